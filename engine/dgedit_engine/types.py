@@ -1,0 +1,160 @@
+"""The words that the editor and the engine share: what is asked for, and the steps that answer it.
+
+Standard library only, so that whoever speaks to an engine need not load one. Knows neither tensors nor terminals.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Stopped = Literal["settled", "cap", "unchanged"]
+
+
+class ModelError(Exception):
+    """A model that cannot be opened: weights missing or corrupt, another architecture, no such device. One line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A span to be filled."""
+
+    text: str = ""
+    """The text it holds at present; the start of the draft when `strength` is below 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """An excerpt of one file: fixed text and holes, in order."""
+
+    path: str
+    """The file's name, for the language and as context; empty when unknown."""
+    parts: tuple[str | Hole, ...]
+    """Fixed text and holes. Joined, with each hole's text in its place, they give the excerpt."""
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """The holes in order."""
+        return tuple(part for part in self.parts if isinstance(part, Hole))
+
+
+@dataclass(frozen=True, slots=True)
+class InfillRequest:
+    """Everything that an engine may know. Raises ValueError, naming the value, for one outside its range."""
+
+    passages: tuple[Passage, ...]
+    """The excerpts; their holes are filled together."""
+    instruction: str = ""
+    """The user's words; empty means "what fits"."""
+    strength: float = 1.0
+    """The share of a hole's present text that is noised at the start, 0 to 1; 1 starts from scratch."""
+    effort: float = 0.5
+    """The one dial, 0 to 1: step cap and entropy bound follow from it."""
+    seed: int = 0
+    """The same request with the same seed gives the same steps on the same machine."""
+    steps: int | None = None
+    """The step cap for each canvas; None lets `effort` choose."""
+    entropy_bound: float | None = None
+    """Nats of joint uncertainty that one step may accept; None lets `effort` choose."""
+
+    def __post_init__(self) -> None:
+        if not any(passage.holes for passage in self.passages):
+            raise ValueError("the request has no hole")
+        for name in ("strength", "effort"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {value}")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        if self.entropy_bound is not None and not 0 <= self.entropy_bound < math.inf:
+            raise ValueError(f"entropy_bound must be at least 0, not {self.entropy_bound}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be between 0 and 2**63 - 1, not {self.seed}")
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """The holes of all passages, in order."""
+        return tuple(hole for passage in self.passages for hole in passage.holes)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The text of a hole at one step."""
+
+    pieces: tuple[str, ...]
+    """The text, token by token."""
+    confidence: tuple[float, ...]
+    """The model's probability for each piece, 0 to 1."""
+    settled: tuple[bool, ...]
+    """Which pieces were accepted within the entropy bound at this step; at the last step, all."""
+
+    @property
+    def text(self) -> str:
+        """The whole draft."""
+        return "".join(self.pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One refinement of all holes."""
+
+    index: int
+    """Counted from 1 over the whole request."""
+    total: int
+    """The cap that `index` cannot pass as things stand; it grows when a hole needs another canvas."""
+    drafts: tuple[Draft, ...]
+    """One for each hole, in the request's order."""
+    last: bool = False
+    """True for the step that ends the stream: its drafts are the infill."""
+    stopped: Stopped | None = None
+    """Why the stream ended, on the last step: settled, at the step cap, or unchanged (strength 0)."""
+    score: float = 0.0
+    """Mean log-probability of the drafts' pieces, in nats; 0 is certain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Infill:
+    """The result."""
+
+    texts: tuple[str, ...]
+    """What to put into each hole, in the request's order."""
+    score: float
+    """Mean log-probability of the pieces, in nats; 0 is certain."""
+    steps: int
+    """Refinements taken."""
+    seconds: float
+    """From the request to the last step."""
+    stopped: Stopped
+    """Why it ended: settled, at the step cap, or unchanged."""
+
+
+class Backend(Protocol):
+    """Whoever answers a request with steps: an engine in this process, a daemon, a server, a test's script."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for the status line."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it runs: cpu, cuda:0, a host's name."""
+        ...
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        """Refine the holes, a step at a time; the last one has `last`. Closing the iterator cancels within a step."""
+        ...
+
+
+def collect(steps: Iterator[Step]) -> Infill:
+    """Fold a stream of steps into its result. Raises RuntimeError for a stream that ends without a last step."""
+    started = time.monotonic()
+    for step in steps:
+        if step.last:
+            texts = tuple(draft.text for draft in step.drafts)
+            seconds = time.monotonic() - started
+            return Infill(texts, step.score, step.index, seconds, step.stopped or "settled")
+    raise RuntimeError("the stream of steps ended without a last step")
