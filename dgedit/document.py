@@ -1,0 +1,159 @@
+"""A file's text, and how to put it back so that nothing changes but what was edited.
+
+Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` gives the same bytes. Line endings stay
+as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel as lone surrogates. An edit
+touches its span only; the line ends it brings take the style of the lines around it.
+
+Knows text and bytes; `disk.py` knows files, nobody here knows models or terminals.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from dgedit import disk
+from dgedit.errors import InputError
+
+Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
+
+_BOMS: tuple[tuple[bytes, Encoding], ...] = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Undecodable bytes survive in both: as escapes in UTF-8, as unpaired surrogates in UTF-16.
+_ERRORS = {
+    "utf-8": "surrogateescape",
+    "utf-16-le": "surrogatepass",
+    "utf-16-be": "surrogatepass",
+}
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# A NUL in the first 8 KB means "not text", as it does for git and grep.
+_SNIFF = 8192
+# The reach, in characters on either side of a span, within which line ends are counted.
+_AROUND = 2000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open range of a document, in code points."""
+
+    start: int
+    """The first code point inside."""
+    end: int
+    """The first code point after it; equal to `start` for a place between two."""
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.start <= self.end, self
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text, where it came from, and how it was stored there."""
+
+    text: str
+    """Decoded, line endings exactly as stored, without the BOM."""
+    path: Path | None = None
+    """As the user named it; None for a text without a file."""
+    encoding: Encoding = "utf-8"
+    """How the text is stored."""
+    bom: bytes = b""
+    """The byte order mark that precedes it, if any."""
+    fingerprint: disk.Fingerprint | None = None
+    """The file as loaded or last saved; None if it was neither."""
+
+    @classmethod
+    def load(cls, path: Path) -> Document:
+        """Read a file. Raises InputError when there is none, it cannot be read, or it is not text."""
+        data, fingerprint = disk.read(path)
+        return replace(cls.from_bytes(data, path), fingerprint=fingerprint)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: Path | None = None) -> Document:
+        """Decode what was stored. Raises InputError when it is not text."""
+        bom, encoding = next(((b, e) for b, e in _BOMS if data.startswith(b)), (b"", "utf-8"))
+        try:
+            text = data[len(bom) :].decode(encoding, _ERRORS[encoding])
+        except UnicodeDecodeError:
+            text = "\0"  # half a code unit at the end: no UTF-16
+        if "\0" in text[:_SNIFF]:
+            raise InputError(f"{path or 'standard input'} is not text")
+        return cls(text, path, encoding, bom)
+
+    @classmethod
+    def from_text(cls, text: str, path: Path | None = None) -> Document:
+        """A text that no file holds yet; saved as UTF-8."""
+        return cls(text, path)
+
+    @property
+    def eol(self) -> str:
+        """The line ending that the text uses most; a newline when it has none."""
+        return _dominant(self.text) or "\n"
+
+    def encode(self) -> bytes:
+        """The bytes to store. Raises InputError for text that the encoding cannot hold."""
+        try:
+            return self.bom + self.text.encode(self.encoding, _ERRORS[self.encoding])
+        except UnicodeEncodeError as error:
+            bad = f"U+{ord(self.text[error.start]):04X}"
+            raise InputError(f"{bad} cannot be stored as {self.encoding}") from None
+
+    def with_text(self, text: str) -> Document:
+        """The same document with another text, taken as it is."""
+        return replace(self, text=text)
+
+    def apply(self, edits: Sequence[tuple[Span, str]]) -> Document:
+        """Put each text in its span's place. The spans may come in any order and must not overlap.
+
+        Line ends of the new text follow those around the span. A new text that reads the same as the old one changes
+        nothing, so that an unchanged span keeps its odd line ends and bytes.
+        """
+        parts: list[str] = []
+        done = 0
+        for span, new in sorted(edits):
+            assert done <= span.start and span.end <= len(self.text), (
+                f"{span} overlaps or is outside"
+            )
+            old = self.text[span.start : span.end]
+            parts.append(self.text[done : span.start])
+            parts.append(old if readable(new) == readable(old) else self._adapted(new, span))
+            done = span.end
+        return self.with_text("".join(parts) + self.text[done:])
+
+    def save(self, *, overwrite: bool = False) -> Document:
+        """Store the text in its file, wholly or not at all, and return the document as saved.
+
+        Raises ConflictError when the file on disk is not the one this document came from, unless told to overwrite it.
+        """
+        assert self.path is not None, "a document without a path cannot be saved"
+        fingerprint = disk.write(
+            self.path, self.encode(), expected=self.fingerprint, overwrite=overwrite
+        )
+        return replace(self, fingerprint=fingerprint)
+
+    def is_stale(self) -> bool:
+        """Whether the file on disk is no longer the one this document came from."""
+        return self.path is not None and disk.has_changed(self.path, self.fingerprint)
+
+    def _adapted(self, new: str, span: Span) -> str:
+        around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
+        return _LINE_END.sub(_dominant(around) or self.eol, new)
+
+
+def readable(text: str) -> str:
+    """The text as a model reads it: lines end in a newline, and what is no character is U+FFFD."""
+    return _SURROGATE.sub("\ufffd", _LINE_END.sub("\n", text))
+
+
+def _dominant(text: str) -> str | None:
+    crlf = text.count("\r\n")
+    counts = {"\n": text.count("\n") - crlf, "\r\n": crlf, "\r": text.count("\r") - crlf}
+    most = max(counts, key=lambda eol: counts[eol])
+    return most if counts[most] else None

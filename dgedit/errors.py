@@ -1,0 +1,60 @@
+"""What may go wrong, in words, and the exit code that each leads to.
+
+Raised wherever it is found out; turned into one line on stderr and an exit code in one place, `cli.main`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Exit(IntEnum):
+    """The exit codes."""
+
+    OK = 0
+    NO = 1
+    """`--check` found that something would change."""
+    USAGE = 2
+    INPUT = 3
+    """No such file, a range outside the file, no marker, not text."""
+    CONFLICT = 4
+    """The file changed meanwhile."""
+    ENGINE = 5
+    """The engine or the model is unavailable."""
+    UNSETTLED = 6
+    """Stopped at the step cap without settling; the result is given all the same."""
+    INTERRUPTED = 130
+    PIPE = 141
+    """Whoever read our output closed it."""
+    TERMINATED = 143
+
+
+class DgeditError(Exception):
+    """Something to be told to the user, in one line."""
+
+    exit: ClassVar[Exit] = Exit.NO
+
+
+class UsageError(DgeditError):
+    """The command line asks for something that makes no sense."""
+
+    exit = Exit.USAGE
+
+
+class InputError(DgeditError):
+    """A file cannot be read or written, or has not what was asked for."""
+
+    exit = Exit.INPUT
+
+
+class ConflictError(DgeditError):
+    """The file on disk is no longer the one that was loaded."""
+
+    exit = Exit.CONFLICT
+
+
+class EngineError(DgeditError):
+    """The engine or its model is unavailable."""
+
+    exit = Exit.ENGINE

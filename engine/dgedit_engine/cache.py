@@ -1,0 +1,109 @@
+"""The keys and values of the tokens encoded so far: written by `encode`, read by `denoise`.
+
+`KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the prompt, so that a
+denoise step copies no prompt keys. `GradientCache` is for training: the same interface, differentiable, from scratch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.config import Config
+
+_GROWTH = 256  # slots by which buffers grow: one full canvas
+
+
+class KVCache:
+    """Keys and values (B, K, T, E) for every layer, with the ids that made them."""
+
+    def __init__(
+        self, config: Config, *, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype
+    ) -> None:
+        self.ids: list[int] = []
+        """The ids encoded so far (of the first row)."""
+        self.shapes = [(batch, layer.kv_heads, layer.head_dim) for layer in config.layers]
+        self.device, self.dtype = device, dtype
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+        self._reserve(_GROWTH)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def capacity(self) -> int:
+        """Slots allocated."""
+        return self.keys[0].shape[2]
+
+    def extend(self, layer: int, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
+        """Write k, v (B, K, n, E) behind what is there; returns all keys and values (B, K, T + n, E).
+
+        They stay only if `commit` counts them (`keep` is for the training cache); else the next write takes the room.
+        """
+        end = len(self) + k.shape[2]
+        if end > self.capacity:
+            self._reserve(end + _GROWTH)
+        self.keys[layer][:, :, len(self) : end] = k
+        self.values[layer][:, :, len(self) : end] = v
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+    def commit(self, ids: Tensor) -> None:
+        """Count the n tokens just written; ids (B, n)."""
+        self.ids += ids[0].tolist()
+
+    def truncate(self, length: int) -> None:
+        """Forget everything behind the first `length` tokens."""
+        del self.ids[length:]
+
+    def match(self, ids: Sequence[int]) -> int:
+        """Keep the longest common prefix with `ids`, and say how long it is."""
+        length = 0
+        for kept, wanted in zip(self.ids, ids, strict=False):
+            if kept != wanted:
+                break
+            length += 1
+        self.truncate(length)
+        return length
+
+    def _reserve(self, capacity: int) -> None:
+        """Allocate room for `capacity` tokens and carry over what was there."""
+        for buffers in (self.keys, self.values):
+            grown = [
+                torch.zeros(batch, heads, capacity, width, device=self.device, dtype=self.dtype)
+                for batch, heads, width in self.shapes
+            ]
+            for old, new in zip(buffers, grown, strict=False):
+                new[:, :, : old.shape[2]] = old
+            buffers[:] = grown
+
+
+class GradientCache:
+    """Keys and values of one differentiable `encode`, for any number of `denoise` calls on them."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, Tensor] = {}
+        self.values: dict[int, Tensor] = {}
+        self.length = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def extend(self, layer: int, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
+        """As in KVCache; `keep` stores the tokens, and only the first `encode` may."""
+        if keep:
+            self.keys[layer], self.values[layer] = k, v
+            return k, v
+        past = slice(0, self.length)
+        keys = torch.cat((self.keys[layer][:, :, past], k), 2)
+        return keys, torch.cat((self.values[layer][:, :, past], v), 2)
+
+    def commit(self, ids: Tensor) -> None:
+        """Count the n tokens just written; ids (B, n)."""
+        self.length += ids.shape[1]
+
+    def truncate(self, length: int) -> None:
+        """Hide everything behind the first `length` tokens from `denoise`."""
+        self.length = length
