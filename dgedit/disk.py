@@ -1,8 +1,9 @@
 """Files, read and replaced so that a failure at any point leaves the original byte for byte.
 
-A file is written beside the original, synced, and renamed over it. Where that would break something (other hard
-links, an owner that cannot be kept, a folder that cannot be written) the original is written in place, with a copy
-made first. Links are followed, never replaced. What is on disk is compared with what was read right before.
+A file is written beside the original, synced, and renamed over it. Where that would break something
+(other hard links, an owner that cannot be kept, a folder that cannot be written) the original is
+written in place, with a copy made first. Links are followed, never replaced. Right before the
+original goes, what is on disk is compared once more with what was read.
 
 Knows bytes and paths, not what they mean.
 """
@@ -43,7 +44,7 @@ class Fingerprint:
 
 
 def read(path: Path) -> tuple[bytes, Fingerprint]:
-    """A regular file's bytes and fingerprint. Raises InputError when there is none, or none to be read."""
+    """A regular file's bytes and fingerprint. Raises InputError when they cannot be had."""
     try:
         # Not blocking: opening a FIFO must not wait for a writer before we can refuse it.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -55,34 +56,35 @@ def read(path: Path) -> tuple[bytes, Fingerprint]:
         raise InputError(f"no such file: {path}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}") from None
-    return data, _fingerprint(info, data)
+    return data, _fingerprint(info, _digest(data))
 
 
 def has_changed(path: Path, fingerprint: Fingerprint | None) -> bool:
-    """Whether the file is no longer as it was (None: absent). Reads it only if its times or numbers differ."""
+    """Whether the file is no longer as it was (None: absent). Read only when its numbers differ."""
     try:
         info = os.stat(path)
     except OSError:
         return fingerprint is not None
     if fingerprint is None:
         return True
-    return _fingerprint(info, b"", fingerprint.digest) != fingerprint and not _holds(
-        path, fingerprint
-    )
+    unmoved = _fingerprint(info, fingerprint.digest) == fingerprint
+    return not unmoved and not _holds(path, fingerprint)
 
 
 def write(
     path: Path, data: bytes, *, expected: Fingerprint | None, overwrite: bool = False
 ) -> Fingerprint:
-    """Replace the file's content, wholly or not at all. Raises ConflictError when it is not as expected (None: absent),
-    unless told to overwrite, and InputError when it cannot be written.
+    """Replace the file's content, wholly or not at all.
+
+    Raises ConflictError when the file is not as expected (None: absent), unless told to overwrite
+    it, and InputError when it cannot be written.
     """
     target = Path(os.path.realpath(path))
 
     def check() -> None:
         if not overwrite and not _holds(target, expected):
-            happened = "has changed" if target.exists() else "was removed"
-            raise ConflictError(f"{path} {happened} on disk since it was read")
+            happened = "has changed on disk" if os.path.lexists(target) else "was removed"
+            raise ConflictError(f"{path} {happened} since it was read")
 
     try:
         check()
@@ -100,7 +102,7 @@ def write(
         else:
             check()
             _write_in_place(target, data)
-        return _fingerprint(target.stat(), data)
+        return _fingerprint(target.stat(), _digest(data))
     except OSError as error:
         raise InputError(f"cannot write {path}: {_reason(error)}") from None
 
@@ -114,22 +116,23 @@ def _holds(path: Path, expected: Fingerprint | None) -> bool:
         return False
 
 
-def _fingerprint(info: os.stat_result, data: bytes, digest: bytes | None = None) -> Fingerprint:
-    digest = digest or hashlib.blake2b(data, digest_size=16).digest()
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _fingerprint(info: os.stat_result, digest: bytes) -> Fingerprint:
     return Fingerprint(
         info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_mode, digest
     )
 
 
 def _refuse_special(path: Path, info: os.stat_result) -> None:
-    if stat.S_ISDIR(info.st_mode):
-        raise InputError(f"{path} is a folder")
     if not stat.S_ISREG(info.st_mode):
         raise InputError(f"{path} is not a regular file")
 
 
 def _can_rename_over(target: Path, info: os.stat_result) -> bool:
-    """Whether a new file in this one's place would have its owner and group, and take no other name's content away."""
+    """Whether a new file can have this one's owner and group, and no other name is left behind."""
     root = os.geteuid() == 0
     ours = info.st_uid == os.geteuid() and info.st_gid in {os.getegid(), *os.getgroups()}
     return info.st_nlink == 1 and (root or ours) and os.access(target.parent, os.W_OK | os.X_OK)
@@ -137,7 +140,7 @@ def _can_rename_over(target: Path, info: os.stat_result) -> bool:
 
 @contextlib.contextmanager
 def _beside(target: Path, info: os.stat_result | None) -> Iterator[int]:
-    """A new file that takes the target's place when the block ends well, and vanishes when it does not."""
+    """A new file that takes the target's place when the block ends well, and vanishes if not."""
     temp = target.parent / f".dgedit-{secrets.token_hex(6)}"
     mode = 0o600 if info is not None else 0o666
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -157,7 +160,7 @@ def _beside(target: Path, info: os.stat_result | None) -> Iterator[int]:
 
 
 def _write_in_place(target: Path, data: bytes) -> None:
-    """Overwrite the file itself. A copy stands by until that is done; it stays only if it is needed."""
+    """Overwrite the file itself. A copy stands by until that is done, and stays if it is needed."""
     old = target.read_bytes()
     backup = _backup(target, old)
     fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)

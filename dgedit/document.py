@@ -1,8 +1,8 @@
 """A file's text, and how to put it back so that nothing changes but what was edited.
 
-Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` gives the same bytes. Line endings stay
-as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel as lone surrogates. An edit
-touches its span only; the line ends it brings take the style of the lines around it.
+Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` gives the same bytes.
+Line endings stay as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel
+as lone surrogates. An edit touches its span only; its line ends take the style of those around it.
 
 Knows text and bytes; `disk.py` knows files, nobody here knows models or terminals.
 """
@@ -71,7 +71,7 @@ class Document:
 
     @classmethod
     def load(cls, path: Path) -> Document:
-        """Read a file. Raises InputError when there is none, it cannot be read, or it is not text."""
+        """Read a file. Raises InputError when there is none to be read, or it is not text."""
         data, fingerprint = disk.read(path)
         return replace(cls.from_bytes(data, path), fingerprint=fingerprint)
 
@@ -112,8 +112,8 @@ class Document:
     def apply(self, edits: Sequence[tuple[Span, str]]) -> Document:
         """Put each text in its span's place. The spans may come in any order and must not overlap.
 
-        Line ends of the new text follow those around the span. A new text that reads the same as the old one changes
-        nothing, so that an unchanged span keeps its odd line ends and bytes.
+        Line ends of the new text follow those around the span. A text that reads the same as the
+        old one changes nothing, so that an unchanged span keeps its odd line ends and bytes.
         """
         parts: list[str] = []
         done = 0
@@ -130,7 +130,8 @@ class Document:
     def save(self, *, overwrite: bool = False) -> Document:
         """Store the text in its file, wholly or not at all, and return the document as saved.
 
-        Raises ConflictError when the file on disk is not the one this document came from, unless told to overwrite it.
+        Raises ConflictError when the file on disk is not the one this document came from, unless
+        told to overwrite it.
         """
         assert self.path is not None, "a document without a path cannot be saved"
         fingerprint = disk.write(

@@ -1,6 +1,7 @@
 """What may go wrong, in words, and the exit code that each leads to.
 
-Raised wherever it is found out; turned into one line on stderr and an exit code in one place, `cli.main`.
+Raised wherever it is found out; turned into one line on stderr and an exit code in one place,
+`cli.main`.
 """
 
 from __future__ import annotations

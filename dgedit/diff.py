@@ -1,0 +1,68 @@
+"""A unified diff that `git apply` takes, whatever the bytes.
+
+Lines end at a newline alone, as they do for git: a carriage return or a form feed is part of its
+line. The `diff --git` line says that an empty file is a file, and that paths start at the top of the
+repository.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ESCAPES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r"}
+
+
+def unified_diff(before: str, after: str, path: str) -> str:
+    """The change of one file; empty if there is none."""
+    if before == after:
+        return ""
+    old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
+    head = f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n"
+    return head + "".join(_hunks(_lines(before), _lines(after)))
+
+
+def shown_path(path: Path) -> str:
+    """How a diff names a file: from the top of the repository, or else from the working folder."""
+    real = Path(os.path.realpath(path))
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    for folder in (top, here):
+        if real.is_relative_to(folder):
+            return real.relative_to(folder).as_posix()
+    return real.as_posix().lstrip("/")
+
+
+def _hunks(before: list[str], after: list[str]) -> Iterator[str]:
+    lines = difflib.unified_diff(before, after)
+    next(lines), next(lines)  # its own header
+    for line in lines:
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(text: str) -> list[str]:
+    lines = [f"{line}\n" for line in text.split("\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
+def _quoted(name: str) -> str:
+    """A name as git writes it: in quotes, with escapes, if it holds what would confuse a reader."""
+    if not any(char in '"\\\x7f' or char < " " for char in name):
+        return name
+    return '"' + "".join(_escaped(char) for char in name) + '"'
+
+
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return f"\\{char}"
+    if char in _ESCAPES:
+        return f"\\{_ESCAPES[char]}"
+    return f"\\{ord(char):03o}" if char < " " or char == "\x7f" else char
+
+
+def _ended(name: str) -> str:
+    """A name with spaces ends in a tab, which tells a reader where it ends."""
+    return f"{name}\t" if " " in name and not name.startswith('"') else name

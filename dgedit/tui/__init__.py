@@ -1,0 +1,1 @@
+"""The terminal editor: tabs, holes, and every refinement step drawn in place."""

@@ -1,0 +1,36 @@
+"""A question over the editor, answered with one key."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+
+class Ask(ModalScreen[str | None]):
+    """A question; its answer is the key of one of the choices, or None for Escape."""
+
+    def __init__(self, question: str, choices: dict[str, str]) -> None:
+        super().__init__()
+        self.question = question
+        self.choices = choices
+
+    def compose(self) -> ComposeResult:
+        """The question above its keys."""
+        keys = [(f" {key} ", "reverse bold") for key in self.choices]
+        words = [f" {word}   " for word in self.choices.values()]
+        answers = [part for pair in zip(keys, words, strict=True) for part in pair]
+        with Vertical():
+            yield Static(Content(self.question), classes="question")
+            yield Static(Content.assemble(*answers, (" Esc ", "reverse bold"), " stay"))
+
+    def on_key(self, event: events.Key) -> None:
+        """Answer."""
+        event.stop()
+        event.prevent_default()
+        key = (event.character or event.key).lower()
+        if key in self.choices or event.key == "escape":
+            self.dismiss(key if key in self.choices else None)

@@ -1,0 +1,220 @@
+"""Turn documents into training batches: a prompt of exact length and a canvas with the text of its holes.
+
+A batch is a pure function of the seed and its number, so a run that stopped goes on as if it had not. Shapes never change:
+a short prompt stands behind the end of another document. Knows nothing of noise or of the model.
+
+Letters: B batch, T prompt tokens, C canvas slots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from dgedit_engine.layout import EOS, canvas_layout, prompt_ids
+from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.spans import KINDS, Cut, Outline, Span, cut
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+SUFFIX_FIRST = 0.7
+"""The share of single holes whose prompt has the suffix first."""
+WITH_PATH = 0.5
+"""The share of prompts that name the file."""
+WITH_NOTE = 0.5
+"""The share of holes with a comment whose prompt says the comment as an instruction."""
+CONTINUED = 0.1
+"""The share of holes longer than the canvas that fill it without an end; the others are drawn again."""
+LARGEST_DRAW = 20_000
+"""A document is drawn in proportion to its bytes, up to this many."""
+
+_CHARACTERS = 6  # a token, at most, on average over a prompt: how much text is worth tokenising
+_COMMENT = re.compile(r'(?:#+|""")[ \t]*([A-Za-z][^\n"#]{7,120})')
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A prompt and what belongs into its holes."""
+
+    prompt: list[int]
+    """At most T tokens."""
+    holes: list[list[int]]
+    """The tokens of each hole's text, without an end."""
+    kind: int
+    """The place in KINDS of how the holes were chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples of one shape."""
+
+    prompt: Ints
+    """(B, T)"""
+    canvas: Ints
+    """(B, C): the holes' texts, each filled up with end tokens."""
+    pinned: Bools
+    """(B, C): the markers between holes."""
+    length: Ints
+    """(B,): slots up to and including the last hole's first end; C where the text goes on behind the canvas."""
+    kind: Ints
+    """(B,): places in KINDS."""
+
+
+def batches(
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    *,
+    seed: int,
+    prompt_tokens: int,
+    canvas: int,
+    batch: int,
+    start: int = 0,
+) -> Iterator[Batch]:
+    """Batches without end, from number `start` on."""
+    draw = _Draw(corpus, tokenizer, prompt_tokens, canvas)
+    while True:
+        yield draw.batch(np.random.default_rng([seed, start]), batch)
+        start += 1
+
+
+def assemble(
+    text: str,
+    spans: Sequence[Span],
+    tokenizer: Tokenizer,
+    *,
+    budget: int,
+    path: str = "",
+    note: str = "",
+    suffix_first: bool = True,
+    kind: int = 0,
+) -> Example:
+    """The example of `text` with holes at `spans`. Raises ValueError where the text between holes exceeds the budget."""
+    edges = [0, *(edge for span in spans for edge in span), len(text)]
+    pieces = [text[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    fixed, holes = pieces[::2], pieces[1::2]
+    reach = budget * _CHARACTERS
+    fixed[0] = fixed[0][_line_start(fixed[0], len(fixed[0]) - reach) :]
+    fixed[-1] = fixed[-1][:reach]
+    prompt = prompt_ids(
+        [_encode(tokenizer, piece) for piece in fixed],
+        budget=budget,
+        path=_encode(tokenizer, path),
+        note=_encode(tokenizer, note),
+        suffix_first=suffix_first,
+    )
+    return Example(prompt, [_encode(tokenizer, hole) for hole in holes], kind)
+
+
+class _Draw:
+    """Draws examples from a corpus."""
+
+    def __init__(
+        self, corpus: Corpus, tokenizer: Tokenizer, prompt_tokens: int, canvas: int
+    ) -> None:
+        self.corpus = corpus
+        self.tokenizer = tokenizer
+        self.prompt_tokens = prompt_tokens
+        self.canvas = canvas
+        self.edges = np.cumsum(np.minimum(corpus.sizes, LARGEST_DRAW))
+
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """Examples, two of a document."""
+        found: list[tuple[Example, list[int], list[bool]]] = []
+        while len(found) < size:
+            index = self.document(rng)
+            outline = Outline(self.corpus.text(index))
+            pair = [self.example(index, outline, rng) for _ in range(2)]
+            found += [example for example in pair if example is not None][: size - len(found)]
+        prompts = [self.filled(example.prompt, rng) for example, _, _ in found]
+        canvas = np.array([ids for _, ids, _ in found], dtype=np.int64)
+        return Batch(
+            prompt=np.array(prompts, dtype=np.int64),
+            canvas=canvas,
+            pinned=np.array([fixed for _, _, fixed in found]),
+            length=_length(canvas),
+            kind=np.array([example.kind for example, _, _ in found], dtype=np.int64),
+        )
+
+    def document(self, rng: np.random.Generator) -> int:
+        """A document's number."""
+        return int(np.searchsorted(self.edges, rng.integers(self.edges[-1]), side="right"))
+
+    def example(
+        self, index: int, outline: Outline, rng: np.random.Generator
+    ) -> tuple[Example, list[int], list[bool]] | None:
+        """An example and its canvas; None where they do not fit."""
+        chosen = cut(outline, rng)
+        if (
+            sum(end - start for start, end in chosen.spans) > 12 * self.canvas
+            and rng.random() >= CONTINUED
+        ):
+            return None
+        text = outline.text[: chosen.end]
+        try:
+            example = assemble(
+                text,
+                chosen.spans,
+                self.tokenizer,
+                budget=self.prompt_tokens,
+                path=self.corpus.path(index) if rng.random() < WITH_PATH else "",
+                note=_note(text, chosen) if rng.random() < WITH_NOTE else "",
+                suffix_first=bool(rng.random() < SUFFIX_FIRST),
+                kind=KINDS.index(chosen.kind),
+            )
+        except ValueError:
+            return None
+        sizes = _sizes([len(hole) for hole in example.holes], self.canvas, rng)
+        if sizes is None:
+            return None
+        layout = canvas_layout(example.holes, sizes)
+        return example, layout.ids, layout.fixed
+
+    def filled(self, prompt: list[int], rng: np.random.Generator) -> list[int]:
+        """The prompt behind as much of another document's end as it lacks."""
+        while (lack := self.prompt_tokens - len(prompt)) > 0:
+            text = self.corpus.text(self.document(rng))
+            begin = _line_start(text, len(text) - lack * _CHARACTERS)
+            prompt = [*_encode(self.tokenizer, text[begin:]), EOS][-lack:] + prompt
+        return prompt
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False).ids if text else []
+
+
+def _line_start(text: str, place: int) -> int:
+    """Where the first line starts that starts at or behind `place`; 0 for a place before the text."""
+    return text.find("\n", place) + 1 if place > 0 else 0
+
+
+def _note(text: str, chosen: Cut) -> str:
+    """The first comment in the first hole."""
+    found = _COMMENT.search(text, *chosen.spans[0])
+    return found[1].strip() if found else ""
+
+
+def _sizes(lengths: list[int], canvas: int, rng: np.random.Generator) -> list[int] | None:
+    """Slots for each hole, the surplus dealt at random; None where the canvas is too small."""
+    surplus = canvas - sum(lengths) - (2 * len(lengths) - 1)  # an end for each, and the markers
+    if surplus >= 0:
+        bounds = np.sort(rng.integers(surplus + 1, size=len(lengths) - 1))
+        shares = np.diff([0, *bounds.tolist(), surplus])
+        return [length + 1 + int(share) for length, share in zip(lengths, shares, strict=True)]
+    if len(lengths) == 1 and rng.random() < CONTINUED:
+        return [canvas]
+    return None
+
+
+def _length(canvas: Ints) -> Ints:
+    """Slots up to the end with which the last run of ends begins."""
+    size = canvas.shape[1]
+    trailing = np.argmax(canvas[:, ::-1] != EOS, axis=1)  # (B,)
+    trailing[(canvas == EOS).all(axis=1)] = size
+    length: Ints = np.minimum(size - trailing + 1, size)
+    return length

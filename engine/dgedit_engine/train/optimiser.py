@@ -1,0 +1,74 @@
+"""Muon for the matrices, AdamW for the rest, and a schedule that follows the clock.
+
+Muon: momentum, then the nearest semi-orthogonal matrix by a quintic Newton-Schulz iteration (Jordan et al. 2024,
+kellerjordan.github.io/posts/muon). Embeddings, norms and scalars take AdamW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic, as published
+
+
+class Muon(torch.optim.Optimizer):
+    """Takes parameters of two or more dimensions; of three, each matrix of the stack by itself."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, decay: float) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One update from the gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                moving = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
+                direction = orthogonal(parameter.grad.lerp(moving, group["momentum"]))  # Nesterov
+                rows, columns = parameter.shape[-2:]
+                parameter.mul_(1 - group["lr"] * group["decay"])
+                parameter.add_(direction, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+
+def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
+    """Singular values of (…, m, n) pushed to about 1, in bfloat16; the sign of a matrix, so to speak."""
+    a, b, c = _COEFFICIENTS
+    x = matrix.bfloat16()
+    wide = x.shape[-2] <= x.shape[-1]
+    x = x if wide else x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(rounds):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return (x if wide else x.mT).to(matrix.dtype)
+
+
+def optimisers(model: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon on the layers' matrices, AdamW on all else. `lr` is Muon's; the others keep their published ratios to it."""
+    named = dict(model.named_parameters())
+    matrices = [p for name, p in named.items() if p.dim() >= 2 and "embedding" not in name]
+    vectors = [p for p in named.values() if p.dim() < 2]
+    embedding = [p for name, p in named.items() if "embedding" in name]
+    adam = torch.optim.AdamW(
+        [
+            {"params": embedding, "lr": lr * 0.15, "weight_decay": 0.001},
+            {"params": vectors, "lr": lr * 0.15, "weight_decay": 0.0},
+        ],
+        betas=(0.9, 0.98),
+    )
+    return [Muon(matrices, lr=lr, momentum=0.95, decay=0.01), adam]
+
+
+def rate(progress: float, *, warm_up: float = 0.01, constant: float = 0.5) -> float:
+    """The share of the peak learning rate at `progress` (0 to 1 of the wall-clock): up, level, then linear to 0."""
+    if progress < warm_up:
+        return progress / warm_up
+    return min(1.0, max(0.0, (1 - progress) / (1 - constant)))

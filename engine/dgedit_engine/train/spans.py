@@ -1,0 +1,269 @@
+"""Choose the spans of a Python text that become holes: lines, syntax nodes, anything at all, or several at once.
+
+People mask by line and by thought, so most spans are lines and syntax nodes; spans of arbitrary characters teach the model
+to meet a hole anywhere (arXiv 2207.14255). Positions are code points. Knows nothing of tokens; the caller brings the chance.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+
+Kind = Literal["line", "lines", "node", "random", "holes"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+WEIGHTS: Mapping[Kind, float] = {
+    "line": 0.30,
+    "lines": 0.20,
+    "node": 0.15,
+    "random": 0.25,
+    "holes": 0.10,
+}
+"""The share of each kind in training."""
+
+EMPTY_SUFFIX = 0.12
+"""The share of cuts behind which nothing follows."""
+
+LONGEST = 1500
+"""Characters of the largest syntax node that becomes a hole."""
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a text is cut."""
+
+    kind: Kind
+    """How the spans were chosen."""
+    spans: tuple[Span, ...]
+    """Ascending, without overlap."""
+    end: int
+    """The text counts up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The spans of a text's syntax nodes, each list in order of start."""
+
+    names: list[Span]
+    """Variables, attributes and arguments."""
+    expressions: list[Span]
+    """Calls, operations, literals, comprehensions and the like."""
+    arguments: list[Span]
+    """What stands between a call's parentheses."""
+    blocks: list[Span]
+    """The bodies of functions, loops, conditions and the like."""
+
+
+class Outline:
+    """A text, and where its lines and syntax nodes are: found once, when first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def lines(self) -> list[Span]:
+        """The lines without their newlines."""
+        ends = [match.start() for match in re.finditer("\n", self.text)]
+        starts = [0, *(end + 1 for end in ends)]
+        return list(zip(starts, [*ends, len(self.text)], strict=True))
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        """The syntax nodes; none in a text that does not parse."""
+        found = Nodes([], [], [], [])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                tree = ast.parse(self.text)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return found
+        for node in ast.walk(tree):
+            self._collect(node, found)
+        for spans in (found.names, found.expressions, found.arguments, found.blocks):
+            spans.sort()
+        return found
+
+    def _collect(self, node: ast.AST, found: Nodes) -> None:
+        """Add the node's spans."""
+        if isinstance(node, ast.Name | ast.arg):
+            start = self._place(node.lineno, node.col_offset)
+            found.names.append(
+                (start, start + len(node.id if isinstance(node, ast.Name) else node.arg))
+            )
+        elif isinstance(node, ast.Attribute):
+            end = self._place(node.end_lineno, node.end_col_offset)
+            found.names.append((end - len(node.attr), end))
+        elif isinstance(node, _EXPRESSIONS):
+            found.expressions.append(self._span(node, node))
+        if isinstance(node, ast.Call) and (inner := [*node.args, *node.keywords]):
+            inner.sort(key=lambda one: (one.lineno, one.col_offset))
+            found.arguments.append(self._span(inner[0], inner[-1]))
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and not isinstance(node, ast.Module | ast.ClassDef):
+            found.blocks.append(self._span(body[0], body[-1]))
+
+    def _span(
+        self, first: ast.expr | ast.stmt | ast.keyword, last: ast.expr | ast.stmt | ast.keyword
+    ) -> Span:
+        line, column = first.lineno, first.col_offset
+        for decorator in getattr(first, "decorator_list", []):
+            if decorator.lineno < line:
+                line, column = decorator.lineno, decorator.col_offset - 1  # its @
+        return self._place(line, column), self._place(last.end_lineno, last.end_col_offset)
+
+    def _place(self, line: int | None, column: int | None) -> int:
+        """The code point at a place that `ast` gives in lines from 1 and UTF-8 bytes."""
+        assert line is not None and column is not None
+        start, end = self.lines[line - 1]
+        if self._ascii:
+            return start + column
+        return start + len(self.text[start:end].encode()[:column].decode())
+
+    @cached_property
+    def _ascii(self) -> bool:
+        return self.text.isascii()
+
+
+def cut(
+    outline: Outline,
+    rng: np.random.Generator,
+    *,
+    weights: Mapping[Kind, float] = WEIGHTS,
+    empty_suffix: float = EMPTY_SUFFIX,
+) -> Cut:
+    """One training cut. Where the text has nothing of the kind drawn, some characters of it."""
+    kinds = list(weights)
+    shares = np.array([weights[kind] for kind in kinds])
+    kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+    spans: tuple[Span, ...] | None
+    if kind == "holes":
+        spans = _several(outline, rng)
+    else:
+        spans = (span,) if (span := pick(outline, kind, rng)) else None
+    if spans is None:
+        kind, spans = "random", (_random(outline.text, rng),)
+    end = spans[-1][1] if rng.random() < empty_suffix else len(outline.text)
+    return Cut(kind, spans, end)
+
+
+def pick(outline: Outline, kind: Kind, rng: np.random.Generator) -> Span | None:
+    """One span of the kind; None where the text has none."""
+    if kind == "line":
+        return _line(outline, rng, 1)
+    if kind == "lines":
+        blocks = outline.nodes.blocks if rng.random() < 0.4 else []
+        lines = _line(outline, rng, int(rng.integers(2, 13)))
+        return _near(blocks, outline.text, rng, several_lines=True) or lines
+    if kind == "node":
+        nodes = outline.nodes
+        groups = [nodes.names, nodes.expressions, nodes.expressions, nodes.arguments, nodes.blocks]
+        return _near(groups[int(rng.integers(len(groups)))], outline.text, rng)
+    assert kind == "random", kind
+    return _random(outline.text, rng)
+
+
+def evaluation_spans(outline: Outline, rng: np.random.Generator) -> Iterator[Cut]:
+    """One cut of every kind with a single hole, the text behind it kept."""
+    for kind in KINDS:
+        if kind != "holes" and (span := pick(outline, kind, rng)):
+            yield Cut(kind, (span,), len(outline.text))
+
+
+def _line(outline: Outline, rng: np.random.Generator, count: int) -> Span | None:
+    """Up to `count` lines, the first and the last not blank; half the time from behind the indentation."""
+    first = int(rng.integers(len(outline.lines)))
+    for index in (*range(first, len(outline.lines)), *range(first)):
+        start, end = outline.lines[index]
+        if line := outline.text[start:end].strip():
+            break
+    else:
+        return None
+    start += outline.text[start:end].index(line) if rng.random() < 0.5 else 0
+    for last in outline.lines[index + 1 : index + count]:
+        if outline.text[slice(*last)].strip():
+            end = last[1]
+    return start, end
+
+
+def _near(
+    spans: list[Span], text: str, rng: np.random.Generator, *, several_lines: bool = False
+) -> Span | None:
+    """The first of `spans` behind a random place that is not too long: long texts must not favour dense corners."""
+    if not spans:
+        return None
+    first = bisect_right(spans, (int(rng.integers(len(text))), 0))
+    for index in range(first, first + min(len(spans), 20)):
+        start, end = spans[index % len(spans)]
+        if 0 < end - start <= LONGEST and (not several_lines or "\n" in text[start:end]):
+            return start, end
+    return None
+
+
+def _random(text: str, rng: np.random.Generator) -> Span:
+    """Any 1 to 400 characters, short ones as likely as long ones by their logarithm."""
+    length = min(int(np.exp(rng.uniform(0, np.log(401)))), len(text))
+    start = int(rng.integers(len(text) - length + 1))
+    return start, start + length
+
+
+def _several(outline: Outline, rng: np.random.Generator) -> tuple[Span, ...] | None:
+    """Two or three short spans of mixed kinds, within some screens of each other."""
+    wanted = int(rng.integers(2, 4))
+    around = int(rng.integers(len(outline.text)))
+    reach = int(np.exp(rng.uniform(np.log(100), np.log(1500))))
+    start, end = max(around - reach, 0), min(around + reach, len(outline.text))
+    window = Outline(outline.text[start:end])
+    spans: list[Span] = []
+    for _ in range(4 * wanted):
+        kind: Kind = ("line", "node", "random")[int(rng.integers(3))]
+        if kind == "node":
+            groups = (outline.nodes.names, outline.nodes.expressions, outline.nodes.arguments)
+            group = groups[int(rng.integers(3))]
+            low, high = bisect_right(group, (start, 0)), bisect_right(group, (end, 0))
+            span = group[int(rng.integers(low, high))] if low < high else None
+        else:
+            span = pick(window, kind, rng)
+            span = (span[0] + start, span[1] + start) if span else None
+        if span is None or not 0 < span[1] - span[0] <= 160:
+            continue
+        if all(span[1] < other[0] or other[1] < span[0] for other in spans):
+            spans.append(span)
+        if len(spans) == wanted:
+            break
+    return tuple(sorted(spans)) if len(spans) > 1 else None
+
+
+_EXPRESSIONS = (
+    *(
+        ast.Call,
+        ast.BinOp,
+        ast.BoolOp,
+        ast.UnaryOp,
+        ast.Compare,
+        ast.IfExp,
+        ast.Lambda,
+        ast.Subscript,
+        ast.Attribute,
+    ),
+    *(
+        ast.List,
+        ast.Dict,
+        ast.Set,
+        ast.ListComp,
+        ast.SetComp,
+        ast.DictComp,
+        ast.GeneratorExp,
+        ast.JoinedStr,
+    ),
+    *(ast.Constant, ast.Await),
+)
