@@ -18,5 +18,5 @@ def connect(model: str | None, device: str | None) -> Backend:
         return open_engine(model, device)
     except ImportError as error:
         raise EngineError(f"the engine cannot be loaded: {error}") from error
-    except ModelError as error:
+    except (ModelError, OSError) as error:
         raise EngineError(str(error)) from error

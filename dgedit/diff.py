@@ -1,8 +1,8 @@
 """A unified diff that `git apply` takes, whatever the bytes.
 
 Lines end at a newline alone, as they do for git: a carriage return or a form feed is part of its
-line. The `diff --git` line says that an empty file is a file, and that paths start at the top of the
-repository.
+line. The `diff --git` line says that an empty file is a file, and that paths start at the top of
+the repository.
 """
 
 from __future__ import annotations

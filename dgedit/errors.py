@@ -25,6 +25,8 @@ class Exit(IntEnum):
     """The engine or the model is unavailable."""
     UNSETTLED = 6
     """Stopped at the step cap without settling; the result is given all the same."""
+    BUG = 70
+    """An error of ours."""
     INTERRUPTED = 130
     PIPE = 141
     """Whoever read our output closed it."""

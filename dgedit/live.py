@@ -2,7 +2,8 @@
 
 Passes the steps through and draws some of them: the first, the last, and at most 30 a second
 between. Draws nothing where nobody looks: stderr is no terminal, or a dumb one. Told apart without
-colour: settled text is plain, a draft dim and italic, what changed since the last drawing underlined.
+colour: settled text is plain, a draft dim and italic, what changed since the last drawing is
+underlined.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def picture(step: Step, before: Step | None, *, least: int, most: int) -> Text:
 
     text = Text(no_wrap=True, overflow="ellipsis")
     first: int | None = None
-    for draft, old in zip(step.drafts, (before or step).drafts, strict=True):
-        if text:
+    pairs = zip(step.drafts, (before or step).drafts, strict=True)
+    for number, (draft, old) in enumerate(pairs):
+        if number:
             text.append("\n⋯\n", "dim")
         for place, (piece, settled) in enumerate(zip(draft.pieces, draft.settled, strict=True)):
             if first is None and not settled:
@@ -70,7 +72,13 @@ def _drawn(steps: Iterator[Step], where: str) -> Generator[Step]:
     from rich.text import Text
 
     console = Console(stderr=True)
-    screen = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    screen = Live(
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
     shown: Step | None = None
     started, due, rows = time.monotonic(), 0.0, 0
     try:

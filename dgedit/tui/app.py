@@ -1,9 +1,7 @@
-"""The editor: files in tabs, holes in the files, and an infill whose every step is drawn where its text will be.
+"""The editor: files in tabs, holes in the files, and each step of an infill drawn where its text
+will be. Nothing reaches a document before Enter.
 
-The engine works in a thread, and only messages come back; a step that comes while another waits to be drawn takes its place.
-Nothing reaches a document before Enter.
-
-Knows the editors, the backend's protocol and the keys; nothing of tensors.
+Knows the editors, the infill and the keys; threads are `stream.py`'s, files `document.py`'s.
 """
 
 from __future__ import annotations
@@ -11,37 +9,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from time import monotonic
 from typing import ClassVar
 
+from dgedit_engine.types import Backend
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Footer, TabbedContent, TabPane, Tabs
 from textual.worker import Worker, get_current_worker
 from watchfiles import awatch
 
-from dgedit.document import Document
+from dgedit.document import Document, readable
 from dgedit.errors import ConflictError, DgeditError, InputError
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage
 from dgedit.tui.status import StatusLine
+from dgedit.tui.stream import Connected, Failed, Refined, Source
 from dgedit.visible import visible
-from dgedit_engine.types import Backend, Step
 
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
+# How long a notice stands, in seconds.
+_WHILE = 10
 
 
 def run(
     paths: list[Path], *, model: str | None, device: str | None, effort: float, seed: int
 ) -> int:
-    """Edit files until the user leaves; returns the exit code. Raises InputError for a file that cannot be opened."""
+    """Edit files until the user leaves; returns the exit code. Raises InputError for a file that
+    cannot be opened.
+    """
     from dgedit.backend import connect
 
     app = DgeditApp(paths, connect=partial(connect, model, device), effort=effort, seed=seed)
@@ -49,43 +49,23 @@ def run(
     return app.return_code or 0
 
 
-class DgeditApp(App[None]):
+class DgeditApp(App[None], inherit_bindings=False):
     """The editor's screen and keys."""
+
+    TITLE = "dgedit"
 
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "mask", "mask", priority=True),
-        Binding("f5", "fill", "fill", priority=True),
-        Binding("enter", "accept", "accept", priority=True, key_display="Enter"),
-        Binding("escape", "cancel", "reject", priority=True, key_display="Esc"),
-        Binding("ctrl+s", "save", "save", priority=True),
-        Binding("ctrl+pagedown", "turn(1)", "next file", priority=True, show=False),
-        Binding("ctrl+pageup", "turn(-1)", "previous file", priority=True, show=False),
-        Binding("ctrl+q", "leave", "quit", priority=True),
+        Binding("f2", "mask", "mask", key_display="F2"),
+        Binding("f5", "fill", "fill", key_display="F5"),
+        Binding("enter", "accept", "accept", key_display="Enter"),
+        Binding("escape", "cancel", "reject", key_display="Esc"),
+        Binding("ctrl+s", "save", "save"),
+        Binding("ctrl+pagedown", "turn(1)", "next file", show=False),
+        Binding("ctrl+pageup", "turn(-1)", "previous file", show=False),
+        Binding("ctrl+q", "leave", "quit"),
     ]
-
-    class Connected(Message):
-        """The engine is there."""
-
-    class Refined(Message):
-        """The engine took a step."""
-
-        def __init__(self, fill: Fill, step: Step, seconds: float) -> None:
-            self.fill, self.step, self.seconds = fill, step, seconds
-            super().__init__()
-
-        def can_replace(self, message: Message) -> bool:
-            """Whether that one may be handled instead of this one: if it is a later step, and this is not the first."""
-            later = isinstance(message, DgeditApp.Refined) and message.fill is self.fill
-            return later and self.step.index > 1
-
-    class Failed(Message):
-        """The engine gave up."""
-
-        def __init__(self, fill: Fill | None, error: Exception) -> None:
-            self.fill, self.error = fill, error
-            super().__init__()
 
     def __init__(
         self,
@@ -102,12 +82,11 @@ class DgeditApp(App[None]):
         self.fill: Fill | None = None
         self.effort = effort
         self.seed = seed
-        self._connect = connect
         self._watch = watch
-        self._backend: Backend | None = None
-        self._engine = Lock()
-        self._waiting: DgeditApp.Refined | None = None
+        self._source = Source(connect, self.post_message)
+        self._waiting: Refined | None = None
         self._frame: Timer | None = None
+        self._quiet: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Tabs, status line, keys."""
@@ -124,7 +103,7 @@ class DgeditApp(App[None]):
         self.query_one(Tabs).can_focus = False
         self.editors[0].focus()
         self._status.engine = "loading model…"
-        self.call_after_refresh(self._warm)
+        self.call_after_refresh(self._open_engine)
         if self._watch:
             self._watch_folders()
 
@@ -135,10 +114,15 @@ class DgeditApp(App[None]):
         return self.editors[int(active.rpartition("-")[2])]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter and Escape are ours only while there is an infill; no key is while a question is open."""
+        """Enter and Escape are ours while there is an infill; no key is before a question."""
         if self.screen.is_modal:
             return False
         return self.fill is not None if action in ("accept", "cancel") else True
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy; the terminal's clipboard cannot hold bytes that are no text, ours can."""
+        super().copy_to_clipboard(readable(text))
+        self._clipboard = text
 
     # Holes and infills
 
@@ -205,49 +189,17 @@ class DgeditApp(App[None]):
     @work(thread=True, exclusive=True, group="fill")
     def _refine(self, fill: Fill) -> None:
         worker: Worker[None] = get_current_worker()
-        try:
-            backend = self._opened_backend()
-            with self._engine:
-                if not worker.is_cancelled:
-                    self._stream(backend, fill, worker)
-        except Exception as error:
-            self.post_message(self.Failed(fill, error))
+        self._source.refine(fill, lambda: worker.is_cancelled)
 
-    def _stream(self, backend: Backend, fill: Fill, worker: Worker[None]) -> None:
-        started = monotonic()
-        steps = backend.infill(fill.request)
-        try:
-            for step in steps:
-                if worker.is_cancelled or step.last:
-                    break
-                self.post_message(self.Refined(fill, step, monotonic() - started))
-            else:
-                raise RuntimeError("the engine stopped before its last step")
-            if not worker.is_cancelled:
-                self.post_message(self.Refined(fill, step, monotonic() - started))
-        finally:
-            if close := getattr(steps, "close", None):
-                close()
-
-    @work(thread=True, group="engine")
-    def _warm(self) -> None:
-        try:
-            self._opened_backend()
-        except Exception as error:
-            self.post_message(self.Failed(None, error))
-
-    def _opened_backend(self) -> Backend:
-        with self._engine:
-            if self._backend is None:
-                self._backend = self._connect()
-                self.post_message(self.Connected())
-            return self._backend
+    @work(thread=True, group="open")
+    def _open_engine(self) -> None:
+        self._source.open()
 
     @on(Connected)
     def _tell_engine(self) -> None:
-        parts = [self.fill.progress()] if self.fill and self._backend else []
-        if self._backend:
-            parts += [self._backend.name, self._backend.device]
+        backend = self._source.backend
+        parts = [self.fill.progress()] if self.fill and backend else []
+        parts += [backend.name, backend.device] if backend else []
         self._status.engine = " · ".join(parts) or "loading model…"
 
     @on(Refined)
@@ -265,27 +217,26 @@ class DgeditApp(App[None]):
             return
         self.fill.draw(message.step, message.seconds)
         self._tell_engine()
-        if message.step.last:
-            self._notice("Enter accepts · Esc rejects · F5 tries again")
-        else:
+        if not message.step.last:
             self._frame = self.set_timer(_FRAME, self._draw_waiting)
 
     @on(Failed)
     def _give_up(self, message: Failed) -> None:
-        if message.fill is not None and message.fill is self.fill:
+        if self.fill is not None and message.fill in (None, self.fill):
             self.fill.clear()
             self._end()
         words = " ".join(str(message.error).split()) or type(message.error).__name__
         self._notice(words)
-        if self._backend is None:
+        if self._source.backend is None:
             self._status.engine = "no model"
 
     # Files
 
     def action_turn(self, by: int) -> None:
         """Bring the next file to the front."""
-        at = self.editors.index(self.editor) + by
-        self.query_one(TabbedContent).active = f"file-{at % len(self.editors)}"
+        at = (self.editors.index(self.editor) + by) % len(self.editors)
+        self.query_one(TabbedContent).active = f"file-{at}"
+        self.screen.set_focus(self.editors[at])
 
     @work
     async def action_save(self) -> None:
@@ -304,7 +255,7 @@ class DgeditApp(App[None]):
             answer = await self.push_screen_wait(Ask("An infill is open", {"d": "discard"}))
         else:
             answer = "d"
-        if answer == "d" or answer == "s" and all([await self._save(editor) for editor in dirty]):
+        if answer == "d" or (answer == "s" and all([await self._save(editor) for editor in dirty])):
             self.exit()
 
     async def _save(self, editor: Editor) -> bool:
@@ -380,7 +331,11 @@ class DgeditApp(App[None]):
         self._status.place = f"{editor.path}:{row + 1}:{column + 1} · {ends} · {encoding}"
 
     def _notice(self, words: str) -> None:
+        """Say something for a while."""
         self._status.notice = words
+        if self._quiet is not None:
+            self._quiet.stop()
+        self._quiet = self.set_timer(_WHILE, partial(self._notice, "")) if words else None
 
     @property
     def _status(self) -> StatusLine:

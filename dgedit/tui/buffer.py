@@ -1,8 +1,9 @@
 """The text being edited, line by line, each line with the ending it came with.
 
-Textual's own document splits where Python does and joins with a single line ending, which rewrites files that it was only
-meant to show. This one splits at `\\n`, `\\r\\n` and `\\r` alone, and its `text` is exact after any edit. Syntax is parsed when
-something is drawn, once for any number of edits, and queried for the rows that are drawn.
+Textual's own document splits where Python does and joins with a single line ending, which rewrites
+files that it was only meant to show. This one splits at newlines, carriage returns and the two
+together, and its `text` is exact after any edit. Syntax is parsed when something is drawn, once for
+any number of edits, and queried for the rows that are drawn.
 
 Knows text and syntax trees; nothing of files, holes or screens.
 """
@@ -62,7 +63,7 @@ class Syntax(NamedTuple):
 
 
 def syntax_of(path: Path, text: str) -> Syntax | None:
-    """The syntax of a file by its name; None when unknown, or when the text is too large to parse while typing."""
+    """The syntax of a file by its name; None when unknown, or when the text is too large for it."""
     name = _BY_SUFFIX.get(path.suffix.lower())
     if name is None or len(text) > _MANY_CHARACTERS or text.count("\n") > _MANY_LINES:
         return None
@@ -107,7 +108,7 @@ class Buffer(Document):
         return self._line_starts()[row] + column
 
     def location(self, index: int) -> Location:
-        """The location of an offset in `text`; between the two halves of a line ending, the line's end."""
+        """The location of an offset in `text`; inside a line ending, the line's end."""
         starts = self._line_starts()
         row = bisect_right(starts, index) - 1
         return row, min(index - starts[row], len(self._lines[row]))
@@ -132,7 +133,7 @@ class Buffer(Document):
         return "".join(middle)[left:] + self._lines[bottom][:right]
 
     def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
-        """Put a text, its line endings as they are, in the place of what is between two locations."""
+        """Put a text, line endings as they are, in the place of what is between two locations."""
         top, bottom = sorted((self._clamped(start), self._clamped(end)))
         replaced = self.get_text_range(top, bottom)
         first = self.index(top)

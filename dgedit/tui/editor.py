@@ -1,7 +1,7 @@
 """A file being edited, with its holes.
 
-The document changes through edits alone; drafts are drawn over it. Whatever grows or shrinks above the viewport, the
-cursor and what is in the viewport stay where they are.
+The document changes through edits alone; drafts are drawn over it. Whatever grows or shrinks above
+the viewport, the cursor and what is in the viewport stay where they are.
 
 Knows one file and its holes; nothing of engines, requests or other files.
 """
@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from dgedit_engine.types import Draft
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -29,7 +31,6 @@ from dgedit.document import Document
 from dgedit.tui.buffer import LINE_END, Buffer, Highlight, syntax_of
 from dgedit.tui.overlay import OpenHole, Rows
 from dgedit.tui.paint import Ink, Painted
-from dgedit_engine.types import Draft
 
 # Rows whose syntax is queried together.
 _BLOCK = 64
@@ -52,14 +53,14 @@ class Filling(Edit):
         """Restore the text and the holes."""
         result = super().undo(text_area)
         assert isinstance(text_area, Editor)
-        text_area.open(OpenHole(hole.start, hole.end) for hole in self.holes)
+        text_area.open_holes(OpenHole(hole.start, hole.end) for hole in self.holes)
         return result
 
 
 class Editor(TextArea):
     """A text area that shows drafts in place."""
 
-    COMPONENT_CLASSES = {
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
         "editor--hole",
         "editor--draft",
         "editor--settled",
@@ -114,22 +115,23 @@ class Editor(TextArea):
         """Mask the selection, or open an empty hole at the cursor; on a hole, close it."""
         start, end = sorted(map(self.buffer.index, self.selection))
         met = [
-            h
-            for h in self.holes
-            if h.start < end and start < h.end or h.start <= start == end <= h.end
+            hole
+            for hole in self.holes
+            if hole.start <= start == end <= hole.end or (hole.start < end and start < hole.end)
         ]
         with self.steady():
             if met:
                 self.holes[:] = [hole for hole in self.holes if hole not in met]
             else:
-                self.open([OpenHole(start, end)])
+                self.open_holes([OpenHole(start, end)])
             self.selection = Selection.cursor(self.selection.end)
 
-    def open(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:
+    def open_holes(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:
         """Add holes; one that meets another is left out."""
         for hole in holes:
             if not any(
-                h.start < hole.end and hole.start < h.end or h.span == hole.span for h in self.holes
+                (h.start < hole.end and hole.start < h.end) or h.span == hole.span
+                for h in self.holes
             ):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
         self.rows.wrap(0)
@@ -189,7 +191,7 @@ class Editor(TextArea):
             self.history.checkpoint()
 
     def _moved_cursor(self, grown: dict[OpenHole, int]) -> Callable[[Buffer], Location]:
-        """Where the cursor will be: on its character, or in a hole, on its cell as far as the new text reaches."""
+        """Where the cursor will be: on its character; in a hole, on its cell."""
         row, column = self.cursor_location
         index = self.buffer.index((row, column))
         inside = next((hole for hole in grown if hole.start <= index <= hole.end), None)
@@ -222,18 +224,28 @@ class Editor(TextArea):
     # Keys
 
     async def _on_key(self, event: events.Key) -> None:
-        if event.key == "escape":
-            # The parent would leave the editor.
-            event.stop()
-            event.prevent_default()
-            self.selection = Selection.cursor(self.selection.end)
-        elif event.key == "enter":
-            event.stop()
-            event.prevent_default()
-            row, column = min(self.selection)
-            line = self.document[row][:column]
-            indent = line[: len(line) - len(line.lstrip(" \t"))]
-            self._replace_via_keyboard("\n" + indent, *self.selection)
+        # Every key in its turn: a binding that bubbled up first would run after what is typed next,
+        # and what is typed after a change of tabs may still come here.
+        front = self.screen.focused
+        if isinstance(front, Editor) and front is not self:
+            front.post_message(events.Key(event.key, event.character))
+        elif event.is_printable:
+            return
+        elif not await self.app._check_bindings(event.key):
+            if event.key == "escape":
+                self.selection = Selection.cursor(self.selection.end)
+            elif event.key == "enter":
+                self._break_line()
+            else:
+                return
+        event.stop()
+        event.prevent_default()
+
+    def _break_line(self) -> None:
+        row, column = min(self.selection)
+        line = self.document[row][:column]
+        indent = line[: len(line) - len(line.lstrip(" \t"))]
+        self._replace_via_keyboard("\n" + indent, *self.selection)
 
     def _replace_via_keyboard(
         self, insert: str, start: Location, end: Location
@@ -244,7 +256,7 @@ class Editor(TextArea):
 
     @contextmanager
     def steady(self, moved: Callable[[int], int] = lambda index: index) -> Iterator[None]:
-        """Keep what is in the viewport where it is, whatever happens above it; `moved` follows an offset in the text."""
+        """Keep the viewport on its text, whatever happens above; `moved` follows an offset."""
         top = round(self.scroll_y)
         row, _ = self.rows.offset_to_location(Offset(0, top))
         lead = top - self.rows.y_of(row)
@@ -253,7 +265,7 @@ class Editor(TextArea):
         try:
             yield
             self._refresh_size()
-            self._recompute_cursor_offset()
+            self._place_cursor()
             y = self.rows.y_of(self.buffer.location(moved(index))[0]) + lead
             if y != top:
                 self._scroll_to(y=y, animate=False, force=True)
@@ -264,9 +276,12 @@ class Editor(TextArea):
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         """Follow the cursor, but not when it is something else that changes."""
         if self._steady:
-            self._recompute_cursor_offset()
+            self._place_cursor()
             return Offset(0, 0)
         return super().scroll_cursor_visible(center, animate)
+
+    def _place_cursor(self) -> None:
+        self._cursor_offset = self.rows.location_to_offset(self.cursor_location)
 
     @property
     def gutter_width(self) -> int:
@@ -344,7 +359,9 @@ class Editor(TextArea):
         theme = self._theme
 
         def component(name: str) -> Style:
-            return self.get_component_rich_style(f"editor--{name}", partial=True)
+            style = self.get_component_rich_style(f"editor--{name}", partial=True)
+            ground = self.get_component_rich_style(f"editor--{name}").bgcolor
+            return style + Style(bgcolor=ground) if style.bgcolor else style
 
         return Ink(
             base=theme.base_style or self.rich_style,

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from dgedit_engine.types import InfillRequest, Step
+
 from dgedit.document import Span
 from dgedit.holes import passage
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
-from dgedit_engine.types import InfillRequest, Step
 
 
 class Stage(Enum):
@@ -41,7 +42,9 @@ class Fill:
 
     @classmethod
     def ask(cls, editors: Sequence[Editor], *, effort: float, seed: int) -> Fill:
-        """An infill of every hole of these editors. Raises InputError for holes that are too much for one passage."""
+        """An infill of all holes. Raises InputError for holes too much for one passage, ValueError
+        for no hole at all.
+        """
         holed = [editor for editor in editors if editor.holes]
         passages = tuple(
             passage(
@@ -87,10 +90,11 @@ class Fill:
     def progress(self) -> str:
         """Step, share settled and speed, for the status line."""
         if self.step is None:
-            return "reading the files…"
+            return "starting…"
         settled = [one for draft in self.step.drafts for one in draft.settled]
         share = sum(settled) / len(settled) if settled else 1.0
         speed = sum(settled) / self.seconds if self.seconds else 0.0
-        last = self.stage is Stage.READY
-        steps = f"{self.step.index} steps" if last else f"step {self.step.index}/{self.step.total}"
-        return f"{steps} · {share:.0%} settled · {speed:.0f} tok/s"
+        at = f"step {self.step.index}/{self.step.total}"
+        if self.stage is Stage.READY:
+            at = f"ready after {self.step.index} steps" if self.step.index > 1 else "ready"
+        return f"{at} · {share:.0%} settled · {speed:.0f} tok/s"

@@ -1,8 +1,9 @@
 """Where everything is on the screen while drafts stand in for what the document holds.
 
-A hole is drawn over the document, never into it. The rows that holes touch form a region; a region has at least as many
-rows as the document has there, and never fewer than it had before, so that text below moves only when a draft grows.
-A cursor in a hole keeps its cell whatever is drafted around it; a cursor after the hole stays on its character.
+A hole is drawn over the document, never into it. The rows that holes touch form a region, which has
+at least as many rows as the document has there, and never fewer than it had before, so that text
+below moves only when a draft grows. A cursor in a hole keeps its cell whatever is drafted around
+it; a cursor after the hole stays on its character.
 
 Knows texts, holes and cells; draws nothing.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from dgedit_engine.types import Draft
 from rich.cells import cell_len
 from textual.document._document import Location
 from textual.document._wrapped_document import WrappedDocument
@@ -23,7 +25,6 @@ from textual.geometry import Offset
 from dgedit.document import Span
 from dgedit.tui.buffer import LINE_END, Buffer
 from dgedit.visible import visible
-from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"
 
@@ -53,8 +54,6 @@ class Run(NamedTuple):
     """Where the document holds it; for a draft, where its hole ends."""
     changed: bool = False
     """Whether the last step changed it."""
-    confidence: float = 1.0
-    """The model's probability for it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -129,18 +128,17 @@ class _Composer:
 
     def drafted(self, hole: OpenHole, draft: Draft, at: Location) -> None:
         """Add a draft."""
-        pieces = zip(draft.pieces, draft.settled, hole.changed, draft.confidence, strict=True)
-        for piece, settled, changed, confidence in pieces:
+        for piece, settled, changed in zip(draft.pieces, draft.settled, hole.changed, strict=True):
             kind = Kind.SETTLED if settled else Kind.DRAFT
             for part in LINE_END.split(piece):
                 if LINE_END.fullmatch(part):
                     self.rows.append([])
                 elif part:
-                    self.rows[-1].append(Run(part, kind, at, changed, confidence))
+                    self.rows[-1].append(Run(part, kind, at, changed))
 
 
 class Rows(WrappedDocument):
-    """The rows of a buffer with holes drawn over it: from locations to cells and back. Nothing is wrapped."""
+    """The rows of a buffer with holes drawn over it: from locations to cells and back."""
 
     def __init__(self, buffer: Buffer, holes: Sequence[OpenHole], tab_width: int) -> None:
         # Not the parent's constructor: it measures every line.
@@ -177,7 +175,7 @@ class Rows(WrappedDocument):
         self._regions = None
 
     def row(self, y: int) -> tuple[tuple[Run, ...], int | None, bool]:
-        """The runs drawn at a row, the document row to number it by, and whether a hole touches it."""
+        """The runs drawn at a row, the document row to number it by, whether in a region."""
         for region in reversed(self.regions):
             if y >= region.y:
                 number = region.top + y - region.y

@@ -1,7 +1,8 @@
 """One row of the editor as styled text.
 
-What a piece of a draft is shows in its attributes, so that it shows without colour too: a settled piece is bold, one that may
-still change is dim and italic, one that the last step changed is underlined. Colour only repeats it.
+What a piece of a draft is shows in its attributes, so that it shows without colour too: a settled
+piece is bold, one that may still change is dim and italic, one that the last step changed is
+underlined. Colour only repeats it.
 
 Knows runs, cells and styles; nothing of files, keys or steps.
 """
@@ -69,11 +70,11 @@ class Painted:
 
     def __init__(self, runs: Sequence[Run], rows: Rows) -> None:
         self._rows = rows
-        self._placed: list[tuple[Run, int, int]] = []
+        self._placed: list[tuple[Run, int, int, int]] = []
         plain, x = "", 0
         for run in runs:
             shown = rows.shown(run.text, x)
-            self._placed.append((run, len(plain), x))
+            self._placed.append((run, len(plain), len(plain) + len(shown), x))
             plain += shown
             x += cell_len(shown)
         self.text = Text(plain, end="", no_wrap=True)
@@ -84,8 +85,7 @@ class Painted:
 
     def lay_runs(self, ink: Ink, highlights: dict[int, list[Highlight]]) -> None:
         """Style every run by what it is, and the document's text by its syntax."""
-        ends = [start for _, start, _ in self._placed[1:]] + [len(self.text.plain)]
-        for (run, start, _), end in zip(self._placed, ends, strict=True):
+        for run, start, end, _ in self._placed:
             if run.kind.held:
                 row, left = run.at
                 for begin, stop, name in highlights.get(row, ()):
@@ -98,7 +98,7 @@ class Painted:
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:
         """Style what the document holds between two locations."""
-        for run, at, x in self._placed:
+        for run, at, _, x in self._placed:
             if not run.kind.held:
                 continue
             row, left = run.at
@@ -125,7 +125,7 @@ class Painted:
 
 @lru_cache(maxsize=256)
 def syntax_style(name: str) -> Style | None:
-    """The style of a syntax name, or else of what it is a kind of: `function.method` is a `function`."""
+    """The style of a syntax name, or of what it is a kind of: `function.method` is a `function`."""
     while name not in _SYNTAX:
         name, dot, _ = name.rpartition(".")
         if not dot:

@@ -28,5 +28,5 @@ class StatusLine(Widget):
         left = visible(self.notice or self.place)
         left = left if cell_len(left) <= room else set_cell_size(left, max(0, room - 1)) + "…"
         gap = " " * max(2, width - cell_len(left) - cell_len(right))
-        style = "bold $text-warning" if self.notice else "$text-muted"
-        return Content.assemble((f" {left}", style), gap, (right, "$text-accent"))
+        style = "bold $text-warning" if self.notice else "$foreground 70%"
+        return Content.assemble((left, style), gap, (right, "$secondary"))

@@ -1,8 +1,9 @@
-"""How a text with holes becomes a prompt and a canvas: the one place that training and inference share.
+"""How a text with holes becomes a prompt and a canvas: what training and inference share.
 
-Works on token ids alone. One hole: what follows it comes first and what leads to it last (or, the other way round, with a
-marker before the canvas), so that the canvas continues the text. Several holes: the text in order with a marker for each
-hole, and on the canvas the holes' texts in order, each but the first behind its marker, which stays fixed.
+Works on token ids alone. One hole: what follows it comes first and what leads to it last, so that
+the canvas continues the text (or the other way round, with a marker before the canvas). Several
+holes: the text in order with a marker for each hole, and on the canvas the holes' texts in order,
+each but the first behind its marker, which stays fixed.
 """
 
 from __future__ import annotations
@@ -40,11 +41,14 @@ def prompt_ids(
     path: Sequence[int] = (),
     note: Sequence[int] = (),
     suffix_first: bool = True,
+    stride: int = 1,
 ) -> list[int]:
-    """The prompt for the holes between `texts`, at most `budget` tokens: n + 1 texts have n holes between them.
+    """The prompt, at most `budget` tokens, for the n holes between n + 1 texts.
 
-    The first text loses its head and the last its tail where they do not fit. Raises ValueError, naming the number, where
-    the texts between holes alone do not fit.
+    The first text loses its head and the last its tail where they do not fit, by multiples of
+    `stride` tokens: with a long stride the prompt mostly keeps its beginning while somebody types,
+    and so its cached keys. Raises ValueError, naming the number, where the texts between holes
+    alone do not fit.
     """
     holes = len(texts) - 1
     if not 1 <= holes <= len(HOLES):
@@ -61,7 +65,7 @@ def prompt_ids(
     room = budget - len(head) - len(between) - markers
     if room < 0:
         raise ValueError(f"{budget} tokens are {-room} too few for what must be in the prompt")
-    first, last = _fit(texts[0], texts[-1], room)
+    first, last = _fit(texts[0], texts[-1], room, stride)
     if holes > 1:
         return [*head, PRE, *first, *between, *last, MID]
     if suffix_first:
@@ -70,7 +74,7 @@ def prompt_ids(
 
 
 def canvas_layout(texts: Sequence[Sequence[int]], sizes: Sequence[int]) -> CanvasLayout:
-    """The canvas that gives `sizes[k]` slots to hole k; a text that is longer than its slots is cut."""
+    """The canvas that gives `sizes[k]` slots to hole k; a text longer than its slots is cut."""
     ids: list[int] = []
     fixed: list[bool] = []
     for hole, text, size in zip(HOLES, texts, sizes, strict=False):
@@ -83,9 +87,9 @@ def canvas_layout(texts: Sequence[Sequence[int]], sizes: Sequence[int]) -> Canva
 
 
 def _fit(
-    first: Sequence[int], last: Sequence[int], room: int
+    first: Sequence[int], last: Sequence[int], room: int, stride: int
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """The tail of `first` and the head of `last`: a third for the last, more where the first is short."""
-    suffix = min(len(last), max(room // 3, room - len(first)))
-    prefix = min(len(first), room - suffix)
-    return first[len(first) - prefix :], last[:suffix]
+    """The tail of `first` and the head of `last`: a third for it, more where the first is short."""
+    suffix = min(len(last), max(room // 3, (room - len(first)) // stride * stride))
+    lost = -(-max(0, len(first) + suffix - room) // stride) * stride
+    return first[min(lost, len(first)) :], last[:suffix]

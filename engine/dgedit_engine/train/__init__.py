@@ -1,1 +1,1 @@
-"""How nano is made: a corpus of installed Python packages, a vocabulary, examples with holes, and the trainer."""
+"""How nano is made: a corpus of Python packages, a vocabulary, examples with holes, the trainer."""

@@ -70,7 +70,12 @@ def _train(options: argparse.Namespace) -> int:
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
     tokenizer.encode_special_tokens = True
     recipe = Recipe(
-        minutes=options.minutes, steps=options.steps, seed=options.seed, lr=options.lr, copies=options.copies
+        minutes=options.minutes,
+        steps=options.steps,
+        seed=options.seed,
+        lr=options.lr,
+        copies=options.copies,
+        causal=options.causal,
     )
     run = Run(_model(options, tokenizer.get_vocab_size()), recipe, device=options.device)
     if options.resume:
@@ -144,13 +149,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--lr", type=float, default=0.02, help="Muon's peak learning rate (0.02)")
     add("--copies", type=int, default=2, help="canvases noised for each prompt (2)")
+    add("--causal", type=float, default=1.0, help="weight of the causal loss beside the canvas's (1)")
     add("--tokens", type=int, default=4096, help="prompt tokens in a step (4096)")
     add(
         "--shape",
         type=_shape,
         nargs="+",
-        default=[(256, 32), (256, 16), (256, 64), (1024, 32)],
-        help="prompt tokens x canvas slots, taken in turn (256x32 256x16 256x64 1024x32)",
+        default=[(256, 32), (256, 64), (256, 16), (256, 128), (1024, 32)],
+        help="prompt tokens x canvas slots, taken in turn (256x32 256x64 256x16 256x128 1024x32)",
     )
     add("--save-every", type=float, default=3, help="minutes between checkpoints (3)")
     return parser

@@ -1,7 +1,8 @@
-"""Turn documents into training batches: a prompt of exact length and a canvas with the text of its holes.
+"""Turn documents into training batches: a prompt of exact length and a canvas with the holes' text.
 
-A batch is a pure function of the seed and its number, so a run that stopped goes on as if it had not. Shapes never change:
-a short prompt stands behind the end of another document. Knows nothing of noise or of the model.
+A batch is a pure function of the seed and its number, so a run that stopped goes on as if it had
+not. Shapes never change: a short prompt stands behind the end of another document. Knows nothing of
+noise or of the model.
 
 Letters: B batch, T prompt tokens, C canvas slots.
 """
@@ -11,14 +12,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from dgedit_engine.layout import EOS, canvas_layout, prompt_ids
+from dgedit_engine.layout import EOS, CanvasLayout, canvas_layout, prompt_ids
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.spans import KINDS, Cut, Outline, Span, cut
+from dgedit_engine.train.spans import KINDS, Cut, Outline, Span, cut, draw_kind
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -27,15 +30,19 @@ SUFFIX_FIRST = 0.7
 """The share of single holes whose prompt has the suffix first."""
 WITH_PATH = 0.5
 """The share of prompts that name the file."""
-WITH_NOTE = 0.5
+WITH_NOTE = 0.7
 """The share of holes with a comment whose prompt says the comment as an instruction."""
+SHORT = 0.15
+"""The share of prompts with less context than fits."""
 CONTINUED = 0.1
-"""The share of holes longer than the canvas that fill it without an end; the others are drawn again."""
+"""The share of holes longer than the canvas that fill it without an end; others are drawn again."""
 LARGEST_DRAW = 20_000
 """A document is drawn in proportion to its bytes, up to this many."""
+TRIES = 8
+"""Cuts of one kind before another document is drawn."""
 
 _CHARACTERS = 6  # a token, at most, on average over a prompt: how much text is worth tokenising
-_COMMENT = re.compile(r'(?:#+|""")[ \t]*([A-Za-z][^\n"#]{7,120})')
+_COMMENT = re.compile(r'(?:#+|""")[ \t]*([A-Za-z][^\n"#]{7,120})(?=\n|""")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Batch:
     pinned: Bools
     """(B, C): the markers between holes."""
     length: Ints
-    """(B,): slots up to and including the last hole's first end; C where the text goes on behind the canvas."""
+    """(B,): slots up to and including the last hole's first end; C where the text goes on."""
     kind: Ints
     """(B,): places in KINDS."""
 
@@ -94,9 +101,12 @@ def assemble(
     suffix_first: bool = True,
     kind: int = 0,
 ) -> Example:
-    """The example of `text` with holes at `spans`. Raises ValueError where the text between holes exceeds the budget."""
+    """The example of `text` with holes at `spans`.
+
+    Raises ValueError where the text between holes exceeds the budget.
+    """
     edges = [0, *(edge for span in spans for edge in span), len(text)]
-    pieces = [text[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    pieces = [text[begin:end] for begin, end in pairwise(edges)]
     fixed, holes = pieces[::2], pieces[1::2]
     reach = budget * _CHARACTERS
     fixed[0] = fixed[0][_line_start(fixed[0], len(fixed[0]) - reach) :]
@@ -124,21 +134,21 @@ class _Draw:
         self.edges = np.cumsum(np.minimum(corpus.sizes, LARGEST_DRAW))
 
     def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """Examples, two of a document."""
-        found: list[tuple[Example, list[int], list[bool]]] = []
+        """Examples, up to two of a document."""
+        found: list[tuple[Example, CanvasLayout]] = []
         while len(found) < size:
             index = self.document(rng)
             outline = Outline(self.corpus.text(index))
             pair = [self.example(index, outline, rng) for _ in range(2)]
-            found += [example for example in pair if example is not None][: size - len(found)]
-        prompts = [self.filled(example.prompt, rng) for example, _, _ in found]
-        canvas = np.array([ids for _, ids, _ in found], dtype=np.int64)
+            found += [one for one in pair if one is not None][: size - len(found)]
+        prompts = [self.filled(example.prompt, rng) for example, _ in found]
+        canvas = np.array([layout.ids for _, layout in found], dtype=np.int64)
         return Batch(
             prompt=np.array(prompts, dtype=np.int64),
             canvas=canvas,
-            pinned=np.array([fixed for _, _, fixed in found]),
+            pinned=np.array([layout.fixed for _, layout in found]),
             length=_length(canvas),
-            kind=np.array([example.kind for example, _, _ in found], dtype=np.int64),
+            kind=np.array([example.kind for example, _ in found], dtype=np.int64),
         )
 
     def document(self, rng: np.random.Generator) -> int:
@@ -147,33 +157,48 @@ class _Draw:
 
     def example(
         self, index: int, outline: Outline, rng: np.random.Generator
-    ) -> tuple[Example, list[int], list[bool]] | None:
-        """An example and its canvas; None where they do not fit."""
-        chosen = cut(outline, rng)
-        if (
-            sum(end - start for start, end in chosen.spans) > 12 * self.canvas
-            and rng.random() >= CONTINUED
-        ):
-            return None
-        text = outline.text[: chosen.end]
+    ) -> tuple[Example, CanvasLayout] | None:
+        """An example and its canvas. None where none of several cuts of one kind fits."""
+        kind = draw_kind(rng)  # once, so that kinds which often do not fit keep their share
+        for _ in range(TRIES):
+            chosen = cut(outline, rng, kinds={kind: 1.0})
+            continued = len(chosen.spans) == 1 and rng.random() < CONTINUED
+            length = sum(end - start for start, end in chosen.spans)
+            if length > self.canvas * _CHARACTERS and not continued:
+                continue
+            example = self.assembled(index, outline.text, chosen, rng)
+            sizes = example and _sizes([len(hole) for hole in example.holes], self.canvas, rng)
+            if example and (sizes or continued):
+                return example, canvas_layout(example.holes, sizes or [self.canvas])
+        return None
+
+    def assembled(
+        self, index: int, text: str, chosen: Cut, rng: np.random.Generator
+    ) -> Example | None:
+        """The example of a cut; None where the text between its holes is too long."""
+        text = text[: chosen.end]
+        path = PurePosixPath(self.corpus.path(index)).name if rng.random() < WITH_PATH else ""
+        note = _note(text, chosen) if rng.random() < WITH_NOTE else ""
+        suffix_first = bool(rng.random() < SUFFIX_FIRST)
         try:
-            example = assemble(
+            return assemble(
                 text,
                 chosen.spans,
                 self.tokenizer,
-                budget=self.prompt_tokens,
-                path=self.corpus.path(index) if rng.random() < WITH_PATH else "",
-                note=_note(text, chosen) if rng.random() < WITH_NOTE else "",
-                suffix_first=bool(rng.random() < SUFFIX_FIRST),
+                budget=self.budget(rng),
+                path=path,
+                note=note,
+                suffix_first=suffix_first,
                 kind=KINDS.index(chosen.kind),
             )
         except ValueError:
             return None
-        sizes = _sizes([len(hole) for hole in example.holes], self.canvas, rng)
-        if sizes is None:
-            return None
-        layout = canvas_layout(example.holes, sizes)
-        return example, layout.ids, layout.fixed
+
+    def budget(self, rng: np.random.Generator) -> int:
+        """Prompt tokens of an example: mostly all, at times as few as a short file has."""
+        if rng.random() >= SHORT:
+            return self.prompt_tokens
+        return int(self.prompt_tokens * np.exp(rng.uniform(np.log(1 / 6), 0)))
 
     def filled(self, prompt: list[int], rng: np.random.Generator) -> list[int]:
         """The prompt behind as much of another document's end as it lacks."""
@@ -189,7 +214,7 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _line_start(text: str, place: int) -> int:
-    """Where the first line starts that starts at or behind `place`; 0 for a place before the text."""
+    """Where the first line starts behind `place`; 0 for a place before the text."""
     return text.find("\n", place) + 1 if place > 0 else 0
 
 
@@ -202,13 +227,11 @@ def _note(text: str, chosen: Cut) -> str:
 def _sizes(lengths: list[int], canvas: int, rng: np.random.Generator) -> list[int] | None:
     """Slots for each hole, the surplus dealt at random; None where the canvas is too small."""
     surplus = canvas - sum(lengths) - (2 * len(lengths) - 1)  # an end for each, and the markers
-    if surplus >= 0:
-        bounds = np.sort(rng.integers(surplus + 1, size=len(lengths) - 1))
-        shares = np.diff([0, *bounds.tolist(), surplus])
-        return [length + 1 + int(share) for length, share in zip(lengths, shares, strict=True)]
-    if len(lengths) == 1 and rng.random() < CONTINUED:
-        return [canvas]
-    return None
+    if surplus < 0:
+        return None
+    bounds = np.sort(rng.integers(surplus + 1, size=len(lengths) - 1))
+    shares = np.diff([0, *bounds.tolist(), surplus])
+    return [length + 1 + int(share) for length, share in zip(lengths, shares, strict=True)]
 
 
 def _length(canvas: Ints) -> Ints:

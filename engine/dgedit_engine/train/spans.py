@@ -1,7 +1,8 @@
-"""Choose the spans of a Python text that become holes: lines, syntax nodes, anything at all, or several at once.
+"""Choose the spans of a Python text that become holes: lines, syntax nodes, anything, or several.
 
-People mask by line and by thought, so most spans are lines and syntax nodes; spans of arbitrary characters teach the model
-to meet a hole anywhere (arXiv 2207.14255). Positions are code points. Knows nothing of tokens; the caller brings the chance.
+People mask by line and by thought, so most spans are lines and syntax nodes; spans of arbitrary
+characters teach the model to meet a hole anywhere (arXiv 2207.14255). Positions are code points.
+Knows nothing of tokens. A text's syntax tree is made once, however many cuts it gives.
 """
 
 from __future__ import annotations
@@ -35,7 +36,14 @@ EMPTY_SUFFIX = 0.12
 LONGEST = 1500
 """Characters of the largest syntax node that becomes a hole."""
 
+_EXPRESSIONS: tuple[type[ast.expr], ...] = (
+    *(ast.Call, ast.BinOp, ast.BoolOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Lambda),
+    *(ast.Subscript, ast.Attribute, ast.Constant, ast.Await, ast.List, ast.Dict, ast.Set),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.JoinedStr),
+)
+
 Span = tuple[int, int]
+_Placed = ast.expr | ast.stmt | ast.keyword
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +95,12 @@ class Outline:
                 tree = ast.parse(self.text)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return found
-        for node in ast.walk(tree):
+        waiting: list[ast.AST] = [tree]
+        while waiting:
+            node = waiting.pop()
             self._collect(node, found)
+            if not isinstance(node, ast.JoinedStr):  # before 3.12, places inside are unreliable
+                waiting.extend(ast.iter_child_nodes(node))
         for spans in (found.names, found.expressions, found.arguments, found.blocks):
             spans.sort()
         return found
@@ -96,25 +108,23 @@ class Outline:
     def _collect(self, node: ast.AST, found: Nodes) -> None:
         """Add the node's spans."""
         if isinstance(node, ast.Name | ast.arg):
+            name = node.id if isinstance(node, ast.Name) else node.arg
             start = self._place(node.lineno, node.col_offset)
-            found.names.append(
-                (start, start + len(node.id if isinstance(node, ast.Name) else node.arg))
-            )
+            found.names.append((start, start + len(name)))
         elif isinstance(node, ast.Attribute):
             end = self._place(node.end_lineno, node.end_col_offset)
             found.names.append((end - len(node.attr), end))
-        elif isinstance(node, _EXPRESSIONS):
+        if isinstance(node, _EXPRESSIONS):
             found.expressions.append(self._span(node, node))
-        if isinstance(node, ast.Call) and (inner := [*node.args, *node.keywords]):
-            inner.sort(key=lambda one: (one.lineno, one.col_offset))
-            found.arguments.append(self._span(inner[0], inner[-1]))
-        body = getattr(node, "body", None)
+        if isinstance(node, ast.Call) and (node.args or node.keywords):
+            inner: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+            places = [self._span(one, one) for one in inner]
+            found.arguments.append((min(places)[0], max(places)[1]))
+        body: list[ast.stmt] | ast.expr | None = getattr(node, "body", None)
         if isinstance(body, list) and body and not isinstance(node, ast.Module | ast.ClassDef):
             found.blocks.append(self._span(body[0], body[-1]))
 
-    def _span(
-        self, first: ast.expr | ast.stmt | ast.keyword, last: ast.expr | ast.stmt | ast.keyword
-    ) -> Span:
+    def _span(self, first: _Placed, last: _Placed) -> Span:
         line, column = first.lineno, first.col_offset
         for decorator in getattr(first, "decorator_list", []):
             if decorator.lineno < line:
@@ -138,13 +148,11 @@ def cut(
     outline: Outline,
     rng: np.random.Generator,
     *,
-    weights: Mapping[Kind, float] = WEIGHTS,
+    kinds: Mapping[Kind, float] = WEIGHTS,
     empty_suffix: float = EMPTY_SUFFIX,
 ) -> Cut:
     """One training cut. Where the text has nothing of the kind drawn, some characters of it."""
-    kinds = list(weights)
-    shares = np.array([weights[kind] for kind in kinds])
-    kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+    kind = draw_kind(rng, kinds)
     spans: tuple[Span, ...] | None
     if kind == "holes":
         spans = _several(outline, rng)
@@ -154,6 +162,12 @@ def cut(
         kind, spans = "random", (_random(outline.text, rng),)
     end = spans[-1][1] if rng.random() < empty_suffix else len(outline.text)
     return Cut(kind, spans, end)
+
+
+def draw_kind(rng: np.random.Generator, kinds: Mapping[Kind, float] = WEIGHTS) -> Kind:
+    """A kind, by its share."""
+    edges = np.cumsum([*kinds.values()])
+    return [*kinds][int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
 def pick(outline: Outline, kind: Kind, rng: np.random.Generator) -> Span | None:
@@ -173,14 +187,14 @@ def pick(outline: Outline, kind: Kind, rng: np.random.Generator) -> Span | None:
 
 
 def evaluation_spans(outline: Outline, rng: np.random.Generator) -> Iterator[Cut]:
-    """One cut of every kind with a single hole, the text behind it kept."""
+    """One cut of each kind that has a single hole; the text behind it is kept."""
     for kind in KINDS:
         if kind != "holes" and (span := pick(outline, kind, rng)):
             yield Cut(kind, (span,), len(outline.text))
 
 
 def _line(outline: Outline, rng: np.random.Generator, count: int) -> Span | None:
-    """Up to `count` lines, the first and the last not blank; half the time from behind the indentation."""
+    """Up to `count` lines, none blank at the ends; half the time without the first indentation."""
     first = int(rng.integers(len(outline.lines)))
     for index in (*range(first, len(outline.lines)), *range(first)):
         start, end = outline.lines[index]
@@ -198,7 +212,7 @@ def _line(outline: Outline, rng: np.random.Generator, count: int) -> Span | None
 def _near(
     spans: list[Span], text: str, rng: np.random.Generator, *, several_lines: bool = False
 ) -> Span | None:
-    """The first of `spans` behind a random place that is not too long: long texts must not favour dense corners."""
+    """The first span of a fit length behind a random place, so that dense corners count once."""
     if not spans:
         return None
     first = bisect_right(spans, (int(rng.integers(len(text))), 0))
@@ -241,29 +255,3 @@ def _several(outline: Outline, rng: np.random.Generator) -> tuple[Span, ...] | N
         if len(spans) == wanted:
             break
     return tuple(sorted(spans)) if len(spans) > 1 else None
-
-
-_EXPRESSIONS = (
-    *(
-        ast.Call,
-        ast.BinOp,
-        ast.BoolOp,
-        ast.UnaryOp,
-        ast.Compare,
-        ast.IfExp,
-        ast.Lambda,
-        ast.Subscript,
-        ast.Attribute,
-    ),
-    *(
-        ast.List,
-        ast.Dict,
-        ast.Set,
-        ast.ListComp,
-        ast.SetComp,
-        ast.DictComp,
-        ast.GeneratorExp,
-        ast.JoinedStr,
-    ),
-    *(ast.Constant, ast.Await),
-)

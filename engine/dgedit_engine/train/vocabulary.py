@@ -2,9 +2,9 @@
 
     python -m dgedit_engine.train.vocabulary --corpus FOLDER --size 4096 --out tokenizer.json
 
-A newline and the indentation behind it are one piece, so that one token can hold both; digits stay single, and no token
-crosses a line. Knows nothing of prompts. Special tokens cannot come out of ordinary text: `load` sees to it, since the
-file format has no word for it.
+A newline and the indentation behind it are one piece, so that one token can hold both; digits stay
+single, and no token crosses a line. Special tokens cannot come out of ordinary text: `load` sees to
+it, since the file format has no word for it. Knows nothing of prompts.
 """
 
 from __future__ import annotations

@@ -1,0 +1,135 @@
+"""The canvas: tokens that are refined together, some of them fixed, in one segment of slots for each hole.
+
+Knows where each hole's slots are, how a present text seeds them, when slots behind an end may go, and how to read drafts
+off it. Sizes are a few fixed ones, so that shapes repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SIZES = (16, 32, 64, 128, 256)
+_SLACK = 8  # slots a hole gets beyond a quarter more than its present text
+_CERTAIN = 0.9  # probability from which an end counts as confident
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """C slots."""
+
+    ids: Tensor
+    """(1, C): the tokens."""
+    fixed: Tensor
+    """(1, C): True where the token is known and stays."""
+    segments: tuple[range, ...]
+    """Each hole's slots, in order, apart from the fixed markers between them."""
+
+    @property
+    def slots(self) -> int:
+        """C."""
+        return int(self.ids.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A canvas to start from, and what is known of its text."""
+
+    canvas: Canvas
+    """The start."""
+    known: Tensor
+    """(1, C): True where the token is the present text, not noise."""
+
+
+def segment_sizes(texts: Sequence[Sequence[int]], markers: Sequence[Sequence[int]], largest: int) -> list[int]:
+    """Slots for each hole: the largest canvas for one without text, else what its text may need, rounded up together.
+
+    Raises ValueError, naming the number, where not even four slots a hole are left.
+    """
+    taken = sum(map(len, markers))
+    sizes = [size for size in SIZES if size <= largest] or [largest]
+    lone = len(texts) == 1 and not texts[0]
+    wanted = [largest if lone else max(24, len(text) * 5 // 4) + _SLACK for text in texts]
+    total = next((size for size in sizes if size >= sum(wanted) + taken), largest)
+    share = total - taken
+    if share < 4 * len(texts):
+        raise ValueError(f"{len(texts)} holes do not fit a canvas of {largest} slots")
+    scale = share / sum(wanted)
+    slots = [int(want * scale) for want in wanted]
+    return [*slots[:-1], share - sum(slots[:-1])]
+
+
+def seed_canvas(
+    texts: Sequence[Sequence[int]],
+    markers: Sequence[Sequence[int]],
+    sizes: Sequence[int],
+    *,
+    end: int,
+    vocab: int,
+    strength: float,
+    generator: torch.Generator | None,
+) -> Seed:
+    """Lay out the holes' texts behind their markers, filled up with ends, and noise a share `strength` of the slots.
+
+    With strength 1 the free slots are noise alone, drawn as the released sampler starts.
+    """
+    ids: list[int] = []
+    fixed: list[bool] = []
+    segments = []
+    for text, marker, size in zip(texts, markers, sizes, strict=True):
+        ids += marker
+        segments.append(range(len(ids), len(ids) + size))
+        ids += [*text[:size], *[end] * (size - len(text))]
+        fixed += [True] * len(marker) + [False] * size
+    present, pinned = torch.tensor([ids]), torch.tensor([fixed])
+    noise = torch.randint(vocab, present.shape, generator=generator)
+    noised = ~pinned
+    if strength < 1:
+        noised &= torch.rand(present.shape, generator=generator) < strength
+    canvas = Canvas(torch.where(noised, noise, present), pinned, tuple(segments))
+    return Seed(canvas, ~noised)
+
+
+def text_ids(best: Sequence[int], segment: range, ends: Sequence[int]) -> list[int]:
+    """A segment's tokens up to its first end."""
+    found: list[int] = []
+    for slot in segment:
+        if best[slot] in ends:
+            break
+        found.append(best[slot])
+    return found
+
+
+def shrunk(
+    canvas: Canvas, best: Sequence[int], confidence: Sequence[float], ends: Sequence[int]
+) -> tuple[list[int], tuple[range, ...]] | None:
+    """Which slots to keep when every hole's text has a confident end and the next smaller canvas holds them all.
+
+    Returns the kept slots and the new segments, or None. Each segment keeps its end; the last takes the rest.
+    """
+    lengths = []
+    for segment in canvas.segments:
+        length = len(text_ids(best, segment, ends))
+        if length < len(segment) and confidence[segment[length]] >= _CERTAIN:
+            lengths.append(length + 1)
+        else:
+            lengths.append(len(segment))
+    markers = canvas.slots - sum(map(len, canvas.segments))
+    smaller = next((size for size in SIZES if size >= sum(lengths) + markers), canvas.slots)
+    if smaller >= canvas.slots:
+        return None
+    spare = smaller - markers - sum(lengths)
+    kept: list[int] = []
+    segments = []
+    edge = 0
+    for segment, length in zip(canvas.segments, lengths, strict=True):
+        extra = min(spare, len(segment) - length)
+        spare -= extra
+        kept += range(edge, segment.start)
+        segments.append(range(len(kept), len(kept) + length + extra))
+        kept += segment[: length + extra]
+        edge = segment.stop
+    return kept, tuple(segments)

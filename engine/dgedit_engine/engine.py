@@ -1,0 +1,74 @@
+"""A model that is open and warm: the in-process backend.
+
+Opens the embedded nano or a folder, keeps the prompt's keys and values between requests, and answers each request with a
+stream of steps. One request at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from dgedit_engine import checkpoint
+from dgedit_engine.cache import KVCache
+from dgedit_engine.config import Sampling, load_config, load_sampling
+from dgedit_engine.infill import infill
+from dgedit_engine.model import Model
+from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.types import InfillRequest, ModelError, Step
+
+EMBEDDED = Path(__file__).parent / "nano"
+"""The model inside the package."""
+
+
+class Engine:
+    """Implements `Backend` in this process."""
+
+    def __init__(self, model: Model, tokenizer: Tokenizer, sampling: Sampling, *, name: str) -> None:
+        self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
+        weights = model.embedding
+        self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._name
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return str(self.model.embedding.device)
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError (see `infill`)."""
+        return infill(self.model, self.tokenizer, self.cache, self.sampling, request)
+
+
+def open_engine(model: str | None = None, device: str | None = None) -> Engine:
+    """Open `model`: None or "nano" for the embedded one, else a folder with config, weights and tokenizer.
+
+    `device` None takes a GPU if there is one. On the CPU weights are widened to fp32, which is faster there.
+    Raises ModelError, one line, naming what is wrong.
+    """
+    folder = EMBEDDED if model in (None, "nano") else Path(model or "")
+    if not folder.is_dir():
+        raise ModelError(f"no such model: {model} (neither nano nor a folder)")
+    place = _device(device)
+    config, sampling = load_config(folder), load_sampling(folder)
+    tokenizer = Tokenizer(folder / "tokenizer.json")
+    if len(tokenizer) > config.vocab:
+        raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}")
+    dtype = torch.float32 if place.type == "cpu" else None
+    weights = checkpoint.load(config, folder, device=place, dtype=dtype)
+    return Engine(weights, tokenizer, sampling, name=folder.resolve().name)
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ModelError(f"device {name}: {str(error).splitlines()[0]}") from None
+    return device

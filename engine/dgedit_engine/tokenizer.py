@@ -1,0 +1,77 @@
+"""Text to token ids and back, piece by piece.
+
+A thin layer over Hugging Face's `tokenizers`: special tokens in a user's text are read as the plain characters they are,
+and a run of ids becomes the pieces that a screen can show, characters that several tokens spell kept whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import tokenizers
+
+from dgedit_engine.types import ModelError
+
+_LONGEST_CHARACTER = 4  # bytes, and so tokens, that one code point can take
+_UNFINISHED = "\ufffd"
+
+
+class Piece(NamedTuple):
+    """What one token, or the few that spell one character, say."""
+
+    text: str
+    """The characters; empty for a special token."""
+    tokens: int
+    """How many tokens they took."""
+
+
+class Tokenizer:
+    """Encodes and decodes with the `tokenizer.json` of a model."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise ModelError(f"no tokenizer: {path} does not exist")
+        try:
+            self._inner = tokenizers.Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises bare Exception for a file it cannot read
+            raise ModelError(f"{path}: {error}") from error
+        self._inner.encode_special_tokens = True
+        self._decoded: dict[tuple[int, ...], str] = {}
+
+    def __len__(self) -> int:
+        return int(self._inner.get_vocab_size())
+
+    def id(self, token: str) -> int | None:
+        """The id of one token by its name, or None."""
+        found = self._inner.token_to_id(token)
+        return None if found is None else int(found)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, with nothing added."""
+        return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def pieces(self, ids: Sequence[int]) -> list[Piece]:
+        """The text of ids, a piece for each token; bytes that never make a character show as U+FFFD."""
+        pieces, start = [], 0
+        while start < len(ids):
+            taken = 1
+            text = self._decode(ids[start : start + 1])
+            for longer in range(2, _LONGEST_CHARACTER + 1):
+                if not text.endswith(_UNFINISHED) or start + longer > len(ids):
+                    break
+                joined = self._decode(ids[start : start + longer])
+                if not joined.endswith(_UNFINISHED):
+                    text, taken = joined, longer
+            pieces.append(Piece(text, taken))
+            start += taken
+        return pieces
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        key = tuple(ids)
+        if key not in self._decoded:
+            if len(self._decoded) > 1 << 16:
+                self._decoded.clear()
+            self._decoded[key] = str(self._inner.decode(list(key), skip_special_tokens=True))
+        return self._decoded[key]

@@ -1,0 +1,146 @@
+"""The picture of a step: what it says without colour, and that it never outgrows the terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+from scripted import Scripted
+
+from dgedit.live import picture, status, watch
+
+REQUEST = InfillRequest((Passage("", ("a ", Hole())),))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """Makes stderr a terminal. No fixture: pytest puts its own stderr back before the test runs."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("LINES", "10")
+    return stream
+
+
+def step(*pieces: tuple[str, bool], index: int = 1) -> Step:
+    texts = tuple(piece for piece, _ in pieces)
+    settled = tuple(one for _, one in pieces)
+    return Step(index, 12, (Draft(texts, (0.5,) * len(pieces), settled),))
+
+
+def styles(one: Step, before: Step | None = None) -> dict[str, str]:
+    text = picture(one, before, least=0, most=20)
+    return {text.plain[s.start : s.end]: str(s.style).strip() for s in text.spans}
+
+
+def test_picture_tells_settled_draft_and_changed_apart_without_colour() -> None:
+    before = step(("same", True), ("soft", False), ("was", False), ("old", True))
+    after = step(("same", True), ("soft", False), ("now", False), ("new", True))
+    assert styles(after, before) == {
+        "soft": "dim italic",
+        "now": "dim italic underline",
+        "new": "underline",
+    }
+
+
+def test_picture_shows_control_characters() -> None:
+    assert picture(step(("\x1b[2J\u202e", True)), None, least=0, most=5).plain == "␛[2J‹U+202E›"
+
+
+def test_picture_keeps_between_least_and_most_rows() -> None:
+    assert picture(step(("a", True)), None, least=4, most=9).plain == "a\n\n\n"
+    many = step(*((f"{n}\n", True) for n in range(50)))
+    assert picture(many, None, least=0, most=3).plain == "0\n1\n2"
+
+
+def test_picture_of_a_long_draft_shows_where_it_is_not_settled() -> None:
+    pieces = [(f"{n}\n", n < 30) for n in range(50)]
+    shown = picture(step(*pieces), None, least=0, most=5).plain
+    assert shown.split() == ["28", "29", "30", "31", "32"]
+
+
+def test_status_says_how_far_and_how_settled() -> None:
+    one = step(("a", True), ("b", False), ("c", True), ("d", True), index=3)
+    assert status(one, 0.5, "nano · cpu") == "step 3/12 · 75% settled · 6 tok/s · nano · cpu"
+
+
+def test_status_of_an_empty_draft_is_settled() -> None:
+    assert status(step(), 0.0, "x") == "step 1/12 · 100% settled · x"
+
+
+def test_watch_passes_the_steps_and_erases_its_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    backend = Scripted(("one two three",))
+    steps = list(watch(backend.infill(REQUEST), backend))
+    assert steps == list(Scripted(("one two three",)).infill(REQUEST))
+    drawn = terminal.getvalue()
+    assert "step 1/3 · 33% settled" in drawn
+    assert "step 3/3 · 100% settled" in drawn
+    assert drawn.rstrip().endswith("\x1b[2K")
+
+
+def test_watch_draws_first_last_and_few_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+
+    def many() -> Iterator[Step]:
+        for index in range(1, 1001):
+            one = step(("x", index % 2 == 0), index=index)
+            yield Step(index, 1000, one.drafts, last=index == 1000)
+
+    started = time.monotonic()
+    list(watch(many(), Scripted()))
+    most = (time.monotonic() - started) * 30 + 3  # the first, the last, and once more to erase it
+    drawn = terminal.getvalue()
+    assert "step 1/1000" in drawn and "step 1000/1000" in drawn
+    assert drawn.count("tok/s") <= most
+
+
+def test_watch_never_outgrows_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    backend = Scripted(("\n".join(f"line {n}" for n in range(100)),))
+    list(watch(backend.infill(REQUEST), backend))
+    frames = terminal.getvalue().split("step ")
+    assert max(frame.count("\n") for frame in frames) < 10
+
+
+@pytest.mark.parametrize("dumb", [True, False])
+def test_watch_is_silent_where_nobody_looks(monkeypatch: pytest.MonkeyPatch, dumb: bool) -> None:
+    stream = open_terminal(monkeypatch) if dumb else io.StringIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "dumb" if dumb else "xterm")
+    backend = Scripted()
+    assert len(list(watch(backend.infill(REQUEST), backend))) == 3
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_closing_watch_closes_the_steps(monkeypatch: pytest.MonkeyPatch, drawn: bool) -> None:
+    terminal = open_terminal(monkeypatch)
+    if not drawn:
+        monkeypatch.setenv("TERM", "dumb")
+    backend = Scripted()
+    source = backend.infill(REQUEST)
+    steps = watch(source, backend)
+    next(steps)
+    steps.close()
+    assert backend.closed == 1
+    assert (terminal.getvalue() != "") == drawn
+
+
+def test_watch_uses_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    monkeypatch.setenv("NO_COLOR", "1")
+    backend = Scripted(("one two three",))
+    list(watch(backend.infill(REQUEST), backend))
+    assert "\x1b[2;3m" in terminal.getvalue()
+    assert "\x1b[3" not in terminal.getvalue().replace("\x1b[3m", "")

@@ -1,0 +1,123 @@
+"""An editor over files in a temporary folder, and a backend whose steps the test lets through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from threading import Event, Semaphore
+
+import pytest
+from dgedit_engine.types import Draft, InfillRequest, Step
+from textual.pilot import Pilot
+
+from dgedit.tui.app import DgeditApp
+
+NOISE, HALF, DONE = range(3)
+
+
+class Script:
+    """Answers each hole with its text in three steps; `go` lets that many through."""
+
+    name, device = "script", "test"
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = texts
+        self.requests: list[InfillRequest] = []
+        self.closed = Event()
+        self.error: Exception | None = None
+        self._gate = Semaphore(0)
+
+    def go(self, steps: int = 3) -> None:
+        self._gate.release(steps)
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        self.requests.append(request)
+        self.closed.clear()
+        try:
+            for at in (NOISE, HALF, DONE):
+                self._gate.acquire()
+                if self.error:
+                    raise self.error
+                drafts = tuple(draft(self.texts[i], at) for i in range(len(request.holes)))
+                yield Step(at + 1, 3, drafts, last=at == DONE, stopped="settled")
+        finally:
+            self.closed.set()
+
+
+def draft(text: str, at: int) -> Draft:
+    """The text's characters: noise at first, every other one settled halfway, all in the end."""
+    pieces = [
+        char if char == "\n" or at == DONE or (at == HALF and i % 2 == 0) else "?#"[at]
+        for i, char in enumerate(text)
+    ]
+    settled = [at == DONE or (at == HALF and i % 2 == 0) for i in range(len(text))]
+    return Draft(tuple(pieces), (0.5,) * len(text), tuple(settled))
+
+
+class Desk:
+    """A running editor."""
+
+    def __init__(self, app: DgeditApp, pilot: Pilot[None], script: Script) -> None:
+        self.app, self.pilot, self.script = app, pilot, script
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        async with asyncio.timeout(5):
+            while not fact():
+                await self.pilot.pause()
+                await asyncio.sleep(0)
+
+    async def step(self, steps: int = 1) -> None:
+        """Let the backend take steps, and wait until the last of them is drawn."""
+        fill = self.app.fill
+        assert fill is not None
+        at = (fill.step.index if fill.step else 0) + steps
+        self.script.go(steps)
+        await self.until(lambda: fill.step is not None and fill.step.index == at)
+        await self.pilot.pause()
+
+    def row(self, y: int) -> str:
+        """What is drawn at a row of the editor, without gutter and the blanks at its end."""
+        editor = self.app.editor
+        return editor.render_line(y).text[editor.gutter_width :].rstrip()
+
+    def select(self, start: int, end: int) -> None:
+        """Select by offset; the cursor goes to the end."""
+        editor = self.app.editor
+        locations = editor.buffer.location(start), editor.buffer.location(end)
+        editor.selection = type(editor.selection)(*locations)
+
+    @property
+    def notice(self) -> str:
+        return self.app._status.notice
+
+
+OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> OpenDesk:
+    """`async with desk({name: bytes}, script) as d:`"""
+
+    @asynccontextmanager
+    async def opened(
+        files: dict[str, bytes], script: Script | None = None, size: tuple[int, int] = (60, 16)
+    ) -> AsyncIterator[Desk]:
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+        script = script or Script()
+        paths = [tmp_path / name for name in files]
+        app = DgeditApp(paths, connect=lambda: script, watch=False)
+        async with app.run_test(size=size) as pilot:
+            for editor in app.editors:
+                editor.cursor_blink = False
+            await pilot.pause()
+            yield Desk(app, pilot, script)
+            script.go(100)
+
+    return opened
