@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dgedit_engine.types import Backend, ModelError
+import os
 
 from dgedit.errors import EngineError
+from dgedit_engine.types import Backend, ModelError
 
 
 def connect(model: str | None, device: str | None) -> Backend:
@@ -12,6 +13,10 @@ def connect(model: str | None, device: str | None) -> Backend:
 
     Raises EngineError, in one line, when the engine or its model is unavailable.
     """
+    # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
+    # 45 ms, beside another computation on two cores. The library reads this once, when it is
+    # loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from dgedit_engine.engine import open_engine
 

@@ -131,9 +131,8 @@ def edit(
     """Open files in the editor. The same as dgedit FILE..."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
-    from dgedit_engine.types import Hole, InfillRequest, Passage
-
     from dgedit.tui.app import run as open_editor
+    from dgedit_engine.types import Hole, InfillRequest, Passage
 
     InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong
     return open_editor(files, model=model, device=device, effort=effort, seed=seed)
@@ -165,9 +164,8 @@ def fill(
     FILE:10, FILE:10-20 and FILE:L10-L20 name lines, the last one included. FILE:10:5-12:3 names
     lines and columns, the end excluded. FILE alone names every <FILL> in it.
     """
-    from dgedit_engine.types import InfillRequest
-
     from dgedit import fill as work
+    from dgedit_engine.types import InfillRequest
 
     output = _output(write, whole, span_only, as_json, events)
     if check and write:
@@ -219,9 +217,8 @@ def pipe(
     marker: Marker = MARKER,
 ) -> int:
     """Copy stdin to stdout, filled: every <FILL>, or the ranges."""
-    from dgedit_engine.types import InfillRequest
-
     from dgedit import fill as work
+    from dgedit_engine.types import InfillRequest
 
     document = Document.from_bytes(sys.stdin.buffer.read(), stdin_filename)
     source = work.Source.of(document, ranges or [None], marker=marker)

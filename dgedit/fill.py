@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dgedit_engine.types import Backend, Infill, InfillRequest, ModelError, Passage, Step, collect
-
 from dgedit.diff import shown_path, unified_diff
 from dgedit.document import Document, Span
 from dgedit.errors import ConflictError, DgeditError, EngineError
 from dgedit.holes import parse_target, passage, position, spans_of
 from dgedit.live import watch
+from dgedit_engine.types import Backend, Infill, InfillRequest, ModelError, Passage, Step, collect
 
 
 @dataclass(frozen=True, slots=True)

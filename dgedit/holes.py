@@ -14,10 +14,9 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from dgedit_engine.types import Hole, Passage
-
 from dgedit.document import Document, Span, readable
 from dgedit.errors import InputError, UsageError
+from dgedit_engine.types import Hole, Passage
 
 MARKER = "<FILL>"
 

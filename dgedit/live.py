@@ -14,9 +14,8 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
-from dgedit_engine.types import Backend, Step
-
 from dgedit.visible import visible
+from dgedit_engine.types import Backend, Step
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -37,7 +37,9 @@ VISION = {
 def random_model(
     folder: Path, *, canvas: int = 8, sharp: float = 4.0, shard: str | None = None, **text: Any
 ) -> Any:
-    """A transformers model with weights large enough to matter, saved to `folder`; returned in fp32 for comparison."""
+    """A transformers model with weights large enough to matter, saved to `folder`; returned in fp32
+    for comparison.
+    """
     from transformers import DiffusionGemmaConfig, DiffusionGemmaForBlockDiffusion
 
     config = DiffusionGemmaConfig(

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from dgedit_engine.types import Backend
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
@@ -29,6 +28,7 @@ from dgedit.tui.fill import Fill, Stage
 from dgedit.tui.status import StatusLine
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 from dgedit.visible import visible
+from dgedit_engine.types import Backend
 
 # No more than 30 drawings a second.
 _FRAME = 1 / 30

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from dgedit_engine.types import Draft
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -31,6 +30,7 @@ from dgedit.document import Document
 from dgedit.tui.buffer import LINE_END, Buffer, Highlight, syntax_of
 from dgedit.tui.overlay import OpenHole, Rows
 from dgedit.tui.paint import Ink, Painted
+from dgedit_engine.types import Draft
 
 # Rows whose syntax is queried together.
 _BLOCK = 64

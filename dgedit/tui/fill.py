@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from dgedit_engine.types import InfillRequest, Step
-
 from dgedit.document import Span
 from dgedit.holes import passage
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
+from dgedit_engine.types import InfillRequest, Step
 
 
 class Stage(Enum):

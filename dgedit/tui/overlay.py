@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from dgedit_engine.types import Draft
 from rich.cells import cell_len
 from textual.document._document import Location
 from textual.document._wrapped_document import WrappedDocument
@@ -25,6 +24,7 @@ from textual.geometry import Offset
 from dgedit.document import Span
 from dgedit.tui.buffer import LINE_END, Buffer
 from dgedit.visible import visible
+from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"
 

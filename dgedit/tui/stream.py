@@ -12,10 +12,10 @@ from collections.abc import Callable
 from threading import Lock
 from time import monotonic
 
-from dgedit_engine.types import Backend, Step
 from textual.message import Message
 
 from dgedit.tui.fill import Fill
+from dgedit_engine.types import Backend, Step
 
 
 class Connected(Message):

@@ -1,7 +1,8 @@
 """The keys and values of the tokens encoded so far: written by `encode`, read by `denoise`.
 
-`KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the prompt, so that a
-denoise step copies no prompt keys. `GradientCache` is for training: the same interface, differentiable, from scratch.
+`KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the
+prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training: the same
+interface, differentiable, from scratch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ class KVCache:
     """Keys and values (B, K, T, E) for every layer, with the ids that made them."""
 
     def __init__(
-        self, config: Config, *, batch: int = 1, device: torch.device | str = "cpu", dtype: torch.dtype
+        self,
+        config: Config,
+        *,
+        batch: int = 1,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype,
     ) -> None:
         self.ids: list[int] = []
         """The ids encoded so far (of the first row)."""
@@ -39,9 +45,11 @@ class KVCache:
         return self.keys[0].shape[2]
 
     def extend(self, layer: int, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
-        """Write k, v (B, K, n, E) behind what is there; returns all keys and values (B, K, T + n, E).
+        """Write k, v (B, K, n, E) behind what is there; returns all keys and values (B, K, T + n,
+        E).
 
-        They stay only if `commit` counts them (`keep` is for the training cache); else the next write takes the room.
+        They stay only if `commit` counts them (`keep` is for the training cache); else the next
+        write takes the room.
         """
         end = len(self) + k.shape[2]
         if end > self.capacity:

@@ -1,7 +1,8 @@
 """Weights between our modules and Hugging Face's safetensors files, by their names.
 
-Loads one file or a sharded index, on the meta device first, tensor by tensor, reopening the map now and then: pages of
-a map that were read count as this process's memory until it is closed, and the peak must stay near the weights' size.
+Loads one file or a sharded index, on the meta device first, tensor by tensor, reopening the map now
+and then: pages of a map that were read count as this process's memory until it is closed, and the
+peak must stay near the weights' size.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dgedit_engine.config import Config
 from dgedit_engine.model import Model
 from dgedit_engine.types import ModelError
 
-_MAP_BYTES = 128 << 20  # reopen the map after reading this much
+_MAP_BYTES = 16 << 20  # reopen the map after reading this much
 _SKIPPED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head.")
 _SHARED = "model.encoder.language_model."  # tied to the decoder's, if present at all
 _NAMES = {
@@ -44,18 +45,31 @@ _NAMES = {
 
 
 def load(
-    config: Config, folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    config: Config,
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    activations: torch.dtype | None = None,
 ) -> Model:
     """The model in `folder`, ready for inference; `dtype` None keeps the file's.
 
-    Raises ModelError, naming file and tensor, for missing or corrupt files, absent tensors and wrong shapes.
+    With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
+    product.
+
+    Raises ModelError, naming file and tensor, for missing or corrupt files, absent tensors and
+    wrong shapes.
     """
     files = _files(folder)
     with torch.device("meta"):
-        model = Model(config)
+        model = Model(config, activations=activations)
     dtype = dtype or _stored_dtype(files[0])
-    model = model.to(dtype).to_empty(device=device)
-    wanted = {name: part for name, part in _places(model)}
+    model = model.to(dtype)
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.dim() == 1 and activations is not None:
+            tensor.data = tensor.data.to(activations)
+    model = model.to_empty(device=device)
+    wanted = dict(_places(model))
     missing = set(wanted)
     for name, tensor in _tensors(files):
         if name not in wanted:
@@ -77,7 +91,9 @@ def load(
 
 def save(model: Model, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write all weights to one safetensors file under Hugging Face's names."""
-    tensors = {name: part.detach().to("cpu", dtype).contiguous().clone() for name, part in _places(model)}
+    tensors = {
+        name: part.detach().to("cpu", dtype).contiguous().clone() for name, part in _places(model)
+    }
     save_file(tensors, path, metadata={"format": "pt"})
 
 
@@ -89,7 +105,7 @@ def _places(model: Model) -> Iterator[tuple[str, Tensor]]:
     yield block + "pre_norm.weight", model.conditioning.pre_norm.data
     yield block + "down_proj.weight", model.conditioning.down.data
     yield from _parts(block, ("gate_proj", "up_proj"), model.conditioning.gate_up.data, None)
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(model.stack()):
         prefix = f"model.decoder.layers.{index}."
         for ours, theirs in _NAMES.items():
             yield prefix + theirs, getattr(layer, ours).data
@@ -107,7 +123,7 @@ def _parts(
     prefix: str, names: tuple[str, ...] | list[str], joined: Tensor, rows: list[int] | None
 ) -> Iterator[tuple[str, Tensor]]:
     """The row ranges of a joined weight, named apart; equal ones unless `rows` says."""
-    parts = joined.split(rows or joined.shape[0] // len(names))
+    parts = torch.split(joined, rows or joined.shape[0] // len(names))
     for name, part in zip(names, parts, strict=True):
         yield f"{prefix}{name}.weight", part
 

@@ -1,7 +1,8 @@
 """What a checkpoint's `config.json` and `generation_config.json` say, in our words.
 
-The one place, with `checkpoint.py`, where Hugging Face's key names appear. Values come from the files: the class
-defaults in transformers are placeholders, so a key that decides a shape and is missing is an error.
+The one place, with `checkpoint.py`, where Hugging Face's key names appear. Values come from the
+files: the class defaults in transformers are placeholders, so a key that decides a shape and is
+missing is an error.
 """
 
 from __future__ import annotations
@@ -71,10 +72,14 @@ class Config:
 
     def __post_init__(self) -> None:
         if not self.layers or self.layers[-1].sliding:
-            raise ModelError(f"the last of {len(self.layers)} layers must be a full-attention layer")
+            raise ModelError(
+                f"the last of {len(self.layers)} layers must be a full-attention layer"
+            )
         for layer in self.layers:
             if self.heads % layer.kv_heads:
-                raise ModelError(f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads")
+                raise ModelError(
+                    f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
+                )
         if not 0 < self.active <= self.experts:
             raise ModelError(f"{self.active} active experts of {self.experts}")
 
@@ -103,7 +108,9 @@ class Sampling:
 
 
 def load_config(folder: Path) -> Config:
-    """The architecture in `folder/config.json`. Raises ModelError, naming the value, for anything else."""
+    """The architecture in `folder/config.json`. Raises ModelError, naming the value, for anything
+    else.
+    """
     raw = _read_json(folder / "config.json")
     names = raw.get("architectures") or [raw.get("model_type")]
     if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
@@ -111,11 +118,15 @@ def load_config(folder: Path) -> Config:
     try:
         return _config(raw)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ModelError(f"{folder / 'config.json'}: missing or unusable value: {error!r}") from error
+        raise ModelError(
+            f"{folder / 'config.json'}: missing or unusable value: {error!r}"
+        ) from error
 
 
 def load_sampling(folder: Path) -> Sampling:
-    """The sampler's settings in `folder/generation_config.json`; the released ones where a value is absent."""
+    """The sampler's settings in `folder/generation_config.json`; the released ones where a value is
+    absent.
+    """
     path = folder / "generation_config.json"
     raw = _read_json(path) if path.exists() else {}
     sampler = raw.get("sampler_config") or {}
@@ -134,7 +145,9 @@ def load_sampling(folder: Path) -> Sampling:
 
 
 def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
-    """Write both files so that transformers reads them too. Needs one shape for all layers of a kind."""
+    """Write both files so that transformers reads them too. Needs one shape for all layers of a
+    kind.
+    """
     sliding = next((layer for layer in config.layers if layer.sliding), config.layers[-1])
     full = config.layers[-1]
     text = {
@@ -175,8 +188,14 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
         "eos_token_id": list(config.eos) if len(config.eos) > 1 else config.eos[0],
         "pad_token_id": config.pad,
     }
-    # transformers builds a vision tower for every model of this class; this is the smallest it takes.
-    vision = {"model_type": "gemma4_vision", "hidden_size": 16, "intermediate_size": 16, "head_dim": 16}
+    # transformers builds a vision tower for every model of this class; this is the smallest it
+    # takes.
+    vision = {
+        "model_type": "gemma4_vision",
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "head_dim": 16,
+    }
     vision |= {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
     model = {
         "architectures": [ARCHITECTURE],
@@ -235,7 +254,9 @@ def _config(raw: dict[str, Any]) -> Config:
 
 
 def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
-    """A layer's shape; full layers have theirs in `per_layer_config` or, in older files, in `global_…` keys."""
+    """A layer's shape; full layers have theirs in `per_layer_config` or, in older files, in
+    `global_…` keys.
+    """
     sliding = {"sliding_attention": True, "full_attention": False}[kind]
     shape = {"head_dim": text["head_dim"], "num_key_value_heads": text["num_key_value_heads"]}
     if not sliding:
@@ -246,7 +267,10 @@ def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
     shape |= (text.get("per_layer_config") or {}).get(str(index), {})
     rope = text["rope_parameters"][kind]
     share = rope.get("partial_rotary_factor", 1.0)
-    if rope.get("rope_type", "default") not in ("default", "proportional") or rope.get("factor", 1) != 1:
+    if (
+        rope.get("rope_type", "default") not in ("default", "proportional")
+        or rope.get("factor", 1) != 1
+    ):
         raise ValueError(f"rope {rope}")
     if rope.get("rope_type", "default") == "default" and share != 1.0:
         raise ValueError(f"rope {rope}")

@@ -1,7 +1,7 @@
 """A model that is open and warm: the in-process backend.
 
-Opens the embedded nano or a folder, keeps the prompt's keys and values between requests, and answers each request with a
-stream of steps. One request at a time.
+Opens the embedded nano or a folder, keeps the prompt's keys and values between requests, and
+answers each request with a stream of steps. One request at a time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ EMBEDDED = Path(__file__).parent / "nano"
 class Engine:
     """Implements `Backend` in this process."""
 
-    def __init__(self, model: Model, tokenizer: Tokenizer, sampling: Sampling, *, name: str) -> None:
+    def __init__(
+        self, model: Model, tokenizer: Tokenizer, sampling: Sampling, *, name: str
+    ) -> None:
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
-        weights = model.embedding
+        weights = model.embedding  # keys and values are products, and so have the weights' dtype
         self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 
     @property
@@ -42,14 +44,18 @@ class Engine:
         return str(self.model.embedding.device)
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError (see `infill`)."""
+        """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
+        (see `infill`).
+        """
         return infill(self.model, self.tokenizer, self.cache, self.sampling, request)
 
 
 def open_engine(model: str | None = None, device: str | None = None) -> Engine:
-    """Open `model`: None or "nano" for the embedded one, else a folder with config, weights and tokenizer.
+    """Open `model`: None or "nano" for the embedded one, else a folder with config, weights and
+    tokenizer.
 
-    `device` None takes a GPU if there is one. On the CPU weights are widened to fp32, which is faster there.
+    `device` None takes a GPU if there is one. A CPU with bfloat16 instructions keeps the matrices
+    as they are stored, with fp32 between them; one without widens them, which is faster there.
     Raises ModelError, one line, naming what is wrong.
     """
     folder = EMBEDDED if model in (None, "nano") else Path(model or "")
@@ -59,10 +65,20 @@ def open_engine(model: str | None = None, device: str | None = None) -> Engine:
     config, sampling = load_config(folder), load_sampling(folder)
     tokenizer = Tokenizer(folder / "tokenizer.json")
     if len(tokenizer) > config.vocab:
-        raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}")
-    dtype = torch.float32 if place.type == "cpu" else None
-    weights = checkpoint.load(config, folder, device=place, dtype=dtype)
+        raise ModelError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
+        )
+    on_cpu = place.type == "cpu"
+    dtype = torch.float32 if on_cpu and not _has_bfloat16() else None
+    between = torch.float32 if on_cpu else None
+    weights = checkpoint.load(config, folder, device=place, dtype=dtype, activations=between)
     return Engine(weights, tokenizer, sampling, name=folder.resolve().name)
+
+
+def _has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _device(name: str | None) -> torch.device:

@@ -2,8 +2,9 @@
 
     prompt -> encode what the cache does not hold -> refine a canvas, a step at a time -> drafts
 
-A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one continues. Closing the
-iterator at any step cancels; the cache stays as it was encoded, ready for the next request.
+A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
+continues. Closing the iterator at any step cancels; the cache stays as it was encoded, ready for
+the next request.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 from torch import Tensor
 
 from dgedit_engine import sampler
@@ -24,6 +24,7 @@ from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt, build
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, InfillRequest, Step
+from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
 CANVASES = 8
 """A hole may go on over so many canvases."""
@@ -48,7 +49,9 @@ class Refined:
 def infill(
     model: Model, tokenizer: Tokenizer, cache: KVCache, sampling: Sampling, request: InfillRequest
 ) -> Iterator[Step]:
-    """Refine the request's holes. Raises ValueError, naming the number, where they do not fit the model."""
+    """Refine the request's holes. Raises ValueError, naming the number, where they do not fit the
+    model.
+    """
     if request.strength == 0:
         drafts = tuple(_unchanged(hole.text, tokenizer) for hole in request.holes)
         yield Step(1, 1, drafts, last=True, stopped="unchanged")
@@ -70,7 +73,9 @@ def infill(
             index += 1
             final = refined.settled or index == total
             goes_on = final and turn < CANVASES - 1 and _goes_on(refined, prompt, ends)
-            drafts = _drafts(refined, tokenizer, prompt, ends, done, known, ended=final and not goes_on)
+            drafts = _drafts(
+                refined, tokenizer, prompt, ends, done, known, ended=final and not goes_on
+            )
             step = Step(index, total, drafts, score=_score(drafts))
             if final and not goes_on:
                 yield replace(step, last=True, stopped="settled" if refined.settled else "cap")
@@ -82,15 +87,21 @@ def infill(
 
 
 def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
-    """The sampler's settings for a request: effort 0.5 is the model's own, each half of the dial a factor of two."""
+    """The sampler's settings for a request: effort 0.5 is the model's own, each half of the dial a
+    factor of two.
+    """
     factor = 4 ** (request.effort - 0.5)
-    bound = sampling.entropy_bound / factor if request.entropy_bound is None else request.entropy_bound
+    bound = (
+        sampling.entropy_bound / factor if request.entropy_bound is None else request.entropy_bound
+    )
     steps = max(1, round(sampling.steps * factor)) if request.steps is None else request.steps
     return replace(sampling, steps=steps, entropy_bound=bound)
 
 
 def encode(model: Model, cache: KVCache, ids: Sequence[int]) -> None:
-    """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds already."""
+    """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds
+    already.
+    """
     new = ids[cache.match(ids) :]
     if new:
         with torch.inference_mode():
@@ -107,7 +118,8 @@ def refine(
     first: int | None = None,
     shrinking: bool = True,
 ) -> Iterator[Refined]:
-    """Denoise one canvas until it settles or the steps are used up, from `first` steps before the end of the schedule.
+    """Denoise one canvas until it settles or the steps are used up, from `first` steps before the
+    end of the schedule.
 
     With `shrinking` off this is the released sampler, draw for draw.
     """
@@ -131,7 +143,11 @@ def refine(
             ids = torch.where(canvas.fixed, canvas.ids, ids)
             soft, previous = model.soft_embed(reading.probs), reading.best
             canvas = replace(canvas, ids=ids)
-            cut = shrunk(canvas, refined.best, refined.confidence, model.config.eos) if shrinking else None
+            cut = (
+                shrunk(canvas, refined.best, refined.confidence, model.config.eos)
+                if shrinking
+                else None
+            )
             if cut is not None:
                 slots, segments = cut
                 canvas = Canvas(ids[:, slots], canvas.fixed[:, slots], segments)
@@ -162,12 +178,15 @@ def _seed(
         generator=generator,
     )
     device = model.embedding.device
-    canvas = replace(seed.canvas, ids=seed.canvas.ids.to(device), fixed=seed.canvas.fixed.to(device))
+    canvas = replace(
+        seed.canvas, ids=seed.canvas.ids.to(device), fixed=seed.canvas.fixed.to(device)
+    )
     return Seed(canvas, seed.known.to(device))
 
 
 def _seed_signal(model: Model, seed: Seed) -> Tensor | None:
-    """Self-conditioning for the first step: what is known of a present text, as if it had been predicted.
+    """Self-conditioning for the first step: what is known of a present text, as if it had been
+    predicted.
 
     From noise alone there is none, as released.
     """
@@ -194,7 +213,9 @@ def _drafts(
     *,
     ended: bool,
 ) -> tuple[Draft, ...]:
-    """What each hole holds now, behind what earlier canvases settled (`done` with its confidence `known`)."""
+    """What each hole holds now, behind what earlier canvases settled (`done` with its confidence
+    `known`).
+    """
     drafts = []
     for segment in refined.canvas.segments:
         length = len(text_ids(refined.best, segment, ends))

@@ -1,54 +1,69 @@
 """DiffusionGemma's text model: one set of weights, read in two ways.
 
-`encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas bidirectionally
-behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor sampling (`sampler.py`). Fast because
-projections that share an input are one matrix, and because a canvas never copies the prompt's keys.
+`encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
+bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
+sampling (`sampler.py`). Fast because projections that share an input are one matrix, because a
+canvas never copies the prompt's keys, and because weights and activations may differ in dtype: on a
+CPU bfloat16 matrices halve a step while the residual stream stays fp32.
 
-Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N experts, A active
-experts, F expert width, V vocabulary.
+Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
+experts, A active experts, F expert width, V vocabulary.
 
 Source: transformers 5.23, models/diffusion_gemma, which the tests hold this file to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
-from dgedit_kernels.attention import attention
-from dgedit_kernels.geglu import geglu
-from dgedit_kernels.moe import experts
-from dgedit_kernels.norm import rms_norm
-from dgedit_kernels.rope import rope_table, rotate
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgedit_engine.cache import GradientCache, KVCache
 from dgedit_engine.config import Config, LayerConfig
+from dgedit_kernels.attention import attention
+from dgedit_kernels.geglu import geglu
+from dgedit_kernels.moe import experts
+from dgedit_kernels.norm import rms_norm
+from dgedit_kernels.rope import rope_table, rotate
 
 Cache = KVCache | GradientCache
 Rope = tuple[Tensor, Tensor]
 
 
 class Model(nn.Module):
-    """The whole text model. Weights are undefined until `checkpoint.load` or `init_weights` fills them."""
+    """The whole text model. Weights are undefined until `checkpoint.load` or `init_weights` fills
+    them.
+    """
 
     def __init__(self, config: Config, *, activations: torch.dtype | None = None) -> None:
-        """`activations` is the dtype to compute in, where it is not the weights' (mixed-precision training)."""
+        """`activations` is the dtype of the residual stream, where it is not the weights'."""
         super().__init__()
         self.config, self.activations = config, activations
         self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D), the head too
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config)
+        self._ropes: dict[LayerConfig, Rope] = {}
+        self._rope_places: tuple[object, ...] = ()
+
+    def stack(self) -> Iterator[Layer]:
+        """The layers in order."""
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            yield layer
 
     def encode(self, ids: Tensor, cache: Cache) -> Tensor:
         """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D)."""
         past, n = len(cache), ids.shape[1]
-        positions = torch.arange(past, past + n, device=ids.device)
         masks = {
-            layer.sliding: _causal_mask(n, past, self.config.window if layer.sliding else None, ids.device)
+            layer.sliding: _causal_mask(
+                n, past, self.config.window if layer.sliding else None, ids.device
+            )
             for layer in self.config.layers
         }
-        hidden = self._run(self.embed(ids), positions, cache, masks, causal=True)
+        hidden = self._run(self.embed(ids), None, cache, masks, causal=True)
         cache.commit(ids)
         return hidden
 
@@ -61,14 +76,14 @@ class Model(nn.Module):
         positions: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the cache stays.
+        """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the
+        cache stays.
 
-        `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's prediction
-        (`soft_embed`); None is the first step, exactly no signal. `positions` (C,) default to those behind the cache.
-        `mask` (C, T + C) is True where a slot may look; a sliding layer uses its last window - 1 + C columns.
+        `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
+        prediction (`soft_embed`); None is the first step, exactly no signal. `positions` (C,)
+        default to those behind the cache. `mask` (C, T + C) is True where a slot may look; a
+        sliding layer uses its last window - 1 + C columns.
         """
-        if positions is None:
-            positions = torch.arange(len(cache), len(cache) + ids.shape[1], device=ids.device)
         x = self.conditioning(self.embed(ids), soft)
         return self._run(x, positions, cache, {True: mask, False: mask}, causal=False)
 
@@ -79,35 +94,66 @@ class Model(nn.Module):
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        dtype = self.activations or self.embedding.dtype
-        return probs.to(dtype) @ self.embedding.to(dtype) * self._scale().to(dtype)
+        soft = probs.to(self.embedding.dtype) @ self.embedding * self._scale()
+        return soft if self.activations is None else soft.to(self.activations)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
-        raw = F.linear(hidden, self.embedding.to(hidden.dtype)).float()
-        return torch.tanh_(raw / self.config.softcap) * self.config.softcap
+        raw = linear(hidden, self.embedding).float() / self.config.softcap
+        if raw.requires_grad:
+            return raw.tanh() * self.config.softcap
+        return raw.tanh_().mul_(
+            self.config.softcap
+        )  # in place: fresh memory costs more than the maths
 
     def _scale(self) -> Tensor:
-        # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in bfloat16
-        return torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype, device=self.embedding.device)
+        # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
+        # bfloat16
+        return torch.tensor(
+            self.config.embed_scale, dtype=self.embedding.dtype, device=self.embedding.device
+        )
 
     def _run(
-        self, x: Tensor, positions: Tensor, cache: Cache, masks: dict[bool, Tensor | None], *, causal: bool
+        self,
+        x: Tensor,
+        positions: Tensor | None,
+        cache: Cache,
+        masks: dict[bool, Tensor | None],
+        *,
+        causal: bool,
     ) -> Tensor:
-        ropes: dict[LayerConfig, Rope] = {}
-        for layer in self.layers:
-            shape = layer.shape
-            if shape not in ropes:
-                cos, sin = rope_table(
-                    positions, head_dim=shape.head_dim, theta=shape.rope_theta, rotated=shape.rotated
-                )
-                ropes[shape] = (cos.to(x.dtype), sin.to(x.dtype))
-            x = layer(x, ropes[shape], cache, masks[shape.sliding], causal=causal)
+        narrow = torch.bfloat16 if torch.bfloat16 in (x.dtype, self.embedding.dtype) else x.dtype
+        ropes = self._rope_tables(x.shape[1], len(cache), positions, narrow)
+        for layer in self.stack():
+            x = layer(x, ropes[layer.shape], cache, masks[layer.shape.sliding], causal=causal)
         return rms_norm(x, self.norm, self.config.eps)
+
+    def _rope_tables(
+        self, n: int, past: int, positions: Tensor | None, dtype: torch.dtype
+    ) -> dict[LayerConfig, Rope]:
+        """Tables for each kind of layer; those behind the cache are kept, as every step of a canvas
+        wants them.
+        """
+        device = self.embedding.device
+        places = (past, n, dtype, device)
+        if positions is None and self._rope_places == places:
+            return self._ropes
+        where = torch.arange(past, past + n, device=device) if positions is None else positions
+        tables: dict[LayerConfig, Rope] = {}
+        for shape in set(self.config.layers):
+            cos, sin = rope_table(
+                where, head_dim=shape.head_dim, theta=shape.rope_theta, rotated=shape.rotated
+            )
+            tables[shape] = (cos.to(dtype), sin.to(dtype))
+        if positions is None:
+            self._rope_places, self._ropes = places, tables
+        return tables
 
 
 class Layer(nn.Module):
-    """Attention, then a dense MLP beside routed experts; every part between two norms, the sum times a scalar."""
+    """Attention, then a dense MLP beside routed experts; every part between two norms, the sum
+    times a scalar.
+    """
 
     encode_scalar: Tensor
     denoise_scalar: Tensor
@@ -117,7 +163,9 @@ class Layer(nn.Module):
         self.index, self.config, self.shape = index, config, config.layers[index]
         shape, dim = self.shape, config.dim
         joined = config.heads + shape.kv_heads * (2 if shape.sliding else 1)
-        self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))  # a full layer has no V of its own
+        self.qkv = nn.Parameter(
+            torch.empty(joined * shape.head_dim, dim)
+        )  # a full layer has no V of its own
         self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
         self.q_norm = nn.Parameter(torch.empty(shape.head_dim))
         self.k_norm = nn.Parameter(torch.empty(shape.head_dim))
@@ -130,7 +178,9 @@ class Layer(nn.Module):
         self.router = nn.Parameter(torch.empty(config.experts, dim))
         self.router_scale = _norm(dim)
         self.expert_scale = nn.Parameter(torch.empty(config.experts))
-        self.experts_gate_up = nn.Parameter(torch.empty(config.experts, 2 * config.expert_width, dim))
+        self.experts_gate_up = nn.Parameter(
+            torch.empty(config.experts, 2 * config.expert_width, dim)
+        )
         self.experts_down = nn.Parameter(torch.empty(config.experts, dim, config.expert_width))
         # The only weights that the two modes do not share.
         self.register_buffer("encode_scalar", torch.empty(1))
@@ -141,23 +191,28 @@ class Layer(nn.Module):
     ) -> Tensor:
         """x (B, n, D) -> (B, n, D)."""
         eps = self.config.eps
-        attended = self._attend(rms_norm(x, self.attention_in, eps), rope, cache, mask, causal=causal)
+        attended = self._attend(
+            rms_norm(x, self.attention_in, eps), rope, cache, mask, causal=causal
+        )
         x = x + rms_norm(attended, self.attention_out, eps)
-        dense = _glu(rms_norm(x, self.mlp_in, eps), self.gate_up, self.down)
-        both = rms_norm(dense, self.mlp_out, eps) + rms_norm(self._route(x), self.experts_out, eps)
+        normed = rms_norm(x, None, eps)  # once for the MLP, the experts and the router
+        dense = _glu(normed * _as(self.mlp_in, x), self.gate_up, self.down)
+        routed = self._route(normed)
+        both = rms_norm(dense, self.mlp_out, eps) + rms_norm(routed, self.experts_out, eps)
         x = x + rms_norm(both, self.feed_out, eps)
-        return x * (self.encode_scalar if causal else self.denoise_scalar).to(x.dtype)
+        return x * _as(self.encode_scalar if causal else self.denoise_scalar, x)
 
     def _attend(
         self, x: Tensor, rope: Rope, cache: Cache, mask: Tensor | None, *, causal: bool
     ) -> Tensor:
         batch, n, _ = x.shape
         heads, shape, eps = self.config.heads, self.shape, self.config.eps
-        joined = F.linear(x, self.qkv.to(x.dtype)).view(batch, n, -1, shape.head_dim)  # (B, n, H+2K, E)
+        # attention stays in the product's dtype: bfloat16 keys halve the cache and its reading
+        joined = product(x, self.qkv).view(batch, n, -1, shape.head_dim)  # (B, n, H+2K, E)
         normed = rms_norm(joined, None, eps)
         turning = heads + shape.kv_heads
         weight = torch.cat((self.q_norm.expand(heads, -1), self.k_norm.expand(shape.kv_heads, -1)))
-        turned = rotate(normed[:, :, :turning] * weight.to(x.dtype), *rope).transpose(1, 2)
+        turned = rotate(normed[:, :, :turning] * _as(weight, joined), *rope).transpose(1, 2)
         # values: normed, unscaled, unrotated; in a full layer those of the raw keys
         v = normed[:, :, turning if shape.sliding else heads :].transpose(1, 2)
         keys, values = cache.extend(self.index, turned[:, heads:], v, keep=causal)
@@ -167,19 +222,23 @@ class Layer(nn.Module):
             mask = mask if mask is None else mask[:, -seen:]
         plain = causal and mask is None and n > 1
         y = attention(turned[:, :heads], keys, values, mask, causal=plain)
-        return F.linear(y.transpose(1, 2).reshape(batch, n, -1), self.out.to(x.dtype))
+        return product(y.transpose(1, 2).reshape(batch, n, -1), self.out).to(x.dtype)
 
-    def _route(self, x: Tensor) -> Tensor:
-        """The experts' sum for x (B, n, D), the residual before any norm: the router reads that."""
-        flat = x.reshape(-1, x.shape[-1])
-        eps, active = self.config.eps, self.config.active
-        scaled = rms_norm(flat, None, eps) * self.router_scale.to(x.dtype) * self.config.dim**-0.5
-        probs = F.linear(scaled, self.router.to(x.dtype)).softmax(-1, dtype=torch.float32)  # (B n, N)
-        weight, index = probs.topk(active, dim=-1)
+    def _route(self, normed: Tensor) -> Tensor:
+        """The experts' sum for the normed, unscaled residual (B, n, D), which routes too."""
+        flat = normed.reshape(-1, normed.shape[-1])
+        if self.config.experts == 1:  # nothing to choose: the softmax of one is 1
+            dense = _glu(
+                flat * _as(self.experts_in, flat), self.experts_gate_up[0], self.experts_down[0]
+            )
+            return (dense * _as(self.expert_scale, flat)).view_as(normed)
+        scaled = flat * _as(self.router_scale, flat) * self.config.dim**-0.5
+        probs = linear(scaled, self.router).softmax(-1, dtype=torch.float32)  # (B n, N)
+        weight, index = probs.topk(self.config.active, dim=-1)
         weight = weight / weight.sum(-1, keepdim=True) * self.expert_scale[index]
-        normed = rms_norm(flat, self.experts_in, eps)
-        gate_up, down = self.experts_gate_up.to(x.dtype), self.experts_down.to(x.dtype)
-        return experts(normed, index, weight.to(x.dtype), gate_up, down).view_as(x)
+        x = flat * _as(self.experts_in, flat)
+        gate_up, down = _as(self.experts_gate_up, x), _as(self.experts_down, x)
+        return experts(x, index, _as(weight, x), gate_up, down).view_as(normed)
 
 
 class SelfConditioning(nn.Module):
@@ -193,7 +252,9 @@ class SelfConditioning(nn.Module):
         self.down = nn.Parameter(torch.empty(config.dim, config.mlp))
 
     def forward(self, x: Tensor, soft: Tensor | None) -> Tensor:
-        """x, soft (B, C, D) -> (B, C, D); the closing norm has no weight and acts without a signal too."""
+        """x, soft (B, C, D) -> (B, C, D); the closing norm has no weight and acts without a signal
+        too.
+        """
         if soft is not None:
             x = x + _glu(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
         return rms_norm(x, None, self.eps)
@@ -203,8 +264,9 @@ class SelfConditioning(nn.Module):
 def init_weights(model: Model, *, seed: int) -> None:
     """Fresh weights for training.
 
-    Residual branches start at about 1/sqrt(2 layers) through their closing norm, the part that zero-initialised output
-    projections play elsewhere; queries and keys at E^-1/4, so that attention at scale 1 starts as usual.
+    Residual branches start at about 1/sqrt(2 layers) through their closing norm, the part that
+    zero-initialised output projections play elsewhere; queries and keys at E^-1/4, so that
+    attention at scale 1 starts as usual.
     """
     generator = torch.Generator().manual_seed(seed)
     config = model.config
@@ -218,8 +280,10 @@ def init_weights(model: Model, *, seed: int) -> None:
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
         else:
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5)
-    for layer in model.layers:
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
+            )
+    for layer in model.stack():
         layer.encode_scalar.fill_(1.0)
         layer.denoise_scalar.fill_(1.0)
 
@@ -228,12 +292,32 @@ def _norm(dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(dim))
 
 
+def linear(x: Tensor, weight: Tensor) -> Tensor:
+    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
+    y = product(x, weight)
+    return y if y.dtype == x.dtype else y.to(x.dtype)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """The same, in the dtype in which it is taken: bfloat16 where either of the two is."""
+    if x.dtype == weight.dtype:
+        return F.linear(x, weight)
+    return F.linear(x.bfloat16(), weight.bfloat16())
+
+
+def _as(weight: Tensor, x: Tensor) -> Tensor:
+    """The weight in x's dtype; asking first costs a fifth of a `to` that does nothing."""
+    return weight if weight.dtype == x.dtype else weight.to(x.dtype)
+
+
 def _glu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
-    return F.linear(geglu(F.linear(x, gate_up.to(x.dtype))), down.to(x.dtype))
+    return linear(geglu(linear(x, gate_up)), down)
 
 
 def _causal_mask(n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
-    """Where each of n tokens behind `past` may look, (n, past + n); None where plain causal attention says the same."""
+    """Where each of n tokens behind `past` may look, (n, past + n); None where plain causal
+    attention says the same.
+    """
     if (past == 0 or n == 1) and (window is None or past + n <= window):
         return None
     query = torch.arange(past, past + n, device=device)[:, None]

@@ -1,7 +1,9 @@
-"""From a request to what the model reads: the prompt's ids, and for each hole its present text on the canvas.
+"""From a request to what the model reads: the prompt's ids, and for each hole its present text on
+the canvas.
 
-Two formats, told apart by the vocabulary: nano's, whose special tokens say what is before and behind a hole (the layout
-is `layout.py`, shared with training), and Gemma's chat turns, which ask for the missing text in words.
+Two formats, told apart by the vocabulary: nano's, whose special tokens say what is before and
+behind a hole (the layout is `layout.py`, shared with training), and Gemma's chat turns, which ask
+for the missing text in words.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class Prompt:
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
     """The prompt in the model's format, at most `context` tokens or what it was trained on.
 
-    Raises ValueError, naming the number, where holes or the text between them are too many; ModelError for a
-    vocabulary of neither format.
+    Raises ValueError, naming the number, where holes or the text between them are too many;
+    ModelError for a vocabulary of neither format.
     """
     if tokenizer.id("<|suf|>") is not None:
         return _nano(request, tokenizer, min(context, PROMPT_TOKENS))
@@ -49,7 +51,9 @@ def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prom
 def _nano(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     """The text around the holes; a file after the first is announced where it begins."""
     if len(request.holes) > len(HOLES):
-        raise ValueError(f"{len(request.holes)} holes in one request; at most {len(HOLES)} fill together")
+        raise ValueError(
+            f"{len(request.holes)} holes in one request; at most {len(HOLES)} fill together"
+        )
     texts: list[list[int]] = [[]]
     for index, passage in enumerate(request.passages):
         if index:
@@ -78,7 +82,8 @@ def _path(path: str, tokenizer: Tokenizer) -> list[int]:
 def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     """One user turn with the excerpts, the answer opened inside a code fence.
 
-    The empty thought channel is put into the prompt: both generations of the released template then agree.
+    The empty thought channel is put into the prompt: both generations of the released template then
+    agree.
     """
     several = len(request.holes) > 1
     names = [f"<hole {index + 1}>" if several else "<hole>" for index in range(len(request.holes))]
@@ -87,10 +92,17 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     turn = _special(tokenizer, "<|turn>")
     close = _special(tokenizer, "<turn|>")
     head = [BOS, *turn, *tokenizer.encode("user\n")]
-    task = f"\nReply with only the text that replaces {', '.join(names)}{each}, nothing before or after. {wish}"
+    what = f"\nReply with only the text that replaces {', '.join(names)}{each}"
+    task = f"{what}, nothing before or after. {wish}"
     channel = [*_special(tokenizer, "<|channel>"), *tokenizer.encode("thought\n")]
     answer = [*turn, *tokenizer.encode("model\n"), *channel, *_special(tokenizer, "<channel|>")]
-    tail = [*tokenizer.encode(task), *close, *tokenizer.encode("\n"), *answer, *tokenizer.encode("```\n")]
+    tail = [
+        *tokenizer.encode(task),
+        *close,
+        *tokenizer.encode("\n"),
+        *answer,
+        *tokenizer.encode("```\n"),
+    ]
     before, after = _excerpts(request, names)
     room = budget - len(head) - len(tail)
     first, last = tokenizer.encode(before), tokenizer.encode(after)
@@ -99,7 +111,9 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     last = last[: max(room // 3, room - len(first))]
     lost = -(-max(0, len(first) + len(last) - room) // _STRIDE) * _STRIDE
     holes = tuple(tokenizer.encode(hole.text) for hole in request.holes)
-    markers = tuple(tokenizer.encode(f"\n{name}\n") if index else [] for index, name in enumerate(names))
+    markers = tuple(
+        tokenizer.encode(f"\n{name}\n") if index else [] for index, name in enumerate(names)
+    )
     return Prompt([*head, *first[lost:], *last, *tail], holes, markers, closing="\n```")
 
 

@@ -1,7 +1,8 @@
 """Text to token ids and back, piece by piece.
 
-A thin layer over Hugging Face's `tokenizers`: special tokens in a user's text are read as the plain characters they are,
-and a run of ids becomes the pieces that a screen can show, characters that several tokens spell kept whole.
+A thin layer over Hugging Face's `tokenizers`: special tokens in a user's text are read as the plain
+characters they are, and a run of ids becomes the pieces that a screen can show, characters that
+several tokens spell kept whole.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class Tokenizer:
         return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def pieces(self, ids: Sequence[int]) -> list[Piece]:
-        """The text of ids, a piece for each token; bytes that never make a character show as U+FFFD."""
+        """The text of ids, a piece for each token; bytes that never make a character show as
+        U+FFFD.
+        """
         pieces, start = [], 0
         while start < len(ids):
             taken = 1
@@ -62,7 +65,7 @@ class Tokenizer:
                 if not text.endswith(_UNFINISHED) or start + longer > len(ids):
                     break
                 joined = self._decode(ids[start : start + longer])
-                if not joined.endswith(_UNFINISHED):
+                if joined.count(_UNFINISHED) < text.count(_UNFINISHED):
                     text, taken = joined, longer
             pieces.append(Piece(text, taken))
             start += taken

@@ -1,6 +1,7 @@
 """The words that the editor and the engine share: what is asked for, and the steps that answer it.
 
-Standard library only, so that whoever speaks to an engine need not load one. Knows neither tensors nor terminals.
+Standard library only, so that whoever speaks to an engine need not load one. Knows neither tensors
+nor terminals.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ Stopped = Literal["settled", "cap", "unchanged"]
 
 
 class ModelError(Exception):
-    """A model that cannot be opened: weights missing or corrupt, another architecture, no such device. One line."""
+    """A model that cannot be opened: weights missing or corrupt, another architecture, no such
+    device. One line.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +46,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class InfillRequest:
-    """Everything that an engine may know. Raises ValueError, naming the value, for one outside its range."""
+    """Everything that an engine may know. Raises ValueError, naming the value, for one outside its
+    range.
+    """
 
     passages: tuple[Passage, ...]
     """The excerpts; their holes are filled together."""
     instruction: str = ""
     """The user's words; empty means "what fits"."""
     strength: float = 1.0
-    """The share of a hole's present text that is noised at the start, 0 to 1; 1 starts from scratch."""
+    """The share of a hole's present text that is noised at the start, 0 to 1; 1 starts from
+    scratch.
+    """
     effort: float = 0.5
     """The one dial, 0 to 1: step cap and entropy bound follow from it."""
     seed: int = 0
@@ -104,13 +111,15 @@ class Step:
     index: int
     """Counted from 1 over the whole request."""
     total: int
-    """The cap that `index` cannot pass as things stand; it grows when a hole needs another canvas."""
+    """The cap that `index` cannot pass as things stand; it grows when a hole needs another canvas.
+    """
     drafts: tuple[Draft, ...]
     """One for each hole, in the request's order."""
     last: bool = False
     """True for the step that ends the stream: its drafts are the infill."""
     stopped: Stopped | None = None
-    """Why the stream ended, on the last step: settled, at the step cap, or unchanged (strength 0)."""
+    """Why the stream ended, on the last step: settled, at the step cap, or unchanged (strength 0).
+    """
     score: float = 0.0
     """Mean log-probability of the drafts' pieces, in nats; 0 is certain."""
 
@@ -132,7 +141,9 @@ class Infill:
 
 
 class Backend(Protocol):
-    """Whoever answers a request with steps: an engine in this process, a daemon, a server, a test's script."""
+    """Whoever answers a request with steps: an engine in this process, a daemon, a server, a test's
+    script.
+    """
 
     @property
     def name(self) -> str:
@@ -145,12 +156,16 @@ class Backend(Protocol):
         ...
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        """Refine the holes, a step at a time; the last one has `last`. Closing the iterator cancels within a step."""
+        """Refine the holes, a step at a time; the last one has `last`. Closing the iterator cancels
+        within a step.
+        """
         ...
 
 
 def collect(steps: Iterator[Step]) -> Infill:
-    """Fold a stream of steps into its result. Raises RuntimeError for a stream that ends without a last step."""
+    """Fold a stream of steps into its result. Raises RuntimeError for a stream that ends without a
+    last step.
+    """
     started = time.monotonic()
     for step in steps:
         if step.last:

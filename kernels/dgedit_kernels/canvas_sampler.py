@@ -1,4 +1,6 @@
-"""What a step reads off the vocabulary: a draw, the best token, the entropy and the probabilities of every slot."""
+"""What a step reads off the vocabulary: a draw, the best token, the entropy and the probabilities
+of every slot.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class SlotReading(NamedTuple):
 
 
 def read_slots(logits: Tensor, generator: torch.Generator | None = None) -> SlotReading:
-    """Read tempered logits (…, C, V). -inf excludes a token; a slot with one finite logit is certain."""
+    """Read tempered logits (…, C, V). -inf excludes a token; a slot with one finite logit is
+    certain.
+    """
     probs = logits.softmax(-1, dtype=torch.float32)
     flat = torch.multinomial(probs.flatten(0, -2), 1, generator=generator)
     entropy = torch.special.entr(probs).sum(-1)

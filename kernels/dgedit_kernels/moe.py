@@ -1,9 +1,10 @@
 """Routed experts: each token goes through its A chosen gated MLPs, weighted and summed."""
 
 import torch
-from dgedit_kernels.geglu import geglu
 from torch import Tensor
 from torch.nn import functional as F
+
+from dgedit_kernels.geglu import geglu
 
 
 def experts(x: Tensor, index: Tensor, weight: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ from torch.nn import functional as F
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
-    """`x / sqrt(mean(x²) + eps) · weight`, computed in fp32, in x's dtype. x (…, D), weight (D,) or None.
+    """`x / sqrt(mean(x²) + eps) · weight`, computed in fp32, in x's dtype. x (…, D), weight (D,) or
+    None.
 
-    The weight multiplies as it is, not as 1 + weight (Gemma 4). Source: Zhang & Sennrich, arXiv 1910.07467.
+    The weight multiplies as it is, not as 1 + weight (Gemma 4). Source: Zhang & Sennrich, arXiv
+    1910.07467.
     """
     if weight is not None and weight.dtype != x.dtype:
         weight = weight.to(x.dtype)

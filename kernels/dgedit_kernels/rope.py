@@ -4,11 +4,14 @@ import torch
 from torch import Tensor
 
 
-def rope_table(positions: Tensor, *, head_dim: int, theta: float, rotated: int) -> tuple[Tensor, Tensor]:
+def rope_table(
+    positions: Tensor, *, head_dim: int, theta: float, rotated: int
+) -> tuple[Tensor, Tensor]:
     """Cosine and sine for each position, fp32 (n, E).
 
-    Of the E/2 pairs only the first `rotated` turn; the exponent's denominator is the whole width ("proportional",
-    the full-attention layers of Gemma 4). With all pairs rotated this is RoFormer's table (arXiv 2104.09864).
+    Of the E/2 pairs only the first `rotated` turn; the exponent's denominator is the whole width
+    ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
+    RoFormer's table (arXiv 2104.09864).
     """
     pairs = torch.arange(rotated, device=positions.device, dtype=torch.float32)
     frequency = torch.zeros(head_dim // 2, device=positions.device)

@@ -6,11 +6,11 @@ import sys
 from types import ModuleType
 
 import pytest
-from dgedit_engine.types import ModelError
-from scripted import Scripted
 
 from dgedit.backend import connect
 from dgedit.errors import EngineError
+from dgedit_engine.types import ModelError
+from scripted import Scripted
 
 
 def engine(monkeypatch: pytest.MonkeyPatch, open_engine: object) -> None:

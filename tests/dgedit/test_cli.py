@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripted import Scripted
 
 from dgedit import backend, cli
 from dgedit.errors import EngineError, Exit
 from dgedit.wire import step_from_json
+from scripted import Scripted
 
 Capture = pytest.CaptureFixture[bytes]
 

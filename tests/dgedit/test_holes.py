@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dgedit_engine.types import Hole
 
 from dgedit.document import Document, Span
 from dgedit.errors import InputError, UsageError
 from dgedit.holes import parse_target, passage, position, spans_of
+from dgedit_engine.types import Hole
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
 

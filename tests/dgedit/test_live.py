@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
-from scripted import Scripted
 
 from dgedit.live import picture, status, watch
+from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+from scripted import Scripted
 
 REQUEST = InfillRequest((Passage("", ("a ", Hole())),))
 

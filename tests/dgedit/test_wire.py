@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from dgedit_engine.types import Draft, Infill, Step
 
 from dgedit.wire import infill_from_json, infill_to_json, step_from_json, step_to_json
+from dgedit_engine.types import Draft, Infill, Step
 
 DRAFT = Draft(("a", "\n\u2028", "\ud800😀", ""), (0.1, 1.0, 1e-9, 0.0), (True, False, True, False))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from dgedit_engine import checkpoint
 from dgedit_engine.cache import GradientCache, KVCache
 from dgedit_engine.config import load_config
@@ -24,7 +25,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(params=SHAPES, scope="module")
-def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Model]:
+def pair(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, Model]:
     folder = tmp_path_factory.mktemp("model")
     theirs = random_model(folder, **SHAPES[request.param])
     return theirs, checkpoint.load(load_config(folder), folder)
@@ -44,7 +47,9 @@ def assert_close(mine: torch.Tensor, theirs: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 5, 29])
-def test_encode_gives_the_references_hidden_states_and_keys(pair: tuple[Any, Model], length: int) -> None:
+def test_encode_gives_the_references_hidden_states_and_keys(
+    pair: tuple[Any, Model], length: int
+) -> None:
     theirs, ours = pair
     cache = cache_of(ours)
     with torch.no_grad():
@@ -53,7 +58,9 @@ def test_encode_gives_the_references_hidden_states_and_keys(pair: tuple[Any, Mod
     assert len(cache) == length
     for layer, (keys, values) in enumerate(zip(cache.keys, cache.values, strict=True)):
         kept = expected.past_key_values.layers[layer]
-        tail = slice(length - kept.keys.shape[2], length)  # the reference drops what left the window
+        tail = slice(
+            length - kept.keys.shape[2], length
+        )  # the reference drops what left the window
         assert_close(keys[:, :, tail], kept.keys)
         assert_close(values[:, :, tail], kept.values)
 
@@ -94,7 +101,9 @@ def test_second_canvas_reads_the_first_as_prompt(pair: tuple[Any, Model]) -> Non
     with torch.no_grad():
         past = theirs.model.encoder(input_ids=ids(29, seed=1)).past_key_values
         hidden = theirs.model.encoder(input_ids=first, past_key_values=past).last_hidden_state
-        expected = theirs.model.decoder(decoder_input_ids=second, past_key_values=past).last_hidden_state
+        expected = theirs.model.decoder(
+            decoder_input_ids=second, past_key_values=past
+        ).last_hidden_state
         ours.encode(ids(29, seed=1), cache)
         assert_close(ours.encode(first, cache), hidden)
         assert_close(ours.denoise(second, cache), expected)
@@ -125,8 +134,9 @@ def test_canvases_side_by_side_do_not_see_each_other(pair: tuple[Any, Model]) ->
 
 
 def test_nano_is_loaded_by_transformers_and_agrees() -> None:
-    from dgedit_engine.engine import EMBEDDED
     from transformers import DiffusionGemmaForBlockDiffusion
+
+    from dgedit_engine.engine import EMBEDDED
 
     theirs = DiffusionGemmaForBlockDiffusion.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
     ours = checkpoint.load(load_config(EMBEDDED), EMBEDDED, dtype=torch.float32)
@@ -145,6 +155,9 @@ def test_checkpoint_loads_shards_and_skips_vision(tmp_path: Path) -> None:
     random_model(tmp_path / "whole")
     random_model(tmp_path / "shards", shard="20KB")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 2
-    one, many = (checkpoint.load(load_config(tmp_path / kind), tmp_path / kind) for kind in ("whole", "shards"))
+    one, many = (
+        checkpoint.load(load_config(tmp_path / kind), tmp_path / kind)
+        for kind in ("whole", "shards")
+    )
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, many.state_dict()[name]), name

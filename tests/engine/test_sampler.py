@@ -1,4 +1,6 @@
-"""Our sampler against transformers' `generate`: with the same draws, the same canvases at every step of whole runs."""
+"""Our sampler against transformers' `generate`: with the same draws, the same canvases at every
+step of whole runs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from dgedit_engine import checkpoint, sampler
 from dgedit_engine.cache import KVCache
 from dgedit_engine.canvas import Seed, seed_canvas
@@ -41,7 +44,9 @@ class Pinned:
     def __init__(self, ids: torch.Tensor, fixed: torch.Tensor) -> None:
         self.ids, self.fixed = ids, fixed
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, cur_step: int) -> torch.Tensor:
+    def __call__(
+        self, input_ids: torch.Tensor, scores: torch.Tensor, cur_step: int
+    ) -> torch.Tensor:
         known = torch.full_like(scores, -torch.inf).scatter(-1, self.ids[..., None], 0.0)
         return torch.where(self.fixed[..., None], known, scores)
 
@@ -53,10 +58,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Model]:
     return theirs, checkpoint.load(load_config(folder), folder)
 
 
-def generate(theirs: Any, sampling: Sampling, *, seed: int, tokens: int = SLOTS, **more: Any) -> Drafts:
+def generate(
+    theirs: Any, sampling: Sampling, *, seed: int, tokens: int = SLOTS, **more: Any
+) -> Drafts:
     """The reference's drafts of a run on the global generator seeded with `seed`."""
     from transformers import DiffusionGemmaGenerationConfig
-    from transformers.models.diffusion_gemma.generation_diffusion_gemma import EntropyBoundSamplerConfig
+    from transformers.models.diffusion_gemma.generation_diffusion_gemma import (
+        EntropyBoundSamplerConfig,
+    )
 
     config = DiffusionGemmaGenerationConfig(
         max_new_tokens=tokens,
@@ -86,7 +95,12 @@ def from_noise(generator: torch.Generator) -> Seed:
     [
         (Sampling(steps=12, entropy_bound=0.1, confidence=0.005), False),
         (Sampling(steps=12, entropy_bound=60.0, t_min=0.005, t_max=0.02, confidence=1.0), False),
-        (Sampling(steps=9, entropy_bound=6.0, t_min=0.005, t_max=2.0, stability=0, confidence=3.0), True),
+        (
+            Sampling(
+                steps=9, entropy_bound=6.0, t_min=0.005, t_max=2.0, stability=0, confidence=3.0
+            ),
+            True,
+        ),
     ],
 )
 def test_refine_draws_the_references_canvases(
@@ -99,7 +113,9 @@ def test_refine_draws_the_references_canvases(
         generator = torch.Generator().manual_seed(seed)
         cache = KVCache(ours.config, dtype=torch.float32)
         encode(ours, cache, PROMPT)
-        steps = list(refine(ours, cache, from_noise(generator), sampling, generator, shrinking=False))
+        steps = list(
+            refine(ours, cache, from_noise(generator), sampling, generator, shrinking=False)
+        )
         assert [step.best for step in steps] == expected
         assert steps[-1].settled == stops
 
@@ -121,7 +137,9 @@ def test_second_canvas_follows_as_in_the_reference(pair: tuple[Any, Model]) -> N
 
 @pytest.mark.oracle
 def test_pins_equal_one_hot_logits_in_the_reference(pair: tuple[Any, Model]) -> None:
-    """The reference means the entropy over all slots, we over the free ones: its threshold is scaled to ours."""
+    """The reference means the entropy over all slots, we over the free ones: its threshold is
+    scaled to ours.
+    """
     from transformers import LogitsProcessorList
 
     theirs, ours = pair
@@ -134,7 +152,9 @@ def test_pins_equal_one_hot_logits_in_the_reference(pair: tuple[Any, Model]) -> 
     for draw in range(4):
         start = torch.randint(128, (1, SLOTS), generator=torch.Generator().manual_seed(100 + draw))
         processors = LogitsProcessorList([Pinned(start, fixed)])
-        expected = generate(theirs, scaled, seed=draw, decoder_input_ids=start, logits_processor=processors).seen
+        expected = generate(
+            theirs, scaled, seed=draw, decoder_input_ids=start, logits_processor=processors
+        ).seen
         seed = from_noise(generator := torch.Generator().manual_seed(draw))
         seed = Seed(replace(seed.canvas, ids=start, fixed=fixed), fixed)
         cache = KVCache(ours.config, dtype=torch.float32)
@@ -166,7 +186,9 @@ def test_temperature_falls_linearly() -> None:
 
 def test_accept_keeps_within_the_bound_and_at_least_one() -> None:
     entropy = torch.tensor([[0.3, 0.05, 0.02, 2.0]])
-    assert sampler.accept(entropy, 0.1).tolist() == [[True, True, True, False]]  # 0.02 + 0.05 <= 0.1
+    assert sampler.accept(entropy, 0.1).tolist() == [
+        [True, True, True, False]
+    ]  # 0.02 + 0.05 <= 0.1
     assert sampler.accept(entropy, 0.0).tolist() == [[False, False, True, False]]
     assert sampler.accept(entropy, 9.9).tolist() == [[True] * 4]
 

@@ -24,12 +24,16 @@ from dgedit_engine.train.examples import Batch, batches
 from dgedit_engine.train.loop import Recipe, Run
 from dgedit_engine.types import ModelError
 
-SAMPLING = Sampling(steps=16, entropy_bound=0.1, t_min=0.4, t_max=0.8, stability=1, confidence=0.005)
+SAMPLING = Sampling(
+    steps=16, entropy_bound=0.1, t_min=0.4, t_max=0.8, stability=1, confidence=0.005
+)
 """The released schedule with a shorter cap: nano's canvases are small."""
 
 
 def size(name: str, vocab: int) -> Config:
-    """The shapes that we train: `cpu` (3.3M parameters with 4,096 tokens) and `gpu` (42M with 8,192)."""
+    """The shapes that we train: `cpu` (3.3M parameters with 4,096 tokens) and `gpu` (42M with
+    8,192).
+    """
     heads, dim, mlp, experts, depth, window = {
         "tiny": (2, 32, 48, 32, 3, 64),
         "cpu": (3, 192, 384, 192, 6, 256),
@@ -49,7 +53,7 @@ def size(name: str, vocab: int) -> Config:
         experts=1,
         active=1,
         expert_width=experts,
-        canvas=128,
+        canvas=64,
         context=4096,
     )
 
@@ -107,7 +111,9 @@ def _model(options: argparse.Namespace, vocab: int) -> Model:
 
 
 def _mixed(options: argparse.Namespace, tokenizer: Tokenizer, done: int) -> Iterator[Batch]:
-    """Batches whose shape changes from one to the next; batch k is a function of the seed and k alone."""
+    """Batches whose shape changes from one to the next; batch k is a function of the seed and k
+    alone.
+    """
     corpus = Corpus(options.corpus, "train")
     shapes = options.shape
     streams = [
@@ -139,7 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--tokenizer", type=Path, required=True, help="tokenizer.json")
     add("--out", type=Path, required=True, help="checkpoint folder, which dgedit can open")
     add("--minutes", type=float, default=24, help="wall-clock of the schedule (24)")
-    add("--steps", type=int, help="a schedule of so many steps instead, repeatable bit for bit on a CPU")
+    add(
+        "--steps",
+        type=int,
+        help="a schedule of so many steps instead, repeatable bit for bit on a CPU",
+    )
     add("--size", choices=("tiny", "cpu", "gpu"), default="cpu", help="shape of a new model (cpu)")
     add("--from", dest="start", type=Path, help="start from the weights in this folder")
     add("--resume", action="store_true", help="continue the run in --out")
@@ -149,7 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--lr", type=float, default=0.02, help="Muon's peak learning rate (0.02)")
     add("--copies", type=int, default=2, help="canvases noised for each prompt (2)")
-    add("--causal", type=float, default=1.0, help="weight of the causal loss beside the canvas's (1)")
+    add(
+        "--causal",
+        type=float,
+        default=1.0,
+        help="weight of the causal loss beside the canvas's (1)",
+    )
     add("--tokens", type=int, default=4096, help="prompt tokens in a step (4096)")
     add(
         "--shape",

@@ -1,8 +1,8 @@
 """The training loop: batches in, checkpoints and a log out, as many steps as the clock allows.
 
-The learning rate follows the wall-clock, so a run of `minutes` always ends annealed, on any machine. A checkpoint every
-few minutes is a folder that `dgedit` can open, and a run resumes from it with its optimiser. From a seed and a number of
-steps a run on the CPU repeats bit for bit.
+The learning rate follows the wall-clock, so a run of `minutes` always ends annealed, on any
+machine. A checkpoint every few minutes is a folder that `dgedit` can open, and a run resumes from
+it with its optimiser. From a seed and a number of steps a run on the CPU repeats bit for bit.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Recipe:
     on_policy: float = 0.0
     """Share of steps on the model's own drafts, until the last phase."""
     last_phase: float = 0.3
-    """Share of the run, at its end, with self-conditioning at 0.95 and the model's own drafts at 0.5."""
+    """Share of the run, at its end, with self-conditioning at 0.95 and the model's own drafts at
+    0.5.
+    """
     causal: float = 1.0
     """Weight of the causal loss."""
     clip: float = 1.0
@@ -67,7 +69,9 @@ class Run:
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
     def train(self, batches: Iterator[Batch], *, log: Path) -> Iterator[dict[str, float]]:
-        """Train until the clock or the step count ends; yields the log's entries, one each 20 steps."""
+        """Train until the clock or the step count ends; yields the log's entries, one each 20
+        steps.
+        """
         started, entry, since = time.monotonic(), _Means(), time.monotonic()
         first = self.progress
         for batch in batches:
@@ -84,7 +88,9 @@ class Run:
                 values |= {"seconds": now - since, **entry.take()}
                 since = now
                 with log.open("a") as lines:
-                    lines.write(json.dumps({key: round(value, 5) for key, value in values.items()}) + "\n")
+                    lines.write(
+                        json.dumps({key: round(value, 5) for key, value in values.items()}) + "\n"
+                    )
                 yield values
 
     def _update(self, batch: Batch) -> dict[str, float]:
@@ -92,7 +98,9 @@ class Run:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
         values, loss = losses(self.model, batch, self.recipe, self.progress, generator, self.device)
         loss.backward()  # type: ignore[no-untyped-call]
-        values["norm"] = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip))
+        values["norm"] = float(
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        )
         share = rate(self.progress)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -112,7 +120,7 @@ class Run:
         return values
 
     def save(self, folder: Path, *, sampling: Sampling) -> None:
-        """Write a folder that the engine opens (averaged weights) and that `resume` continues from."""
+        """Write a folder that the engine opens (averaged weights) and `resume` continues from."""
         folder.mkdir(parents=True, exist_ok=True)
         live = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         _fill(self.model, self.average)
@@ -147,7 +155,9 @@ def losses(
     generator: torch.Generator,
     device: torch.device | str,
 ) -> tuple[dict[str, float], Tensor]:
-    """One batch's losses, for the log and to descend on. Encodes once, denoises `copies` canvases side by side."""
+    """One batch's losses, for the log and to descend on. Encodes once, denoises `copies` canvases
+    side by side.
+    """
     prompt, gold = (torch.from_numpy(x).to(device) for x in (batch.prompt, batch.canvas))
     pinned = torch.from_numpy(batch.pinned).to(device)
     config, cache = model.config, GradientCache()
@@ -158,7 +168,12 @@ def losses(
     )
     cache.truncate(prompt.shape[1])
     noised = corrupt(
-        gold.cpu(), pinned.cpu(), copies=recipe.copies, vocab=config.vocab, full=recipe.full, generator=generator
+        gold.cpu(),
+        pinned.cpu(),
+        copies=recipe.copies,
+        vocab=config.vocab,
+        full=recipe.full,
+        generator=generator,
     )
     noised = Noised(noised.ids.to(device), noised.corrupted.to(device), noised.level.to(device))
     logits = _denoise(model, cache, noised, gold, pinned, recipe, progress, generator)
@@ -186,7 +201,9 @@ def _denoise(
     progress: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Logits (B, K, C, V) for noised canvases, after a first pass without gradient where the draw asks for one."""
+    """Logits (B, K, C, V) for noised canvases, after a first pass without gradient where the draw
+    asks for one.
+    """
     batch, copies, slots = noised.ids.shape
     late = progress >= 1 - recipe.last_phase
     conditioned, on_policy = (0.95, 0.5) if late else (recipe.conditioned, recipe.on_policy)
@@ -197,7 +214,9 @@ def _denoise(
         with torch.no_grad():
             first = model.logits(model.denoise(ids, cache, positions=positions, mask=mask))
             fixed = pinned.repeat(1, copies)
-            heat = (0.4 + 0.4 * noised.level)[..., None].expand(-1, -1, slots).flatten(1)  # as the schedule's
+            heat = (
+                (0.4 + 0.4 * noised.level)[..., None].expand(-1, -1, slots).flatten(1)
+            )  # as the schedule's
             tempered = sampler.pin(first / heat[..., None], ids, fixed)
             soft = model.soft_embed(tempered.softmax(-1))
             if draws[1] < on_policy:
@@ -207,9 +226,11 @@ def _denoise(
 
 
 def _own_draft(tempered: Tensor, fixed: Tensor, copies: int, generator: torch.Generator) -> Tensor:
-    """The canvases that the sampler would make of these logits (B, K C, V): some slots accepted, the rest noise.
+    """The canvases that the sampler would make of these logits (B, K C, V): some slots accepted,
+    the rest noise.
 
-    The entropy bound is drawn log-uniformly for the batch, so that canvases with few and with many accepted slots occur.
+    The entropy bound is drawn log-uniformly for the batch, so that canvases with few and with many
+    accepted slots occur.
     """
     probs = tempered.softmax(-1)
     uniform = torch.rand(probs.shape[:-1], generator=generator).to(probs.device)
@@ -222,8 +243,12 @@ def _own_draft(tempered: Tensor, fixed: Tensor, copies: int, generator: torch.Ge
     return torch.where(kept | fixed, drawn, noise)
 
 
-def _side_by_side(past: int, copies: int, slots: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Positions (K C,) and mask (K C, T + K C) for K canvases that share a prompt and do not see each other."""
+def _side_by_side(
+    past: int, copies: int, slots: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Positions (K C,) and mask (K C, T + K C) for K canvases that share a prompt and do not see
+    each other.
+    """
     own = torch.arange(copies, device=device).repeat_interleave(slots)
     positions = past + torch.arange(slots, device=device).repeat(copies)
     seen = torch.ones(copies * slots, past, dtype=torch.bool, device=device)

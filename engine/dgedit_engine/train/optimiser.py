@@ -1,7 +1,7 @@
 """Muon for the matrices, AdamW for the rest, and a schedule that follows the clock.
 
-Muon: momentum, then the nearest semi-orthogonal matrix by a quintic Newton-Schulz iteration (Jordan et al. 2024,
-kellerjordan.github.io/posts/muon). Embeddings, norms and scalars take AdamW.
+Muon: momentum, then the nearest semi-orthogonal matrix by a quintic Newton-Schulz iteration (Jordan
+et al. 2024, kellerjordan.github.io/posts/muon). Embeddings, norms and scalars take AdamW.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic, as published
 class Muon(torch.optim.Optimizer):
     """Takes parameters of two or more dimensions; of three, each matrix of the stack by itself."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, decay: float
+    ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
@@ -39,7 +41,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
-    """Singular values of (…, m, n) pushed to about 1, in bfloat16; the sign of a matrix, so to speak."""
+    """Singular values of (…, m, n) pushed to about 1, in bfloat16; the sign of a matrix, so to
+    speak.
+    """
     a, b, c = _COEFFICIENTS
     x = matrix.bfloat16()
     wide = x.shape[-2] <= x.shape[-1]
@@ -48,11 +52,14 @@ def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
     for _ in range(rounds):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return (x if wide else x.mT).to(matrix.dtype)
+    found: Tensor = (x if wide else x.mT).to(matrix.dtype)
+    return found
 
 
 def optimisers(model: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the layers' matrices, AdamW on all else. `lr` is Muon's; the others keep their published ratios to it."""
+    """Muon on the layers' matrices, AdamW on all else. `lr` is Muon's; the others keep their
+    published ratios to it.
+    """
     named = dict(model.named_parameters())
     matrices = [p for name, p in named.items() if p.dim() >= 2 and "embedding" not in name]
     vectors = [p for p in named.values() if p.dim() < 2]
@@ -68,7 +75,9 @@ def optimisers(model: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:
 
 
 def rate(progress: float, *, warm_up: float = 0.01, constant: float = 0.5) -> float:
-    """The share of the peak learning rate at `progress` (0 to 1 of the wall-clock): up, level, then linear to 0."""
+    """The share of the peak learning rate at `progress` (0 to 1 of the wall-clock): up, level, then
+    linear to 0.
+    """
     if progress < warm_up:
         return progress / warm_up
     return min(1.0, max(0.0, (1 - progress) / (1 - constant)))

@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Event, Semaphore
 
 import pytest
-from dgedit_engine.types import Draft, InfillRequest, Step
 from textual.pilot import Pilot
 
 from dgedit.tui.app import DgeditApp
+from dgedit_engine.types import Draft, InfillRequest, Step
 
 NOISE, HALF, DONE = range(3)
 

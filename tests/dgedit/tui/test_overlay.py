@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dgedit_engine.types import Draft
 from textual.geometry import Offset
 
 from dgedit.tui.buffer import Buffer
 from dgedit.tui.overlay import EMPTY_HOLE, Kind, OpenHole, Rows
+from dgedit_engine.types import Draft
 
 TEXT = "one\ntwo three\nfour\nfive\n"
 

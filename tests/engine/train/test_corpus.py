@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from dgedit_engine.train import corpus
 from dgedit_engine.train.corpus import Corpus, build, permissive
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+
 from dgedit_engine.layout import BOS, EOS, FILE, HOLES, MID, NOTE, PRE, SPECIALS, SUF
 from dgedit_engine.train import corpus, examples, spans, vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import assemble, batches
 from dgedit_engine.train.spans import KINDS
 from dgedit_engine.train.vocabulary import learn
-from tokenizers import Tokenizer
 
 MODULES = (corpus, examples, spans, vocabulary)
 T, C, B = 128, 32, 16

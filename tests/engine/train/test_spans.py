@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from dgedit_engine.train import corpus, spans
 from dgedit_engine.train.spans import KINDS, WEIGHTS, Outline, cut, evaluation_spans
 

@@ -1,0 +1,177 @@
+"""`python -m dgedit_engine.bench`: how fast a model answers on this machine, stage by stage.
+
+Medians of interleaved rounds, so that a busy machine slows both sides of a ratio alike. A short
+table for people, then one JSON line. Where transformers is installed, its decoder runs the same
+weights in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dgedit_engine.engine import EMBEDDED, Engine, open_engine
+from dgedit_engine.infill import encode
+from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
+
+PROMPT, CANVAS = 1024, 64
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print. Returns the exit code: 0, or 5 where the model cannot be opened."""
+    parser = argparse.ArgumentParser(prog="python -m dgedit_engine.bench", description=__doc__)
+    parser.add_argument("--model", help="nano (the default) or a folder")
+    parser.add_argument("--device", help="cpu, cuda, …")
+    parser.add_argument("--rounds", type=int, default=30, help="rounds of each stage (30)")
+    parser.add_argument("--threads", type=int, help="threads for the CPU")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        engine = open_engine(options.model, options.device)
+    except ModelError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 5
+    folder = EMBEDDED if options.model in (None, "nano") else Path(options.model)
+    figures: dict[str, Any] = {"model": engine.name, "device": engine.device}
+    figures |= {"threads": torch.get_num_threads(), "rounds": options.rounds}
+    figures |= step_times(engine, folder, options.rounds)
+    figures |= refill_times(engine, max(5, options.rounds // 5))
+    figures |= start_times(options.model)
+    for name, value in figures.items():
+        print(f"{name:32} {value:.2f}" if isinstance(value, float) else f"{name:32} {value}")
+    print(json.dumps(figures))
+    return 0
+
+
+def step_times(engine: Engine, folder: Path, rounds: int) -> dict[str, float]:
+    """One forward of a 64-slot canvas behind 1,024 prompt tokens with its logits, ours and
+    transformers', in ms.
+    """
+    model = engine.model
+    generator = torch.Generator().manual_seed(0)
+    prompt = torch.randint(model.config.vocab, (1, PROMPT), generator=generator)
+    canvas = torch.randint(model.config.vocab, (1, CANVAS), generator=generator).to(engine.device)
+    last = torch.randn(1, CANVAS, model.config.vocab, generator=generator).to(engine.device)
+    encode(model, engine.cache, prompt[0].tolist())
+
+    def ours() -> None:
+        soft = model.soft_embed(last.softmax(-1))
+        model.logits(model.denoise(canvas, engine.cache, soft))
+
+    sides: dict[str, Callable[[], None]] = {"denoise_ms": ours}
+    for dtype in (torch.float32, torch.bfloat16):
+        theirs = _transformers(folder, engine.device, dtype, prompt, canvas, last)
+        if theirs is not None:
+            sides[f"transformers_{str(dtype).removeprefix('torch.')}_ms"] = theirs
+    medians = _medians(sides, rounds, engine.device)
+    others = [value for name, value in medians.items() if name.startswith("transformers")]
+    if others:
+        medians["denoise_speedup"] = min(others) / medians["denoise_ms"]
+    return medians
+
+
+def refill_times(engine: Engine, rounds: int) -> dict[str, float]:
+    """Milliseconds to the first step: of a cold prompt, and again after an edit near its end."""
+    line = "    total = total + price * quantity  # line {}\n"
+    lines = [line.format(number) for number in range(400)]
+    first: list[float] = []
+    again: list[float] = []
+    for turn in range(rounds):
+        for edited, times in ((False, first), (True, again)):
+            before = "".join(lines) + ("    edited = True\n" if edited else f"    turn = {turn}\n")
+            if not edited:
+                engine.cache.truncate(0)
+            started = time.perf_counter()
+            steps = engine.infill(_request(before, "\n    return total\n"))
+            next(steps)
+            times.append((time.perf_counter() - started) * 1000)
+            steps.close()  # type: ignore[attr-defined]
+    medians = {"first_fill_ms": statistics.median(first), "refill_ms": statistics.median(again)}
+    return medians | {"refill_speedup": medians["first_fill_ms"] / medians["refill_ms"]}
+
+
+def start_times(model: str | None, rounds: int = 3) -> dict[str, float]:
+    """Seconds of cold processes: the help, and one line filled."""
+    command = [sys.executable, "-m", "dgedit"]
+    text = "def mean(values):\n    <FILL>\n\n\nprint(mean([1, 2, 3]))\n"
+    fill = [*command, "pipe", "--stdin-filename", "mean.py", *(["--model", model] if model else [])]
+    times: dict[str, list[float]] = {"help_s": [], "cold_fill_s": []}
+    for _ in range(rounds):
+        for name, arguments in (("help_s", [*command, "--help"]), ("cold_fill_s", fill)):
+            started = time.perf_counter()
+            done = subprocess.run(
+                arguments, input=text, text=True, capture_output=True, check=False
+            )
+            if done.returncode not in (0, 6):
+                return {}
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _transformers(
+    folder: Path,
+    device: str,
+    dtype: torch.dtype,
+    prompt: torch.Tensor,
+    canvas: torch.Tensor,
+    last: torch.Tensor,
+) -> Callable[[], None] | None:
+    """The reference's decoder and head on the same weights, or None where transformers is not
+    installed.
+    """
+    try:
+        from transformers import DiffusionGemmaForBlockDiffusion, logging
+    except ImportError:
+        return None
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    model: Any = DiffusionGemmaForBlockDiffusion
+    model = model.from_pretrained(folder, dtype=dtype).eval().to(device)
+    with torch.inference_mode():
+        past = model.model.encoder(input_ids=prompt.to(device)).past_key_values
+
+    def forward() -> None:
+        hidden = model.model.decoder(
+            decoder_input_ids=canvas, past_key_values=past, self_conditioning_logits=last
+        ).last_hidden_state
+        cap = model.final_logit_softcapping
+        torch.tanh(model.lm_head(hidden).float() / cap) * cap
+
+    return forward
+
+
+def _medians(sides: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    with torch.inference_mode():
+        for turn in range(rounds + 3):
+            for name, call in sides.items():
+                _wait(device)
+                started = time.perf_counter()
+                call()
+                _wait(device)
+                if turn >= 3:  # the first ones warm up
+                    times[name].append((time.perf_counter() - started) * 1000)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def _request(before: str, after: str) -> InfillRequest:
+    return InfillRequest((Passage("bench.py", (before, Hole(), after)),))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Say how good an infill is. Pure functions on text: no model, no file, no clock."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from dgedit_engine.eval.fillers import Answer
+from dgedit_engine.eval.tasks import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One infill, judged: one line of a results file."""
+
+    task: str
+    """The task's name."""
+    way: str
+    """How it was filled."""
+    kind: str
+    """The task's kind."""
+    file: int
+    """The task's file."""
+    gold: str
+    """What stood in the hole."""
+    text: str
+    """What the model put there."""
+    exact: bool
+    """They are the same but for blanks at the ends."""
+    identical: bool
+    """They are the same."""
+    parses: bool | None
+    """The file parses with the infill in place; None where it did not before."""
+    similarity: float
+    """`similarity` of the two."""
+    first: bool
+    """The first token is right."""
+    tokens: int
+    """Tokens of the infill."""
+    gold_tokens: int
+    """Tokens of the gold text."""
+    steps: int
+    """Times the model was run."""
+    ms: float
+    """Milliseconds."""
+    stopped: str
+    """Why the filling ended."""
+
+
+def judge(task: Task, way: str, answer: Answer, gold: tuple[str, ...]) -> Result:
+    """Judge the answer to a task whose text is, token by token, `gold`."""
+    text = answer.text
+    return Result(
+        task=task.name,
+        way=way,
+        kind=task.kind,
+        file=task.file,
+        gold=task.gold,
+        text=text,
+        exact=text.strip() == task.gold.strip(),
+        identical=text == task.gold,
+        parses=parses(task.filled(text)) if parses(task.text) else None,
+        similarity=round(similarity(text, task.gold), 4),
+        first=answer.pieces[:1] == gold[:1],
+        tokens=len(answer.pieces),
+        gold_tokens=len(gold),
+        steps=answer.steps,
+        ms=round(answer.ms, 1),
+        stopped=answer.stopped,
+    )
+
+
+@lru_cache(maxsize=4)  # a task's file is asked for once for each way of filling
+def parses(text: str) -> bool:
+    """Whether the text is Python."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True
+
+
+def similarity(one: str, other: str) -> float:
+    """1 less the edits from one text to the other, as a share of the longer: 1 for equal texts."""
+    longer = max(len(one), len(other))
+    return 1 - edits(one, other) / longer if longer else 1.0
+
+
+def edits(one: str, other: str) -> int:
+    """The fewest characters to insert, delete or replace (Levenshtein), a row of them at a time."""
+    if len(one) > len(other):
+        one, other = other, one
+    codes = np.array([ord(character) for character in other], dtype=np.int64)
+    places = np.arange(len(other) + 1)
+    row = places.copy()
+    for index, character in enumerate(one):
+        below = np.empty_like(row)
+        below[0] = index + 1
+        below[1:] = np.minimum(row[1:] + 1, row[:-1] + (codes != ord(character)))
+        # An insertion costs 1 a place: the least of what lies to the left, each at its distance.
+        row = np.minimum.accumulate(below - places) + places
+    return int(row[-1])

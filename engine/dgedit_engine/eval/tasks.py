@@ -1,0 +1,103 @@
+"""Draw the spans that a model is judged on: held-out text with a hole, and what stood in the hole.
+
+The same seed gives the same tasks, and a larger limit only adds to them. Knows neither models nor
+scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.spans import KINDS, Outline, evaluation_spans
+from dgedit_engine.types import Hole, InfillRequest, Passage
+
+SINGLE = tuple(kind for kind in KINDS if kind != "holes")
+"""The kinds of tasks: those of one hole."""
+
+# How much of a file the editor shows a model, in characters.
+_BEFORE = 16_000
+_AFTER = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One hole in one file."""
+
+    kind: str
+    """How the span was chosen."""
+    file: int
+    """The file's number; tasks of one file are not independent."""
+    path: str
+    """The file's name."""
+    text: str
+    """The whole file, the hole's text included."""
+    start: int
+    """Where the hole begins."""
+    end: int
+    """Where it ends."""
+
+    @property
+    def name(self) -> str:
+        """What tells the task from others of its corpus."""
+        return f"{self.kind}:{self.file}:{self.start}-{self.end}"
+
+    @property
+    def gold(self) -> str:
+        """What stood in the hole."""
+        return self.text[self.start : self.end]
+
+    @property
+    def passage(self) -> Passage:
+        """The excerpt that a model may see, the hole empty. It begins and ends with whole lines."""
+        first, last = max(0, self.start - _BEFORE), min(len(self.text), self.end + _AFTER)
+        if first > 0:
+            first = self.text.find("\n", first - 1, self.start) + 1 or first
+        if last < len(self.text):
+            last = self.text.rfind("\n", self.end, last) + 1 or last
+        before, after = self.text[first : self.start], self.text[self.end : last]
+        return Passage(self.path, tuple(part for part in (before, Hole(), after) if part != ""))
+
+    def request(self, *, seed: int, effort: float, steps: int | None) -> InfillRequest:
+        """What a model is asked: never anything that follows from the gold text."""
+        return InfillRequest((self.passage,), seed=seed, effort=effort, steps=steps)
+
+    def filled(self, text: str) -> str:
+        """The file with `text` in the hole."""
+        return self.text[: self.start] + text + self.text[self.end :]
+
+
+def draw(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
+    """Up to `limit` tasks of each kind, the kinds in turn; one of each kind from a file at a time.
+
+    Files are drawn evenly, not by size. Spans of blanks alone are no tasks.
+    """
+    found: dict[str, dict[str, Task]] = {kind: {} for kind in SINGLE}
+    for turn in count():
+        before = _size(found)
+        for file in np.random.default_rng([seed, turn]).permutation(len(corpus)).tolist():
+            wanted = [kind for kind, tasks in found.items() if len(tasks) < limit]
+            if not wanted:
+                break
+            for task in _tasks(corpus, file, np.random.default_rng([seed, turn, file])):
+                if task.kind in wanted:
+                    found[task.kind].setdefault(task.name, task)
+        if not wanted or _size(found) == before:
+            break
+    columns = [list(tasks.values()) for tasks in found.values()]
+    return [column[row] for row in range(limit) for column in columns if row < len(column)]
+
+
+def _tasks(corpus: Corpus, file: int, rng: np.random.Generator) -> list[Task]:
+    """A task of each kind that the file has."""
+    text, path = corpus.text(file), corpus.path(file)
+    cuts = evaluation_spans(Outline(text), rng)
+    tasks = [Task(cut.kind, file, path, text, *cut.spans[0]) for cut in cuts]
+    return [task for task in tasks if task.gold.strip()]
+
+
+def _size(found: dict[str, dict[str, Task]]) -> int:
+    return sum(map(len, found.values()))

@@ -1,0 +1,32 @@
+"""A tiny model of our own with nano's vocabulary, as a folder and open."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dgedit_engine import checkpoint
+from dgedit_engine.config import save_config
+from dgedit_engine.engine import EMBEDDED, Engine, open_engine
+from dgedit_engine.model import Model, init_weights
+from dgedit_engine.train.__main__ import SAMPLING, size
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `open_engine` takes, with random weights."""
+    folder = tmp_path_factory.mktemp("tiny")
+    model = Model(size("tiny", 4096))
+    init_weights(model, seed=0)
+    checkpoint.save(model, folder / "model.safetensors")
+    save_config(model.config, SAMPLING, folder)
+    shutil.copy(EMBEDDED / "tokenizer.json", folder)
+    return folder
+
+
+@pytest.fixture
+def tiny(tiny_folder: Path) -> Engine:
+    """An engine of a test's own, cold."""
+    return open_engine(str(tiny_folder), "cpu")

@@ -1,0 +1,232 @@
+"""Weights to a file and back, and what is said of files that will not do."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dgedit_engine import checkpoint
+from dgedit_engine.config import Config, LayerConfig, Sampling, save_config
+from dgedit_engine.model import Model, init_weights
+from dgedit_engine.types import ModelError
+
+SLIDING, FULL = LayerConfig(True, 2, 8, 1e4, 4), LayerConfig(False, 1, 12, 1e5, 3)
+CONFIG = Config(
+    vocab=64,
+    dim=16,
+    heads=4,
+    layers=(SLIDING, SLIDING, FULL),
+    window=8,
+    mlp=24,
+    experts=3,
+    active=2,
+    expert_width=10,
+    canvas=16,
+    context=128,
+)
+NORM = "model.decoder.norm.weight"
+
+
+@pytest.fixture
+def model() -> Model:
+    """Every weight at random, so that no two could be taken for each other."""
+    model = Model(CONFIG)
+    init_weights(model, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    for tensor in model.state_dict().values():
+        tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    return model
+
+
+@pytest.fixture
+def folder(model: Model, tmp_path: Path) -> Path:
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+@contextmanager
+def rewritten(folder: Path) -> Iterator[dict[str, Tensor]]:
+    """The file's tensors, to be changed; written back at the end."""
+    tensors = load_file(folder / "model.safetensors")
+    yield tensors
+    save_file(tensors, folder / "model.safetensors")
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        checkpoint.load(CONFIG, folder)
+    words = str(caught.value)
+    assert "\n" not in words and str(folder) in words
+    return words
+
+
+def sharded(folder: Path, *, shards: int) -> None:
+    """Deal the file's tensors out to several, with an index."""
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    places = {name: f"model-{place % shards}.safetensors" for place, name in enumerate(tensors)}
+    for file in set(places.values()):
+        part = {name: tensors[name] for name, where in places.items() if where == file}
+        save_file(part, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
+@pytest.mark.parametrize("shards", [0, 3])
+def test_load_gives_back_what_was_saved_to_the_bit(folder: Path, model: Model, shards: int) -> None:
+    if shards:
+        sharded(folder, shards=shards)
+    loaded = checkpoint.load(CONFIG, folder)
+    saved = model.state_dict()
+    assert loaded.state_dict().keys() == saved.keys()
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == torch.bfloat16
+        assert torch.equal(tensor, saved[name].bfloat16()), name
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_save_keeps_fp32_when_asked(folder: Path, model: Model) -> None:
+    checkpoint.save(model, folder / "model.safetensors", dtype=torch.float32)
+    for name, tensor in checkpoint.load(CONFIG, folder).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+
+
+def test_bf16_file_is_widened_when_asked(folder: Path, model: Model) -> None:
+    for name, tensor in checkpoint.load(CONFIG, folder, dtype=torch.float32).state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, model.state_dict()[name].bfloat16().float()), name
+
+
+def test_vision_and_head_are_skipped(folder: Path, model: Model) -> None:
+    with rewritten(folder) as tensors:
+        tensors["model.encoder.vision_tower.encoder.layers.0.mlp.weight"] = torch.zeros(3, 3)
+        tensors["model.encoder.embed_vision.embedding_projection.weight"] = torch.zeros(3, 3)
+        tensors["lm_head.weight"] = torch.zeros(64, 16)
+        tensors["model.encoder.language_model.norm.weight"] = torch.zeros(16)
+    assert torch.equal(checkpoint.load(CONFIG, folder).norm, model.norm.bfloat16())
+
+
+def test_encoder_scalars_are_the_decoders_where_absent(folder: Path, model: Model) -> None:
+    with rewritten(folder) as tensors:
+        for name in [name for name in tensors if name.startswith("model.encoder.language_model.")]:
+            del tensors[name]
+    loaded = checkpoint.load(CONFIG, folder)
+    for mine, theirs in zip(loaded.layers, model.layers, strict=True):
+        assert torch.equal(mine.encode_scalar, theirs.denoise_scalar.bfloat16())
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    assert "model.safetensors" in refused(tmp_path)
+
+
+def test_missing_tensor_is_named(folder: Path) -> None:
+    with rewritten(folder) as tensors:
+        del tensors[NORM]
+    assert NORM in refused(folder)
+
+
+def test_wrong_shape_is_named(folder: Path) -> None:
+    with rewritten(folder) as tensors:
+        tensors[NORM] = torch.zeros(17)
+    words = refused(folder)
+    assert NORM in words and "[17]" in words and "[16]" in words
+
+
+def test_unexpected_tensor_is_named(folder: Path) -> None:
+    with rewritten(folder) as tensors:
+        tensors["model.decoder.layers.3.layer_scalar"] = torch.zeros(1)
+    assert "model.decoder.layers.3.layer_scalar" in refused(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 200, -1, -4000])
+def test_truncated_file_is_named(folder: Path, kept: int) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:kept])
+    assert str(file) in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\xff" * 8, b"\x10" + b"\x00" * 7 + b"not json at all!", b"\x00" * 8]
+)
+def test_garbage_header_is_named(folder: Path, start: bytes) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(start + file.read_bytes()[len(start) :])
+    assert str(file) in refused(folder)
+
+
+def test_index_with_a_missing_shard_names_it(folder: Path) -> None:
+    sharded(folder, shards=3)
+    (folder / "model-1.safetensors").unlink()
+    assert "model-1.safetensors" in refused(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}'])
+def test_unusable_index_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.safetensors.index.json").write_text(text)
+    assert "model.safetensors.index.json" in refused(tmp_path)
+
+
+LARGE = Config(
+    vocab=20_000,
+    dim=1024,
+    heads=8,
+    layers=(LayerConfig(True, 4, 128, 1e4, 64),) * 2 + (LayerConfig(False, 2, 256, 1e5, 32),),
+    window=64,
+    mlp=4096,
+    experts=8,
+    active=2,
+    expert_width=1024,
+    canvas=16,
+    context=128,
+)
+PEAK = """
+import re, sys
+from pathlib import Path
+import torch
+from dgedit_engine import checkpoint
+from dgedit_engine.config import load_config
+
+def status(key):
+    return int(re.search(key + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+warm, folder = Path(sys.argv[1]), Path(sys.argv[2])
+checkpoint.load(load_config(warm), warm)
+config, before = load_config(folder), status("VmRSS")
+model = checkpoint.load(config, folder)
+held = {tensor.data_ptr(): tensor.nbytes for tensor in model.state_dict().values()}
+print(sum(held.values()), status("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account")
+def test_load_peaks_near_the_weights_size(folder: Path, tmp_path: Path) -> None:
+    """One file, then four: the process never grows by more than the weights and a fifth."""
+    save_config(CONFIG, Sampling(), folder)
+    large = tmp_path / "large"
+    large.mkdir()
+    save_config(LARGE, Sampling(), large)
+    with torch.device("meta"):
+        model = Model(LARGE)
+    model = model.bfloat16().to_empty(device="cpu")
+    for tensor in model.state_dict().values():
+        tensor.fill_(1.0)
+    checkpoint.save(model, large / "model.safetensors")
+    del model
+    for shards in (0, 4):
+        if shards:
+            sharded(large, shards=shards)
+        command = [sys.executable, "-c", PEAK, str(folder), str(large)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert re.fullmatch(r"\d+ \d+\n", done.stdout), done.stderr
+        weights, growth = map(int, done.stdout.split())
+        assert weights > 250e6
+        assert growth < 1.2 * weights, f"{growth / weights:.2f} of the weights, {shards} shards"

@@ -1,0 +1,159 @@
+"""Opening a model, keeping it warm, cancelling, and what is said of a model that cannot be opened."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.infill import encode
+from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
+
+
+def request(before: str = "def f(x):\n", after: str = "\nf(1)\n", **more: Any) -> InfillRequest:
+    passage = Passage("a.py", (before, Hole("return x"), after))
+    return InfillRequest((passage,), **({"steps": 4, "strength": 0.9} | more))
+
+
+class Counted:
+    """Counts what a model is made to read."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.encoded: list[int] = []
+        self.denoised = 0
+        self._encode, self._denoise = engine.model.encode, engine.model.denoise
+        engine.model.encode = self.encode  # type: ignore[method-assign]
+        engine.model.denoise = self.denoise  # type: ignore[method-assign]
+
+    def encode(self, ids: Tensor, cache: Any) -> Tensor:
+        self.encoded.append(ids.shape[1])
+        return self._encode(ids, cache)
+
+    def denoise(self, *args: Any, **more: Any) -> Tensor:
+        self.denoised += 1
+        return self._denoise(*args, **more)
+
+
+def refused(model: str, device: str | None = "cpu") -> str:
+    with pytest.raises(ModelError) as caught:
+        open_engine(model, device)
+    words = str(caught.value)
+    assert words and "\n" not in words
+    return words
+
+
+@pytest.fixture
+def broken(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the model, to be damaged."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "broken"))
+
+
+def test_engine_says_what_it_is(tiny: Engine, tiny_folder: Path) -> None:
+    assert (tiny.name, tiny.device) == (tiny_folder.name, "cpu")
+
+
+def test_cpu_computes_in_fp32(tiny: Engine) -> None:
+    assert {tensor.dtype for tensor in tiny.model.state_dict().values()} == {torch.float32}
+    assert tiny.cache.dtype == torch.float32
+
+
+def test_engine_answers_the_same_warm_or_cold(tiny: Engine, tiny_folder: Path) -> None:
+    """The cache of an unchanged prefix changes nothing but the time."""
+    cold = open_engine(str(tiny_folder), "cpu")
+    expected = list(cold.infill(request("def f(x):\n    y = 1\n")))
+    list(tiny.infill(request(after="\nfoo\n")))
+    list(tiny.infill(request("def f(x):\n")))
+    found = list(tiny.infill(request("def f(x):\n    y = 1\n")))
+    assert [step.drafts[0].pieces for step in found] == [s.drafts[0].pieces for s in expected]
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.drafts[0].confidence == pytest.approx(other.drafts[0].confidence, abs=1e-4)
+
+
+def test_second_request_encodes_only_what_is_new(tiny: Engine) -> None:
+    counted = Counted(tiny)
+    before = "x = 1\n" * 20
+    list(tiny.infill(request(before)))
+    first = sum(counted.encoded)
+    counted.encoded.clear()
+    list(tiny.infill(request(before + "if")))
+    assert 1 <= sum(counted.encoded) <= 3 < 80 < first
+    counted.encoded.clear()
+    list(tiny.infill(request(before + "if", seed=1)))
+    assert counted.encoded == []
+
+
+def test_encode_makes_the_cache_hold_exactly_the_ids(tiny: Engine) -> None:
+    counted = Counted(tiny)
+    for ids, new in (([5, 6, 7], 3), ([5, 6, 8, 9], 2), ([5, 6], 0), ([5, 6, 7], 1)):
+        counted.encoded.clear()
+        encode(tiny.model, tiny.cache, ids)
+        assert tiny.cache.ids == ids
+        assert sum(counted.encoded) == new
+
+
+def test_closed_stream_stops_the_model(tiny: Engine, tiny_folder: Path) -> None:
+    counted = Counted(tiny)
+    steps = tiny.infill(request(steps=16))
+    assert counted.denoised == 0 and counted.encoded == []
+    next(steps)
+    assert counted.denoised == 1
+    steps.close()  # type: ignore[attr-defined]
+    assert counted.denoised == 1
+    fresh = open_engine(str(tiny_folder), "cpu")
+    asked = request("def g(y):\n", seed=3)
+    assert collect(tiny.infill(asked)).texts == collect(fresh.infill(asked)).texts
+
+
+def test_forwards_are_as_many_as_steps(tiny: Engine) -> None:
+    counted = Counted(tiny)
+    result = collect(tiny.infill(request(steps=4, strength=1.0)))
+    assert counted.denoised == result.steps
+    assert result.steps % 4 == 0  # a random model neither settles nor ends
+
+
+def test_request_that_does_not_fit_is_refused_and_the_engine_goes_on(tiny: Engine) -> None:
+    holes = ("a", Hole()) * 9
+    with pytest.raises(ValueError, match="9 holes"):
+        list(tiny.infill(InfillRequest((Passage("", holes),))))
+    assert collect(tiny.infill(request())).steps >= 4
+
+
+@pytest.mark.parametrize("name", ["nonexistent", "", "/dev/null", "a\tb"])
+def test_no_such_model_is_named(name: str) -> None:
+    assert repr(name)[1:-1] in repr(refused(name))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_missing_file_is_named(broken: Path, name: str) -> None:
+    (broken / name).unlink()
+    assert str(broken / name) in refused(str(broken))
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path) in refused(str(tmp_path))
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x", "meta device", "xpu"])
+def test_bad_device_is_named(tiny_folder: Path, device: str) -> None:
+    assert device in refused(str(tiny_folder), device)
+
+
+def test_tokenizer_larger_than_the_vocabulary_is_refused(broken: Path) -> None:
+    config = json.loads((broken / "config.json").read_text())
+    config["text_config"]["vocab_size"] = 4000
+    (broken / "config.json").write_text(json.dumps(config))
+    words = refused(str(broken))
+    assert "4096" in words and "4000" in words
+
+
+def test_file_that_another_config_describes_is_refused(broken: Path) -> None:
+    config = json.loads((broken / "config.json").read_text())
+    config["text_config"]["moe_intermediate_size"] += 1
+    (broken / "config.json").write_text(json.dumps(config))
+    assert "experts" in refused(str(broken))
