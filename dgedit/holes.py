@@ -31,6 +31,7 @@ _AFTER_PATH = re.compile(r"(?P<path>.+?):L?\d[L\d:-]*", re.ASCII | re.DOTALL)
 # How much of a file a passage shows, in characters: what precedes matters more than what follows.
 _BEFORE = 16_000
 _AFTER = 8_000
+_STRIDE = 4_096
 # Above this the holes and the text between them are no longer one passage.
 _WITHIN = 64_000
 
@@ -154,8 +155,11 @@ def _range_span(given: str, lines: Sequence[Span], name: str) -> Span:
 
 
 def _excerpt_start(text: str, hole: int) -> int:
-    """Where the excerpt begins: at a line start, if one is within reach."""
-    reach = hole - _BEFORE
+    """Where the excerpt begins: at a line start, if one is within reach.
+
+    It moves by whole strides, so that what a model keeps of a prompt survives most edits.
+    """
+    reach = (hole - _BEFORE) // _STRIDE * _STRIDE
     if reach <= 0:
         return 0
     starts = [end.end() for end in _LINE_END.finditer(text, reach - 1, hole)]

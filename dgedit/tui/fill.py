@@ -94,6 +94,8 @@ class Fill:
         share = sum(settled) / len(settled) if settled else 1.0
         speed = sum(settled) / self.seconds if self.seconds else 0.0
         at = f"step {self.step.index}/{self.step.total}"
+        if self.step.stopped == "cap":
+            return f"ready, unsettled at the cap of {self.step.index} steps · {speed:.0f} tok/s"
         if self.stage is Stage.READY:
             at = f"ready after {self.step.index} steps" if self.step.index > 1 else "ready"
         return f"{at} · {share:.0%} settled · {speed:.0f} tok/s"

@@ -77,7 +77,7 @@ def seed_canvas(
     end: int,
     vocab: int,
     strength: float,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
 ) -> Seed:
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
     `strength` of the slots.
@@ -92,11 +92,13 @@ def seed_canvas(
         segments.append(range(len(ids), len(ids) + size))
         ids += [*text[:size], *[end] * (size - len(text))]
         fixed += [True] * len(marker) + [False] * size
-    present, pinned = torch.tensor([ids]), torch.tensor([fixed])
-    noise = torch.randint(vocab, present.shape, generator=generator)
+    device = generator.device
+    present, pinned = torch.tensor([ids], device=device), torch.tensor([fixed], device=device)
+    noise = torch.randint(vocab, present.shape, generator=generator, device=device)
     noised = ~pinned
     if strength < 1:
-        noised &= torch.rand(present.shape, generator=generator) < strength
+        draw = torch.rand(present.shape, generator=generator, device=device)
+        noised &= draw < strength
     canvas = Canvas(torch.where(noised, noise, present), pinned, tuple(segments))
     return Seed(canvas, ~noised)
 

@@ -59,7 +59,7 @@ def infill(
     sampling = dialled(sampling, request)
     config, ends = model.config, model.config.eos
     prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
-    generator = torch.Generator().manual_seed(request.seed)
+    generator = torch.Generator(device=cache.device).manual_seed(request.seed)
     encode(model, cache, prompt.ids)
     done: list[int] = []  # the ids of a lone hole's earlier canvases
     known: list[float] = []
@@ -167,21 +167,15 @@ def _seed(
     strength: float,
     generator: torch.Generator,
 ) -> Seed:
-    sizes = segment_sizes(texts, prompt.markers, model.config.canvas)
-    seed = seed_canvas(
+    return seed_canvas(
         texts,
         prompt.markers,
-        sizes,
+        segment_sizes(texts, prompt.markers, model.config.canvas),
         end=model.config.eos[0],
         vocab=model.config.vocab,
         strength=strength,
         generator=generator,
     )
-    device = model.embedding.device
-    canvas = replace(
-        seed.canvas, ids=seed.canvas.ids.to(device), fixed=seed.canvas.fixed.to(device)
-    )
-    return Seed(canvas, seed.known.to(device))
 
 
 def _seed_signal(model: Model, seed: Seed) -> Tensor | None:

@@ -150,14 +150,26 @@ def test_passage_of_a_long_file_is_cut_at_line_starts() -> None:
     assert before.startswith("line ") and before.endswith("line 4998\n")
     assert after.startswith("\nline 5000\n") and after.endswith("\n")
     # Lines of 11 characters there, 10 once they are read.
-    assert 15_980 < len(before) / 10 * 11 <= 16_000
+    assert 15_980 < len(before) / 10 * 11 <= 16_000 + 4_096
     assert 7_980 < len(after) / 10 * 11 <= 8_000
 
 
 def test_passage_of_one_long_line_is_cut_within_it() -> None:
     document = Document.from_text("x" * 100_000)
     before, _, after = passage(document, [Span(50_000, 50_001)]).parts
-    assert (before, after) == ("x" * 16_000, "x" * 8_000)
+    # 50,000 less 16,000, down to a whole stride: 8 * 4,096
+    assert (before, after) == ("x" * (50_000 - 32_768), "x" * 8_000)
+
+
+def test_passage_begins_where_it_did_after_a_small_edit() -> None:
+    text = "".join(f"line {number}\n" for number in range(9_000))
+    at = text.index("line 8000")
+    first, again = (
+        passage(Document.from_text(text[:at] + typed + text[at:]), [Span(at, at)]).parts[0]
+        for typed in ("", "typed\n")
+    )
+    assert isinstance(first, str) and isinstance(again, str)
+    assert first[:100] == again[:100]
 
 
 def test_passage_with_too_much_between_its_holes_is_an_input_error() -> None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from dgedit_engine import checkpoint
 from dgedit_engine.config import save_config
 from dgedit_engine.engine import EMBEDDED, Engine, open_engine
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These models are so small that a second thread only waits for the first."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

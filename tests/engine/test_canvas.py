@@ -25,32 +25,35 @@ def seeded(
     )
 
 
-@pytest.mark.parametrize("largest", [16, 64, 128, 256, 100])
-def test_segment_sizes_give_a_lone_empty_hole_the_largest(largest: int) -> None:
-    assert segment_sizes([[]], [[]], largest) == [largest]
+@pytest.mark.parametrize("canvas", [16, 64, 128, 256, 100])
+def test_segment_sizes_give_a_lone_empty_hole_the_models_canvas(canvas: int) -> None:
+    assert segment_sizes([[]], [[]], canvas) == [canvas]
 
 
-@pytest.mark.parametrize(("length", "size"), [(1, 32), (40, 64), (45, 64), (46, 128), (500, 128)])
+@pytest.mark.parametrize(("length", "size"), [(1, 32), (45, 64), (46, 128), (96, 128), (97, 256)])
 def test_segment_sizes_fit_the_present_text(length: int, size: int) -> None:
     assert segment_sizes([[7] * length], [[]], 128) == [size]
+
+
+@pytest.mark.parametrize("canvas", [32, 64, 128, 256])
+def test_segment_sizes_stretch_to_twice_the_models_canvas_at_most(canvas: int) -> None:
+    largest = min(2 * canvas, SIZES[-1])
+    assert segment_sizes([[7] * 900], [[]], canvas) == [largest]
+    sizes = segment_sizes([[7] * 900, [7] * 100], [[], [9]], canvas)
+    assert sum(sizes) == largest - 1 and sizes[0] > 5 * sizes[1] > 0
 
 
 @pytest.mark.parametrize("lengths", [(0, 0), (0, 30), (5, 5, 5), (90, 0, 3), (0,) * 8])
 def test_segment_sizes_fill_a_canvas_with_the_markers(lengths: tuple[int, ...]) -> None:
     markers = [[], *([8 + k] for k in range(1, len(lengths)))]
-    sizes = segment_sizes([[7] * length for length in lengths], markers, 256)
+    sizes = segment_sizes([[7] * length for length in lengths], markers, 128)
     assert sum(sizes) + len(lengths) - 1 in SIZES
     assert all(size > length for size, length in zip(sizes, lengths, strict=True))
 
 
-def test_segment_sizes_share_what_is_too_small() -> None:
-    sizes = segment_sizes([[7] * 900, [7] * 100], [[], [9]], 128)
-    assert sum(sizes) == 127 and sizes[0] > 5 * sizes[1] > 0
-
-
 def test_segment_sizes_refuse_more_holes_than_fit() -> None:
     with pytest.raises(ValueError, match="8 holes do not fit a canvas of 32 slots"):
-        segment_sizes([[]] * 8, [[], *[[9]] * 7], 32)
+        segment_sizes([[]] * 8, [[], *[[9]] * 7], 16)
 
 
 def test_seed_at_full_strength_is_noise_beside_the_markers() -> None:

@@ -1,4 +1,4 @@
-"""Opening a model, keeping it warm, cancelling, and what is said of a model that cannot be opened."""
+"""Opening a model, keeping it warm, cancelling; and what is said of one that cannot be opened."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ class Counted:
         return self._denoise(*args, **more)
 
 
+@pytest.fixture(autouse=True)
+def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps a random model, which hardly ever says an end, from going on."""
+    monkeypatch.setattr("dgedit_engine.infill.CANVASES", 1)
+
+
 def refused(model: str, device: str | None = "cpu") -> str:
     with pytest.raises(ModelError) as caught:
         open_engine(model, device)
@@ -58,9 +64,17 @@ def test_engine_says_what_it_is(tiny: Engine, tiny_folder: Path) -> None:
     assert (tiny.name, tiny.device) == (tiny_folder.name, "cpu")
 
 
-def test_cpu_computes_in_fp32(tiny: Engine) -> None:
-    assert {tensor.dtype for tensor in tiny.model.state_dict().values()} == {torch.float32}
-    assert tiny.cache.dtype == torch.float32
+@pytest.mark.parametrize("native", [True, False])
+def test_cpu_keeps_bf16_matrices_only_where_it_multiplies_them(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr("dgedit_engine.engine._has_bfloat16", lambda: native)
+    engine = open_engine(str(tiny_folder), "cpu")
+    matrices = torch.bfloat16 if native else torch.float32
+    for name, tensor in engine.model.state_dict().items():
+        assert tensor.dtype == (matrices if tensor.dim() > 1 else torch.float32), name
+    assert engine.cache.dtype == matrices
+    assert collect(engine.infill(request())).steps == 4
 
 
 def test_engine_answers_the_same_warm_or_cold(tiny: Engine, tiny_folder: Path) -> None:
@@ -82,7 +96,7 @@ def test_second_request_encodes_only_what_is_new(tiny: Engine) -> None:
     first = sum(counted.encoded)
     counted.encoded.clear()
     list(tiny.infill(request(before + "if")))
-    assert 1 <= sum(counted.encoded) <= 3 < 80 < first
+    assert 1 <= sum(counted.encoded) <= 3 < 60 < first
     counted.encoded.clear()
     list(tiny.infill(request(before + "if", seed=1)))
     assert counted.encoded == []
@@ -113,15 +127,14 @@ def test_closed_stream_stops_the_model(tiny: Engine, tiny_folder: Path) -> None:
 def test_forwards_are_as_many_as_steps(tiny: Engine) -> None:
     counted = Counted(tiny)
     result = collect(tiny.infill(request(steps=4, strength=1.0)))
-    assert counted.denoised == result.steps
-    assert result.steps % 4 == 0  # a random model neither settles nor ends
+    assert counted.denoised == result.steps == 4
 
 
 def test_request_that_does_not_fit_is_refused_and_the_engine_goes_on(tiny: Engine) -> None:
     holes = ("a", Hole()) * 9
     with pytest.raises(ValueError, match="9 holes"):
         list(tiny.infill(InfillRequest((Passage("", holes),))))
-    assert collect(tiny.infill(request())).steps >= 4
+    assert collect(tiny.infill(request())).steps == 4
 
 
 @pytest.mark.parametrize("name", ["nonexistent", "", "/dev/null", "a\tb"])

@@ -14,7 +14,7 @@ import torch
 from dgedit_engine.config import Sampling
 from dgedit_engine.engine import EMBEDDED, Engine
 from dgedit_engine.eval import __main__ as command
-from dgedit_engine.eval.fillers import CAUSAL_TOKENS, Answer, fillers, refined
+from dgedit_engine.eval.fillers import CAUSAL_TOKENS, Answer, _before, fillers, refined
 from dgedit_engine.eval.judge import Result, edits, judge, parses, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task, draw
@@ -239,6 +239,14 @@ def test_causal_is_the_greedy_reading_and_leaves_the_prompt(engine: Engine) -> N
     assert answer.stopped == ("settled" if ended else "cap")
 
 
+@pytest.mark.parametrize(
+    ("closing", "kept"),
+    [("\n```", ("a", "\n", "b")), ("b", ("a", "\n")), ("zz", ("a", "\n", "b", "\n`", "``"))],
+)
+def test_causal_ends_before_a_closing_text(closing: str, kept: tuple[str, ...]) -> None:
+    assert _before(closing, ("a", "", "\n", "b", "\n`", "``")) == kept
+
+
 def test_fillers_read_the_prompt_anew_each_time(engine: Engine) -> None:
     ways = fillers(engine)
     encode(engine.model, engine.cache, [5, 6, 7])
@@ -333,10 +341,12 @@ def test_command_says_in_one_line_what_is_wrong(
     ]:
         assert run(monkeypatch, engine, *arguments) == code, arguments
         said += capsys.readouterr().err.splitlines()
-    out.write_text("not results\n")
-    assert run(monkeypatch, engine, "--corpus", folder, "--out", out, *tiny) == 3
+    for text in ("not results\n", "nor these"):
+        out.write_text(text)
+        assert run(monkeypatch, engine, "--corpus", folder, "--out", out, *tiny) == 3
+        assert out.read_text() == text
     monkeypatch.setattr(command, "open_engine", failing)
     assert command.main(["--corpus", str(folder), "--model", "x"]) == 5
     said += capsys.readouterr().err.splitlines()
-    assert len(said) == 6 and all(line.startswith("eval: ") for line in said)
-    assert "seed differ" in said[2] and said[5] == "eval: no such model: x"
+    assert len(said) == 7 and all(line.startswith("eval: ") for line in said)
+    assert "seed differ" in said[2] and said[6] == "eval: no such model: x"

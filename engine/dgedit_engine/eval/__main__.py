@@ -67,10 +67,11 @@ def results_in(path: Path, run: Run) -> list[Result]:
     A new file is begun with the run. Raises ValueError where the file is another run's.
     """
     data = path.read_bytes() if path.exists() else b""
-    whole = data[: data.rfind(b"\n") + 1]
-    if not whole:
-        path.write_text(json.dumps(run) + "\n", encoding="utf-8")
+    header = json.dumps(run).encode() + b"\n"
+    if header.startswith(data):
+        path.write_bytes(header)
         return []
+    whole = data[: data.rfind(b"\n") + 1]
     try:
         first, *lines = [json.loads(line) for line in whole.splitlines()]
         results = [Result(**line) for line in lines]

@@ -1,16 +1,17 @@
 """The ways of filling a hole that are compared: the canvas, as the editor fills, and its controls.
 
-`causal` reads the same prompt with the same weights and writes token by token, blind to nothing
-but the canvas: it learns earlier than the canvas, so a canvas is worth its steps once it is ahead.
-`empty` fills with nothing, and shows what a rate of files that parse is worth.
+`causal` reads the same prompt with the same weights and writes token by token, the most probable
+one each time. It learns earlier than the canvas, which is worth its steps once it is ahead. `empty`
+fills with nothing, and shows what a rate of files that parse is worth.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 
@@ -68,43 +69,50 @@ def refined(backend: Backend, request: InfillRequest) -> Answer:
 
 
 def _causal(engine: Engine, request: InfillRequest) -> Answer:
-    """The most probable token after the most probable token, until an end."""
-    model, cache, tokenizer, config = (
-        engine.model,
-        engine.cache,
-        engine.tokenizer,
-        engine.model.config,
-    )
+    """Token after token until an end, behind the prompt that the canvas has too."""
+    tokenizer, config = engine.tokenizer, engine.model.config
     started = time.perf_counter()
-    cache.truncate(0)
+    engine.cache.truncate(0)
     prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
-    encode(model, cache, prompt.ids[:-1])
     found: list[int] = []
-    text, token, ended = "", prompt.ids[-1], False
-    with torch.inference_mode():
-        while not ended and len(found) < CAUSAL_TOKENS:
-            hidden = model.encode(torch.tensor([[token]], device=cache.device), cache)
-            token = int(model.logits(hidden)[0, -1].argmax())
-            ended = token in config.eos
-            if not ended:
-                found.append(token)
-                text += "".join(piece.text for piece in tokenizer.pieces(found[-1:]))
-                ended = prompt.closing is not None and prompt.closing in text
-    cache.truncate(len(prompt.ids))
+    pieces: list[str] = []
+    steps, ended = 0, False
+    for token in islice(_greedy(engine, prompt.ids), CAUSAL_TOKENS):
+        steps += 1
+        ended = token in config.eos
+        if not ended:
+            found.append(token)
+            pieces = [piece.text.replace("\ufffd", "") for piece in tokenizer.pieces(found)]
+            ended = prompt.closing is not None and prompt.closing in "".join(pieces)
+        if ended:
+            break
+    engine.cache.truncate(len(prompt.ids))
     ms = 1000 * (time.perf_counter() - started)
-    pieces = _before([piece.text for piece in tokenizer.pieces(found)], prompt.closing)
-    return Answer(tuple(pieces), len(found) + ended, ms, "settled" if ended else "cap")
+    return Answer(_before(prompt.closing, pieces), steps, ms, "settled" if ended else "cap")
 
 
-def _before(pieces: list[str], closing: str | None) -> list[str]:
-    """The pieces in front of `closing`, as a canvas shows them: without unfinished characters."""
-    pieces = [piece.replace("\ufffd", "") for piece in pieces]
-    whole, kept = "".join(pieces), []
+def _greedy(engine: Engine, prompt: Sequence[int]) -> Iterator[int]:
+    """The most probable token behind the prompt, then the one behind that, without end."""
+    encode(engine.model, engine.cache, prompt[:-1])
+    token = prompt[-1]
+    while True:
+        with torch.inference_mode():
+            ids = torch.tensor([[token]], device=engine.cache.device)
+            hidden = engine.model.encode(ids, engine.cache)
+            token = int(engine.model.logits(hidden)[0, -1].argmax())
+        yield token
+
+
+def _before(closing: str | None, pieces: Sequence[str]) -> tuple[str, ...]:
+    """The pieces in front of `closing`, or all; none of them empty."""
+    whole = "".join(pieces)
     room = whole.find(closing) if closing is not None and closing in whole else len(whole)
+    kept = []
     for piece in pieces:
-        kept.append(piece[:room])
-        room -= len(kept[-1])
-    return [piece for piece in kept if piece]
+        if cut := piece[:room]:
+            kept.append(cut)
+        room -= len(cut)
+    return tuple(kept)
 
 
 def _empty(request: InfillRequest) -> Answer:

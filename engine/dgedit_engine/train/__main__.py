@@ -71,6 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
+    if not options.tokenizer.is_file():
+        raise FileNotFoundError(f"no tokenizer: {options.tokenizer} does not exist")
     tokenizer = Tokenizer.from_file(str(options.tokenizer))
     tokenizer.encode_special_tokens = True
     recipe = Recipe(

@@ -76,9 +76,10 @@ class Run:
         first = self.progress
         for batch in batches:
             spent = (time.monotonic() - started) / 60 / self.recipe.minutes
-            if self.recipe.steps is not None:
-                spent = self.step / self.recipe.steps
-            self.progress = min(1.0, first + spent)
+            if self.recipe.steps is None:
+                self.progress = min(1.0, first + spent)
+            else:  # `step` counts the whole schedule, resumed or not
+                self.progress = min(1.0, self.step / self.recipe.steps)
             if self.progress >= 1:
                 return
             entry.add(self._update(batch))
