@@ -103,31 +103,33 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
         *answer,
         *tokenizer.encode("```\n"),
     ]
-    before, after = _excerpts(request, names)
-    room = budget - len(head) - len(tail)
-    first, last = tokenizer.encode(before), tokenizer.encode(after)
+    first, between, last = map(tokenizer.encode, _excerpts(request, names))
+    room = budget - len(head) - len(between) - len(tail)
     if room < 256:
-        raise ValueError(f"the instruction leaves {room} tokens for the text")
+        raise ValueError(f"the holes and the instruction leave {room} tokens for the text around")
     last = last[: max(room // 3, room - len(first))]
     lost = -(-max(0, len(first) + len(last) - room) // _STRIDE) * _STRIDE
     holes = tuple(tokenizer.encode(hole.text) for hole in request.holes)
     markers = tuple(
         tokenizer.encode(f"\n{name}\n") if index else [] for index, name in enumerate(names)
     )
-    return Prompt([*head, *first[lost:], *last, *tail], holes, markers, closing="\n```")
+    ids = [*head, *first[lost:], *between, *last, *tail]
+    return Prompt(ids, holes, markers, closing="\n```")
 
 
-def _excerpts(request: InfillRequest, names: Sequence[str]) -> tuple[str, str]:
-    """The excerpts in fences with the holes named, in two halves that meet behind the last hole."""
-    text, end, left = "", 0, iter(names)
+def _excerpts(request: InfillRequest, names: Sequence[str]) -> tuple[str, str, str]:
+    """The excerpts in fences with the holes named: before the first hole, up to the last, behind."""
+    text, left = "", iter(names)
+    edges: list[int] = []
     for passage in request.passages:
         text += f"{passage.path}\n```\n"
         for part in passage.parts:
-            text += next(left) if isinstance(part, Hole) else part
+            said = next(left) if isinstance(part, Hole) else part
             if isinstance(part, Hole):
-                end = len(text)
+                edges += [len(text), len(text) + len(said)]
+            text += said
         text += "\n```\n"
-    return text[:end], text[end:]
+    return text[: edges[0]], text[edges[0] : edges[-1]], text[edges[-1] :]
 
 
 def _special(tokenizer: Tokenizer, name: str) -> list[int]:

@@ -171,8 +171,15 @@ def test_chat_names_several_holes_and_sets_their_names_on_the_canvas(gemma: Toke
 
 
 def test_chat_refuses_an_instruction_that_leaves_no_room(gemma: Tokenizer) -> None:
-    with pytest.raises(ValueError, match=r"leaves -?\d+ tokens"):
+    with pytest.raises(ValueError, match=r"leave -?\d+ tokens"):
         build(request("a", Hole(), instruction="very " * 2000), gemma, context=8192)
+
+
+def test_chat_refuses_text_between_holes_that_does_not_fit(gemma: Tokenizer) -> None:
+    parts = ("a", Hole(), "word " * 3000, Hole(), "b")
+    request = InfillRequest((Passage("a.py", parts),))
+    with pytest.raises(ValueError, match="tokens for the text around"):
+        build(request, gemma, context=2000)
 
 
 def test_vocabulary_of_neither_format_is_refused(tmp_path: Path) -> None:

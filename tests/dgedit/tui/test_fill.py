@@ -1,0 +1,27 @@
+"""What an infill says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from dgedit.tui.fill import Fill, Stage
+from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step, Stopped
+
+REQUEST = InfillRequest((Passage("a.py", (Hole(),)),))
+
+
+@pytest.mark.parametrize(
+    ("stopped", "said"),
+    [
+        (None, "step 4/8 · 50% settled · 1 tok/s"),
+        ("settled", "ready after 4 steps · 50% settled · 1 tok/s"),
+        ("cap", "ready, unsettled at the cap of 4 steps · 1 tok/s"),
+    ],
+)
+def test_progress_tells_a_settled_infill_from_one_at_the_cap(
+    stopped: Stopped | None, said: str
+) -> None:
+    draft = Draft(("a", "b"), (1.0, 1.0), (True, False))
+    step = Step(4, 8, (draft,), last=stopped is not None, stopped=stopped)
+    stage = Stage.READY if stopped else Stage.RUNNING
+    assert Fill(REQUEST, (), stage, step, seconds=1.0).progress() == said
