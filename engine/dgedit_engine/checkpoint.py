@@ -95,6 +95,7 @@ def save(model: Model, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> No
         name: part.detach().to("cpu", dtype).contiguous().clone() for name, part in _places(model)
     }
     save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(0o644)  # the library leaves it to its owner alone
 
 
 def _places(model: Model) -> Iterator[tuple[str, Tensor]]:

@@ -118,7 +118,7 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
 
 
 def _excerpts(request: InfillRequest, names: Sequence[str]) -> tuple[str, str, str]:
-    """The excerpts in fences with the holes named: before the first hole, up to the last, behind."""
+    """The excerpts in fences, holes named: before the first hole, up to the last, behind it."""
     text, left = "", iter(names)
     edges: list[int] = []
     for passage in request.passages:
