@@ -1,6 +1,6 @@
 """Draw docs/tui.svg: the editor in the middle of a real infill by the embedded model.
 
-    python docs/still.py [MODEL]
+python docs/still.py [MODEL]
 """
 
 from __future__ import annotations

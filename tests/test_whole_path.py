@@ -1,4 +1,4 @@
-"""The whole path with the embedded model: a masked range through the engine and back to the file."""
+"""The whole path with the embedded model: a masked range through the engine, back into the file."""
 
 from __future__ import annotations
 

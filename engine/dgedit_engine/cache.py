@@ -78,14 +78,17 @@ class KVCache:
 
     def _reserve(self, capacity: int) -> None:
         """Allocate room for `capacity` tokens and carry over what was there."""
-        for buffers in (self.keys, self.values):
-            grown = [
-                torch.zeros(batch, heads, capacity, width, device=self.device, dtype=self.dtype)
-                for batch, heads, width in self.shapes
-            ]
-            for old, new in zip(buffers, grown, strict=False):
-                new[:, :, : old.shape[2]] = old
-            buffers[:] = grown
+        both = [self._grown(buffers, capacity) for buffers in (self.keys, self.values)]
+        self.keys, self.values = both  # together: memory may run out between the two
+
+    def _grown(self, buffers: list[Tensor], capacity: int) -> list[Tensor]:
+        grown = [
+            torch.zeros(batch, heads, capacity, width, device=self.device, dtype=self.dtype)
+            for batch, heads, width in self.shapes
+        ]
+        for old, new in zip(buffers, grown, strict=False):
+            new[:, :, : old.shape[2]] = old
+        return grown
 
 
 class GradientCache:

@@ -64,8 +64,9 @@ def segment_sizes(
     share = (canvas if lone else total) - taken
     if share < 4 * len(texts):
         raise ValueError(f"{len(texts)} holes do not fit a canvas of {largest} slots")
-    scale = share / sum(wanted)
-    slots = [int(want * scale) for want in wanted]
+    least = 4 if share < sum(wanted) else 0  # beside a long text an empty hole keeps some room
+    scale = (share - least * len(texts)) / sum(wanted)
+    slots = [least + int(want * scale) for want in wanted]
     return [*slots[:-1], share - sum(slots[:-1])]
 
 
@@ -82,8 +83,13 @@ def seed_canvas(
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
     `strength` of the slots.
 
-    With strength 1 the free slots are noise alone, drawn as the released sampler starts.
+    With strength 1 the free slots are noise alone, drawn as the released sampler starts. Raises
+    ValueError, naming the number, where several holes' texts are to be kept in part and do not fit:
+    only a lone hole goes on over the next canvas.
     """
+    for text, size in zip(texts, sizes, strict=True):
+        if strength < 1 and len(texts) > 1 and len(text) > size:
+            raise ValueError(f"{len(text)} tokens of a hole's text do not fit its {size} slots")
     ids: list[int] = []
     fixed: list[bool] = []
     segments = []

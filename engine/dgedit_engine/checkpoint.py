@@ -52,7 +52,8 @@ def load(
     dtype: torch.dtype | None = None,
     activations: torch.dtype | None = None,
 ) -> Model:
-    """The model in `folder`, ready for inference; `dtype` None keeps the file's.
+    """The model in `folder`, ready for inference; `dtype` None keeps the file's width: bfloat16 for
+    up to 16 bits, else fp32.
 
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
     product.
@@ -61,14 +62,11 @@ def load(
     wrong shapes.
     """
     files = _files(folder)
-    with torch.device("meta"):
-        model = Model(config, activations=activations)
-    dtype = dtype or _stored_dtype(files[0])
-    model = model.to(dtype)
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if tensor.dim() == 1 and activations is not None:
-            tensor.data = tensor.data.to(activations)
-    model = model.to_empty(device=device)
+    try:
+        model = _empty(config, device, dtype or _stored_dtype(files[0]), activations)
+    except (RuntimeError, MemoryError) as error:  # above all, a device out of memory
+        reason = (str(error) or type(error).__name__).split("\n", 1)[0]
+        raise ModelError(f"{folder}: {reason}") from error
     wanted = dict(_places(model))
     missing = set(wanted)
     for name, tensor in _tensors(files):
@@ -96,6 +94,22 @@ def save(model: Model, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> No
     }
     save_file(tensors, path, metadata={"format": "pt"})
     path.chmod(0o644)  # the library leaves it to its owner alone
+
+
+def _empty(
+    config: Config,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    activations: torch.dtype | None,
+) -> Model:
+    """A model with room for its weights."""
+    with torch.device("meta"):
+        model = Model(config, activations=activations)
+    model = model.to(dtype)
+    for tensor in [*model.parameters(), *model.buffers()]:
+        if tensor.dim() == 1 and activations is not None:
+            tensor.data = tensor.data.to(activations)
+    return model.to_empty(device=device)
 
 
 def _places(model: Model) -> Iterator[tuple[str, Tensor]]:
@@ -165,8 +179,8 @@ def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _stored_dtype(file: Path) -> torch.dtype:
-    """The dtype of a file's first floating tensor."""
+    """For the width of a file's first floating tensor, the dtype that the model computes in."""
     for _, tensor in _tensors([file]):
         if tensor.is_floating_point():
-            return tensor.dtype
+            return torch.bfloat16 if tensor.itemsize <= 2 else torch.float32
     raise ModelError(f"{file}: no floating-point tensor")

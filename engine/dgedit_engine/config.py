@@ -8,6 +8,7 @@ missing is an error.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from typing import Any
 from dgedit_engine.types import ModelError
 
 ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
+
+_COUNTS = (
+    *("vocab", "dim", "heads", "window", "mlp", "experts", "active", "expert_width", "canvas"),
+    "context",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,20 @@ class Config:
     """Filler that carries no text."""
 
     def __post_init__(self) -> None:
+        for name in _COUNTS:
+            _check_number(name, getattr(self, name), whole=True)
+        for name in ("eps", "softcap"):
+            _check_number(name, getattr(self, name))
+        for end in self.eos:
+            _check_number("end token", end, whole=True, zero=True)
+        if not self.eos or self.eos[0] >= self.vocab:
+            raise ModelError(f"end tokens {list(self.eos)} of a vocabulary of {self.vocab}")
         if not self.layers or self.layers[-1].sliding:
             raise ModelError(
                 f"the last of {len(self.layers)} layers must be a full-attention layer"
             )
         for layer in self.layers:
+            _check_layer(layer)
             if self.heads % layer.kv_heads:
                 raise ModelError(
                     f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
@@ -106,30 +121,43 @@ class Sampling:
     confidence: float = 0.005
     """Mean entropy of the free slots, in nats, below which a stable canvas stops."""
 
+    def __post_init__(self) -> None:
+        _check_number("steps", self.steps, whole=True)
+        _check_number("stability", self.stability, whole=True, zero=True)
+        for name in ("entropy_bound", "t_min", "confidence"):
+            _check_number(name, getattr(self, name), zero=True)
+        _check_number("t_max", self.t_max)
+        if self.t_max < self.t_min:
+            raise ModelError(f"t_max {self.t_max} is below t_min {self.t_min}")
+
 
 def load_config(folder: Path) -> Config:
     """The architecture in `folder/config.json`. Raises ModelError, naming the value, for anything
     else.
     """
-    raw = _read_json(folder / "config.json")
-    names = raw.get("architectures") or [raw.get("model_type")]
+    path = folder / "config.json"
+    raw = _read_json(path)
+    names = raw.get("architectures")
+    names = names if isinstance(names, list) and names else [raw.get("model_type")]
     if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
-        raise ModelError(f"{folder / 'config.json'}: architecture {names[0]}, not {ARCHITECTURE}")
+        raise ModelError(f"{path}: architecture {names[0]}, not {ARCHITECTURE}")
     try:
         return _config(raw)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ModelError(
-            f"{folder / 'config.json'}: missing or unusable value: {error!r}"
-        ) from error
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise ModelError(f"{path}: missing or unusable value: {error!r}") from error
 
 
 def load_sampling(folder: Path) -> Sampling:
     """The sampler's settings in `folder/generation_config.json`; the released ones where a value is
-    absent.
+    absent. Raises ModelError, naming the value, for one that no sampler can use.
     """
     path = folder / "generation_config.json"
     raw = _read_json(path) if path.exists() else {}
     sampler = raw.get("sampler_config") or {}
+    if not isinstance(sampler, dict):
+        raise ModelError(f"{path}: sampler_config {sampler!r}")
     values = {
         "steps": raw.get("max_denoising_steps"),
         "entropy_bound": sampler.get("entropy_bound"),
@@ -140,7 +168,7 @@ def load_sampling(folder: Path) -> Sampling:
     }
     try:
         return Sampling(**{key: value for key, value in values.items() if value is not None})
-    except TypeError as error:
+    except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
 
 
@@ -281,6 +309,23 @@ def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
         rope_theta=float(rope["rope_theta"]),
         rotated=int(share * shape["head_dim"] // 2),
     )
+
+
+def _check_layer(layer: LayerConfig) -> None:
+    _check_number("kv_heads", layer.kv_heads, whole=True)
+    _check_number("head_dim", layer.head_dim, whole=True)
+    _check_number("rope_theta", layer.rope_theta)
+    if layer.head_dim % 2 or not 0 <= layer.rotated <= layer.head_dim // 2:
+        raise ModelError(f"{layer.rotated} rotated pairs in a head of {layer.head_dim}")
+
+
+def _check_number(name: str, value: Any, *, whole: bool = False, zero: bool = False) -> None:
+    """Raise ModelError, naming the value, for one that is not positive and finite (or 0)."""
+    kind = int if whole else (int, float)
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    if not good or not (0 < value < math.inf or (zero and value == 0)):
+        least = "at least 0" if zero else "positive"
+        raise ModelError(f"{name} must be {least}{' and whole' if whole else ''}, not {value!r}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

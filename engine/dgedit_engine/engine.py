@@ -84,7 +84,7 @@ def _has_bfloat16() -> bool:
 def _device(name: str | None) -> torch.device:
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()  # which "meta" can not
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         raise ModelError(f"device {name}: {str(error).splitlines()[0]}") from None
     return device

@@ -19,11 +19,11 @@ from torch import Tensor
 from dgedit_engine import sampler
 from dgedit_engine.cache import KVCache
 from dgedit_engine.canvas import Canvas, Seed, seed_canvas, segment_sizes, shrunk, text_ids
-from dgedit_engine.config import Sampling
+from dgedit_engine.config import Config, Sampling
 from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt, build
 from dgedit_engine.tokenizer import Tokenizer
-from dgedit_engine.types import Draft, InfillRequest, Step
+from dgedit_engine.types import Draft, InfillRequest, ModelError, Step
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
 CANVASES = 8
@@ -50,7 +50,7 @@ def infill(
     model: Model, tokenizer: Tokenizer, cache: KVCache, sampling: Sampling, request: InfillRequest
 ) -> Iterator[Step]:
     """Refine the request's holes. Raises ValueError, naming the number, where they do not fit the
-    model.
+    model, ModelError where its logits are no numbers.
     """
     if request.strength == 0:
         drafts = tuple(_unchanged(hole.text, tokenizer) for hole in request.holes)
@@ -58,11 +58,12 @@ def infill(
         return
     sampling = dialled(sampling, request)
     config, ends = model.config, model.config.eos
-    prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
+    prompt = _prompt(request, tokenizer, config)
     generator = torch.Generator(device=cache.device).manual_seed(request.seed)
     encode(model, cache, prompt.ids)
     done: list[int] = []  # the ids of a lone hole's earlier canvases
     known: list[float] = []
+    settled = True  # no canvas was left at its cap, or without room to go on
     index, total = 0, 0
     for turn in range(CANVASES):
         texts = [text[len(done) :] for text in prompt.holes]
@@ -72,15 +73,18 @@ def infill(
         for refined in refine(model, cache, seed, sampling, generator, first=first):
             index += 1
             final = refined.settled or index == total
-            goes_on = final and turn < CANVASES - 1 and _goes_on(refined, prompt, ends)
+            open_end = final and _open_end(refined, tokenizer, prompt, ends, done)
+            goes_on = open_end and turn < CANVASES - 1
             drafts = _drafts(
                 refined, tokenizer, prompt, ends, done, known, ended=final and not goes_on
             )
             step = Step(index, total, drafts, score=_score(drafts))
             if final and not goes_on:
-                yield replace(step, last=True, stopped="settled" if refined.settled else "cap")
+                settled = settled and refined.settled and not open_end
+                yield replace(step, last=True, stopped="settled" if settled else "cap")
                 return
             yield step
+        settled = settled and refined.settled
         done += refined.best
         known += refined.confidence
         encode(model, cache, prompt.ids + done)
@@ -130,16 +134,17 @@ def refine(
         with torch.inference_mode():
             logits = model.logits(model.denoise(canvas.ids, cache, soft))
             heat = sampler.temperature(sampling, remaining)
-            reading = read_slots(sampler.pin(logits / heat, canvas.ids, canvas.fixed), generator)
+            reading = _read(sampler.pin(logits / heat, canvas.ids, canvas.fixed), generator)
             kept = sampler.accept_free(reading.entropy, canvas.fixed, sampling.entropy_bound)
             still = still + 1 if previous is not None and torch.equal(reading.best, previous) else 0
             certain = sampler.confident(reading.entropy, canvas.fixed, sampling.confidence)
+            # drawn before a stop too, as released: the next canvas's noise follows from it
+            ids = sampler.renoise(reading.sample, kept, model.config.vocab, generator)
         refined = _refined(canvas, reading, kept, settled=still >= sampling.stability and certain)
         yield refined
         if refined.settled:
             return
         with torch.inference_mode():
-            ids = sampler.renoise(reading.sample, kept, model.config.vocab, generator)
             ids = torch.where(canvas.fixed, canvas.ids, ids)
             soft, previous = model.soft_embed(reading.probs), reading.best
             canvas = replace(canvas, ids=ids)
@@ -154,10 +159,26 @@ def refine(
                 soft, previous = soft[:, slots], previous[:, slots]
 
 
+def _read(logits: Tensor, generator: torch.Generator | None) -> SlotReading:
+    try:
+        return read_slots(logits, generator)
+    except FloatingPointError:
+        raise ModelError("the model's logits are no finite numbers: damaged weights?") from None
+
+
 def _refined(canvas: Canvas, reading: SlotReading, kept: Tensor, *, settled: bool) -> Refined:
     confidence = reading.probs.gather(-1, reading.best[..., None])[0, :, 0]
     best: list[int] = reading.best[0].tolist()
     return Refined(canvas, best, confidence.tolist(), kept[0].tolist(), settled)
+
+
+def _prompt(request: InfillRequest, tokenizer: Tokenizer, config: Config) -> Prompt:
+    """The prompt, its ids all in the embedding: a GPU does not recover from one that is not."""
+    prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
+    largest = max(max(ids, default=0) for ids in (prompt.ids, *prompt.holes, *prompt.markers))
+    if largest >= config.vocab:
+        raise ModelError(f"the tokenizer has an id {largest}, the model {config.vocab} tokens")
+    return prompt
 
 
 def _seed(
@@ -189,12 +210,15 @@ def _seed_signal(model: Model, seed: Seed) -> Tensor | None:
     return model.embed(seed.canvas.ids) * seed.known[..., None]
 
 
-def _goes_on(refined: Refined, prompt: Prompt, ends: Sequence[int]) -> bool:
+def _open_end(
+    refined: Refined, tokenizer: Tokenizer, prompt: Prompt, ends: Sequence[int], done: list[int]
+) -> bool:
     """Whether a lone hole's text filled its canvas without an end."""
-    if len(prompt.holes) > 1 or prompt.closing is not None:
-        return False
     segment = refined.canvas.segments[0]
-    return len(text_ids(refined.best, segment, ends)) == len(segment)
+    if len(prompt.holes) > 1 or len(text_ids(refined.best, segment, ends)) < len(segment):
+        return False
+    whole = "".join(piece.text for piece in tokenizer.pieces(done + refined.best))
+    return _room(whole, prompt.closing) == len(whole)
 
 
 def _drafts(
@@ -230,22 +254,27 @@ def _draft(
     ended: bool,
 ) -> Draft:
     """Pieces of ids, the weakest token of each deciding; `closing` and what follows it is cut."""
-    texts, sure, settled, start, whole = [], [], [], 0, ""
-    for piece in tokenizer.pieces(ids):
+    pieces = tokenizer.pieces(ids)
+    said = [piece.text.replace("\ufffd", "") if ended else piece.text for piece in pieces]
+    room = _room("".join(said), closing)
+    texts, sure, settled, start = [], [], [], 0
+    for piece, text in zip(pieces, said, strict=True):
         tokens = slice(start, start + piece.tokens)
         start += piece.tokens
-        text = piece.text.replace("\ufffd", "") if ended else piece.text
-        cut = -1 if closing is None else (whole + text).find(closing)
-        if cut >= 0:
-            text = (whole + text)[len(whole) : cut]
-        if text:
+        if text := text[:room]:
             texts.append(text)
             sure.append(min(confidence[tokens]))
             settled.append(ended or all(accepted[tokens]))
-        if cut >= 0:
-            break
-        whole += text
+            room -= len(text)
     return Draft(tuple(texts), tuple(sure), tuple(settled))
+
+
+def _room(whole: str, closing: str | None) -> int:
+    """The characters of a text in front of `closing`, which may begin with the line's end that the
+    text stands behind.
+    """
+    place = -1 if closing is None else ("\n" + whole).find(closing)
+    return len(whole) if place < 0 else max(0, place - 1)
 
 
 def _unchanged(text: str, tokenizer: Tokenizer) -> Draft:

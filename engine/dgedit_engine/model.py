@@ -106,12 +106,10 @@ class Model(nn.Module):
             self.config.softcap
         )  # in place: fresh memory costs more than the maths
 
-    def _scale(self) -> Tensor:
+    def _scale(self) -> float:
         # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
-        # bfloat16
-        return torch.tensor(
-            self.config.embed_scale, dtype=self.embedding.dtype, device=self.embedding.device
-        )
+        # bfloat16; a number, since a tensor would be a copy to the device in every step
+        return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
 
     def _run(
         self,
@@ -237,8 +235,12 @@ class Layer(nn.Module):
         weight, index = probs.topk(self.config.active, dim=-1)
         weight = weight / weight.sum(-1, keepdim=True) * self.expert_scale[index]
         x = flat * _as(self.experts_in, flat)
+        if x.dtype != self.experts_gate_up.dtype:
+            x = (
+                x.bfloat16()
+            )  # as `product`: to widen all experts would cost far more than to use some
         gate_up, down = _as(self.experts_gate_up, x), _as(self.experts_down, x)
-        return experts(x, index, _as(weight, x), gate_up, down).view_as(normed)
+        return experts(x, index, _as(weight, x), gate_up, down).view_as(normed).to(normed.dtype)
 
 
 class SelfConditioning(nn.Module):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from dgedit_engine.layout import BOS, FILE, HOLES, PATH_TOKENS, prompt_ids
+from dgedit_engine.layout import BOS, FILE, HOLES, PATH_TOKENS, SPECIALS, prompt_ids
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 
@@ -41,7 +41,9 @@ def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prom
     Raises ValueError, naming the number, where holes or the text between them are too many;
     ModelError for a vocabulary of neither format.
     """
-    if tokenizer.id("<|suf|>") is not None:
+    if (found := tokenizer.id("<|suf|>")) is not None:
+        if [tokenizer.id(name) for name in SPECIALS] != list(range(len(SPECIALS))):
+            raise ModelError(f"the tokenizer's special tokens are not nano's: <|suf|> is {found}")
         return _nano(request, tokenizer, min(context, PROMPT_TOKENS))
     if tokenizer.id("<|turn>") is not None:
         return _chat(request, tokenizer, min(context, CHAT_TOKENS))

@@ -25,9 +25,11 @@ class SlotReading(NamedTuple):
 
 def read_slots(logits: Tensor, generator: torch.Generator | None = None) -> SlotReading:
     """Read tempered logits (…, C, V). -inf excludes a token; a slot with one finite logit is
-    certain.
+    certain. Raises FloatingPointError for slots without a distribution: NaN, inf or -inf alone.
     """
     probs = logits.softmax(-1, dtype=torch.float32)
+    if bool(probs[..., 0].isnan().any()):  # a NaN is in the whole row; a draw would fail the device
+        raise FloatingPointError("logits are not finite")
     flat = torch.multinomial(probs.flatten(0, -2), 1, generator=generator)
     entropy = torch.special.entr(probs).sum(-1)
     return SlotReading(flat.view(probs.shape[:-1]), logits.argmax(-1), entropy, probs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -76,6 +78,27 @@ def test_growth_while_a_layer_is_written_keeps_the_others(cache: KVCache) -> Non
     pairs = write(cache, list(range(count)), seed=3)
     for layer in range(2):
         assert torch.equal(kept(cache, layer)[0], pairs[layer][0])
+
+
+def test_growth_that_runs_out_of_memory_leaves_the_cache_as_it_was(
+    cache: KVCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, zeros = write(cache, [1, 2, 3], seed=1), torch.zeros
+    allowed = iter(range(3))  # both layers' keys, one layer's values
+
+    def scarce(*shape: int, **more: Any) -> Tensor:
+        if next(allowed, None) is None:
+            raise torch.OutOfMemoryError("out of memory")
+        return zeros(*shape, **more)
+
+    monkeypatch.setattr("dgedit_engine.cache.torch.zeros", scarce)
+    with pytest.raises(torch.OutOfMemoryError):
+        cache.extend(0, *pair(0, cache.capacity, seed=2), keep=True)
+    monkeypatch.undo()
+    second = write(cache, list(range(cache.capacity)), seed=2)
+    for layer in range(2):
+        expected = torch.cat((first[layer][1], second[layer][1]), 2)
+        assert torch.equal(kept(cache, layer)[1], expected)
 
 
 def test_canvas_borrows_room_without_being_counted(cache: KVCache) -> None:

@@ -51,6 +51,18 @@ def test_segment_sizes_fill_a_canvas_with_the_markers(lengths: tuple[int, ...]) 
     assert all(size > length for size, length in zip(sizes, lengths, strict=True))
 
 
+def test_segment_sizes_keep_room_for_a_hole_beside_a_long_text() -> None:
+    sizes = segment_sizes([[7] * 10_000, [], [7]], [[], [9], [9]], 64)
+    assert sum(sizes) + 2 == 128 and min(sizes) >= 4
+
+
+def test_seed_refuses_to_lose_a_text_that_several_holes_leave_no_room_for() -> None:
+    with pytest.raises(ValueError, match="20 tokens of a hole's text do not fit its 19 slots"):
+        seeded([[50] * 20, [60]], [[], [9]], [19, 12], 0.5)
+    assert seeded([[50] * 20, [60]], [[], [9]], [19, 12], 1.0).canvas.slots == 32
+    assert seeded([[50] * 20], [[]], [16], 0.5).canvas.slots == 16  # a lone hole goes on
+
+
 def test_segment_sizes_refuse_more_holes_than_fit() -> None:
     with pytest.raises(ValueError, match="8 holes do not fit a canvas of 32 slots"):
         segment_sizes([[]] * 8, [[], *[[9]] * 7], 16)

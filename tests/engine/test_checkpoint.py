@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,25 @@ def test_bf16_file_is_widened_when_asked(folder: Path, model: Model) -> None:
     for name, tensor in checkpoint.load(CONFIG, folder, dtype=torch.float32).state_dict().items():
         assert tensor.dtype == torch.float32
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().float()), name
+
+
+@pytest.mark.parametrize(
+    ("stored", "computed"),
+    [(torch.float16, torch.bfloat16), (torch.float64, torch.float32)],
+)
+def test_file_of_another_dtype_takes_the_nearest_that_we_compute_in(
+    folder: Path, model: Model, stored: torch.dtype, computed: torch.dtype
+) -> None:
+    checkpoint.save(model, folder / "model.safetensors", dtype=stored)
+    loaded = checkpoint.load(CONFIG, folder)
+    assert {tensor.dtype for tensor in loaded.state_dict().values()} == {computed}
+    assert torch.equal(loaded.norm, model.norm.to(stored).to(computed))
+
+
+def test_model_too_large_for_the_memory_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError) as caught:
+        checkpoint.load(replace(CONFIG, vocab=10**15), folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_vision_and_head_are_skipped(folder: Path, model: Model) -> None:

@@ -235,10 +235,71 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"layer_types": []}, "config.json"),
         ({"top_k_experts": 129}, "129"),
         ({"num_key_value_heads": 3}, "3 kv heads"),
+        ({"num_key_value_heads": 0}, "kv_heads must be positive and whole, not 0"),
+        ({"vocab_size": "many"}, "vocab must be positive and whole, not 'many'"),
+        ({"hidden_size": -1}, "dim must be positive and whole, not -1"),
+        ({"intermediate_size": 2.5}, "not 2.5"),
+        ({"sliding_window": 0}, "window must be"),
+        ({"max_position_embeddings": None}, "context must be"),
+        ({"head_dim": 255}, "head of 255"),
+        ({"rms_norm_eps": -1e-6}, "eps must be positive, not -1e-06"),
+        ({"final_logit_softcapping": None}, "softcap must be positive, not None"),
+        ({"final_logit_softcapping": float("nan")}, "softcap must be positive, not nan"),
     ],
 )
 def test_unusable_value_is_named(tmp_path: Path, text: dict[str, Any], named: str) -> None:
     assert named in refused(tmp_path, released(**text))
+
+
+@pytest.mark.parametrize("eos", [[], [None], ["x"], [-1], 262144, 2.5])
+def test_unusable_end_tokens_are_named(tmp_path: Path, eos: Any) -> None:
+    words = refused(tmp_path, released() | {"eos_token_id": eos})
+    assert "end token" in words and "config.json" in words
+
+
+@pytest.mark.parametrize("names", [5, {}, {"a": 1}])
+def test_architectures_that_are_no_list_are_refused(tmp_path: Path, names: Any) -> None:
+    words = refused(tmp_path, released() | {"architectures": names, "model_type": "llama"})
+    assert "architecture llama" in words
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"max_denoising_steps": 0},
+        {"max_denoising_steps": "x"},
+        {"t_min": -0.1},
+        {"t_min": 0.9},
+        {"t_min": 0, "t_max": 0},
+        {"t_max": "hot"},
+        {"t_max": float("nan")},
+        {"stability_threshold": 1.5},
+        {"confidence_threshold": []},
+        {"sampler_config": "x"},
+        {"sampler_config": {"entropy_bound": float("inf")}},
+    ],
+    ids=str,
+)
+def test_sampling_that_no_sampler_can_use_is_named(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "generation_config.json").write_text(json.dumps(GENERATION | values))
+    with pytest.raises(ModelError) as caught:
+        load_sampling(tmp_path)
+    assert "generation_config.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "proportional", "rope_theta": 0},
+        {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 9},
+        {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 1e999},
+    ],
+    ids=str,
+)
+def test_rope_that_cannot_turn_is_refused(tmp_path: Path, rope: dict[str, Any]) -> None:
+    raw = released()
+    raw["text_config"]["rope_parameters"]["full_attention"] = rope
+    assert "config.json" in refused(tmp_path, raw)
 
 
 @pytest.mark.parametrize(

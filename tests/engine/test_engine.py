@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dgedit_engine.engine import Engine, open_engine
@@ -152,9 +153,35 @@ def test_empty_folder_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path) in refused(str(tmp_path))
 
 
-@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x", "meta device", "xpu"])
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x", "meta device", "meta", "xpu"])
 def test_bad_device_is_named(tiny_folder: Path, device: str) -> None:
     assert device in refused(str(tiny_folder), device)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_damaged_weights_are_said_in_a_line(tiny: Engine, value: float) -> None:
+    tiny.model.embedding[4000, 0] = value
+    with pytest.raises(ModelError, match="logits are no finite numbers"):
+        list(tiny.infill(request()))
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_weights_of_another_dtype_are_used(
+    broken: Path, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr("dgedit_engine.engine._has_bfloat16", lambda: native)
+    file = broken / "model.safetensors"
+    save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
+    assert collect(open_engine(str(broken), "cpu").infill(request())).steps == 4
+
+
+def test_id_outside_the_vocabulary_is_said_before_the_model_runs(tiny: Engine) -> None:
+    counted = Counted(tiny)
+    tiny.tokenizer.encode = lambda text: [5000] if text else []  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match="an id 5000, the model 4096 tokens"):
+        list(tiny.infill(request()))
+    assert counted.encoded == []
 
 
 def test_tokenizer_larger_than_the_vocabulary_is_refused(broken: Path) -> None:

@@ -254,6 +254,58 @@ def test_hole_without_an_end_stops_at_the_cap_of_canvases(tiny: Engine) -> None:
     assert len(steps[-1].drafts[0].pieces) == CANVASES * tiny.model.config.canvas
 
 
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (("x", "\n", "```", "\nso"), "x"),
+        (("x\n", "```"), "x"),
+        (("x", "\n``", "`"), "x"),
+        (("```", "\n"), ""),
+        (("x", "```", "\ny"), "x```\ny"),
+    ],
+)
+def test_draft_ends_before_its_closing(tiny: Engine, texts: tuple[str, ...], expected: str) -> None:
+    """However tokens split it; the prompt ends with a line's end, so it may come first."""
+    ids = [id for text in texts for id in tiny.tokenizer.encode(text)]
+    sure, accepted = [0.5] * len(ids), [True] * len(ids)
+    for ended in (False, True):
+        draft = module._draft(ids, sure, accepted, tiny.tokenizer, "\n```", ended=ended)
+        assert draft.text == expected
+        assert len(draft.pieces) == len(draft.confidence) == len(draft.settled)
+
+
+def test_hole_of_a_chat_goes_on_until_its_closing(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = module.build
+    monkeypatch.setattr(
+        module, "build", lambda *args, **more: replace(build(*args, **more), closing="\n```")
+    )
+    slots = tiny.model.config.canvas
+    fence = tiny.tokenizer.encode("\n```")
+    spoken = [300] * (slots + 5) + fence + [301] * slots
+    before = len(build(request(), tiny.tokenizer, context=4096).ids)
+    say(tiny, lambda slot: spoken[len(tiny.cache) - before + slot])
+    steps = run(tiny, request(steps=1))
+    assert_stream(steps)
+    assert len(steps) == 2
+    assert steps[-1].drafts[0].text == spelt(tiny, [300] * (slots + 5))
+
+
+def test_infill_is_settled_only_if_every_canvas_was(tiny: Engine) -> None:
+    """One that was left at its cap, or that had no canvas to go on to, was not."""
+    slots = tiny.model.config.canvas
+
+    def stopped(spoken: Callable[[int], int]) -> str | None:
+        tiny.cache.truncate(0)
+        before = len(module.build(request(), tiny.tokenizer, context=4096).ids)
+        say(tiny, lambda slot: spoken(len(tiny.cache) - before + slot), rival=60.0)
+        return run(tiny, request(steps=4))[-1].stopped
+
+    assert stopped(lambda place: 300 if place < slots + 5 else EOS) == "settled"
+    assert stopped(lambda place: 300) == "cap"
+
+
 def test_text_longer_than_a_canvas_is_revised_to_its_end(tiny: Engine) -> None:
     """At low strength each canvas takes up the present text where the last one stopped."""
     asked = request("a", Hole(TEXT * 16), "b", strength=0.2, steps=5)

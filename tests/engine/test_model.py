@@ -12,6 +12,7 @@ from dgedit_engine import checkpoint
 from dgedit_engine.cache import GradientCache, KVCache
 from dgedit_engine.config import load_config
 from dgedit_engine.model import Model
+from dgedit_kernels.moe import experts
 from oracle import random_model
 
 pytestmark = pytest.mark.oracle
@@ -161,3 +162,23 @@ def test_checkpoint_loads_shards_and_skips_vision(tmp_path: Path) -> None:
     )
     for name, tensor in one.state_dict().items():
         assert torch.equal(tensor, many.state_dict()[name]), name
+
+
+def test_bf16_experts_are_used_as_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To widen all of them in every layer would cost more than the step itself."""
+    random_model(tmp_path)
+    config = load_config(tmp_path)
+    model = checkpoint.load(config, tmp_path, dtype=torch.bfloat16, activations=torch.float32)
+    seen: list[int] = []
+
+    def watched(x: Any, index: Any, weight: Any, gate_up: Any, down: Any) -> torch.Tensor:
+        seen.append(gate_up.data_ptr())
+        return experts(x, index, weight, gate_up, down)
+
+    monkeypatch.setattr("dgedit_engine.model.experts", watched)
+    with torch.no_grad():
+        hidden = model.encode(ids(5, seed=1), KVCache(config, dtype=torch.bfloat16))
+    assert hidden.dtype == torch.float32
+    assert seen == [layer.experts_gate_up.data_ptr() for layer in model.stack()]

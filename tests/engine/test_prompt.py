@@ -182,6 +182,11 @@ def test_chat_refuses_text_between_holes_that_does_not_fit(gemma: Tokenizer) -> 
         build(request, gemma, context=2000)
 
 
+def test_vocabulary_with_nanos_markers_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="special tokens are not nano's"):
+        build(request("a", Hole()), byte_level(tmp_path, ("<|suf|>",)), context=4096)
+
+
 def test_vocabulary_of_neither_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither"):
         build(request("a", Hole()), byte_level(tmp_path, GEMMA[:3]), context=8192)

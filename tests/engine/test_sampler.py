@@ -121,9 +121,18 @@ def test_refine_draws_the_references_canvases(
 
 
 @pytest.mark.oracle
-def test_second_canvas_follows_as_in_the_reference(pair: tuple[Any, Model]) -> None:
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(steps=5, entropy_bound=1.0),
+        Sampling(steps=9, entropy_bound=6.0, t_min=0.005, t_max=2.0, stability=0, confidence=3.0),
+    ],
+    ids=["at the cap", "settled"],
+)
+def test_second_canvas_follows_as_in_the_reference(
+    pair: tuple[Any, Model], sampling: Sampling
+) -> None:
     theirs, ours = pair
-    sampling = Sampling(steps=5, entropy_bound=1.0)
     expected = generate(theirs, sampling, seed=3, tokens=2 * SLOTS).seen
     generator = torch.Generator().manual_seed(3)
     cache = KVCache(ours.config, dtype=torch.float32)

@@ -42,6 +42,14 @@ def test_reading_of_one_finite_logit_is_certain() -> None:
     assert torch.equal(reading.probs, torch.nn.functional.one_hot(tokens, 100).float())
 
 
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_reading_of_no_number_is_an_error_before_the_draw(bad: float) -> None:
+    logits = torch.zeros(1, 3, 63)
+    logits[0, 1, 40] = bad
+    with pytest.raises(FloatingPointError):
+        read_slots(logits, seeded(0))
+
+
 def test_reading_never_draws_an_excluded_token() -> None:
     logits = torch.zeros(1, 500, 63)
     logits[..., ::2] = -torch.inf

@@ -72,7 +72,7 @@ class Run:
         """Train until the clock or the step count ends; yields the log's entries, one each 20
         steps.
         """
-        started, entry, since = time.monotonic(), _Means(), time.monotonic()
+        started, entry, since = time.monotonic(), Means(), time.monotonic()
         first = self.progress
         for batch in batches:
             spent = (time.monotonic() - started) / 60 / self.recipe.minutes
@@ -262,7 +262,7 @@ def _fill(model: Model, values: dict[str, Tensor]) -> None:
             parameter.copy_(values[name])
 
 
-class _Means:
+class Means:
     """Running means of the log's values; a NaN (no such slot in the batch) is left out."""
 
     def __init__(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 from argparse import Namespace
@@ -20,27 +19,11 @@ from dgedit_engine.config import load_config, load_sampling, save_config
 from dgedit_engine.engine import open_engine
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.train import __main__ as program
-from dgedit_engine.train import examples, loop, spans
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.loop import Recipe, Run
-from dgedit_engine.train.vocabulary import learn
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 
-MODULES = (examples, loop, spans)
 STEPS = 6
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus of our own source and a vocabulary learnt from it."""
-    folder = tmp_path_factory.mktemp("data")
-    texts = [inspect.getsource(module) for module in MODULES]
-    learn(texts, 400).save(str(folder / "tokenizer.json"))
-    encoded = [text.encode() for text in texts]
-    (folder / "train.txt").write_bytes(b"".join(encoded))
-    np.save(folder / "train.idx.npy", np.cumsum([0, *map(len, encoded)], dtype=np.int64))
-    (folder / "train.paths").write_text("".join(f"p/m{n}.py\n" for n in range(len(texts))))
-    return folder
 
 
 def arguments(data: Path, out: Path, *more: str, steps: int = STEPS) -> list[str]:
