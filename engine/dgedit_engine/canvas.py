@@ -81,7 +81,7 @@ def seed_canvas(
     generator: torch.Generator,
 ) -> Seed:
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
-    `strength` of the slots.
+    `strength` of the slots; a hole without text is all noise, since nothing of it is known.
 
     With strength 1 the free slots are noise alone, drawn as the released sampler starts. Raises
     ValueError, naming the number, where several holes' texts are to be kept in part and do not fit:
@@ -92,9 +92,11 @@ def seed_canvas(
             raise ValueError(f"{len(text)} tokens of a hole's text do not fit its {size} slots")
     ids: list[int] = []
     fixed: list[bool] = []
+    blank: list[bool] = []
     segments = []
     for text, marker, size in zip(texts, markers, sizes, strict=True):
         ids += marker
+        blank += [False] * len(marker) + [not text] * size
         segments.append(range(len(ids), len(ids) + size))
         ids += [*text[:size], *[end] * (size - len(text))]
         fixed += [True] * len(marker) + [False] * size
@@ -104,7 +106,7 @@ def seed_canvas(
     noised = ~pinned
     if strength < 1:
         draw = torch.rand(present.shape, generator=generator, device=device)
-        noised &= draw < strength
+        noised &= (draw < strength) | torch.tensor([blank], device=device)
     canvas = Canvas(torch.where(noised, noise, present), pinned, tuple(segments))
     return Seed(canvas, ~noised)
 

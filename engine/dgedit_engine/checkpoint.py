@@ -63,7 +63,7 @@ def load(
     """
     files = _files(folder)
     try:
-        model = _empty(config, device, dtype or _stored_dtype(files[0]), activations)
+        model = _empty(config, device, dtype or _stored_dtype(files), activations)
     except (RuntimeError, MemoryError) as error:  # above all, a device out of memory
         reason = (str(error) or type(error).__name__).split("\n", 1)[0]
         raise ModelError(f"{folder}: {reason}") from error
@@ -178,9 +178,9 @@ def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
             raise ModelError(f"{file}: {error}") from error
 
 
-def _stored_dtype(file: Path) -> torch.dtype:
-    """For the width of a file's first floating tensor, the dtype that the model computes in."""
-    for _, tensor in _tensors([file]):
+def _stored_dtype(files: list[Path]) -> torch.dtype:
+    """For the width of the first floating tensor, the dtype that the model computes in."""
+    for _, tensor in _tensors(files):
         if tensor.is_floating_point():
             return torch.bfloat16 if tensor.itemsize <= 2 else torch.float32
-    raise ModelError(f"{file}: no floating-point tensor")
+    raise ModelError(f"{files[0]}: no floating-point tensor")

@@ -197,3 +197,12 @@ def test_shrunk_leaves_the_smallest_and_odd_canvases() -> None:
     for size in (16, 8):
         canvas, best = laid_out([1], [size], 0)
         assert shrunk(canvas, best, [1.0] * size, (END,)) is None
+
+
+def test_hole_without_text_is_all_noise_at_any_strength() -> None:
+    generator = torch.Generator().manual_seed(0)
+    seed = seed_canvas(
+        [[7] * 8, []], [[], [9]], [16, 15], end=1, vocab=99, strength=0.01, generator=generator
+    )
+    known = seed.known[0].tolist()
+    assert not any(known[17:]) and known[16] and sum(known[:16]) > 12

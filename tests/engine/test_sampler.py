@@ -97,7 +97,7 @@ def from_noise(generator: torch.Generator) -> Seed:
         (Sampling(steps=12, entropy_bound=60.0, t_min=0.005, t_max=0.02, confidence=1.0), False),
         (
             Sampling(
-                steps=9, entropy_bound=6.0, t_min=0.005, t_max=2.0, stability=0, confidence=3.0
+                steps=9, entropy_bound=6.0, t_min=0.005, t_max=0.2, stability=0, confidence=3.0
             ),
             True,
         ),
@@ -125,7 +125,7 @@ def test_refine_draws_the_references_canvases(
     "sampling",
     [
         Sampling(steps=5, entropy_bound=1.0),
-        Sampling(steps=9, entropy_bound=6.0, t_min=0.005, t_max=2.0, stability=0, confidence=3.0),
+        Sampling(steps=9, entropy_bound=6.0, t_min=0.005, t_max=0.2, stability=0, confidence=3.0),
     ],
     ids=["at the cap", "settled"],
 )
@@ -155,7 +155,7 @@ def test_pins_equal_one_hot_logits_in_the_reference(pair: tuple[Any, Model]) -> 
     free = [2, 3, 11]
     fixed = torch.ones(1, SLOTS, dtype=torch.bool)
     fixed[0, free] = False
-    sampling = Sampling(steps=14, entropy_bound=2.0, t_min=0.001, t_max=0.3, confidence=0.4)
+    sampling = Sampling(steps=14, entropy_bound=2.0, t_min=0.001, t_max=0.05, confidence=0.4)
     scaled = replace(sampling, confidence=sampling.confidence * len(free) / SLOTS)
     lengths = []
     for draw in range(4):

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -85,7 +86,8 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         run.resume(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(options.tokenizer, options.out / "tokenizer.json")
+    with suppress(shutil.SameFileError):  # a run goes on with its own
+        shutil.copy(options.tokenizer, options.out / "tokenizer.json")
     parameters = sum(p.numel() for p in run.model.parameters())
     print(f"{parameters:,} parameters on {options.device}, {options.minutes:g} minutes", flush=True)
     saved = time.monotonic()

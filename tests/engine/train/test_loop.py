@@ -170,6 +170,13 @@ def test_training_goes_on_from_saved_weights(data: Path, tmp_path: Path) -> None
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().float()), name
 
 
+def test_run_goes_on_with_the_tokenizer_in_its_own_folder(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert program.main(arguments(data, out, steps=1)) == 0
+    own = ["--resume", "--tokenizer", str(out / "tokenizer.json")]
+    assert program.main(arguments(data, out, *own, steps=2)) == 0
+
+
 def test_program_says_in_a_line_what_it_cannot_use(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
