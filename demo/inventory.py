@@ -1,4 +1,4 @@
-"""A small stock ledger: the file that `make demo` fills a hole in."""
+"""A small stock ledger with a hole, to try things on."""
 
 from dataclasses import dataclass, field
 

@@ -300,7 +300,9 @@ def _write(
         offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
         (out / f"{split}.txt").write_bytes(b"".join(encoded))
         np.save(out / f"{split}.idx.npy", offsets)
-        (out / f"{split}.paths").write_text("".join(f"{source.path}\n" for source, _ in documents))
+        (out / f"{split}.paths").write_text(
+            "".join(f"{source.path}\n" for source, _ in documents), encoding="utf-8"
+        )
         for (source, _), data in zip(documents, encoded, strict=True):
             packages[source.package]["files"] += 1
             packages[source.package]["bytes"] += len(data)
