@@ -12,8 +12,9 @@ import json
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
@@ -23,8 +24,8 @@ from typer.core import TyperGroup
 
 import dgedit
 from dgedit import backend
-from dgedit.document import Document
-from dgedit.errors import DgeditError, Exit, UsageError
+from dgedit.document import Document, readable
+from dgedit.errors import DgeditError, Exit, InputError, UsageError
 from dgedit.holes import MARKER
 from dgedit.visible import visible
 
@@ -50,6 +51,9 @@ EntropyBound = Annotated[
 ]
 Marker = Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole in the text.")]
 
+# What ends the program.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class _Group(TyperGroup):
     """Makes `dgedit FILE…` mean `dgedit edit FILE…`, and `dgedit` alone `dgedit --help`."""
@@ -74,10 +78,16 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """The entry point."""
-    signal.signal(signal.SIGTERM, _terminated)
+    _open_streams()
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _Ended())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # a filter's stderr must stay empty
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if threading.active_count() > 1:  # an engine that is still being opened, and nobody waits for
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(args: Sequence[str]) -> int:
@@ -92,6 +102,8 @@ def run(args: Sequence[str]) -> int:
         return _say(f"{error.format_message()} (try dgedit --help)", Exit.USAGE)
     except ValueError as error:
         return _say(str(error), Exit.USAGE)
+    except SystemExit as ended:  # by a signal
+        return int(ended.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except BrokenPipeError:
@@ -175,7 +187,7 @@ def fill(
         raise UsageError(f"--print takes one file, not {len(sources)}")
     request = InfillRequest(
         tuple(source.passage(marker=marker) for source in sources),
-        instruction,
+        readable(instruction),
         strength=strength,
         effort=effort,
         seed=seed,
@@ -184,9 +196,11 @@ def fill(
     )
     engine = backend.connect(model, device)
     infill = work.run(request, engine, each=_print_step if events else None)
+    _heed_signals()
     result = work.Result(sources, infill)
     if output == "write":
-        work.write(result)
+        with _unheeding():
+            work.write(result)
     elif output == "print":
         _print_document(result.documents[0])
     elif output == "span-only":
@@ -220,11 +234,15 @@ def pipe(
     from dgedit import fill as work
     from dgedit_engine.types import InfillRequest
 
-    document = Document.from_bytes(sys.stdin.buffer.read(), stdin_filename)
+    try:
+        data = sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror}") from None
+    document = Document.from_bytes(data, stdin_filename)
     source = work.Source.of(document, ranges or [None], marker=marker)
     request = InfillRequest(
         (source.passage(marker=marker),),
-        instruction,
+        readable(instruction),
         strength=strength,
         effort=effort,
         seed=seed,
@@ -232,6 +250,7 @@ def pipe(
         entropy_bound=entropy_bound,
     )
     infill = work.run(request, backend.connect(model, device))
+    _heed_signals()
     _print_document(work.Result((source,), infill).documents[0])
     return _exit_of(infill)
 
@@ -277,7 +296,9 @@ def _print(text: str, data: bytes | None = None) -> None:
     """On a terminal the text, made visible and on lines of its own; elsewhere the bytes, exact."""
     if sys.stdout.isatty():
         end = "" if not text or text.endswith("\n") else "\n"
-        print(visible(text, keep="\n\t"), end=end, flush=True)
+        encoding = sys.stdout.encoding or "utf-8"
+        shown = visible(text, keep="\n\t").encode(encoding, "backslashreplace").decode(encoding)
+        print(shown, end=end, flush=True)
     else:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") if data is None else data)
         sys.stdout.flush()
@@ -294,5 +315,41 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _terminated(signum: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(Exit.TERMINATED)
+def _open_streams() -> None:
+    """Open those standard streams that we were not given, or a file of ours would take their place.
+
+    Each the wrong way around, so that its use fails; but what is said on stderr is lost.
+    """
+    modes = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDWR))
+    for name, mode, flags in modes:
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+
+
+class _Ended:
+    """Ends the program at a signal, and remembers that it did: an import may swallow an exit."""
+
+    code: int | None = None
+
+    def __call__(self, signum: int, frame: FrameType | None) -> NoReturn:
+        self.code = 128 + signum
+        sys.exit(self.code)
+
+
+def _heed_signals() -> None:
+    """End now if a signal has come and was swallowed."""
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        if isinstance(handler, _Ended) and handler.code is not None:
+            sys.exit(handler.code)
+
+
+@contextlib.contextmanager
+def _unheeding() -> Iterator[None]:
+    """Ignore signals for the moment that a write takes: it is whole, or it has not begun."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

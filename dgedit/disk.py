@@ -163,7 +163,11 @@ def _write_in_place(target: Path, data: bytes) -> None:
     """Overwrite the file itself. A copy stands by until that is done, and stays if it is needed."""
     old = target.read_bytes()
     backup = _backup(target, old)
-    fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(target, os.O_WRONLY | os.O_CLOEXEC)
+    except BaseException:
+        backup.unlink()
+        raise
     try:
         _fill(fd, data)
     except BaseException as error:

@@ -30,7 +30,6 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     PIPE = 141
     """Whoever read our output closed it."""
-    TERMINATED = 143
 
 
 class DgeditError(Exception):

@@ -9,6 +9,7 @@ A line range leaves out its last line ending. Lines end at \\n, \\r\\n and \\r a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -44,7 +45,7 @@ def parse_target(target: str) -> tuple[Path, str | None]:
     at = len(target)
     while at > 0:
         path = Path(target[:at])
-        if path.exists():
+        if os.path.exists(path):  # unlike Path's, False for what is too long as well
             return path, target[at + 1 :] if at < len(target) else None
         at = target.rfind(":", 0, at)
     match = _AFTER_PATH.fullmatch(target)

@@ -6,9 +6,11 @@ Knows the editors, the infill and the keys; threads are `stream.py`'s, files `do
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import ClassVar
 
 from textual import on, work
@@ -17,7 +19,6 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Footer, TabbedContent, TabPane, Tabs
-from textual.worker import Worker, get_current_worker
 from watchfiles import awatch
 
 from dgedit.document import Document, readable
@@ -77,7 +78,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         watch: bool = True,
     ) -> None:
         super().__init__()
-        unique = {path.resolve(): path for path in paths}
+        unique = {os.path.realpath(path): path for path in paths}
         self.editors = [Editor(path, _opened(path)) for path in unique.values()]
         self.fill: Fill | None = None
         self.effort = effort
@@ -86,6 +87,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self._source = Source(connect, self.post_message)
         self._waiting: Refined | None = None
         self._frame: Timer | None = None
+        self._status = StatusLine()
         self._quiet: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -94,7 +96,7 @@ class DgeditApp(App[None], inherit_bindings=False):
             for i, editor in enumerate(self.editors):
                 with TabPane(Content(visible(editor.path.name)), id=f"file-{i}"):
                     yield editor
-        yield StatusLine()
+        yield self._status
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -147,8 +149,10 @@ class DgeditApp(App[None], inherit_bindings=False):
     def action_accept(self) -> None:
         """Put the infill into the texts."""
         assert self.fill is not None
-        if self.fill.stage is Stage.READY:
-            fill = self.fill
+        fill = self.fill
+        if not fill.intact:  # and the message that says so is still on its way
+            self._outdate()
+        elif fill.stage is Stage.READY:
             self._end()
             fill.accept()
         else:
@@ -163,8 +167,8 @@ class DgeditApp(App[None], inherit_bindings=False):
         self._notice("cancelled" if running else "rejected")
 
     @on(Editor.Touched)
-    def _outdate(self, message: Editor.Touched) -> None:
-        if self.fill is not None and self.fill.owns(message.hole):
+    def _outdate(self) -> None:
+        if self.fill is not None and not self.fill.intact:
             self.action_cancel()
             self._notice("cancelled: the hole was edited")
 
@@ -182,18 +186,17 @@ class DgeditApp(App[None], inherit_bindings=False):
     def _end(self) -> None:
         self.fill = None
         self._waiting = None
-        self.workers.cancel_group(self, "fill")
         self._tell_engine()
         self.refresh_bindings()
 
-    @work(thread=True, exclusive=True, group="fill")
-    def _refine(self, fill: Fill) -> None:
-        worker: Worker[None] = get_current_worker()
-        self._source.refine(fill, lambda: worker.is_cancelled)
+    # Daemons, not workers: who quits does not wait until a large model is loaded.
 
-    @work(thread=True, group="open")
+    def _refine(self, fill: Fill) -> None:
+        work = partial(self._source.refine, fill, lambda: self.fill is not fill)
+        Thread(target=work, daemon=True).start()
+
     def _open_engine(self) -> None:
-        self._source.open()
+        Thread(target=self._source.open, daemon=True).start()
 
     @on(Connected)
     def _tell_engine(self) -> None:
@@ -256,6 +259,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         else:
             answer = "d"
         if answer == "d" or (answer == "s" and all([await self._save(editor) for editor in dirty])):
+            self._end()
             self.exit()
 
     async def _save(self, editor: Editor) -> bool:
@@ -280,11 +284,15 @@ class DgeditApp(App[None], inherit_bindings=False):
 
     @work(group="watch")
     async def _watch_folders(self) -> None:
-        folders = {editor.path.resolve().parent for editor in self.editors}
+        folders = {Path(os.path.realpath(editor.path)).parent for editor in self.editors}
         there = [folder for folder in folders if folder.is_dir()]
         # Folders, since a file that is replaced is no longer watched.
-        async for _ in awatch(*there, recursive=False, watch_filter=None, debounce=200, step=50):
-            self.check_disk()
+        seen = awatch(*there, recursive=False, watch_filter=None, debounce=200, step=50)
+        try:
+            async for _ in seen:
+                self.check_disk()
+        except OSError as error:  # no right to read the folder, or too many are watched already
+            self._notice(f"changes on disk will only be seen when saving: {error}")
 
     def check_disk(self) -> None:
         """Take over what changed on disk where nothing would be lost, and tell of it elsewhere."""
@@ -337,11 +345,13 @@ class DgeditApp(App[None], inherit_bindings=False):
             self._quiet.stop()
         self._quiet = self.set_timer(_WHILE, partial(self._notice, "")) if words else None
 
-    @property
-    def _status(self) -> StatusLine:
-        return self.screen_stack[0].query_one(StatusLine)
-
 
 def _opened(path: Path) -> Document:
     """The file's document; an empty one for a file yet to be made."""
-    return Document.load(path) if path.exists() else Document.from_text("", path)
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return Document.from_text("", path)
+    except OSError:
+        pass  # reading it fails as well, and says why
+    return Document.load(path)

@@ -47,6 +47,7 @@ class Filling(Edit):
         assert isinstance(text_area, Editor)
         spans = {hole.span for hole in self.holes}
         text_area.holes[:] = [hole for hole in text_area.holes if hole.span not in spans]
+        text_area.post_message(Editor.Touched())  # when it is done anew, others may be filling them
         return super().do(text_area, record_selection)
 
     def undo(self, text_area: TextArea) -> EditResult:
@@ -69,11 +70,7 @@ class Editor(TextArea):
     }
 
     class Touched(Message):
-        """An edit changed what a hole covers."""
-
-        def __init__(self, hole: OpenHole) -> None:
-            self.hole = hole
-            super().__init__()
+        """An edit changed what a hole covers: from then on it is another hole, or none."""
 
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
@@ -209,17 +206,18 @@ class Editor(TextArea):
     def _shift(self, start: int, end: int, length: int) -> None:
         """Keep the holes on their text after an edit."""
         shift = length - (end - start)
-        for hole in list(self.holes):
+        for at, hole in reversed(list(enumerate(self.holes))):
             if end <= hole.start:
                 hole.start, hole.end = hole.start + shift, hole.end + shift
             elif start < hole.end:
-                self.post_message(self.Touched(hole))
+                self.post_message(self.Touched())
                 if start <= hole.start and hole.end <= end:
-                    self.holes.remove(hole)
+                    del self.holes[at]
                 elif start < hole.start:
-                    hole.start, hole.end = start + length, hole.end + shift
+                    self.holes[at] = OpenHole(start + length, hole.end + shift)
                 else:
-                    hole.end = start if hole.end < end else hole.end + shift
+                    rest = start if hole.end < end else hole.end + shift
+                    self.holes[at] = OpenHole(hole.start, rest)
 
     # Keys
 

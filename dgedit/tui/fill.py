@@ -64,9 +64,10 @@ class Fill:
         """The files concerned, each once."""
         return list(dict.fromkeys(editor for editor, _ in self.holes))
 
-    def owns(self, hole: OpenHole) -> bool:
-        """Whether the hole is one of these."""
-        return any(hole is own for _, own in self.holes)
+    @property
+    def intact(self) -> bool:
+        """Whether no edit has touched any of the holes."""
+        return all(hole in editor.holes for editor, hole in self.holes)
 
     def draw(self, step: Step, seconds: float) -> None:
         """Let a step's drafts stand in for the holes."""

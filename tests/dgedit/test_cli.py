@@ -324,3 +324,46 @@ def test_help_and_version_go_to_stdout(args: list[str], capfdbinary: Capture) ->
     assert cli.run(args) == Exit.OK
     out, err = capfdbinary.readouterr()
     assert (b"dgedit" in out, err) == (True, b"")
+
+
+def test_instruction_of_bytes_that_are_no_text_is_readable(
+    file: Path, scripted: Scripted, capfdbinary: Capture
+) -> None:
+    assert cli.run(["fill", "-m", "a\udcffb", "a.py"]) == Exit.OK
+    assert scripted.requests[0].instruction == "a\ufffdb"
+
+
+def test_terminal_without_unicode_is_given_escapes(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed(monkeypatch, "é<FILL>".encode())
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(out, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.run(["pipe"]) == Exit.OK
+    assert out.buffer.getvalue() == b"\\xe9filled\n"  # type: ignore[attr-defined]
+
+
+def test_name_that_is_too_long_is_no_such_file(
+    folder: Path, scripted: Scripted, capfdbinary: Capture
+) -> None:
+    assert cli.run(["fill", f"{'x' * 300}:3"]) == Exit.INPUT
+    assert capfdbinary.readouterr().err == b"dgedit: no such file: " + b"x" * 300 + b"\n"
+
+
+def test_stdin_that_cannot_be_read_is_an_input_error(
+    scripted: Scripted, monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture
+) -> None:
+    class Broken(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readall(self) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Broken())))
+    assert cli.run(["pipe"]) == Exit.INPUT
+    assert capfdbinary.readouterr() == (
+        b"",
+        b"dgedit: cannot read standard input: Input/output error\n",
+    )

@@ -199,3 +199,21 @@ def test_write_makes_a_file_with_the_usual_mode(tmp_path: Path) -> None:
 def test_write_into_a_missing_folder_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file or directory"):
         disk.write(tmp_path / "gone" / "a.txt", b"new", expected=None)
+
+
+def test_write_in_place_that_cannot_begin_leaves_no_copy(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file.parent / "other").hardlink_to(file)
+    expected, real = disk.read(file)[1], os.open
+
+    def broken(path: os.PathLike[str] | str, flags: int, *rest: int, **more: int) -> int:
+        if path == file and flags & os.O_WRONLY:
+            raise OSError(26, "Text file busy")
+        return real(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", broken)
+    with pytest.raises(InputError, match="Text file busy"):
+        disk.write(file, b"new", expected=expected)
+    assert file.read_bytes() == b"old"
+    assert {entry.name for entry in file.parent.iterdir()} == {file.name, "other"}

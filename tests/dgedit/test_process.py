@@ -37,7 +37,9 @@ def start(folder: Path, *args: str, pause: float = 0.0) -> subprocess.Popen[byte
     )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_signal_ends_it_quietly_and_leaves_the_file(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -49,6 +51,102 @@ def test_signal_ends_it_quietly_and_leaves_the_file(
     assert (process.returncode, out, err) == (code, b"", b"")
     assert (tmp_path / "a.py").read_text() == "<FILL>"
     assert {entry.name for entry in tmp_path.iterdir()} == {"a.py", "begun"}
+
+
+def run_code(folder: Path, code: str, **streams: int) -> subprocess.CompletedProcess[bytes]:
+    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        timeout=20,
+        check=False,
+        **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams),
+    )
+
+
+def test_interrupt_that_is_swallowed_on_the_way_still_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("<FILL>")
+    code = """
+import os, signal, sys
+from dgedit import backend, cli
+from scripted import Scripted
+def connect(model, device):  # as an import of ours may, which takes any failure for a missing part
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        pass
+    return Scripted()
+backend.connect = connect
+sys.argv[1:] = ["fill", "-w", "a.py"]
+cli.main()
+"""
+    done = run_code(tmp_path, code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+    assert (tmp_path / "a.py").read_text() == "<FILL>"
+
+
+def test_interrupt_during_the_write_comes_too_late(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("<FILL>")
+    code = """
+import os, signal, sys
+from dgedit import backend, cli, disk
+from scripted import Scripted
+replace = os.replace
+def interrupted(*names):
+    replace(*names)
+    os.kill(os.getpid(), signal.SIGINT)
+os.replace = interrupted
+backend.connect = lambda model, device: Scripted()
+sys.argv[1:] = ["fill", "-w", "a.py"]
+cli.main()
+"""
+    done = run_code(tmp_path, code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (tmp_path / "a.py").read_text() == "filled"
+
+
+def test_interrupt_while_it_is_loaded_is_quiet(tmp_path: Path) -> None:
+    code = """
+import os, signal, sys, dgedit.__main__
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+dgedit.__main__.main()
+"""
+    done = run_code(tmp_path, code)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("closed", "command", "code", "said"),
+    [
+        ("<&-", "fill --print", 0, b""),
+        (">&-", "fill --print", 3, b"cannot write the output: Bad file descriptor"),
+        (">&-", "fill -w", 0, b""),
+        ("2>&-", "fill --print", 0, b""),
+        ("<&- >&- 2>&-", "fill -w", 0, b""),
+    ],
+)
+def test_closed_streams_do_no_harm(
+    tmp_path: Path, closed: str, command: str, code: int, said: bytes
+) -> None:
+    (tmp_path / "a.py").write_text("<FILL>")
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" 0 {command} a.py {closed}', sys.executable, DRIVER],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stderr and b"Error" not in done.stdout + done.stderr
+    left = {entry.name for entry in tmp_path.iterdir()}
+    assert left == {"a.py", "begun"}
+    assert (tmp_path / "a.py").stat().st_size == (100_000 if "-w" in command else 6)
 
 
 @pytest.mark.parametrize("output", ["--print", "--events"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 from textual import events
@@ -11,8 +14,9 @@ from dgedit.errors import InputError
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.fill import Stage
+from dgedit.tui.stream import Refined
 
-from .conftest import OpenDesk, Script
+from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans
 
 NASTY = b"\xef\xbb\xbfa\r\nb\n\x0bc\x0cd\xc2\x85e\xe2\x80\xa8f\r\xff HOLE\r\n\r\nend"
@@ -159,13 +163,10 @@ async def test_backend_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
     app = DgeditApp([path], connect=connect, watch=False)
     async with app.run_test() as pilot:
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert app._status.notice == "no weights"
+        desk = Desk(app, pilot, Script())
+        await desk.until(lambda: desk.notice == "no weights")
         await pilot.press("f2", "f5")
-        await app.workers.wait_for_complete()
-        await pilot.pause()
-        assert app.fill is None
+        await desk.until(lambda: app.fill is None and desk.notice == "no weights")
 
 
 async def test_f5_without_a_hole_says_what_to_do(desk: OpenDesk) -> None:
@@ -250,6 +251,46 @@ async def test_new_file_is_made_by_saving(desk: OpenDesk, tmp_path: Path) -> Non
 def test_file_that_cannot_be_opened_is_an_error_before_the_screen(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         DgeditApp([tmp_path], connect=Script)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError):
+        DgeditApp([tmp_path / "loop"], connect=Script)
+    with pytest.raises(InputError):
+        DgeditApp([tmp_path / ("x" * 300)], connect=Script)
+
+
+async def test_folder_that_cannot_be_watched_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*folders: Path, **options: object) -> AsyncIterator[None]:
+        raise PermissionError(13, "Permission denied")
+        yield
+
+    monkeypatch.setattr("dgedit.tui.app.awatch", refused)
+    app = DgeditApp([tmp_path / "a.py"], connect=Script)
+    async with app.run_test() as pilot:
+        desk = Desk(app, pilot, Script())
+        await desk.until(lambda: "Permission denied" in desk.notice)
+        await desk.press("x", "ctrl+s")
+    assert (tmp_path / "a.py").read_bytes() == b"x"
+
+
+def test_quitting_does_not_wait_for_the_engine(tmp_path: Path) -> None:
+    released, asked, opened = Event(), Event(), Event()
+
+    def connect() -> Script:
+        asked.set()
+        released.wait(5)
+        opened.set()
+        return Script()
+
+    async def quits() -> None:
+        app = DgeditApp([tmp_path / "a.py"], connect=connect, watch=False)
+        async with app.run_test() as pilot:
+            await pilot.press("ctrl+q")
+
+    asyncio.run(quits())  # which waits for the threads that the loop runs
+    assert asked.is_set() and not opened.is_set()
+    released.set()
 
 
 async def test_dirty_file_has_a_dot(desk: OpenDesk) -> None:
@@ -268,3 +309,16 @@ async def test_what_is_typed_after_turning_goes_to_the_file_in_front(desk: OpenD
             d.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await d.until(lambda: sum(len(editor.text) for editor in d.app.editors) == 3)
         assert [editor.text for editor in d.app.editors] == ["ac", "b"]
+
+
+async def test_step_that_comes_while_it_quits_does_no_harm(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("x")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step()
+        fill = d.app.fill
+        assert fill is not None and fill.step is not None
+        await d.press("ctrl+q", "d")
+        assert d.app.fill is None
+        d.app._draw_step(Refined(fill, fill.step, 1.0))
+        d.app._tell_engine()

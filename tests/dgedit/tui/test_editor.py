@@ -249,3 +249,31 @@ async def test_bytes_that_are_no_text_can_be_copied(desk: OpenDesk) -> None:
     async with desk({"a.txt": b"a\xffb\n"}) as d:
         await d.press("shift+end", "ctrl+c", "down", "ctrl+v")
         assert d.app.editor.current.encode() == b"a\xffb\na\xffb"
+
+
+async def test_redo_during_a_run_cancels_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"one X two\n"}, Script("filled")) as d:
+        await masked(d, 4, 5)
+        await d.press("f5")
+        await d.step(3)
+        await d.press("enter", "ctrl+z", "f5")
+        await d.step(3)
+        await d.press("ctrl+y")
+        assert d.app.fill is None
+        await d.press("ctrl+z")
+        assert d.app.editor.text == "one X two\n"
+
+
+@pytest.mark.parametrize(("select", "text"), [((4, 5), "one x two\n"), ((0, 10), "x")])
+async def test_enter_right_after_an_edit_of_the_hole_accepts_nothing(
+    desk: OpenDesk, select: tuple[int, int], text: str
+) -> None:
+    async with desk({"a.py": b"one X two\n"}, Script("filled")) as d:
+        await masked(d, 4, 5)
+        await d.press("f5")
+        await d.step(3)
+        d.select(*select)
+        for key in ("x", "enter"):
+            d.app.editor.post_message(events.Key(key, key if key == "x" else None))
+        await d.pilot.pause()
+        assert (d.app.fill, d.app.editor.text) == (None, text)
