@@ -64,7 +64,7 @@ def _nano(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
             if isinstance(part, Hole):
                 texts.append([])
             else:
-                texts[-1] += tokenizer.encode(part)
+                texts[-1] += tokenizer.encode_lines(part)
     ids = prompt_ids(
         texts,
         budget=budget,

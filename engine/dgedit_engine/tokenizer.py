@@ -7,6 +7,7 @@ several tokens spell kept whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ from dgedit_engine.types import ModelError
 
 _LONGEST_CHARACTER = 4  # bytes, and so tokens, that one code point can take
 _UNFINISHED = "\ufffd"
+_LINE_START = re.compile(r"(?=\r\n)|(?<!\r)(?=\n)")
+_REMEMBERED = 1 << 15  # lines
 
 
 class Piece(NamedTuple):
@@ -40,6 +43,7 @@ class Tokenizer:
             raise ModelError(f"{path}: {error}") from error
         self._inner.encode_special_tokens = True
         self._decoded: dict[tuple[int, ...], str] = {}
+        self._lines: dict[str, list[int]] = {}
 
     def __len__(self) -> int:
         return int(self._inner.get_vocab_size())
@@ -52,6 +56,19 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""
         return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def encode_lines(self, text: str) -> list[int]:
+        """The same, line by line and remembered, for a vocabulary in which no token reaches across
+        the start of a newline: after an edit only the lines that it touched are read again.
+        """
+        lines = _LINE_START.split(text)
+        new = [line for line in dict.fromkeys(lines) if line not in self._lines]
+        if len(self._lines) + len(new) > _REMEMBERED:
+            self._lines.clear()
+            new = list(dict.fromkeys(lines))
+        encoded = self._inner.encode_batch(new, add_special_tokens=False)
+        self._lines.update((line, one.ids) for line, one in zip(new, encoded, strict=True))
+        return [token for line in lines for token in self._lines[line]]
 
     def pieces(self, ids: Sequence[int]) -> list[Piece]:
         """The text of ids, a piece for each token; bytes that never make a character show as
