@@ -26,15 +26,18 @@ class Held:
     """A backend that stops at one step until the picture is taken."""
 
     def __init__(self, inner: Backend) -> None:
-        self.inner, self.reached, self.taken = inner, Event(), Event()
+        self.inner, self.reached, self.taken, self.over = inner, Event(), Event(), Event()
         self.name, self.device = inner.name, inner.device
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        for step in self.inner.infill(request):
-            yield step
-            if step.index == SHOWN or step.last:
-                self.reached.set()
-                self.taken.wait(20)
+        try:
+            for step in self.inner.infill(request):
+                yield step
+                if step.index == SHOWN or step.last:
+                    self.reached.set()
+                    self.taken.wait(20)
+        finally:
+            self.over.set()
 
 
 async def main(model: str | None) -> None:
@@ -56,6 +59,7 @@ async def main(model: str | None) -> None:
             await pilot.pause(0.2)
             (HERE / "tui.svg").write_text(app.export_screenshot(title="dgedit"))
             backend.taken.set()
+            await asyncio.to_thread(backend.over.wait, 30)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,6 @@ def test_corrupt_file_is_named(tmp_path: Path, data: bytes) -> None:
 
 
 def test_encoding_by_lines_is_the_same_and_remembers(tokenizer: Tokenizer) -> None:
-    texts = [*TEXTS, Path(__file__).read_text(), "\n", "\n\n  \n", "a\n\n\tb\n", "é\n\u2028\n 😀\r\nx"]
+    texts = [*TEXTS, Path(__file__).read_text(), "\n", "\n\n  \n", "a\n\n\tb\n", "\u2028\n 😀\r\nx"]
     for text in texts * 2:
         assert tokenizer.encode_lines(text) == tokenizer.encode(text)
