@@ -63,8 +63,6 @@ class DgeditApp(App[None], inherit_bindings=False):
         Binding("enter", "accept", "accept", key_display="Enter"),
         Binding("escape", "cancel", "reject", key_display="Esc"),
         Binding("ctrl+s", "save", "save"),
-        Binding("ctrl+pagedown", "turn(1)", "next file", show=False),
-        Binding("ctrl+pageup", "turn(-1)", "previous file", show=False),
         Binding("ctrl+q", "leave", "quit"),
     ]
 

@@ -18,6 +18,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
+from textual.binding import Binding, BindingType
 from textual.document._document import EditResult, Location, Selection
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._edit import Edit
@@ -61,6 +62,10 @@ class Filling(Edit):
 class Editor(TextArea):
     """A text area that shows drafts in place."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [  # here, or a wide text would be scrolled instead
+        Binding("ctrl+pagedown", "app.turn(1)", "next file", show=False),
+        Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False),
+    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "editor--hole",
         "editor--draft",

@@ -96,6 +96,14 @@ async def test_f5_again_takes_the_next_seed(desk: OpenDesk) -> None:
         assert d.script.requests[0].passages == d.script.requests[1].passages
 
 
+async def test_tabs_turn_over_a_text_wider_than_the_screen(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"x = 1 " * 99 + b"\n", "b.py": b"y\n"}, Script("one")) as d:
+        await d.press("ctrl+pagedown")
+        assert d.app.editor is d.app.editors[1]
+        await d.press("ctrl+pageup")
+        assert d.app.editor is d.app.editors[0] and d.app.editor.scroll_x == 0
+
+
 async def test_holes_of_two_files_are_filled_together(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE, "b.txt": b"hello \n"}, Script("one", "two", "three")) as d:
         await masked(d, 13, 17)
