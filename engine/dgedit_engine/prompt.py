@@ -57,14 +57,23 @@ def _nano(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
             f"{len(request.holes)} holes in one request; at most {len(HOLES)} fill together"
         )
     texts: list[list[int]] = [[]]
+    joints: list[range | None] = [None]  # where in a text the next file is announced
     for index, passage in enumerate(request.passages):
         if index:
+            start = len(texts[-1])
             texts[-1] += [FILE, *_path(passage.path, tokenizer)]
+            joints[-1] = range(start, len(texts[-1]))
         for part in passage.parts:
             if isinstance(part, Hole):
                 texts.append([])
+                joints.append(None)
             else:
                 texts[-1] += tokenizer.encode_lines(part)
+    between = texts[1:-1]
+    if sum(map(len, between)) > budget // 2:
+        room = budget // 2 // len(between)
+        pairs = zip(between, joints[1:-1], strict=True)
+        texts[1:-1] = [_without_middle(text, joint, room) for text, joint in pairs]
     ids = prompt_ids(
         texts,
         budget=budget,
@@ -75,6 +84,20 @@ def _nano(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     holes = tuple(tokenizer.encode(hole.text) for hole in request.holes)
     markers: list[list[int]] = [[hole] for hole in HOLES[: len(holes)]]
     return Prompt(ids, holes, ([], *markers[1:]))
+
+
+def _without_middle(text: list[int], joint: range | None, room: int) -> list[int]:
+    """What is near the holes at both ends of a text, at most `room` tokens where it has more.
+
+    Where a next file begins, its announcement stays and the cuts are made on both sides of it.
+    """
+    if len(text) <= room:
+        return text
+    middle = joint or range(len(text) // 2, len(text) // 2)
+    first, named, last = text[: middle.start], text[middle.start : middle.stop], text[middle.stop :]
+    left = max(0, room - len(named))
+    kept = min(len(first), max(left // 2, left - len(last)))
+    return first[:kept] + named + last[len(last) - min(len(last), left - kept) :]
 
 
 def _path(path: str, tokenizer: Tokenizer) -> list[int]:

@@ -116,9 +116,26 @@ def test_more_holes_than_markers_are_refused(nano: Tokenizer) -> None:
         build(request(*["a", Hole()] * 9), nano, context=4096)
 
 
-def test_text_between_holes_that_does_not_fit_is_refused(nano: Tokenizer) -> None:
-    with pytest.raises(ValueError, match=r"\d+ tokens are \d+ too few"):
-        build(request("a", Hole(), CODE, Hole(), "b"), nano, context=4096)
+def test_text_between_holes_that_does_not_fit_loses_its_middle(nano: Tokenizer) -> None:
+    made = build(request("a\n", Hole(), CODE, Hole(), "\nb"), nano, context=4096)
+    assert 512 <= len(made.ids) <= PROMPT_TOKENS
+    text = shown(nano, made.ids)
+    assert text.startswith("<bos><|pre|>a\n<|hole0|>def step_0(value)")
+    assert text.endswith("value + 199 * 2\n\n\n<|hole1|>\nb<|mid|>")
+    assert "step_100(" not in text
+
+
+def test_long_files_with_a_hole_each_keep_what_is_near_the_holes(nano: Tokenizer) -> None:
+    passages = tuple(
+        Passage(f"{name}.py", (CODE, f"# {name} before\n", Hole(), f"\n# {name} behind\n", CODE))
+        for name in ("one", "two", "three")
+    )
+    made = build(InfillRequest(passages), nano, context=4096)
+    assert len(made.ids) <= PROMPT_TOKENS and len(made.holes) == 3
+    text = shown(nano, made.ids)
+    for name, hole in (("one", "<|hole0|>"), ("two", "<|hole1|>"), ("three", "<|hole2|>")):
+        assert f"<|file|>{name}.py" in text
+        assert f"# {name} before\n{hole}\n# {name} behind\n" in text
 
 
 @pytest.mark.parametrize(
