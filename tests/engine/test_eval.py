@@ -15,7 +15,7 @@ from dgedit_engine.config import Sampling
 from dgedit_engine.engine import EMBEDDED, Engine
 from dgedit_engine.eval import __main__ as command
 from dgedit_engine.eval.fillers import CAUSAL_TOKENS, Answer, _before, fillers, refined
-from dgedit_engine.eval.judge import Result, edits, judge, parses, similarity
+from dgedit_engine.eval.judge import Result, edits, judge, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task, draw
 from dgedit_engine.infill import encode
@@ -23,7 +23,7 @@ from dgedit_engine.model import Model, init_weights
 from dgedit_engine.prompt import build
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.train.__main__ import size
-from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.corpus import Corpus, parses
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 from scripted import Scripted
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from dgedit_engine.eval.fillers import Answer
 from dgedit_engine.eval.tasks import Task
+from dgedit_engine.train.corpus import parses
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +70,6 @@ def judge(task: Task, way: str, answer: Answer, gold: tuple[str, ...]) -> Result
         ms=round(answer.ms, 1),
         stopped=answer.stopped,
     )
-
-
-@lru_cache(maxsize=4)  # a task's file is asked for once for each way of filling
-def parses(text: str) -> bool:
-    """Whether the text is Python."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
 
 
 def similarity(one: str, other: str) -> float:

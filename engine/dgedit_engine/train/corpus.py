@@ -214,7 +214,7 @@ def _read(source: Source) -> tuple[str | None, str]:
         return "benchmark", ""
     if reason := _unnatural(text):
         return reason, ""
-    return (None, text) if _parses(text) else ("syntax", "")
+    return (None, text) if parses(text) else ("syntax", "")
 
 
 def _unnatural(text: str) -> str | None:
@@ -232,7 +232,8 @@ def _unnatural(text: str) -> str | None:
     return None
 
 
-def _parses(text: str) -> bool:
+def parses(text: str) -> bool:
+    """Whether the text is Python."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
