@@ -45,6 +45,10 @@ Instruction = Annotated[
 ]
 Strength = Annotated[float, typer.Option(help="The share of the present text to give up, 0 to 1.")]
 Steps = Annotated[int | None, typer.Option(help="The step cap, instead of --effort's.")]
+Candidates = Annotated[
+    int | None,
+    typer.Option(help="Infills that compete; the best one is taken. --effort's, if not given."),
+]
 EntropyBound = Annotated[
     float | None,
     typer.Option(help="Nats that one step may accept, instead of --effort's."),
@@ -166,6 +170,7 @@ def fill(
     effort: Effort = 0.5,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    candidates: Candidates = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = None,
@@ -193,6 +198,7 @@ def fill(
         seed=seed,
         steps=steps,
         entropy_bound=entropy_bound,
+        candidates=candidates,
     )
     engine = backend.connect(model, device)
     infill = work.run(request, engine, each=_print_step if events else None)
@@ -225,6 +231,7 @@ def pipe(
     effort: Effort = 0.5,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    candidates: Candidates = None,
     seed: Seed = 0,
     model: Model = None,
     device: Device = None,
@@ -248,6 +255,7 @@ def pipe(
         seed=seed,
         steps=steps,
         entropy_bound=entropy_bound,
+        candidates=candidates,
     )
     infill = work.run(request, backend.connect(model, device))
     _heed_signals()

@@ -121,6 +121,15 @@ def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str
             }
             for (document, span), text in zip(holes, infill.texts, strict=True)
         ],
+        "candidates": [
+            {
+                "texts": [draft.text for draft in one.drafts],
+                "score": one.score,
+                "origin": one.origin,
+                "faults": one.faults,
+            }
+            for one in infill.candidates
+        ],
         "score": infill.score,
         "steps": infill.steps,
         "seconds": round(infill.seconds, 3),

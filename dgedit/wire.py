@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from dgedit_engine.types import Draft, Infill, Step
+from dgedit_engine.types import Candidate, Draft, Infill, Step
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
@@ -16,11 +16,8 @@ def step_to_json(step: Step) -> dict[str, Any]:
 
 def step_from_json(data: Mapping[str, Any]) -> Step:
     """The step that `step_to_json` was given."""
-    drafts = tuple(
-        Draft(tuple(d["pieces"]), tuple(d["confidence"]), tuple(d["settled"]))
-        for d in data["drafts"]
-    )
-    return Step(**{**data, "drafts": drafts})
+    candidates = _candidates(data["candidates"])
+    return Step(**{**data, "drafts": _drafts(data["drafts"]), "candidates": candidates})
 
 
 def infill_to_json(infill: Infill) -> dict[str, Any]:
@@ -30,4 +27,16 @@ def infill_to_json(infill: Infill) -> dict[str, Any]:
 
 def infill_from_json(data: Mapping[str, Any]) -> Infill:
     """The infill that `infill_to_json` was given."""
-    return Infill(**{**data, "texts": tuple(data["texts"])})
+    texts, candidates = tuple(data["texts"]), _candidates(data["candidates"])
+    return Infill(**{**data, "texts": texts, "candidates": candidates})
+
+
+def _candidates(data: Iterable[Mapping[str, Any]]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(**{**one, "drafts": _drafts(one["drafts"])}) for one in data)
+
+
+def _drafts(data: Iterable[Mapping[str, Any]]) -> tuple[Draft, ...]:
+    return tuple(
+        Draft(tuple(one["pieces"]), tuple(one["confidence"]), tuple(one["settled"]))
+        for one in data
+    )

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from dgedit_engine.engine import EMBEDDED, Engine, open_engine
-from dgedit_engine.infill import encode
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
+from dgedit_engine.work import encode
 
 PROMPT, CANVAS = 1024, 64
 

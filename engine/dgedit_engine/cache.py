@@ -30,6 +30,7 @@ class KVCache:
     ) -> None:
         self.ids: list[int] = []
         """The ids encoded so far (of the first row)."""
+        self.config = config
         self.shapes = [(batch, layer.kv_heads, layer.head_dim) for layer in config.layers]
         self.device, self.dtype = device, dtype
         self.keys: list[Tensor] = []
@@ -75,6 +76,15 @@ class KVCache:
             length += 1
         self.truncate(length)
         return length
+
+    def fork(self, rows: int, length: int) -> KVCache:
+        """A cache of `rows` sequences that all begin with the first `length` tokens of this one."""
+        forked = KVCache(self.config, batch=rows, device=self.device, dtype=self.dtype)
+        forked._reserve(length + _GROWTH)
+        for ours, theirs in zip(self.keys + self.values, forked.keys + forked.values, strict=True):
+            theirs[:, :, :length] = ours[:, :, :length]
+        forked.ids = self.ids[:length]
+        return forked
 
     def _reserve(self, capacity: int) -> None:
         """Allocate room for `capacity` tokens and carry over what was there."""

@@ -7,7 +7,7 @@ and how to read drafts off it. Sizes are a few fixed ones, so that shapes repeat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,9 +79,11 @@ def seed_canvas(
     vocab: int,
     strength: float,
     generator: torch.Generator,
+    places: Sequence[Container[int]] | None = None,
 ) -> Seed:
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
-    `strength` of the slots; a hole without text is all noise, since nothing of it is known.
+    `strength` of the slots; a hole without text is all noise, since nothing of it is known. With
+    `places`, noise those of each hole instead.
 
     With strength 1 the free slots are noise alone, drawn as the released sampler starts. Raises
     ValueError, naming the number, where several holes' texts are to be kept in part and do not fit:
@@ -94,9 +96,10 @@ def seed_canvas(
     fixed: list[bool] = []
     blank: list[bool] = []
     segments = []
-    for text, marker, size in zip(texts, markers, sizes, strict=True):
+    for hole, (text, marker, size) in enumerate(zip(texts, markers, sizes, strict=True)):
         ids += marker
-        blank += [False] * len(marker) + [not text] * size
+        chosen = [place in places[hole] for place in range(size)] if places else [not text] * size
+        blank += [False] * len(marker) + chosen
         segments.append(range(len(ids), len(ids) + size))
         ids += [*text[:size], *[end] * (size - len(text))]
         fixed += [True] * len(marker) + [False] * size
@@ -104,7 +107,9 @@ def seed_canvas(
     present, pinned = torch.tensor([ids], device=device), torch.tensor([fixed], device=device)
     noise = torch.randint(vocab, present.shape, generator=generator, device=device)
     noised = ~pinned
-    if strength < 1:
+    if places:
+        noised &= torch.tensor([blank], device=device)
+    elif strength < 1:
         draw = torch.rand(present.shape, generator=generator, device=device)
         noised &= (draw < strength) | torch.tensor([blank], device=device)
     canvas = Canvas(torch.where(noised, noise, present), pinned, tuple(segments))

@@ -14,10 +14,12 @@ import torch
 from dgedit_engine import checkpoint
 from dgedit_engine.cache import KVCache
 from dgedit_engine.config import Sampling, load_config, load_sampling
+from dgedit_engine.decoding import Decoding, load_decoding
 from dgedit_engine.infill import infill
 from dgedit_engine.model import Model
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
+from dgedit_engine.work import Last
 
 EMBEDDED = Path(__file__).parent / "nano"
 """The model inside the package."""
@@ -27,9 +29,17 @@ class Engine:
     """Implements `Backend` in this process."""
 
     def __init__(
-        self, model: Model, tokenizer: Tokenizer, sampling: Sampling, *, name: str
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        sampling: Sampling,
+        *,
+        name: str,
+        decoding: Decoding | None = None,
     ) -> None:
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
+        self.decoding = decoding or Decoding()
+        self._last: Last | None = None
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
         self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 
@@ -47,7 +57,15 @@ class Engine:
         """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
         (see `infill`).
         """
-        return infill(self.model, self.tokenizer, self.cache, self.sampling, request)
+        self._last = yield from infill(
+            self.model,
+            self.tokenizer,
+            self.cache,
+            self.sampling,
+            request,
+            decoding=self.decoding,
+            last=self._last,
+        )
 
 
 def open_engine(model: str | None = None, device: str | None = None) -> Engine:
@@ -72,7 +90,8 @@ def open_engine(model: str | None = None, device: str | None = None) -> Engine:
     dtype = torch.float32 if on_cpu and not _has_bfloat16() else None
     between = torch.float32 if on_cpu else None
     weights = checkpoint.load(config, folder, device=place, dtype=dtype, activations=between)
-    return Engine(weights, tokenizer, sampling, name=folder.resolve().name)
+    name = folder.resolve().name
+    return Engine(weights, tokenizer, sampling, name=name, decoding=load_decoding(folder))
 
 
 def _has_bfloat16() -> bool:

@@ -14,7 +14,7 @@ Source: transformers 5.23, models/diffusion_gemma, which the tests hold this fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,17 +54,24 @@ class Model(nn.Module):
             assert isinstance(layer, Layer)
             yield layer
 
-    def encode(self, ids: Tensor, cache: Cache) -> Tensor:
-        """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D)."""
-        past, n = len(cache), ids.shape[1]
-        masks = {
-            layer.sliding: _causal_mask(
-                n, past, self.config.window if layer.sliding else None, ids.device
-            )
-            for layer in self.config.layers
-        }
-        hidden = self._run(self.embed(ids), None, cache, masks, causal=True)
-        cache.commit(ids)
+    def encode(
+        self,
+        ids: Tensor,
+        cache: Cache,
+        *,
+        positions: Tensor | None = None,
+        masks: dict[bool, Tensor | None] | None = None,
+    ) -> Tensor:
+        """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D).
+
+        With `positions` (n,) and `masks` (n, T + n), one for sliding layers and one for full ones,
+        the tokens are read that way and not kept: see `side_by_side`.
+        """
+        if masks is None:
+            masks = _causal_masks(self.config, ids.shape[1], len(cache), ids.device)
+        hidden = self._run(self.embed(ids), positions, cache, masks, causal=True)
+        if positions is None:
+            cache.commit(ids)
         return hidden
 
     def denoise(
@@ -105,6 +112,15 @@ class Model(nn.Module):
         return raw.tanh_().mul_(
             self.config.softcap
         )  # in place: fresh memory costs more than the maths
+
+    def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
+        logits = self.logits(hidden).flatten(0, -2)
+        return F.cross_entropy(logits, target.flatten(), reduction="none").view(target.shape)
+
+    def read(self, hidden: Tensor, heat: Tensor) -> Tensor:
+        """What hidden (…, D) says of each slot at temperature heat (…) -> probabilities (…, V)."""
+        return (self.logits(hidden) / heat[..., None]).softmax(-1)
 
     def _scale(self) -> float:
         # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
@@ -188,39 +204,45 @@ class Layer(nn.Module):
         self, x: Tensor, rope: Rope, cache: Cache, mask: Tensor | None, *, causal: bool
     ) -> Tensor:
         """x (B, n, D) -> (B, n, D)."""
+        q, k, v = self.project(x, *rope)
+        n = x.shape[1]
+        keys, values = cache.extend(self.index, k, v, keep=causal)
+        if self.shape.sliding:
+            seen = self.config.window - 1 + n
+            keys, values = keys[:, :, -seen:], values[:, :, -seen:]
+            mask = mask if mask is None else mask[:, -seen:]
+        attended = attention(q, keys, values, mask, causal=causal and mask is None and n > 1)
+        return self.finish(x, attended, self.encode_scalar if causal else self.denoise_scalar)
+
+    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
+
+        Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
+        """
+        batch, n, _ = x.shape
+        heads, shape, eps = self.config.heads, self.shape, self.config.eps
+        joined = product(rms_norm(x, self.attention_in, eps), self.qkv)
+        joined = joined.view(batch, n, -1, shape.head_dim)  # (B, n, H+2K, E)
+        normed = rms_norm(joined, None, eps)
+        turning = heads + shape.kv_heads
+        weight = torch.cat((self.q_norm.expand(heads, -1), self.k_norm.expand(shape.kv_heads, -1)))
+        turned = rotate(normed[:, :, :turning] * _as(weight, joined), cos, sin).transpose(1, 2)
+        # values: normed, unscaled, unrotated; in a full layer those of the raw keys
+        v = normed[:, :, turning if shape.sliding else heads :].transpose(1, 2)
+        return turned[:, :heads], turned[:, heads:], v
+
+    def finish(self, x: Tensor, attended: Tensor, scalar: Tensor) -> Tensor:
+        """x (B, n, D) and what its queries found (B, H, n, E) -> (B, n, D)."""
+        batch, n, _ = x.shape
         eps = self.config.eps
-        attended = self._attend(
-            rms_norm(x, self.attention_in, eps), rope, cache, mask, causal=causal
-        )
+        attended = product(attended.transpose(1, 2).reshape(batch, n, -1), self.out).to(x.dtype)
         x = x + rms_norm(attended, self.attention_out, eps)
         normed = rms_norm(x, None, eps)  # once for the MLP, the experts and the router
         dense = _glu(normed * _as(self.mlp_in, x), self.gate_up, self.down)
         routed = self._route(normed)
         both = rms_norm(dense, self.mlp_out, eps) + rms_norm(routed, self.experts_out, eps)
         x = x + rms_norm(both, self.feed_out, eps)
-        return x * _as(self.encode_scalar if causal else self.denoise_scalar, x)
-
-    def _attend(
-        self, x: Tensor, rope: Rope, cache: Cache, mask: Tensor | None, *, causal: bool
-    ) -> Tensor:
-        batch, n, _ = x.shape
-        heads, shape, eps = self.config.heads, self.shape, self.config.eps
-        # attention stays in the product's dtype: bfloat16 keys halve the cache and its reading
-        joined = product(x, self.qkv).view(batch, n, -1, shape.head_dim)  # (B, n, H+2K, E)
-        normed = rms_norm(joined, None, eps)
-        turning = heads + shape.kv_heads
-        weight = torch.cat((self.q_norm.expand(heads, -1), self.k_norm.expand(shape.kv_heads, -1)))
-        turned = rotate(normed[:, :, :turning] * _as(weight, joined), *rope).transpose(1, 2)
-        # values: normed, unscaled, unrotated; in a full layer those of the raw keys
-        v = normed[:, :, turning if shape.sliding else heads :].transpose(1, 2)
-        keys, values = cache.extend(self.index, turned[:, heads:], v, keep=causal)
-        if shape.sliding:
-            seen = self.config.window - 1 + n
-            keys, values = keys[:, :, -seen:], values[:, :, -seen:]
-            mask = mask if mask is None else mask[:, -seen:]
-        plain = causal and mask is None and n > 1
-        y = attention(turned[:, :heads], keys, values, mask, causal=plain)
-        return product(y.transpose(1, 2).reshape(batch, n, -1), self.out).to(x.dtype)
+        return x * _as(scalar, x)
 
     def _route(self, normed: Tensor) -> Tensor:
         """The experts' sum for the normed, unscaled residual (B, n, D), which routes too."""
@@ -314,6 +336,35 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
 
 def _glu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
     return linear(geglu(linear(x, gate_up)), down)
+
+
+def side_by_side(
+    past: int, sizes: Sequence[int], device: torch.device | str, *, window: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences of `sizes` that share `past` tokens and do not see each other, S = sum of sizes.
+
+    Returns their positions (S,), where a canvas looks, (S, past + S), and where a causal reading
+    does, with a sliding `window` if one is given. Saves copies of the prompt's keys.
+    """
+    own = torch.cat([torch.full((size,), row) for row, size in enumerate(sizes)])
+    positions = past + torch.cat([torch.arange(size) for size in sizes])
+    same = own[:, None] == own
+    canvas = torch.cat((torch.ones(len(own), past, dtype=torch.bool), same), 1)
+    keys = torch.cat((torch.arange(past), positions))
+    causal = canvas & (keys <= positions[:, None])
+    if window is not None:
+        causal &= keys > positions[:, None] - window
+    return positions.to(device), canvas.to(device), causal.to(device)
+
+
+def _causal_masks(
+    config: Config, n: int, past: int, device: torch.device
+) -> dict[bool, Tensor | None]:
+    """For sliding layers (True) and full ones, where n tokens behind `past` look."""
+    return {
+        layer.sliding: _causal_mask(n, past, config.window if layer.sliding else None, device)
+        for layer in config.layers
+    }
 
 
 def _causal_mask(n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:

@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 Stopped = Literal["settled", "cap", "unchanged"]
+Origin = Literal["canvas", "draft", "sample", "revised", "warm", "repaired"]
+"""Where a candidate comes from: a canvas of noise; the causal reading, greedy or sampled, as it
+is; a canvas that revises the causal draft, or the last infill; a candidate whose syntax errors
+were refined again.
+"""
 
 
 class ModelError(Exception):
@@ -62,6 +67,8 @@ class InfillRequest:
     """The one dial, 0 to 1: step cap and entropy bound follow from it."""
     seed: int = 0
     """The same request with the same seed gives the same steps on the same machine."""
+    candidates: int | None = None
+    """How many infills compete; None lets the model and `effort` choose."""
     steps: int | None = None
     """The step cap for each canvas; None lets `effort` choose."""
     entropy_bound: float | None = None
@@ -74,8 +81,10 @@ class InfillRequest:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"steps must be at least 1, not {self.steps}")
+        for name in ("steps", "candidates"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
         if self.entropy_bound is not None and not 0 <= self.entropy_bound < math.inf:
             raise ValueError(f"entropy_bound must be at least 0, not {self.entropy_bound}")
         if not 0 <= self.seed < 2**63:
@@ -105,6 +114,20 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of several infills that were decoded together."""
+
+    drafts: tuple[Draft, ...]
+    """One for each hole, in the request's order."""
+    score: float
+    """What it was ranked by: mean log-probability in nats; 0 is certain."""
+    origin: Origin
+    """Where it comes from."""
+    faults: int | None = None
+    """Syntax errors of the text with the infill in place; None where nobody looked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One refinement of all holes."""
 
@@ -121,7 +144,11 @@ class Step:
     """Why the stream ended, on the last step: settled, at the step cap, or unchanged (strength 0).
     """
     score: float = 0.0
-    """Mean log-probability of the drafts' pieces, in nats; 0 is certain."""
+    """Mean log-probability of the drafts' pieces, in nats, or at the last step what the candidate
+    was ranked by; 0 is certain.
+    """
+    candidates: tuple[Candidate, ...] = ()
+    """On the last step, all different candidates, the best one, whose drafts these are, first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +158,17 @@ class Infill:
     texts: tuple[str, ...]
     """What to put into each hole, in the request's order."""
     score: float
-    """Mean log-probability of the pieces, in nats; 0 is certain."""
+    """Mean log-probability in nats, by the causal reading where candidates were ranked; 0 is
+    certain.
+    """
     steps: int
-    """Refinements taken."""
+    """Steps taken."""
     seconds: float
     """From the request to the last step."""
     stopped: Stopped
     """Why it ended: settled, at the step cap, or unchanged."""
+    candidates: tuple[Candidate, ...] = ()
+    """All different candidates, the best one first."""
 
 
 class Backend(Protocol):
@@ -171,5 +202,6 @@ def collect(steps: Iterator[Step]) -> Infill:
         if step.last:
             texts = tuple(draft.text for draft in step.drafts)
             seconds = time.monotonic() - started
-            return Infill(texts, step.score, step.index, seconds, step.stopped or "settled")
+            stopped = step.stopped or "settled"
+            return Infill(texts, step.score, step.index, seconds, stopped, step.candidates)
     raise RuntimeError("the stream of steps ended without a last step")

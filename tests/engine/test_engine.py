@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dgedit_engine.engine import Engine, open_engine
-from dgedit_engine.infill import encode
+from dgedit_engine.work import encode
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
 
 
@@ -44,7 +44,7 @@ class Counted:
 @pytest.fixture(autouse=True)
 def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a random model, which hardly ever says an end, from going on."""
-    monkeypatch.setattr("dgedit_engine.infill.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
 
 
 def refused(model: str, device: str | None = "cpu") -> str:

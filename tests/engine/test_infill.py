@@ -14,12 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine import infill as module
+from dgedit_engine import infill as flow
+from dgedit_engine import refine as refinement
+from dgedit_engine import work as module
 from dgedit_engine.config import Sampling
+from dgedit_engine.drafts import draft_of
 from dgedit_engine.engine import Engine
-from dgedit_engine.infill import CANVASES, Refined, dialled
+from dgedit_engine.infill import dialled
 from dgedit_engine.layout import EOS, HOLES
+from dgedit_engine.refine import Refined
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+from dgedit_engine.work import CANVASES
 
 TEXT = "    total = 0\n    for value in values:\n        total += value\n    return total\n"
 
@@ -69,10 +74,10 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Refined]:
     """Every refinement that the engine makes."""
     seen: list[Refined] = []
 
-    def refine(*args: Any, **more: Any) -> Iterator[Refined]:
-        for refined in original(*args, **more):
-            seen.append(refined)
-            yield refined
+    def refine(*args: Any, **more: Any) -> Iterator[list[Refined]]:
+        for stands in original(*args, **more):
+            seen.extend(stands)
+            yield stands
 
     original = module.refine
     monkeypatch.setattr(module, "refine", refine)
@@ -234,7 +239,7 @@ def test_hole_longer_than_a_canvas_goes_on(tiny: Engine) -> None:
     spoken = [300] * slots + [301] * 5
     say(tiny, lambda slot: 300 if len(tiny.cache) < before + slots else 301 if slot < 5 else EOS)
     asked = request(steps=2)
-    before = len(module.build(asked, tiny.tokenizer, context=4096).ids)
+    before = len(flow.build(asked, tiny.tokenizer, context=4096).ids)
     steps = run(tiny, asked)
     assert_stream(steps)
     assert [step.total for step in steps] == [2, 2, 4, 4]
@@ -269,7 +274,7 @@ def test_draft_ends_before_its_closing(tiny: Engine, texts: tuple[str, ...], exp
     ids = [id for text in texts for id in tiny.tokenizer.encode(text)]
     sure, accepted = [0.5] * len(ids), [True] * len(ids)
     for ended in (False, True):
-        draft = module._draft(ids, sure, accepted, tiny.tokenizer, "\n```", ended=ended)
+        draft = draft_of(ids, sure, accepted, tiny.tokenizer, "\n```", ended=ended)
         assert draft.text == expected
         assert len(draft.pieces) == len(draft.confidence) == len(draft.settled)
 
@@ -277,9 +282,9 @@ def test_draft_ends_before_its_closing(tiny: Engine, texts: tuple[str, ...], exp
 def test_hole_of_a_chat_goes_on_until_its_closing(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = module.build
+    build = flow.build
     monkeypatch.setattr(
-        module, "build", lambda *args, **more: replace(build(*args, **more), closing="\n```")
+        flow, "build", lambda *args, **more: replace(build(*args, **more), closing="\n```")
     )
     slots = tiny.model.config.canvas
     fence = tiny.tokenizer.encode("\n```")
@@ -298,7 +303,7 @@ def test_infill_is_settled_only_if_every_canvas_was(tiny: Engine) -> None:
 
     def stopped(spoken: Callable[[int], int]) -> str | None:
         tiny.cache.truncate(0)
-        before = len(module.build(request(), tiny.tokenizer, context=4096).ids)
+        before = len(flow.build(request(), tiny.tokenizer, context=4096).ids)
         say(tiny, lambda slot: spoken(len(tiny.cache) - before + slot), rival=60.0)
         return run(tiny, request(steps=4))[-1].stopped
 
@@ -311,7 +316,7 @@ def test_text_longer_than_a_canvas_is_revised_to_its_end(tiny: Engine) -> None:
     asked = request("a", Hole(TEXT * 16), "b", strength=0.2, steps=5)
     tokens = tiny.tokenizer.encode(TEXT * 16)
     assert len(tokens) > 2 * 2 * tiny.model.config.canvas
-    before = len(module.build(asked, tiny.tokenizer, context=4096).ids)
+    before = len(flow.build(asked, tiny.tokenizer, context=4096).ids)
 
     def present(slot: int) -> int:
         place = len(tiny.cache) - before + slot
@@ -339,9 +344,9 @@ def test_request_overrides_the_dial(tiny: Engine, monkeypatch: pytest.MonkeyPatc
     assert (found.steps, found.entropy_bound) == (7, 0.25)
     say(tiny, lambda slot: EOS if slot >= 20 else 300 + slot)
     bounds: list[float] = []
-    accept = module.sampler.accept_free
+    accept = refinement.sampler.accept_free
     monkeypatch.setattr(
-        module.sampler,
+        refinement.sampler,
         "accept_free",
         lambda e, f, bound: bounds.append(bound) or accept(e, f, bound),
     )

@@ -14,8 +14,9 @@ from dgedit_engine import checkpoint, sampler
 from dgedit_engine.cache import KVCache
 from dgedit_engine.canvas import Seed, seed_canvas
 from dgedit_engine.config import Sampling, load_config
-from dgedit_engine.infill import encode, refine
 from dgedit_engine.model import Model
+from dgedit_engine.refine import Refined, Start, refine
+from dgedit_engine.work import encode
 from oracle import random_model
 
 SLOTS = 16
@@ -89,6 +90,15 @@ def from_noise(generator: torch.Generator) -> Seed:
     return seed_canvas([[]], [[]], [SLOTS], end=1, vocab=128, strength=1.0, generator=generator)
 
 
+def refined(
+    model: Model, cache: KVCache, seed: Seed, sampling: Sampling, generator: torch.Generator
+) -> list[Refined]:
+    """The steps of one canvas, which keeps its size."""
+    start = Start(seed, sampling.steps)
+    steps = refine(model, cache, [start], sampling, generator, shrinking=False)
+    return [one for (one,) in steps]
+
+
 @pytest.mark.oracle
 @pytest.mark.parametrize(
     ("sampling", "stops"),
@@ -113,9 +123,7 @@ def test_refine_draws_the_references_canvases(
         generator = torch.Generator().manual_seed(seed)
         cache = KVCache(ours.config, dtype=torch.float32)
         encode(ours, cache, PROMPT)
-        steps = list(
-            refine(ours, cache, from_noise(generator), sampling, generator, shrinking=False)
-        )
+        steps = list(refined(ours, cache, from_noise(generator), sampling, generator))
         assert [step.best for step in steps] == expected
         assert steps[-1].settled == stops
 
@@ -139,7 +147,7 @@ def test_second_canvas_follows_as_in_the_reference(
     found: list[list[int]] = []
     for _ in range(2):
         encode(ours, cache, PROMPT + (found[-1] if found else []))
-        steps = refine(ours, cache, from_noise(generator), sampling, generator, shrinking=False)
+        steps = refined(ours, cache, from_noise(generator), sampling, generator)
         found += [step.best for step in steps]
     assert found == expected
 
@@ -168,7 +176,7 @@ def test_pins_equal_one_hot_logits_in_the_reference(pair: tuple[Any, Model]) -> 
         seed = Seed(replace(seed.canvas, ids=start, fixed=fixed), fixed)
         cache = KVCache(ours.config, dtype=torch.float32)
         encode(ours, cache, PROMPT)
-        steps = list(refine(ours, cache, seed, sampling, generator, shrinking=False))
+        steps = list(refined(ours, cache, seed, sampling, generator))
         assert [step.best for step in steps] == expected
         lengths.append(len(steps))
         for step in steps:

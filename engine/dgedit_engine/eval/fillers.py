@@ -1,27 +1,25 @@
-"""The ways of filling a hole that are compared: the canvas, as the editor fills, and its controls.
+"""The ways of filling a hole that are compared: as the editor fills, its controls, and each idea of
+the decoding switched off.
 
-`causal` reads the same prompt with the same weights and writes token by token, the most probable
-one each time. It learns earlier than the canvas, which is worth its steps once it is ahead. `empty`
-fills with nothing, and shows what a rate of files that parse is worth.
+`fill` is what `dgedit fill` does. `canvas` is one canvas from noise; `causal` the same weights read
+token by token, the most probable one each time, which any figure of a diffusion model must be shown
+beside; `oracle` a canvas that is told the gold text's length; `empty` fills with nothing, and shows
+what a rate of files that parse is worth. Each reads its prompt anew, so that times compare.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
-import torch
-
+from dgedit_engine.decoding import Decoding
 from dgedit_engine.engine import Engine
-from dgedit_engine.infill import CANVASES, encode
-from dgedit_engine.prompt import build
-from dgedit_engine.types import Backend, InfillRequest, Step, Stopped
+from dgedit_engine.infill import infill
+from dgedit_engine.types import InfillRequest, Step, Stopped
 
-CAUSAL_TOKENS = 128
-"""Where the causal filler gives up waiting for an end."""
+DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
+"""The ways that are measured unless others are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +29,13 @@ class Answer:
     pieces: tuple[str, ...]
     """The text, token by token."""
     steps: int
-    """Times the model was run, the reading of the prompt apart."""
+    """Steps that were shown."""
     ms: float
     """Milliseconds, the reading of the prompt included."""
     stopped: Stopped
     """Why it ended."""
+    origin: str = ""
+    """Where the shown candidate came from."""
 
     @property
     def text(self) -> str:
@@ -43,78 +43,70 @@ class Answer:
         return "".join(self.pieces)
 
 
-Filler = Callable[[InfillRequest], Answer]
+Filler = Callable[[InfillRequest, int], Answer]
+"""Fills a request; the number is the gold text's tokens, which the oracle alone may look at."""
 
 
 def fillers(engine: Engine) -> dict[str, Filler]:
-    """The ways of filling with this engine, each reading its prompt anew so that times compare."""
+    """All ways of filling with this engine, by name."""
+    ours = engine.decoding
+    canvases = tuple(origin for origin in ours.origins if origin == "canvas") or ("canvas",)
+    ways = {
+        "fill": ours,
+        "one": replace(ours, candidates=1),
+        "canvas": Decoding(),
+        "causal": Decoding(origins=("draft",)),
+        "no-length": replace(ours, canvases=()),
+        "no-ranking": replace(ours, ranked=False, veto=False),
+        "no-following": replace(ours, following=0.0),
+        "no-veto": replace(ours, veto=False),
+        "no-repair": replace(ours, repairs=0),
+        "no-draft": replace(ours, origins=canvases),
+        "no-revision": replace(
+            ours, origins=tuple("draft" if one == "revised" else one for one in ours.origins)
+        ),
+    }
+    found: dict[str, Filler] = {name: _decoded(engine, way) for name, way in ways.items()}
+    return {**found, "oracle": _oracle(engine), "empty": _empty}
 
-    def canvas(request: InfillRequest) -> Answer:
-        engine.cache.truncate(0)
-        return refined(engine, request)
 
-    return {"canvas": canvas, "causal": partial(_causal, engine), "empty": _empty}
+def _decoded(engine: Engine, decoding: Decoding) -> Filler:
+    """The way of an engine with other settings."""
+
+    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+        return folded(_steps(engine, request, decoding))
+
+    return fill
 
 
-def refined(backend: Backend, request: InfillRequest) -> Answer:
+def _oracle(engine: Engine) -> Filler:
+    """A canvas with a slot for each gold token and no end: what the length alone is worth."""
+
+    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+        return folded(_steps(engine, request, Decoding(slots=max(1, gold_tokens))))
+
+    return fill
+
+
+def folded(steps: Iterator[Step]) -> Answer:
     """What the steps of any backend come to. Raises RuntimeError without a last step."""
     started = time.perf_counter()
     last: Step | None = None
-    for step in backend.infill(request):
+    for step in steps:
         last = step
     if last is None or not last.last:
         raise RuntimeError("the stream of steps ended without a last step")
     ms = 1000 * (time.perf_counter() - started)
-    return Answer(last.drafts[0].pieces, last.index, ms, last.stopped or "settled")
+    origin = last.candidates[0].origin if last.candidates else ""
+    return Answer(last.drafts[0].pieces, last.index, ms, last.stopped or "settled", origin)
 
 
-def _causal(engine: Engine, request: InfillRequest) -> Answer:
-    """Token after token until an end, behind the prompt that the canvas has too."""
-    tokenizer, config = engine.tokenizer, engine.model.config
-    started = time.perf_counter()
+def _steps(engine: Engine, request: InfillRequest, decoding: Decoding) -> Iterator[Step]:
     engine.cache.truncate(0)
-    prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
-    found: list[int] = []
-    pieces: list[str] = []
-    steps, ended = 0, False
-    for token in islice(_greedy(engine, prompt.ids), CAUSAL_TOKENS):
-        steps += 1
-        ended = token in config.eos
-        if not ended:
-            found.append(token)
-            pieces = [piece.text.replace("\ufffd", "") for piece in tokenizer.pieces(found)]
-            ended = prompt.closing is not None and prompt.closing in "".join(pieces)
-        if ended:
-            break
-    engine.cache.truncate(len(prompt.ids))
-    ms = 1000 * (time.perf_counter() - started)
-    return Answer(_before(prompt.closing, pieces), steps, ms, "settled" if ended else "cap")
+    model, tokenizer, cache = engine.model, engine.tokenizer, engine.cache
+    return infill(model, tokenizer, cache, engine.sampling, request, decoding=decoding)
 
 
-def _greedy(engine: Engine, prompt: Sequence[int]) -> Iterator[int]:
-    """The most probable token behind the prompt, then the one behind that, without end."""
-    encode(engine.model, engine.cache, prompt[:-1])
-    token = prompt[-1]
-    while True:
-        with torch.inference_mode():
-            ids = torch.tensor([[token]], device=engine.cache.device)
-            hidden = engine.model.encode(ids, engine.cache)
-            token = int(engine.model.logits(hidden)[0, -1].argmax())
-        yield token
-
-
-def _before(closing: str | None, pieces: Sequence[str]) -> tuple[str, ...]:
-    """The pieces in front of `closing`, or all; none of them empty."""
-    whole = "".join(pieces)
-    room = whole.find(closing) if closing is not None and closing in whole else len(whole)
-    kept = []
-    for piece in pieces:
-        if cut := piece[:room]:
-            kept.append(cut)
-        room -= len(cut)
-    return tuple(kept)
-
-
-def _empty(request: InfillRequest) -> Answer:
+def _empty(request: InfillRequest, gold_tokens: int) -> Answer:
     """Nothing, at no cost."""
     return Answer((), 0, 0.0, "unchanged")

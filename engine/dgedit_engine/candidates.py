@@ -1,0 +1,185 @@
+"""Several infills for one request: what each is, how they are ranked, which one is shown.
+
+A candidate stands behind another that breaks the grammar less, and behind one that came to an end;
+else the one is best that the causal reading finds most likely: its own tokens behind the prompt,
+and the first tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows
+no canvas: it judges finished infills alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from dgedit_engine.cache import KVCache
+from dgedit_engine.causal import log_probabilities
+from dgedit_engine.decoding import Decoding
+from dgedit_engine.drafts import draft_of
+from dgedit_engine.layout import PRE
+from dgedit_engine.model import Model
+from dgedit_engine.prompt import Prompt
+from dgedit_engine.syntax import faults
+from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage
+
+_BEFORE = 192
+"""Tokens before a hole from which what follows it is predicted."""
+_AFTER = 8
+"""Tokens behind a hole that are predicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A finished infill, in tokens."""
+
+    holes: tuple[list[int], ...]
+    """Each hole's tokens, without an end."""
+    confidence: tuple[list[float], ...]
+    """Their probabilities where they were decoded."""
+    origin: Origin
+    """Where it comes from."""
+    ended: bool
+    """Whether every hole came to an end."""
+    settled: bool
+    """Whether the stop rule held."""
+    slots: tuple[int, ...] = ()
+    """Slots that each hole had on its canvas; none for a causal draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A filling, judged."""
+
+    filling: Filling
+    """The infill."""
+    candidate: Candidate
+    """The same in text, with its score."""
+    places: tuple[tuple[int, int, int], ...] = ()
+    """Syntax errors: passage, and start and end in the passage's filled text."""
+
+    @property
+    def key(self) -> tuple[int, bool, float]:
+        """Sorts the best one first."""
+        return (self.candidate.faults or 0, not self.filling.ended, -self.candidate.score)
+
+
+def rank(
+    fillings: Sequence[Filling],
+    *,
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: KVCache,
+    prompt: Prompt,
+    request: InfillRequest,
+    decoding: Decoding,
+) -> list[Ranked]:
+    """The different fillings, the best one first. `cache` must hold the prompt but for its last
+    token, which is read again.
+    """
+    texts: dict[tuple[str, ...], tuple[Filling, tuple[Draft, ...]]] = {}
+    for filling in fillings:
+        drafts = _drafts(filling, tokenizer, prompt)
+        texts.setdefault(tuple(draft.text for draft in drafts), (filling, drafts))
+    alone = len(texts) == 1 or not decoding.ranked
+    unique = [filling for filling, _ in texts.values()]
+    scores = (
+        [0.0] * len(unique)
+        if alone
+        else _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
+    )
+    look = decoding.repairs or (decoding.veto and len(unique) > 1)
+    ranked = []
+    for (text, (filling, drafts)), score in zip(texts.items(), scores, strict=True):
+        places = broken(request, text) if look else None
+        count = None if places is None else len(places)
+        one = Candidate(drafts, round(score, 6), filling.origin, count)
+        ranked.append(Ranked(filling, one, places or ()))
+    if decoding.veto:
+        return sorted(ranked, key=lambda one: one.key)
+    return sorted(ranked, key=lambda one: one.key[1:])
+
+
+def broken(request: InfillRequest, texts: Sequence[str]) -> tuple[tuple[int, int, int], ...] | None:
+    """Syntax errors of the passages with `texts` in their holes: (passage, start, end) each; None
+    where no passage's language is known.
+    """
+    left = iter(texts)
+    known = False
+    found: list[tuple[int, int, int]] = []
+    for index, passage in enumerate(request.passages):
+        whole = "".join(next(left) if isinstance(part, Hole) else part for part in passage.parts)
+        places = faults(passage.path, whole)
+        known = known or places is not None
+        found += [(index, start, end) for start, end in places or ()]
+    return tuple(found) if known else None
+
+
+def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:
+    return tuple(
+        draft_of(ids, sure, [True] * len(ids), tokenizer, prompt.closing, ended=True)
+        for ids, sure in zip(filling.holes, filling.confidence, strict=True)
+    )
+
+
+def _scores(
+    fillings: Sequence[Filling],
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: KVCache,
+    prompt: Prompt,
+    request: InfillRequest,
+    following: float,
+) -> list[float]:
+    """Mean log-probabilities in nats: of the infill behind the prompt, weighted with that of the
+    text behind a lone hole.
+    """
+    end = model.config.eos[0]
+    rows = []
+    for filling in fillings:
+        row: list[int] = []
+        for ids, marker in zip(filling.holes, prompt.markers, strict=True):
+            row += [*marker, *ids, end]
+        rows.append(row)
+    cache.truncate(len(prompt.ids) - 1)
+    last = prompt.ids[-1:]
+    own = log_probabilities(model, cache, [last + row for row in rows], [len(row) for row in rows])
+    means = [sum(values) / len(values) for values in own]
+    after = _following(fillings, model, tokenizer, request) if following else None
+    if after is None:
+        return means
+    return [
+        (1 - following) * mean + following * behind
+        for mean, behind in zip(means, after, strict=True)
+    ]
+
+
+def _following(
+    fillings: Sequence[Filling], model: Model, tokenizer: Tokenizer, request: InfillRequest
+) -> list[float] | None:
+    """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
+    where there are several holes or nothing follows.
+    """
+    before, after = _around(request.passages[0])
+    head = tokenizer.encode(after)[:_AFTER]
+    if len(request.holes) > 1 or not head:
+        return None
+    config, device = model.config, model.embedding.device
+    opening = [config.bos or 0] + ([PRE] if tokenizer.id("<|pre|>") is not None else [])
+    ids = [*opening, *tokenizer.encode(before)[-_BEFORE:]]
+    context = KVCache(config, device=device, dtype=model.embedding.dtype)
+    if len(ids) > 1:
+        with torch.inference_mode():
+            model.encode(torch.tensor([ids[:-1]], device=device), context)
+    rows = [[ids[-1], *filling.holes[0], *head] for filling in fillings]
+    found = log_probabilities(model, context, rows, [len(head)] * len(rows))
+    return [sum(values) / len(values) for values in found]
+
+
+def _around(passage: Passage) -> tuple[str, str]:
+    """Some text right before and behind the first hole."""
+    place = next(index for index, part in enumerate(passage.parts) if isinstance(part, Hole))
+    before = "".join(part for part in passage.parts[:place] if isinstance(part, str))
+    after = "".join(part for part in passage.parts[place + 1 :] if isinstance(part, str))
+    return before[-6 * _BEFORE :], after[: 12 * _AFTER]

@@ -1,0 +1,165 @@
+"""The same weights read causally: a draft token by token, and the log-probability of given tokens.
+
+The causal reading learns before the canvas does, and it is a language model, so it drafts holes
+that canvases then revise, and it says which of several infills is likely. Knows ids and prompts,
+neither canvases nor which candidate is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.cache import KVCache
+from dgedit_engine.model import Model, side_by_side
+from dgedit_engine.prompt import Prompt
+from dgedit_engine.tokenizer import Tokenizer
+
+LONGEST = 128
+"""Tokens after which a hole's draft is given up."""
+SHOWN_EVERY = 8
+"""Tokens between two looks at a draft under way."""
+
+
+@dataclass(slots=True)
+class Drafted:
+    """One draft of all holes, complete or under way."""
+
+    holes: list[list[int]]
+    """Each hole's tokens so far, without an end."""
+    confidence: list[list[float]]
+    """Their probabilities."""
+    ended: bool = True
+    """No hole was given up for its length."""
+    _queue: list[int] = field(default_factory=list)
+    """Tokens that stand fast between two holes, still to be read."""
+    _hole: int = 0
+    """The hole that is being written; their number when all are."""
+
+    @property
+    def over(self) -> bool:
+        """Whether all holes are written."""
+        return self._hole == len(self.holes)
+
+
+def draft(
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: KVCache,
+    prompt: Prompt,
+    *,
+    rows: int,
+    heat: float,
+    generator: torch.Generator | None,
+) -> Iterator[list[Drafted]]:
+    """`rows` drafts side by side behind the prompt that `cache` holds, the first one greedy, the
+    others drawn at temperature `heat`. Yields them under way, and when all are over.
+    """
+    count = len(prompt.holes)
+    drafts = [Drafted([[] for _ in range(count)], [[] for _ in range(count)]) for _ in range(rows)]
+    behind = cache.fork(rows, len(prompt.ids) - 1)
+    tokens = [prompt.ids[-1]] * rows
+    read = 0
+    while not all(one.over for one in drafts):
+        with torch.inference_mode():
+            ids = torch.tensor(tokens, device=cache.device)[:, None]
+            logits = model.logits(model.encode(ids, behind))[:, -1]  # (rows, V)
+            chosen, sure = _choose(logits, heat, generator)
+        tokens = [
+            _write(one, token, probability, model, tokenizer, prompt)
+            for one, token, probability in zip(drafts, chosen, sure, strict=True)
+        ]
+        read += 1
+        if read % SHOWN_EVERY == 0 or all(one.over for one in drafts):
+            yield drafts
+
+
+def log_probabilities(
+    model: Model, cache: KVCache, rows: Sequence[Sequence[int]], counted: Sequence[int]
+) -> list[list[float]]:
+    """How likely the last `counted[k]` tokens of row k are, each behind all before it, in nats.
+
+    All rows follow what `cache` holds, which stays, and are read in one pass.
+    """
+    fed = [list(row[:-1]) for row in rows]
+    sizes = [len(row) for row in fed]
+    device, window = cache.device, model.config.window
+    positions, _, full = side_by_side(len(cache), sizes, device)
+    _, _, sliding = side_by_side(len(cache), sizes, device, window=window)
+    targets = [list(row[1:]) for row in rows]
+    with torch.inference_mode():
+        ids = torch.tensor([[token for row in fed for token in row]], device=device)
+        masks: dict[bool, Tensor | None] = {True: sliding, False: full}
+        hidden = model.encode(ids, cache, positions=positions, masks=masks)
+        wanted = [
+            start + place
+            for start, size, count in zip(_starts(sizes), sizes, counted, strict=True)
+            for place in range(size - count, size)
+        ]
+        said = model.logits(hidden[:, wanted])[0].log_softmax(-1)  # (sum of counted, V)
+        tails = [
+            token
+            for row, count in zip(targets, counted, strict=True)
+            for token in row[len(row) - count :]
+        ]
+        found: list[float] = said[torch.arange(len(tails)), tails].tolist()
+    edges = _starts(list(counted))
+    return [found[start : start + count] for start, count in zip(edges, counted, strict=True)]
+
+
+def _choose(
+    logits: Tensor, heat: float, generator: torch.Generator | None
+) -> tuple[list[int], list[float]]:
+    """A token for each row of logits (rows, V), the best for the first, and its probability."""
+    probs = logits.softmax(-1)
+    best = logits.argmax(-1)
+    if len(logits) > 1:
+        drawn = (logits[1:] / heat).softmax(-1)
+        best[1:] = torch.multinomial(drawn, 1, generator=generator)[:, 0]
+    return best.tolist(), probs.gather(-1, best[:, None])[:, 0].tolist()
+
+
+def _write(
+    one: Drafted,
+    token: int,
+    probability: float,
+    model: Model,
+    tokenizer: Tokenizer,
+    prompt: Prompt,
+) -> int:
+    """Take what the model says next; returns what it must read next."""
+    end = model.config.eos[0]
+    if one._queue:  # what it said was not asked for: between two holes the tokens stand fast
+        return one._queue.pop(0)
+    if one.over:
+        return end
+    text, known = one.holes[one._hole], one.confidence[one._hole]
+    ended = token in model.config.eos
+    if not ended:
+        text.append(token)
+        known.append(probability)
+        ended = _closed(text, tokenizer, prompt.closing)
+    if not ended and len(text) < LONGEST:
+        return token
+    one.ended = one.ended and ended
+    one._hole += 1
+    if not one.over:
+        one._queue = list(prompt.markers[one._hole])
+    return end
+
+
+def _closed(text: list[int], tokenizer: Tokenizer, closing: str | None) -> bool:
+    """Whether the text has come to the words that close it."""
+    if closing is None:
+        return False
+    return closing in "\n" + "".join(piece.text for piece in tokenizer.pieces(text))
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    starts = [0]
+    for size in sizes[:-1]:
+        starts.append(starts[-1] + size)
+    return starts

@@ -1,0 +1,80 @@
+"""How the candidates for an infill come about and which one is shown: a model's settings for it.
+
+They stand in `generation_config.json` under "dgedit", apart from the released sampler's, which are
+`config.Sampling`. A checkpoint without them is sampled as released: one candidate, from noise.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+from dgedit_engine.types import ModelError, Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What is tried for each request. Raises ModelError, naming the value, for unusable ones."""
+
+    candidates: int = 1
+    """Infills that compete, where the request does not say."""
+    origins: tuple[Origin, ...] = ("canvas",)
+    """Where the first, the second, … candidate comes from; beyond their number they come round
+    again, each with other draws.
+    """
+    canvases: tuple[int, ...] = ()
+    """Slots of the canvases from noise, in turn; none: the model's own number."""
+    revision: float = 0.4
+    """The share of a draft's slots that is noised before a canvas revises it."""
+    heat: float = 0.8
+    """Temperature of sampled drafts."""
+    following: float = 0.5
+    """Weight, against the infill's own, of how well the text behind the hole follows from it."""
+    ranked: bool = True
+    """Whether the causal reading ranks; else the first candidate is shown."""
+    veto: bool = True
+    """Whether candidates with more syntax errors than another stand behind it."""
+    repairs: int = 0
+    """Rounds in which tokens under syntax errors are noised and refined again."""
+    warm: bool = False
+    """Whether, after an edit elsewhere, the last infill is revised as a candidate too."""
+    slots: int | None = None
+    """Slots of a lone hole's canvas, all of them text: the length control of an evaluation."""
+
+    def __post_init__(self) -> None:
+        whole = {"candidates": self.candidates, "repairs": self.repairs + 1}
+        for name, value in whole.items():
+            if not isinstance(value, int) or value < 1:
+                raise ModelError(f"{name} must be a whole number, not {getattr(self, name)!r}")
+        for name in ("revision", "following"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
+        if self.heat <= 0:
+            raise ModelError(f"heat must be positive, not {self.heat!r}")
+        if not self.origins or not set(self.origins) <= set(get_args(Origin)):
+            raise ModelError(f"origins must be some of {get_args(Origin)}, not {self.origins!r}")
+        if any(not isinstance(size, int) or size < 4 for size in self.canvases):
+            raise ModelError(f"canvases must have at least 4 slots, not {self.canvases!r}")
+
+
+def load_decoding(folder: Path) -> Decoding:
+    """The settings in `folder/generation_config.json`. Raises ModelError for unusable ones."""
+    path = folder / "generation_config.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8")).get("dgedit", {})
+    except FileNotFoundError:
+        return Decoding()
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    known = {field.name for field in fields(Decoding)}
+    if not isinstance(raw, dict) or not raw.keys() <= known:
+        raise ModelError(f"{path}: dgedit {raw!r}; known are {', '.join(sorted(known))}")
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()
+    }
+    try:
+        return Decoding(**values)
+    except (ModelError, TypeError) as error:
+        raise ModelError(f"{path}: {error}") from error

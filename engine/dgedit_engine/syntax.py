@@ -1,0 +1,107 @@
+"""Where a text breaks its language's grammar: by tree-sitter, and for Python by its own parser too.
+
+A grammar is a package (`tree_sitter_python`, …) that is imported when a file of its language comes;
+where it is missing, nobody can tell. Knows neither tokens nor models.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import PurePath
+from typing import Any
+
+_GRAMMARS = {
+    **dict.fromkeys((".py", ".pyi"), "python"),
+    **dict.fromkeys((".js", ".mjs", ".cjs", ".jsx"), "javascript"),
+    **dict.fromkeys((".sh", ".bash"), "bash"),
+    **dict.fromkeys((".yaml", ".yml"), "yaml"),
+    ".css": "css",
+    ".go": "go",
+    ".html": "html",
+    ".java": "java",
+    ".json": "json",
+    ".rs": "rust",
+    ".toml": "toml",
+}
+
+Place = tuple[int, int]
+"""A half-open range of code points."""
+
+
+def faults(path: str, text: str) -> tuple[Place, ...] | None:
+    """The places of syntax errors in a text of the language that `path` names, in order; None for
+    a language without a grammar here.
+
+    Python that its own parser takes has none. A place may be empty: something is missing there.
+    """
+    grammar = _GRAMMARS.get(PurePath(path).suffix.lower())
+    if grammar == "python":
+        refused = _python_refuses(text)
+        if refused is None:
+            return ()
+    else:
+        refused = None
+    parser = grammar and _parser(grammar)
+    if not parser:
+        return None if grammar != "python" or refused is None else (refused,)
+    found = _errors(parser, text)
+    return tuple(sorted({*found, *([refused] if refused else [])}))
+
+
+def parses(text: str) -> bool:
+    """Whether the text is Python."""
+    return _python_refuses(text) is None
+
+
+def _python_refuses(text: str) -> Place | None:
+    """Where Python's own parser stops, if it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(text)
+        except SyntaxError as error:
+            lines = text.split("\n")
+            row = min(max((error.lineno or 1) - 1, 0), len(lines) - 1)
+            start = sum(len(line) + 1 for line in lines[:row])
+            column = min(max((error.offset or 1) - 1, 0), len(lines[row]))
+            return start + column, start + column
+        except (ValueError, RecursionError, MemoryError):
+            return 0, len(text)
+    return None
+
+
+@cache
+def _parser(grammar: str) -> Any:
+    """The grammar's parser, or None where its package is missing."""
+    try:
+        from tree_sitter import Language, Parser
+
+        return Parser(Language(import_module(f"tree_sitter_{grammar}").language()))
+    except ImportError:
+        return None
+
+
+def _errors(parser: Any, text: str) -> list[Place]:
+    """ERROR and MISSING nodes, an error within an error left out."""
+    data = text.encode("utf-8", "replace")
+    root = parser.parse(data).root_node
+    found: list[Place] = []
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            found.append((node.start_byte, node.end_byte))
+        elif node.has_error:
+            waiting.extend(node.children)
+    return _places(data, found) if found else []
+
+
+def _places(data: bytes, spans: Sequence[Place]) -> list[Place]:
+    """Byte ranges in code points."""
+    if data.isascii():
+        return list(spans)
+    return [(len(data[:start].decode()), len(data[:end].decode())) for start, end in spans]

@@ -1,0 +1,360 @@
+"""A request being answered, in phases: draft, refine, rank and repair, go on.
+
+`infill.py` puts the phases in a row; here is what each does with the model, and what it shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from dgedit_engine import causal
+from dgedit_engine.cache import KVCache
+from dgedit_engine.candidates import Filling, Ranked, rank
+from dgedit_engine.canvas import Seed, seed_canvas, segment_sizes, text_ids
+from dgedit_engine.config import Sampling
+from dgedit_engine.decoding import Decoding
+from dgedit_engine.drafts import before_closing, draft_of, mean_log
+from dgedit_engine.model import Model
+from dgedit_engine.prompt import Prompt
+from dgedit_engine.refine import Refined, Start, refine
+from dgedit_engine.repair import broken_tokens
+from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.types import Draft, InfillRequest, Origin, Step
+
+CANVASES = 8
+"""A hole may go on over so many canvases."""
+
+_AHEAD = 0.05
+"""Nats a token by which a canvas must be surer than the one that is shown to take its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What the last request came to: where a warm start takes up."""
+
+    prompt: list[int]
+    """Its prompt."""
+    holes: tuple[list[int], ...]
+    """The tokens that filled its holes."""
+
+
+def encode(model: Model, cache: KVCache, ids: Sequence[int]) -> None:
+    """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds
+    already.
+    """
+    new = ids[cache.match(ids) :]
+    if new:
+        with torch.inference_mode():
+            model.encode(torch.tensor([new], device=cache.device), cache)
+
+
+class Work:
+    """A request under way: its phases are streams of steps, of which the very last is held back,
+    so that it can be the one that ends the whole stream.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        tokenizer: Tokenizer,
+        cache: KVCache,
+        sampling: Sampling,
+        decoding: Decoding,
+        request: InfillRequest,
+        prompt: Prompt,
+    ) -> None:
+        self.model, self.tokenizer, self.cache = model, tokenizer, cache
+        self.sampling, self.decoding = sampling, decoding
+        self.request, self.prompt = request, prompt
+        self.generator = torch.Generator(device=cache.device).manual_seed(request.seed)
+        self.index, self.total = 0, 0
+        self.held: Step | None = None
+        self.drafted: list[causal.Drafted] = []
+        self.fillings: list[Filling] = []
+        self.ranked: list[Ranked] = []
+
+    def origins(self, last: Last | None) -> list[Origin]:
+        """Where each candidate comes from."""
+        decoding = self.decoding
+        cycle, count = decoding.origins, decoding.candidates
+        found: list[Origin] = [cycle[place % len(cycle)] for place in range(count)]
+        for place in range(len(cycle), count):  # the greedy draft is the same each time
+            found[place] = "sample" if found[place] == "draft" else found[place]
+        if decoding.warm and last is not None and _edited(last.prompt, self.prompt.ids):
+            found = ["warm", *found][:count]
+        return found
+
+    def draft(self, origins: Sequence[Origin]) -> Iterator[Step]:
+        """Draft causally, as often as the origins ask for; such candidates are finished then."""
+        samples, revised = origins.count("sample"), origins.count("revised")
+        if not samples and not {"draft", "revised"} & set(origins):
+            return
+        rows = max(1 + samples, min(revised, 1 + samples))
+        self.total = self.index + -(-causal.LONGEST // causal.SHOWN_EVERY) * len(self.prompt.holes)
+        drafts = causal.draft(
+            self.model,
+            self.tokenizer,
+            self.cache,
+            self.prompt,
+            rows=rows,
+            heat=self.decoding.heat,
+            generator=self.generator,
+        )
+        for self.drafted in drafts:
+            first = self.drafted[0]
+            pairs = zip(first.holes, first.confidence, strict=True)
+            shown = tuple(self._shown(ids, sure, [False] * len(ids)) for ids, sure in pairs)
+            if all(one.over for one in self.drafted):
+                self.held = self._step(shown)
+            else:
+                yield self._step(shown)
+        finished = ([self.drafted[0]] if "draft" in origins else []) + self.drafted[1:]
+        for one in finished:
+            origin: Origin = "draft" if one is self.drafted[0] else "sample"
+            holes, sure = tuple(one.holes), tuple(one.confidence)
+            self.fillings.append(Filling(holes, sure, origin, one.ended, one.ended))
+
+    def starts(self, origins: Sequence[Origin], last: Last | None) -> list[tuple[Origin, Start]]:
+        """The canvases to refine, each at its place in the schedule."""
+        found: list[tuple[Origin, Start]] = []
+        revision, strength = self.decoding.revision, self.request.strength
+        sizes = self.decoding.canvases or (self.model.config.canvas,)
+        for origin in origins:
+            turn = sum(one == origin for one, _ in found)
+            seed = None
+            if origin == "revised":
+                holes = self.drafted[min(turn, len(self.drafted) - 1)].holes
+                seed = self._revised(holes, revision)
+            elif origin == "warm" and last is not None:
+                seed = self._revised(last.holes, revision)
+            elif origin != "canvas":
+                continue
+            if seed is None:  # from noise, or from the present text
+                start = self._start(self.prompt.holes, strength, sizes[turn % len(sizes)])
+                found.append(("canvas", start))
+            else:
+                found.append((origin, Start(seed, self._steps(revision))))
+        return found
+
+    def refine(self, starts: Sequence[tuple[Origin, Start]]) -> Iterator[Step]:
+        """Refine canvases side by side; shown is the one that is surest of its text."""
+        if not starts:
+            return
+        yield from self._release()
+        encode(self.model, self.cache, self.prompt.ids)
+        canvases = [start for _, start in starts]
+        self.total = self.index + max(start.first for start in canvases)
+        leader = 0
+        stands: list[Refined] = []
+        for stands in refine(self.model, self.cache, canvases, self.sampling, self.generator):
+            sure = [_certainty(one, self.model.config.eos) for one in stands]
+            best = max(range(len(sure)), key=sure.__getitem__)
+            leader = best if sure[best] > sure[leader] + _AHEAD else leader
+            step = self._step(self._drafts(stands[leader]))
+            if self.index == self.total or all(one.settled for one in stands):
+                self.held = step
+                break
+            yield step
+        for (origin, _), one in zip(starts, stands, strict=True):
+            self.fillings.append(self._filling(one, origin))
+
+    def rank_and_repair(self) -> Iterator[Step]:
+        """Rank, and refine again what breaks the grammar, while the best one does."""
+        self._rank()
+        for _ in range(self.decoding.repairs):
+            if not self.ranked[0].candidate.faults:
+                return
+            before = len(self.fillings)
+            yield from self.refine(self._repairs())
+            if len(self.fillings) == before:
+                return
+            self._rank()
+
+    def go_on(self) -> Iterator[Step]:
+        """Continue a lone hole whose text filled its canvas, behind the canvas."""
+        while not (best := self.best).ended and self._continues(best):
+            yield from self._release()
+            encode(self.model, self.cache, self.prompt.ids + best.holes[0])
+            texts = [self.prompt.holes[0][len(best.holes[0]) :]]
+            start = self._start(texts, self.request.strength, self.model.config.canvas)
+            self.total = self.index + start.first
+            for (one,) in refine(self.model, self.cache, [start], self.sampling, self.generator):
+                step = self._step(self._drafts(one, best))
+                if one.settled or self.index == self.total:
+                    self.held = step
+                    self.fillings = [self._filling(one, best.origin, best)]
+                else:
+                    yield step
+            self._rank()
+
+    def end(self) -> Step:
+        """The step that ends the stream: what is held back, with the best candidate's drafts."""
+        best = self.ranked[0]
+        filling, candidate = best.filling, best.candidate
+        open_end = len(filling.holes) == 1 and not filling.ended
+        score = (
+            candidate.score
+            if len(self.ranked) > 1 and self.decoding.ranked
+            else mean_log(candidate.drafts)
+        )
+        return Step(
+            self.index,
+            max(self.total, self.index),
+            candidate.drafts,
+            last=True,
+            stopped="settled" if filling.settled and not open_end else "cap",
+            score=score,
+            candidates=tuple(one.candidate for one in self.ranked),
+        )
+
+    @property
+    def best(self) -> Filling:
+        """The best infill so far."""
+        return self.ranked[0].filling
+
+    def _release(self) -> Iterator[Step]:
+        """What was held back, since it is not the last after all."""
+        if self.held is not None:
+            yield self.held
+            self.held = None
+
+    def _step(self, drafts: tuple[Draft, ...]) -> Step:
+        self.index += 1
+        return Step(self.index, max(self.total, self.index), drafts, score=mean_log(drafts))
+
+    def _rank(self) -> None:
+        self.ranked = rank(
+            self.fillings,
+            model=self.model,
+            tokenizer=self.tokenizer,
+            cache=self.cache,
+            prompt=self.prompt,
+            request=self.request,
+            decoding=self.decoding,
+        )
+
+    def _steps(self, strength: float) -> int:
+        """The steps that so much noise is worth."""
+        return max(1, math.ceil(strength * self.sampling.steps))
+
+    def _start(self, texts: Sequence[list[int]], strength: float, canvas: int) -> Start:
+        """A canvas of noise, or of the present texts under some."""
+        sizes = segment_sizes(texts, self.prompt.markers, canvas)
+        if self.decoding.slots is not None:
+            sizes = [self.decoding.slots]
+        return Start(self._seed(texts, sizes, strength), self._steps(strength))
+
+    def _revised(self, holes: Sequence[list[int]], strength: float) -> Seed | None:
+        """A canvas of a draft under noise; None where its text has no room on one."""
+        sizes = segment_sizes(holes, self.prompt.markers, self.model.config.canvas)
+        if any(len(hole) >= size for hole, size in zip(holes, sizes, strict=True)):
+            return None
+        return self._seed(holes, sizes, strength)
+
+    def _seed(self, texts: Sequence[list[int]], sizes: Sequence[int], strength: float) -> Seed:
+        return seed_canvas(
+            texts,
+            self.prompt.markers,
+            sizes,
+            end=self.model.config.eos[0],
+            vocab=self.model.config.vocab,
+            strength=strength,
+            generator=self.generator,
+        )
+
+    def _repairs(self) -> list[tuple[Origin, Start]]:
+        """Canvases of the candidates that break the grammar, noised where they do."""
+        found: list[tuple[Origin, Start]] = []
+        for one in self.ranked[: self.decoding.candidates]:
+            holes = one.filling.holes
+            sizes = segment_sizes(holes, self.prompt.markers, self.model.config.canvas)
+            fits = all(len(hole) < size for hole, size in zip(holes, sizes, strict=True))
+            places = broken_tokens(self.request, holes, one.places, self.tokenizer)
+            if fits and any(places):
+                seed = seed_canvas(
+                    holes,
+                    self.prompt.markers,
+                    sizes,
+                    end=self.model.config.eos[0],
+                    vocab=self.model.config.vocab,
+                    strength=1.0,
+                    generator=self.generator,
+                    places=places,
+                )
+                found.append(("repaired", Start(seed, self._steps(self.decoding.revision))))
+        return found
+
+    def _continues(self, filling: Filling) -> bool:
+        """Whether a hole without an end may take one more canvas."""
+        several = len(filling.holes) > 1 or self.decoding.slots is not None
+        return not several and max(1, len(filling.slots)) < CANVASES
+
+    def _filling(self, one: Refined, origin: Origin, before: Filling | None = None) -> Filling:
+        """What a canvas came to; `before`, where it continues what earlier ones did."""
+        ends, segments = self.model.config.eos, one.canvas.segments
+        lengths = [len(text_ids(one.best, segment, ends)) for segment in segments]
+        slots = [slice(s.start, s.start + n) for s, n in zip(segments, lengths, strict=True)]
+        done, known = (before.holes[0], before.confidence[0]) if before else ([], [])
+        holes = tuple(done + one.best[place] for place in slots)
+        ended = self.decoding.slots is not None or all(
+            length < len(segment) or self._closed(ids)
+            for length, segment, ids in zip(lengths, segments, holes, strict=True)
+        )
+        return Filling(
+            holes,
+            tuple(known + one.confidence[place] for place in slots),
+            origin,
+            ended,
+            one.settled and (before is None or before.settled),
+            (*(before.slots if before else ()), *map(len, segments)),
+        )
+
+    def _closed(self, ids: Sequence[int]) -> bool:
+        """Whether a text has come to the words that close it."""
+        whole = "".join(piece.text for piece in self.tokenizer.pieces(ids))
+        return before_closing(whole, self.prompt.closing) < len(whole)
+
+    def _drafts(self, one: Refined, before: Filling | None = None) -> tuple[Draft, ...]:
+        """What each hole holds now, behind what earlier canvases settled."""
+        done, known = (before.holes[0], before.confidence[0]) if before else ([], [])
+        drafts = []
+        for segment in one.canvas.segments:
+            length = len(text_ids(one.best, segment, self.model.config.eos))
+            slots = slice(segment.start, segment.start + length)
+            accepted = [True] * len(done) + one.accepted[slots]
+            drafts.append(
+                self._shown(done + one.best[slots], known + one.confidence[slots], accepted)
+            )
+        return tuple(drafts)
+
+    def _shown(
+        self, ids: Sequence[int], confidence: Sequence[float], accepted: Sequence[bool]
+    ) -> Draft:
+        closing = self.prompt.closing
+        return draft_of(ids, confidence, accepted, self.tokenizer, closing, ended=False)
+
+
+def _certainty(one: Refined, ends: Sequence[int]) -> float:
+    """Mean log-probability of a canvas's text, in nats."""
+    found = [
+        math.log(max(one.confidence[slot], 1e-9))
+        for segment in one.canvas.segments
+        for slot in segment[: len(text_ids(one.best, segment, ends))]
+    ]
+    return sum(found) / len(found) if found else 0.0
+
+
+def _edited(before: Sequence[int], now: Sequence[int]) -> bool:
+    """Whether one prompt became the other by an edit: they differ, but for less than half."""
+    if before == now:
+        return False
+    shorter = min(len(before), len(now))
+    same = next((at for at in range(shorter) if before[at] != now[at]), shorter)
+    behind = next(
+        (at for at in range(shorter - same) if before[-1 - at] != now[-1 - at]), shorter - same
+    )
+    return 2 * (same + behind) > max(len(before), len(now))
