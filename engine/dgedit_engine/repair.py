@@ -57,13 +57,18 @@ def _covered(
     found: list[set[int]] = [set() for _ in spans]
     everything = [(hole, place) for hole, row in enumerate(spans) for place in range(len(row))]
     for start, end in errors:
-        distance = {
-            (hole, place): max(spans[hole][place][0] - end, start - spans[hole][place][1], 0)
-            for hole, place in everything
-        }
+        distance = {place: _apart(spans[place[0]][place[1]], (start, end)) for place in everything}
         nearest = min(distance.values(), default=0)
         for (hole, place), far in distance.items():
             if far == nearest:
                 around = range(max(0, place - 1), min(len(spans[hole]), place + 2))
                 found[hole].update(around)
     return found
+
+
+def _apart(one: tuple[int, int], other: tuple[int, int]) -> int:
+    """Characters between two ranges, 0 where they overlap; an empty one counts as the character
+    that it stands before.
+    """
+    (a, b), (c, d) = one, other
+    return max(a - max(d, c + 1) + 1, c - max(b, a + 1) + 1, 0)

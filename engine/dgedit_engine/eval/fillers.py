@@ -3,20 +3,22 @@ the decoding switched off.
 
 `fill` is what `dgedit fill` does. `canvas` is one canvas from noise; `causal` the same weights read
 token by token, the most probable one each time, which any figure of a diffusion model must be shown
-beside; `oracle` a canvas that is told the gold text's length; `empty` fills with nothing, and shows
+beside; `oracle` a canvas that is told the gold text's length; `warm` one that starts from the infill before
+an edit, to be compared with `canvas`; `empty` fills with nothing, and shows
 what a rate of files that parse is worth. Each reads its prompt anew, so that times compare.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.types import InfillRequest, Step, Stopped
+from dgedit_engine.work import Last
 
 DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
 """The ways that are measured unless others are asked for."""
@@ -67,7 +69,8 @@ def fillers(engine: Engine) -> dict[str, Filler]:
         ),
     }
     found: dict[str, Filler] = {name: _decoded(engine, way) for name, way in ways.items()}
-    return {**found, "oracle": _oracle(engine), "empty": _empty}
+    canvas = replace(Decoding(), warm=True)
+    return {**found, "warm": _warm(engine, canvas), "oracle": _oracle(engine), "empty": _empty}
 
 
 def _decoded(engine: Engine, decoding: Decoding) -> Filler:
@@ -88,6 +91,34 @@ def _oracle(engine: Engine) -> Filler:
     return fill
 
 
+def _warm(engine: Engine, decoding: Decoding) -> Filler:
+    """A canvas that starts from what filled the hole before the line above it was typed."""
+
+    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+        last: Last | None = None
+
+        def earlier() -> Iterator[Step]:
+            nonlocal last
+            last = yield from _steps(engine, without_line_above(request), decoding)
+
+        folded(earlier())
+        return folded(_steps(engine, request, decoding, last))
+
+    return fill
+
+
+def without_line_above(request: InfillRequest) -> InfillRequest:
+    """The same hole before the last whole line in front of it was typed."""
+    passage = request.passages[0]
+    before = passage.parts[0]
+    if not isinstance(before, str) or before.count("\n") < 2:
+        return request
+    whole, _, rest = before.rpartition("\n")
+    cut = whole.rfind("\n") + 1
+    parts = (before[:cut] + rest, *passage.parts[1:])
+    return replace(request, passages=(replace(passage, parts=parts), *request.passages[1:]))
+
+
 def folded(steps: Iterator[Step]) -> Answer:
     """What the steps of any backend come to. Raises RuntimeError without a last step."""
     started = time.perf_counter()
@@ -101,10 +132,12 @@ def folded(steps: Iterator[Step]) -> Answer:
     return Answer(last.drafts[0].pieces, last.index, ms, last.stopped or "settled", origin)
 
 
-def _steps(engine: Engine, request: InfillRequest, decoding: Decoding) -> Iterator[Step]:
+def _steps(
+    engine: Engine, request: InfillRequest, decoding: Decoding, last: Last | None = None
+) -> Generator[Step, None, Last | None]:
     engine.cache.truncate(0)
     model, tokenizer, cache = engine.model, engine.tokenizer, engine.cache
-    return infill(model, tokenizer, cache, engine.sampling, request, decoding=decoding)
+    return infill(model, tokenizer, cache, engine.sampling, request, decoding=decoding, last=last)
 
 
 def _empty(request: InfillRequest, gold_tokens: int) -> Answer:

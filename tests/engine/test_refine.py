@@ -1,0 +1,87 @@
+"""Canvases side by side: each is refined as it would be alone, and leaves when it is done."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dgedit_engine.canvas import Seed, seed_canvas
+from dgedit_engine.config import Sampling
+from dgedit_engine.engine import Engine
+from dgedit_engine.model import side_by_side
+from dgedit_engine.refine import Start, refine
+from dgedit_engine.work import encode
+
+PROMPT = list(range(300, 340))
+SAMPLING = Sampling(steps=4, entropy_bound=2.0)
+
+
+def noise(slots: int, seed: int) -> Seed:
+    generator = torch.Generator().manual_seed(seed)
+    return seed_canvas([[]], [[]], [slots], end=1, vocab=4096, strength=1.0, generator=generator)
+
+
+@pytest.fixture
+def wide(tiny: Engine) -> Engine:
+    """In fp32, so that sums in another order differ by little."""
+    tiny.model.float()
+    tiny.cache = type(tiny.cache)(tiny.model.config, dtype=torch.float32)
+    encode(tiny.model, tiny.cache, PROMPT)
+    return tiny
+
+
+def test_first_pass_reads_each_canvas_as_if_it_were_alone(wide: Engine) -> None:
+    """Best tokens and confidence of the first step do not depend on what stands beside it."""
+    seeds = [noise(16, 1), noise(32, 2), noise(8, 3)]
+    starts = [Start(seed, SAMPLING.steps) for seed in seeds]
+    together = next(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
+    for start, found in zip(starts, together, strict=True):
+        (alone,) = next(refine(wide.model, wide.cache, [start], SAMPLING, torch.Generator()))
+        assert found.best == alone.best
+        assert found.confidence == pytest.approx(alone.confidence, abs=1e-4)
+
+
+def test_canvas_with_fewer_steps_left_leaves_the_pass(
+    wide: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    denoise = wide.model.denoise
+
+    def counted(ids: torch.Tensor, *args: object, **more: object) -> torch.Tensor:
+        asked.append(ids.shape[1])
+        return denoise(ids, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(wide.model, "denoise", counted)
+    starts = [Start(noise(16, 1), 1), Start(noise(8, 2), 3)]
+    steps = list(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
+    assert asked == [24, 8, 8]
+    assert [len(stands) for stands in steps] == [2, 2, 2]
+    assert steps[0][0] is steps[-1][0]
+
+
+def test_a_canvas_with_a_signal_beside_one_without(wide: Engine) -> None:
+    """A zero signal is exactly none: the noise canvas reads as it does alone."""
+    generator = torch.Generator().manual_seed(5)
+    known = seed_canvas(
+        [[300, 301, 302]], [[]], [16], end=1, vocab=4096, strength=0.3, generator=generator
+    )
+    starts = [Start(known, 2), Start(noise(16, 1), 2)]
+    together = next(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
+    (alone,) = next(refine(wide.model, wide.cache, starts[1:], SAMPLING, torch.Generator()))
+    assert together[1].confidence == pytest.approx(alone.confidence, abs=1e-4)
+
+
+def test_side_by_side_hides_the_sequences_from_each_other() -> None:
+    positions, canvas, causal = side_by_side(2, [2, 3], "cpu")
+    assert positions.tolist() == [2, 3, 2, 3, 4]
+    assert canvas[0].tolist() == [True] * 4 + [False] * 3
+    assert canvas[4].tolist() == [True, True, False, False, True, True, True]
+    assert causal.int().tolist() == [
+        [1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0],
+        [1, 1, 0, 0, 1, 0, 0],
+        [1, 1, 0, 0, 1, 1, 0],
+        [1, 1, 0, 0, 1, 1, 1],
+    ]
+    _, _, near = side_by_side(2, [2, 3], "cpu", window=2)
+    assert near[4].int().tolist() == [0, 0, 0, 0, 0, 1, 1]
