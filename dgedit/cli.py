@@ -26,6 +26,7 @@ import dgedit
 from dgedit import backend
 from dgedit.document import Document, readable
 from dgedit.errors import DgeditError, Exit, InputError, UsageError
+from dgedit.evaluate import evaluate
 from dgedit.holes import MARKER
 from dgedit.visible import visible
 
@@ -261,6 +262,9 @@ def pipe(
     _heed_signals()
     _print_document(work.Result((source,), infill).documents[0])
     return _exit_of(infill)
+
+
+app.command("eval")(evaluate)
 
 
 def _invoke(args: Sequence[str]) -> int:

@@ -37,6 +37,5 @@ def _candidates(data: Iterable[Mapping[str, Any]]) -> tuple[Candidate, ...]:
 
 def _drafts(data: Iterable[Mapping[str, Any]]) -> tuple[Draft, ...]:
     return tuple(
-        Draft(tuple(one["pieces"]), tuple(one["confidence"]), tuple(one["settled"]))
-        for one in data
+        Draft(tuple(one["pieces"]), tuple(one["confidence"]), tuple(one["settled"])) for one in data
     )

@@ -33,11 +33,13 @@ class Drafted:
     confidence: list[list[float]]
     """Their probabilities."""
     ended: bool = True
-    """No hole was given up for its length."""
+    """No hole was given up for its length; one that was is cut where an end was likeliest."""
     _queue: list[int] = field(default_factory=list)
     """Tokens that stand fast between two holes, still to be read."""
     _hole: int = 0
     """The hole that is being written; their number when all are."""
+    _ends: list[float] = field(default_factory=list)
+    """How likely an end was before each token of that hole."""
 
     @property
     def over(self) -> bool:
@@ -67,7 +69,9 @@ def draft(
         with torch.inference_mode():
             ids = torch.tensor(tokens, device=cache.device)[:, None]
             logits = model.logits(model.encode(ids, behind))[:, -1]  # (rows, V)
-            chosen, sure = _choose(logits, heat, generator)
+            chosen, sure, ends = _choose(logits, heat, model.config.eos, generator)
+        for one, end in zip(drafts, ends, strict=True):
+            one._ends.append(end)
         tokens = [
             _write(one, token, probability, model, tokenizer, prompt)
             for one, token, probability in zip(drafts, chosen, sure, strict=True)
@@ -111,15 +115,19 @@ def log_probabilities(
 
 
 def _choose(
-    logits: Tensor, heat: float, generator: torch.Generator | None
-) -> tuple[list[int], list[float]]:
-    """A token for each row of logits (rows, V), the best for the first, and its probability."""
+    logits: Tensor, heat: float, ends: Sequence[int], generator: torch.Generator | None
+) -> tuple[list[int], list[float], list[float]]:
+    """A token for each row of logits (rows, V), the best for the first; its probability, and that
+    of an end.
+    """
     probs = logits.softmax(-1)
     best = logits.argmax(-1)
     if len(logits) > 1:
         drawn = (logits[1:] / heat).softmax(-1)
         best[1:] = torch.multinomial(drawn, 1, generator=generator)[:, 0]
-    return best.tolist(), probs.gather(-1, best[:, None])[:, 0].tolist()
+    sure: list[float] = probs.gather(-1, best[:, None])[:, 0].tolist()
+    ending: list[float] = probs[:, list(ends)].sum(-1).tolist()
+    return best.tolist(), sure, ending
 
 
 def _write(
@@ -133,6 +141,7 @@ def _write(
     """Take what the model says next; returns what it must read next."""
     end = model.config.eos[0]
     if one._queue:  # what it said was not asked for: between two holes the tokens stand fast
+        one._ends = []
         return one._queue.pop(0)
     if one.over:
         return end
@@ -144,8 +153,12 @@ def _write(
         ended = _closed(text, tokenizer, prompt.closing)
     if not ended and len(text) < LONGEST:
         return token
+    if not ended:
+        cut = max(range(1, len(one._ends)), key=one._ends.__getitem__)
+        del text[cut:], known[cut:]
     one.ended = one.ended and ended
     one._hole += 1
+    one._ends = []
     if not one.over:
         one._queue = list(prompt.markers[one._hole])
     return end

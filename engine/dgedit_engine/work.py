@@ -116,7 +116,7 @@ class Work:
         for one in finished:
             origin: Origin = "draft" if one is self.drafted[0] else "sample"
             holes, sure = tuple(one.holes), tuple(one.confidence)
-            self.fillings.append(Filling(holes, sure, origin, one.ended, one.ended))
+            self.fillings.append(Filling(holes, sure, origin, True, one.ended))
 
     def starts(self, origins: Sequence[Origin], last: Last | None) -> list[tuple[Origin, Start]]:
         """The canvases to refine, each at its place in the schedule."""

@@ -84,6 +84,7 @@ def test_fill_json_says_what_was_filled_where(
             | {"span": {"start": 19, "end": 24}}
             | {"start": {"line": 3, "column": 1}, "end": {"line": 3, "column": 6}},
         ],
+        "candidates": [],
         "score": -0.25,
         "steps": 3,
         "seed": 7,

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine import causal
 from dgedit_engine.causal import Drafted, draft, log_probabilities
 from dgedit_engine.engine import Engine
 from dgedit_engine.layout import EOS, HOLES
@@ -63,10 +62,20 @@ def test_draft_ends_at_the_end(tiny: Engine, monkeypatch: pytest.MonkeyPatch) ->
     assert one.confidence == [[pytest.approx(1.0), pytest.approx(1.0)]]
 
 
-def test_draft_without_an_end_is_given_up(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    say(tiny, {IDS[-1]: 500, 500: 500}, monkeypatch)
+def test_draft_without_an_end_is_cut_where_an_end_was_likeliest(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say(tiny, {IDS[-1]: 500, 500: 501, 501: 502, 502: 502}, monkeypatch)
+    certain = tiny.model.logits
+
+    def logits(hidden: Tensor) -> Tensor:
+        scores = certain(hidden)
+        scores[scores[..., 502] > 0, EOS] = 10.0  # behind 501 for the first time
+        return scores
+
+    monkeypatch.setattr(tiny.model, "logits", logits)
     (one,) = drafted(tiny, prompt())
-    assert one.holes == [[500] * causal.LONGEST] and not one.ended
+    assert one.holes == [[500, 501]] and not one.ended
 
 
 def test_draft_of_several_holes_reads_the_marker_between_them(

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dgedit_engine.engine import Engine, open_engine
-from dgedit_engine.work import encode
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
+from dgedit_engine.work import encode
 
 
 def request(before: str = "def f(x):\n", after: str = "\nf(1)\n", **more: Any) -> InfillRequest:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from dgedit_engine.config import Sampling
-from dgedit_engine.engine import EMBEDDED, Engine
+from dgedit_engine.engine import Engine
 from dgedit_engine.eval import __main__ as command
-from dgedit_engine.eval.fillers import CAUSAL_TOKENS, Answer, _before, fillers, refined
-from dgedit_engine.eval.judge import Result, edits, judge, similarity
-from dgedit_engine.eval.table import interval, render, summarise
+from dgedit_engine.eval import measure as module
+from dgedit_engine.eval.fillers import DEFAULT, Answer, Filler, fillers, folded
+from dgedit_engine.eval.measure import Plan, measure
 from dgedit_engine.eval.tasks import SINGLE, Task, draw
-from dgedit_engine.infill import encode
-from dgedit_engine.model import Model, init_weights
-from dgedit_engine.prompt import build
-from dgedit_engine.tokenizer import Tokenizer
-from dgedit_engine.train.__main__ import size
-from dgedit_engine.train.corpus import Corpus, parses
+from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 from scripted import Scripted
 
@@ -49,13 +43,25 @@ def corpus(tmp_path: Path) -> Corpus:
     return Corpus(write_corpus(tmp_path / "corpus"), "heldout")
 
 
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    """A real engine with random weights."""
-    tokenizer = Tokenizer(EMBEDDED / "tokenizer.json")
-    model = Model(replace(size("tiny", len(tokenizer)), canvas=16))
-    init_weights(model, seed=0)
-    return Engine(model.eval(), tokenizer, Sampling(steps=2), name="tiny")
+def said(text: str, origin: str = "canvas") -> Filler:
+    """A way of filling that always says the same."""
+    return lambda request, gold_tokens: Answer((text,), 2, 1.0, "settled", origin)
+
+
+FAKES: dict[str, Filler] = {
+    "fill": said("pass"),
+    "draft": said("width", "draft"),
+    "oracle": lambda request, gold_tokens: Answer(("x",) * gold_tokens, 1, 1.0, "cap"),
+}
+
+
+@pytest.fixture
+def engine(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A small engine, which every command opens, with our own ways of filling."""
+    monkeypatch.setattr(command, "open_engine", lambda model, device: tiny)
+    monkeypatch.setattr(module, "fillers", lambda engine: FAKES)
+    monkeypatch.setattr(module, "DEFAULT", tuple(FAKES))
+    return tiny
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -64,100 +70,6 @@ def words(text: str) -> tuple[str, ...]:
 
 def ask(task: Task) -> InfillRequest:
     return task.request(seed=0, effort=0.5, steps=None)
-
-
-def answered(text: str, **more: object) -> Result:
-    values = {"steps": 2, "ms": 5.0, "stopped": "settled", **more}
-    return judge(TASK, "canvas", Answer((text,) if text else (), **values), ("width", " * height"))
-
-
-def test_judge_tells_equal_from_equal_but_for_blanks() -> None:
-    same, padded, wrong = map(answered, ("width * height", "  width * height\n", "width ** height"))
-    assert (same.exact, same.identical, same.similarity, same.parses) == (True, True, 1.0, True)
-    assert (padded.exact, padded.identical, padded.parses) == (True, False, True)
-    assert (wrong.exact, wrong.identical, wrong.similarity) == (False, False, round(14 / 15, 4))
-
-
-def test_judge_parses_the_file_with_the_infill_in_place() -> None:
-    assert answered("(width * height)").parses
-    assert not answered("(width * height").parses
-    assert answered("").parses  # `return` alone
-    broken = Task("line", 0, "", "def (:\n    x\n", 11, 12)
-    assert judge(broken, "canvas", Answer(("y",), 1, 1.0, "cap"), ("x",)).parses is None
-
-
-def test_judge_compares_first_tokens() -> None:
-    right = judge(TASK, "canvas", Answer(("width", "!"), 1, 1.0, "cap"), ("width", " *"))
-    wrong = judge(TASK, "canvas", Answer(("wid", "th"), 1, 1.0, "cap"), ("width", " *"))
-    nothing = judge(TASK, "canvas", Answer((), 1, 1.0, "cap"), ("width", " *"))
-    assert (right.first, wrong.first, nothing.first) == (True, False, False)
-    assert (right.tokens, right.gold_tokens, nothing.tokens) == (2, 2, 0)
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    ("text", "fact"), [("x = '\\d'\n1 is 1", True), ("(", False), ("\0", False), ("(" * 999, False)]
-)
-def test_parses_takes_any_text_in_silence(text: str, fact: bool) -> None:
-    assert parses(text) == fact
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "count"),
-    [
-        ("kitten", "sitting", 3),
-        ("flaw", "lawn", 2),
-        ("", "abc", 3),
-        ("", "", 0),
-        ("ça😀", "ca😀!", 2),
-    ],
-)
-def test_edits_is_levenshteins_distance(one: str, other: str, count: int) -> None:
-    assert edits(one, other) == edits(other, one) == count
-
-
-def test_edits_agree_with_the_plain_recurrence() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        one, other = ("".join(rng.choice(list("abc"), rng.integers(12))) for _ in range(2))
-        assert edits(one, other) == plain_edits(one, other)
-
-
-def plain_edits(one: str, other: str) -> int:
-    row = [*range(len(other) + 1)]
-    for index, a in enumerate(one):
-        above, row = row, [index + 1]
-        for place, b in enumerate(other):
-            row.append(min(above[place + 1] + 1, row[-1] + 1, above[place] + (a != b)))
-    return row[-1]
-
-
-def test_similarity_is_the_share_of_the_longer_that_stays() -> None:
-    assert similarity("", "") == 1
-    assert similarity("", "abcd") == similarity("abcd", "") == 0
-    assert similarity("abcd", "abXd") == 0.75
-
-
-def test_interval_holds_the_true_mean_about_as_often_as_it_says() -> None:
-    rng, held = np.random.default_rng(0), 0
-    for _ in range(100):
-        low, high = interval((rng.random(60) < 0.3).astype(float).tolist(), range(60))
-        held += low <= 0.3 <= high
-    assert held >= 88
-
-
-def test_interval_is_wider_where_spans_share_their_files() -> None:
-    values = [float(index % 2) for index in range(20) for _ in range(4)]
-    low, high = interval(values, range(80))
-    wide_low, wide_high = interval(values, [index // 4 for index in range(80)])
-    assert low < 0.5 < high and wide_high - wide_low > 1.5 * (high - low)
-
-
-def test_interval_of_what_never_happened_is_no_point() -> None:
-    low, high = interval([False] * 40, range(40))
-    assert low == 0 and high == pytest.approx(0.088, abs=1e-3)  # the exact binomial bound
-    assert interval([True] * 40, range(40)) == (1 - high, 1)
-    assert interval([0.25, 0.25], [0, 1]) == (0.25, 0.25)
 
 
 def test_draw_repeats_with_its_seed_and_grows_with_its_limit(corpus: Corpus) -> None:
@@ -197,126 +109,143 @@ def test_request_is_the_same_whatever_the_hole_held() -> None:
 
 
 def test_measure_judges_every_way_and_skips_what_is_done(corpus: Corpus) -> None:
-    tasks = draw(corpus, limit=2, seed=0)
-    backend = Scripted(texts=("pass",), stopped="cap")
-    ways = {"one": partial(refined, backend), "two": partial(refined, backend)}
-    results = list(command.measure(tasks, ways, words, ask=ask))
-    assert [(one.task, one.way) for one in results] == [
-        (t.name, way) for t in tasks for way in ways
-    ]
-    assert {(one.text, one.steps, one.stopped) for one in results} == {("pass", 3, "cap")}
-    assert all(hole.text == "" for request in backend.requests for hole in request.holes)
-    rest = list(command.measure(tasks, ways, words, ask=ask, done=results[:5]))
-    assert [(one.task, one.way) for one in rest] == [(r.task, r.way) for r in results[5:]]
-    assert len(backend.requests) == 2 * len(results) - 5
+    tasks, asked = draw(corpus, limit=2, seed=0), []
+
+    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+        asked.append((request, gold_tokens))
+        return Answer(("pass",), 3, 1.0, "cap", "revised")
+
+    ways: dict[str, Filler] = {"one": fill, "two": fill}
+    results = list(measure(tasks, ways, words, ask=ask))
+    names = [(task.name, way) for task in tasks for way in ways]
+    assert [(one.task, one.way) for one in results] == names
+    facts = {(one.text, one.steps, one.stopped, one.origin, one.passed) for one in results}
+    assert facts == {("pass", 3, "cap", "revised", None)}
+    assert all(hole.text == "" for request, _ in asked for hole in request.holes)
+    assert [tokens for _, tokens in asked[::2]] == [len(words(task.gold)) for task in tasks]
+    rest = list(measure(tasks, ways, words, ask=ask, done=results[:5]))
+    assert [(one.task, one.way) for one in rest] == names[5:]
+    assert len(asked) == 2 * len(results) - 5
 
 
-def test_refined_needs_a_last_step() -> None:
-    class Broken(Scripted):
-        def infill(self, request):  # type: ignore[no-untyped-def]
-            yield from list(super().infill(request))[:-1]
-
-    with pytest.raises(RuntimeError, match="last step"):
-        refined(Broken(), ask(TASK))
-
-
-def test_causal_is_the_greedy_reading_and_leaves_the_prompt(engine: Engine) -> None:
-    answer = fillers(engine)["causal"](ask(TASK))
-    config = engine.model.config
-    prompt = build(ask(TASK), engine.tokenizer, context=config.context - 8 * config.canvas)
-    assert engine.cache.ids == prompt.ids
-    ids, ended = list(prompt.ids), False
-    while not ended and len(ids) < len(prompt.ids) + CAUSAL_TOKENS:
-        engine.cache.truncate(0)  # every token anew, without the cache
-        with torch.inference_mode():
-            hidden = engine.model.encode(torch.tensor([ids]), engine.cache)
-            ids.append(int(engine.model.logits(hidden)[0, -1].argmax()))
-        ended = ids[-1] in config.eos
-    found = ids[len(prompt.ids) : len(ids) - ended]
-    text = "".join(piece.text for piece in engine.tokenizer.pieces(found))
-    assert answer.text == text.replace("\ufffd", "")
-    assert answer.steps == len(found) + ended
-    assert answer.stopped == ("settled" if ended else "cap")
+def test_measure_runs_the_tests_that_a_task_has() -> None:
+    task = replace(TASK, check="\nassert area(2, 3) == 6\n", identity="Area/0")
+    ways = {"right": said("height * width"), "wrong": said("width + height"), "same": said("0")}
+    found = {one.way: one for one in measure([task], ways, words, ask=ask)}
+    assert {way: one.passed for way, one in found.items()} == {
+        **{"right": True, "wrong": False, "same": False}
+    }
+    assert not found["right"].exact and found["right"].task == "Area/0"
 
 
-@pytest.mark.parametrize(
-    ("closing", "kept"),
-    [("\n```", ("a", "\n", "b")), ("b", ("a", "\n")), ("zz", ("a", "\n", "b", "\n`", "``"))],
-)
-def test_causal_ends_before_a_closing_text(closing: str, kept: tuple[str, ...]) -> None:
-    assert _before(closing, ("a", "", "\n", "b", "\n`", "``")) == kept
+def test_folded_needs_a_last_step() -> None:
+    steps = list(Scripted(texts=("one two",)).infill(ask(TASK)))
+    answer = folded(iter(steps))
+    assert (answer.text, answer.steps, answer.stopped, answer.origin) == (
+        *("one two", 3, "settled", ""),
+    )
+    for broken in ([], steps[:-1]):
+        with pytest.raises(RuntimeError, match="last step"):
+            folded(iter(broken))
 
 
-def test_fillers_read_the_prompt_anew_each_time(engine: Engine) -> None:
-    ways = fillers(engine)
-    encode(engine.model, engine.cache, [5, 6, 7])
-    first, second = ways["canvas"](ask(TASK)), ways["canvas"](ask(TASK))
-    assert (first.pieces, first.steps) == (second.pieces, second.steps)
-    assert ways["empty"](ask(TASK)) == Answer((), 0, 0.0, "unchanged")
+def test_fillers_read_the_prompt_anew_and_empty_fills_with_nothing(tiny: Engine) -> None:
+    ways = fillers(tiny)
+    assert set(DEFAULT) <= set(ways)
+    request = replace(ask(TASK), steps=1)
+    first, second = (ways["oracle"](request, 5) for _ in range(2))
+    assert first.pieces == second.pieces and first.steps == second.steps
+    assert ways["empty"](request, 5) == Answer((), 0, 0.0, "unchanged")
 
 
-def test_table_has_a_row_for_each_kind_and_way_and_for_all() -> None:
-    results = [answered("width * height"), answered("x", stopped="cap")]
-    summaries = summarise(results, kinds=SINGLE, ways=["canvas", "causal"])
-    assert [(one["kind"], one["way"], one["spans"]) for one in summaries] == [
-        ("line", "canvas", 2),
-        ("all", "canvas", 2),
-    ]
-    assert summaries[0]["rates"]["exact"] == (0.5, 0.5, 0.5)  # one file: nothing to draw anew
-    assert summaries[0]["settled"] == 0.5
-    lines = render(summaries).splitlines()
-    assert lines[0].split()[:4] == ["kind", "way", "spans", "exact"]
-    assert "50 [50–50]" in lines[2] and lines[2].endswith("50")
-    json.dumps(summaries)
-
-
-def run(monkeypatch: pytest.MonkeyPatch, engine: Engine, *arguments: object) -> int:
-    monkeypatch.setattr(command, "open_engine", lambda model, device: engine)
-    monkeypatch.setattr("dgedit_engine.eval.fillers.CAUSAL_TOKENS", 4)
+def run(*arguments: object) -> int:
     return command.main([str(argument) for argument in arguments])
 
 
 def test_command_prints_a_table_and_one_json_line(
-    engine: Engine,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = write_corpus(tmp_path)
-    assert run(monkeypatch, engine, "--corpus", folder, "--limit", 1, "--steps", 1) == 0
+    assert run("--corpus", write_corpus(tmp_path), "--limit", 1, "--steps", 1) == 0
     out, err = capsys.readouterr()
     report = json.loads(out.splitlines()[-1])
     assert report["steps"] == 1 and report["corpus"]["files"] == 9
-    ways = [(kind, way) for kind in (*SINGLE, "all") for way in ("canvas", "causal", "empty")]
+    ways = [(kind, way) for kind in (*SINGLE, "all") for way in FAKES]
     assert [(one["kind"], one["way"]) for one in report["summaries"]] == ways
-    assert out.startswith("kind") and err == ""  # no progress bar where nobody looks
+    assert err == ""  # no progress bar where nobody looks
+
+
+def test_command_measures_the_ways_that_it_is_told(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_corpus(tmp_path)
+    assert run("--corpus", folder, "--limit", 1, "--ways", "draft,fill", "oracle") == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [one["way"] for one in report["summaries"]][:3] == ["draft", "fill", "oracle"]
+    assert run("--corpus", folder, "--limit", 1, "--ways", "magic") == 2
+    assert "'magic' (known: fill, draft, oracle)" in capsys.readouterr().err
+
+
+def test_command_needs_no_corpus(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--limit", 2) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["corpus"]["files"] >= 250
+    assert {one["spans"] for one in report["summaries"]} == {2, 8}
 
 
 def test_command_goes_on_where_it_stopped(
-    engine: Engine,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = write_corpus(tmp_path), tmp_path / "results.jsonl"
-    line = ("--corpus", folder, "--steps", 1, "--out", out, "--limit")
-    assert run(monkeypatch, engine, *line, 2) == 0
-    printed, whole = capsys.readouterr().out, out.read_bytes()
-    rows = whole.splitlines(keepends=True)
+    line = ("--corpus", folder, "--out", out, "--limit")
+    assert run(*line, 2) == 0
+    printed, rows = capsys.readouterr().out, out.read_bytes().splitlines(keepends=True)
     assert len(rows) == 1 + 4 * 2 * 3
     kept = b"".join(rows[:9])
     out.write_bytes(kept + rows[9][:20])  # cut off while writing
-    assert run(monkeypatch, engine, *line, 2) == 0
-    assert out.read_bytes().startswith(kept)
-    assert [stable(row) for row in out.read_bytes().splitlines()] == [stable(row) for row in rows]
-    again = out.read_bytes()
-    assert run(monkeypatch, engine, *line, 1) == 0  # fewer: nothing to do, and a smaller table
-    assert out.read_bytes() == again
-    assert len(capsys.readouterr().out) > 0 and printed.startswith("kind")
+    assert run(*line, 2) == 0
+    assert out.read_bytes() == b"".join(rows)
+    assert capsys.readouterr().out == printed
+    assert run(*line, 1, "--ways", "fill") == 0  # fewer: nothing to do, and a smaller table
+    assert out.read_bytes() == b"".join(rows)
 
 
-def stable(row: bytes) -> dict[str, object]:
-    return {key: value for key, value in json.loads(row).items() if key != "ms"}
+def test_results_of_other_weights_are_another_runs(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ("--corpus", write_corpus(tmp_path), "--out", tmp_path / "results", "--limit", 1)
+    assert run(*line) == 0
+    with torch.no_grad():
+        [*engine.model.state_dict().values()][-1].mul_(1.5)  # a single tensor, and the last one
+    assert run(*line) == 2
+    assert "weights differ" in capsys.readouterr().err
+
+
+def test_plan_draws_all_of_a_benchmark_and_names_a_task_once(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"entry_point": "f", "prompt": "def f():\n", "suffix": "", "test": "def check(f): f()"}
+    rows = [
+        {**row, "task_id": f"SingleLineInfilling/HumanEval/{n}/L0", "canonical_solution": " pass"}
+        for n in range(5)
+    ]
+    file = tmp_path / "tasks.jsonl"
+    file.write_text("".join(json.dumps(one) + "\n" for one in rows))
+    monkeypatch.setitem(FAKES, "fill", said(" return 1"))
+
+    def report(**values: Any) -> dict[str, Any]:
+        text = module.run(Plan(benchmarks=[file], ways=["fill"], **values), lambda: engine)
+        found: dict[str, Any] = json.loads(text.splitlines()[-1])
+        return found
+
+    whole = report()
+    assert "corpus" not in whole and list(whole["benchmarks"]) == ["tasks.jsonl"]
+    assert [(one["kind"], one["spans"]) for one in whole["summaries"]] == [("single-line", 5)]
+    assert whole["summaries"][0]["rates"]["pass@1"][0] == 1
+    assert report(limit=2)["summaries"][0]["spans"] == 2
+    both = report(limit=1, corpus="shipped")["summaries"]
+    assert [one["kind"] for one in both] == [*SINGLE, "single-line", "all"]
+    with pytest.raises(ValueError, match="before it too"):
+        module.run(Plan(benchmarks=[file, file]), lambda: engine)
 
 
 def test_command_says_in_one_line_what_is_wrong(
@@ -326,27 +255,33 @@ def test_command_says_in_one_line_what_is_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, out = write_corpus(tmp_path / "corpus", files=2), tmp_path / "results.jsonl"
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("{}\n")
 
     def failing(model: str | None, device: str | None) -> Engine:
-        raise ModelError("no such model: x")
+        raise ModelError(f"no such model: {model}")
 
-    said = []
-    tiny = ("--limit", 1, "--steps", 1)
-    for code, arguments in [
-        (3, ("--corpus", tmp_path / "nowhere")),
-        (2, ("--corpus", folder, "--effort", 2)),
-        (0, ("--corpus", folder, "--out", out, *tiny)),
-        (2, ("--corpus", folder, "--out", out, *tiny, "--seed", 1)),
-        (3, ("--corpus", folder, "--out", tmp_path, *tiny)),
-    ]:
-        assert run(monkeypatch, engine, *arguments) == code, arguments
-        said += capsys.readouterr().err.splitlines()
+    tiny, corpus = ("--limit", 1), ("--corpus", folder)
+    cases: list[tuple[int, tuple[object, ...], str]] = [
+        (3, ("--corpus", tmp_path / "nowhere"), "nowhere"),
+        (3, ("--benchmark", tmp_path / "none.jsonl"), "none.jsonl: No such file"),
+        (3, ("--benchmark", bad), "bad.jsonl: line 1: language: missing"),
+        (2, (*corpus, "--effort", 2), "2"),
+        (2, (*corpus, "--limit", 0), "limit must be at least 1, not 0"),
+        (0, (*corpus, "--out", out, *tiny), ""),
+        (2, (*corpus, "--out", out, *tiny, "--seed", 1), "another run: seed differ"),
+        (3, (*corpus, "--out", tmp_path, *tiny), "directory"),
+    ]
+    for code, arguments, words in cases:
+        assert run(*arguments) == code, arguments
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == (code > 0)
+        assert code == 0 or (said[0].startswith("eval: ") and words in said[0])
     for text in ("not results\n", "nor these"):
         out.write_text(text)
-        assert run(monkeypatch, engine, "--corpus", folder, "--out", out, *tiny) == 3
+        assert run(*corpus, "--out", out, *tiny) == 3
         assert out.read_text() == text
+    capsys.readouterr()
     monkeypatch.setattr(command, "open_engine", failing)
-    assert command.main(["--corpus", str(folder), "--model", "x"]) == 5
-    said += capsys.readouterr().err.splitlines()
-    assert len(said) == 7 and all(line.startswith("eval: ") for line in said)
-    assert "seed differ" in said[2] and said[6] == "eval: no such model: x"
+    assert run(*corpus, "--model", "x") == 5
+    assert capsys.readouterr().err == "eval: no such model: x\n"

@@ -3,9 +3,9 @@ the decoding switched off.
 
 `fill` is what `dgedit fill` does. `canvas` is one canvas from noise; `causal` the same weights read
 token by token, the most probable one each time, which any figure of a diffusion model must be shown
-beside; `oracle` a canvas that is told the gold text's length; `warm` one that starts from the infill before
-an edit, to be compared with `canvas`; `empty` fills with nothing, and shows
-what a rate of files that parse is worth. Each reads its prompt anew, so that times compare.
+beside; `oracle` a canvas that is told the gold text's length; `warm` one that starts from the
+infill before an edit, to be compared with `canvas`; `empty` fills with nothing, and shows what a
+rate of files that parse is worth. Each reads its prompt anew, so that times compare.
 """
 
 from __future__ import annotations

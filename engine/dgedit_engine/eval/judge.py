@@ -8,7 +8,7 @@ import numpy as np
 
 from dgedit_engine.eval.fillers import Answer
 from dgedit_engine.eval.tasks import Task
-from dgedit_engine.train.corpus import parses
+from dgedit_engine.syntax import parses
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Result:
     """They are the same."""
     parses: bool | None
     """The file parses with the infill in place; None where it did not before."""
+    passed: bool | None
+    """The tests pass with the infill in place; None where there are none."""
     similarity: float
     """`similarity` of the two."""
     first: bool
@@ -41,17 +43,24 @@ class Result:
     """Tokens of the infill."""
     gold_tokens: int
     """Tokens of the gold text."""
+    length: bool
+    """The first is within a quarter of the second, or within one token."""
     steps: int
     """Times the model was run."""
     ms: float
     """Milliseconds."""
     stopped: str
     """Why the filling ended."""
+    origin: str
+    """Where the shown infill came from."""
 
 
-def judge(task: Task, way: str, answer: Answer, gold: tuple[str, ...]) -> Result:
-    """Judge the answer to a task whose text is, token by token, `gold`."""
+def judge(
+    task: Task, way: str, answer: Answer, gold: tuple[str, ...], *, passed: bool | None = None
+) -> Result:
+    """Judge the answer to a task whose text is, token by token, `gold`; `passed`: its tests did."""
     text = answer.text
+    apart = abs(len(answer.pieces) - len(gold))
     return Result(
         task=task.name,
         way=way,
@@ -62,13 +71,16 @@ def judge(task: Task, way: str, answer: Answer, gold: tuple[str, ...]) -> Result
         exact=text.strip() == task.gold.strip(),
         identical=text == task.gold,
         parses=parses(task.filled(text)) if parses(task.text) else None,
+        passed=passed,
         similarity=round(similarity(text, task.gold), 4),
         first=answer.pieces[:1] == gold[:1],
         tokens=len(answer.pieces),
         gold_tokens=len(gold),
+        length=apart <= max(1, len(gold) / 4),
         steps=answer.steps,
         ms=round(answer.ms, 1),
         stopped=answer.stopped,
+        origin=answer.origin,
     )
 
 

@@ -6,6 +6,7 @@ fall together, so files are drawn, not spans.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TypedDict
 
@@ -14,9 +15,19 @@ import numpy as np
 from dgedit_engine.eval.judge import Result
 
 ALL = "all"
-"""The row of all kinds together."""
-RATES = ("exact", "identical", "parses", "similarity", "first")
-"""The fields of a result whose means are rates."""
+"""The rows of all kinds of held-out text together."""
+RATES = {
+    "exact": "exact",
+    "identical": "identical",
+    "parses": "parses",
+    "passed": "pass@1",
+    "similarity": "similarity",
+    "first": "first",
+    "length": "length",
+}
+"""The fields of a result whose means are rates, and the names of these."""
+SHOWN = ("exact", "parses", "pass@1", "similarity", "first")
+"""The rates that the table has room for."""
 MEDIANS = ("tokens", "gold_tokens", "steps", "ms")
 """The fields of which a median is shown."""
 
@@ -31,19 +42,30 @@ class Summary(TypedDict):
     way: str
     spans: int
     rates: dict[str, tuple[float, float, float]]
-    """Mean, low and high, 0 to 1; `parses` is missing where no file did to begin with."""
+    """Mean, low and high, 0 to 1. One is missing where it is not known of any span: `parses` where
+    no file did to begin with, `pass@1` without tests.
+    """
     medians: dict[str, float]
     settled: float
     """The share that stopped before a cap."""
+    origins: dict[str, float]
+    """The share of the shown infills by where they came from."""
 
 
 def summarise(
-    results: Sequence[Result], *, kinds: Sequence[str], ways: Sequence[str]
+    results: Sequence[Result],
+    *,
+    kinds: Sequence[str],
+    ways: Sequence[str],
+    together: Sequence[str] = (),
 ) -> list[Summary]:
-    """A summary for each kind and way that has results, and for all kinds together."""
+    """A summary for each kind and way that has results, and for the kinds `together`."""
+    parts: list[tuple[str, tuple[str, ...]]] = [(kind, (kind,)) for kind in kinds]
+    if len(joined := tuple(kind for kind in kinds if kind in together)) > 1:
+        parts.append((ALL, joined))
     groups = [
-        (kind, way, [one for one in results if kind in (one.kind, ALL) and one.way == way])
-        for kind in (*kinds, ALL)
+        (name, way, [one for one in results if one.kind in part and one.way == way])
+        for name, part in parts
         for way in ways
     ]
     return [_summary(group, kind, way) for kind, way, group in groups if group]
@@ -67,30 +89,39 @@ def interval(values: Sequence[float], files: Sequence[int]) -> tuple[float, floa
 
 
 def render(summaries: Sequence[Summary]) -> str:
-    """The table. Rates are in percent, with their intervals."""
-    rows = [["kind", "way", "spans", *RATES, "tokens/gold", "steps", "ms", "settled"]]
+    """The table: a part for each kind, a row for each way. Rates are in percent, each with its
+    interval; `draft` is the share of shown infills that were causal drafts.
+    """
+    shown = [name for name in SHOWN if any(name in one["rates"] for one in summaries)]
+    drafted = any("draft" in one["origins"] for one in summaries)
+    head = ["", "spans", *shown, "tok/gold", "steps", "ms", "settled"]
+    rows = [[*head, *(["draft"] if drafted else [])]]
     for one in summaries:
-        rates = [_rate(one["rates"][name]) if name in one["rates"] else "-" for name in RATES]
+        rates = [_rate(one["rates"][name]) if name in one["rates"] else "-" for name in shown]
         tokens, gold, steps, ms = (f"{one['medians'][name]:.0f}" for name in MEDIANS)
-        settled = _percent(one["settled"])
-        first = [one["kind"], one["way"], str(one["spans"])]
-        rows.append([*first, *rates, f"{tokens}/{gold}", steps, ms, settled])
+        row = [f"  {one['way']}", str(one["spans"]), *rates, f"{tokens}/{gold}", steps, ms]
+        row.append(_percent(one["settled"]))
+        rows.append([*row, *([_percent(one["origins"].get("draft", 0))] if drafted else [])])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines: list[str] = []
-    for row in rows:
-        if lines and row[0] != lines[-1].split()[0]:
-            lines.append("")
-        cells = zip(row, widths, strict=True)
-        line = "  ".join(f"{c:<{w}}" if n < 2 else f"{c:>{w}}" for n, (c, w) in enumerate(cells))
-        lines.append(line.rstrip())
+    lines = [_line(rows[0], widths)]
+    for index, (one, row) in enumerate(zip(summaries, rows[1:], strict=True)):
+        if index == 0 or one["kind"] != summaries[index - 1]["kind"]:
+            lines.append(one["kind"])
+        lines.append(_line(row, widths))
     return "\n".join(lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The cells at their places, the first one to the left."""
+    others = [f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return "  ".join([f"{cells[0]:<{widths[0]}}", *others]).rstrip()
 
 
 def _summary(results: Sequence[Result], kind: str, way: str) -> Summary:
     rates = {}
-    for name in RATES:
-        known = [one for one in results if getattr(one, name) is not None]
-        values, files = [getattr(one, name) for one in known], [one.file for one in known]
+    for field, name in RATES.items():
+        known = [one for one in results if getattr(one, field) is not None]
+        values, files = [getattr(one, field) for one in known], [one.file for one in known]
         if known:
             low, high = interval(values, files)
             rates[name] = (round(float(np.mean(values)), 4), round(low, 4), round(high, 4))
@@ -100,15 +131,21 @@ def _summary(results: Sequence[Result], kind: str, way: str) -> Summary:
         spans=len(results),
         rates=rates,
         medians={
-            name: float(np.median([getattr(one, name) for one in results])) for name in MEDIANS
+            name: round(float(np.median([getattr(one, name) for one in results])), 2)
+            for name in MEDIANS
         },
         settled=round(float(np.mean([one.stopped != "cap" for one in results])), 4),
+        origins={
+            origin: round(count / len(results), 4)
+            for origin, count in sorted(Counter(one.origin for one in results).items())
+            if origin
+        },
     )
 
 
 def _rate(rate: tuple[float, float, float]) -> str:
-    mean, low, high = map(_percent, rate)
-    return f"{mean} [{low}–{high}]"
+    mean, low, high = rate
+    return f"{_percent(mean)} [{100 * low:.0f}–{100 * high:.0f}]"
 
 
 def _percent(share: float) -> str:

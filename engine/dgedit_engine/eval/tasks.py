@@ -11,7 +11,7 @@ from itertools import count
 
 import numpy as np
 
-from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.eval.texts import Texts
 from dgedit_engine.train.spans import KINDS, Outline, evaluation_spans
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -39,11 +39,15 @@ class Task:
     """Where the hole begins."""
     end: int
     """Where it ends."""
+    check: str = ""
+    """What to append to the filled file to have a program that tests it; empty: no tests."""
+    identity: str = ""
+    """What a benchmark calls it."""
 
     @property
     def name(self) -> str:
-        """What tells the task from others of its corpus."""
-        return f"{self.kind}:{self.file}:{self.start}-{self.end}"
+        """What tells the task from all others."""
+        return self.identity or f"{self.kind}:{self.file}:{self.start}-{self.end}"
 
     @property
     def gold(self) -> str:
@@ -69,8 +73,12 @@ class Task:
         """The file with `text` in the hole."""
         return self.text[: self.start] + text + self.text[self.end :]
 
+    def program(self, text: str) -> str:
+        """What tests the file with `text` in the hole."""
+        return self.filled(text) + self.check
 
-def draw(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
+
+def draw(corpus: Texts, *, limit: int, seed: int) -> list[Task]:
     """Up to `limit` tasks of each kind, the kinds in turn; one of each kind from a file at a time.
 
     Files are drawn evenly, not by size. Spans of blanks alone are no tasks.
@@ -91,7 +99,7 @@ def draw(corpus: Corpus, *, limit: int, seed: int) -> list[Task]:
     return [column[row] for row in range(limit) for column in columns if row < len(column)]
 
 
-def _tasks(corpus: Corpus, file: int, rng: np.random.Generator) -> list[Task]:
+def _tasks(corpus: Texts, file: int, rng: np.random.Generator) -> list[Task]:
     """A task of each kind that the file has."""
     text, path = corpus.text(file), corpus.path(file)
     cuts = evaluation_spans(Outline(text), rng)

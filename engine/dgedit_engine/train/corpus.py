@@ -1,23 +1,22 @@
 """Collect Python source from installed packages into two memory-mapped files: train and held-out.
 
-    python -m dgedit_engine.train.corpus --out FOLDER [ROOT…]
+    python -m dgedit_engine.train.corpus --out FOLDER [ROOT…] [--without FILE…]
 
-Keeps what a permissive licence covers, parses, was written by hand and was not seen before.
-Packages are held out whole, so that the evaluation meets code from projects that training never
-saw. The same folders give the same bytes. Knows nothing of tokens.
+Keeps what a permissive licence covers, parses, was written by hand and was not seen before, and
+shares no run of ten words with the files of `--without`, as a benchmark's. Packages are held out
+whole, so that the evaluation meets code from projects that training never saw. The same folders
+give the same bytes. Knows nothing of tokens.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import hashlib
 import json
 import math
 import os
 import re
 import sysconfig
-import warnings
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -28,6 +27,9 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+from dgedit_engine.eval.grams import known, shares, texts
+from dgedit_engine.syntax import parses
 
 BENCHMARKS = (
     *("humaneval", "human_eval", "human-eval", "mbpp", "santacoder", "fim-eval", "fim_eval"),
@@ -112,8 +114,14 @@ class Corpus:
         return int(self._offsets[-1])
 
 
-def build(roots: Iterable[Path], out: Path, *, limit: int | None = None) -> dict[str, object]:
-    """Write both splits and the manifest to `out`; a package gives at most `limit` bytes."""
+def build(
+    roots: Iterable[Path], out: Path, *, limit: int | None = None, without: Iterable[Path] = ()
+) -> dict[str, object]:
+    """Write both splits and the manifest to `out`; a package gives at most `limit` bytes.
+
+    Nothing that shares a gram with a file of `without` is kept, see `eval.grams`.
+    """
+    grams = known(text for path in without for text in texts(path))
     dropped: Counter[str] = Counter()
     licences: dict[str, str] = {}
     sources = [source for root in roots for source in _sources(root, licences, dropped)]
@@ -125,6 +133,8 @@ def build(roots: Iterable[Path], out: Path, *, limit: int | None = None) -> dict
     for source, (reason, text) in zip(ordered, read, strict=True):
         if reason:
             dropped[reason] += 1
+        elif shares(text, grams):
+            dropped["contaminated"] += 1
         else:
             kept.append((_held_out(source.package, text), source, text))
     kept.sort(key=lambda item: not item[0])  # held-out first: training must not hold a copy of it
@@ -192,7 +202,7 @@ def _limited(sources: list[Source], limit: int | None) -> Iterator[Source]:
     sizes = {source: size for source, size in sizes.items() if SMALLEST <= size <= LARGEST}
     room: defaultdict[str, float] = defaultdict(lambda: math.inf if limit is None else limit)
     taken = set()
-    for source in sorted(sizes, key=lambda source: _share(source.path)):
+    for source in sorted(sizes, key=lambda source: share(source.path)):
         if sizes[source] <= room[source.package]:
             room[source.package] -= sizes[source]
             taken.add(source)
@@ -232,23 +242,12 @@ def _unnatural(text: str) -> str | None:
     return None
 
 
-def parses(text: str) -> bool:
-    """Whether the text is Python."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return False
-    return True
-
-
 def _held_out(package: str, text: str) -> bool:
     """Two packages in a hundred whole, and of the others five files in a thousand."""
-    return _share(package) < 0.02 or _share(" ".join(text.split())) < 0.005
+    return share(package) < 0.02 or share(" ".join(text.split())) < 0.005
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     """A number in 0..1 that only the text decides."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
@@ -257,22 +256,22 @@ def _without_copies(
     items: Iterable[tuple[bool, Source, str]], dropped: Counter[str]
 ) -> Iterator[tuple[bool, Source, str]]:
     """The items whose text, or most of it, did not come before."""
-    texts: set[bytes] = set()
+    digests: set[bytes] = set()
     seen: set[int] = set()
     for held, source, text in items:
         digest = hashlib.sha256(" ".join(text.split()).encode()).digest()
-        shingles = _shingles(text)
-        if digest in texts:
+        lines = shingles(text)
+        if digest in digests:
             dropped["copy"] += 1
-        elif shingles and len(shingles & seen) > _SEEN * len(shingles):
+        elif lines and len(lines & seen) > _SEEN * len(lines):
             dropped["near copy"] += 1
         else:
-            texts.add(digest)
-            seen |= shingles
+            digests.add(digest)
+            seen |= lines
             yield held, source, text
 
 
-def _shingles(text: str) -> set[int]:
+def shingles(text: str) -> set[int]:
     """A hash of every five neighbouring lines, blank ones and indentation aside."""
     lines = (line.strip().encode() for line in text.split("\n"))
     hashes = np.fromiter((zlib.crc32(line) for line in lines if line), dtype=np.uint64)
@@ -315,7 +314,7 @@ def _write(
         "dropped": dict(sorted(dropped.items())),
         "sha256": digests,
         "packages": {
-            name: {"licence": licences[name], "held_out": _share(name) < 0.02, **packages[name]}
+            name: {"licence": licences[name], "held_out": share(name) < 0.02, **packages[name]}
             for name in sorted(packages)
         },
     }
@@ -329,10 +328,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--limit", type=float, help="most megabytes that one package gives")
     parser.add_argument("roots", type=Path, nargs="*", help="site-packages and library folders")
+    parser.add_argument(
+        "--without",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="texts or benchmarks (.jsonl, .jsonl.gz, .parquet) to share no ten words with",
+    )
     arguments = parser.parse_args()
     here = [Path(sysconfig.get_path(name)) for name in ("purelib", "stdlib")]
     limit = None if arguments.limit is None else int(arguments.limit * 1e6)
-    manifest = build(arguments.roots or here, arguments.out, limit=limit)
+    try:
+        without = list(arguments.without)
+        manifest = build(arguments.roots or here, arguments.out, limit=limit, without=without)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     print(json.dumps({key: manifest[key] for key in ("splits", "dropped")}, indent=1))
 
 

@@ -84,6 +84,33 @@ def test_build_takes_no_more_of_a_package_than_its_limit(site: Path, tmp_path: P
     assert isinstance(packages, dict) and packages["large"]["files"] == 3
 
 
+def test_build_keeps_out_what_shares_ten_words(site: Path, tmp_path: Path) -> None:
+    line = "return alpha_value + 3 * len(str(alpha_value)) def alpha_4(alpha_value):"
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text(json.dumps({"prompt": "def f(alpha_value):", "test": line}) + "\n")
+    plain = tmp_path / "plain.txt"
+    plain.write_text("def la_1(la_value): return la_value + 1 * len(str(la_value))")
+    whole = build([site], tmp_path / "whole")
+    manifest = build([site], tmp_path / "out", without=[bench, plain])
+    held = (tmp_path / "out" / "heldout.paths").read_text()
+    train = (tmp_path / "out" / "train.paths").read_text()
+    assert (held, train) == ("motor/b.py\n", "")
+    dropped, before = manifest["dropped"], whole["dropped"]
+    assert isinstance(dropped, dict) and isinstance(before, dict)
+    assert dropped["contaminated"] == 4  # the copies of a.py too
+    assert "contaminated" not in before
+
+
+def test_command_says_in_one_line_what_it_cannot_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["corpus", "--out", str(tmp_path / "out"), str(tmp_path), "--without", "none.jsonl"]
+    monkeypatch.setattr("sys.argv", arguments)
+    with pytest.raises(SystemExit) as ended:
+        corpus.main()
+    assert ended.value.code == 2 and "none.jsonl" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_build_reads_a_library_folder_as_python(tmp_path: Path) -> None:
     for path in ("os.py", "ast.py", "json/decoder.py", "site-packages/stray.py"):
         (tmp_path / "lib" / path).parent.mkdir(parents=True, exist_ok=True)
