@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures |= {"threads": torch.get_num_threads(), "rounds": options.rounds}
     figures |= step_times(engine, folder, options.rounds)
     figures |= refill_times(engine, max(5, options.rounds // 5))
+    figures |= line_times(engine, max(5, options.rounds // 5))
     figures |= start_times(options.model)
     for name, value in figures.items():
         print(f"{name:32} {value:.2f}" if isinstance(value, float) else f"{name:32} {value}")
@@ -98,6 +100,24 @@ def refill_times(engine: Engine, rounds: int) -> dict[str, float]:
             steps.close()  # type: ignore[attr-defined]
     medians = {"first_fill_ms": statistics.median(first), "refill_ms": statistics.median(again)}
     return medians | {"refill_speedup": medians["first_fill_ms"] / medians["refill_ms"]}
+
+
+def line_times(engine: Engine, rounds: int, candidates: int = 4) -> dict[str, float]:
+    """Milliseconds to fill one line of our own source with so many candidates, the prompt read
+    anew.
+    """
+    text = Path(__file__).read_text()
+    lines = [line for line in text.splitlines() if line.startswith("    ")][:rounds]
+    times = []
+    for turn, line in enumerate(lines):
+        before, after = text.split(line, 1)
+        request = replace(_request(before, after), seed=turn, candidates=candidates)
+        engine.cache.truncate(0)
+        started = time.perf_counter()
+        for _ in engine.infill(request):
+            pass
+        times.append((time.perf_counter() - started) * 1000)
+    return {f"line_{candidates}_candidates_ms": statistics.median(times)}
 
 
 def start_times(model: str | None, rounds: int = 3) -> dict[str, float]:

@@ -77,7 +77,7 @@ def draft(
             for one, token, probability in zip(drafts, chosen, sure, strict=True)
         ]
         read += 1
-        if read % SHOWN_EVERY == 0 or all(one.over for one in drafts):
+        if read % SHOWN_EVERY == 1 or all(one.over for one in drafts):  # the first one at once
             yield drafts
 
 

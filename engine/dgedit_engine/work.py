@@ -94,7 +94,8 @@ class Work:
         if not samples and not {"draft", "revised"} & set(origins):
             return
         rows = max(1 + samples, min(revised, 1 + samples))
-        self.total = self.index + -(-causal.LONGEST // causal.SHOWN_EVERY) * len(self.prompt.holes)
+        looks = 2 + (causal.LONGEST + 2) * len(self.prompt.holes) // causal.SHOWN_EVERY
+        self.total = self.index + looks
         drafts = causal.draft(
             self.model,
             self.tokenizer,
