@@ -3,12 +3,16 @@
 Loads one file or a sharded index, on the meta device first, tensor by tensor, reopening the map now
 and then: pages of a map that were read count as this process's memory until it is closed, and the
 peak must stay near the weights' size.
+
+Matrices may be stored as int8: `NAME` holds whole numbers from -127 to 127, and its companion
+`NAME.scale`, fp32 of NAME's shape without the last dimension, what one of them is worth in each
+row. Half the size of bfloat16, and never off by more than half a scale.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -20,8 +24,13 @@ from dgedit_engine.config import Config
 from dgedit_engine.model import Model
 from dgedit_engine.types import ModelError
 
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+"""The file that holds all weights, and the one that says which shard holds which."""
+
+_SHARD_BYTES = 15 << 20  # and a header: a shard travels where 16 MiB do
 _MAP_BYTES = 16 << 20  # reopen the map after reading this much
 _SKIPPED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head.")
+_SCALE = ".scale"  # also how the router's own vector ends, which is no companion
 _SHARED = "model.encoder.language_model."  # tied to the decoder's, if present at all
 _NAMES = {
     "attention_in": "input_layernorm.weight",
@@ -68,17 +77,7 @@ def load(
         reason = (str(error) or type(error).__name__).split("\n", 1)[0]
         raise ModelError(f"{folder}: {reason}") from error
     wanted = dict(_places(model))
-    missing = set(wanted)
-    for name, tensor in _tensors(files):
-        if name not in wanted:
-            if name.startswith(_SKIPPED) or name.startswith(_SHARED):
-                continue
-            raise ModelError(f"{folder}: unexpected tensor {name}")
-        place = wanted[name]
-        if tensor.shape != place.shape:
-            raise ModelError(f"{folder}: {name} is {list(tensor.shape)}, not {list(place.shape)}")
-        place.copy_(tensor)
-        missing.discard(name)
+    missing = set(wanted) - _fill(wanted, files, folder)
     for name in [name for name in missing if name.startswith(_SHARED)]:
         wanted[name].copy_(wanted[name.replace(_SHARED, "model.decoder.")])
         missing.discard(name)
@@ -87,13 +86,104 @@ def load(
     return model.requires_grad_(False).eval()
 
 
-def save(model: Model, path: Path, *, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Write all weights to one safetensors file under Hugging Face's names."""
-    tensors = {
-        name: part.detach().to("cpu", dtype).contiguous().clone() for name, part in _places(model)
+def save(
+    model: Model, path: Path, *, dtype: torch.dtype = torch.bfloat16, int8: bool = False
+) -> None:
+    """Write all weights under Hugging Face's names: to one safetensors file, or to an existing
+    folder, in shards under 16 MiB with their index, instead of the weights that were there.
+
+    With `int8` every matrix is stored as such, and `dtype` is that of the rest.
+    """
+    tensors = _stored(model, dtype, int8=int8)
+    if not path.is_dir():
+        _write(path.parent, {path.name: dict(tensors)})
+        return
+    shards = list(_shards(tensors))
+    files = {
+        f"model-{number:05}-of-{len(shards):05}.safetensors": shard
+        for number, shard in enumerate(shards, 1)
     }
-    save_file(tensors, path, metadata={"format": "pt"})
-    path.chmod(0o644)  # the library leaves it to its owner alone
+    _write(path, files)
+    index = {
+        "metadata": {"total_size": sum(one.nbytes for part in shards for one in part.values())},
+        "weight_map": {name: file for file, part in files.items() for name in part},
+    }
+    (path / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    for old in (path / SINGLE, *path.glob("model-*-of-*.safetensors")):
+        if old.name not in files:  # a single file would be read before the index
+            old.unlink(missing_ok=True)
+
+
+def _write(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
+    """Write all files, then put them in place, so that a stop on the way leaves what was there."""
+    for name, tensors in files.items():
+        new = folder / f"{name}.new"
+        save_file(tensors, new, metadata={"format": "pt"})
+        new.chmod(0o644)  # the library leaves it to its owner alone
+    for name in files:
+        (folder / f"{name}.new").replace(folder / name)
+
+
+def _fill(wanted: dict[str, Tensor], files: list[Path], folder: Path) -> set[str]:
+    """Copy the files' tensors to their places, int8 ones by their scales; returns the names."""
+    scales = {name: one for name, one in _scales(files) if name.removesuffix(_SCALE) in wanted}
+    unused, found = set(scales), set()
+    for name, tensor in _tensors(files):
+        if name not in wanted:
+            if name in scales or name.startswith((*_SKIPPED, _SHARED)):
+                continue
+            raise ModelError(f"{folder}: unexpected tensor {name}")
+        place = wanted[name]
+        if tensor.shape != place.shape:
+            raise ModelError(f"{folder}: {name} is {list(tensor.shape)}, not {list(place.shape)}")
+        if tensor.dtype == torch.int8:
+            tensor = _widened(name, tensor, scales.get(name + _SCALE), folder)
+            unused.discard(name + _SCALE)
+        place.copy_(tensor)
+        found.add(name)
+    if unused:
+        raise ModelError(f"{folder}: {min(unused)} belongs to no int8 tensor")
+    return found
+
+
+def _stored(model: Model, dtype: torch.dtype, *, int8: bool) -> Iterator[tuple[str, Tensor]]:
+    """Each tensor of the file, on the host; a scale behind its matrix."""
+    for name, part in _places(model):
+        if int8 and part.dim() > 1:
+            numbers, scale = _narrowed(part.detach().to("cpu", torch.float32))
+            yield name, numbers
+            yield name + _SCALE, scale
+        else:
+            yield name, part.detach().to("cpu", dtype).contiguous().clone()
+
+
+def _narrowed(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest int8 numbers (…, m, n) and the scale of each row (…, m)."""
+    scale = matrix.abs().amax(-1).clamp(min=1e-30) / 127
+    return (matrix / scale[..., None]).round().clamp(-127, 127).to(torch.int8), scale
+
+
+def _widened(name: str, numbers: Tensor, scale: Tensor | None, folder: Path) -> Tensor:
+    """What the int8 numbers stand for, fp32."""
+    if scale is None:
+        raise ModelError(f"{folder}: {name} is int8 and has no {name + _SCALE}")
+    if scale.shape != numbers.shape[:-1]:
+        found, right = list(scale.shape), list(numbers.shape[:-1])
+        raise ModelError(f"{folder}: {name + _SCALE} is {found}, not {right}")
+    return numbers * scale[..., None].float()
+
+
+def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+    """The tensors in order, dealt into as few shards as hold them; none is cut."""
+    shard: dict[str, Tensor] = {}
+    size = 0
+    for name, tensor in tensors:
+        if shard and size + tensor.nbytes > _SHARD_BYTES:
+            yield shard
+            shard, size = {}, 0
+        shard[name] = tensor
+        size += tensor.nbytes
+    yield shard
 
 
 def _empty(
@@ -144,7 +234,7 @@ def _parts(
 
 
 def _files(folder: Path) -> list[Path]:
-    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    index, single = folder / INDEX, folder / SINGLE
     if single.is_file():
         return [single]
     if not index.is_file():
@@ -178,9 +268,23 @@ def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
             raise ModelError(f"{file}: {error}") from error
 
 
+def _scales(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
+    """What may be companions of int8 matrices: small, and perhaps in another shard than theirs."""
+    for file in files:
+        try:
+            with safe_open(file, "pt") as opened:
+                for name in opened.keys():  # noqa: SIM118
+                    if name.endswith(_SCALE):
+                        yield name, opened.get_tensor(name).clone()  # outlives the map
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ModelError(f"{file}: {error}") from error
+
+
 def _stored_dtype(files: list[Path]) -> torch.dtype:
-    """For the width of the first floating tensor, the dtype that the model computes in."""
-    for _, tensor in _tensors(files):
-        if tensor.is_floating_point():
+    """For the width of the first floating tensor, the dtype that the model computes in; scales are
+    wider than what they scale.
+    """
+    for name, tensor in _tensors(files):
+        if tensor.is_floating_point() and not name.endswith(_SCALE):
             return torch.bfloat16 if tensor.itemsize <= 2 else torch.float32
     raise ModelError(f"{files[0]}: no floating-point tensor")

@@ -346,15 +346,16 @@ def side_by_side(
     Returns their positions (S,), where a canvas looks, (S, past + S), and where a causal reading
     does, with a sliding `window` if one is given. Saves copies of the prompt's keys.
     """
-    own = torch.cat([torch.full((size,), row) for row, size in enumerate(sizes)])
-    positions = past + torch.cat([torch.arange(size) for size in sizes])
+    own = torch.cat([torch.full((size,), row, device=device) for row, size in enumerate(sizes)])
+    positions = past + torch.cat([torch.arange(size, device=device) for size in sizes])
     same = own[:, None] == own
-    canvas = torch.cat((torch.ones(len(own), past, dtype=torch.bool), same), 1)
-    keys = torch.cat((torch.arange(past), positions))
+    seen = torch.ones(len(own), past, dtype=torch.bool, device=device)
+    canvas = torch.cat((seen, same), 1)
+    keys = torch.cat((torch.arange(past, device=device), positions))
     causal = canvas & (keys <= positions[:, None])
     if window is not None:
         causal &= keys > positions[:, None] - window
-    return positions.to(device), canvas.to(device), causal.to(device)
+    return positions, canvas, causal
 
 
 def _causal_masks(

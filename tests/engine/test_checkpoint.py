@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dgedit_engine import checkpoint
+from dgedit_engine.cache import GradientCache
 from dgedit_engine.config import Config, LayerConfig, Sampling, save_config
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.types import ModelError
@@ -35,6 +36,7 @@ CONFIG = Config(
     canvas=16,
     context=128,
 )
+LARGE_ENOUGH = replace(CONFIG, dim=128, mlp=256, experts=1, active=1, expert_width=128)
 NORM = "model.decoder.norm.weight"
 
 
@@ -213,6 +215,7 @@ import re, sys
 from pathlib import Path
 import torch
 from dgedit_engine import checkpoint
+from dgedit_engine.cache import GradientCache
 from dgedit_engine.config import load_config
 
 def status(key):
@@ -250,3 +253,95 @@ def test_load_peaks_near_the_weights_size(folder: Path, tmp_path: Path) -> None:
         weights, growth = map(int, done.stdout.split())
         assert weights > 250e6
         assert growth < 1.2 * weights, f"{growth / weights:.2f} of the weights, {shards} shards"
+
+
+def matrices(model: Model) -> dict[str, Tensor]:
+    return {name: part for name, part in checkpoint._places(model) if part.dim() > 1}
+
+
+def int8_folder(folder: Path, model: Model, *, shards: bool = False) -> Path:
+    """The model stored as int8 in a folder of its own."""
+    out = folder / ("shards" if shards else "whole")
+    out.mkdir()
+    checkpoint.save(model, out if shards else out / "model.safetensors", int8=True)
+    return out
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_int8_is_off_by_half_a_scale_at_most(
+    model: Model, tmp_path: Path, shards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "_SHARD_BYTES", 3000)
+    out = int8_folder(tmp_path, model, shards=shards)
+    assert (len(list(out.glob("*.safetensors"))) > 3) == shards
+    loaded = checkpoint.load(CONFIG, out, dtype=torch.float32)
+    found = dict(checkpoint._places(loaded))
+    for name, matrix in matrices(model).items():
+        scale = matrix.abs().amax(-1, keepdim=True) / 127
+        assert ((found[name] - matrix).abs() <= 0.5001 * scale).all(), name
+    assert torch.equal(loaded.norm, model.norm.bfloat16().float())
+    assert checkpoint.load(CONFIG, out).norm.dtype == torch.bfloat16
+
+
+def test_int8_keeps_a_row_of_nothing_and_its_largest_number(model: Model, tmp_path: Path) -> None:
+    model.embedding.data[3] = 0
+    loaded = checkpoint.load(CONFIG, int8_folder(tmp_path, model), dtype=torch.float32)
+    assert not loaded.embedding[3].any()
+    largest = model.embedding.abs().amax(-1)
+    torch.testing.assert_close(loaded.embedding.abs().amax(-1), largest)
+
+
+def test_int8_logits_are_close(tmp_path: Path) -> None:
+    model = Model(LARGE_ENOUGH)
+    init_weights(model, seed=0)
+    loaded = checkpoint.load(LARGE_ENOUGH, int8_folder(tmp_path, model), dtype=torch.float32)
+    ids = torch.randint(64, (2, 20), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        one, other = (m.logits(m.encode(ids, GradientCache())) for m in (model, loaded))
+    assert (one - other).abs().max() < 0.03 * one.abs().max()
+    assert (one.argmax(-1) == other.argmax(-1)).float().mean() > 0.9
+
+
+def test_int8_file_is_half_of_bfloat16s(tmp_path: Path) -> None:
+    model = Model(LARGE_ENOUGH)
+    init_weights(model, seed=0)
+    small = int8_folder(tmp_path, model) / "model.safetensors"
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    ratio = small.stat().st_size / (tmp_path / "model.safetensors").stat().st_size
+    assert 0.5 < ratio < 0.6
+
+
+def test_int8_without_its_scale_is_refused(model: Model, tmp_path: Path) -> None:
+    out, name = int8_folder(tmp_path, model), "model.decoder.embed_tokens.weight"
+    with rewritten(out) as tensors:
+        del tensors[name + ".scale"]
+    assert f"{name} is int8 and has no {name}.scale" in refused(out)
+
+
+def test_int8_scale_of_another_shape_is_refused(model: Model, tmp_path: Path) -> None:
+    out, name = int8_folder(tmp_path, model), "model.decoder.embed_tokens.weight.scale"
+    with rewritten(out) as tensors:
+        tensors[name] = torch.ones(63)
+    assert f"{name} is [63], not [64]" in refused(out)
+
+
+def test_scale_of_no_int8_tensor_is_refused(folder: Path) -> None:
+    name = "model.decoder.embed_tokens.weight.scale"
+    with rewritten(folder) as tensors:
+        tensors[name] = torch.ones(64)
+    assert f"{name} belongs to no int8 tensor" in refused(folder)
+
+
+def test_shards_fit_their_size_and_replace_what_was_there(
+    folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, dtype in ((2000, torch.bfloat16), (6000, torch.float32)):
+        monkeypatch.setattr(checkpoint, "_SHARD_BYTES", size)
+        checkpoint.save(model, folder, dtype=dtype)
+        files = sorted(folder.glob("*.safetensors"))
+        assert len(files) > 2 and all(f"of-{len(files):05}" in file.name for file in files)
+        for file in files:
+            tensors = load_file(file)
+            assert len(tensors) == 1 or sum(one.nbytes for one in tensors.values()) <= size
+    for name, tensor in checkpoint.load(CONFIG, folder).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name

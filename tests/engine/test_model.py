@@ -11,7 +11,7 @@ import torch
 from dgedit_engine import checkpoint
 from dgedit_engine.cache import GradientCache, KVCache
 from dgedit_engine.config import load_config
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, side_by_side
 from dgedit_kernels.moe import experts
 from oracle import random_model
 
@@ -122,13 +122,11 @@ def test_gradient_cache_gives_what_the_inference_cache_gives(pair: tuple[Any, Mo
 
 
 def test_canvases_side_by_side_do_not_see_each_other(pair: tuple[Any, Model]) -> None:
-    from dgedit_engine.train.loop import _side_by_side
-
     _, ours = pair
     training, first, second = GradientCache(), ids(8, seed=2), ids(8, seed=3)
     with torch.no_grad():
         ours.encode(ids(20, seed=1), training)
-        positions, mask = _side_by_side(20, 2, 8, torch.device("cpu"))
+        positions, mask, _ = side_by_side(20, [8, 8], "cpu")
         both = ours.denoise(torch.cat((first, second), 1), training, positions=positions, mask=mask)
         assert_close(both[:, :8], ours.denoise(first, training))
         assert_close(both[:, 8:], ours.denoise(second, training))

@@ -10,37 +10,43 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
 from dgedit_engine import checkpoint
 from dgedit_engine.config import Config, LayerConfig, Sampling, load_config
 from dgedit_engine.model import Model, init_weights
-from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.examples import Batch, batches
-from dgedit_engine.train.loop import Recipe, Run
+from dgedit_engine.train import feed, vocabulary
+from dgedit_engine.train.feed import Feed
+from dgedit_engine.train.loop import Run, compile_parts
+from dgedit_engine.train.recipe import Recipe, add_options, from_options
 from dgedit_engine.types import ModelError
 
 SAMPLING = Sampling(steps=16, entropy_bound=1.0, confidence=0.05)
 """For small canvases: fewer steps than released, each of which may accept more."""
 
+NO_ROOM = 4
+"""The exit code where a batch does not fit the device's memory: fewer --tokens may."""
 
-def size(name: str, vocab: int) -> Config:
-    """The shapes that we train: `cpu` (3.3M parameters with 4,096 tokens) and `gpu` (42M with
-    8,192).
+
+def size(name: str, vocab: int, *, experts: int = 1, active: int = 1) -> Config:
+    """The shapes that we train: `cpu` (6.1M parameters with 4,096 tokens) and `gpu` (43.0M with
+    8,192). Several experts are that much narrower that the active ones cost what one does.
+
+    The windows of `gpu` hold its longest prompt with a canvas, so that no pass over both needs a
+    mask: masked attention has no fast kernel.
     """
-    heads, dim, mlp, experts, depth, window = {
-        "tiny": (2, 32, 48, 32, 3, 64),
-        "cpu": (3, 192, 384, 192, 6, 256),
-        "gpu": (8, 512, 1408, 704, 12, 512),
+    heads, dim, mlp, width, depth, window, canvas = {
+        "tiny": (2, 32, 48, 32, 3, 64, 64),
+        "cpu": (4, 256, 512, 256, 6, 256, 64),
+        "gpu": (8, 512, 1024, 512, 12, 1152, 128),
     }[name]
-    width = dim // heads
-    sliding = LayerConfig(True, max(1, heads // 2), width, 10_000.0, width // 2)
-    full = LayerConfig(False, max(1, heads // 2), width, 100_000.0, width // 4)
+    head = dim // heads
+    sliding = LayerConfig(True, max(1, heads // 2), head, 10_000.0, head // 2)
+    full = LayerConfig(False, max(1, heads // 2), head, 100_000.0, head // 4)
     layers = tuple(full if index % 3 == 2 else sliding for index in range(depth))
     return Config(
         vocab=vocab,
@@ -49,90 +55,93 @@ def size(name: str, vocab: int) -> Config:
         layers=layers,
         window=window,
         mlp=mlp,
-        experts=1,
-        active=1,
-        expert_width=experts,
-        canvas=64,
+        experts=experts,
+        active=active,
+        expert_width=max(1, width // max(1, active)),
+        canvas=canvas,
         context=4096,
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, train, save. Returns the exit code: 0, or 2 for unusable arguments."""
+    """Parse, train, save. Returns the exit code: 0, 2 for unusable arguments, or NO_ROOM."""
     options = _parser().parse_args(arguments)
     try:
         return _train(options)
     except (ModelError, FileNotFoundError, ValueError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
+    except torch.OutOfMemoryError as error:
+        reason = str(error).split(". ", 1)[0]
+        print(f"train: a batch of {options.tokens} tokens does not fit: {reason}", file=sys.stderr)
+        return NO_ROOM
 
 
 def _train(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
+    if torch.device(options.device).type == "cuda":
+        torch.set_float32_matmul_precision("high")
     if not options.tokenizer.is_file():
         raise FileNotFoundError(f"no tokenizer: {options.tokenizer} does not exist")
-    tokenizer = Tokenizer.from_file(str(options.tokenizer))
-    tokenizer.encode_special_tokens = True
-    recipe = Recipe(
-        minutes=options.minutes,
-        steps=options.steps,
-        seed=options.seed,
-        lr=options.lr,
-        copies=options.copies,
-        causal=options.causal,
-    )
-    run = Run(_model(options, tokenizer.get_vocab_size()), recipe, device=options.device)
+    recipe = from_options(options)
+    run = Run(_model(options, recipe), recipe, device=options.device)
     if options.resume:
         run.resume(options.out)
-    options.out.mkdir(parents=True, exist_ok=True)
-    with suppress(shutil.SameFileError):  # a run goes on with its own
-        shutil.copy(options.tokenizer, options.out / "tokenizer.json")
-    parameters = sum(p.numel() for p in run.model.parameters())
-    print(f"{parameters:,} parameters on {options.device}, {options.minutes:g} minutes", flush=True)
-    saved = time.monotonic()
-    for entry in run.train(_mixed(options, tokenizer, run.step), log=options.out / "log.jsonl"):
-        print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()), flush=True)
-        if time.monotonic() - saved > 60 * options.save_every:
-            run.save(options.out, sampling=SAMPLING)
-            saved = time.monotonic()
-    run.save(options.out, sampling=SAMPLING)
+    if options.compile:
+        compile_parts(run.model)
+    source = _feed(options, recipe)
+    with closing(feed.batches(source, start=run.step, workers=options.workers)) as batches:
+        first = next(batches)  # starts the workers: they are ready when the clock starts
+        if options.compile or options.device != "cpu":
+            started = time.monotonic()
+            run.warm_up(islice(feed.batches(source), len(source.shapes)))
+            print(f"warm after {time.monotonic() - started:.0f} seconds", flush=True)
+        options.out.mkdir(parents=True, exist_ok=True)
+        with suppress(shutil.SameFileError):  # a run goes on with its own
+            shutil.copy(options.tokenizer, options.out / "tokenizer.json")
+        parameters = sum(p.numel() for p in run.model.parameters())
+        print(
+            f"{parameters:,} parameters on {options.device}, {recipe.minutes:g} minutes", flush=True
+        )
+        saved = time.monotonic()
+        for entry in run.train(chain((first,), batches), log=options.out / "log.jsonl"):
+            print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()), flush=True)
+            if time.monotonic() - saved > 60 * options.save_every:
+                _save(run, options)
+                saved = time.monotonic()
+        _save(run, options)
     return 0
 
 
-def _model(options: argparse.Namespace, vocab: int) -> Model:
+def _save(run: Run, options: argparse.Namespace) -> None:
+    kinds = {"file": (False, False), "shards": (True, False), "int8": (True, True)}
+    shards, int8 = kinds[options.weights]
+    run.save(options.out, sampling=SAMPLING, shards=shards, int8=int8)
+
+
+def _model(options: argparse.Namespace, recipe: Recipe) -> Model:
     """A new model, or the weights of `--from`; computing in bfloat16 unless told otherwise."""
     dtype = None if options.fp32 else torch.bfloat16
-    config = load_config(options.start) if options.start else size(options.size, vocab)
+    if options.start:
+        if (options.experts, options.active) != (1, 1):
+            raise ValueError(f"{options.experts} experts are for a new model, not for --from")
+        config = load_config(options.start)
+    else:
+        vocab = vocabulary.load(options.tokenizer).get_vocab_size()
+        config = size(options.size, vocab, experts=options.experts, active=options.active)
     model = Model(config, activations=dtype)
-    init_weights(model, seed=options.seed)
+    init_weights(model, seed=recipe.seed)
     if options.start:
         trained = checkpoint.load(config, options.start, dtype=torch.float32)
         model.load_state_dict(trained.state_dict())
     return model
 
 
-def _mixed(options: argparse.Namespace, tokenizer: Tokenizer, done: int) -> Iterator[Batch]:
-    """Batches whose shape changes from one to the next; batch k is a function of the seed and k
-    alone.
-    """
-    corpus = Corpus(options.corpus, "train")
-    shapes = options.shape
-    streams = [
-        batches(
-            corpus,
-            tokenizer,
-            seed=options.seed + index,
-            prompt_tokens=prompt,
-            canvas=canvas,
-            batch=max(1, options.tokens // prompt),
-            start=-(-(done - index) // len(shapes)),
-        )
-        for index, (prompt, canvas) in enumerate(shapes)
-    ]
-    while True:
-        yield next(streams[done % len(shapes)])
-        done += 1
+def _feed(options: argparse.Namespace, recipe: Recipe) -> Feed:
+    """What decides the batches: their shapes change from one to the next."""
+    shapes = tuple(options.shape)
+    return Feed(options.corpus, options.tokenizer, shapes, options.tokens, recipe.seed)
 
 
 def _shape(text: str) -> tuple[int, int]:
@@ -146,27 +155,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--corpus", type=Path, required=True, help="folder made by dgedit_engine.train.corpus")
     add("--tokenizer", type=Path, required=True, help="tokenizer.json")
     add("--out", type=Path, required=True, help="checkpoint folder, which dgedit can open")
-    add("--minutes", type=float, default=24, help="wall-clock of the schedule (24)")
-    add(
-        "--steps",
-        type=int,
-        help="a schedule of so many steps instead, repeatable bit for bit on a CPU",
-    )
+    add_options(parser)
     add("--size", choices=("tiny", "cpu", "gpu"), default="cpu", help="shape of a new model (cpu)")
+    add("--experts", type=int, default=1, help="experts in each layer of a new model (1)")
+    add("--active", type=int, default=1, help="experts for each token (1)")
     add("--from", dest="start", type=Path, help="start from the weights in this folder")
     add("--resume", action="store_true", help="continue the run in --out")
     add("--device", default="cpu", help="cpu or cuda")
     add("--threads", type=int, help="threads for the CPU")
+    add("--workers", type=int, default=0, help="processes that make batches; 0: this one (0)")
+    add("--compile", action="store_true", help="compile the layers: a minute or two, then faster")
     add("--fp32", action="store_true", help="compute in float32, not bfloat16")
-    add("--seed", type=int, default=0)
-    add("--lr", type=float, default=0.02, help="Muon's peak learning rate (0.02)")
-    add("--copies", type=int, default=2, help="canvases noised for each prompt (2)")
-    add(
-        "--causal",
-        type=float,
-        default=1.0,
-        help="weight of the causal loss beside the canvas's (1)",
-    )
     add("--tokens", type=int, default=4096, help="prompt tokens in a step (4096)")
     add(
         "--shape",
@@ -176,6 +175,12 @@ def _parser() -> argparse.ArgumentParser:
         help="prompt tokens x canvas slots, taken in turn (256x32 256x64 256x16 256x128 1024x32)",
     )
     add("--save-every", type=float, default=3, help="minutes between checkpoints (3)")
+    add(
+        "--weights",
+        choices=("file", "shards", "int8"),
+        default="file",
+        help="a bfloat16 file, shards of it under 16 MiB, or such shards of int8 (file)",
+    )
     return parser
 
 

@@ -84,9 +84,9 @@ def batches(
     start: int = 0,
 ) -> Iterator[Batch]:
     """Batches without end, from number `start` on."""
-    draw = _Draw(corpus, tokenizer, prompt_tokens, canvas)
+    draw = Draw(corpus, tokenizer, prompt_tokens, canvas)
     while True:
-        yield draw.batch(np.random.default_rng([seed, start]), batch)
+        yield draw.batch(batch, seed=seed, number=start)
         start += 1
 
 
@@ -121,8 +121,8 @@ def assemble(
     return Example(prompt, [_encode(tokenizer, hole) for hole in holes], kind)
 
 
-class _Draw:
-    """Draws examples from a corpus."""
+class Draw:
+    """Draws batches of one shape from a corpus."""
 
     def __init__(
         self, corpus: Corpus, tokenizer: Tokenizer, prompt_tokens: int, canvas: int
@@ -133,8 +133,9 @@ class _Draw:
         self.canvas = canvas
         self.edges = np.cumsum(np.minimum(corpus.sizes, LARGEST_DRAW))
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
-        """Examples, up to two of a document."""
+    def batch(self, size: int, *, seed: int, number: int) -> Batch:
+        """A batch by its number: examples, up to two of a document."""
+        rng = np.random.default_rng([seed, number])
         found: list[tuple[Example, CanvasLayout]] = []
         while len(found) < size:
             index = self.document(rng)

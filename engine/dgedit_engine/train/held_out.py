@@ -1,7 +1,8 @@
 """`python -m dgedit_engine.train.held_out`: a model's losses on files that it has not seen.
 
 The figure by which weights are kept or replaced. The batches and their noise depend on the seed
-alone, so two models are measured on the same canvases. Prints one JSON line, nats a token.
+alone, so two models are measured on the same canvases, on any device. Prints one JSON line, nats a
+token.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from dgedit_engine.model import Model
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, batches
-from dgedit_engine.train.loop import Means, Recipe, losses
+from dgedit_engine.train.loop import Means
+from dgedit_engine.train.objective import losses
+from dgedit_engine.train.recipe import Noise, Plan, Recipe
 from dgedit_engine.types import ModelError
 
 SHAPE = (256, 32, 16)
@@ -40,29 +43,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--batches", type=int, default=24, help="batches of 16 (24)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args(arguments)
     try:
-        corpus = Corpus(options.corpus, "heldout")
-        model = checkpoint.load(load_config(options.model), options.model, dtype=torch.float32)
+        found = of_folder(
+            options.model,
+            options.corpus,
+            count=options.batches,
+            seed=options.seed,
+            device=options.device,
+        )
     except (ModelError, OSError, ValueError) as error:
         print(f"held_out: {error}", file=sys.stderr)
         return 5 if isinstance(error, ModelError) else 3
-    prompt, canvas, rows = SHAPE
-    tokenizer = vocabulary.load(options.model / "tokenizer.json")
-    drawn = batches(
-        corpus, tokenizer, seed=options.seed, prompt_tokens=prompt, canvas=canvas, batch=rows
-    )
-    print(json.dumps(measure(model, islice(drawn, options.batches), seed=options.seed)))
+    print(json.dumps(found))
     return 0
 
 
+def of_folder(
+    folder: Path,
+    corpus: Path,
+    *,
+    count: int = 24,
+    seed: int = 0,
+    device: str = "cpu",
+    noise: Noise = "uniform",
+) -> dict[str, float]:
+    """Mean losses of the model in `folder` on `count` batches of a corpus's held-out half."""
+    held = Corpus(corpus, "heldout")
+    model = checkpoint.load(load_config(folder), folder, dtype=torch.float32, device=device)
+    prompt, canvas, rows = SHAPE
+    tokenizer = vocabulary.load(folder / "tokenizer.json")
+    drawn = batches(held, tokenizer, seed=seed, prompt_tokens=prompt, canvas=canvas, batch=rows)
+    return measure(model, islice(drawn, count), seed=seed, device=device, noise=noise)
+
+
 @torch.no_grad()
-def measure(model: Model, drawn: Iterable[Batch], *, seed: int) -> dict[str, float]:
+def measure(
+    model: Model,
+    drawn: Iterable[Batch],
+    *,
+    seed: int,
+    device: str = "cpu",
+    noise: Noise = "uniform",
+) -> dict[str, float]:
     """Mean losses of the batches with self-conditioning, each noised by its own generator."""
-    recipe, means = Recipe(minutes=1, conditioned=1.0, last_phase=0.0), Means()
+    recipe, means = Recipe(noise=noise), Means()
     for index, batch in enumerate(drawn):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
-        means.add(losses(model, batch, recipe, 0.0, generator, "cpu")[0])
+        means.add(losses(model, batch, recipe, Plan(), generator, device)[0])
     return {name: round(value, 4) for name, value in means.take().items()}
 
 

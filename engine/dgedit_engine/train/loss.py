@@ -1,40 +1,42 @@
 """What training minimises: restoring canvases, and reading causally.
 
-The canvas loss is the released recipe's flat cross-entropy over all free slots, clean and noised,
-end slots included: down-weighted ends never learnt to end at a small budget. The causal loss keeps
-the encoder a language model.
+By default the canvas loss is the released recipe's flat cross-entropy over all free slots, clean
+and noised, end slots included: down-weighted ends never learnt to end at a small budget. The causal
+loss keeps the encoder a language model.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 
-def canvas_loss(logits: Tensor, gold: Tensor, free: Tensor) -> Tensor:
-    """Mean cross-entropy over free slots, in nats. logits (B, K, C, V), gold (B, C), free (B, C) ->
-    ().
-    """
-    losses = slot_losses(logits, gold)
-    weight = free[:, None].expand_as(losses).to(losses.dtype)
+def canvas_loss(losses: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean over slots. Cross-entropies in nats and weights (B, K, C) -> ()."""
     return (losses * weight).sum() / weight.sum()
 
 
-def slot_losses(logits: Tensor, gold: Tensor) -> Tensor:
-    """Cross-entropy of every slot, (B, K, C)."""
-    target = gold[:, None].expand(logits.shape[:-1])
-    return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(
-        target.shape
-    )
+def slot_weights(
+    gold: Tensor, free: Tensor, wrong: Tensor, *, end: int, clean: float = 1.0, ends: float = 1.0
+) -> Tensor:
+    """What each slot counts: gold and free (B, C), wrong (B, K, C) -> (B, K, C).
 
-
-def causal_loss(logits: Tensor, ids: Tensor, counted: Tensor) -> Tensor:
-    """Mean cross-entropy of the next token where `counted`. logits (B, n, V), ids and counted (B,
-    n) -> ().
+    Pinned slots count nothing, those that are not wrong `clean`, and the fill behind a first end
+    `ends`; a slot to which both apply counts their product.
     """
-    losses = F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-    weight = counted[:, 1:].flatten().to(losses.dtype)
+    weight = free[:, None].expand_as(wrong).to(torch.float32)
+    if clean != 1:
+        weight = torch.where(wrong, weight, weight * clean)
+    if ends != 1:
+        fill = torch.zeros_like(free)
+        fill[:, 1:] = (gold[:, 1:] == end) & (gold[:, :-1] == end)
+        weight = torch.where(fill[:, None], weight * ends, weight)
+    return weight
+
+
+def causal_loss(losses: Tensor, counted: Tensor) -> Tensor:
+    """Mean where `counted`, or weighted by it. Cross-entropies of the next token (B, n) -> ()."""
+    weight = counted.to(losses.dtype)
     return (losses * weight).sum() / weight.sum()
 
 

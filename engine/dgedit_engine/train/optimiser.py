@@ -6,6 +6,7 @@ et al. 2024, kellerjordan.github.io/posts/muon). Embeddings, norms and scalars t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,19 +26,46 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update from the gradients."""
+        """One update from the gradients; matrices of one shape together, for fewer launches."""
         for group in self.param_groups:
+            alike: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if "momentum" not in state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                moving = state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                direction = orthogonal(parameter.grad.lerp(moving, group["momentum"]))  # Nesterov
-                rows, columns = parameter.shape[-2:]
-                parameter.mul_(1 - group["lr"] * group["decay"])
-                parameter.add_(direction, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+                if parameter.grad is not None:
+                    alike[parameter.shape].append(parameter)
+            for shape, parameters in alike.items():
+                directions = self._directions(parameters, group["momentum"])
+                rows, columns = shape[-2:]
+                length = group["lr"] * max(1.0, rows / columns) ** 0.5
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["decay"])
+                torch._foreach_add_(parameters, directions, alpha=-length)
+
+    def _directions(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
+        """Where parameters of one shape go: their gradients, averaged and made orthogonal."""
+        for parameter in parameters:
+            if "momentum" not in self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        moving = [self.state[parameter]["momentum"] for parameter in parameters]
+        torch._foreach_lerp_(moving, gradients, 1 - momentum)
+        ahead = torch._foreach_lerp(gradients, moving, momentum)  # Nesterov
+        if ahead[0].is_cuda:
+            return list(orthogonal(torch.stack(ahead)).unbind())
+        return [orthogonal(one) for one in ahead]
+
+
+def clip(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:
+    """Scale the gradients to a norm of at most `largest`; returns the norm that they had.
+
+    Where it is not finite all of them become zero, so that one broken batch spoils no weight. Never
+    waits for the device.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    scale = (largest / (norm + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.nan_to_num_(0.0, 0.0, 0.0)
+    torch._foreach_mul_(gradients, torch.where(norm.isfinite(), scale, 0.0))
+    return norm
 
 
 def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:

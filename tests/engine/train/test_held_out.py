@@ -36,7 +36,7 @@ def test_losses_repeat_and_start_near_an_even_guess(
         lines.append(capsys.readouterr().out)
     assert lines[0] == lines[1]
     found = json.loads(lines[0])
-    assert set(found) == {"causal", "canvas", "text", "from_noise"}
+    assert set(found) == {"causal", "infill", "canvas", "text", "from_noise"}
     assert all(abs(value - math.log(400)) < 3 for value in found.values())
 
 

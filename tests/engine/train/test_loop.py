@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from argparse import Namespace
 from itertools import islice
 from pathlib import Path
@@ -12,15 +14,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer
 
 from dgedit_engine import checkpoint
 from dgedit_engine.config import load_config, load_sampling, save_config
 from dgedit_engine.engine import open_engine
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.train import __main__ as program
+from dgedit_engine.train import feed
 from dgedit_engine.train.examples import Batch
-from dgedit_engine.train.loop import Recipe, Run
+from dgedit_engine.train.loop import Means, Run, compile_parts
+from dgedit_engine.train.loss import counted_causally
+from dgedit_engine.train.objective import losses
+from dgedit_engine.train.recipe import Plan, Recipe, from_options
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 
 STEPS = 6
@@ -36,10 +41,9 @@ def options(data: Path, out: Path, *more: str, steps: int = STEPS) -> Namespace:
     return program._parser().parse_args(arguments(data, out, *more, steps=steps))
 
 
-def batches(data: Path, count: int, *, done: int = 0) -> list[Batch]:
-    tokenizer = Tokenizer.from_file(str(data / "tokenizer.json"))
-    tokenizer.encode_special_tokens = True
-    return list(islice(program._mixed(options(data, data), tokenizer, done), count))
+def batches(data: Path, count: int) -> list[Batch]:
+    given = options(data, data)
+    return list(islice(feed.batches(program._feed(given, from_options(given))), count))
 
 
 def started(*, seed: int = 0, **recipe: Any) -> Run:
@@ -57,15 +61,6 @@ def assert_equal(one: Run, other: Run) -> None:
         assert torch.equal(tensor, other.average[name]), name
 
 
-def test_batches_go_on_where_a_run_stopped(data: Path) -> None:
-    whole = batches(data, 7)
-    assert {batch.prompt.shape[1] for batch in whole} == {64, 32}
-    for done in range(7):
-        for mine, expected in zip(batches(data, 7 - done, done=done), whole[done:], strict=True):
-            assert np.array_equal(mine.prompt, expected.prompt)
-            assert np.array_equal(mine.canvas, expected.canvas)
-
-
 def test_run_repeats_bit_for_bit(data: Path, tmp_path: Path) -> None:
     """The whole program twice, from the same seed, and once from another."""
     files = []
@@ -80,7 +75,13 @@ def test_run_repeats_bit_for_bit(data: Path, tmp_path: Path) -> None:
             assert torch.equal(tensor, other[kind][name]), name
 
 
-@pytest.mark.parametrize("recipe", [{}, {"full": 0.5, "conditioned": 1.0, "on_policy": 1.0}])
+EVERYTHING = {
+    **{"full": 0.5, "conditioned": 1.0, "on_policy": 1.0, "scattered": 0.5, "shifted": 0.5},
+    **{"last_phase": 0.9, "clean": 0.3, "ends": 0.5},
+}
+
+
+@pytest.mark.parametrize("recipe", [{}, EVERYTHING, {"noise": "masked"}])
 def test_run_that_was_interrupted_goes_on_to_the_last_bit(
     data: Path, tmp_path: Path, recipe: dict[str, Any]
 ) -> None:
@@ -143,9 +144,112 @@ def test_broken_gradient_is_skipped(data: Path) -> None:
     run.model.embedding.data[5] = torch.nan
     before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
     values = run._update(batches(data, 1)[0])
-    assert not np.isfinite(values["norm"])
+    assert not values["norm"].isfinite()
     for name, parameter in run.model.named_parameters():
         assert torch.equal(parameter.nan_to_num(7), before[name].nan_to_num(7)), name
+
+
+def test_warm_up_changes_nothing_of_the_run(data: Path, tmp_path: Path) -> None:
+    given, log = batches(data, 4), tmp_path / "log.jsonl"
+    cold, warm = started(**EVERYTHING), started(**EVERYTHING)
+    warm.warm_up(given[:2])
+    assert_equal(cold, warm)
+    assert all(parameter.grad is None for parameter in warm.model.parameters())
+    for run in (cold, warm):
+        list(run.train(iter(given), log=log))
+    assert_equal(cold, warm)
+
+
+@pytest.mark.slow
+def test_compiled_parts_give_the_same_losses_and_gradients(data: Path) -> None:
+    found = []
+    for compiled in (False, True):
+        model = started().model
+        if compiled:
+            compile_parts(model)
+        batch, generator = batches(data, 1)[0], torch.Generator().manual_seed(0)
+        values, loss = losses(model, batch, Recipe(), Plan(bound=1.0), generator, "cpu")
+        loss.backward()
+        found.append((values, {n: p.grad for n, p in model.named_parameters()}))
+    (values, gradients), (others, their_gradients) = found
+    for name, value in values.items():
+        torch.testing.assert_close(others[name], value, rtol=1e-4, atol=1e-4)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(their_gradients[name], gradient, rtol=1e-3, atol=1e-4)
+
+
+def test_weights_are_written_as_the_option_says(data: Path, tmp_path: Path) -> None:
+    for weights, index in (("file", False), ("shards", True), ("int8", True)):
+        out = tmp_path / weights
+        assert program.main(arguments(data, out, "--weights", weights, steps=1)) == 0
+        assert (out / "model.safetensors.index.json").exists() == index
+        checkpoint.load(load_config(out), out)
+
+
+def test_run_is_the_same_with_workers(data: Path, tmp_path: Path) -> None:
+    files = []
+    for workers in ("0", "2"):
+        out = tmp_path / workers
+        assert program.main(arguments(data, out, "--workers", workers, steps=3)) == 0
+        files.append((out / "model.safetensors").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_several_experts_cost_what_one_does(data: Path, tmp_path: Path) -> None:
+    one, many = program.size("tiny", 400), program.size("tiny", 400, experts=8, active=2)
+    assert (many.experts, many.active, 2 * many.expert_width) == (8, 2, one.expert_width)
+    out = tmp_path / "out"
+    assert program.main(arguments(data, out, "--experts", "8", "--active", "2", steps=2)) == 0
+    assert load_config(out).experts == 8
+    more = ("--from", str(out), "--experts", "2")
+    assert program.main(arguments(data, tmp_path / "no", *more)) == 2
+
+
+def test_size_for_a_gpu_is_near_its_documented_size() -> None:
+    config = program.size("gpu", 8192)
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in Model(config).parameters())
+    assert count == 43_049_484
+    assert (config.dim, len(config.layers), config.canvas) == (512, 12, 128)
+    assert config.window == 1024 + config.canvas  # no mask over the longest prompt and canvas
+
+
+def test_batch_that_does_not_fit_has_its_own_exit_code(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. And more.")
+
+    monkeypatch.setattr(Run, "_update", full)
+    assert program.main(arguments(data, tmp_path / "out")) == program.NO_ROOM
+    assert capsys.readouterr().err == (
+        "train: a batch of 128 tokens does not fit: CUDA out of memory\n"
+    )
+
+
+def test_means_leave_out_what_is_not_finite() -> None:
+    means = Means()
+    for one, other in ((1.0, torch.nan), (3.0, 5.0), (torch.inf, torch.nan)):
+        means.add({"a": torch.tensor(one), "b": torch.tensor(other)})
+    assert means.take() == {"a": 2.0, "b": 5.0}
+    means.add({"a": torch.tensor(torch.nan)})
+    assert means.take() == means.take() == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_steps_never_wait_for_the_device(data: Path) -> None:
+    run = Run(started().model, Recipe(**EVERYTHING), device="cuda")
+    run.progress = 0.5
+    given, means = batches(data, 4), Means()
+    run._update(given[0])
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for batch in given[1:]:
+            means.add(run._update(batch))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(value > 0 for value in means.take().values())
 
 
 def test_saved_folder_opens(data: Path, tmp_path: Path) -> None:
@@ -166,7 +270,7 @@ def test_training_goes_on_from_saved_weights(data: Path, tmp_path: Path) -> None
     shutil.copy(data / "tokenizer.json", out)
     save_config(model.config, program.SAMPLING, out)
     given = options(data, out, "--from", str(out))
-    for name, tensor in program._model(given, 400).state_dict().items():
+    for name, tensor in program._model(given, Recipe()).state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name].bfloat16().float()), name
 
 
@@ -184,3 +288,37 @@ def test_program_says_in_a_line_what_it_cannot_use(
     assert program.main(arguments(data, tmp_path / "out", "--from", str(tmp_path / "no"))) == 2
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith("train: ") for line in lines) == len(lines) == 2
+
+
+BARE = """
+import sys
+for name in ("tree_sitter", "textual", "rich", "typer", "watchfiles", "matplotlib", "pyarrow"):
+    sys.modules[name] = None
+from dgedit_engine.train import __main__, ablate, corpus, export, held_out, pack, vocabulary
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
+def test_training_needs_nothing_of_the_editor(data: Path, tmp_path: Path) -> None:
+    """A machine for training has torch, numpy, tokenizers and safetensors, and no more."""
+    command = [sys.executable, "-c", BARE, *arguments(data, tmp_path / "out", steps=1)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0, 8.0])
+def test_infill_weight_decides_what_the_holes_tokens_count(data: Path, weight: float) -> None:
+    """The causal loss is the weighted mean of the prompt's and the holes' cross-entropies."""
+    (batch,) = batches(data, 1)
+    run = started(infill=weight)
+    generator = torch.Generator().manual_seed(0)
+    values, total = losses(run.model, batch, run.recipe, Plan(), generator, "cpu")
+    prompt, canvas = (torch.from_numpy(part) for part in (batch.prompt, batch.canvas))
+    counted = counted_causally(prompt, canvas, end=1)[:, 1:]
+    holes = int(counted[:, prompt.shape[1] - 1 :].sum())
+    rest = int(counted.sum()) - holes
+    infill = float(values["infill"])
+    alone = (float(values["causal"]) * (holes + rest) - infill * holes) / rest  # the prompt's
+    expected = (alone * rest + infill * holes * weight) / (rest + holes * weight)
+    assert float((total - values["canvas"]).detach()) == pytest.approx(expected, rel=1e-4)
+    assert holes < rest and infill != pytest.approx(alone)

@@ -8,7 +8,7 @@ from torch import nn
 
 from dgedit_engine.model import Model
 from dgedit_engine.train.__main__ import size
-from dgedit_engine.train.optimiser import Muon, optimisers, orthogonal, rate
+from dgedit_engine.train.optimiser import Muon, clip, optimisers, orthogonal, rate
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 100), (100, 8), (3, 16, 40), (1, 30)])
@@ -72,6 +72,63 @@ def test_muon_decays_weights_and_skips_those_without_a_gradient() -> None:
     moved.grad = torch.zeros(4, 4)
     Muon([moved, left], lr=0.1, momentum=0.9, decay=0.5).step()
     assert torch.equal(moved, torch.full((4, 4), 0.95)) and torch.equal(left, torch.ones(4, 4))
+
+
+def test_muon_moves_weights_of_one_shape_as_each_alone() -> None:
+    shapes = [(8, 8), (6, 10), (8, 8), (2, 4, 6), (8, 8)]
+
+    def weights() -> list[nn.Parameter]:
+        generator = torch.Generator().manual_seed(0)
+        made = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+        for weight in made:
+            weight.grad = torch.randn(weight.shape, generator=generator)
+        return made
+
+    together, apart = weights(), weights()
+    rule = {"lr": 0.1, "momentum": 0.9, "decay": 0.1}
+    for _ in range(2):
+        Muon(together, **rule).step()
+        for weight in apart:
+            Muon([weight], **rule).step()
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=0.01, atol=0.01)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_muon_stacks_weights_of_one_shape_on_a_gpu_as_on_the_cpu() -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        generator = torch.Generator().manual_seed(0)
+        weights = [nn.Parameter(torch.zeros(6, 10, device=device)) for _ in range(3)]
+        for weight in weights:
+            weight.grad = torch.randn(6, 10, generator=generator).to(device)
+        Muon(weights, lr=0.1, momentum=0.9, decay=0.0).step()
+        found.append(torch.stack(list(weights)).detach().cpu())
+    torch.testing.assert_close(found[0], found[1], rtol=0.02, atol=0.002)
+
+
+def gradients(*values: float) -> list[nn.Parameter]:
+    parameters = [nn.Parameter(torch.zeros(2)) for _ in values]
+    for parameter, value in zip(parameters, values, strict=True):
+        parameter.grad = torch.full((2,), value)
+    return parameters
+
+
+@pytest.mark.parametrize(("largest", "share"), [(1.0, 0.1), (20.0, 1.0)])
+def test_clip_scales_long_gradients_and_leaves_short_ones(largest: float, share: float) -> None:
+    parameters = gradients(5.0, -5.0)
+    assert float(clip(parameters, largest)) == pytest.approx(10)
+    for parameter, value in zip(parameters, (5.0, -5.0), strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, torch.full((2,), value * share))
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf])
+def test_clip_makes_nothing_of_broken_gradients(broken: float) -> None:
+    parameters = gradients(5.0, broken, 1.0)
+    assert not clip(parameters, 1.0).isfinite()
+    assert all(one.grad is not None and not one.grad.any() for one in parameters)
 
 
 def test_optimisers_share_all_weights_out_once() -> None:

@@ -1,0 +1,103 @@
+"""The batches of a run, in order: shapes take turns, and other processes may make them.
+
+Batch k is a function of the feed and k alone, so a run goes on where it stopped and draws the same
+with any number of workers. Each of N workers makes every N-th batch and waits with it until it is
+wanted, so at most one batch a worker lies ready. A worker ends when nobody listens any more.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from dgedit_engine.train import vocabulary
+from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.examples import Batch, Draw
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What decides every batch."""
+
+    corpus: Path
+    """Folder of a built corpus."""
+    tokenizer: Path
+    """The tokenizer's file."""
+    shapes: tuple[Shape, ...]
+    """Prompt tokens and canvas slots, taken in turn."""
+    tokens: int
+    """Prompt tokens of a batch."""
+    seed: int
+    """Of the draws."""
+
+
+def batches(feed: Feed, *, start: int = 0, workers: int = 0) -> Generator[Batch, None, None]:
+    """Batches without end, from number `start` on, made here or by `workers` processes.
+
+    Close it to end the processes.
+    """
+    if workers < 1:
+        yield from _every(feed, start, 1)
+        return
+    # not forked: a copy of a process with threads and a device is not a working one
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe(duplex=False) for _ in range(workers)]
+    processes = [
+        context.Process(target=_work, args=(feed, start + index, workers, sender), daemon=True)
+        for index, (_, sender) in enumerate(pipes)
+    ]
+    try:
+        for process, (_, sender) in zip(processes, pipes, strict=True):
+            process.start()
+            sender.close()  # the worker's alone now, so that its end is seen here
+        while True:
+            for process, (receiver, _) in zip(processes, pipes, strict=True):
+                yield _received(receiver, process)
+    finally:
+        for process, (receiver, _) in zip(processes, pipes, strict=True):
+            receiver.close()
+            if process.pid is not None:
+                process.terminate()
+                process.join()
+
+
+def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> Batch:
+    """The worker's next batch; raises what it raised."""
+    try:
+        found = receiver.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"a data worker ended with exit code {process.exitcode}") from None
+    if isinstance(found, Exception):
+        raise found
+    assert isinstance(found, Batch)
+    return found
+
+
+def _work(feed: Feed, start: int, every: int, sender: Connection) -> None:
+    """Make batches for another process until it closes its end."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each worker has one core
+    try:
+        for batch in _every(feed, start, every):
+            sender.send(batch)
+    except (BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception as error:
+        sender.send(error)
+
+
+def _every(feed: Feed, number: int, step: int) -> Iterator[Batch]:
+    """Batches `number`, `number + step` and so on."""
+    corpus, tokenizer = Corpus(feed.corpus, "train"), vocabulary.load(feed.tokenizer)
+    draws = [Draw(corpus, tokenizer, prompt, canvas) for prompt, canvas in feed.shapes]
+    while True:
+        turn, shape = divmod(number, len(draws))
+        rows = max(1, feed.tokens // feed.shapes[shape][0])
+        yield draws[shape].batch(rows, seed=feed.seed + shape, number=turn)
+        number += step
