@@ -22,7 +22,7 @@ from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.syntax import faults
 from dgedit_engine.tokenizer import Tokenizer
-from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin
 
 _BEFORE = 192
 """Tokens before a hole from which what follows it is predicted."""
@@ -82,7 +82,7 @@ def rank(
     for filling in fillings:
         drafts = _drafts(filling, tokenizer, prompt)
         texts.setdefault(tuple(draft.text for draft in drafts), (filling, drafts))
-    alone = len(texts) == 1 or not decoding.ranked
+    alone = len(texts) <= 1 or not decoding.ranked
     unique = [filling for filling, _ in texts.values()]
     scores = (
         [0.0] * len(unique)
@@ -161,7 +161,7 @@ def _following(
     """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
     where there are several holes or nothing follows.
     """
-    before, after = _around(request.passages[0])
+    before, after = around(request)
     head = tokenizer.encode(after)[:_AFTER]
     if len(request.holes) > 1 or not head:
         return None
@@ -177,8 +177,9 @@ def _following(
     return [sum(values) / len(values) for values in found]
 
 
-def _around(passage: Passage) -> tuple[str, str]:
+def around(request: InfillRequest) -> tuple[str, str]:
     """Some text right before and behind the first hole."""
+    passage = next(passage for passage in request.passages if passage.holes)
     place = next(index for index, part in enumerate(passage.parts) if isinstance(part, Hole))
     before = "".join(part for part in passage.parts[:place] if isinstance(part, str))
     after = "".join(part for part in passage.parts[place + 1 :] if isinstance(part, str))

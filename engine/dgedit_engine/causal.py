@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.cache import KVCache
+from dgedit_engine.cuts import MET, met
 from dgedit_engine.model import Model, side_by_side
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.tokenizer import Tokenizer
@@ -34,6 +35,12 @@ class Drafted:
     """Their probabilities."""
     ended: bool = True
     """No hole was given up for its length; one that was is cut where an end was likeliest."""
+    written: list[int] = field(default_factory=list)
+    """All tokens that were written for the last hole, those behind the cut too."""
+    sure: list[float] = field(default_factory=list)
+    """Their probabilities."""
+    ends: list[float] = field(default_factory=list)
+    """How likely an end was before each of them, and behind the last one if one came there."""
     _queue: list[int] = field(default_factory=list)
     """Tokens that stand fast between two holes, still to be read."""
     _hole: int = 0
@@ -56,9 +63,12 @@ def draft(
     rows: int,
     heat: float,
     generator: torch.Generator | None,
+    following: str = "",
 ) -> Iterator[list[Drafted]]:
     """`rows` drafts side by side behind the prompt that `cache` holds, the first one greedy, the
     others drawn at temperature `heat`. Yields them under way, and when all are over.
+
+    One that runs into `following`, the text behind a lone hole, is given up.
     """
     count = len(prompt.holes)
     drafts = [Drafted([[] for _ in range(count)], [[] for _ in range(count)]) for _ in range(rows)]
@@ -73,7 +83,7 @@ def draft(
         for one, end in zip(drafts, ends, strict=True):
             one._ends.append(end)
         tokens = [
-            _write(one, token, probability, model, tokenizer, prompt)
+            _write(one, token, probability, model, tokenizer, prompt, following)
             for one, token, probability in zip(drafts, chosen, sure, strict=True)
         ]
         read += 1
@@ -137,6 +147,7 @@ def _write(
     model: Model,
     tokenizer: Tokenizer,
     prompt: Prompt,
+    following: str,
 ) -> int:
     """Take what the model says next; returns what it must read next."""
     end = model.config.eos[0]
@@ -151,10 +162,12 @@ def _write(
         text.append(token)
         known.append(probability)
         ended = _closed(text, tokenizer, prompt.closing)
-    if not ended and len(text) < LONGEST:
+    over = len(text) >= LONGEST or (following and _met(text, tokenizer, following))
+    if not ended and not over:
         return token
+    one.written, one.sure, one.ends = list(text), list(known), list(one._ends)
     if not ended:
-        cut = max(range(1, len(one._ends)), key=one._ends.__getitem__)
+        cut = max(range(1, len(one._ends)), key=one._ends.__getitem__, default=1)
         del text[cut:], known[cut:]
     one.ended = one.ended and ended
     one._hole += 1
@@ -162,6 +175,11 @@ def _write(
     if not one.over:
         one._queue = list(prompt.markers[one._hole])
     return end
+
+
+def _met(text: list[int], tokenizer: Tokenizer, following: str) -> bool:
+    """Whether the last tokens of a text are those that stand behind its hole."""
+    return met("".join(piece.text for piece in tokenizer.pieces(text[-2 * MET :])), following)
 
 
 def _closed(text: list[int], tokenizer: Tokenizer, closing: str | None) -> bool:

@@ -30,6 +30,8 @@ class Decoding:
     """The share of a draft's slots that is noised before a canvas revises it."""
     heat: float = 0.8
     """Temperature of sampled drafts."""
+    cuts: int = 0
+    """Places at which a lone hole's draft may end that compete as candidates of their own."""
     following: float = 0.5
     """Weight, against the infill's own, of how well the text behind the hole follows from it."""
     ranked: bool = True
@@ -44,10 +46,10 @@ class Decoding:
     """Slots of a lone hole's canvas, all of them text: the length control of an evaluation."""
 
     def __post_init__(self) -> None:
-        whole = {"candidates": self.candidates, "repairs": self.repairs + 1}
-        for name, value in whole.items():
-            if not isinstance(value, int) or value < 1:
-                raise ModelError(f"{name} must be a whole number, not {getattr(self, name)!r}")
+        for name, least in (("candidates", 1), ("cuts", 0), ("repairs", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ModelError(f"{name} must be a whole number from {least} on, not {value!r}")
         for name in ("revision", "following"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")

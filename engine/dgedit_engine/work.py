@@ -13,9 +13,10 @@ import torch
 
 from dgedit_engine import causal
 from dgedit_engine.cache import KVCache
-from dgedit_engine.candidates import Filling, Ranked, rank
+from dgedit_engine.candidates import Filling, Ranked, around, rank
 from dgedit_engine.canvas import Seed, seed_canvas, segment_sizes, text_ids
 from dgedit_engine.config import Sampling
+from dgedit_engine.cuts import cuts
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.drafts import before_closing, draft_of, mean_log
 from dgedit_engine.model import Model
@@ -73,7 +74,7 @@ class Work:
         self.generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         self.index, self.total = 0, 0
         self.held: Step | None = None
-        self.drafted: list[causal.Drafted] = []
+        self.sketches: list[Filling] = []
         self.fillings: list[Filling] = []
         self.ranked: list[Ranked] = []
 
@@ -104,32 +105,33 @@ class Work:
             rows=rows,
             heat=self.decoding.heat,
             generator=self.generator,
+            following=self._following(),
         )
-        for self.drafted in drafts:
-            first = self.drafted[0]
-            pairs = zip(first.holes, first.confidence, strict=True)
+        stands: list[causal.Drafted] = []
+        for stands in drafts:
+            pairs = zip(stands[0].holes, stands[0].confidence, strict=True)
             shown = tuple(self._shown(ids, sure, [False] * len(ids)) for ids, sure in pairs)
-            if all(one.over for one in self.drafted):
+            if all(one.over for one in stands):
                 self.held = self._step(shown)
             else:
                 yield self._step(shown)
-        finished = ([self.drafted[0]] if "draft" in origins else []) + self.drafted[1:]
-        for one in finished:
-            origin: Origin = "draft" if one is self.drafted[0] else "sample"
-            holes, sure = tuple(one.holes), tuple(one.confidence)
-            self.fillings.append(Filling(holes, sure, origin, True, one.ended))
+        for one in stands:
+            self.sketches += self._sketched(one, "draft" if one is stands[0] else "sample")
+        asked = {"draft", "sample"} & set(origins)
+        self.fillings = [one for one in self.sketches if one.origin in asked]
 
     def starts(self, origins: Sequence[Origin], last: Last | None) -> list[tuple[Origin, Start]]:
         """The canvases to refine, each at its place in the schedule."""
         found: list[tuple[Origin, Start]] = []
+        sketches = self._ranked(self.sketches) if "revised" in origins else []
+        drafts = [one.filling.holes for one in sketches]
         revision, strength = self.decoding.revision, self.request.strength
         sizes = self.decoding.canvases or (self.model.config.canvas,)
         for origin in origins:
             turn = sum(one == origin for one, _ in found)
             seed = None
             if origin == "revised":
-                holes = self.drafted[min(turn, len(self.drafted) - 1)].holes
-                seed = self._revised(holes, revision)
+                seed = self._revised(drafts[min(turn, len(drafts) - 1)], revision)
             elif origin == "warm" and last is not None:
                 seed = self._revised(last.holes, revision)
             elif origin != "canvas":
@@ -227,9 +229,31 @@ class Work:
         self.index += 1
         return Step(self.index, max(self.total, self.index), drafts, score=mean_log(drafts))
 
+    def _following(self) -> str:
+        """The text behind a lone hole, which its drafts may run into."""
+        return around(self.request)[1] if len(self.prompt.holes) == 1 else ""
+
+    def _sketched(self, one: causal.Drafted, origin: Origin) -> list[Filling]:
+        """A causal draft as a candidate, and the shorter ones that end where it may have."""
+        whole = Filling(tuple(one.holes), tuple(one.confidence), origin, True, one.ended)
+        if not self.decoding.cuts or len(one.holes) > 1:
+            return [whole]
+        lengths = cuts(
+            one.written,
+            one.ends,
+            self._following(),
+            self.tokenizer,
+            count=self.decoding.cuts,
+        )
+        parts = [(one.written[:length], one.sure[:length]) for length in lengths]
+        return [whole, *(Filling((ids,), (sure,), origin, True, True) for ids, sure in parts)]
+
     def _rank(self) -> None:
-        self.ranked = rank(
-            self.fillings,
+        self.ranked = self._ranked(self.fillings)
+
+    def _ranked(self, fillings: Sequence[Filling]) -> list[Ranked]:
+        return rank(
+            fillings,
             model=self.model,
             tokenizer=self.tokenizer,
             cache=self.cache,
