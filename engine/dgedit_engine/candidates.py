@@ -16,7 +16,7 @@ import torch
 from dgedit_engine.cache import KVCache
 from dgedit_engine.causal import log_probabilities
 from dgedit_engine.decoding import Decoding
-from dgedit_engine.drafts import draft_of
+from dgedit_engine.drafts import draft_of, mean_log
 from dgedit_engine.layout import PRE
 from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt
@@ -28,6 +28,9 @@ _BEFORE = 192
 """Tokens before a hole from which what follows it is predicted."""
 _AFTER = 8
 """Tokens behind a hole that are predicted."""
+
+Error = tuple[int, int, int]
+"""A syntax error: the passage, and start and end in its filled text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,8 @@ class Ranked:
     """The infill."""
     candidate: Candidate
     """The same in text, with its score."""
-    places: tuple[tuple[int, int, int], ...] = ()
-    """Syntax errors: passage, and start and end in the passage's filled text."""
-
-    @property
-    def key(self) -> tuple[int, bool, float]:
-        """Sorts the best one first."""
-        return (self.candidate.faults or 0, not self.filling.ended, -self.candidate.score)
+    places: tuple[Error, ...] = ()
+    """Its syntax errors."""
 
 
 def rank(
@@ -75,45 +73,93 @@ def rank(
     request: InfillRequest,
     decoding: Decoding,
 ) -> list[Ranked]:
-    """The different fillings, the best one first. `cache` must hold the prompt but for its last
-    token, which is read again.
+    """The different fillings, the best one first. Where several are scored, `cache` is left with
+    the prompt but for its last token, which is read anew.
     """
     texts: dict[tuple[str, ...], tuple[Filling, tuple[Draft, ...]]] = {}
     for filling in fillings:
         drafts = _drafts(filling, tokenizer, prompt)
-        texts.setdefault(tuple(draft.text for draft in drafts), (filling, drafts))
-    alone = len(texts) <= 1 or not decoding.ranked
-    unique = [filling for filling, _ in texts.values()]
-    scores = (
-        [0.0] * len(unique)
-        if alone
-        else _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
-    )
-    look = decoding.repairs or (decoding.veto and len(unique) > 1)
+        text = tuple(draft.text for draft in drafts)
+        if text not in texts or (filling.ended and not texts[text][0].ended):
+            texts[text] = (filling, drafts)
+    scores = [mean_log(drafts) for _, drafts in texts.values()]
+    if len(texts) > 1 and decoding.ranked:
+        unique = [filling for filling, _ in texts.values()]
+        scores = _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
+    look = decoding.repairs or (decoding.veto and len(texts) > 1)
+    places = _new_errors(request, list(texts)) if look else [None] * len(texts)
     ranked = []
-    for (text, (filling, drafts)), score in zip(texts.items(), scores, strict=True):
-        places = broken(request, text) if look else None
-        count = None if places is None else len(places)
+    for (filling, drafts), score, found in zip(texts.values(), scores, places, strict=True):
+        count = None if found is None else len(found)
         one = Candidate(drafts, round(score, 6), filling.origin, count)
-        ranked.append(Ranked(filling, one, places or ()))
-    if decoding.veto:
-        return sorted(ranked, key=lambda one: one.key)
-    return sorted(ranked, key=lambda one: one.key[1:])
+        ranked.append(Ranked(filling, one, found or ()))
+
+    def key(one: Ranked) -> tuple[int, bool, float]:
+        errors = one.candidate.faults or 0 if decoding.veto else 0
+        return errors, not one.filling.ended, -one.candidate.score if decoding.ranked else 0.0
+
+    return sorted(ranked, key=key)
 
 
-def broken(request: InfillRequest, texts: Sequence[str]) -> tuple[tuple[int, int, int], ...] | None:
-    """Syntax errors of the passages with `texts` in their holes: (passage, start, end) each; None
-    where no passage's language is known.
+def _new_errors(
+    request: InfillRequest, texts: Sequence[Sequence[str]]
+) -> list[tuple[Error, ...] | None]:
+    """The syntax errors of each infill that the files do not have whatever fills their holes."""
+    found = [broken(request, text) for text in texts]
+    if any(not errors for errors in found):
+        return found  # a sound one: the files have none of their own
+    holes = len(request.holes)
+    stand_ins = [[word] * holes for word in ("", "pass", "None")]
+    known = [
+        {_anchored(request, text, error) for error in errors or ()}
+        for text, errors in (
+            *zip(texts, found, strict=True),
+            *((text, broken(request, text)) for text in stand_ins),
+        )
+    ]
+    own = set.intersection(*known)
+    return [
+        tuple(error for error in errors or () if _anchored(request, text, error) not in own)
+        for text, errors in zip(texts, found, strict=True)
+    ]
+
+
+def broken(request: InfillRequest, texts: Sequence[str]) -> tuple[Error, ...] | None:
+    """Syntax errors of the passages with `texts` in their holes; None where no passage's language
+    is known.
     """
-    left = iter(texts)
+    found: list[Error] = []
     known = False
-    found: list[tuple[int, int, int]] = []
-    for index, passage in enumerate(request.passages):
-        whole = "".join(next(left) if isinstance(part, Hole) else part for part in passage.parts)
-        places = faults(passage.path, whole)
+    for index, whole in enumerate(_filled(request, texts)):
+        places = faults(request.passages[index].path, whole)
         known = known or places is not None
         found += [(index, start, end) for start, end in places or ()]
     return tuple(found) if known else None
+
+
+def _filled(request: InfillRequest, texts: Sequence[str]) -> list[str]:
+    """The passages with `texts` in their holes."""
+    left = iter(texts)
+    return [
+        "".join(next(left) if isinstance(part, Hole) else part for part in passage.parts)
+        for passage in request.passages
+    ]
+
+
+def _anchored(request: InfillRequest, texts: Sequence[str], error: Error) -> Error:
+    """The error's place, behind the first hole counted from the passage's end: it does not depend
+    on what fills the holes.
+    """
+    index, start, end = error
+    before = 0
+    for part in request.passages[index].parts:
+        if isinstance(part, Hole):
+            break
+        before += len(part)
+    if end <= before:
+        return error
+    length = len(_filled(request, texts)[index])
+    return index, start - length - 1, end - length - 1
 
 
 def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:

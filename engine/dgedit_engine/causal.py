@@ -15,9 +15,11 @@ from torch import Tensor
 
 from dgedit_engine.cache import KVCache
 from dgedit_engine.cuts import MET, met
+from dgedit_engine.drafts import open_part
 from dgedit_engine.model import Model, side_by_side
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.types import ModelError
 
 LONGEST = 128
 """Tokens after which a hole's draft is given up."""
@@ -131,6 +133,8 @@ def _choose(
     of an end.
     """
     probs = logits.softmax(-1)
+    if bool(probs[..., 0].isnan().any()):  # a draw would fail the device
+        raise ModelError("the model's logits are no finite numbers: damaged weights?")
     best = logits.argmax(-1)
     if len(logits) > 1:
         drawn = (logits[1:] / heat).softmax(-1)
@@ -161,7 +165,9 @@ def _write(
     if not ended:
         text.append(token)
         known.append(probability)
-        ended = _closed(text, tokenizer, prompt.closing)
+        if (kept := open_part(text, tokenizer, prompt.closing)) is not None:
+            ended = True
+            del text[kept:], known[kept:]
     over = len(text) >= LONGEST or (following and _met(text, tokenizer, following))
     if not ended and not over:
         return token
@@ -180,13 +186,6 @@ def _write(
 def _met(text: list[int], tokenizer: Tokenizer, following: str) -> bool:
     """Whether the last tokens of a text are those that stand behind its hole."""
     return met("".join(piece.text for piece in tokenizer.pieces(text[-2 * MET :])), following)
-
-
-def _closed(text: list[int], tokenizer: Tokenizer, closing: str | None) -> bool:
-    """Whether the text has come to the words that close it."""
-    if closing is None:
-        return False
-    return closing in "\n" + "".join(piece.text for piece in tokenizer.pieces(text))
 
 
 def _starts(sizes: Sequence[int]) -> list[int]:

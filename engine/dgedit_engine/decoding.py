@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from dgedit_engine.types import ModelError, Origin
+
+_ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Decoding:
     warm: bool = False
     """Whether, after an edit elsewhere, the last infill is revised as a candidate too."""
     slots: int | None = None
-    """Slots of a lone hole's canvas, all of them text: the length control of an evaluation."""
+    """Slots of the canvas of a lone hole, all of them text: an evaluation's length control."""
 
     def __post_init__(self) -> None:
         for name, least in (("candidates", 1), ("cuts", 0), ("repairs", 0)):
@@ -55,8 +57,8 @@ class Decoding:
                 raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
         if self.heat <= 0:
             raise ModelError(f"heat must be positive, not {self.heat!r}")
-        if not self.origins or not set(self.origins) <= set(get_args(Origin)):
-            raise ModelError(f"origins must be some of {get_args(Origin)}, not {self.origins!r}")
+        if not self.origins or not set(self.origins) <= set(_ORIGINS):
+            raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r}")
         if any(not isinstance(size, int) or size < 4 for size in self.canvases):
             raise ModelError(f"canvases must have at least 4 slots, not {self.canvases!r}")
 

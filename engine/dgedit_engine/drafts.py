@@ -40,6 +40,24 @@ def draft_of(
     return Draft(tuple(texts), tuple(sure), tuple(settled))
 
 
+def open_part(ids: Sequence[int], tokenizer: Tokenizer, closing: str | None) -> int | None:
+    """How many of the ids stand before the words that close a text; None if these do not come."""
+    if closing is None:
+        return None
+    pieces = tokenizer.pieces(ids)
+    whole = "".join(piece.text for piece in pieces)
+    room = before_closing(whole, closing)
+    if room == len(whole):
+        return None
+    kept = 0
+    for piece in pieces:
+        room -= len(piece.text)
+        if room < 0:
+            break
+        kept += piece.tokens
+    return kept
+
+
 def before_closing(whole: str, closing: str | None) -> int:
     """The characters of a text in front of `closing`, which may begin with the line's end that the
     text stands behind.

@@ -19,7 +19,7 @@ from dgedit_engine.infill import infill
 from dgedit_engine.model import Model
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.work import Last
+from dgedit_engine.work import Memory
 
 EMBEDDED = Path(__file__).parent / "nano"
 """The model inside the package."""
@@ -39,7 +39,7 @@ class Engine:
     ) -> None:
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
-        self._last: Last | None = None
+        self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
         self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 
@@ -57,14 +57,14 @@ class Engine:
         """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
         (see `infill`).
         """
-        self._last = yield from infill(
+        return infill(
             self.model,
             self.tokenizer,
             self.cache,
             self.sampling,
             request,
             decoding=self.decoding,
-            last=self._last,
+            memory=self._memory,
         )
 
 

@@ -4,13 +4,13 @@
            -> rank, repair -> the best candidate's drafts
 
 A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
-continues. Closing the iterator at any step cancels; the cache stays as it was encoded, ready for
+continues. Closing the iterator at any step cancels; the cache keeps what it has encoded, ready for
 the next request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from dgedit_engine.cache import KVCache
@@ -20,8 +20,8 @@ from dgedit_engine.drafts import unchanged
 from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt, build
 from dgedit_engine.tokenizer import Tokenizer
-from dgedit_engine.types import InfillRequest, ModelError, Origin, Step
-from dgedit_engine.work import CANVASES, Last, Work, encode
+from dgedit_engine.types import InfillRequest, ModelError, Step
+from dgedit_engine.work import CANVASES, Memory, Work, encode
 
 
 def infill(
@@ -32,15 +32,17 @@ def infill(
     request: InfillRequest,
     *,
     decoding: Decoding | None = None,
-    last: Last | None = None,
-) -> Generator[Step, None, Last | None]:
-    """Refine the request's holes. Raises ValueError, naming the number, where they do not fit the
-    model, ModelError where its logits are no numbers.
+    memory: Memory | None = None,
+) -> Iterator[Step]:
+    """Refine the request's holes; `memory` holds what the last request came to.
+
+    Raises ValueError, naming the number, where they do not fit the model, ModelError where its
+    logits are no numbers.
     """
     if request.strength == 0:
         drafts = tuple(unchanged(hole.text, tokenizer) for hole in request.holes)
         yield Step(1, 1, drafts, last=True, stopped="unchanged")
-        return None
+        return
     prompt = _prompt(request, tokenizer, model.config)
     encode(model, cache, prompt.ids)
     work = Work(
@@ -52,13 +54,14 @@ def infill(
         request,
         prompt,
     )
-    origins = work.origins(last)
+    origins = work.origins(memory)
     yield from work.draft(origins)
-    yield from work.refine(work.starts(origins, last))
+    yield from work.refine(work.starts(origins))
     yield from work.rank_and_repair()
     yield from work.go_on()
+    if memory is not None:
+        memory.prompt, memory.holes = prompt.ids, work.best.holes
     yield work.end()
-    return Last(prompt.ids, work.best.holes)
 
 
 def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
@@ -81,8 +84,9 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
-    origins: tuple[Origin, ...] = ("canvas",) if kept else decoding.origins
-    return replace(decoding, candidates=request.candidates or count, origins=origins)
+    if kept:
+        decoding = replace(decoding, origins=("canvas",), canvases=(), warm=False)
+    return replace(decoding, candidates=request.candidates or count)
 
 
 def _prompt(request: InfillRequest, tokenizer: Tokenizer, config: Config) -> Prompt:

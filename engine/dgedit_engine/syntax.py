@@ -58,6 +58,27 @@ def parses(text: str) -> bool:
 
 
 def _python_refuses(text: str) -> Place | None:
+    """Where Python's own parser stops, if it does. An excerpt that begins inside blocks is read as
+    such.
+    """
+    head = _blocks_around(text)
+    found = _refused(head + text)
+    if found is None:
+        return None
+    start, end = (max(0, place - len(head)) for place in found)
+    return start, end
+
+
+def _blocks_around(text: str) -> str:
+    """The heads of the blocks inside which an excerpt begins: one for each smaller indentation."""
+    depths = [len(line) - len(line.lstrip(" ")) for line in text.split("\n") if line.strip()]
+    if not depths or not depths[0]:
+        return ""
+    outer = [depth for place, depth in enumerate(depths) if depth < min(depths[: place or 1])]
+    return "".join(" " * depth + "if 1:\n" for depth in sorted({0, *outer}))
+
+
+def _refused(text: str) -> Place | None:
     """Where Python's own parser stops, if it does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,7 +102,7 @@ def _parser(grammar: str) -> Any:
         from tree_sitter import Language, Parser
 
         return Parser(Language(import_module(f"tree_sitter_{grammar}").language()))
-    except ImportError:
+    except (ImportError, AttributeError, ValueError):  # no such package, or not for this library
         return None
 
 

@@ -66,7 +66,9 @@ class InfillRequest:
     effort: float = 0.5
     """The one dial, 0 to 1: step cap and entropy bound follow from it."""
     seed: int = 0
-    """The same request with the same seed gives the same steps on the same machine."""
+    """The same request with the same seed gives the same steps on the same machine, but for a warm
+    start from the request before it.
+    """
     candidates: int | None = None
     """How many infills compete; None lets the model and `effort` choose."""
     steps: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import torch
 
@@ -18,7 +19,7 @@ from dgedit_engine.canvas import Seed, seed_canvas, segment_sizes, text_ids
 from dgedit_engine.config import Sampling
 from dgedit_engine.cuts import cuts
 from dgedit_engine.decoding import Decoding
-from dgedit_engine.drafts import before_closing, draft_of, mean_log
+from dgedit_engine.drafts import draft_of, mean_log, open_part
 from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.refine import Refined, Start, refine
@@ -33,13 +34,13 @@ _AHEAD = 0.05
 """Nats a token by which a canvas must be surer than the one that is shown to take its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+@dataclass(slots=True)
+class Memory:
     """What the last request came to: where a warm start takes up."""
 
-    prompt: list[int]
+    prompt: Sequence[int] = ()
     """Its prompt."""
-    holes: tuple[list[int], ...]
+    holes: tuple[list[int], ...] = ()
     """The tokens that filled its holes."""
 
 
@@ -74,35 +75,36 @@ class Work:
         self.generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         self.index, self.total = 0, 0
         self.held: Step | None = None
+        self.before: tuple[list[int], ...] = ()
         self.sketches: list[Filling] = []
         self.fillings: list[Filling] = []
         self.ranked: list[Ranked] = []
 
-    def origins(self, last: Last | None) -> list[Origin]:
+    def origins(self, memory: Memory | None) -> list[Origin]:
         """Where each candidate comes from."""
         decoding = self.decoding
-        cycle, count = decoding.origins, decoding.candidates
-        found: list[Origin] = [cycle[place % len(cycle)] for place in range(count)]
-        for place in range(len(cycle), count):  # the greedy draft is the same each time
+        each, count = decoding.origins, decoding.candidates
+        found: list[Origin] = [each[place % len(each)] for place in range(count)]
+        for place in range(len(each), count):  # the greedy draft is the same each time
             found[place] = "sample" if found[place] == "draft" else found[place]
-        if decoding.warm and last is not None and _edited(last.prompt, self.prompt.ids):
+        same = memory is not None and len(memory.holes) == len(self.prompt.holes)
+        if decoding.warm and memory and same and _edited(memory.prompt, self.prompt.ids):
+            self.before = memory.holes
             found = ["warm", *found][:count]
         return found
 
     def draft(self, origins: Sequence[Origin]) -> Iterator[Step]:
         """Draft causally, as often as the origins ask for; such candidates are finished then."""
-        samples, revised = origins.count("sample"), origins.count("revised")
-        if not samples and not {"draft", "revised"} & set(origins):
+        if not {"draft", "sample", "revised"} & set(origins):
             return
-        rows = max(1 + samples, min(revised, 1 + samples))
-        looks = 2 + (causal.LONGEST + 2) * len(self.prompt.holes) // causal.SHOWN_EVERY
-        self.total = self.index + looks
+        read = sum(causal.LONGEST + 2 + len(marker) for marker in self.prompt.markers)
+        self.total = self.index + 2 + read // causal.SHOWN_EVERY
         drafts = causal.draft(
             self.model,
             self.tokenizer,
             self.cache,
             self.prompt,
-            rows=rows,
+            rows=1 + origins.count("sample"),
             heat=self.decoding.heat,
             generator=self.generator,
             following=self._following(),
@@ -120,27 +122,25 @@ class Work:
         asked = {"draft", "sample"} & set(origins)
         self.fillings = [one for one in self.sketches if one.origin in asked]
 
-    def starts(self, origins: Sequence[Origin], last: Last | None) -> list[tuple[Origin, Start]]:
+    def starts(self, origins: Sequence[Origin]) -> list[tuple[Origin, Start]]:
         """The canvases to refine, each at its place in the schedule."""
         found: list[tuple[Origin, Start]] = []
-        sketches = self._ranked(self.sketches) if "revised" in origins else []
-        drafts = [one.filling.holes for one in sketches]
-        revision, strength = self.decoding.revision, self.request.strength
-        sizes = self.decoding.canvases or (self.model.config.canvas,)
+        sketches = iter(self._ranked(self.sketches) if "revised" in origins else [])
+        lone, own = len(self.prompt.holes) == 1, self.model.config.canvas
+        sizes = cycle(self.decoding.canvases if lone and self.decoding.canvases else (own,))
         for origin in origins:
-            turn = sum(one == origin for one, _ in found)
-            seed = None
-            if origin == "revised":
-                seed = self._revised(drafts[min(turn, len(drafts) - 1)], revision)
-            elif origin == "warm" and last is not None:
-                seed = self._revised(last.holes, revision)
-            elif origin != "canvas":
+            holes: tuple[list[int], ...] | None = None
+            if origin == "revised" and (sketch := next(sketches, None)):
+                holes = sketch.filling.holes
+            elif origin == "warm":
+                holes = self.before
+            elif origin in ("draft", "sample"):
                 continue
-            if seed is None:  # from noise, or from the present text
-                start = self._start(self.prompt.holes, strength, sizes[turn % len(sizes)])
-                found.append(("canvas", start))
-            else:
-                found.append((origin, Start(seed, self._steps(revision))))
+            if seed := self._revised(holes) if holes else None:
+                found.append((origin, Start(seed, self._steps(self.decoding.revision))))
+            else:  # from noise, or from the present text
+                texts, strength = self.prompt.holes, self.request.strength
+                found.append(("canvas", self._start(texts, strength, next(sizes))))
         return found
 
     def refine(self, starts: Sequence[tuple[Origin, Start]]) -> Iterator[Step]:
@@ -153,15 +153,17 @@ class Work:
         self.total = self.index + max(start.first for start in canvases)
         leader = 0
         stands: list[Refined] = []
-        for stands in refine(self.model, self.cache, canvases, self.sampling, self.generator):
+        steps = refine(self.model, self.cache, canvases, self.sampling, self.generator)
+        for taken, stands in enumerate(steps, start=1):
             sure = [_certainty(one, self.model.config.eos) for one in stands]
             best = max(range(len(sure)), key=sure.__getitem__)
             leader = best if sure[best] > sure[leader] + _AHEAD else leader
             step = self._step(self._drafts(stands[leader]))
-            if self.index == self.total or all(one.settled for one in stands):
+            pairs = zip(stands, canvases, strict=True)
+            if all(one.settled or taken >= start.first for one, start in pairs):
                 self.held = step
-                break
-            yield step
+            else:
+                yield step
         for (origin, _), one in zip(starts, stands, strict=True):
             self.fillings.append(self._filling(one, origin))
 
@@ -189,7 +191,8 @@ class Work:
                 step = self._step(self._drafts(one, best))
                 if one.settled or self.index == self.total:
                     self.held = step
-                    self.fillings = [self._filling(one, best.origin, best)]
+                    whole = self._filling(one, best.origin, best)
+                    self.fillings = [whole if f is best else f for f in self.fillings]
                 else:
                     yield step
             self._rank()
@@ -199,18 +202,13 @@ class Work:
         best = self.ranked[0]
         filling, candidate = best.filling, best.candidate
         open_end = len(filling.holes) == 1 and not filling.ended
-        score = (
-            candidate.score
-            if len(self.ranked) > 1 and self.decoding.ranked
-            else mean_log(candidate.drafts)
-        )
         return Step(
             self.index,
             max(self.total, self.index),
             candidate.drafts,
             last=True,
             stopped="settled" if filling.settled and not open_end else "cap",
-            score=score,
+            score=candidate.score,
             candidates=tuple(one.candidate for one in self.ranked),
         )
 
@@ -273,12 +271,14 @@ class Work:
             sizes = [self.decoding.slots]
         return Start(self._seed(texts, sizes, strength), self._steps(strength))
 
-    def _revised(self, holes: Sequence[list[int]], strength: float) -> Seed | None:
-        """A canvas of a draft under noise; None where its text has no room on one."""
+    def _revised(self, holes: Sequence[list[int]]) -> Seed | None:
+        """A canvas of a draft under noise; None where there is no text, or no room for it."""
+        if not any(holes):
+            return None
         sizes = segment_sizes(holes, self.prompt.markers, self.model.config.canvas)
         if any(len(hole) >= size for hole, size in zip(holes, sizes, strict=True)):
             return None
-        return self._seed(holes, sizes, strength)
+        return self._seed(holes, sizes, self.decoding.revision)
 
     def _seed(self, texts: Sequence[list[int]], sizes: Sequence[int], strength: float) -> Seed:
         return seed_canvas(
@@ -320,28 +320,25 @@ class Work:
 
     def _filling(self, one: Refined, origin: Origin, before: Filling | None = None) -> Filling:
         """What a canvas came to; `before`, where it continues what earlier ones did."""
-        ends, segments = self.model.config.eos, one.canvas.segments
-        lengths = [len(text_ids(one.best, segment, ends)) for segment in segments]
-        slots = [slice(s.start, s.start + n) for s, n in zip(segments, lengths, strict=True)]
         done, known = (before.holes[0], before.confidence[0]) if before else ([], [])
-        holes = tuple(done + one.best[place] for place in slots)
-        ended = self.decoding.slots is not None or all(
-            length < len(segment) or self._closed(ids)
-            for length, segment, ids in zip(lengths, segments, holes, strict=True)
-        )
+        holes, confidence = [], []
+        ended = True
+        for segment in one.canvas.segments:
+            length = len(text_ids(one.best, segment, self.model.config.eos))
+            slots = slice(segment.start, segment.start + length)
+            ids, sure = done + one.best[slots], known + one.confidence[slots]
+            kept = open_part(ids, self.tokenizer, self.prompt.closing)
+            ended = ended and (length < len(segment) or kept is not None)
+            holes.append(ids[:kept])
+            confidence.append(sure[:kept])
         return Filling(
-            holes,
-            tuple(known + one.confidence[place] for place in slots),
+            tuple(holes),
+            tuple(confidence),
             origin,
-            ended,
+            ended or self.decoding.slots is not None,
             one.settled and (before is None or before.settled),
-            (*(before.slots if before else ()), *map(len, segments)),
+            (*(before.slots if before else ()), *map(len, one.canvas.segments)),
         )
-
-    def _closed(self, ids: Sequence[int]) -> bool:
-        """Whether a text has come to the words that close it."""
-        whole = "".join(piece.text for piece in self.tokenizer.pieces(ids))
-        return before_closing(whole, self.prompt.closing) < len(whole)
 
     def _drafts(self, one: Refined, before: Filling | None = None) -> tuple[Draft, ...]:
         """What each hole holds now, behind what earlier canvases settled."""
@@ -364,13 +361,13 @@ class Work:
 
 
 def _certainty(one: Refined, ends: Sequence[int]) -> float:
-    """Mean log-probability of a canvas's text, in nats."""
+    """Mean log-probability of a canvas's text and ends, in nats."""
     found = [
         math.log(max(one.confidence[slot], 1e-9))
         for segment in one.canvas.segments
-        for slot in segment[: len(text_ids(one.best, segment, ends))]
+        for slot in segment[: len(text_ids(one.best, segment, ends)) + 1]
     ]
-    return sum(found) / len(found) if found else 0.0
+    return sum(found) / len(found)
 
 
 def _edited(before: Sequence[int], now: Sequence[int]) -> bool:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dgedit_engine import candidates as module
 from dgedit_engine import work
 from dgedit_engine.candidates import Filling, rank
 from dgedit_engine.decoding import Decoding, load_decoding
+from dgedit_engine.drafts import open_part
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import chosen
 from dgedit_engine.prompt import build
-from dgedit_engine.types import Candidate, Hole, InfillRequest, ModelError, Origin, Passage, Step
+from dgedit_engine.types import (
+    Candidate,
+    Hole,
+    InfillRequest,
+    ModelError,
+    Origin,
+    Passage,
+    Step,
+    collect,
+)
 from dgedit_engine.work import encode
 
 ALL = Decoding(candidates=4, origins=("draft", "revised", "canvas", "sample"), canvases=(32, 16))
@@ -170,7 +183,13 @@ def test_repair_noises_only_what_is_broken_and_comes_back_as_a_candidate(
         return seeds[-1][1]
 
     monkeypatch.setattr(work, "seed_canvas", seed_canvas)
-    monkeypatch.setattr(module, "faults", lambda path, text: ((6, 7),))  # always, at the front
+
+    def faults(path: str, text: str) -> tuple[tuple[int, int], ...]:
+        """At the front of whatever stands in the hole, but for words that fit."""
+        word = text.removeprefix("x = 1\ny = ").removesuffix("\nz = 2\n")
+        return () if word in ("", "pass", "None") else ((10, 11),)
+
+    monkeypatch.setattr(module, "faults", faults)
     steps = run(tiny, Decoding(repairs=2), REQUEST)
     repairs = [seed for places, seed in seeds if places]
     assert repairs and all(bool(seed.known.any()) for seed in repairs)
@@ -231,6 +250,7 @@ def test_text_that_is_partly_kept_is_not_drafted_anew() -> None:
         {"candidates": 1.5},
         {"origins": []},
         {"origins": ["guess"]},
+        {"origins": ["warm"]},
         {"revision": 2},
         {"following": -0.1},
         {"heat": 0},
@@ -257,3 +277,90 @@ def test_settings_survive_the_file(tmp_path: Path) -> None:
     assert load_decoding(tmp_path) == expected
     (tmp_path / "generation_config.json").unlink()
     assert load_decoding(tmp_path) == Decoding()
+
+
+def test_error_of_the_users_own_is_nobodys_fault(tiny: Engine) -> None:
+    """It stands in the file whatever fills the hole: no veto, no repair."""
+    passage = Passage("a.py", ("x = (1\ny = 2\ndef f(:\n    return ", Hole(), "\n"))
+    asked = InfillRequest((passage,), steps=2)
+    found = module._new_errors(asked, [["1"], ["f(2"]])
+    assert found[0] == () and found[1] is not None
+    assert module.broken(asked, ["1"])
+
+
+def test_whoever_stops_at_the_last_step_is_remembered_too(tiny: Engine) -> None:
+    tiny.decoding = Decoding(warm=True)
+    collect(tiny.infill(REQUEST))
+    edited = InfillRequest((Passage("a.py", ("x = 2\ny = ", Hole(), "\nz = 2\n")),), steps=3)
+    assert collect(tiny.infill(edited)).candidates[0].origin == "warm"
+
+
+def test_warm_start_needs_as_many_holes_and_no_text_to_keep(tiny: Engine) -> None:
+    settings = Decoding(warm=True)
+    run(tiny, settings)
+    two = InfillRequest(
+        (Passage("a.py", ("x = ", Hole(), "\ny = ", Hole(), "\nz = 2\n")),), steps=2
+    )
+    assert run(tiny, settings, two)[-1].candidates[0].origin == "canvas"
+    run(tiny, settings)
+    kept = Passage("a.py", ("x = 2\ny = ", Hole("present"), "\nz = 2\n"))
+    last = run(tiny, settings, InfillRequest((kept,), strength=0.3, steps=3))[-1]
+    assert {one.origin for one in last.candidates} == {"canvas"}
+
+
+def test_small_canvases_are_for_a_lone_hole_without_text(tiny: Engine) -> None:
+    settings = Decoding(candidates=3, canvases=(16,))
+    parts: list[str | Hole] = ["a"]
+    for number in range(8):
+        parts += [Hole(), f"\nx{number} = "]
+    assert run(tiny, settings, InfillRequest((Passage("a.py", tuple(parts)),), steps=2))
+    texts = ("a = ", Hole("x = 1\n" * 8), "b = ", Hole("y = 2\n" * 8))
+    assert run(tiny, settings, InfillRequest((Passage("a.py", texts),), strength=0.5, steps=2))
+
+
+def test_canvas_that_settles_early_leaves_the_count_right(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One canvas settles at once, the other one stops at its own cap, below the first one's."""
+    refine = work.refine
+
+    def refined(model: Any, cache: Any, starts: Any, *rest: Any) -> Iterator[list[Any]]:
+        assert [start.first for start in starts] == [2, 5]
+        for stands in islice(refine(model, cache, starts, *rest), 2):
+            yield [stands[0], replace(stands[1], settled=True)]
+
+    monkeypatch.setattr(work, "refine", refined)
+    settings = Decoding(candidates=2, origins=("revised", "canvas"), revision=0.4)
+    steps = run(tiny, settings, replace(REQUEST, steps=5))
+    indices = [step.index for step in steps]
+    assert indices == list(range(1, len(steps) + 1)) and steps[-1].last
+
+
+@pytest.mark.parametrize("origins", [("draft",), ("sample",), ("draft", "canvas")])
+def test_damaged_weights_are_said_whatever_is_tried(
+    tiny: Engine, origins: tuple[Origin, ...]
+) -> None:
+    tiny.model.embedding[4000, 0] = torch.nan
+    with pytest.raises(ModelError, match="logits are no finite numbers"):
+        run(tiny, Decoding(candidates=2, origins=origins))
+
+
+def test_lone_candidate_is_scored_by_its_pieces(tiny: Engine) -> None:
+    last = run(tiny, Decoding())[-1]
+    assert last.candidates[0].score == last.score < 0
+
+
+def test_hole_that_goes_on_keeps_the_other_candidates(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgedit_engine.work.CANVASES", 2)
+    assert len(run(tiny, Decoding(candidates=3))[-1].candidates) == 3
+
+
+def test_chat_candidates_end_before_their_closing(tiny: Engine) -> None:
+    ids = tiny.tokenizer.encode("x = 1\n```\nand so on")
+    kept = open_part(ids, tiny.tokenizer, "\n```")
+    assert kept is not None
+    assert "".join(piece.text for piece in tiny.tokenizer.pieces(ids[:kept])) == "x = 1"
+    assert open_part(ids, tiny.tokenizer, None) is None
+    assert open_part(ids[:kept], tiny.tokenizer, "\n```") is None

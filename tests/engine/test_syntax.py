@@ -17,7 +17,10 @@ from dgedit_engine.types import Hole, InfillRequest, Passage
         ("a.py", "x = (1, 2)\n", True),
         ("a.py", "x = (1, 2\n", False),
         ("a.py", "def f():\n\nx = 1\n", False),  # which tree-sitter lets pass
-        ("a.py", "    return 1\n", False),
+        ("a.py", "    return 1\n", True),  # an excerpt from inside a block
+        ("a.py", "        return 1\n\n    def g(self):\n        pass\n\nx = 1\n", True),
+        ("a.py", "        return (1\n\n    def g(self):\n        pass\n", False),
+        ("a.py", "x = 1\n    y = 2\n", False),
         ("a.pyi", "é = 'ü'\n", True),
         ("a.json", '{"a": [1, 2]}', True),
         ("a.json", '{"a": [1, 2}', False),

@@ -11,14 +11,14 @@ rate of files that parse is worth. Each reads its prompt anew, so that times com
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.types import InfillRequest, Step, Stopped
-from dgedit_engine.work import Last
+from dgedit_engine.work import Memory
 
 DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
 """The ways that are measured unless others are asked for."""
@@ -95,14 +95,9 @@ def _warm(engine: Engine, decoding: Decoding) -> Filler:
     """A canvas that starts from what filled the hole before the line above it was typed."""
 
     def fill(request: InfillRequest, gold_tokens: int) -> Answer:
-        last: Last | None = None
-
-        def earlier() -> Iterator[Step]:
-            nonlocal last
-            last = yield from _steps(engine, without_line_above(request), decoding)
-
-        folded(earlier())
-        return folded(_steps(engine, request, decoding, last))
+        memory = Memory()
+        folded(_steps(engine, without_line_above(request), decoding, memory))
+        return folded(_steps(engine, request, decoding, memory))
 
     return fill
 
@@ -133,11 +128,18 @@ def folded(steps: Iterator[Step]) -> Answer:
 
 
 def _steps(
-    engine: Engine, request: InfillRequest, decoding: Decoding, last: Last | None = None
-) -> Generator[Step, None, Last | None]:
+    engine: Engine, request: InfillRequest, decoding: Decoding, memory: Memory | None = None
+) -> Iterator[Step]:
     engine.cache.truncate(0)
-    model, tokenizer, cache = engine.model, engine.tokenizer, engine.cache
-    return infill(model, tokenizer, cache, engine.sampling, request, decoding=decoding, last=last)
+    return infill(
+        engine.model,
+        engine.tokenizer,
+        engine.cache,
+        engine.sampling,
+        request,
+        decoding=decoding,
+        memory=memory,
+    )
 
 
 def _empty(request: InfillRequest, gold_tokens: int) -> Answer:

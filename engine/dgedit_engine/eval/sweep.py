@@ -73,7 +73,8 @@ def _sampling(own: Sampling, chosen: Row) -> Sampling:
 
 
 def _figures(engine: Engine, tasks: Sequence[Task], way: str, seed: int, effort: float) -> Row:
-    fill = fillers(engine)[way]
+    if (fill := fillers(engine).get(way)) is None:
+        raise ValueError(f"no such way of filling: {way!r}")
     answers = []
     for task in tasks:
         gold = len(engine.tokenizer.encode(task.gold))
