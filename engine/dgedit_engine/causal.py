@@ -63,12 +63,13 @@ def draft(
     prompt: Prompt,
     *,
     rows: int,
+    greedy: bool = True,
     heat: float,
     generator: torch.Generator | None,
     following: str = "",
 ) -> Iterator[list[Drafted]]:
-    """`rows` drafts side by side behind the prompt that `cache` holds, the first one greedy, the
-    others drawn at temperature `heat`. Yields them under way, and when all are over.
+    """`rows` drafts side by side behind the prompt that `cache` holds, drawn at temperature `heat`,
+    but for the first one if it is `greedy`. Yields them under way, and when all are over.
 
     One that runs into `following`, the text behind a lone hole, is given up.
     """
@@ -81,7 +82,7 @@ def draft(
         with torch.inference_mode():
             ids = torch.tensor(tokens, device=cache.device)[:, None]
             logits = model.logits(model.encode(ids, behind))[:, -1]  # (rows, V)
-            chosen, sure, ends = _choose(logits, heat, model.config.eos, generator)
+            chosen, sure, ends = _choose(logits, heat, model.config.eos, generator, greedy=greedy)
         for one, end in zip(drafts, ends, strict=True):
             one._ends.append(end)
         tokens = [
@@ -127,18 +128,23 @@ def log_probabilities(
 
 
 def _choose(
-    logits: Tensor, heat: float, ends: Sequence[int], generator: torch.Generator | None
+    logits: Tensor,
+    heat: float,
+    ends: Sequence[int],
+    generator: torch.Generator | None,
+    *,
+    greedy: bool,
 ) -> tuple[list[int], list[float], list[float]]:
-    """A token for each row of logits (rows, V), the best for the first; its probability, and that
-    of an end.
+    """A token for each row of logits (rows, V), the best for a `greedy` first one; its probability,
+    and that of an end.
     """
     probs = logits.softmax(-1)
     if bool(probs[..., 0].isnan().any()):  # a draw would fail the device
         raise ModelError("the model's logits are no finite numbers: damaged weights?")
     best = logits.argmax(-1)
-    if len(logits) > 1:
-        drawn = (logits[1:] / heat).softmax(-1)
-        best[1:] = torch.multinomial(drawn, 1, generator=generator)[:, 0]
+    if len(logits) > greedy:
+        drawn = (logits[int(greedy) :] / heat).softmax(-1)
+        best[int(greedy) :] = torch.multinomial(drawn, 1, generator=generator)[:, 0]
     sure: list[float] = probs.gather(-1, best[:, None])[:, 0].tolist()
     ending: list[float] = probs[:, list(ends)].sum(-1).tolist()
     return best.tolist(), sure, ending

@@ -1,17 +1,21 @@
 """How the candidates for an infill come about and which one is shown: a model's settings for it.
 
-They stand in `generation_config.json` under "dgedit", apart from the released sampler's, which are
-`config.Sampling`. A checkpoint without them is sampled as released: one candidate, from noise.
+They stand in a file of ours, `decoding.json`, since transformers refuses a `generation_config.json`
+with words that it does not know. A checkpoint without it is sampled as released: one candidate,
+from noise.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from dgedit_engine.types import ModelError, Origin
+
+FILE = "decoding.json"
+"""What the file is called, beside a checkpoint's others."""
 
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
 
@@ -64,17 +68,17 @@ class Decoding:
 
 
 def load_decoding(folder: Path) -> Decoding:
-    """The settings in `folder/generation_config.json`. Raises ModelError for unusable ones."""
-    path = folder / "generation_config.json"
+    """The settings in `folder/decoding.json`. Raises ModelError for unusable ones."""
+    path = folder / FILE
     try:
-        raw = json.loads(path.read_text(encoding="utf-8")).get("dgedit", {})
+        raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Decoding()
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from error
     known = {field.name for field in fields(Decoding)}
     if not isinstance(raw, dict) or not raw.keys() <= known:
-        raise ModelError(f"{path}: dgedit {raw!r}; known are {', '.join(sorted(known))}")
+        raise ModelError(f"{path}: {raw!r}; known are {', '.join(sorted(known))}")
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()
     }
@@ -82,3 +86,10 @@ def load_decoding(folder: Path) -> Decoding:
         return Decoding(**values)
     except (ModelError, TypeError) as error:
         raise ModelError(f"{path}: {error}") from error
+
+
+def save_decoding(decoding: Decoding, folder: Path) -> None:
+    """Write the settings that are not the defaults to `folder/decoding.json`."""
+    default = asdict(Decoding())
+    ours = {key: value for key, value in asdict(decoding).items() if value != default[key]}
+    (folder / FILE).write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")

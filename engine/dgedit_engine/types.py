@@ -67,7 +67,8 @@ class InfillRequest:
     """The one dial, 0 to 1: step cap and entropy bound follow from it."""
     seed: int = 0
     """The same request with the same seed gives the same steps on the same machine, but for a warm
-    start from the request before it.
+    start from the request before it. With 0 the likeliest draft is among the candidates; other
+    seeds draw all of theirs.
     """
     candidates: int | None = None
     """How many infills compete; None lets the model and `effort` choose."""

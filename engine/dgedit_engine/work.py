@@ -85,7 +85,9 @@ class Work:
         decoding = self.decoding
         each, count = decoding.origins, decoding.candidates
         found: list[Origin] = [each[place % len(each)] for place in range(count)]
-        for place in range(len(each), count):  # the greedy draft is the same each time
+        # the greedy draft is the same each time: it comes once, and who asks anew wants another
+        again = 0 if self.request.seed else len(each)
+        for place in range(again, count):
             found[place] = "sample" if found[place] == "draft" else found[place]
         same = memory is not None and len(memory.holes) == len(self.prompt.holes)
         if decoding.warm and memory and same and _edited(memory.prompt, self.prompt.ids):
@@ -97,6 +99,7 @@ class Work:
         """Draft causally, as often as the origins ask for; such candidates are finished then."""
         if not {"draft", "sample", "revised"} & set(origins):
             return
+        greedy = "draft" in origins or ("sample" not in origins and self.request.seed == 0)
         read = sum(causal.LONGEST + 2 + len(marker) for marker in self.prompt.markers)
         self.total = self.index + 2 + read // causal.SHOWN_EVERY
         drafts = causal.draft(
@@ -104,7 +107,8 @@ class Work:
             self.tokenizer,
             self.cache,
             self.prompt,
-            rows=1 + origins.count("sample"),
+            rows=max(1, origins.count("draft") + origins.count("sample")),
+            greedy=greedy,
             heat=self.decoding.heat,
             generator=self.generator,
             following=self._following(),
@@ -118,7 +122,8 @@ class Work:
             else:
                 yield self._step(shown)
         for one in stands:
-            self.sketches += self._sketched(one, "draft" if one is stands[0] else "sample")
+            origin: Origin = "draft" if greedy and one is stands[0] else "sample"
+            self.sketches += self._sketched(one, origin)
         asked = {"draft", "sample"} & set(origins)
         self.fillings = [one for one in self.sketches if one.origin in asked]
 

@@ -15,7 +15,7 @@ import torch
 from dgedit_engine import candidates as module
 from dgedit_engine import work
 from dgedit_engine.candidates import Filling, rank
-from dgedit_engine.decoding import Decoding, load_decoding
+from dgedit_engine.decoding import Decoding, load_decoding, save_decoding
 from dgedit_engine.drafts import open_part
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import chosen
@@ -107,6 +107,20 @@ def test_each_origin_is_tried(tiny: Engine) -> None:
     unranked = replace(ALL, ranked=False, veto=False, candidates=6)
     found = {one.origin for one in run(tiny, unranked)[-1].candidates}
     assert found == {"draft", "revised", "canvas", "sample"}
+
+
+def test_who_asks_anew_gets_other_drafts(tiny: Engine) -> None:
+    """The greedy draft would be the same for every seed, and often the best one."""
+    settings = Decoding(origins=("draft",))
+    first, second, third = (
+        run(tiny, settings, replace(REQUEST, seed=seed))[-1] for seed in (0, 1, 2)
+    )
+    assert [one.candidates[0].origin for one in (first, second, third)] == [
+        "draft",
+        "sample",
+        "sample",
+    ]
+    assert len({one.drafts[0].text for one in (first, second, third)}) == 3
 
 
 def test_closing_the_stream_in_any_phase_leaves_the_engine_usable(tiny: Engine) -> None:
@@ -261,7 +275,7 @@ def test_text_that_is_partly_kept_is_not_drafted_anew() -> None:
     ],
 )
 def test_unusable_setting_is_named(tmp_path: Path, values: Any) -> None:
-    (tmp_path / "generation_config.json").write_text(json.dumps({"dgedit": values}))
+    (tmp_path / "decoding.json").write_text(json.dumps(values))
     with pytest.raises(ModelError) as caught:
         load_decoding(tmp_path)
     name = values[0] if isinstance(values, list) else next(iter(values))
@@ -269,14 +283,14 @@ def test_unusable_setting_is_named(tmp_path: Path, values: Any) -> None:
 
 
 def test_settings_survive_the_file(tmp_path: Path) -> None:
-    origins: list[Origin] = ["draft", "canvas"]
-    (tmp_path / "generation_config.json").write_text(
-        json.dumps({"dgedit": {"candidates": 4, "origins": origins, "canvases": [32, 16]}})
-    )
-    expected = Decoding(candidates=4, origins=tuple(origins), canvases=(32, 16))
-    assert load_decoding(tmp_path) == expected
-    (tmp_path / "generation_config.json").unlink()
+    for settings in (Decoding(), ALL, replace(ALL, cuts=3, following=0.25, warm=True)):
+        save_decoding(settings, tmp_path)
+        assert load_decoding(tmp_path) == settings
+    (tmp_path / "decoding.json").unlink()
     assert load_decoding(tmp_path) == Decoding()
+    (tmp_path / "decoding.json").write_text("{")
+    with pytest.raises(ModelError, match=r"decoding\.json"):
+        load_decoding(tmp_path)
 
 
 def test_error_of_the_users_own_is_nobodys_fault(tiny: Engine) -> None:

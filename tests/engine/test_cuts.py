@@ -73,7 +73,7 @@ def test_draft_that_has_met_the_text_behind_is_given_up(
 
     monkeypatch.setattr(tiny.model, "encode", counted)
     monkeypatch.setattr(
-        causal, "_choose", lambda logits, *rest: ([spoken[read - 1]], [0.5], [0.01])
+        causal, "_choose", lambda *given, **more: ([spoken[read - 1]], [0.5], [0.01])
     )
     after = "\nanswer = 42 + 43\nprint(answer)\n"
     tiny.decoding = Decoding(origins=("draft",), cuts=4)

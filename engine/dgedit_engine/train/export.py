@@ -17,6 +17,7 @@ import torch
 
 from dgedit_engine import checkpoint
 from dgedit_engine.config import load_config, load_sampling, save_config
+from dgedit_engine.decoding import load_decoding, save_decoding
 from dgedit_engine.types import ModelError
 
 
@@ -41,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(run: Path, out: Path, *, int8: bool = False, shards: bool = False) -> None:
-    """Write to `out` what the engine needs of `run`."""
+    """Write to `out` what the engine needs of `run`. How candidates come about stays as it was
+    there.
+    """
     if run.resolve() == out.resolve():
         raise ValueError(f"{out} is the run itself")
     tokenizer = run / "tokenizer.json"
@@ -50,8 +53,10 @@ def export(run: Path, out: Path, *, int8: bool = False, shards: bool = False) ->
     config, sampling = load_config(run), load_sampling(run)
     model = checkpoint.load(config, run, dtype=torch.float32)
     out.mkdir(parents=True, exist_ok=True)
+    decoding = load_decoding(out)
     checkpoint.save(model, out if shards else out / checkpoint.SINGLE, int8=int8)
     save_config(config, sampling, out)
+    save_decoding(decoding, out)
     shutil.copyfile(tokenizer, out / "tokenizer.json")
 
 

@@ -10,6 +10,7 @@ import torch
 
 from dgedit_engine import checkpoint
 from dgedit_engine.config import load_config, load_sampling, save_config
+from dgedit_engine.decoding import Decoding, load_decoding, save_decoding
 from dgedit_engine.engine import open_engine
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
@@ -39,7 +40,7 @@ def test_exported_folder_opens_and_holds_the_same_weights(
     weights = {"model.safetensors"}
     if "--shards" in more:
         weights = {"model-00001-of-00001.safetensors", "model.safetensors.index.json"}
-    rest = {"config.json", "generation_config.json", "tokenizer.json"}
+    rest = {"config.json", "generation_config.json", "decoding.json", "tokenizer.json"}
     assert {file.name for file in out.iterdir()} == rest | weights
     config = load_config(run)
     assert (load_config(out), load_sampling(out)) == (config, SAMPLING)
@@ -48,6 +49,14 @@ def test_exported_folder_opens_and_holds_the_same_weights(
         torch.testing.assert_close(other.state_dict()[name], tensor, rtol=0.01, atol=0.01)
     passage = Passage("a.py", ("def f(x):\n", Hole(), "\nf(1)\n"))
     assert collect(open_engine(str(out), "cpu").infill(InfillRequest((passage,), steps=2)))
+
+
+def test_export_leaves_how_candidates_come_about(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    save_decoding(settings := Decoding(candidates=3, cuts=2), out)
+    assert main(["--run", str(run), "--out", str(out)]) == 0
+    assert load_decoding(out) == settings
 
 
 def test_folder_that_is_no_run_is_one_line(
