@@ -59,6 +59,7 @@ def fillers(engine: Engine) -> dict[str, Filler]:
         "canvas": Decoding(),
         "causal": Decoding(origins=("draft",)),
         "no-length": replace(ours, canvases=()),
+        "no-cuts": replace(ours, cuts=0),
         "no-ranking": replace(ours, ranked=False, veto=False),
         "no-following": replace(ours, following=0.0),
         "no-veto": replace(ours, veto=False),
