@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 # Exit code 6 is an infill that stopped at its step cap: shown like any other.
 demo: $(VENV)/installed
-	$(BIN)/dgedit fill dgedit/visible.py:17-18 --seed 1 || test $$? -eq 6
+	$(BIN)/dgedit fill demo/inventory.py || test $$? -eq 6
 
 edit: $(VENV)/installed
 	$(BIN)/dgedit demo/inventory.py
