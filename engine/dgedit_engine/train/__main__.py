@@ -25,8 +25,8 @@ from dgedit_engine.train.loop import Run, compile_parts
 from dgedit_engine.train.recipe import Recipe, add_options, from_options
 from dgedit_engine.types import ModelError
 
-SAMPLING = Sampling(steps=16, entropy_bound=1.0, confidence=0.05)
-"""For small canvases: fewer steps than released, each of which may accept more."""
+SAMPLING = Sampling(steps=16, entropy_bound=1.0, t_min=0.2, t_max=0.6, confidence=0.05)
+"""For small canvases: fewer and colder steps than released, each of which may accept more."""
 
 NO_ROOM = 4
 """The exit code where a batch does not fit the device's memory: fewer --tokens may."""
