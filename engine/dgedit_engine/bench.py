@@ -33,15 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="nano (the default) or a folder")
     parser.add_argument("--device", help="cpu, cuda, …")
     parser.add_argument("--rounds", type=int, default=30, help="rounds of each stage (30)")
-    parser.add_argument("--threads", type=int, help="threads for the CPU")
+    parser.add_argument(
+        "--threads", type=int, help="threads for the CPU; the engine's choice, if not given"
+    )
     options = parser.parse_args(arguments)
-    if options.threads:
-        torch.set_num_threads(options.threads)
     try:
         engine = open_engine(options.model, options.device)
     except ModelError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 5
+    if options.threads:
+        torch.set_num_threads(options.threads)
     folder = EMBEDDED if options.model in (None, "nano") else Path(options.model)
     figures: dict[str, Any] = {"model": engine.name, "device": engine.device}
     figures |= {"threads": torch.get_num_threads(), "rounds": options.rounds}

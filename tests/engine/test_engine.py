@@ -78,6 +78,20 @@ def test_cpu_keeps_bf16_matrices_only_where_it_multiplies_them(
     assert collect(engine.infill(request())).steps == 4
 
 
+@pytest.mark.parametrize(("limit", "threads"), [(0, 3), (1 << 60, 1)])
+def test_small_model_computes_in_one_thread(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, limit: int, threads: int
+) -> None:
+    monkeypatch.setattr("dgedit_engine.engine._THREADED", limit)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        open_engine(str(tiny_folder), "cpu")
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_engine_answers_the_same_warm_or_cold(tiny: Engine, tiny_folder: Path) -> None:
     """The cache of an unchanged prefix changes nothing but the time."""
     cold = open_engine(str(tiny_folder), "cpu")
