@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from scripted import Scripted
-
 # Before torch is loaded: threads that spin for each other starve on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import torch
+
+# Before a kernel file is: without a GPU, tests run kernels in Triton's interpreter.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
+from scripted import Scripted
 
 
 @pytest.fixture

@@ -1,0 +1,124 @@
+"""`python -m dgedit_kernels.compiled`: compile every kernel for every card, on any machine.
+
+Prints a line for each variant and card with its registers, spilled bytes and shared memory, and
+JSON last. Needs Triton, which brings NVIDIA's assembler, and no GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import dgedit_kernels
+from dgedit_kernels.dispatch import Variant, triton
+
+TARGETS = {80: 163, 89: 99, 90: 227, 120: 99}
+"""Compute capability (A100, RTX 4090, H100, RTX 5090) and KiB of shared memory of one program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one compiled kernel takes."""
+
+    name: str
+    """Of the variant."""
+    target: int
+    """Compute capability."""
+    registers: int
+    """Of a thread."""
+    spilled: int
+    """Bytes of registers that had to be stored and loaded again, of a thread."""
+    shared: int
+    """Bytes of shared memory, of a program."""
+
+
+def variants() -> Iterator[Variant]:
+    """Those of all kernel files."""
+    for found in pkgutil.iter_modules(dgedit_kernels.__path__):
+        if found.name != "compiled":  # this file
+            module = importlib.import_module(f"dgedit_kernels.{found.name}")
+            yield from getattr(module, "variants", list)()
+
+
+def compiled(variant: Variant, target: int) -> Figures:
+    """Compile a variant for a card. Raises what Triton raises where that fails."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    names = {name: "constexpr" for name in variant.constants}
+    order = [*variant.kernel.arg_names]
+    types = {**variant.signature, **names}
+    source = ASTSource(
+        fn=variant.kernel,
+        signature={name: types[name] for name in order},
+        constexprs=dict(variant.constants),
+        attrs={
+            (place,): [["tt.divisibility", 16]]
+            for place, name in enumerate(order)
+            if types[name].startswith("*")
+        },
+    )
+    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    kernel = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
+    registers, spilled = _assembled(kernel.asm["ptx"])
+    return Figures(variant.name, target, registers, spilled, kernel.metadata.shared)
+
+
+def _assembled(ptx: str) -> tuple[int, int]:
+    """Registers and spilled bytes, as the assembler reports them."""
+    arch = re.search(r"^\.target\s+(sm_\w+)", ptx, re.MULTILINE)
+    assert arch, "no target in the PTX"
+    folder = Path(triton.__file__).parent / "backends/nvidia/bin"
+    newest = arch[1].startswith(("sm_10", "sm_12"))
+    tool = folder / ("ptxas-blackwell" if newest else "ptxas")
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch, "kernel.ptx")
+        path.write_text(ptx)
+        command = [tool, "-v", f"--gpu-name={arch[1]}", path, "-o", path.with_suffix(".cubin")]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    registers = re.search(r"Used (\d+) registers", told)
+    spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", told)
+    assert registers, told
+    return int(registers[1]), sum(map(int, spills))
+
+
+def _one(name: str, target: int) -> Figures:
+    return compiled(next(one for one in variants() if one.name == name), target)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, compile, print. Returns 0."""
+    parser = argparse.ArgumentParser(prog="python -m dgedit_kernels.compiled", description=__doc__)
+    parser.add_argument("--targets", type=int, nargs="+", default=[*TARGETS], choices=[*TARGETS])
+    parser.add_argument("--only", default="", help="variants whose name contains this")
+    options = parser.parse_args(arguments)
+    jobs = [
+        (one.name, target)
+        for one in variants()
+        if options.only in one.name
+        for target in options.targets
+    ]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(_one, *zip(*jobs, strict=True))) if jobs else []
+    for one in found:
+        print(
+            f"{one.name:40} sm_{one.target:<4} {one.registers:4} registers "
+            f"{one.spilled:5} spilled {one.shared / 1024:6.1f} KiB"
+        )
+    print(json.dumps([asdict(one) for one in found]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
