@@ -56,7 +56,7 @@ def compiled(variant: Variant, target: int) -> Figures:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    names = {name: "constexpr" for name in variant.constants}
+    names = dict.fromkeys(variant.constants, "constexpr")
     order = [*variant.kernel.arg_names]
     types = {**variant.signature, **names}
     source = ASTSource(
