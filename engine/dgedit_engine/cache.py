@@ -2,7 +2,7 @@
 
 `KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the
 prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training: the same
-interface, differentiable, from scratch.
+interface, differentiable, from scratch. A `Pass` is what the layers see of either.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dgedit_engine.config import Config
+from dgedit_engine.config import Config, LayerConfig
+from dgedit_engine.reading import Reading
+from dgedit_kernels.attention import attention
 
 _GROWTH = 256  # slots by which buffers grow: one full canvas
 
@@ -59,6 +61,10 @@ class KVCache:
         self.values[layer][:, :, len(self) : end] = v
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
+    def open(self, n: int, reading: Reading) -> Pass:
+        """A pass over n new tokens behind what is there."""
+        return Pass(self, n, reading, self.config, self.device)
+
     def commit(self, ids: Tensor) -> None:
         """Count the n tokens just written; ids (B, n)."""
         self.ids += ids[0].tolist()
@@ -104,7 +110,8 @@ class KVCache:
 class GradientCache:
     """Keys and values of one differentiable `encode`, for any number of `denoise` calls on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config, *, device: torch.device | str = "cpu") -> None:
+        self.config, self.device = config, device
         self.keys: dict[int, Tensor] = {}
         self.values: dict[int, Tensor] = {}
         self.length = 0
@@ -121,6 +128,10 @@ class GradientCache:
         keys = torch.cat((self.keys[layer][:, :, past], k), 2)
         return keys, torch.cat((self.values[layer][:, :, past], v), 2)
 
+    def open(self, n: int, reading: Reading) -> Pass:
+        """As in KVCache."""
+        return Pass(self, n, reading, self.config, self.device)
+
     def commit(self, ids: Tensor) -> None:
         """Count the n tokens just written; ids (B, n)."""
         self.length += ids.shape[1]
@@ -128,3 +139,33 @@ class GradientCache:
     def truncate(self, length: int) -> None:
         """Hide everything behind the first `length` tokens from `denoise`."""
         self.length = length
+
+
+class Pass:
+    """One pass of all layers over n new tokens, which see what the cache holds and each other."""
+
+    def __init__(
+        self,
+        cache: KVCache | GradientCache,
+        n: int,
+        reading: Reading,
+        config: Config,
+        device: torch.device | str,
+    ) -> None:
+        self.cache, self.n, self.reading, self.window = cache, n, reading, config.window
+        past = len(cache)
+        self.masks = {
+            sliding: reading.mask(n, past, device, window=config.window if sliding else None)
+            for sliding in (True, False)
+        }
+
+    def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+        causal = self.reading.causal
+        keys, values = self.cache.extend(layer, k, v, keep=causal)
+        if shape.sliding:
+            seen = self.window - 1 + self.n
+            keys, values = keys[:, :, -seen:], values[:, :, -seen:]
+        mask = self.masks[shape.sliding]
+        found = attention(q, keys, values, mask, causal=causal and mask is None and self.n > 1)
+        return found.transpose(1, 2).reshape(len(q), self.n, -1)

@@ -16,8 +16,9 @@ from torch import Tensor
 from dgedit_engine.cache import KVCache
 from dgedit_engine.cuts import MET, met
 from dgedit_engine.drafts import open_part
-from dgedit_engine.model import Model, side_by_side
+from dgedit_engine.model import Model
 from dgedit_engine.prompt import Prompt
+from dgedit_engine.reading import side_by_side
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import ModelError
 
@@ -103,14 +104,11 @@ def log_probabilities(
     """
     fed = [list(row[:-1]) for row in rows]
     sizes = [len(row) for row in fed]
-    device, window = cache.device, model.config.window
-    positions, _, full = side_by_side(len(cache), sizes, device)
-    _, _, sliding = side_by_side(len(cache), sizes, device, window=window)
+    device = cache.device
     targets = [list(row[1:]) for row in rows]
     with torch.inference_mode():
         ids = torch.tensor([[token for row in fed for token in row]], device=device)
-        masks: dict[bool, Tensor | None] = {True: sliding, False: full}
-        hidden = model.encode(ids, cache, positions=positions, masks=masks)
+        hidden = model.encode(ids, cache, beside=side_by_side(sizes, device))
         wanted = [
             start + place
             for start, size, count in zip(_starts(sizes), sizes, counted, strict=True)

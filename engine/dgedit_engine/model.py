@@ -14,15 +14,15 @@ Source: transformers 5.23, models/diffusion_gemma, which the tests hold this fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgedit_engine.cache import GradientCache, KVCache
+from dgedit_engine.cache import GradientCache, KVCache, Pass
 from dgedit_engine.config import Config, LayerConfig
-from dgedit_kernels.attention import attention
+from dgedit_engine.reading import Beside, Reading
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import rms_norm
@@ -59,18 +59,15 @@ class Model(nn.Module):
         ids: Tensor,
         cache: Cache,
         *,
-        positions: Tensor | None = None,
-        masks: dict[bool, Tensor | None] | None = None,
+        beside: Beside | None = None,
     ) -> Tensor:
         """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D).
 
-        With `positions` (n,) and `masks` (n, T + n), one for sliding layers and one for full ones,
-        the tokens are read that way and not kept: see `side_by_side`.
+        Sequences that stand side by side are not kept.
         """
-        if masks is None:
-            masks = _causal_masks(self.config, ids.shape[1], len(cache), ids.device)
-        hidden = self._run(self.embed(ids), positions, cache, masks, causal=True)
-        if positions is None:
+        reading = Reading(True, beside)
+        hidden = self._run(self.embed(ids), cache, reading)
+        if reading.kept:
             cache.commit(ids)
         return hidden
 
@@ -80,19 +77,16 @@ class Model(nn.Module):
         cache: Cache,
         soft: Tensor | None = None,
         *,
-        positions: Tensor | None = None,
-        mask: Tensor | None = None,
+        beside: Beside | None = None,
     ) -> Tensor:
         """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the
         cache stays.
 
         `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
-        prediction (`soft_embed`); None is the first step, exactly no signal. `positions` (C,)
-        default to those behind the cache. `mask` (C, T + C) is True where a slot may look; a
-        sliding layer uses its last window - 1 + C columns.
+        prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
+        `beside` each other.
         """
-        x = self.conditioning(self.embed(ids), soft)
-        return self._run(x, positions, cache, {True: mask, False: mask}, causal=False)
+        return self._run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
@@ -127,39 +121,34 @@ class Model(nn.Module):
         # bfloat16; a number, since a tensor would be a copy to the device in every step
         return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
 
-    def _run(
-        self,
-        x: Tensor,
-        positions: Tensor | None,
-        cache: Cache,
-        masks: dict[bool, Tensor | None],
-        *,
-        causal: bool,
-    ) -> Tensor:
+    def _run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
         narrow = torch.bfloat16 if torch.bfloat16 in (x.dtype, self.embedding.dtype) else x.dtype
-        ropes = self._rope_tables(x.shape[1], len(cache), positions, narrow)
+        ropes = self._rope_tables(x.shape[1], len(cache), reading.beside, narrow)
+        view = cache.open(x.shape[1], reading)
         for layer in self.stack():
-            x = layer(x, ropes[layer.shape], cache, masks[layer.shape.sliding], causal=causal)
+            x = layer(x, ropes[layer.shape], view)
         return rms_norm(x, self.norm, self.config.eps)
 
     def _rope_tables(
-        self, n: int, past: int, positions: Tensor | None, dtype: torch.dtype
+        self, n: int, past: int, beside: Beside | None, dtype: torch.dtype
     ) -> dict[LayerConfig, Rope]:
         """Tables for each kind of layer; those behind the cache are kept, as every step of a canvas
         wants them.
         """
         device = self.embedding.device
         places = (past, n, dtype, device)
-        if positions is None and self._rope_places == places:
+        if beside is None and self._rope_places == places:
             return self._ropes
-        where = torch.arange(past, past + n, device=device) if positions is None else positions
+        where = torch.arange(past, past + n, device=device)
+        if beside is not None:
+            where = past + beside.offset
         tables: dict[LayerConfig, Rope] = {}
         for shape in set(self.config.layers):
             cos, sin = rope_table(
                 where, head_dim=shape.head_dim, theta=shape.rope_theta, rotated=shape.rotated
             )
             tables[shape] = (cos.to(dtype), sin.to(dtype))
-        if positions is None:
+        if beside is None:
             self._rope_places, self._ropes = places, tables
         return tables
 
@@ -200,19 +189,12 @@ class Layer(nn.Module):
         self.register_buffer("encode_scalar", torch.empty(1))
         self.register_buffer("denoise_scalar", torch.empty(1))
 
-    def forward(
-        self, x: Tensor, rope: Rope, cache: Cache, mask: Tensor | None, *, causal: bool
-    ) -> Tensor:
+    def forward(self, x: Tensor, rope: Rope, view: Pass) -> Tensor:
         """x (B, n, D) -> (B, n, D)."""
         q, k, v = self.project(x, *rope)
-        n = x.shape[1]
-        keys, values = cache.extend(self.index, k, v, keep=causal)
-        if self.shape.sliding:
-            seen = self.config.window - 1 + n
-            keys, values = keys[:, :, -seen:], values[:, :, -seen:]
-            mask = mask if mask is None else mask[:, -seen:]
-        attended = attention(q, keys, values, mask, causal=causal and mask is None and n > 1)
-        return self.finish(x, attended, self.encode_scalar if causal else self.denoise_scalar)
+        attended = view.attend(self.index, self.shape, q, k, v)
+        scalar = self.encode_scalar if view.reading.causal else self.denoise_scalar
+        return self.finish(x, attended, scalar)
 
     def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
@@ -232,10 +214,9 @@ class Layer(nn.Module):
         return turned[:, :heads], turned[:, heads:], v
 
     def finish(self, x: Tensor, attended: Tensor, scalar: Tensor) -> Tensor:
-        """x (B, n, D) and what its queries found (B, H, n, E) -> (B, n, D)."""
-        batch, n, _ = x.shape
+        """x (B, n, D) and what its queries found (B, n, H E) -> (B, n, D)."""
         eps = self.config.eps
-        attended = product(attended.transpose(1, 2).reshape(batch, n, -1), self.out).to(x.dtype)
+        attended = product(attended, self.out).to(x.dtype)
         x = x + rms_norm(attended, self.attention_out, eps)
         normed = rms_norm(x, None, eps)  # once for the MLP, the experts and the router
         dense = _glu(normed * _as(self.mlp_in, x), self.gate_up, self.down)
@@ -336,45 +317,3 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
 
 def _glu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
     return linear(geglu(linear(x, gate_up)), down)
-
-
-def side_by_side(
-    past: int, sizes: Sequence[int], device: torch.device | str, *, window: int | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sequences of `sizes` that share `past` tokens and do not see each other, S = sum of sizes.
-
-    Returns their positions (S,), where a canvas looks, (S, past + S), and where a causal reading
-    does, with a sliding `window` if one is given. Saves copies of the prompt's keys.
-    """
-    own = torch.cat([torch.full((size,), row, device=device) for row, size in enumerate(sizes)])
-    positions = past + torch.cat([torch.arange(size, device=device) for size in sizes])
-    same = own[:, None] == own
-    seen = torch.ones(len(own), past, dtype=torch.bool, device=device)
-    canvas = torch.cat((seen, same), 1)
-    keys = torch.cat((torch.arange(past, device=device), positions))
-    causal = canvas & (keys <= positions[:, None])
-    if window is not None:
-        causal &= keys > positions[:, None] - window
-    return positions, canvas, causal
-
-
-def _causal_masks(
-    config: Config, n: int, past: int, device: torch.device
-) -> dict[bool, Tensor | None]:
-    """For sliding layers (True) and full ones, where n tokens behind `past` look."""
-    return {
-        layer.sliding: _causal_mask(n, past, config.window if layer.sliding else None, device)
-        for layer in config.layers
-    }
-
-
-def _causal_mask(n: int, past: int, window: int | None, device: torch.device) -> Tensor | None:
-    """Where each of n tokens behind `past` may look, (n, past + n); None where plain causal
-    attention says the same.
-    """
-    if (past == 0 or n == 1) and (window is None or past + n <= window):
-        return None
-    query = torch.arange(past, past + n, device=device)[:, None]
-    key = torch.arange(past + n, device=device)
-    seen = key <= query
-    return seen if window is None else seen & (key > query - window)

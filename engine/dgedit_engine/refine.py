@@ -17,7 +17,8 @@ from dgedit_engine import sampler
 from dgedit_engine.cache import KVCache
 from dgedit_engine.canvas import Canvas, Seed, shrunk
 from dgedit_engine.config import Sampling
-from dgedit_engine.model import Model, side_by_side
+from dgedit_engine.model import Model
+from dgedit_engine.reading import side_by_side
 from dgedit_engine.types import ModelError
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
@@ -119,8 +120,8 @@ def _read(
     if len(running) == 1:
         logits = model.logits(model.denoise(ids, cache, running[0].soft)) / heats[0]
     else:
-        positions, mask, _ = side_by_side(len(cache), sizes, cache.device)
-        hidden = model.denoise(ids, cache, _signals(model, running), positions=positions, mask=mask)
+        beside = side_by_side(sizes, cache.device)
+        hidden = model.denoise(ids, cache, _signals(model, running), beside=beside)
         heat = torch.tensor(heats, device=ids.device).repeat_interleave(
             torch.tensor(sizes, device=ids.device)
         )

@@ -141,7 +141,7 @@ def test_truncate_forgets_the_tail(cache: KVCache) -> None:
 
 
 def test_gradient_cache_keeps_only_what_encode_wrote_and_passes_gradients() -> None:
-    cache = GradientCache()
+    cache = GradientCache(CONFIG)
     k, v = (part.requires_grad_() for part in pair(0, 5, seed=1))
     cache.extend(0, k, v, keep=True)
     cache.commit(torch.zeros(1, 5, dtype=torch.long))

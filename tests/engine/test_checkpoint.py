@@ -297,7 +297,7 @@ def test_int8_logits_are_close(tmp_path: Path) -> None:
     loaded = checkpoint.load(LARGE_ENOUGH, int8_folder(tmp_path, model), dtype=torch.float32)
     ids = torch.randint(64, (2, 20), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        one, other = (m.logits(m.encode(ids, GradientCache())) for m in (model, loaded))
+        one, other = (m.logits(m.encode(ids, GradientCache(m.config))) for m in (model, loaded))
     assert (one - other).abs().max() < 0.03 * one.abs().max()
     assert (one.argmax(-1) == other.argmax(-1)).float().mean() > 0.9
 

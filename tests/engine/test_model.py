@@ -11,7 +11,8 @@ import torch
 from dgedit_engine import checkpoint
 from dgedit_engine.cache import GradientCache, KVCache
 from dgedit_engine.config import load_config
-from dgedit_engine.model import Model, side_by_side
+from dgedit_engine.model import Model
+from dgedit_engine.reading import side_by_side
 from dgedit_kernels.moe import experts
 from oracle import random_model
 
@@ -112,7 +113,7 @@ def test_second_canvas_reads_the_first_as_prompt(pair: tuple[Any, Model]) -> Non
 
 def test_gradient_cache_gives_what_the_inference_cache_gives(pair: tuple[Any, Model]) -> None:
     _, ours = pair
-    cache, training, canvas = cache_of(ours), GradientCache(), ids(8, seed=2)
+    cache, training, canvas = cache_of(ours), GradientCache(ours.config), ids(8, seed=2)
     with torch.no_grad():
         ours.encode(ids(20, seed=1), cache)
         expected = ours.denoise(canvas, cache)
@@ -123,11 +124,12 @@ def test_gradient_cache_gives_what_the_inference_cache_gives(pair: tuple[Any, Mo
 
 def test_canvases_side_by_side_do_not_see_each_other(pair: tuple[Any, Model]) -> None:
     _, ours = pair
-    training, first, second = GradientCache(), ids(8, seed=2), ids(8, seed=3)
+    training = GradientCache(ours.config)
+    first, second = ids(8, seed=2), ids(8, seed=3)
     with torch.no_grad():
         ours.encode(ids(20, seed=1), training)
-        positions, mask, _ = side_by_side(20, [8, 8], "cpu")
-        both = ours.denoise(torch.cat((first, second), 1), training, positions=positions, mask=mask)
+        beside = side_by_side([8, 8], "cpu")
+        both = ours.denoise(torch.cat((first, second), 1), training, beside=beside)
         assert_close(both[:, :8], ours.denoise(first, training))
         assert_close(both[:, 8:], ours.denoise(second, training))
 

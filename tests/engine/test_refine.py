@@ -8,7 +8,6 @@ import torch
 from dgedit_engine.canvas import Seed, seed_canvas
 from dgedit_engine.config import Sampling
 from dgedit_engine.engine import Engine
-from dgedit_engine.model import side_by_side
 from dgedit_engine.refine import Start, refine
 from dgedit_engine.work import encode
 
@@ -69,19 +68,3 @@ def test_a_canvas_with_a_signal_beside_one_without(wide: Engine) -> None:
     together = next(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
     (alone,) = next(refine(wide.model, wide.cache, starts[1:], SAMPLING, torch.Generator()))
     assert together[1].confidence == pytest.approx(alone.confidence, abs=1e-4)
-
-
-def test_side_by_side_hides_the_sequences_from_each_other() -> None:
-    positions, canvas, causal = side_by_side(2, [2, 3], "cpu")
-    assert positions.tolist() == [2, 3, 2, 3, 4]
-    assert canvas[0].tolist() == [True] * 4 + [False] * 3
-    assert canvas[4].tolist() == [True, True, False, False, True, True, True]
-    assert causal.int().tolist() == [
-        [1, 1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0, 0],
-        [1, 1, 0, 0, 1, 0, 0],
-        [1, 1, 0, 0, 1, 1, 0],
-        [1, 1, 0, 0, 1, 1, 1],
-    ]
-    _, _, near = side_by_side(2, [2, 3], "cpu", window=2)
-    assert near[4].int().tolist() == [0, 0, 0, 0, 0, 1, 1]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.cache import GradientCache
-from dgedit_engine.model import Model, side_by_side
+from dgedit_engine.model import Model
+from dgedit_engine.reading import side_by_side
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.loss import canvas_loss, causal_loss, counted_causally, slot_weights
 from dgedit_engine.train.noise import Noised, corrupt, own_draft, shift
@@ -31,7 +32,7 @@ def losses(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """One batch's losses, for the log and to descend on."""
     prompt, gold, pinned = (_on(device, x) for x in (batch.prompt, batch.canvas, batch.pinned))
-    end, cache = model.config.eos[0], GradientCache()
+    end, cache = model.config.eos[0], GradientCache(model.config, device=device)
     joined = torch.cat((prompt, gold), 1)
     hidden = model.encode(joined, cache)
     each_next = model.losses(hidden[:, :-1], joined[:, 1:])
@@ -114,11 +115,11 @@ def _restore(
     plan asks for one; and which slots of what the model read were wrong (B, K, C).
     """
     batch, copies, slots = noised.ids.shape
-    positions, mask, _ = side_by_side(len(cache), [slots] * copies, gold.device)
+    beside = side_by_side([slots] * copies, gold.device)
     ids, soft, wrong = noised.ids.flatten(1), None, noised.corrupted
     if plan.conditioned:
         with torch.no_grad():
-            first = model.denoise(ids, cache, positions=positions, mask=mask)
+            first = model.denoise(ids, cache, beside=beside)
             heat = 0.4 + 0.4 * noised.level[..., None].expand(-1, -1, slots)  # as the schedule's
             probs = model.read(first, heat.flatten(1))
             fixed = torch.zeros_like(ids, dtype=torch.bool)
@@ -137,5 +138,5 @@ def _restore(
                     generator=generator,
                 )
                 wrong = ids.view_as(wrong) != gold[:, None]
-    hidden = model.denoise(ids, cache, soft, positions=positions, mask=mask)
+    hidden = model.denoise(ids, cache, soft, beside=beside)
     return hidden.view(batch, copies, slots, -1), wrong
