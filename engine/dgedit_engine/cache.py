@@ -154,6 +154,11 @@ class Pass:
     ) -> None:
         self.cache, self.n, self.reading, self.window = cache, n, reading, config.window
         past = len(cache)
+        self.place = past if reading.beside is None else None
+        """The first token's position, where the others follow it."""
+        offset = torch.arange(n, device=device) if reading.beside is None else reading.beside.offset
+        self.positions = past + offset
+        """(n,)."""
         self.masks = {
             sliding: reading.mask(n, past, device, window=config.window if sliding else None)
             for sliding in (True, False)

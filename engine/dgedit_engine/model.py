@@ -25,11 +25,10 @@ from dgedit_engine.config import Config, LayerConfig
 from dgedit_engine.reading import Beside, Reading
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
-from dgedit_kernels.norm import rms_norm
-from dgedit_kernels.rope import rope_table, rotate
+from dgedit_kernels.norm import residual_norm, rms_norm
+from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 
 Cache = KVCache | GradientCache
-Rope = tuple[Tensor, Tensor]
 
 
 class Model(nn.Module):
@@ -66,7 +65,7 @@ class Model(nn.Module):
         Sequences that stand side by side are not kept.
         """
         reading = Reading(True, beside)
-        hidden = self._run(self.embed(ids), cache, reading)
+        hidden = self.run(self.embed(ids), cache, reading)
         if reading.kept:
             cache.commit(ids)
         return hidden
@@ -86,16 +85,16 @@ class Model(nn.Module):
         prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
         `beside` each other.
         """
-        return self._run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
+        return self.run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
-        x = F.embedding(ids, self.embedding) * self._scale()
+        x = F.embedding(ids, self.embedding) * self.scale
         return x if self.activations is None else x.to(self.activations)
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        soft = probs.to(self.embedding.dtype) @ self.embedding * self._scale()
+        soft = probs.to(self.embedding.dtype) @ self.embedding * self.scale
         return soft if self.activations is None else soft.to(self.activations)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -116,41 +115,45 @@ class Model(nn.Module):
         """What hidden (…, D) says of each slot at temperature heat (…) -> probabilities (…, V)."""
         return (self.logits(hidden) / heat[..., None]).softmax(-1)
 
-    def _scale(self) -> float:
+    @property
+    def scale(self) -> float:
+        """What embeddings are multiplied by."""
         # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
         # bfloat16; a number, since a tensor would be a copy to the device in every step
         return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
 
-    def _run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
-        narrow = torch.bfloat16 if torch.bfloat16 in (x.dtype, self.embedding.dtype) else x.dtype
-        ropes = self._rope_tables(x.shape[1], len(cache), reading.beside, narrow)
+    def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
+        """x (B, n, D) through all layers and the last norm -> (B, n, D)."""
         view = cache.open(x.shape[1], reading)
-        for layer in self.stack():
-            x = layer(x, ropes[layer.shape], view)
-        return rms_norm(x, self.norm, self.config.eps)
+        ropes = self._ropes_of(view, x.dtype)
+        layers = list(self.stack())
+        normed = rms_norm(x, layers[0].attention_in, self.config.eps)
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            norm = self.norm if following is None else following.attention_in
+            x, normed = layer(x, normed, ropes[layer.shape], view, norm)
+        return normed
 
-    def _rope_tables(
-        self, n: int, past: int, beside: Beside | None, dtype: torch.dtype
-    ) -> dict[LayerConfig, Rope]:
-        """Tables for each kind of layer; those behind the cache are kept, as every step of a canvas
-        wants them.
+    def _ropes_of(self, view: Pass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+        """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
+        every step of a canvas wants them.
         """
-        device = self.embedding.device
-        places = (past, n, dtype, device)
-        if beside is None and self._rope_places == places:
+        narrow = torch.bfloat16 if torch.bfloat16 in (dtype, self.embedding.dtype) else dtype
+        places = (view.place, view.n, narrow, self.embedding.device)
+        if view.place is not None and self._rope_places == places:
             return self._ropes
-        where = torch.arange(past, past + n, device=device)
-        if beside is not None:
-            where = past + beside.offset
-        tables: dict[LayerConfig, Rope] = {}
-        for shape in set(self.config.layers):
-            cos, sin = rope_table(
-                where, head_dim=shape.head_dim, theta=shape.rope_theta, rotated=shape.rotated
+        ropes = {
+            shape: rope_at(
+                view.positions,
+                head_dim=shape.head_dim,
+                theta=shape.rope_theta,
+                rotated=shape.rotated,
+                dtype=narrow,
             )
-            tables[shape] = (cos.to(dtype), sin.to(dtype))
-        if beside is None:
-            self._rope_places, self._ropes = places, tables
-        return tables
+            for shape in set(self.config.layers)
+        }
+        if view.place is not None:
+            self._rope_places, self._ropes = places, ropes
+        return ropes
 
 
 class Layer(nn.Module):
@@ -189,61 +192,70 @@ class Layer(nn.Module):
         self.register_buffer("encode_scalar", torch.empty(1))
         self.register_buffer("denoise_scalar", torch.empty(1))
 
-    def forward(self, x: Tensor, rope: Rope, view: Pass) -> Tensor:
-        """x (B, n, D) -> (B, n, D)."""
-        q, k, v = self.project(x, *rope)
-        attended = view.attend(self.index, self.shape, q, k, v)
+    def forward(
+        self, x: Tensor, normed: Tensor, rope: Rope, view: Pass, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
+        attended = view.attend(self.index, self.shape, *self.project(normed, rope))
         scalar = self.encode_scalar if view.reading.causal else self.denoise_scalar
-        return self.finish(x, attended, scalar)
+        return self.finish(x, attended, scalar, following)
 
-    def project(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
+    def project(self, normed: Tensor, rope: Rope) -> tuple[Tensor, Tensor, Tensor]:
+        """normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
 
         Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
         """
-        batch, n, _ = x.shape
-        heads, shape, eps = self.config.heads, self.shape, self.config.eps
-        joined = product(rms_norm(x, self.attention_in, eps), self.qkv)
-        joined = joined.view(batch, n, -1, shape.head_dim)  # (B, n, H+2K, E)
-        normed = rms_norm(joined, None, eps)
-        turning = heads + shape.kv_heads
-        weight = torch.cat((self.q_norm.expand(heads, -1), self.k_norm.expand(shape.kv_heads, -1)))
-        turned = rotate(normed[:, :, :turning] * _as(weight, joined), cos, sin).transpose(1, 2)
-        # values: normed, unscaled, unrotated; in a full layer those of the raw keys
-        v = normed[:, :, turning if shape.sliding else heads :].transpose(1, 2)
-        return turned[:, :heads], turned[:, heads:], v
+        joined = product(normed, self.qkv)
+        joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
+        return qk_norm_rope(
+            joined,
+            self.q_norm,
+            self.k_norm,
+            rope,
+            heads=self.config.heads,
+            kv_heads=self.shape.kv_heads,
+            shared=not self.shape.sliding,
+            eps=self.config.eps,
+        )
 
-    def finish(self, x: Tensor, attended: Tensor, scalar: Tensor) -> Tensor:
-        """x (B, n, D) and what its queries found (B, n, H E) -> (B, n, D)."""
-        eps = self.config.eps
+    def finish(
+        self, x: Tensor, attended: Tensor, scalar: Tensor, following: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
+        eps, one = self.config.eps, self.config.experts == 1
         attended = product(attended, self.out).to(x.dtype)
-        x = x + rms_norm(attended, self.attention_out, eps)
-        normed = rms_norm(x, None, eps)  # once for the MLP, the experts and the router
-        dense = _glu(normed * _as(self.mlp_in, x), self.gate_up, self.down)
-        routed = self._route(normed)
-        both = rms_norm(dense, self.mlp_out, eps) + rms_norm(routed, self.experts_out, eps)
-        x = x + rms_norm(both, self.feed_out, eps)
-        return x * _as(scalar, x)
+        readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
+        x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
+        dense = _glu(inputs[0], self.gate_up, self.down)
+        routed = self._only(inputs[1]) if one else self._route(*inputs[1:])
+        x, (normed,) = residual_norm(
+            x,
+            (dense, routed),
+            self.feed_out,
+            eps,
+            inner=(self.mlp_out, self.experts_out),
+            scalar=scalar,
+            weights=(following,),
+        )
+        return x, normed
 
-    def _route(self, normed: Tensor) -> Tensor:
-        """The experts' sum for the normed, unscaled residual (B, n, D), which routes too."""
-        flat = normed.reshape(-1, normed.shape[-1])
-        if self.config.experts == 1:  # nothing to choose: the softmax of one is 1
-            dense = _glu(
-                flat * _as(self.experts_in, flat), self.experts_gate_up[0], self.experts_down[0]
-            )
-            return (dense * _as(self.expert_scale, flat)).view_as(normed)
-        scaled = flat * _as(self.router_scale, flat) * self.config.dim**-0.5
-        probs = linear(scaled, self.router).softmax(-1, dtype=torch.float32)  # (B n, N)
-        weight, index = probs.topk(self.config.active, dim=-1)
+    def _only(self, x: Tensor) -> Tensor:
+        """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""
+        routed = _glu(x, self.experts_gate_up[0], self.experts_down[0])
+        return routed * _as(self.expert_scale, x)
+
+    def _route(self, x: Tensor, scaled: Tensor) -> Tensor:
+        """The experts' sum for x (B, n, D), chosen by the router, which reads `scaled`."""
+        flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
+        probs = linear(scaled * self.config.dim**-0.5, self.router).softmax(-1, dtype=torch.float32)
+        weight, index = probs.topk(self.config.active, dim=-1)  # (B n, A)
         weight = weight / weight.sum(-1, keepdim=True) * self.expert_scale[index]
-        x = flat * _as(self.experts_in, flat)
-        if x.dtype != self.experts_gate_up.dtype:
-            x = (
-                x.bfloat16()
+        if flat.dtype != self.experts_gate_up.dtype:
+            flat = (
+                flat.bfloat16()
             )  # as `product`: to widen all experts would cost far more than to use some
-        gate_up, down = _as(self.experts_gate_up, x), _as(self.experts_down, x)
-        return experts(x, index, _as(weight, x), gate_up, down).view_as(normed).to(normed.dtype)
+        gate_up, down = _as(self.experts_gate_up, flat), _as(self.experts_down, flat)
+        return experts(flat, index, _as(weight, flat), gate_up, down).view_as(x).to(x.dtype)
 
 
 class SelfConditioning(nn.Module):
@@ -260,9 +272,10 @@ class SelfConditioning(nn.Module):
         """x, soft (B, C, D) -> (B, C, D); the closing norm has no weight and acts without a signal
         too.
         """
+        signal = None
         if soft is not None:
-            x = x + _glu(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
-        return rms_norm(x, None, self.eps)
+            signal = _glu(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
+        return rms_norm(x, None, self.eps, plus=signal)
 
 
 @torch.no_grad()

@@ -1,7 +1,49 @@
-"""Rotary position embedding, split-half pairing: element i turns with element i + E/2."""
+"""Rotary position embedding, alone and with the norms of queries, keys and values before it.
+
+Split-half pairing: element i turns with element i + E/2. Knows no caches and no masks. On a GPU one
+launch reads what the product of a layer's q, k and v gave and writes all three as attention wants
+them; angles are computed where they are used, from positions on the device, so that a captured
+graph needs no table and no refill.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.norm import rms_norm
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """How the tokens of one forward turn in layers of one shape."""
+
+    positions: Tensor
+    """(n,) int32 or int64; a captured graph turns by what stands here when it is replayed."""
+    turn: Tensor
+    """(E/2,) int32: how far a pair turns from one position to the next, in 2^-32 of a turn."""
+    table: tuple[Tensor, Tensor] | None = None
+    """Cosine and sine (n, E), which the PyTorch path reads; None where the kernel runs."""
+
+
+def rope_at(
+    positions: Tensor, *, head_dim: int, theta: float, rotated: int, dtype: torch.dtype
+) -> Rope:
+    """The rope of tokens at `positions` (n,), with a table in `dtype` where PyTorch will read it.
+
+    Made once for a kind of layer and kept: on a GPU for as long as the tensor of positions is.
+    """
+    table = None
+    if not on_gpu(positions) or torch.is_grad_enabled():
+        cos, sin = rope_table(positions, head_dim=head_dim, theta=theta, rotated=rotated)
+        table = cos.to(dtype), sin.to(dtype)
+    frequency = _frequency(head_dim, theta, rotated, positions.device)
+    turn = (frequency.double() * (2**32 / math.tau)).round().long().int()
+    return Rope(positions, turn, table)
 
 
 def rope_table(
@@ -13,9 +55,7 @@ def rope_table(
     ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
     RoFormer's table (arXiv 2104.09864).
     """
-    pairs = torch.arange(rotated, device=positions.device, dtype=torch.float32)
-    frequency = torch.zeros(head_dim // 2, device=positions.device)
-    frequency[:rotated] = theta ** (-2 * pairs / head_dim)
+    frequency = _frequency(head_dim, theta, rotated, positions.device)
     angle = positions.float()[:, None] * frequency  # (n, E/2)
     return torch.cat((angle.cos(), angle.cos()), -1), torch.cat((angle.sin(), angle.sin()), -1)
 
@@ -25,3 +65,198 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     low, high = x.chunk(2, -1)
     turned = torch.cat((-high, low), -1)
     return x * cos[:, None] + turned * sin[:, None]
+
+
+def qk_norm_rope(
+    joined: Tensor,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    rope: Rope,
+    *,
+    heads: int,
+    kv_heads: int,
+    shared: bool,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Norm and turn what a layer's joined projection gave -> q (B, H, n, E), k and v (B, K, n, E).
+
+    `joined` (B, n, H + 2K, E), or (B, n, H + K, E) where `shared`: the layer has no values of its
+    own, and takes the raw keys. Queries and keys are normed over E with q_norm and k_norm (E,) and
+    turned; values are normed without a weight and not turned. The result has joined's dtype; the
+    kernel's is contiguous.
+
+    The kernel's angle is right to 2^-33 of a turn for each position, the table's to fp32's rounding
+    of the angle: at position 262,143 they are 0.0002 and 0.008 radians off at worst.
+    """
+    path = qk_norm_rope_reference
+    if on_gpu(joined) and not torch.is_grad_enabled():
+        path = qk_norm_rope_triton
+    return path(
+        joined, q_norm, k_norm, rope, heads=heads, kv_heads=kv_heads, shared=shared, eps=eps
+    )
+
+
+def qk_norm_rope_reference(
+    joined: Tensor,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    rope: Rope,
+    *,
+    heads: int,
+    kv_heads: int,
+    shared: bool,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same in PyTorch, by the rope's table."""
+    assert rope.table is not None, "a rope that was made for the kernel"
+    normed = rms_norm(joined, None, eps)
+    turning = heads + kv_heads
+    weight = torch.cat((q_norm.expand(heads, -1), k_norm.expand(kv_heads, -1)))
+    weight = weight if weight.dtype == joined.dtype else weight.to(joined.dtype)
+    turned = rotate(normed[:, :, :turning] * weight, *rope.table).transpose(1, 2)
+    v = normed[:, :, heads if shared else turning :].transpose(1, 2)
+    return turned[:, :heads], turned[:, heads:], v
+
+
+def qk_norm_rope_triton(
+    joined: Tensor,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    rope: Rope,
+    *,
+    heads: int,
+    kv_heads: int,
+    shared: bool,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same by a kernel, from the rope's positions."""
+    joined = joined if joined.stride(-1) == 1 else joined.contiguous()
+    batch, n, _, width = joined.shape
+    counts = (heads, kv_heads, kv_heads)
+    out = joined.new_empty(batch * sum(counts) * n * width)
+    # about 2048 elements for four warps: 16 for each thread, a load of 16 bytes from each half
+    half = triton.next_power_of_2(width // 2)
+    rows = min(triton.next_power_of_2(max(counts)), max(1, 1024 // half))
+    groups = sum(divided(count, rows) for count in counts[: 2 if shared else 3])
+    _qk_norm_rope_kernel[(batch * n, groups)](
+        *(joined, q_norm.contiguous(), k_norm.contiguous(), rope.positions, rope.turn, out),
+        *(batch, n, joined.stride(0), joined.stride(1), joined.stride(2), eps),
+        *(heads, kv_heads, width, shared, rows, half),
+        num_warps=4,
+    )
+    parts = out.split([batch * count * n * width for count in counts])
+    q, k, v = (part.view(batch, count, n, width) for part, count in zip(parts, counts, strict=True))
+    return q, k, v
+
+
+def _frequency(head_dim: int, theta: float, rotated: int, device: torch.device) -> Tensor:
+    """Radians that each pair turns from one position to the next, fp32 (E/2,)."""
+    pairs = torch.arange(rotated, device=device, dtype=torch.float32)
+    frequency = torch.zeros(head_dim // 2, device=device)
+    frequency[:rotated] = theta ** (-2 * pairs / head_dim)
+    return frequency
+
+
+@triton.jit
+def _direction(position, turn):
+    """Cosine and sine behind `position` times `turn`, in 2^-32 of a turn: whole turns overflow."""
+    angle = (position * turn).to(tl.int32).to(tl.float32)
+    # A quarter of the angle, at most pi/4, by Taylor's series, which is 3e-8 off there; then
+    # doubled twice. CUDA's own sine reduces its argument in a branch of hundreds of instructions
+    # for each element.
+    x = angle * (1.5707963267948966 / 4294967296.0)
+    square = x * x
+    sin = 1.0 / 362880.0 * square - 1.0 / 5040.0
+    sin = (sin * square + 1.0 / 120.0) * square - 1.0 / 6.0
+    sin = x + x * square * sin
+    cos = 1.0 / 40320.0 * square - 1.0 / 720.0
+    cos = (cos * square + 1.0 / 24.0) * square - 0.5
+    cos = 1.0 + square * cos
+    sin, cos = 2.0 * sin * cos, 1.0 - 2.0 * sin * sin
+    sin, cos = 2.0 * sin * cos, 1.0 - 2.0 * sin * sin
+    return cos, sin
+
+
+@triton.jit
+def _qk_norm_rope_kernel(
+    joined,
+    q_norm,
+    k_norm,
+    positions,
+    turn,
+    out,
+    batches,
+    n,
+    batch_stride,
+    token_stride,
+    head_stride,
+    eps,
+    H: tl.constexpr,
+    K: tl.constexpr,
+    E: tl.constexpr,
+    SHARED: tl.constexpr,
+    ROWS: tl.constexpr,
+    HALF: tl.constexpr,
+):
+    # a program is one token's next ROWS heads of one kind
+    place = tl.program_id(0).to(tl.int64)
+    batch, token = place // n, place % n
+    group = tl.program_id(1)
+    queries: tl.constexpr = (H + ROWS - 1) // ROWS
+    keys: tl.constexpr = (K + ROWS - 1) // ROWS
+    base, count, weight = 0, H, q_norm
+    if group >= queries:
+        base, count, weight, group = H, K, k_norm, group - queries
+        if group >= keys:
+            base, group = H + K, group - keys
+    turning = base < H + K
+
+    row = group * ROWS + tl.arange(0, ROWS)[:, None]
+    # for each row, though rows share weights and turns: a load that is as large as the tile leaves
+    # every thread what it needs, and a smaller one is passed around through shared memory
+    pair = tl.broadcast_to(tl.arange(0, HALF)[None, :], (ROWS, HALF))
+    inside = (row < count) & (pair < E // 2)
+    source = joined + batch * batch_stride + token * token_stride + (base + row) * head_stride
+    low = tl.load(source + pair, mask=inside, other=0.0).to(tl.float32)
+    high = tl.load(source + E // 2 + pair, mask=inside, other=0.0).to(tl.float32)
+    # heads lie as (B, H), (B, K), (B, K), each with its n tokens
+    target = out + ((batches * base + batch * count + row) * n + token) * E
+    if turning:
+        low_weight = tl.load(weight + pair, mask=inside, other=0.0).to(tl.float32)
+        high_weight = tl.load(weight + E // 2 + pair, mask=inside, other=0.0).to(tl.float32)
+        steps = tl.load(turn + pair, mask=inside, other=0)
+        cos, sin = _direction(tl.load(positions + token).to(tl.int64), steps)
+        low, high = _normed(low, high, eps, E)
+        if SHARED:
+            value = out + ((batches * (H + K) + batch * K + row) * n + token) * E
+            value_too = inside & (base == H)
+            tl.store(value + pair, low.to(out.dtype.element_ty), mask=value_too)
+            tl.store(value + E // 2 + pair, high.to(out.dtype.element_ty), mask=value_too)
+        low, high = low * low_weight, high * high_weight
+        low, high = low * cos - high * sin, high * cos + low * sin
+    else:
+        low, high = _normed(low, high, eps, E)
+    tl.store(target + pair, low.to(out.dtype.element_ty), mask=inside)
+    tl.store(target + E // 2 + pair, high.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _normed(low, high, eps, E: tl.constexpr):
+    scale = tl.rsqrt(tl.sum(low * low + high * high, 1, keep_dims=True) / E + eps)
+    return low * scale, high * scale
+
+
+def variants() -> list[Variant]:
+    """For the released model's two kinds of layers."""
+    types = {"joined": "*bf16", "q_norm": "*bf16", "k_norm": "*bf16", "positions": "*i64"}
+    types |= {"turn": "*i32", "out": "*bf16", "batches": "i32", "n": "i32", "eps": "fp32"}
+
+    def of(name: str, kv_heads: int, width: int, shared: bool) -> Variant:
+        heads = 16 + kv_heads * (1 if shared else 2)
+        # strides are constants here, since a launch sees by itself that 16 divides them
+        shape = {"batch_stride": 256 * heads * width, "token_stride": heads * width}
+        shape |= {"head_stride": width, "H": 16, "K": kv_heads, "E": width, "SHARED": shared}
+        shape |= {"ROWS": 2048 // width, "HALF": width // 2}
+        return Variant(name, _qk_norm_rope_kernel, types, shape)
+
+    return [of("qk_norm_rope", 8, 256, False), of("qk_norm_rope shared", 2, 512, True)]
