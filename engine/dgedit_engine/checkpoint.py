@@ -1,36 +1,35 @@
-"""Weights between our modules and Hugging Face's safetensors files, by their names.
+"""Weights between our modules and the formats they are published in, by Hugging Face's names.
 
-Loads one file or a sharded index, on the meta device first, tensor by tensor, reopening the map now
-and then: pages of a map that were read count as this process's memory until it is closed, and the
-peak must stay near the weights' size.
-
-Matrices may be stored as int8: `NAME` holds whole numbers from -127 to 127, and its companion
-`NAME.scale`, fp32 of NAME's shape without the last dimension, what one of them is worth in each
-row. Half the size of bfloat16, and never off by more than half a scale.
+What a folder holds is known from its headers (`formats`), before a weight is read; then every
+weight gets its room, as numbers or as codes; then the files are read piece by piece, so that the
+peak of memory stays near the weights' size.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from dgedit_engine.config import Config
+from dgedit_engine.formats import opened, shards
+from dgedit_engine.formats.coding import allocated, coding, common, recoded
+from dgedit_engine.formats.plain import SCALE, narrowed
+from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, Source, Weight, named
 from dgedit_engine.model import Model
 from dgedit_engine.types import ModelError
+from dgedit_kernels.quantised import Quantised
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE, INDEX = shards.SINGLE, shards.INDEX
 """The file that holds all weights, and the one that says which shard holds which."""
 
 _SHARD_BYTES = 15 << 20  # and a header: a shard travels where 16 MiB do
-_MAP_BYTES = 16 << 20  # reopen the map after reading this much
-_SKIPPED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head.")
-_SCALE = ".scale"  # also how the router's own vector ends, which is no companion
 _SHARED = "model.encoder.language_model."  # tied to the decoder's, if present at all
 _NAMES = {
     "attention_in": "input_layernorm.weight",
@@ -42,15 +41,61 @@ _NAMES = {
     "feed_out": "post_feedforward_layernorm.weight",
     "q_norm": "self_attn.q_norm.weight",
     "k_norm": "self_attn.k_norm.weight",
-    "out": "self_attn.o_proj.weight",
-    "down": "mlp.down_proj.weight",
     "router": "router.proj.weight",
     "router_scale": "router.scale",
     "expert_scale": "router.per_expert_scale",
-    "experts_gate_up": "experts.gate_up_proj",
-    "experts_down": "experts.down_proj",
     "denoise_scalar": "layer_scalar",
 }
+
+Index = tuple[int | slice, ...]
+Names = Mapping[str, Index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """A weight of the model, and what files call it."""
+
+    module: nn.Module
+    """Whose it is."""
+    attribute: str
+    """What it is there."""
+    names: Names
+    """Hugging Face's names of its parts, and which rows or matrices they are."""
+    others: tuple[Names, ...] = ()
+    """Other sets of names under which files may have it."""
+    coded: bool = False
+    """Whether it may be codes."""
+
+    @property
+    def weight(self) -> Weight:
+        """What is there now."""
+        value = getattr(self.module, self.attribute)
+        return value.data if isinstance(value, Tensor) else value
+
+    def fill(self, value: Weight) -> None:
+        """Put `value` there, instead of what was."""
+        vars(self.module).pop(self.attribute, None)  # codes are no parameters of a module
+        if isinstance(value, Quantised):
+            self.module._parameters.pop(self.attribute, None)
+            setattr(self.module, self.attribute, value)
+        elif self.attribute in self.module._buffers:
+            self.module._buffers[self.attribute] = value
+        else:
+            self.module._parameters[self.attribute] = nn.Parameter(value, requires_grad=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A piece of a file, and where it goes."""
+
+    piece: Piece
+    """What is read."""
+    form: Weight
+    """The same without data."""
+    slot: Slot
+    """The weight that it is a part of."""
+    index: Index
+    """Which part that is."""
 
 
 def load(
@@ -61,28 +106,28 @@ def load(
     dtype: torch.dtype | None = None,
     activations: torch.dtype | None = None,
 ) -> Model:
-    """The model in `folder`, ready for inference; `dtype` None keeps the file's width: bfloat16 for
-    up to 16 bits, else fp32.
+    """The model in `folder`, or in a GGUF file, ready for inference. Codes stay codes (int8 by rows
+    apart, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width: bfloat16
+    for up to 16 bits, else fp32.
 
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
     product.
 
-    Raises ModelError, naming file and tensor, for missing or corrupt files, absent tensors and
-    wrong shapes.
+    Raises ModelError, naming file and tensor, for unknown formats, missing or corrupt files, absent
+    tensors and wrong shapes.
     """
-    files = _files(folder)
-    try:
-        model = _empty(config, device, dtype or _stored_dtype(files), activations)
-    except (RuntimeError, MemoryError) as error:  # above all, a device out of memory
-        reason = (str(error) or type(error).__name__).split("\n", 1)[0]
-        raise ModelError(f"{folder}: {reason}") from error
-    wanted = dict(_places(model))
-    missing = set(wanted) - _fill(wanted, files, folder)
-    for name in [name for name in missing if name.startswith(_SHARED)]:
-        wanted[name].copy_(wanted[name.replace(_SHARED, "model.decoder.")])
-        missing.discard(name)
-    if missing:
-        raise ModelError(f"{folder}: no tensor {min(missing)} ({len(missing)} missing)")
+    source = opened(folder)
+    with torch.device("meta"):
+        model = Model(config, activations=activations)
+    with named(folder):
+        moves = planned(slots(model), source)
+        _make_room(moves, device, dtype or source.dtype, activations)
+        for move in moves:
+            place = part(part(move.slot.weight, move.index), move.piece.rows)
+            _copy(source.value(move.piece, device), place)
+    for layer in model.stack():
+        if layer.encode_scalar.is_meta:  # tied, where a file has it once
+            layer.encode_scalar = layer.denoise_scalar.clone()
     return model.requires_grad_(False).eval()
 
 
@@ -98,15 +143,15 @@ def save(
     if not path.is_dir():
         _write(path.parent, {path.name: dict(tensors)})
         return
-    shards = list(_shards(tensors))
+    parts = list(_shards(tensors))
     files = {
-        f"model-{number:05}-of-{len(shards):05}.safetensors": shard
-        for number, shard in enumerate(shards, 1)
+        f"model-{number:05}-of-{len(parts):05}.safetensors": one
+        for number, one in enumerate(parts, 1)
     }
     _write(path, files)
     index = {
-        "metadata": {"total_size": sum(one.nbytes for part in shards for one in part.values())},
-        "weight_map": {name: file for file, part in files.items() for name in part},
+        "metadata": {"total_size": sum(one.nbytes for file in parts for one in file.values())},
+        "weight_map": {name: file for file, one in files.items() for name in one},
     }
     (path / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     for old in (path / SINGLE, *path.glob("model-*-of-*.safetensors")):
@@ -114,63 +159,145 @@ def save(
             old.unlink(missing_ok=True)
 
 
-def _write(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
-    """Write all files, then put them in place, so that a stop on the way leaves what was there."""
-    for name, tensors in files.items():
-        new = folder / f"{name}.new"
-        save_file(tensors, new, metadata={"format": "pt"})
-        new.chmod(0o644)  # the library leaves it to its owner alone
-    for name in files:
-        (folder / f"{name}.new").replace(folder / name)
+def slots(model: Model) -> Iterator[Slot]:
+    """Every weight of the model."""
+    yield Slot(model, "embedding", {EMBEDDING: ()})
+    yield Slot(model, "norm", {NORM: ()})
+    block, conditioning = "model.decoder.self_conditioning.", model.conditioning
+    yield Slot(conditioning, "pre_norm", {f"{block}pre_norm.weight": ()})
+    yield from _mlp(conditioning, block, model.config.mlp)
+    for index, layer in enumerate(model.stack()):
+        prefix, shape = f"model.decoder.layers.{index}.", layer.shape
+        for ours, theirs in _NAMES.items():
+            yield Slot(layer, ours, {prefix + theirs: ()})
+        yield Slot(layer, "encode_scalar", {f"{_SHARED}layers.{index}.layer_scalar": ()})
+        yield Slot(layer, "out", {f"{prefix}self_attn.o_proj.weight": ()}, coded=True)
+        keys = shape.kv_heads * shape.head_dim
+        sizes = {"q": model.config.heads * shape.head_dim, "k": keys}
+        if shape.sliding:
+            sizes["v"] = keys
+        rows = _rows([f"{prefix}self_attn.{one}_proj.weight" for one in sizes], sizes.values())
+        yield Slot(layer, "qkv", rows, coded=True)
+        yield from _mlp(layer, f"{prefix}mlp.", model.config.mlp)
+        yield from _experts(layer, f"{prefix}experts.", model.config)
 
 
-def _fill(wanted: dict[str, Tensor], files: list[Path], folder: Path) -> set[str]:
-    """Copy the files' tensors to their places, int8 ones by their scales; returns the names."""
-    scales = {name: one for name, one in _scales(files) if name.removesuffix(_SCALE) in wanted}
-    unused, found = set(scales), set()
-    for name, tensor in _tensors(files):
-        if name not in wanted:
-            if name in scales or name.startswith((*_SKIPPED, _SHARED)):
+def planned(all_slots: Iterable[Slot], source: Source) -> list[Move]:
+    """Where every piece goes. Raises ModelError for one that goes nowhere or does not fit, and for
+    a weight that is not there.
+    """
+    found = {piece.name for piece in source.pieces}
+    places: dict[str, tuple[Slot, Index]] = {}
+    for slot in all_slots:
+        names = max((slot.names, *slot.others), key=lambda names: len(found & names.keys()))
+        places |= {name: (slot, index) for name, index in names.items()}
+    missing = {name for name in places if name not in found and not name.startswith(_SHARED)}
+    moves = []
+    for piece in source.pieces:
+        if piece.name not in places:
+            if piece.name.startswith((*shards.SKIPPED, _SHARED)):
                 continue
-            raise ModelError(f"{folder}: unexpected tensor {name}")
-        place = wanted[name]
-        if tensor.shape != place.shape:
-            raise ModelError(f"{folder}: {name} is {list(tensor.shape)}, not {list(place.shape)}")
-        if tensor.dtype == torch.int8:
-            tensor = _widened(name, tensor, scales.get(name + _SCALE), folder)
-            unused.discard(name + _SCALE)
-        place.copy_(tensor)
-        found.add(name)
-    if unused:
-        raise ModelError(f"{folder}: {min(unused)} belongs to no int8 tensor")
-    return found
+            raise ModelError(f"unexpected tensor {piece.name}")
+        slot, index = places[piece.name]
+        form = source.form(piece)
+        room = part(part(slot.weight, index), piece.rows)
+        if form.shape != room.shape:
+            raise ModelError(f"{piece.name} is {list(form.shape)}, not {list(room.shape)}")
+        moves.append(Move(piece, form, slot, index))
+    if missing:
+        raise ModelError(f"no tensor {min(missing)} ({len(missing)} missing)")
+    return moves
+
+
+def part(weight: Weight, index: Index | slice | None) -> Weight:
+    """Some rows of a matrix, or matrices of a stack; None: all."""
+    if index is None:
+        return weight
+    if isinstance(weight, Tensor):
+        return weight[index]
+    parts = {name: tensor[index] for name, tensor in weight.parts().items()}
+    return Quantised(weight.kind, **parts)
+
+
+def _make_room(
+    moves: Iterable[Move],
+    device: torch.device | str,
+    dtype: torch.dtype,
+    activations: torch.dtype | None,
+) -> None:
+    """Give every weight its memory."""
+    forms: dict[Slot, list[Weight]] = {}
+    for move in moves:
+        forms.setdefault(move.slot, []).append(move.form)
+    try:
+        for slot, found in forms.items():
+            shape, one = slot.weight.shape, common(found) if slot.coded else None
+            if one is not None:
+                slot.fill(allocated(one, shape, device))
+            else:
+                width = activations or dtype if len(shape) == 1 else dtype
+                slot.fill(torch.empty(shape, dtype=width, device=device))
+    except (RuntimeError, MemoryError) as error:  # above all, a device out of memory
+        reason = (str(error) or type(error).__name__).split("\n", 1)[0]
+        raise ModelError(reason) from error
+
+
+def _copy(value: Weight, place: Weight) -> None:
+    """Put a piece in its place, in the place's dtype or coding."""
+    if isinstance(place, Tensor):
+        place.copy_(value if isinstance(value, Tensor) else value.dequantised())
+        return
+    assert isinstance(value, Quantised)
+    fitting = recoded(value, coding(place)).parts()
+    for name, tensor in place.parts().items():
+        tensor.copy_(fitting[name])
+
+
+def _mlp(module: nn.Module, prefix: str, width: int) -> Iterator[Slot]:
+    names = [f"{prefix}{one}_proj.weight" for one in ("gate", "up")]
+    yield Slot(module, "gate_up", _rows(names, (width, width)), coded=True)
+    yield Slot(module, "down", {f"{prefix}down_proj.weight": ()}, coded=True)
+
+
+def _experts(layer: nn.Module, prefix: str, config: Config) -> Iterator[Slot]:
+    """The stacks, which files have whole, as parameters or as modules, or expert by expert."""
+    both = {
+        f"{prefix}{index}.{name}_proj.weight": (index, *rows)
+        for index in range(config.experts)
+        for name, rows in _rows(("gate", "up"), (config.expert_width,) * 2).items()
+    }
+    down: dict[str, Index] = {
+        f"{prefix}{index}.down_proj.weight": (index,) for index in range(config.experts)
+    }
+    for name, apart in (("gate_up", both), ("down", down)):
+        whole = f"{prefix}{name}_proj"
+        others: tuple[Names, ...] = ({f"{whole}.weight": ()}, apart)
+        yield Slot(layer, f"experts_{name}", {whole: ()}, others, coded=True)
+
+
+def _rows(names: Sequence[str], sizes: Iterable[int]) -> Names:
+    """Names for the row ranges of a joined weight, in order."""
+    ends = accumulate(sizes, initial=0)
+    return {name: (slice(*range_),) for name, range_ in zip(names, pairwise(ends), strict=True)}
+
+
+def _places(model: Model) -> Iterator[tuple[str, Weight]]:
+    """Each tensor's name in a file, and the (part of a) weight that it is."""
+    for slot in slots(model):
+        for name, index in slot.names.items():
+            yield name, part(slot.weight, index)
 
 
 def _stored(model: Model, dtype: torch.dtype, *, int8: bool) -> Iterator[tuple[str, Tensor]]:
     """Each tensor of the file, on the host; a scale behind its matrix."""
-    for name, part in _places(model):
-        if int8 and part.dim() > 1:
-            numbers, scale = _narrowed(part.detach().to("cpu", torch.float32))
+    for name, weight in _places(model):
+        tensor = weight.dequantised() if isinstance(weight, Quantised) else weight
+        if int8 and tensor.dim() > 1:
+            numbers, scale = narrowed(tensor.to("cpu", torch.float32))
             yield name, numbers
-            yield name + _SCALE, scale
+            yield name + SCALE, scale
         else:
-            yield name, part.detach().to("cpu", dtype).contiguous().clone()
-
-
-def _narrowed(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest int8 numbers (…, m, n) and the scale of each row (…, m)."""
-    scale = matrix.abs().amax(-1).clamp(min=1e-30) / 127
-    return (matrix / scale[..., None]).round().clamp(-127, 127).to(torch.int8), scale
-
-
-def _widened(name: str, numbers: Tensor, scale: Tensor | None, folder: Path) -> Tensor:
-    """What the int8 numbers stand for, fp32."""
-    if scale is None:
-        raise ModelError(f"{folder}: {name} is int8 and has no {name + _SCALE}")
-    if scale.shape != numbers.shape[:-1]:
-        found, right = list(scale.shape), list(numbers.shape[:-1])
-        raise ModelError(f"{folder}: {name + _SCALE} is {found}, not {right}")
-    return numbers * scale[..., None].float()
+            yield name, tensor.to("cpu", dtype).contiguous().clone()
 
 
 def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
@@ -186,105 +313,11 @@ def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]
     yield shard
 
 
-def _empty(
-    config: Config,
-    device: torch.device | str,
-    dtype: torch.dtype,
-    activations: torch.dtype | None,
-) -> Model:
-    """A model with room for its weights."""
-    with torch.device("meta"):
-        model = Model(config, activations=activations)
-    model = model.to(dtype)
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if tensor.dim() == 1 and activations is not None:
-            tensor.data = tensor.data.to(activations)
-    return model.to_empty(device=device)
-
-
-def _places(model: Model) -> Iterator[tuple[str, Tensor]]:
-    """Each tensor's name in a file, and the (part of a) weight that it fills."""
-    yield "model.decoder.embed_tokens.weight", model.embedding.data
-    yield "model.decoder.norm.weight", model.norm.data
-    block = "model.decoder.self_conditioning."
-    yield block + "pre_norm.weight", model.conditioning.pre_norm.data
-    yield block + "down_proj.weight", model.conditioning.down.data
-    yield from _parts(block, ("gate_proj", "up_proj"), model.conditioning.gate_up.data, None)
-    for index, layer in enumerate(model.stack()):
-        prefix = f"model.decoder.layers.{index}."
-        for ours, theirs in _NAMES.items():
-            yield prefix + theirs, getattr(layer, ours).data
-        yield from _parts(prefix + "mlp.", ("gate_proj", "up_proj"), layer.gate_up.data, None)
-        shape = layer.shape
-        rows = [model.config.heads * shape.head_dim, shape.kv_heads * shape.head_dim]
-        names = ["q_proj", "k_proj"]
-        if shape.sliding:
-            names, rows = [*names, "v_proj"], [*rows, rows[1]]
-        yield from _parts(prefix + "self_attn.", names, layer.qkv.data, rows)
-        yield f"{_SHARED}layers.{index}.layer_scalar", layer.encode_scalar.data
-
-
-def _parts(
-    prefix: str, names: tuple[str, ...] | list[str], joined: Tensor, rows: list[int] | None
-) -> Iterator[tuple[str, Tensor]]:
-    """The row ranges of a joined weight, named apart; equal ones unless `rows` says."""
-    parts = torch.split(joined, rows or joined.shape[0] // len(names))
-    for name, part in zip(names, parts, strict=True):
-        yield f"{prefix}{name}.weight", part
-
-
-def _files(folder: Path) -> list[Path]:
-    index, single = folder / INDEX, folder / SINGLE
-    if single.is_file():
-        return [single]
-    if not index.is_file():
-        raise ModelError(f"no weights: {single} does not exist")
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        files = [folder / name for name in names]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{index}: {error!r}") from error
-    for file in files:
-        if not file.is_file():
-            raise ModelError(f"no weights: {file} does not exist")
-    return files
-
-
-def _tensors(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
-    """Every text tensor of the files in turn, mapped, valid until the next is asked for."""
-    for file in files:
-        try:
-            with safe_open(file, "pt") as opened:
-                names = [name for name in opened.keys() if not name.startswith(_SKIPPED)]  # noqa: SIM118
-            while names:
-                read = 0
-                with safe_open(file, "pt") as opened:
-                    while names and read < _MAP_BYTES:
-                        tensor = opened.get_tensor(names[0])
-                        read += tensor.nbytes
-                        yield names.pop(0), tensor
-                        del tensor
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{file}: {error}") from error
-
-
-def _scales(files: list[Path]) -> Iterator[tuple[str, Tensor]]:
-    """What may be companions of int8 matrices: small, and perhaps in another shard than theirs."""
-    for file in files:
-        try:
-            with safe_open(file, "pt") as opened:
-                for name in opened.keys():  # noqa: SIM118
-                    if name.endswith(_SCALE):
-                        yield name, opened.get_tensor(name).clone()  # outlives the map
-        except (SafetensorError, OSError, ValueError) as error:
-            raise ModelError(f"{file}: {error}") from error
-
-
-def _stored_dtype(files: list[Path]) -> torch.dtype:
-    """For the width of the first floating tensor, the dtype that the model computes in; scales are
-    wider than what they scale.
-    """
-    for name, tensor in _tensors(files):
-        if tensor.is_floating_point() and not name.endswith(_SCALE):
-            return torch.bfloat16 if tensor.itemsize <= 2 else torch.float32
-    raise ModelError(f"{files[0]}: no floating-point tensor")
+def _write(folder: Path, files: dict[str, dict[str, Tensor]]) -> None:
+    """Write all files, then put them in place, so that a stop on the way leaves what was there."""
+    for name, tensors in files.items():
+        new = folder / f"{name}.new"
+        save_file(tensors, new, metadata={"format": "pt"})
+        new.chmod(0o644)  # the library leaves it to its owner alone
+    for name in files:
+        (folder / f"{name}.new").replace(folder / name)

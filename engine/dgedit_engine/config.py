@@ -1,8 +1,8 @@
 """What a checkpoint's `config.json` and `generation_config.json` say, in our words.
 
-The one place, with `checkpoint.py`, where Hugging Face's key names appear. Values come from the
-files: the class defaults in transformers are placeholders, so a key that decides a shape and is
-missing is an error.
+The one place, with `checkpoint.py` and `formats`, where Hugging Face's key names appear. Values
+come from the files: the class defaults in transformers are placeholders, so a key that decides a
+shape and is missing is an error. A GGUF file says the same in its header.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgedit_engine.formats import gguf
+from dgedit_engine.formats.source import named
 from dgedit_engine.types import ModelError
 
 ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
@@ -131,29 +133,29 @@ class Sampling:
             raise ModelError(f"t_max {self.t_max} is below t_min {self.t_min}")
 
 
+def home(path: Path) -> Path:
+    """The folder of the files that belong to a model: its own, or that of its GGUF file."""
+    return path.parent if path.suffix == gguf.SUFFIX else path
+
+
 def load_config(folder: Path) -> Config:
-    """The architecture in `folder/config.json`. Raises ModelError, naming the value, for anything
-    else.
+    """The architecture in `folder/config.json`, or in the header of the GGUF file that `folder` is
+    or holds. Raises ModelError, naming the value, for anything else.
     """
-    path = folder / "config.json"
-    raw = _read_json(path)
-    names = raw.get("architectures")
-    names = names if isinstance(names, list) and names else [raw.get("model_type")]
-    if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
-        raise ModelError(f"{path}: architecture {names[0]}, not {ARCHITECTURE}")
-    try:
-        return _config(raw)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise ModelError(f"{path}: missing or unusable value: {error!r}") from error
+    path = home(folder) / "config.json"
+    file = None if path.exists() else gguf.found(folder)
+    with named(file or path):
+        try:
+            return _config(_described(path) if file is None else _header(file))
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise ModelError(f"missing or unusable value: {error!r}") from error
 
 
 def load_sampling(folder: Path) -> Sampling:
     """The sampler's settings in `folder/generation_config.json`; the released ones where a value is
     absent. Raises ModelError, naming the value, for one that no sampler can use.
     """
-    path = folder / "generation_config.json"
+    path = home(folder) / "generation_config.json"
     raw = _read_json(path) if path.exists() else {}
     sampler = raw.get("sampler_config") or {}
     if not isinstance(sampler, dict):
@@ -249,6 +251,24 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     }
     (folder / "config.json").write_text(json.dumps(model, indent=2) + "\n")
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """What a config.json says, if it is of this architecture."""
+    raw = _read_json(path)
+    names = raw.get("architectures")
+    names = names if isinstance(names, list) and names else [raw.get("model_type")]
+    if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
+        raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE}")
+    return raw
+
+
+def _header(file: Path) -> dict[str, Any]:
+    """What a GGUF file says of the model; its tokens are for llama.cpp, not for us."""
+    raw = gguf.configuration(file)
+    if not (file.parent / "tokenizer.json").is_file():
+        raise ModelError("no tokenizer.json beside it (take google/diffusiongemma-26B-A4B-it's)")
+    return raw
 
 
 def _config(raw: dict[str, Any]) -> Config:

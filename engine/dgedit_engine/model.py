@@ -26,6 +26,8 @@ from dgedit_engine.reading import Beside, Reading
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
+from dgedit_kernels.qmatmul import qmatmul
+from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 
 Cache = KVCache | GradientCache
@@ -250,11 +252,13 @@ class Layer(nn.Module):
         probs = linear(scaled * self.config.dim**-0.5, self.router).softmax(-1, dtype=torch.float32)
         weight, index = probs.topk(self.config.active, dim=-1)  # (B n, A)
         weight = weight / weight.sum(-1, keepdim=True) * self.expert_scale[index]
-        if flat.dtype != self.experts_gate_up.dtype:
-            flat = (
-                flat.bfloat16()
-            )  # as `product`: to widen all experts would cost far more than to use some
-        gate_up, down = _as(self.experts_gate_up, flat), _as(self.experts_down, flat)
+        gate_up: Tensor | Quantised = self.experts_gate_up
+        down: Tensor | Quantised = self.experts_down
+        if isinstance(gate_up, Tensor) and isinstance(down, Tensor):
+            if flat.dtype != gate_up.dtype:
+                # as `product`: to widen all experts would cost far more than to use some
+                flat = flat.bfloat16()
+            gate_up, down = _as(gate_up, flat), _as(down, flat)
         return experts(flat, index, _as(weight, flat), gate_up, down).view_as(x).to(x.dtype)
 
 
@@ -310,14 +314,18 @@ def _norm(dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(dim))
 
 
-def linear(x: Tensor, weight: Tensor) -> Tensor:
+def linear(x: Tensor, weight: Tensor | Quantised) -> Tensor:
     """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
     y = product(x, weight)
     return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
-def product(x: Tensor, weight: Tensor) -> Tensor:
-    """The same, in the dtype in which it is taken: bfloat16 where either of the two is."""
+def product(x: Tensor, weight: Tensor | Quantised) -> Tensor:
+    """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
+    weight takes x as it is.
+    """
+    if isinstance(weight, Quantised):
+        return qmatmul(x, weight)
     if x.dtype == weight.dtype:
         return F.linear(x, weight)
     return F.linear(x.bfloat16(), weight.bfloat16())
@@ -328,5 +336,5 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
     return weight if weight.dtype == x.dtype else weight.to(x.dtype)
 
 
-def _glu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
+def _glu(x: Tensor, gate_up: Tensor | Quantised, down: Tensor | Quantised) -> Tensor:
     return linear(geglu(linear(x, gate_up)), down)

@@ -1,0 +1,157 @@
+"""llama.cpp's blocks of codes, brought to ours.
+
+A row is a run of blocks of 32 or 256 columns, each with its scale and its codes, the two halves of
+a run of columns in the two halves of a byte. Taken apart in PyTorch, on the device that the bytes
+are on, and no number is rounded but the scales of K-quants: theirs are products of an fp16 and a
+whole number, ours the fp16 nearest to it.
+
+Source of the layouts: ggml's `ggml-quants.c` and `ggml-common.h`, held to gguf-py's `quants.py` by
+the tests. Types that are not here are widened by the `gguf` package and become int8 in groups of
+32, which no code of 6 bits or fewer notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.formats.source import Weight
+from dgedit_engine.types import ModelError
+from dgedit_kernels.quantised import Quantised, quantise
+
+
+def row_bytes(kind: int, columns: int) -> int:
+    """Bytes of a row. Raises ModelError for an unknown type and for a broken block."""
+    size, length = _SIZES.get(kind) or _foreign_size(kind)
+    if columns % size:
+        raise ModelError(f"blocks of {size} do not divide {columns} columns")
+    return columns // size * length
+
+
+def decoder(kind: int) -> Callable[[Tensor], Weight]:
+    """Makes a matrix of ggml's type `kind` of its rows' bytes (…, n, b) uint8."""
+
+    def foreign(raw: Tensor) -> Weight:
+        return _foreign(raw, kind)
+
+    return _DECODERS.get(kind, foreign)
+
+
+def _blocks(raw: Tensor, kind: int) -> Tensor:
+    """(…, b) -> (…, blocks, bytes of one)."""
+    return _split(raw, -1, _SIZES[kind][1])
+
+
+def _split(field: Tensor, *sizes: int) -> Tensor:
+    """The last dimension as several."""
+    return field.reshape(*field.shape[:-1], *sizes)
+
+
+def _half(field: Tensor) -> Tensor:
+    """Two bytes (…, 2) -> fp16 (…,)."""
+    return field.contiguous().view(torch.float16)[..., 0]
+
+
+def _nibbles(field: Tensor) -> Tensor:
+    """Bytes (…, h) whose low halves are h codes, whose high halves the next h -> our packing."""
+    low, high = field & 15, field >> 4
+    pairs = [half[..., 0::2] | (half[..., 1::2] << 4) for half in (low, high)]
+    return torch.cat(pairs, -1)
+
+
+def _q4_0(raw: Tensor) -> Quantised:
+    blocks = _blocks(raw, 2)
+    return Quantised("int4", _nibbles(blocks[..., 2:]).flatten(-2), _half(blocks[..., :2]))
+
+
+def _q4_1(raw: Tensor) -> Quantised:
+    blocks = _blocks(raw, 3)
+    codes = _nibbles(blocks[..., 4:]).flatten(-2)
+    return Quantised("int4", codes, _half(blocks[..., :2]), bias=_half(blocks[..., 2:4]))
+
+
+def _q5_0(raw: Tensor) -> Quantised:
+    blocks = _blocks(raw, 6)
+    field = blocks[..., 6:]
+    bits = torch.arange(8, dtype=torch.uint8, device=raw.device)
+    fifth = ((blocks[..., 2:6, None] >> bits) & 1).flatten(-2)  # (…, 32)
+    codes = torch.cat((field & 15, field >> 4), -1) | (fifth << 4)
+    return Quantised("int8", (codes.view(torch.int8) - 16).flatten(-2), _half(blocks[..., :2]))
+
+
+def _q8_0(raw: Tensor) -> Quantised:
+    blocks = _blocks(raw, 8)
+    codes = blocks[..., 2:].contiguous().view(torch.int8).flatten(-2)
+    return Quantised("int8", codes, _half(blocks[..., :2]))
+
+
+def _q4_k(raw: Tensor) -> Quantised:
+    """256 columns: d, dmin, eight scales and eight minima of 6 bits, then four runs of 64."""
+    blocks = _blocks(raw, 12)
+    low, middle, high = blocks[..., 4:8], blocks[..., 8:12], blocks[..., 12:16]
+    scale = torch.cat((low & 63, (high & 15) | ((low >> 6) << 4)), -1)
+    least = torch.cat((middle & 63, (high >> 4) | ((middle >> 6) << 4)), -1)
+    codes = _nibbles(_split(blocks[..., 16:], 4, 32)).flatten(-3)
+    worth = _half(blocks[..., :2]).float()[..., None] * scale
+    bias = _half(blocks[..., 2:4]).float()[..., None] * -least.float()
+    return Quantised("int4", codes, worth.flatten(-2).half(), bias=bias.flatten(-2).half())
+
+
+def _q6_k(raw: Tensor) -> Quantised:
+    """256 columns in two runs of 128: four bits of each code, two bits, 16 scales, d."""
+    blocks = _blocks(raw, 14)
+    four = _split(blocks[..., :128], 2, 2, 32)  # (…, run, half of it, 32)
+    two = _split(blocks[..., 128:192], 2, 1, 32)
+    shift = torch.tensor((0, 2, 4, 6), dtype=torch.uint8, device=raw.device)[:, None]
+    codes = torch.cat((four & 15, four >> 4), -2) | (((two >> shift) & 3) << 4)
+    scale = blocks[..., 192:208].contiguous().view(torch.int8)
+    worth = _half(blocks[..., 208:]).float()[..., None] * scale
+    signed = (codes.view(torch.int8) - 32).flatten(-4)
+    return Quantised("int8", signed, worth.flatten(-2).half())
+
+
+_SIZES = {
+    **{0: (1, 4), 1: (1, 2), 30: (1, 2)},  # F32, F16, BF16
+    **{2: (32, 18), 3: (32, 20), 6: (32, 22), 8: (32, 34)},
+    **{12: (256, 144), 14: (256, 210)},
+}
+"""Of ggml's types: columns and bytes of a block."""
+
+_DECODERS: dict[int, Callable[[Tensor], Weight]] = {
+    0: lambda raw: raw.view(torch.float32),
+    1: lambda raw: raw.view(torch.float16),
+    30: lambda raw: raw.view(torch.bfloat16),
+    **{2: _q4_0, 3: _q4_1, 6: _q5_0, 8: _q8_0, 12: _q4_k, 14: _q6_k},
+}
+
+
+def _foreign_size(kind: int) -> tuple[int, int]:
+    """Columns and bytes of a block of a type that only the package knows."""
+    try:
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+    except ImportError:
+        raise ModelError(f"ggml's type {kind} needs gguf: pip install 'dgedit[gguf]'") from None
+    try:
+        size, length = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+    except (ValueError, KeyError):
+        raise ModelError(f"unknown type {kind} of ggml") from None
+    return int(size), int(length)
+
+
+def _foreign(raw: Tensor, kind: int) -> Quantised:
+    size, length = _foreign_size(kind)
+    shape = (*raw.shape[:-1], raw.shape[-1] // length * size)
+    if raw.is_meta:
+        values = torch.empty(shape, device="meta")
+    else:
+        from gguf import GGMLQuantizationType
+        from gguf.quants import dequantize
+
+        try:
+            numbers = dequantize(raw.cpu().numpy(), GGMLQuantizationType(kind))
+        except NotImplementedError as error:
+            raise ModelError(str(error)) from None
+        values = torch.from_numpy(numbers).to(raw.device)
+    return quantise(values, "int8", group=32)

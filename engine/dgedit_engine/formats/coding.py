@@ -1,0 +1,111 @@
+"""How codes of several origins become one matrix.
+
+Projections that share an input are one weight of our model, and files store them apart, mostly in
+one coding, so that to join them is to copy rows. Where the codings differ (a file of llama.cpp's
+Q4_K_M has values in 6 bits beside queries and keys in 4) the whole takes one that holds all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.formats.source import Weight
+from dgedit_kernels.quantised import Kind, Quantised, quantise
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """What two matrices of codes must have in common to be rows of one."""
+
+    kind: Kind
+    """How a code is read."""
+    group: int
+    """Columns that share a scale; all of them where there is none."""
+    scale: torch.dtype | None
+    """Of the groups' scales. None: there are none."""
+    bias: torch.dtype | None
+    """Of the groups' biases. None: there are none."""
+    row: bool
+    """Whether each row has a factor."""
+
+
+def common(forms: Sequence[Weight]) -> Coding | None:
+    """The coding in which parts are joined; None: as plain numbers.
+
+    Whole numbers of different kinds become int8 in the finest of their groups: int8 codes keep
+    their values, up to a scale's rounding to fp16; codes of 4 bits move by 1/254 of their group's
+    largest magnitude at most, where half a step of their own is 1/30 of its range.
+    """
+    codings = {coding(form) for form in forms if isinstance(form, Quantised)}
+    if not codings or not all(isinstance(form, Quantised) for form in forms):
+        return None
+    if len(codings) == 1:
+        return codings.pop()
+    group = math.gcd(*(coding.group for coding in codings))
+    whole = all(coding.kind in ("int4", "int8") for coding in codings)
+    if not whole or group == forms[0].shape[-1]:
+        return None
+    return Coding("int8", group, torch.float16, None, False)
+
+
+def allocated(wanted: Coding, shape: Sequence[int], device: torch.device | str) -> Quantised:
+    """Room for a matrix (…, n, m) of that coding."""
+
+    def room(columns: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty((*rows, columns), dtype=dtype, device=device)
+
+    *rows, columns = shape
+    if wanted.kind in ("int4", "e2m1"):
+        codes = room(columns // 2, torch.uint8)
+    else:
+        codes = room(columns, torch.int8 if wanted.kind == "int8" else torch.float8_e4m3fn)
+    groups = columns // wanted.group
+    return Quantised(
+        wanted.kind,
+        codes,
+        scale=None if wanted.scale is None else room(groups, wanted.scale),
+        bias=None if wanted.bias is None else room(groups, wanted.bias),
+        row=torch.empty(rows, device=device) if wanted.row else None,
+    )
+
+
+def recoded(value: Quantised, wanted: Coding) -> Quantised:
+    """The matrix in a coding that `common` gave for it and others."""
+    if coding(value) == wanted:
+        return value
+    if value.kind != "int8":
+        return quantise(value.dequantised(), "int8", group=wanted.group)
+    ones = torch.ones(1, device=value.device)
+    scale = ones.expand(*value.shape[:-1], 1) if value.scale is None else value.scale.float()
+    if value.row is not None:
+        scale = scale * value.row[..., None]
+    scale = scale.repeat_interleave(value.group // wanted.group, -1)
+    return Quantised("int8", value.codes, scale.to(wanted.scale))
+
+
+def spread(scale: Tensor, rows: Sequence[int]) -> Tensor:
+    """A scale of the whole (one number), of each matrix (N, …) or of each row (…, n) or (…, n, 1)
+    -> of each row (…, n), fp32. Raises RuntimeError for any other shape.
+    """
+    scale, rows = scale.float(), torch.Size(rows)
+    if scale.shape in (rows, (*rows, 1)):
+        return scale.reshape(rows)
+    whole = scale.reshape(()) if scale.numel() == 1 else scale.reshape(-1, 1)
+    return whole.expand(rows)
+
+
+def coding(value: Quantised) -> Coding:
+    """What a matrix is coded in."""
+    scale, bias = value.scale, value.bias
+    return Coding(
+        value.kind,
+        value.group,
+        None if scale is None else scale.dtype,
+        None if bias is None else bias.dtype,
+        value.row is not None,
+    )

@@ -1,0 +1,114 @@
+"""What a folder's weights are made of, before any of it is read.
+
+A `Source` lists pieces: each names a weight of Hugging Face's, or some rows of one, and says which
+stored tensors it is made of and how. The same function makes it of tensors without data, so that a
+model's memory is known, and had, before the first byte of a weight is read; and it makes it on the
+device, where taking blocks apart is fast. Knows no file and no module of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.types import ModelError
+from dgedit_kernels.quantised import Quantised
+
+Weight = Tensor | Quantised
+"""A matrix, vector or stack: numbers, or codes and what they are worth."""
+
+EMBEDDING, NORM = "model.decoder.embed_tokens.weight", "model.decoder.norm.weight"
+"""Two tensors that every checkpoint has, one of them at least as plain numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A weight, or some rows of it."""
+
+    name: str
+    """Hugging Face's, of the whole weight."""
+    stored: tuple[str, ...]
+    """The tensors that it is made of."""
+    made: Callable[..., Weight] | None = None
+    """Makes it of them, with or without data. None: it is the one tensor."""
+    rows: slice | None = None
+    """Which rows of the weight, or matrices of a stack, the same of every stored tensor. None:
+    all.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """All pieces of a checkpoint."""
+
+    headers: Mapping[str, Tensor]
+    """Stored tensors by name, on the meta device."""
+    read: Callable[[str], Tensor]
+    """A stored tensor with its data, mapped, valid while it is referred to."""
+    pieces: tuple[Piece, ...]
+    """In the order in which they are best read."""
+    dtype: torch.dtype
+    """What the plain part computes in: bfloat16 for up to 16 bits, else float32."""
+
+    def form(self, piece: Piece) -> Weight:
+        """The piece without its data. Raises ModelError for tensors that do not fit together."""
+        value = _made(piece, [self.headers[name] for name in piece.stored])
+        if isinstance(value, Quantised):
+            _check(piece.name, value)
+        return value
+
+    def value(self, piece: Piece, device: torch.device | str = "cpu") -> Weight:
+        """The piece; made on `device`, a lone tensor where the file is mapped."""
+        tensors = [self.read(name) for name in piece.stored]
+        if piece.rows is not None:
+            tensors = [tensor[piece.rows] for tensor in tensors]
+        if piece.made is not None:
+            tensors = [tensor.to(device) for tensor in tensors]
+        return _value(piece, tensors)
+
+
+def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
+    """The dtype in which safetensors' plain part computes."""
+    for name in (EMBEDDING, NORM):
+        if name in headers and headers[name].is_floating_point():
+            return torch.bfloat16 if headers[name].itemsize <= 2 else torch.float32
+    return torch.bfloat16
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Puts the path before the words of a ModelError that does not have it."""
+    try:
+        yield
+    except ModelError as error:
+        words = str(error)
+        raise ModelError(words if str(path) in words else f"{path}: {words}") from error
+
+
+def _made(piece: Piece, tensors: list[Tensor]) -> Weight:
+    if piece.rows is not None:
+        tensors = [tensor[piece.rows] for tensor in tensors]
+    return _value(piece, tensors)
+
+
+def _value(piece: Piece, tensors: list[Tensor]) -> Weight:
+    try:
+        return tensors[0] if piece.made is None else piece.made(*tensors)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise ModelError(f"{piece.name}: {str(error).splitlines()[0]}") from error
+
+
+def _check(name: str, value: Quantised) -> None:
+    """Raise ModelError where a part does not fit the codes."""
+    rows = value.shape[:-1]
+    for part in ("scale", "bias"):
+        found = getattr(value, part)
+        if found is not None and found.shape[:-1] != rows:
+            raise ModelError(f"{name}: {part} {list(found.shape)} of {list(value.shape)}")
+    if value.row is not None and value.row.shape != rows:
+        raise ModelError(f"{name}: row scale {list(value.row.shape)} of {list(value.shape)}")
