@@ -22,6 +22,9 @@ _GROWTH = 256  # slots by which buffers grow: one full canvas
 class KVCache:
     """Keys and values (B, K, T, E) for every layer, with the ids that made them."""
 
+    chunk = 1 << 20
+    """Tokens encoded at a time, at most."""
+
     def __init__(
         self,
         config: Config,
@@ -82,6 +85,10 @@ class KVCache:
             length += 1
         self.truncate(length)
         return length
+
+    def fresh(self) -> KVCache:
+        """An empty cache of the same kind."""
+        return KVCache(self.config, device=self.device, dtype=self.dtype)
 
     def fork(self, rows: int, length: int) -> KVCache:
         """A cache of `rows` sequences that all begin with the first `length` tokens of this one."""

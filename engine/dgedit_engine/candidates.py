@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import torch
 
-from dgedit_engine.cache import KVCache
 from dgedit_engine.causal import log_probabilities
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.drafts import draft_of, mean_log
 from dgedit_engine.layout import PRE
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.syntax import faults
 from dgedit_engine.tokenizer import Tokenizer
@@ -68,7 +67,7 @@ def rank(
     *,
     model: Model,
     tokenizer: Tokenizer,
-    cache: KVCache,
+    cache: PromptCache,
     prompt: Prompt,
     request: InfillRequest,
     decoding: Decoding,
@@ -173,7 +172,7 @@ def _scores(
     fillings: Sequence[Filling],
     model: Model,
     tokenizer: Tokenizer,
-    cache: KVCache,
+    cache: PromptCache,
     prompt: Prompt,
     request: InfillRequest,
     following: float,
@@ -202,7 +201,7 @@ def _scores(
         sum(values[place] for place in places) / len(places)
         for values, places in zip(own, counted, strict=True)
     ]
-    after = _following(fillings, model, tokenizer, request) if following else None
+    after = _following(fillings, model, tokenizer, cache, request) if following else None
     if after is None:
         return means
     return [
@@ -212,7 +211,11 @@ def _scores(
 
 
 def _following(
-    fillings: Sequence[Filling], model: Model, tokenizer: Tokenizer, request: InfillRequest
+    fillings: Sequence[Filling],
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: PromptCache,
+    request: InfillRequest,
 ) -> list[float] | None:
     """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
     where there are several holes or nothing follows.
@@ -221,13 +224,12 @@ def _following(
     head = tokenizer.encode(after)[:_AFTER]
     if len(request.holes) > 1 or not head:
         return None
-    config, device = model.config, model.embedding.device
-    opening = [config.bos or 0] + ([PRE] if tokenizer.id("<|pre|>") is not None else [])
+    opening = [model.config.bos or 0] + ([PRE] if tokenizer.id("<|pre|>") is not None else [])
     ids = [*opening, *tokenizer.encode(before)[-_BEFORE:]]
-    context = KVCache(config, device=device, dtype=model.embedding.dtype)
+    context = cache.fresh()
     if len(ids) > 1:
         with torch.inference_mode():
-            model.encode(torch.tensor([ids[:-1]], device=device), context)
+            model.encode(torch.tensor([ids[:-1]], device=cache.device), context)
     rows = [[ids[-1], *filling.holes[0], *head] for filling in fillings]
     found = log_probabilities(model, context, rows, [len(head)] * len(rows))
     return [sum(values) / len(values) for values in found]

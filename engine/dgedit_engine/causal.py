@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dgedit_engine.cache import KVCache
 from dgedit_engine.cuts import MET, met
 from dgedit_engine.drafts import open_part
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
 from dgedit_engine.prompt import Prompt
 from dgedit_engine.reading import side_by_side
 from dgedit_engine.tokenizer import Tokenizer
@@ -60,7 +59,7 @@ class Drafted:
 def draft(
     model: Model,
     tokenizer: Tokenizer,
-    cache: KVCache,
+    cache: PromptCache,
     prompt: Prompt,
     *,
     rows: int,
@@ -96,7 +95,7 @@ def draft(
 
 
 def log_probabilities(
-    model: Model, cache: KVCache, rows: Sequence[Sequence[int]], counted: Sequence[int]
+    model: Model, cache: PromptCache, rows: Sequence[Sequence[int]], counted: Sequence[int]
 ) -> list[list[float]]:
     """How likely the last `counted[k]` tokens of row k are, each behind all before it, in nats.
 

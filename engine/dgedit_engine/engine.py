@@ -15,8 +15,11 @@ from dgedit_engine import checkpoint
 from dgedit_engine.cache import KVCache
 from dgedit_engine.config import Sampling, load_config, load_sampling
 from dgedit_engine.decoding import Decoding, load_decoding
+from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.graphs import Steps
 from dgedit_engine.infill import infill
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
+from dgedit_engine.refine import Refiner
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
 from dgedit_engine.work import Memory
@@ -46,7 +49,13 @@ class Engine:
         self.decoding = decoding or Decoding()
         self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
-        self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
+        self.cache: PromptCache
+        self.refiner: Refiner | None = None
+        if weights.is_cuda:
+            self.cache = DeviceCache(model.config, device=weights.device, dtype=weights.dtype)
+            self.refiner = Steps(model, self.cache).refine
+        else:
+            self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 
     @property
     def name(self) -> str:
@@ -70,6 +79,7 @@ class Engine:
             request,
             decoding=self.decoding,
             memory=self._memory,
+            refiner=self.refiner,
         )
 
 

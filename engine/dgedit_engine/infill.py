@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from dgedit_engine.cache import KVCache
 from dgedit_engine.config import Config, Sampling
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.drafts import unchanged
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
 from dgedit_engine.prompt import Prompt, build
+from dgedit_engine.refine import Refiner, refine
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
 from dgedit_engine.work import CANVASES, Memory, Work, encode
@@ -27,14 +28,16 @@ from dgedit_engine.work import CANVASES, Memory, Work, encode
 def infill(
     model: Model,
     tokenizer: Tokenizer,
-    cache: KVCache,
+    cache: PromptCache,
     sampling: Sampling,
     request: InfillRequest,
     *,
     decoding: Decoding | None = None,
     memory: Memory | None = None,
+    refiner: Refiner | None = None,
 ) -> Iterator[Step]:
-    """Refine the request's holes; `memory` holds what the last request came to.
+    """Refine the request's holes; `memory` holds what the last request came to, `refiner` denoises
+    (`refine`, if none is given).
 
     Raises ValueError, naming the number, where they do not fit the model, ModelError where its
     logits are no numbers.
@@ -53,6 +56,7 @@ def infill(
         chosen(decoding or Decoding(), request),
         request,
         prompt,
+        refiner or partial(refine, model, cache),
     )
     origins = work.origins(memory)
     yield from work.draft(origins)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from dgedit_engine.cache import GradientCache, KVCache, Pass
 from dgedit_engine.config import Config, LayerConfig
+from dgedit_engine.device_cache import DeviceCache, DevicePass
 from dgedit_engine.reading import Beside, Reading
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
@@ -30,7 +31,9 @@ from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 
-Cache = KVCache | GradientCache
+PromptCache = KVCache | DeviceCache
+Cache = PromptCache | GradientCache
+View = Pass | DevicePass
 
 
 class Model(nn.Module):
@@ -135,7 +138,7 @@ class Model(nn.Module):
             x, normed = layer(x, normed, ropes[layer.shape], view, norm)
         return normed
 
-    def _ropes_of(self, view: Pass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+    def _ropes_of(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
         """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
         every step of a canvas wants them.
         """
@@ -195,7 +198,12 @@ class Layer(nn.Module):
         self.register_buffer("denoise_scalar", torch.empty(1))
 
     def forward(
-        self, x: Tensor, normed: Tensor, rope: Rope, view: Pass, following: Tensor
+        self,
+        x: Tensor,
+        normed: Tensor,
+        rope: Rope,
+        view: View,
+        following: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
         attended = view.attend(self.index, self.shape, *self.project(normed, rope))

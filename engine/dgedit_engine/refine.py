@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dgedit_engine import sampler
-from dgedit_engine.cache import KVCache
 from dgedit_engine.canvas import Canvas, Seed, shrunk
 from dgedit_engine.config import Sampling
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
 from dgedit_engine.reading import side_by_side
 from dgedit_engine.types import ModelError
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
@@ -49,6 +49,22 @@ class Refined:
     """Whether the stop rule held: the draft stood still and the free slots are certain."""
 
 
+class Refiner(Protocol):
+    """Denoises canvases behind a prompt: `refine`, given a model and a cache, or what a GPU does
+    instead (`graphs.py`).
+    """
+
+    def __call__(
+        self,
+        starts: Sequence[Start],
+        sampling: Sampling,
+        generator: torch.Generator,
+        *,
+        shrinking: bool = True,
+    ) -> Iterator[list[Refined]]:
+        """Yield where each canvas stands, until all have settled or used up their steps."""
+
+
 @dataclass(slots=True)
 class _Live:
     """A canvas under way."""
@@ -71,7 +87,7 @@ class _Live:
 
 def refine(
     model: Model,
-    cache: KVCache,
+    cache: PromptCache,
     starts: Sequence[Start],
     sampling: Sampling,
     generator: torch.Generator | None,
@@ -107,7 +123,7 @@ def seed_signal(model: Model, seed: Seed) -> Tensor | None:
 
 def _read(
     model: Model,
-    cache: KVCache,
+    cache: PromptCache,
     running: Sequence[_Live],
     sampling: Sampling,
     generator: torch.Generator | None,

@@ -13,16 +13,15 @@ from itertools import cycle
 import torch
 
 from dgedit_engine import causal
-from dgedit_engine.cache import KVCache
 from dgedit_engine.candidates import Filling, Ranked, around, rank
 from dgedit_engine.canvas import Seed, seed_canvas, segment_sizes, text_ids
 from dgedit_engine.config import Sampling
 from dgedit_engine.cuts import cuts
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.drafts import draft_of, mean_log, open_part
-from dgedit_engine.model import Model
+from dgedit_engine.model import Model, PromptCache
 from dgedit_engine.prompt import Prompt
-from dgedit_engine.refine import Refined, Start, refine
+from dgedit_engine.refine import Refined, Refiner, Start
 from dgedit_engine.repair import broken_tokens
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, InfillRequest, Origin, Step
@@ -44,14 +43,14 @@ class Memory:
     """The tokens that filled its holes."""
 
 
-def encode(model: Model, cache: KVCache, ids: Sequence[int]) -> None:
+def encode(model: Model, cache: PromptCache, ids: Sequence[int]) -> None:
     """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds
     already.
     """
-    new = ids[cache.match(ids) :]
-    if new:
+    for start in range(cache.match(ids), len(ids), cache.chunk):
         with torch.inference_mode():
-            model.encode(torch.tensor([new], device=cache.device), cache)
+            new = torch.tensor([ids[start : start + cache.chunk]], device=cache.device)
+            model.encode(new, cache)
 
 
 class Work:
@@ -63,15 +62,16 @@ class Work:
         self,
         model: Model,
         tokenizer: Tokenizer,
-        cache: KVCache,
+        cache: PromptCache,
         sampling: Sampling,
         decoding: Decoding,
         request: InfillRequest,
         prompt: Prompt,
+        refiner: Refiner,
     ) -> None:
         self.model, self.tokenizer, self.cache = model, tokenizer, cache
         self.sampling, self.decoding = sampling, decoding
-        self.request, self.prompt = request, prompt
+        self.request, self.prompt, self.refiner = request, prompt, refiner
         self.generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         self.index, self.total = 0, 0
         self.held: Step | None = None
@@ -158,7 +158,7 @@ class Work:
         self.total = self.index + max(start.first for start in canvases)
         leader = 0
         stands: list[Refined] = []
-        steps = refine(self.model, self.cache, canvases, self.sampling, self.generator)
+        steps = self.refiner(canvases, self.sampling, self.generator)
         for taken, stands in enumerate(steps, start=1):
             sure = [_certainty(one, self.model.config.eos) for one in stands]
             best = max(range(len(sure)), key=sure.__getitem__)
@@ -192,7 +192,7 @@ class Work:
             texts = [self.prompt.holes[0][len(best.holes[0]) :]]
             start = self._start(texts, self.request.strength, self.model.config.canvas)
             self.total = self.index + start.first
-            for (one,) in refine(self.model, self.cache, [start], self.sampling, self.generator):
+            for (one,) in self.refiner([start], self.sampling, self.generator):
                 step = self._step(self._drafts(one, best))
                 if one.settled or self.index == self.total:
                     self.held = step

@@ -1,8 +1,20 @@
-"""Attention of n queries over m keys, with fewer key heads than query heads, at scale 1."""
+"""Attention at scale 1, with fewer key heads than query heads; `attend` over a prompt's keys where
+they lie.
+
+Knows no layers, no caches and no rotation. `attention` is for training and for keys in one piece;
+it has no kernel of ours. `attend` reads the prompt in its buffer and the new tokens' own keys
+beside it; on a GPU it copies neither and takes the prompt's length from the device
+(`attention_split.py`), so that a captured graph serves every prompt.
+"""
+
+from __future__ import annotations
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dgedit_kernels.attention_split import attend_triton
+from dgedit_kernels.dispatch import on_gpu
 
 
 def attention(
@@ -39,3 +51,104 @@ def attention_reference(
         scores = scores + torch.zeros_like(mask, dtype=q.dtype).masked_fill_(~mask, -torch.inf)
     weights = scores.softmax(-1).view(batch, shared, -1, keys)
     return (weights @ v).view(batch, heads, n, width)
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    prompt_k: Tensor,
+    prompt_v: Tensor,
+    extent: Tensor,
+    *,
+    causal: bool,
+    window: int | None = None,
+    own: Tensor | None = None,
+    offset: Tensor | None = None,
+) -> Tensor:
+    """Attention of n new tokens to a prompt and to each other -> (B, n, H, E), contiguous.
+
+    q (B, H, n, E), k and v (B, K, n, E): the tokens' own, of any strides but a last one of 1.
+    prompt_k, prompt_v (B, K, slots, E), or (1, K, slots, E) where all rows share one, as wide as q
+    or float8_e4m3fn of scale 1. Slots from extent[0] up to extent[1], int32 (2,) on the device, are
+    valid; what lies in the others does not matter.
+
+    A token sees those with the same number in `own` (n,) int32 (None: all). Unless `causal`, it
+    sees all of them, and the last `window` - 1 tokens of the prompt (None: all). If `causal`, it
+    sees itself and what is before it in its sequence, `window` tokens in all: `offset` (n,) int32
+    is its place there, counted from the prompt's end (None: its index).
+    """
+    options = {"causal": causal, "window": window, "own": own, "offset": offset}
+    if on_gpu(q) and not torch.is_grad_enabled():
+        card = torch.cuda.get_device_properties(q.device)
+        shared = card.shared_memory_per_block_optin >> 10
+        processors = card.multi_processor_count
+        return attend_triton(
+            *(q, k, v, prompt_k, prompt_v, extent), **options, processors=processors, shared=shared
+        )
+    n, (first, end) = q.shape[2], extent.tolist()
+    if window is not None:
+        first = max(first, end - window + 1)
+    past = max(0, end - first)
+    prompts = (each[:, :, end - past : end].to(q.dtype) for each in (prompt_k, prompt_v))
+    behind = (each.expand(len(q), -1, -1, -1) for each in prompts)
+    keys, values = (torch.cat(both, 2) for both in zip(behind, (k, v), strict=True))
+    plain = own is None and offset is None
+    if causal and n > 1:
+        plain = plain and past == 0 and (window is None or n <= window)
+    place = torch.arange(-past, 0, device=q.device)
+    mask = None if plain else _seen(place, n, **options)
+    found = attention(q, keys, values, mask, causal=plain and causal and n > 1)
+    return found.transpose(1, 2).contiguous()
+
+
+def attend_reference(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    prompt_k: Tensor,
+    prompt_v: Tensor,
+    extent: Tensor,
+    *,
+    causal: bool,
+    window: int | None = None,
+    own: Tensor | None = None,
+    offset: Tensor | None = None,
+) -> Tensor:
+    """The same in fp32, with one mask over all slots and tokens."""
+    slot, n = torch.arange(prompt_k.shape[2], device=q.device), q.shape[2]
+    valid = (slot >= extent[0]) & (slot < extent[1])
+    seen = _seen(slot - extent[1], n, causal=causal, window=window, own=own, offset=offset)
+    seen[:, :-n] &= valid
+    prompts = (torch.where(valid[:, None], each.float(), 0.0) for each in (prompt_k, prompt_v))
+    behind = (each.expand(len(q), -1, -1, -1) for each in prompts)
+    keys, values = (
+        torch.cat((past, new.float()), 2) for past, new in zip(behind, (k, v), strict=True)
+    )
+    found = attention_reference(q.float(), keys, values, seen)
+    return found.transpose(1, 2).to(q.dtype).contiguous()
+
+
+def _seen(
+    place: Tensor,
+    n: int,
+    *,
+    causal: bool,
+    window: int | None,
+    own: Tensor | None,
+    offset: Tensor | None,
+) -> Tensor:
+    """Where n tokens look: at prompt slots whose `place` (T,) counts from the prompt's end, and at
+    each other -> (n, T + n).
+    """
+    offset = torch.arange(n, device=place.device) if offset is None else offset
+    mine = torch.ones(n, n, dtype=torch.bool, device=place.device)
+    mine = mine if own is None else own[:, None] == own
+    theirs = torch.ones(n, len(place), dtype=torch.bool, device=place.device)
+    if causal:
+        mine = mine & (offset <= offset[:, None])
+    if window is not None:
+        latest = offset[:, None] if causal else torch.zeros_like(offset)[:, None]
+        theirs = place > latest - window
+        mine = mine & (offset > latest - window) if causal else mine
+    return torch.cat((theirs, mine), 1)

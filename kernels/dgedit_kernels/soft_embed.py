@@ -84,7 +84,8 @@ def soft_embed_triton(
 ) -> Tensor:
     """The same by kernels."""
     batch, slots, vocab = raw.shape
-    rows, heats = raw.reshape(-1, vocab), heat[:, None].expand(batch, slots).reshape(-1)
+    rows = raw.reshape(-1, vocab)
+    heats = heat[:, None].expand(batch, slots).contiguous()
     rows = rows if rows.stride(1) == 1 else rows.contiguous()
     fixed = None if pinned is None else pinned.reshape(-1)
     lse = reading.lse.reshape(-1)

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from dgedit_engine import candidates as module
+from dgedit_engine import infill as flow
 from dgedit_engine import work
 from dgedit_engine.candidates import Filling, rank
 from dgedit_engine.decoding import Decoding, load_decoding, save_decoding
@@ -336,14 +337,14 @@ def test_canvas_that_settles_early_leaves_the_count_right(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One canvas settles at once, the other one stops at its own cap, below the first one's."""
-    refine = work.refine
+    refine = flow.refine
 
     def refined(model: Any, cache: Any, starts: Any, *rest: Any) -> Iterator[list[Any]]:
         assert [start.first for start in starts] == [2, 5]
         for stands in islice(refine(model, cache, starts, *rest), 2):
             yield [stands[0], replace(stands[1], settled=True)]
 
-    monkeypatch.setattr(work, "refine", refined)
+    monkeypatch.setattr(flow, "refine", refined)
     settings = Decoding(candidates=2, origins=("revised", "canvas"), revision=0.4)
     steps = run(tiny, settings, replace(REQUEST, steps=5))
     indices = [step.index for step in steps]

@@ -79,8 +79,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Refined]:
             seen.extend(stands)
             yield stands
 
-    original = module.refine
-    monkeypatch.setattr(module, "refine", refine)
+    original = flow.refine
+    monkeypatch.setattr(flow, "refine", refine)
     return seen
 
 

@@ -82,6 +82,17 @@ def test_kernels_take_bfloat16_and_strided_slots(top: int | None) -> None:
     assert error.max() < 0.02
 
 
+@pytest.mark.parametrize("top", [None, 16])
+def test_one_canvas_has_one_heat(top: int | None) -> None:
+    raw, reading, embedding = case(100, 24)
+    one = CanvasReading(**{name: getattr(reading, name)[1:] for name in CanvasReading.__slots__})
+    found = soft_embed_triton(
+        raw[1:], one, HEAT[1:], embedding, softcap=SOFTCAP, scale=SCALE, top=top
+    )
+    expected = formula(case(100, 24)[0], embedding, top=top)[1:]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_probabilities_may_stand_where_the_logits_were() -> None:
     raw, reading, embedding = case(300, 16)
     expected = formula(raw, embedding)
