@@ -28,6 +28,7 @@ from dgedit.document import Document, readable
 from dgedit.errors import DgeditError, Exit, InputError, UsageError
 from dgedit.evaluate import evaluate
 from dgedit.holes import MARKER
+from dgedit.measure import bench
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
@@ -265,6 +266,7 @@ def pipe(
 
 
 app.command("eval")(evaluate)
+app.command()(bench)
 
 
 def _invoke(args: Sequence[str]) -> int:

@@ -1,4 +1,5 @@
-"""`python -m dgedit_engine.bench`: how fast a model answers on this machine, stage by stage.
+"""`dgedit bench`, `python -m dgedit_engine.bench`: how fast a model answers on this machine, or
+what a denoise step in some shape is made of (`stages.py`).
 
 Medians of interleaved rounds, so that a busy machine slows both sides of a ratio alike. A short
 table for people, then one JSON line. Where transformers is installed, its decoder runs the same
@@ -16,11 +17,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
-from dgedit_engine.engine import EMBEDDED, Engine, open_engine
+from dgedit_engine.engine import EMBEDDED, Engine, device_of, open_engine
+from dgedit_engine.reference import reference_times
+from dgedit_engine.shapes import SHAPES, Quant, random_model
+from dgedit_engine.stages import measure, table
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 from dgedit_engine.work import encode
 
@@ -29,19 +33,58 @@ PROMPT, CANVAS = 1024, 64
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print. Returns the exit code: 0, or 5 where the model cannot be opened."""
-    parser = argparse.ArgumentParser(prog="python -m dgedit_engine.bench", description=__doc__)
-    parser.add_argument("--model", help="nano (the default) or a folder")
-    parser.add_argument("--device", help="cpu, cuda, …")
-    parser.add_argument("--rounds", type=int, default=30, help="rounds of each stage (30)")
-    parser.add_argument(
-        "--threads", type=int, help="threads for the CPU; the engine's choice, if not given"
-    )
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
     try:
-        engine = open_engine(options.model, options.device)
-    except ModelError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        return _shape(options) if options.shape else _model(options)
+    except (ModelError, torch.OutOfMemoryError) as error:
+        print(f"bench: {str(error).splitlines()[0]}", file=sys.stderr)
         return 5
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m dgedit_engine.bench", description=__doc__)
+    add = parser.add_argument
+    add("--model", help="nano (the default) or a folder")
+    add("--device", help="cpu, cuda, …")
+    add("--rounds", type=int, default=30, help="rounds of each stage (30)")
+    add("--threads", type=int, help="threads for the CPU; the engine's choice, if not given")
+    add("--shape", choices=SHAPES, help="a step taken apart, on random weights in this shape")
+    add("--weights", choices=("random",), default="random", help="what the shape is filled with")
+    add("--quant", choices=get_args(Quant), default="bf16", help="the experts' weights (bf16)")
+    add("--kv", choices=("bf16", "fp8"), default="bf16", help="the prompt's keys (bf16)")
+    add("--prompt", type=int, default=2048, help="tokens of the shape's prompt (2048)")
+    add("--minutes", type=float, default=2.0, help="budget of the shape's stages (2)")
+    return parser
+
+
+def _shape(options: argparse.Namespace) -> int:
+    device = device_of(options.device)
+    if device.type == "cpu" and not options.threads:
+        torch.set_num_threads(1)  # what is small enough for a CPU waits longer for a second one
+    found = {"shape": options.shape, "quant": options.quant, "kv": options.kv}
+    found |= {"device": _named(device)}
+    if device.type == "cuda":  # first, and alone: two models of 50 GB are on no card
+        found |= reference_times(SHAPES[options.shape](), device, options.prompt)
+    model = random_model(SHAPES[options.shape](), options.quant, device=device)
+    stored = torch.float8_e4m3fn if options.kv == "fp8" else None
+    found |= measure(model, prompt=options.prompt, minutes=options.minutes, stored=stored)
+    for name in ("transformers_eager_ms", "transformers_compiled_ms"):
+        if found.get(name):
+            found[name.replace("_ms", "_speedup")] = found[name] / found["step_ms"]
+    for line in table(found):
+        print(line)
+    print(json.dumps(found))
+    return 0
+
+
+def _named(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _model(options: argparse.Namespace) -> int:
+    engine = open_engine(options.model, options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     folder = EMBEDDED if options.model in (None, "nano") else Path(options.model)

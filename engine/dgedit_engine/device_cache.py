@@ -98,7 +98,7 @@ class DeviceCache:
             raise ValueError(f"the first {length} of {len(self)} tokens are not kept")
         del self.ids[length:]
         self.base = self.base if length else 0
-        self._tell()
+        self.tell()
 
     def match(self, ids: Sequence[int]) -> int:
         """Keep the longest common prefix with `ids`, and say how long it is; nothing of it where
@@ -132,7 +132,7 @@ class DeviceCache:
             slots = slice(0, length - (self.base if layer.sliding else 0))
             for ours, theirs in ((self.keys, forked.keys), (self.values, forked.values)):
                 theirs[index][:, :, slots] = ours[index][:, :, slots]
-        forked._tell()
+        forked.tell()
         return forked
 
     def reserve(self, n: int) -> None:
@@ -162,7 +162,7 @@ class DeviceCache:
                 for buffer in (self.keys[index], self.values[index]):
                     buffer[:, :, : self.kept] = buffer[:, :, slots].clone()
         self.base = first
-        self._tell()
+        self.tell()
 
     def _grow(self, capacity: int) -> None:
         """Full layers get new buffers."""
@@ -175,7 +175,7 @@ class DeviceCache:
                     buffers[index] = grown
         self.version += 1
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Tell the device what the host knows."""
         self.end.fill_(len(self))
         for sliding, extent in self.extents.items():

@@ -95,7 +95,7 @@ def open_engine(model: str | None = None, device: str | None = None) -> Engine:
     folder = EMBEDDED if model in (None, "nano") else Path(model or "")
     if not folder.is_dir():
         raise ModelError(f"no such model: {model} (neither nano nor a folder)")
-    place = _device(device)
+    place = device_of(device)
     config, sampling = load_config(folder), load_sampling(folder)
     tokenizer = Tokenizer(folder / "tokenizer.json")
     if len(tokenizer) > config.vocab:
@@ -118,7 +118,8 @@ def _has_bfloat16() -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _device(name: str | None) -> torch.device:
+def device_of(name: str | None) -> torch.device:
+    """The device of this name; None: a GPU if there is one. Raises ModelError if it is absent."""
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device).item()  # which "meta" can not

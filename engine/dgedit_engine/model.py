@@ -130,7 +130,7 @@ class Model(nn.Module):
     def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
         """x (B, n, D) through all layers and the last norm -> (B, n, D)."""
         view = cache.open(x.shape[1], reading)
-        ropes = self._ropes_of(view, x.dtype)
+        ropes = self.ropes(view, x.dtype)
         layers = list(self.stack())
         normed = rms_norm(x, layers[0].attention_in, self.config.eps)
         for layer, following in zip(layers, [*layers[1:], None], strict=True):
@@ -138,7 +138,7 @@ class Model(nn.Module):
             x, normed = layer(x, normed, ropes[layer.shape], view, norm)
         return normed
 
-    def _ropes_of(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+    def ropes(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
         """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
         every step of a canvas wants them.
         """
@@ -236,8 +236,8 @@ class Layer(nn.Module):
         attended = product(attended, self.out).to(x.dtype)
         readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
         x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
-        dense = _glu(inputs[0], self.gate_up, self.down)
-        routed = self._only(inputs[1]) if one else self._route(*inputs[1:])
+        dense = feed(inputs[0], self.gate_up, self.down)
+        routed = self._only(inputs[1]) if one else self.route(*inputs[1:])
         x, (normed,) = residual_norm(
             x,
             (dense, routed),
@@ -251,10 +251,10 @@ class Layer(nn.Module):
 
     def _only(self, x: Tensor) -> Tensor:
         """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""
-        routed = _glu(x, self.experts_gate_up[0], self.experts_down[0])
+        routed = feed(x, self.experts_gate_up[0], self.experts_down[0])
         return routed * _as(self.expert_scale, x)
 
-    def _route(self, x: Tensor, scaled: Tensor) -> Tensor:
+    def route(self, x: Tensor, scaled: Tensor) -> Tensor:
         """The experts' sum for x (B, n, D), chosen by the router, which reads `scaled`."""
         flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
         probs = linear(scaled * self.config.dim**-0.5, self.router).softmax(-1, dtype=torch.float32)
@@ -286,7 +286,7 @@ class SelfConditioning(nn.Module):
         """
         signal = None
         if soft is not None:
-            signal = _glu(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
+            signal = feed(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
         return rms_norm(x, None, self.eps, plus=signal)
 
 
@@ -344,5 +344,6 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
     return weight if weight.dtype == x.dtype else weight.to(x.dtype)
 
 
-def _glu(x: Tensor, gate_up: Tensor | Quantised, down: Tensor | Quantised) -> Tensor:
+def feed(x: Tensor, gate_up: Tensor | Quantised, down: Tensor | Quantised) -> Tensor:
+    """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
     return linear(geglu(linear(x, gate_up)), down)

@@ -48,6 +48,7 @@ def attend_triton(
     assert prompt_k.stride() == prompt_v.stride() and prompt_k.shape == prompt_v.shape
     assert all(each.stride(3) == 1 for each in (q, k, v, prompt_k)), "rows in one piece"
     assert width >= 16 and width & (width - 1) == 0, width
+    assert max(slots * prompt_k.stride(2), n * q.stride(2)) < 2**31, "32-bit offsets in a head"
     if prompt_k.dtype == torch.float8_e4m3fn:  # not every card knows it
         prompt_k, prompt_v = prompt_k.view(torch.int8), prompt_v.view(torch.int8)
     group, reach = heads // kv_heads, slots if window is None else min(slots, window + n)
@@ -55,7 +56,7 @@ def attend_triton(
     programs = (divided(group * n, tile.rows) * width // tile.columns, kv_heads * batch)
     blocks = divided(reach, tile.keys) + divided(n, tile.keys)
     splits = max(1, min(processors // (programs[0] * programs[1]), blocks, _SPLITS))
-    out = q.new_empty(batch, n, heads, width)
+    out, count = q.new_empty(batch, n, heads, width), batch * n * heads
     parts, lse = out, None
     if splits > 1:
         parts = q.new_empty(splits, *out.shape, dtype=torch.float32)
@@ -64,13 +65,12 @@ def attend_triton(
         *(q, k, v, prompt_k, prompt_v, extent, own, offset, parts, lse),
         *(stride for each in (q, k, v) for stride in each.stride()[:3]),
         *(0 if len(prompt_k) == 1 else prompt_k.stride(0), *prompt_k.stride()[1:3]),
-        *(n, window, splits, batch * n * heads),
+        *(n, window, splits, count),
         *(causal, kv_heads, group, width, tile.columns, tile.rows, tile.keys),
         num_warps=tile.warps,
-        num_stages=2,
+        num_stages=tile.stages,
     )
     if lse is not None:
-        count = batch * n * heads
         _combine_kernel[(count,)](
             *(parts, lse, out, count, splits, width, triton.next_power_of_2(splits))
         )
@@ -84,21 +84,25 @@ class _Tile(NamedTuple):
     keys: int
     columns: int
     warps: int
+    stages: int
 
 
 def _tile(rows: int, width: int, size: int, shared: int) -> _Tile:
     """The tile for `rows` queries of a key head, `width` numbers of `size` bytes, and `shared` KiB.
 
-    Two loads of keys and of values under way and the queries have to fit, without spills. Hopper's
-    matrix instructions want 64 rows for each of two groups of four warps: 192 KiB at E 256, 224 at
-    512. The older ones take any: keys or columns are shared out among the warps, which compute no
-    score twice as long as there are more keys than rows; 80 KiB.
+    A key is read from the second-level cache once for each tile, which is what takes longest: as
+    many rows as registers hold. Hopper's matrix instructions want 64 for each of two groups of four
+    warps; queries and two blocks of keys and values take 192 KiB at E 256 and 224 at 512. The older
+    instructions are fed by registers, which hold fewer. There, warps share out keys and columns, so
+    that none computes another's scores, as long as there are more keys than rows: 84 KiB with one
+    block under way, 148 with two.
     """
-    bytes_wide = width * size
-    keys = max(16, min(64, 32768 // bytes_wide))
+    row = width * size  # bytes
+    keys = max(16, min(64, 32768 // row))
     if shared >= _HOPPER and rows > 32 and size == 2:
-        return _Tile(128, keys, min(256, width), 8)
-    return _Tile(max(16, min(32, 16384 // bytes_wide)), keys, width, max(4, keys // 8))
+        return _Tile(128, keys, min(256, width), warps=8, stages=2)
+    rows, warps = max(16, min(32, 16384 // row)), max(4, keys // 8)
+    return _Tile(rows, keys, width, warps, stages=3 if shared >= 160 else 2)
 
 
 @triton.jit
@@ -239,7 +243,7 @@ def _attend_kernel(
 @triton.jit
 def _combine_kernel(parts, lse, out, count, splits, E: tl.constexpr, SPLITS: tl.constexpr):
     row, split = tl.program_id(0).to(tl.int64), tl.arange(0, SPLITS)
-    wide, to = tl.arange(0, E), split * count.to(tl.int64) + row
+    wide, to = tl.arange(0, E), split.to(tl.int64) * count + row
     each = tl.load(lse + to, mask=split < splits, other=float("-inf"))
     weight = tl.exp2(each - tl.max(each, 0))
     seen = (weight > 0)[:, None]  # nothing is loaded of a program that had no keys
@@ -259,20 +263,20 @@ def variants() -> list[Variant]:
         Variant(f"attend combine {E}", _combine_kernel, combine, {"E": E, "SPLITS": SPLITS})
         for E, SPLITS in ((256, 4), (512, 16))
     ]
-    for name, heads, causal, code, shared in (
-        ("sliding canvas", 8, False, "*bf16", 99),
-        ("sliding text", 8, True, "*i8", 99),
-        ("full canvas", 2, False, "*bf16", 99),
-        ("full text", 2, True, "*i8", 99),
+    for name, heads, causal, code in (
+        ("sliding canvas", 8, False, "*bf16"),
+        ("sliding text", 8, True, "*i8"),
+        ("full canvas", 2, False, "*bf16"),
+        ("full text", 2, True, "*i8"),
     ):
-        sliding, E = heads == 8, 256 if heads == 8 else 512
-        tile = _tile(4096 // heads, E, 2, shared)
+        E = 256 if heads == 8 else 512
+        tile = _tile(4096 // heads, E, 2, 99)
         types = {**queries, **lists, "prompt_k": code, "prompt_v": code}
-        types |= {"window": "i32"} if sliding else {}
-        # text reads candidates side by side, a canvas shares its keys out
+        types |= {"window": "i32"} if heads == 8 else {}
+        # candidates to be scored stand side by side and fill a card; a canvas shares its keys out
         types |= {"own": "*i32", "offset": "*i32", "out": "*bf16"} if causal else {}
         types |= {} if causal else {"out": "*fp32", "lse": "*fp32"}
-        # a launch sees by itself that 16 divides strides
+        # strides are constants here, since a launch sees by itself that 16 divides them
         token = {"q": 16 * E, "k": heads * E, "v": (16 + 2 * heads) * E, "prompt": E}
         strides = {f"{of}_token": size for of, size in token.items()}
         strides |= {f"{of}_head": E for of in "qkv"} | {"prompt_head": 4096 * E}
@@ -281,7 +285,6 @@ def variants() -> list[Variant]:
         constants |= {"COLUMNS": tile.columns, "ROWS": tile.rows, "KEYS": tile.keys}
         absent = set(_attend_kernel.arg_names) - types.keys() - constants.keys()
         constants |= dict.fromkeys(absent)
-        found.append(
-            Variant(f"attend {name}", _attend_kernel, types, constants, tile.warps, stages=2)
-        )
+        name = f"attend {name}"
+        found.append(Variant(name, _attend_kernel, types, constants, tile.warps, tile.stages))
     return found

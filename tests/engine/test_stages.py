@@ -1,0 +1,119 @@
+"""A step taken apart, end to end on a small shape."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from dgedit_engine import bench, reference
+from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.floors import Card, card_of, entries, size
+from dgedit_engine.shapes import random_model, small
+from dgedit_engine.stages import STEPS, TokenStep, measure, stages, table
+from dgedit_engine.work import encode
+from dgedit_kernels.quantised import quantise
+
+NAMES = [
+    *("self-conditioning", "projections", "attention", "dense MLP", "router and experts"),
+    *("head", "sampler", "soft embedding"),
+]
+
+
+def test_bench_of_a_shape_prints_a_table_and_json_last(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--shape", "small", "--quant", "int4", "--kv", "fp8", "--prompt", "200"]
+    assert bench.main([*words, "--minutes", "0.01", "--device", "cpu"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    found = json.loads(last)
+    assert [stage["stage"] for stage in found["stages"]] == NAMES
+    assert found["step_ms"] > 0 and found["floor_ms"] is None and found["prompt"] == 200
+    for count in STEPS:
+        ours = found[f"tokens_per_second_{count}_steps"]
+        assert ours == pytest.approx(
+            1000 * 64 / (count * found["step_ms"] + found["commit_ms"]), rel=1e-6
+        )
+        one_by_one = found["tokens_per_second_one_by_one"]
+        assert found[f"speedup_{count}_steps"] == pytest.approx(ours / one_by_one)
+    assert [line[:34].strip() for line in lines[:9]] == [*NAMES, "whole step"]
+
+
+def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--shape", "small", "--device", "moon"]) == 5
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_stages_read_what_a_step_reads() -> None:
+    """Bytes and operations add up to the model's: every weight once, active experts' products."""
+    model = random_model(small(), "bf16", device="cpu")
+    cache = DeviceCache(model.config, device="cpu", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        encode(model, cache, list(range(100)))
+        found = {stage.name: stage for stage in stages(model, cache)}
+    config = model.config
+    vectors = sum(one.nbytes for one in model.parameters() if one.dim() == 1)
+    routers = sum(layer.router.nbytes for layer in model.stack())
+    weights = sum(one.nbytes for one in model.parameters()) - vectors - routers
+    matrices = ("self-conditioning", "projections", "dense MLP", "router and experts", "head")
+    assert sum(found[name].bytes_read for name in matrices) == weights
+    expert = 3 * config.dim * config.expert_width
+    taken = 2 * config.canvas * config.active * expert * len(config.layers)
+    assert found["router and experts"].operations == taken
+    keys = sum(2 * 100 * layer.kv_heads * layer.head_dim * 2 for layer in config.layers)
+    assert found["attention"].bytes_read == keys
+
+
+def test_floor_is_the_larger_of_memory_and_arithmetic() -> None:
+    card = Card(bandwidth=1e12, operations=1e14)
+    assert card.floor(2e9, 1e10) == pytest.approx(2.0)
+    assert card.floor(1e6, 5e11) == pytest.approx(5.0)
+    assert card_of("cpu") is None
+
+
+def test_shares_of_the_floor_are_shown() -> None:
+    rows = [{"stage": "head", "ms": 2.0, "floor_ms": 0.5}]
+    shown = list(table({"stages": rows, "step_ms": 4.0, "floor_ms": 1.0, "peak_bytes": 12345}))
+    assert "0.50 at best,  25% of it reached" in shown[0] and shown[2].endswith("12,345")
+
+
+def test_weights_are_counted_with_all_their_parts() -> None:
+    coded = quantise(torch.randn(4, 32, 64), "e2m1")
+    assert entries(coded) == 4 * 32 * 64
+    assert size(coded) == 4 * 32 * (32 + 4 + 4)
+
+
+@torch.inference_mode()
+def test_token_step_reads_as_the_causal_pass_does() -> None:
+    model = random_model(small(), "bf16", device="cpu")
+    cache = DeviceCache(model.config, device="cpu", dtype=torch.bfloat16)
+    encode(model, cache, list(range(100, 150)))
+    step, written = TokenStep(model, cache), [model.config.eos[0]]
+    for _ in range(5):
+        step.run()
+        written.append(int(step.ids))
+    plain = DeviceCache(model.config, device="cpu", dtype=torch.bfloat16)
+    encode(model, plain, list(range(100, 150)))
+    hidden = model.encode(torch.tensor([written[:-1]]), plain)
+    best = model.logits(hidden).argmax(-1)[0].tolist()
+    assert sum(one == two for one, two in zip(best, written[1:], strict=True)) >= 4
+    assert len(cache) == 55 == cache.end.item()
+
+
+@pytest.mark.oracle
+def test_transformers_is_timed_on_the_same_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(reference, "_ROUNDS", 1)
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    found = reference.reference_times(small(), torch.device("cpu"), 64)
+    assert set(found) == {"transformers_eager_ms", "transformers_compiled_ms"}
+    assert all(value > 0 for value in found.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("quant", ["bf16", "e4m3", "e2m1", "int4"])
+def test_a_shape_is_measured_on_a_gpu(quant: Any) -> None:
+    model = random_model(small(), quant, device="cuda")
+    found = measure(model, prompt=600, minutes=0.05, stored=torch.float8_e4m3fn)
+    assert found["step_ms"] < found["step_eager_ms"] and found["peak_bytes"] > 0
