@@ -28,7 +28,7 @@ def test_bench_hands_its_exit_code_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("--weights", "trained"), ("--shape", "27b"), ("--quant", "int3"), ("--rounds", "few")],
+    [("--weights", "trained"), ("--shape", "27b"), ("--quant", "int3")],
 )
 def test_unusable_options_are_named(
     words: tuple[str, str], capsys: pytest.CaptureFixture[str]
