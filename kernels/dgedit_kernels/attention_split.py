@@ -12,12 +12,13 @@ Source: online softmax, Milakov & Gimelshein, arXiv 1805.02867; tiles, Dao, arXi
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, divided, tl, triton
+from dgedit_kernels.dispatch import TARGETS, Variant, divided, tl, triton
 
 _SPLITS = 16
 """Most programs that share the keys of a tile: what they write grows with them."""
@@ -263,14 +264,15 @@ def variants() -> list[Variant]:
         Variant(f"attend combine {E}", _combine_kernel, combine, {"E": E, "SPLITS": SPLITS})
         for E, SPLITS in ((256, 4), (512, 16))
     ]
-    for name, heads, causal, code in (
+    kinds = (
         ("sliding canvas", 8, False, "*bf16"),
         ("sliding text", 8, True, "*i8"),
         ("full canvas", 2, False, "*bf16"),
         ("full text", 2, True, "*i8"),
-    ):
+    )
+    for (name, heads, causal, code), wide in product(kinds, (False, True)):
         E = 256 if heads == 8 else 512
-        tile = _tile(4096 // heads, E, 2, 99)
+        tile = _tile(4096 // heads, E, 2, _HOPPER if wide else 99)
         types = {**queries, **lists, "prompt_k": code, "prompt_v": code}
         types |= {"window": "i32"} if heads == 8 else {}
         # candidates to be scored stand side by side and fill a card; a canvas shares its keys out
@@ -285,6 +287,8 @@ def variants() -> list[Variant]:
         constants |= {"COLUMNS": tile.columns, "ROWS": tile.rows, "KEYS": tile.keys}
         absent = set(_attend_kernel.arg_names) - types.keys() - constants.keys()
         constants |= dict.fromkeys(absent)
-        name = f"attend {name}"
-        found.append(Variant(name, _attend_kernel, types, constants, tile.warps, tile.stages))
+        name = f"attend {name} wide" if wide else f"attend {name}"
+        targets = (90,) if wide else TARGETS
+        options = {"warps": tile.warps, "stages": tile.stages, "targets": targets}
+        found.append(Variant(name, _attend_kernel, types, constants, **options))
     return found

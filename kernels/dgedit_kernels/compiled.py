@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import dgedit_kernels
-from dgedit_kernels.dispatch import Variant, triton
+from dgedit_kernels.dispatch import TARGETS, Variant, triton
 
-TARGETS = {80: 163, 89: 99, 90: 227, 120: 99}
-"""Compute capability (A100, RTX 4090, H100, RTX 5090) and KiB of shared memory of one program."""
+SHARED = dict(zip(TARGETS, (163, 99, 227, 99), strict=True))
+"""KiB of shared memory of one program, by compute capability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
         for one in variants()
         if options.only in one.name
         for target in options.targets
+        if target in one.targets
     ]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(_one, *zip(*jobs, strict=True))) if jobs else []

@@ -13,6 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+TARGETS = (80, 89, 90, 120)
+"""Compute capabilities that every kernel is compiled for: A100, RTX 4090, H100, RTX 5090."""
+
 
 class _Absent:
     """Stands in where Triton is not installed: kernels are defined and never called."""
@@ -45,6 +48,8 @@ class Variant:
     """Warps of a program."""
     stages: int = 3
     """Depth of the software pipeline."""
+    targets: tuple[int, ...] = TARGETS
+    """The cards that run it, by compute capability."""
 
 
 def on_gpu(x: Tensor) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit_kernels.compiled import TARGETS
+from dgedit_kernels.compiled import SHARED, variants
 
 pytest.importorskip("triton")
 TABLE = Path(__file__).with_name("compiled.json")
@@ -38,10 +38,11 @@ def compile_all() -> dict[str, dict[str, list[int]]]:
 
 
 def test_shared_memory_is_there_on_every_card(found: dict[str, dict[str, list[int]]]) -> None:
-    for name, targets in found.items():
-        assert set(targets) == {str(target) for target in TARGETS}, name
-        for target, (_, _, shared) in targets.items():
-            assert shared <= TARGETS[int(target)] << 10, (name, target)
+    assert set(found) == {one.name for one in variants()}
+    for one in variants():
+        assert set(found[one.name]) == {str(target) for target in one.targets}, one.name
+        for target, (_, _, shared) in found[one.name].items():
+            assert shared <= SHARED[int(target)] << 10, (one.name, target)
 
 
 def test_figures_are_those_of_the_table(found: dict[str, dict[str, list[int]]]) -> None:
