@@ -30,6 +30,7 @@ from dgedit_kernels.norm import residual_norm, rms_norm
 from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
+from dgedit_kernels.router import choose
 
 PromptCache = KVCache | DeviceCache
 Cache = PromptCache | GradientCache
@@ -257,9 +258,12 @@ class Layer(nn.Module):
     def route(self, x: Tensor, scaled: Tensor) -> Tensor:
         """The experts' sum for x (B, n, D), chosen by the router, which reads `scaled`."""
         flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
-        probs = linear(scaled * self.config.dim**-0.5, self.router).softmax(-1, dtype=torch.float32)
-        weight, index = probs.topk(self.config.active, dim=-1)  # (B n, A)
-        weight = weight / weight.sum(-1, keepdim=True) * self.expert_scale[index]
+        weight, index = choose(
+            linear(scaled, self.router),
+            self.expert_scale,
+            active=self.config.active,
+            factor=self.config.dim**-0.5,
+        )  # (B n, A)
         gate_up: Tensor | Quantised = self.experts_gate_up
         down: Tensor | Quantised = self.experts_down
         if isinstance(gate_up, Tensor) and isinstance(down, Tensor):

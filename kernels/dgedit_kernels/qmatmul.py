@@ -1,4 +1,10 @@
-"""A matrix product with a quantised weight."""
+"""A matrix product with a quantised weight.
+
+Knows codes as `quantised` has them, and no layers. On a GPU codes are decoded in registers
+(`decode`), so that the weight is read from memory in the bits that it has. Few rows of x leave few
+programs for 132 processors; the columns are then shared out among several, whose sums a second
+kernel adds in a fixed order.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dgedit_kernels.decode import Tile, fixed, operand, ordered, product, suits, variant
+from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
 from dgedit_kernels.quantised import Quantised
 
 _STEP = 4 << 20
 """Entries dequantised at a time: in fp32 they are 16 MB."""
+_SPLITS = 16
+"""Most programs that share the columns of a tile: what they write grows with them."""
 
 
 def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
-    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
+    """x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
+
+    The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
+    Odd shapes (`decode.suits`) take the PyTorch path there too.
+    """
+    if on_gpu(x) and suits(weight) and not torch.is_grad_enabled():
+        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
+        return qmatmul_triton(x, weight, processors=processors)
     rows = max(1, _STEP // weight.shape[1])
     parts = [
         qmatmul_reference(x, weight[start : start + rows])
@@ -25,3 +42,135 @@ def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
 def qmatmul_reference(x: Tensor, weight: Quantised) -> Tensor:
     """The same, with the whole weight dequantised."""
     return F.linear(x, weight.dequantised(x.dtype))
+
+
+def qmatmul_triton(x: Tensor, weight: Quantised, *, processors: int = 132) -> Tensor:
+    """The same by kernels, for a card with so many processors; of a weight that suits."""
+    taken, rows = operand(weight), weight.shape[0]
+    tokens = ordered(x.reshape(-1, taken.columns), taken.planes)
+    tile = _tile(len(tokens), x.element_size())
+    grid = (divided(len(tokens), tile.tokens), divided(rows, tile.rows))
+    splits = _splits(grid[0] * grid[1], divided(taken.columns, tile.columns), tile, processors)
+    out = x.new_empty(len(tokens), rows)
+    parts = out
+    if splits > 1:
+        parts = x.new_empty(splits, *out.shape, dtype=torch.float32)
+    factor = None if splits > 1 else taken.row
+    _qmatmul_kernel[(*grid, splits)](
+        *(tokens, taken.codes, taken.scale, taken.bias, factor, parts, len(tokens), rows, splits),
+        **fixed(taken, tile),
+        num_warps=tile.warps,
+        num_stages=tile.stages,
+    )
+    if splits > 1:
+        summed(parts.transpose(0, 1), out, row=taken.row)
+    return out.view(*x.shape[:-1], rows)
+
+
+def summed(parts: Tensor, out: Tensor, *, row: Tensor | None = None) -> None:
+    """Write the sums over the middle of parts (M, S, n), in its order and fp32, times row (n,), to
+    out (M, n).
+    """
+    count, splits, columns = parts.shape
+    block = min(1024, triton.next_power_of_2(columns))
+    _sum_kernel[(divided(columns, block), count)](
+        *(parts, row, out, parts.stride(0), parts.stride(1), columns, splits, block)
+    )
+
+
+def _tile(tokens: int, size: int) -> Tile:
+    """The tile for so many rows of x, of numbers of `size` bytes.
+
+    Three loads under way at a time fit the 99 KiB of the smaller cards, more than once. Many tokens
+    take a taller tile, since each of the weight's rows is multiplied by all of x, which comes from
+    the second-level cache, and fewer columns, of which x has the most bytes. fp32 is for small
+    models and takes few of everything.
+    """
+    some = max(16, triton.next_power_of_2(tokens))
+    if size == 4:
+        return Tile(32, min(some, 32), 64, 4, 2)
+    return Tile(64, some, 128, 4, 3) if some <= 32 else Tile(128, min(some, 128), 64, 8, 3)
+
+
+def _splits(programs: int, steps: int, tile: Tile, processors: int) -> int:
+    """How many programs share the columns of a tile.
+
+    A program keeps 8 to 16 KiB of codes under way, and a processor needs 20 to 30 for its share of
+    3.4 to 4.8 TB/s: four small programs for each. With many tokens the product takes longer than
+    reading the codes, and each split writes and reads an output in fp32: one.
+    """
+    wanted = processors * (4 if tile.tokens <= 32 else 1)
+    return max(1, min(wanted // programs, steps // 4, _SPLITS))
+
+
+@triton.jit
+def _qmatmul_kernel(
+    x,
+    codes,
+    scale,
+    bias,
+    factor,
+    out,
+    count,
+    n,
+    splits,
+    m: tl.constexpr,
+    GROUP: tl.constexpr,
+    KIND: tl.constexpr,
+    PLANES: tl.constexpr,
+    ROWS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    STEPS: tl.constexpr = (m + COLUMNS - 1) // COLUMNS
+    token = tl.program_id(0) * TOKENS + tl.arange(0, TOKENS)
+    row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
+    split = tl.program_id(2)
+    inside, valid = token < count, row < n
+    total = product(
+        x + token.to(tl.int64) * m,
+        inside,
+        codes,
+        scale,
+        bias,
+        row.to(tl.int64),
+        valid,
+        STEPS * split // splits,
+        STEPS * (split + 1) // splits,
+        m,
+        GROUP,
+        KIND,
+        PLANES,
+        COLUMNS,
+    )
+    if factor is not None:
+        total *= tl.load(factor + row, mask=valid, other=0.0)[:, None]
+    to = split.to(tl.int64) * count * n + token.to(tl.int64)[None, :] * n + row[:, None]
+    tl.store(out + to, total.to(out.dtype.element_ty), mask=valid[:, None] & inside[None, :])
+
+
+@triton.jit
+def _sum_kernel(parts, row, out, stride, part_stride, n, SPLITS: tl.constexpr, BLOCK: tl.constexpr):
+    token = tl.program_id(1).to(tl.int64)
+    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = column < n
+    at = parts + token * stride + column
+    total = tl.zeros((BLOCK,), tl.float32)
+    for split in tl.static_range(SPLITS):
+        total += tl.load(at + split * part_stride, mask=inside, other=0.0).to(tl.float32)
+    if row is not None:
+        total *= tl.load(row + column, mask=inside, other=0.0)
+    tl.store(out + token * n + column, total.to(out.dtype.element_ty), mask=inside)
+
+
+def variants() -> list[Variant]:
+    """For a canvas of 256 tokens, and for one."""
+    types = {"count": "i32", "n": "i32", "splits": "i32"}
+    kernel = _qmatmul_kernel
+    found = [
+        variant(kernel, form, 2816, tile=_tile(256, 2), types=types)
+        for form in ("q4_0", "q4_k", "q8_0", "fp8")
+    ]
+    sizes = {"parts": "*fp32", "out": "*bf16", "stride": "i32", "part_stride": "i32", "n": "i32"}
+    shape = {"row": None, "SPLITS": 4, "BLOCK": 1024}
+    return [*found, Variant("summed", _sum_kernel, sizes, shape)]
