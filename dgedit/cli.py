@@ -23,7 +23,7 @@ import typer
 from typer.core import TyperGroup
 
 import dgedit
-from dgedit import backend
+from dgedit import backend, model_commands
 from dgedit.document import Document, readable
 from dgedit.errors import DgeditError, Exit, InputError, UsageError
 from dgedit.evaluate import evaluate
@@ -267,6 +267,7 @@ def pipe(
 
 app.command("eval")(evaluate)
 app.command()(bench)
+app.add_typer(model_commands.app, name="model")
 
 
 def _invoke(args: Sequence[str]) -> int:

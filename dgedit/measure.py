@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from dgedit import models
+
 
 class Shape(StrEnum):
     """Shapes that random weights are made in."""
@@ -61,7 +63,7 @@ def bench(
     if weights != "random":
         raise typer.BadParameter(f"weights are random, not {weights}", param_hint="--weights")
     given: dict[str, object] = {
-        "model": model,
+        "model": model if shape else models.resolve(model),
         "device": device,
         "threads": threads,
         "shape": shape,

@@ -19,6 +19,15 @@ if not torch.cuda.is_available():
 from scripted import Scripted
 
 
+@pytest.fixture(autouse=True)
+def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No models and settings but those that a test makes."""
+    home = tmp_path_factory.mktemp("home", numbered=True)
+    monkeypatch.delenv("DGEDIT_MODEL", raising=False)
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home / name))
+
+
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """A scripted backend, and the one that the editor gets when it opens an engine."""

@@ -7,6 +7,9 @@ chooses it. Knows no module of the model: `checkpoint.py` puts pieces in their p
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +20,111 @@ from dgedit_engine.types import ModelError
 KNOWN = ("none", "modelopt", "compressed-tensors", native.METHOD)
 """Methods of quantisation that safetensors may have, by Hugging Face's name for them."""
 
+_WIDTHS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
+_COMPRESSED = {
+    **{"float-quantized": "FP8", "int-quantized": "INT8"},
+    **{"nvfp4-pack-quantized": "NVFP4", "pack-quantized": "W4A16"},
+}
+_FILE_TYPES = {
+    **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K"},
+    **{11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S"},
+    **{17: "Q5_K_M", 18: "Q6_K", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16", 38: "MXFP4"},
+}
+"""llama.cpp's number of a file's mixture of types, `general.file_type`, to its name."""
+_TYPES = {
+    **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K"},
+    **{11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 20: "IQ4_NL", 23: "IQ4_XS", 30: "BF16"},
+}
+"""ggml's number of a tensor's type to its name."""
+
 
 def opened(path: Path) -> Source:
     """The weights in a folder, or in a GGUF file. Raises ModelError, naming the path, for a format
     that is not known, and for missing or damaged files.
     """
     with named(path):
-        if path.suffix == gguf.SUFFIX or not _has_safetensors(path):
-            file = gguf.found(path)
-            if file is not None:
-                return gguf.source(file)
-        return _safetensors(path)
+        file = _gguf(path)
+        return _safetensors(path) if file is None else gguf.source(file)
+
+
+def describe(path: Path) -> str:
+    """The format of the weights in a folder or a GGUF file, in a few words: "BF16", "NVFP4
+    (ModelOpt)", "GGUF Q4_K_M". Says what the settings or, where there are none, the headers say,
+    and tries nothing: `opened` may still refuse it. Raises ModelError for an unknown method of
+    quantisation and for missing files.
+    """
+    with named(path):
+        file = _gguf(path)
+        if file is not None:
+            return f"GGUF {_mixture(file)}"
+        files, settings = shards.files(path), _settings(path)
+        method = _method(settings)
+        if method == "modelopt":
+            return f"{settings.get('quant_algo')} (ModelOpt)"
+        if method == "compressed-tensors":
+            return f"{_compressed(settings)} ({method})"
+        if method == native.METHOD:
+            kinds = [str(kind) for kind in (settings.get("experts"), settings.get("rest")) if kind]
+            return f"dgedit {' + '.join(kinds)}"
+        sizes = Counter[str]()
+        for header in shards.headers(files)[0].values():
+            sizes[str(header.dtype).removeprefix("torch.")] += header.nbytes
+        most = max(sizes, key=sizes.__getitem__, default="no tensors")
+        return _WIDTHS.get(most, most.upper())
+
+
+def _compressed(settings: Mapping[str, Any]) -> str:
+    """What a file of compressed-tensors is, group by group."""
+    groups = settings.get("config_groups")
+    found = []
+    for group in groups.values() if isinstance(groups, dict) else ():
+        own = group if isinstance(group, dict) else {}
+        name = str(own.get("format") or settings.get("format"))
+        weights = own.get("weights")
+        if name == "naive-quantized" and isinstance(weights, dict):
+            name = "float-quantized" if weights.get("type") == "float" else "int-quantized"
+        found.append(_COMPRESSED.get(name, name))
+    return " + ".join(dict.fromkeys(found)) or str(settings.get("format"))
+
+
+def _mixture(file: Path) -> str:
+    """What llama.cpp calls a file's types; without a name, the one that most of its bytes are."""
+    fields, entries = gguf._header(file)
+    known = _FILE_TYPES.get(fields.get("general.file_type", -1))
+    sizes = Counter[int]()
+    for entry in entries.values():
+        sizes[entry.kind] += math.prod(entry.bytes)
+    most = max(sizes, key=sizes.__getitem__, default=-1)
+    return known or _TYPES.get(most, f"type {most}")
+
+
+def _gguf(path: Path) -> Path | None:
+    """The GGUF file that `path` is, or that a folder without safetensors holds."""
+    if path.suffix != gguf.SUFFIX and _has_safetensors(path):
+        return None
+    return gguf.found(path)
+
+
+def _method(settings: Mapping[str, Any]) -> str | None:
+    """How the files are quantised. Raises ModelError for a way that is not known."""
+    method = settings.get("quant_method")
+    if method not in (None, *KNOWN[1:]):
+        raise ModelError(f"quantised by {method!r}; known are {', '.join(KNOWN)}")
+    return method
 
 
 def _safetensors(folder: Path) -> Source:
     headers, places = shards.headers(shards.files(folder))
     settings = _settings(folder)
-    method = settings.get("quant_method")
+    method = _method(settings)
     if method is None:
         pieces = plain.pieces(headers)
     elif method == "modelopt":
         pieces = modelopt.pieces(headers, settings)
     elif method == "compressed-tensors":
         pieces = compressed.pieces(headers, settings)
-    elif method == native.METHOD:
-        pieces = native.pieces(headers, settings)
     else:
-        raise ModelError(f"quantised by {method!r}; known are {', '.join(KNOWN)}")
+        pieces = native.pieces(headers, settings)
     return Source(headers, shards.reader(places), tuple(pieces), computed(headers))
 
 
