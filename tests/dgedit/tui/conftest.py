@@ -94,7 +94,7 @@ class Desk:
 
     @property
     def notice(self) -> str:
-        return self.app._status.notice
+        return self.app.status.notice
 
 
 OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]

@@ -27,8 +27,8 @@ async def test_round_trip(desk: OpenDesk, tmp_path: Path) -> None:
         await masked(d, 13, 17)
         await d.press("f5")
         await d.step()
-        assert "step 1/3 · 0% settled" in d.app._status.engine
-        assert d.app._status.engine.endswith("script · test")
+        assert "step 1/3 · 0% settled" in d.app.status.engine
+        assert d.app.status.engine.endswith("script · test")
         await d.step(2)
         await d.press("enter", "ctrl+s")
         saved = CODE.replace(b"pass", b"return 2")
@@ -157,7 +157,7 @@ async def test_engine_error_is_one_line_and_the_editor_lives_on(desk: OpenDesk) 
         await d.until(lambda: d.app.fill is None)
         await d.pilot.pause()
         assert d.notice == "out of memory \x1b[2J"
-        assert "\x1b" not in str(d.app._status.render())
+        assert "\x1b" not in str(d.app.status.render())
         await d.press("z")
         assert d.app.editor.dirty
 
@@ -273,7 +273,7 @@ async def test_folder_that_cannot_be_watched_is_told(
         raise PermissionError(13, "Permission denied")
         yield
 
-    monkeypatch.setattr("dgedit.tui.app.awatch", refused)
+    monkeypatch.setattr("dgedit.tui.filing.awatch", refused)
     app = DgeditApp([tmp_path / "a.py"], connect=Script)
     async with app.run_test() as pilot:
         desk = Desk(app, pilot, Script())
