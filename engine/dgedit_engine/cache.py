@@ -22,8 +22,8 @@ _GROWTH = 256  # slots by which buffers grow: one full canvas
 class KVCache:
     """Keys and values (B, K, T, E) for every layer, with the ids that made them."""
 
-    chunk = 1 << 20
-    """Tokens encoded at a time, at most."""
+    chunk = 1024
+    """Tokens encoded at a time, at most: a longer prompt's scores would be gigabytes at once."""
 
     def __init__(
         self,
@@ -35,6 +35,8 @@ class KVCache:
     ) -> None:
         self.ids: list[int] = []
         """The ids encoded so far (of the first row)."""
+        self.lasting = True
+        """Whether what is written may serve other requests."""
         self.config = config
         self.shapes = [(batch, layer.kv_heads, layer.head_dim) for layer in config.layers]
         self.device, self.dtype = device, dtype
@@ -96,7 +98,7 @@ class KVCache:
         forked._reserve(length + _GROWTH)
         for ours, theirs in zip(self.keys + self.values, forked.keys + forked.values, strict=True):
             theirs[:, :, :length] = ours[:, :, :length]
-        forked.ids = self.ids[:length]
+        forked.ids, forked.lasting = self.ids[:length], False
         return forked
 
     def _reserve(self, capacity: int) -> None:
@@ -116,6 +118,8 @@ class KVCache:
 
 class GradientCache:
     """Keys and values of one differentiable `encode`, for any number of `denoise` calls on them."""
+
+    lasting = True
 
     def __init__(self, config: Config, *, device: torch.device | str = "cpu") -> None:
         self.config, self.device = config, device
@@ -170,6 +174,13 @@ class Pass:
             sliding: reading.mask(n, past, device, window=config.window if sliding else None)
             for sliding in (True, False)
         }
+
+    @property
+    def exact(self) -> bool:
+        """Whether what is written may serve other requests, and so must not depend on how many
+        tokens were read at a time.
+        """
+        return self.reading.kept and self.cache.lasting
 
     def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""

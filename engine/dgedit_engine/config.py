@@ -146,7 +146,7 @@ def load_config(folder: Path) -> Config:
     file = None if path.exists() else gguf.found(folder)
     with named(file or path):
         try:
-            return _config(_described(path) if file is None else _header(file))
+            return _config(_described(path) if file is None else gguf.configuration(file))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ModelError(f"missing or unusable value: {error!r}") from error
 
@@ -260,14 +260,6 @@ def _described(path: Path) -> dict[str, Any]:
     names = names if isinstance(names, list) and names else [raw.get("model_type")]
     if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
         raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE}")
-    return raw
-
-
-def _header(file: Path) -> dict[str, Any]:
-    """What a GGUF file says of the model; its tokens are for llama.cpp, not for us."""
-    raw = gguf.configuration(file)
-    if not (file.parent / "tokenizer.json").is_file():
-        raise ModelError("no tokenizer.json beside it (take google/diffusiongemma-26B-A4B-it's)")
     return raw
 
 

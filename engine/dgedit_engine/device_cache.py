@@ -19,7 +19,8 @@ from dgedit_kernels.attention import attend
 
 CHUNK = 512
 """Tokens encoded at a time, at most: as many as read the experts' weights efficiently."""
-_GROWTH = 2048  # slots by which full layers grow; growing makes captured steps be captured anew
+GROWTH = 2048
+"""Slots by which full layers grow; growing makes captured steps be captured anew."""
 
 
 class DeviceCache:
@@ -37,7 +38,7 @@ class DeviceCache:
         device: torch.device | str,
         dtype: torch.dtype,
         stored: torch.dtype | None = None,
-        capacity: int = _GROWTH,
+        capacity: int = GROWTH,
     ) -> None:
         """`stored` float8_e4m3fn halves the memory; None stores `dtype`."""
         self.config, self.batch = config, batch
@@ -125,7 +126,7 @@ class DeviceCache:
             device=self.device,
             dtype=self.dtype,
             stored=self.stored,
-            capacity=length + _GROWTH,
+            capacity=length + GROWTH,
         )
         forked.ids, forked.base = self.ids[:length], self.base
         for index, layer in enumerate(self.config.layers):
@@ -141,8 +142,9 @@ class DeviceCache:
             raise ValueError(f"{n} tokens at once, at most {CHUNK}")
         if len(self) - self.base + n > self.capacities[True]:
             self._move_up()
-        if len(self) + n > self.capacities[False]:
-            self._grow(len(self) + n + _GROWTH)
+        if (end := len(self) + n) > self.capacities[False]:
+            # memory is planned for the context, and no prompt is longer
+            self._grow(max(end, min(end + GROWTH, self.config.context)))
 
     def _reachable(self, length: int) -> bool:
         """Whether sliding layers have what a token behind the first `length` sees."""
@@ -186,6 +188,9 @@ class DevicePass:
     """One pass of all layers over n new tokens. All that varies from one to the next of the same n
     is read from the device.
     """
+
+    exact = True
+    """As in `Pass`: nothing is packed on a GPU."""
 
     def __init__(self, cache: DeviceCache, n: int, reading: Reading) -> None:
         self.cache, self.n, self.reading = cache, n, reading

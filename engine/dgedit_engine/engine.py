@@ -1,24 +1,30 @@
 """A model that is open and warm: the in-process backend.
 
-Opens the embedded nano or a folder, keeps the prompt's keys and values between requests, and
-answers each request with a stream of steps. One request at a time.
+Opens the embedded nano, a folder or a GGUF file, keeps the prompt's keys and values between
+requests, and answers each request with a stream of steps. One request at a time.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from dgedit_engine import checkpoint
 from dgedit_engine.cache import KVCache
-from dgedit_engine.config import Sampling, load_config, load_sampling
+from dgedit_engine.config import Sampling, home, load_config, load_sampling
 from dgedit_engine.decoding import Decoding, load_decoding
 from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.graphs import Steps
 from dgedit_engine.infill import infill
+from dgedit_engine.memory import check
 from dgedit_engine.model import Model, PromptCache
+from dgedit_engine.packing import pack
+from dgedit_engine.passes import KV
 from dgedit_engine.refine import Refiner
 from dgedit_engine.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
@@ -32,6 +38,9 @@ what it saves: a line's fill by nano 2.3 s with two threads, 1.4 s with one.
 EMBEDDED = Path(__file__).parent / "nano"
 """The model inside the package."""
 
+_MEMORY = Path("/proc/meminfo")
+"""Where Linux says how much memory is available."""
+
 
 class Engine:
     """Implements `Backend` in this process."""
@@ -44,7 +53,9 @@ class Engine:
         *,
         name: str,
         decoding: Decoding | None = None,
+        kv: KV = "bf16",
     ) -> None:
+        """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
         self._memory = Memory()
@@ -52,7 +63,12 @@ class Engine:
         self.cache: PromptCache
         self.refiner: Refiner | None = None
         if weights.is_cuda:
-            self.cache = DeviceCache(model.config, device=weights.device, dtype=weights.dtype)
+            self.cache = DeviceCache(
+                model.config,
+                device=weights.device,
+                dtype=weights.dtype,
+                stored=torch.float8_e4m3fn if kv == "fp8" else None,
+            )
             self.refiner = Steps(model, self.cache).refine
         else:
             self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
@@ -83,39 +99,75 @@ class Engine:
         )
 
 
-def open_engine(model: str | None = None, device: str | None = None) -> Engine:
+def open_engine(
+    model: str | None = None,
+    device: str | None = None,
+    *,
+    context: int | None = None,
+    kv: KV | None = None,
+) -> Engine:
     """Open `model`: None or "nano" for the embedded one, else a folder with config, weights and
-    tokenizer.
+    tokenizer, or a GGUF file, of any format that `formats` knows.
 
-    `device` None takes a GPU if there is one. A CPU with bfloat16 instructions keeps the matrices
-    as they are stored, with fp32 between them; one without widens them, which is faster there. A
-    small model on a CPU sets this process to one thread.
-    Raises ModelError, one line, naming what is wrong.
+    `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
+    canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
+    says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
+    only that fits (`memory.check`).
+
+    A CPU computes in fp32 between products. A small model's are with codes (`packing`), a larger
+    one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
+    it has none. A very small one sets this process to one thread.
+
+    Raises ModelError, one line, naming what is wrong, before a weight is read where it is too
+    little memory.
     """
-    folder = EMBEDDED if model in (None, "nano") else Path(model or "")
-    if not folder.is_dir():
-        raise ModelError(f"no such model: {model} (neither nano nor a folder)")
+    path = EMBEDDED if model in (None, "nano") else Path(model or "")
+    if not path.is_dir() and not (path.suffix == gguf.SUFFIX and path.is_file()):
+        raise ModelError(
+            f"no such model: {model} (neither nano, a folder nor a {gguf.SUFFIX} file)"
+        )
     place = device_of(device)
-    config, sampling = load_config(folder), load_sampling(folder)
-    tokenizer = Tokenizer(folder / "tokenizer.json")
+    config, sampling = load_config(path), load_sampling(path)
+    tokenizer = _tokenizer(path)
     if len(tokenizer) > config.vocab:
         raise ModelError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
+            f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
         )
-    on_cpu = place.type == "cpu"
-    dtype = torch.float32 if on_cpu and not _has_bfloat16() else None
-    between = torch.float32 if on_cpu else None
-    weights = checkpoint.load(config, folder, device=place, dtype=dtype, activations=between)
-    if on_cpu and sum(part.numel() for part in weights.parameters()) < _THREADED:
+    fit = check(path, free_bytes(place), context=context, kv=kv, device=str(place))
+    weights = checkpoint.load(
+        replace(config, context=fit.context),
+        path,
+        device=place,
+        dtype=fit.setting.matrices,
+        activations=fit.setting.between,
+    )
+    small = sum(part.numel() for part in weights.parameters()) < _THREADED
+    if fit.setting.packed:
+        pack(weights)
+    if place.type == "cpu" and small:
         torch.set_num_threads(1)
-    name = folder.resolve().name
-    return Engine(weights, tokenizer, sampling, name=name, decoding=load_decoding(folder))
+    name, decoding = path.resolve().name.removesuffix(gguf.SUFFIX), load_decoding(home(path))
+    return Engine(weights, tokenizer, sampling, name=name, decoding=decoding, kv=fit.kv)
 
 
-def _has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+def free_bytes(device: torch.device) -> int:
+    """What this process may still have of the device's memory; where nobody says, all there is."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    if device.type == "cpu" and _MEMORY.is_file():
+        for line in _MEMORY.read_text().splitlines():
+            name, _, size = line.partition(":")
+            if name == "MemAvailable":
+                return 1024 * int(size.split()[0])
+    return sys.maxsize
+
+
+def _tokenizer(path: Path) -> Tokenizer:
+    """That of the file beside the weights, or of the GGUF file itself."""
+    file = home(path) / "tokenizer.json"
+    weights = None if file.is_file() else gguf.found(path)
+    return Tokenizer(file if weights is None else vocabulary.read(weights))
 
 
 def device_of(name: str | None) -> torch.device:

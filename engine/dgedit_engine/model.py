@@ -27,6 +27,7 @@ from dgedit_engine.reading import Beside, Reading
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
+from dgedit_kernels.packed import Packed, packed_product
 from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
@@ -35,6 +36,7 @@ from dgedit_kernels.router import choose
 PromptCache = KVCache | DeviceCache
 Cache = PromptCache | GradientCache
 View = Pass | DevicePass
+Matrix = Tensor | Quantised | Packed
 
 
 class Model(nn.Module):
@@ -50,6 +52,8 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config)
+        self.head: Packed | None = None
+        """The embedding as the head multiplies by it, where that is another form of it."""
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
 
@@ -100,12 +104,14 @@ class Model(nn.Module):
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        soft = probs.to(self.embedding.dtype) @ self.embedding * self.scale
-        return soft if self.activations is None else soft.to(self.activations)
+        table = self.embedding if self.head is None else self.head.weight
+        soft = probs.to(table.dtype) @ table * self.scale
+        return soft.to(self.activations or self.embedding.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
-        raw = linear(hidden, self.embedding).float() / self.config.softcap
+        head = self.embedding if self.head is None else self.head
+        raw = linear(hidden, head).float() / self.config.softcap
         if raw.requires_grad:
             return raw.tanh() * self.config.softcap
         return raw.tanh_().mul_(
@@ -207,16 +213,19 @@ class Layer(nn.Module):
         following: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
-        attended = view.attend(self.index, self.shape, *self.project(normed, rope))
+        q, k, v = self.project(normed, rope, exact=view.exact)
+        attended = view.attend(self.index, self.shape, q, k, v)
         scalar = self.encode_scalar if view.reading.causal else self.denoise_scalar
-        return self.finish(x, attended, scalar, following)
+        return self.finish(x, attended, scalar, following, exact=view.exact)
 
-    def project(self, normed: Tensor, rope: Rope) -> tuple[Tensor, Tensor, Tensor]:
+    def project(
+        self, normed: Tensor, rope: Rope, *, exact: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
 
         Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
         """
-        joined = product(normed, self.qkv)
+        joined = product(normed, self.qkv, exact=exact)
         joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
         return qk_norm_rope(
             joined,
@@ -230,15 +239,21 @@ class Layer(nn.Module):
         )
 
     def finish(
-        self, x: Tensor, attended: Tensor, scalar: Tensor, following: Tensor
+        self,
+        x: Tensor,
+        attended: Tensor,
+        scalar: Tensor,
+        following: Tensor,
+        *,
+        exact: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
         eps, one = self.config.eps, self.config.experts == 1
-        attended = product(attended, self.out).to(x.dtype)
+        attended = product(attended, self.out, exact=exact).to(x.dtype)
         readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
         x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
-        dense = feed(inputs[0], self.gate_up, self.down)
-        routed = self._only(inputs[1]) if one else self.route(*inputs[1:])
+        dense = feed(inputs[0], self.gate_up, self.down, exact=exact)
+        routed = self._only(inputs[1], exact=exact) if one else self.route(*inputs[1:])
         x, (normed,) = residual_norm(
             x,
             (dense, routed),
@@ -250,9 +265,9 @@ class Layer(nn.Module):
         )
         return x, normed
 
-    def _only(self, x: Tensor) -> Tensor:
+    def _only(self, x: Tensor, *, exact: bool) -> Tensor:
         """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""
-        routed = feed(x, self.experts_gate_up[0], self.experts_down[0])
+        routed = feed(x, self.experts_gate_up[0], self.experts_down[0], exact=exact)
         return routed * _as(self.expert_scale, x)
 
     def route(self, x: Tensor, scaled: Tensor) -> Tensor:
@@ -326,18 +341,20 @@ def _norm(dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(dim))
 
 
-def linear(x: Tensor, weight: Tensor | Quantised) -> Tensor:
+def linear(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
     """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
-    y = product(x, weight)
+    y = product(x, weight, exact=exact)
     return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
-def product(x: Tensor, weight: Tensor | Quantised) -> Tensor:
+def product(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
     """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
-    weight takes x as it is.
+    weight takes x as it is. `exact` is without the codes of one that is packed.
     """
     if isinstance(weight, Quantised):
         return qmatmul(x, weight)
+    if isinstance(weight, Packed):
+        return packed_product(x, weight, exact=exact)
     if x.dtype == weight.dtype:
         return F.linear(x, weight)
     return F.linear(x.bfloat16(), weight.bfloat16())
@@ -348,6 +365,6 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
     return weight if weight.dtype == x.dtype else weight.to(x.dtype)
 
 
-def feed(x: Tensor, gate_up: Tensor | Quantised, down: Tensor | Quantised) -> Tensor:
+def feed(x: Tensor, gate_up: Matrix, down: Matrix, *, exact: bool = False) -> Tensor:
     """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
-    return linear(geglu(linear(x, gate_up)), down)
+    return linear(geglu(linear(x, gate_up, exact=exact)), down, exact=exact)

@@ -32,15 +32,12 @@ class Piece(NamedTuple):
 
 
 class Tokenizer:
-    """Encodes and decodes with the `tokenizer.json` of a model."""
+    """Encodes and decodes with the `tokenizer.json` of a model, or with one that is made already
+    (`formats.vocabulary`).
+    """
 
-    def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise ModelError(f"no tokenizer: {path} does not exist")
-        try:
-            self._inner = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception for a file it cannot read
-            raise ModelError(f"{path}: {error}") from error
+    def __init__(self, source: Path | tokenizers.Tokenizer) -> None:
+        self._inner = _read(source) if isinstance(source, Path) else source
         self._inner.encode_special_tokens = True
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
@@ -95,3 +92,12 @@ class Tokenizer:
                 self._decoded.clear()
             self._decoded[key] = str(self._inner.decode(list(key), skip_special_tokens=True))
         return self._decoded[key]
+
+
+def _read(path: Path) -> tokenizers.Tokenizer:
+    if not path.is_file():
+        raise ModelError(f"no tokenizer: {path} does not exist")
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception for a file it cannot read
+        raise ModelError(f"{path}: {error}") from error

@@ -41,3 +41,10 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(tiny_folder: Path) -> Engine:
     """An engine of a test's own, cold."""
     return open_engine(str(tiny_folder), "cpu")
+
+
+@pytest.fixture
+def exact(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The same, its matrices without codes beside them."""
+    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
+    return open_engine(str(tiny_folder), "cpu")

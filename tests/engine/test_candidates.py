@@ -353,11 +353,11 @@ def test_canvas_that_settles_early_leaves_the_count_right(
 
 @pytest.mark.parametrize("origins", [("draft",), ("sample",), ("draft", "canvas")])
 def test_damaged_weights_are_said_whatever_is_tried(
-    tiny: Engine, origins: tuple[Origin, ...]
+    exact: Engine, origins: tuple[Origin, ...]
 ) -> None:
-    tiny.model.embedding[4000, 0] = torch.nan
+    exact.model.embedding[4000, 0] = torch.nan
     with pytest.raises(ModelError, match="logits are no finite numbers"):
-        run(tiny, Decoding(candidates=2, origins=origins))
+        run(exact, Decoding(candidates=2, origins=origins))
 
 
 def test_lone_candidate_is_scored_by_its_pieces(tiny: Engine) -> None:

@@ -114,19 +114,19 @@ def test_draft_leaves_the_cache_as_it_was(tiny: Engine) -> None:
     assert tiny.cache.ids == IDS
 
 
-def test_log_probabilities_are_those_of_a_plain_reading(tiny: Engine) -> None:
-    tiny.model.float()
-    tiny.cache = type(tiny.cache)(tiny.model.config, dtype=torch.float32)
-    encode(tiny.model, tiny.cache, IDS)
+def test_log_probabilities_are_those_of_a_plain_reading(exact: Engine) -> None:
+    exact.model.float()
+    exact.cache = type(exact.cache)(exact.model.config, dtype=torch.float32)
+    encode(exact.model, exact.cache, IDS)
     rows = [[400, 401, 402, 403], [400, 7], [900, 901, 902]]
     counted = [2, 1, 2]
-    found = log_probabilities(tiny.model, tiny.cache, rows, counted)
-    assert tiny.cache.ids == IDS
+    found = log_probabilities(exact.model, exact.cache, rows, counted)
+    assert exact.cache.ids == IDS
     for row, count, values in zip(rows, counted, found, strict=True):
-        tiny.cache.truncate(len(IDS))
+        exact.cache.truncate(len(IDS))
         with torch.inference_mode():
-            hidden = tiny.model.encode(torch.tensor([row[:-1]]), tiny.cache)
-            said = tiny.model.logits(hidden)[0].log_softmax(-1)
+            hidden = exact.model.encode(torch.tensor([row[:-1]]), exact.cache)
+            said = exact.model.logits(hidden)[0].log_softmax(-1)
         places = range(len(row) - 1 - count, len(row) - 1)
         expected = [float(said[place, row[place + 1]]) for place in places]
         assert values == pytest.approx(expected, abs=1e-4)

@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.engine import EMBEDDED, Engine, free_bytes, open_engine
+from dgedit_engine.memory import need
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
 from dgedit_engine.work import encode
 
@@ -69,7 +71,8 @@ def test_engine_says_what_it_is(tiny: Engine, tiny_folder: Path) -> None:
 def test_cpu_keeps_bf16_matrices_only_where_it_multiplies_them(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.engine._has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.passes.has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
     engine = open_engine(str(tiny_folder), "cpu")
     matrices = torch.bfloat16 if native else torch.float32
     for name, tensor in engine.model.state_dict().items():
@@ -152,7 +155,67 @@ def test_request_that_does_not_fit_is_refused_and_the_engine_goes_on(tiny: Engin
     assert collect(tiny.infill(request())).steps == 4
 
 
-@pytest.mark.parametrize("name", ["nonexistent", "", "/dev/null", "a\tb"])
+def test_too_little_memory_is_said_before_a_weight_is_read(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgedit_engine.engine.free_bytes", lambda device: 1 << 20)
+    monkeypatch.setattr("dgedit_engine.checkpoint.load", None)
+    words = refused(str(tiny_folder))
+    assert f"model {tiny_folder} needs" in words and "cpu has 0.0 GB free" in words
+
+
+def test_context_is_what_is_asked_for_or_what_fits(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = open_engine(str(tiny_folder), "cpu")
+    most = whole.model.config.context
+    asked = open_engine(str(tiny_folder), "cpu", context=most - 1)
+    assert asked.model.config.context == asked.cache.config.context == most - 1
+    free = need(tiny_folder, context=most).total - 1
+    monkeypatch.setattr("dgedit_engine.engine.free_bytes", lambda device: free)
+    fits = open_engine(str(tiny_folder), "cpu").model.config.context
+    assert fits < most and fits % 1024 == 0
+    with pytest.raises(ModelError, match=f"a context of {fits:,} needs"):
+        open_engine(str(tiny_folder), "cpu", context=most)
+
+
+def test_keys_of_eight_bits_need_a_gpu(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="fp8 need a GPU"):
+        open_engine(str(tiny_folder), "cpu", kv="fp8")
+    assert open_engine(str(tiny_folder), "cpu", kv="bf16").device == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kv", ["bf16", "fp8"])
+def test_keys_are_kept_on_a_gpu_as_asked(kv: Any) -> None:
+    engine = open_engine("nano", "cuda", kv=kv)
+    assert isinstance(engine.cache, DeviceCache)
+    assert engine.cache.stored.itemsize == (1 if kv == "fp8" else 2)
+    before = free_bytes(torch.device("cuda"))
+    taken = need(EMBEDDED, context=engine.model.config.context, kv=kv, device="cuda")
+    assert collect(engine.infill(request())).texts
+    assert before - free_bytes(torch.device("cuda")) < taken.cache + taken.work
+
+
+def test_free_memory_is_what_the_system_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "meminfo"
+    said.write_text("MemTotal:       24000000 kB\nMemAvailable:   1000 kB\n")
+    monkeypatch.setattr("dgedit_engine.engine._MEMORY", said)
+    assert free_bytes(torch.device("cpu")) == 1_024_000
+    said.write_text("MemTotal: 1 kB\n")
+    assert free_bytes(torch.device("cpu")) > 1 << 60
+    said.unlink()
+    assert free_bytes(torch.device("cpu")) > 1 << 60
+    card = {"mem_get_info": (5, 10), "memory_reserved": 3, "memory_allocated": 2}
+    for name, value in card.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_bytes(torch.device("cuda")) == 6
+
+
+@pytest.mark.parametrize("name", ["nonexistent", "", "/dev/null", "a\tb", "none.gguf"])
 def test_no_such_model_is_named(name: str) -> None:
     assert repr(name)[1:-1] in repr(refused(name))
 
@@ -173,10 +236,10 @@ def test_bad_device_is_named(tiny_folder: Path, device: str) -> None:
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_damaged_weights_are_said_in_a_line(tiny: Engine, value: float) -> None:
-    tiny.model.embedding[4000, 0] = value
+def test_damaged_weights_are_said_in_a_line(exact: Engine, value: float) -> None:
+    exact.model.embedding[4000, 0] = value
     with pytest.raises(ModelError, match="logits are no finite numbers"):
-        list(tiny.infill(request()))
+        list(exact.infill(request()))
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -184,7 +247,7 @@ def test_damaged_weights_are_said_in_a_line(tiny: Engine, value: float) -> None:
 def test_weights_of_another_dtype_are_used(
     broken: Path, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.engine._has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.passes.has_bfloat16", lambda: native)
     file = broken / "model.safetensors"
     save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
     assert collect(open_engine(str(broken), "cpu").infill(request())).steps == 4

@@ -274,11 +274,6 @@ def test_weights_are_worth_what_the_package_says(
         assert list(model.stack())[2].qkv.kind == "int4"  # no values there
 
 
-def test_tokenizer_is_wanted_beside_it(file: Path) -> None:
-    (file.parent / "tokenizer.json").unlink()
-    assert "no tokenizer.json beside it" in refused(file)
-
-
 def test_folder_of_several_asks_which(file: Path) -> None:
     shutil.copy(file, file.with_name("other.gguf"))
     assert "2 GGUF files; give the path of one" in refused(file.parent)

@@ -1,0 +1,90 @@
+"""The tokenizer that a GGUF file's header describes, as its tokenizer.json would.
+
+Gemma 4's is a BPE over characters: spaces become "▁", there are no words, and a character without
+a token is spelt in bytes. The header has the tokens in order, their types and the merges; what it
+leaves out is the same for every file of the kind. Knows no text: `tokenizer.py` encodes.
+
+Sources: transformers 5.23, tokenization_gemma.py; llama.cpp's converter for Gemma 4, which wrote
+the header, and its reader, after whom a run of newlines that is a token is one whatever the merges
+say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers.models import BPE
+
+from dgedit_engine.formats.gguf import _header
+from dgedit_engine.formats.source import named
+from dgedit_engine.types import ModelError
+
+KIND = "gemma4"
+"""What the header calls it."""
+
+_CONTROL, _OWN = 3, 4  # ggml's types of tokens that stand for themselves, the second also in text
+_SPACE, _NEWLINE = "▁", "\n"
+_TWIN = "\ufdd0"  # no character: no text has it, and so no merge makes a token with it
+
+
+def read(file: Path) -> Tokenizer:
+    """The tokenizer in a GGUF file. Raises ModelError, naming the file, where there is none that
+    is known.
+    """
+    with named(file):
+        return made(_header(file)[0])
+
+
+def made(fields: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a header's fields. Raises ModelError for one of another kind, or damaged."""
+    tokens, merges, types = (
+        fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges", "token_type")
+    )
+    kind = fields.get("tokenizer.ggml.model")
+    if kind != KIND or not len(merges):
+        what = f"a tokenizer {kind!r} with {len(merges)} merges, not {KIND}"
+        raise ModelError(f"{what}: put the model's tokenizer.json beside the file")
+    if len(types) != len(tokens):
+        raise ModelError(f"{len(tokens)} tokens, but {len(types)} types")
+    vocab = {token: place for place, token in enumerate(tokens)}
+    # of two tokens of one text the last is it, as in llama.cpp; the other can still be decoded
+    twins = {f"{_TWIN}{i}": token for i, token in enumerate(tokens) if vocab[token] != i}
+    try:
+        inner = BPE(
+            vocab=vocab | {name: int(name.removeprefix(_TWIN)) for name in twins},
+            merges=[_pair(merge) for merge in merges],
+            unk_token="<unk>",
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    except Exception as error:  # the library raises bare Exception
+        raise ModelError(f"merges that do not fit the tokens: {error}") from error
+    tokenizer = Tokenizer(inner)
+    tokenizer.normalizer = normalizers.Replace(" ", _SPACE)
+    spelt = [decoders.Replace(name, token) for name, token in twins.items()]
+    blank, whole = decoders.Replace(_SPACE, " "), decoders.Fuse()
+    tokenizer.decoder = decoders.Sequence([*spelt, blank, decoders.ByteFallback(), whole])
+    tokenizer.add_tokens(list(_added(tokens, types)))
+    return tokenizer
+
+
+def _pair(merge: str) -> tuple[str, str]:
+    """The two parts; no part has a space, but the first may begin with one."""
+    place = merge.find(" ", 1)
+    return merge[:place], merge[place + 1 :]
+
+
+def _added(tokens: Sequence[str], types: Sequence[int]) -> Iterator[AddedToken]:
+    """The tokens that are found before any merge: special ones, and runs of newlines, unless there
+    are tokens of newlines and more.
+    """
+    for token, kind in zip(tokens, types, strict=True):
+        if kind in (_CONTROL, _OWN):
+            marks = kind == _CONTROL or (token[:1], token[-1:]) == ("<", ">")
+            yield AddedToken(token, special=marks, normalized=False)
+    lines = [token for token in tokens if _NEWLINE in token]
+    if all(token == _NEWLINE * len(token) for token in lines):
+        yield from (AddedToken(token, special=False, normalized=False) for token in lines)
