@@ -17,8 +17,8 @@ from dgedit_engine.model import Model
 from dgedit_kernels.quantised import Kind, Quantised
 
 Quant = Literal["bf16", "e4m3", "e2m1", "int4"]
-"""The experts' weights. Those of attention and the dense MLP are e4m3 with it, and int8 by rows with
-4 bits: in bfloat16 they are 1.7 GB more, and an 8k prompt does not fit 18 GB.
+"""The experts' weights. Those of attention and the dense MLP are e4m3 beside e4m3, and int8 by rows
+beside 4 bits: in bfloat16 they are 1.7 GB more, and an 8k prompt does not fit 18 GB.
 """
 
 _CODED = ("qkv", "out", "gate_up", "down", "experts_gate_up", "experts_down")
