@@ -190,5 +190,6 @@ class Pass:
             seen = self.window - 1 + self.n
             keys, values = keys[:, :, -seen:], values[:, :, -seen:]
         mask = self.masks[shape.sliding]
+        q = q.to(keys.dtype)  # wider where the projection's weights are codes
         found = attention(q, keys, values, mask, causal=causal and mask is None and self.n > 1)
         return found.transpose(1, 2).reshape(len(q), self.n, -1)

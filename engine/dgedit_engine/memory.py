@@ -110,9 +110,8 @@ def fitting(
     config = source if isinstance(source, Config) else load_config(source)
     decoding = Decoding() if isinstance(source, Config) else load_decoding(home(source))
     wanted = min(wanted or usual(config), config.context)
-    found = []
+    setting, found = _setting(config, device, decoding), []
     for experts, rest in _QUANTISATIONS:
-        setting = _setting(config, device, decoding, coded=rest is not None)
         try:
             asked = _Asked(setting, _quantised(setting, experts, rest))
         except ModelError:  # groups that do not divide a width
@@ -188,8 +187,7 @@ class _Asked:
         every = list(slots(model))
         with named(path):
             moves = planned(every, source)
-            coded = any(move.slot.attribute == "qkv" and _coded(move.form) for move in moves)
-            setting = _setting(config, device, load_decoding(home(path)), source.dtype, coded=coded)
+            setting = _setting(config, device, load_decoding(home(path)), source.dtype)
             if packs(torch.device(device), sum(move.form.shape.numel() for move in moves)):
                 setting = replace(setting, matrices=torch.float32, packed=True)
             _make_room(moves, "meta", setting.matrices, setting.between)
@@ -236,11 +234,9 @@ def _setting(
     device: str,
     decoding: Decoding,
     stored: torch.dtype = torch.bfloat16,
-    *,
-    coded: bool,
 ) -> Setting:
     place = torch.device(device)
-    return Setting(config, decoding, place.type == "cuda", *widths(place, stored, coded=coded))
+    return Setting(config, decoding, place.type == "cuda", *widths(place, stored))
 
 
 def _loading(move: Move, source: Source, *, on_gpu: bool) -> int:
@@ -257,10 +253,6 @@ def _same(form: Weight, place: Weight) -> bool:
     if isinstance(form, Tensor) or isinstance(place, Tensor):
         return isinstance(form, Tensor)
     return coding(form) == coding(place)
-
-
-def _coded(weight: Weight) -> bool:
-    return not isinstance(weight, Tensor)
 
 
 def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int:

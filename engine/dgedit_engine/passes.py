@@ -69,18 +69,14 @@ class Setting:
         return max(self.config.canvas, min(SIZES[-1], 2 * self.config.canvas))
 
 
-def widths(
-    device: torch.device, stored: torch.dtype, *, coded: bool = False
-) -> tuple[torch.dtype, torch.dtype]:
+def widths(device: torch.device, stored: torch.dtype) -> tuple[torch.dtype, torch.dtype]:
     """The dtypes of plain weights, which are `stored` so, and of what is between them.
 
-    On a CPU that is fp32. Weights are too where it has no bfloat16 instructions, which is faster,
-    and where attention's are `coded`: queries then have the dtype of what is between, and keys
-    have the weights'.
+    On a CPU that is fp32. Weights are too where it has no bfloat16 instructions, which is faster.
     """
     if device.type != "cpu":
         return stored, stored
-    return stored if has_bfloat16() and not coded else torch.float32, torch.float32
+    return stored if has_bfloat16() else torch.float32, torch.float32
 
 
 def cached(setting: Setting, context: int, kv: KV) -> int:

@@ -21,12 +21,12 @@ def noise(slots: int, seed: int) -> Seed:
 
 
 @pytest.fixture
-def wide(tiny: Engine) -> Engine:
+def wide(exact: Engine) -> Engine:
     """In fp32, so that sums in another order differ by little."""
-    tiny.model.float()
-    tiny.cache = type(tiny.cache)(tiny.model.config, dtype=torch.float32)
-    encode(tiny.model, tiny.cache, PROMPT)
-    return tiny
+    exact.model.float()
+    exact.cache = type(exact.cache)(exact.model.config, dtype=torch.float32)
+    encode(exact.model, exact.cache, PROMPT)
+    return exact
 
 
 def test_first_pass_reads_each_canvas_as_if_it_were_alone(wide: Engine) -> None:
