@@ -1,7 +1,8 @@
 """Text made safe to show: what a terminal would obey, or not show at all, becomes a visible sign.
 
 Escape becomes ␛, a bidirectional override ‹U+202E›. For whatever text of a model or a file reaches
-a terminal; not for data on its way to another program, which must stay as it is.
+a terminal; not for data on its way to another program, which must stay as it is. A joiner between
+two emoji stays: it makes them one picture, and hides nothing.
 """
 
 from __future__ import annotations
@@ -11,15 +12,29 @@ import unicodedata
 # Controls, formats (bidi, zero width), surrogates, line and paragraph separators.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
+_JOINER = "\u200d"
+_MODIFIERS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+
 
 def visible(text: str, *, keep: str = "") -> str:
     """The text with every unseen character replaced by a sign, but for those to keep."""
     if text.isprintable():
         return text
     return "".join(
-        _sign(char) if char not in keep and unicodedata.category(char) in _UNSEEN else char
-        for char in text
+        _sign(char)
+        if char not in keep
+        and unicodedata.category(char) in _UNSEEN
+        and not (char == _JOINER and _joins(text, index))
+        else char
+        for index, char in enumerate(text)
     )
+
+
+def _joins(text: str, index: int) -> bool:
+    """Whether there are emoji on both sides, the left one with a skin tone or selector at most."""
+    before = text[max(0, index - 2) : index].rstrip(_MODIFIERS)
+    after = text[index + 1 : index + 2]
+    return all(side and unicodedata.category(side[-1]) == "So" for side in (before, after))
 
 
 def _sign(char: str) -> str:

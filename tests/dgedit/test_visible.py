@@ -35,3 +35,11 @@ def test_visible_keeps_what_it_is_told_to() -> None:
 def test_visible_leaves_no_control_of_any_kind() -> None:
     shown = visible("".join(map(chr, range(0x110000))))
     assert not {"Cc", "Cf", "Cs", "Zl", "Zp"} & set(map(unicodedata.category, shown))
+
+
+def test_joiner_stays_between_emoji_alone() -> None:
+    for family in ("👨‍👩‍👧", "👩🏽‍🚀", "🏳️‍🌈", "❤️‍🔥"):
+        assert visible(f"x {family}\t", keep="\t") == f"x {family}\t"
+    assert visible("a\u200db") == "a‹U+200D›b"
+    assert visible("👨\u200d") == "👨‹U+200D›" and visible("\u200d👨") == "‹U+200D›👨"
+    assert visible("👨\u200dx") == "👨‹U+200D›x"
