@@ -71,6 +71,23 @@ def has_changed(path: Path, fingerprint: Fingerprint | None) -> bool:
     return not unmoved and not _holds(path, fingerprint)
 
 
+def size_of(path: Path) -> int:
+    """The file's length in bytes; 0 when that cannot be had, and reading it says why."""
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return 0
+
+
+def may_write(path: Path) -> bool:
+    """Whether the file may be written, or is not there yet; no permission is changed for that."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return True  # if it cannot be made, saving says why
+    return bool(mode & 0o222) and os.access(path, os.W_OK)
+
+
 def write(
     path: Path, data: bytes, *, expected: Fingerprint | None, overwrite: bool = False
 ) -> Fingerprint:
@@ -91,7 +108,7 @@ def write(
         info = target.stat() if target.exists() else None
         if info is not None:
             _refuse_special(path, info)
-            if not info.st_mode & 0o222 or not os.access(target, os.W_OK):
+            if not may_write(target):
                 raise InputError(f"{path} is read-only")
         if info is None or _can_rename_over(target, info):
             with _beside(target, info) as fd:

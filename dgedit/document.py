@@ -35,10 +35,17 @@ _ERRORS = {
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+# A file that large is refused by the editor: every key would take longer than can be borne.
+LARGEST = 20_000_000
+
 # A NUL in the first 8 KB means "not text", as it does for git and grep.
 _SNIFF = 8192
 # The reach, in characters on either side of a span, within which line ends are counted.
 _AROUND = 2000
+
+
+class UnfitError(InputError):
+    """A file that can be read but is not fit to be edited as text; one may insist."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,21 +77,27 @@ class Document:
     """The file as loaded or last saved; None if it was neither."""
 
     @classmethod
-    def load(cls, path: Path) -> Document:
-        """Read a file. Raises InputError when there is none to be read, or it is not text."""
+    def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
+        """Read a file. Raises InputError when there is none to be read, UnfitError when it is not
+        text, unless `binary`, or not smaller than `largest`.
+        """
+        if largest is not None and (size := disk.size_of(path)) >= largest:
+            raise UnfitError(f"{path} is too large to edit: {_in_units(size)}")
         data, fingerprint = disk.read(path)
-        return replace(cls.from_bytes(data, path), fingerprint=fingerprint)
+        return replace(cls.from_bytes(data, path, binary=binary), fingerprint=fingerprint)
 
     @classmethod
-    def from_bytes(cls, data: bytes, path: Path | None = None) -> Document:
-        """Decode what was stored. Raises InputError when it is not text."""
+    def from_bytes(cls, data: bytes, path: Path | None = None, *, binary: bool = False) -> Document:
+        """Decode what was stored. Raises UnfitError when it is not text, unless `binary`."""
         bom, encoding = next(((b, e) for b, e in _BOMS if data.startswith(b)), (b"", "utf-8"))
         try:
             text = data[len(bom) :].decode(encoding, _ERRORS[encoding])
-        except UnicodeDecodeError:
-            text = "\0"  # half a code unit at the end: no UTF-16
-        if "\0" in text[:_SNIFF]:
-            raise InputError(f"{path or 'standard input'} is not text")
+            fit = "\0" not in text[:_SNIFF]
+        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+            bom, encoding, fit = b"", "utf-8", False
+            text = data.decode("utf-8", "surrogateescape")
+        if not (fit or binary):
+            raise UnfitError(f"{path or 'standard input'} is not text ({_in_units(len(data))})")
         return cls(text, path, encoding, bom)
 
     @classmethod
@@ -151,6 +164,13 @@ class Document:
 def readable(text: str) -> str:
     """The text as a model reads it: lines end in a newline, and what is no character is U+FFFD."""
     return _SURROGATE.sub("\ufffd", _LINE_END.sub("\n", text))
+
+
+def _in_units(size: int) -> str:
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
 
 
 def _dominant(text: str) -> str | None:

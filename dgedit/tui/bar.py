@@ -1,0 +1,179 @@
+"""A bar below the text that asks something without standing in the way.
+
+Typing goes on. F10 or a click goes to the bar, where one letter answers; Escape goes back to the
+text and leaves the question open. A letter of its own for each answer, pressed in the text, would
+be taken from what the text needs it for.
+
+The question shown is the one about the file in front, or else about any other. Knows questions;
+nothing of what they are about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static, Tabs
+
+from dgedit.tui.desk import Desk
+from dgedit.tui.editor import Editor
+
+# What goes to the bar. Some terminals keep F10 for their menu.
+_KEYS = "f10,alt+b"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """Something to be asked."""
+
+    words: str
+    """What is the matter; visible text."""
+    choices: Mapping[str, str]
+    """The letters that answer, and what each does."""
+    answer: Callable[[str], None]
+    """Called with the letter."""
+
+
+# Below that many columns the answers go under the question.
+_TIGHT = 90
+
+
+class Bar(Horizontal, can_focus=True):
+    """The question and its answers, in one row or in two. Not there when nothing is asked."""
+
+    DEFAULT_CSS = """
+    Bar { height: auto; padding: 0 1; background: $warning 20%; display: none; }
+    Bar.-asks { display: block; }
+    Bar:focus { background: $warning 40%; }
+    Bar Static { width: auto; height: 1; }
+    Bar .words { width: 1fr; height: auto; }
+    Bar .answers { width: auto; height: 1; }
+    Bar.-tight { layout: vertical; }
+    Bar Choice:hover { background: $warning 30%; }
+    """
+
+    class Left(Message):
+        """The keyboard is to go back to the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.question: Question | None = None
+
+    def compose(self) -> ComposeResult:
+        """Nothing yet."""
+        yield Static(classes="words")
+        yield Horizontal(classes="answers")
+
+    def ask(self, question: Question | None) -> None:
+        """Show a question in place of the one before; None shows nothing."""
+        if question is self.question:
+            return
+        self.question = question
+        self.set_class(question is not None, "-asks")
+        self.query(Choice).remove()
+        if question is not None:
+            self.query_one(".words", Static).update(Content(question.words))
+            pairs = [(_KEYS.split(",")[0], ""), *question.choices.items()]
+            self.query_one(".answers").mount_all(Choice(*pair) for pair in pairs)
+        if question is None and self.has_focus:
+            self.post_message(self.Left())
+
+    def answer(self, letter: str) -> None:
+        """Take an answer; what the question was about is then no longer asked."""
+        question = self.question
+        if question is not None and letter in question.choices:
+            self.post_message(self.Left())
+            question.answer(letter)
+
+    def on_key(self, event: events.Key) -> None:
+        """Answer, or go back; no other key does anything here but those for the whole editor."""
+        if event.key == "escape":
+            self.post_message(self.Left())
+        elif event.is_printable or event.key in ("enter", "tab", "backspace", "delete"):
+            self.answer((event.character or "").lower())
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+    def on_click(self) -> None:
+        """Where to answer."""
+        self.focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Lay out for the width."""
+        self.set_class(event.size.width < _TIGHT, "-tight")
+
+
+class Choice(Static):
+    """A letter and what it does."""
+
+    def __init__(self, letter: str, word: str) -> None:
+        self.letter = letter
+        super().__init__(Content.assemble((f" {letter.upper()} ", "reverse bold"), f" {word}  "))
+
+    def on_click(self) -> None:
+        """As the letter does."""
+        next(one for one in self.ancestors if isinstance(one, Bar)).answer(self.letter)
+
+
+class Questions(Desk):
+    """Questions about files that may wait."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(_KEYS, "answer", "answer what is asked", show=False, id="answer"),
+    ]
+
+    @cached_property
+    def bar(self) -> Bar:
+        """Where it is asked."""
+        return Bar()
+
+    @cached_property
+    def questions(self) -> dict[Question, Editor]:
+        """What is asked, and about which file; the oldest first."""
+        return {}
+
+    def on_mount(self) -> None:
+        """Have the bar ready."""
+        self.mount(self.bar, before=self.status)
+        self.call_after_refresh(self._show_question)
+
+    def ask_about(self, editor: Editor, question: Question) -> None:
+        """Ask something about a file."""
+        self.questions[question] = editor
+        self._show_question()
+
+    def withdraw(self, question: Question) -> None:
+        """Ask it no longer."""
+        if question in self.questions:
+            del self.questions[question]
+            self._show_question()
+
+    def action_answer(self) -> None:
+        """Go to the bar."""
+        if self.bar.question is not None:
+            self.bar.focus()
+        else:
+            self.notice("nothing is asked")
+
+    @on(Bar.Left)
+    def _back_to_text(self) -> None:
+        self.editor.focus()
+
+    @on(Tabs.TabActivated)
+    def _show_question(self) -> None:
+        for question, editor in list(self.questions.items()):
+            if editor not in self.editors:
+                del self.questions[question]
+        front = [one for one, editor in self.questions.items() if editor is self.editor]
+        if self.bar.is_mounted:
+            self.bar.ask(next(iter([*front, *self.questions]), None))

@@ -1,0 +1,169 @@
+"""How two texts differ, as a unified diff on a screen of its own.
+
+Lines are told apart by their first column as well as by colour, and what a terminal would not show
+is made visible, line ends included where they are the difference. Read only. Knows texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.geometry import Size
+from textual.screen import ModalScreen
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Static
+
+from dgedit.merge import Block, blocks, split_lines
+from dgedit.visible import visible
+
+# Lines around a change that are shown with it.
+_AROUND = 3
+_TAB = 4
+
+_Code = tuple[str, int, int, int, int]
+"""`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
+
+
+class DiffView(ModalScreen[None]):
+    """Shows a diff until a key closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("n", "change(1)", "next change"),
+        Binding("p", "change(-1)", "previous change"),
+    ]
+    DEFAULT_CSS = """
+    DiffView { align: center middle; background: $background 60%; }
+    DiffView Vertical { width: 94%; height: 92%; background: $surface; border: round $primary; }
+    DiffView Static { height: 1; padding: 0 1; color: $text-muted; }
+    DiffView .title { color: $text; text-style: bold; }
+    """
+
+    def __init__(self, title: str, before: str, after: str) -> None:
+        super().__init__()
+        self.heading = title
+        self.lines = list(diff_lines(before, after))
+
+    def compose(self) -> ComposeResult:
+        """The title, the lines, the keys."""
+        with Vertical():
+            added = sum(line[:1] == "+" for line in self.lines)
+            removed = sum(line[:1] == "-" for line in self.lines)
+            title = f"{visible(self.heading)}   +{added} −{removed}"
+            yield Static(Content(title), classes="title")
+            yield _Lines(self.lines)
+            yield Static("↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc close")
+
+    def on_mount(self) -> None:
+        """The keys are for the lines."""
+        self.query_one(_Lines).focus()
+
+    def action_change(self, by: int) -> None:
+        """Go to the next change, or to the one before."""
+        view = self.query_one(_Lines)
+        heads = [y for y, line in enumerate(self.lines) if line.startswith("@@")]
+        here = round(view.scroll_target_y)
+        if by > 0:
+            there = next((y for y in heads if y > here), None)
+        else:
+            there = next((y for y in reversed(heads) if y < here), None)
+        if there is not None:
+            view.scroll_to(y=there, animate=False)
+
+
+class _Lines(ScrollView, can_focus=True):
+    """The lines, drawn when they are in view: a long diff opens at once."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"diff--added", "diff--removed", "diff--head"}
+    DEFAULT_CSS = """
+    _Lines { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
+    _Lines > .diff--added { color: $text-success; background: $success 15%; }
+    _Lines > .diff--removed { color: $text-error; background: $error 15%; }
+    _Lines > .diff--head { color: $text-primary; text-style: bold; }
+    """
+    _KINDS: ClassVar[dict[str, str]] = {"+": "added", "-": "removed", "@": "head"}
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.lines = lines
+        # No line is narrower than its code points, but for those of no width; it may be wider.
+        self.virtual_size = Size(2 * max(map(len, lines), default=0) + 1, len(lines))
+
+    def render_line(self, y: int) -> Strip:
+        """One line, with its kind's colours to the edge."""
+        left, top = self.scroll_offset
+        if y + top >= len(self.lines):
+            return Strip.blank(self.size.width, self.rich_style)
+        line = self.lines[y + top]
+        kind = self._KINDS.get(line[:1])
+        style = self.get_component_rich_style(f"diff--{kind}") if kind else Style()
+        strip = Strip([Segment(line, self.rich_style + style)])
+        return strip.crop_extend(left, left + self.size.width, self.rich_style + style)
+
+
+def diff_lines(before: str, after: str) -> Iterator[str]:
+    """The lines of the diff, each with its mark, safe to show; one line of words for no change."""
+    old, new = split_lines(before), split_lines(after)
+    if old == new:
+        yield " no difference"
+        return
+    shared = [*blocks(old, new), Block(len(old), len(new), 0)]
+    codes: list[_Code] = []
+    i = j = 0
+    for one, two, size in shared:
+        if i < one or j < two:
+            codes.append(("replace", i, one, j, two))
+        if size:
+            codes.append(("equal", one, one + size, two, two + size))
+        i, j = one + size, two + size
+    for group in _groups(codes):
+        yield from _hunk(group, old, new)
+
+
+def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:
+    """The changes with the lines around them; those that are near another, together."""
+    group: list[_Code] = []
+    for at, (kind, a, b, c, d) in enumerate(codes):
+        if kind == "replace":
+            group.append((kind, a, b, c, d))
+            continue
+        first, last = at == 0, at == len(codes) - 1
+        if not first and not last and b - a <= 2 * _AROUND:
+            group.append((kind, a, b, c, d))
+            continue
+        size = min(_AROUND, b - a)
+        if not first:
+            yield [*group, (kind, a, a + size, c, c + size)]
+        group = [(kind, b - size, b, d - size, d)]
+    if len(group) > 1 or (group and group[0][0] == "replace"):
+        yield group
+
+
+def _hunk(group: list[_Code], old: list[str], new: list[str]) -> Iterator[str]:
+    (_, i, _, j, _), (_, _, m, _, n) = group[0], group[-1]
+    yield f"@@ -{i + 1},{m - i} +{j + 1},{n - j} @@"
+    for kind, a, b, c, d in group:
+        if kind == "equal":
+            yield from (" " + _shown(line, False) for line in old[a:b])
+        else:
+            ends = {_end(line) for line in (*old[a:b], *new[c:d])}
+            yield from ("-" + _shown(line, len(ends) > 1) for line in old[a:b])
+            yield from ("+" + _shown(line, len(ends) > 1) for line in new[c:d])
+
+
+def _end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
+
+
+def _shown(line: str, with_end: bool) -> str:
+    end = _end(line)
+    shown = visible(line.removesuffix(end), keep="\t").expandtabs(_TAB)
+    return shown + ((visible(end) or "  (no line end)") if with_end else "")

@@ -1,0 +1,260 @@
+"""Unsaved text, kept while it is edited and offered after a crash; and who else has a file open.
+
+A second after an edit at most, what is not saved goes to the journal, in a thread; once it is saved
+or like the file again, or the user leaves without it, it is forgotten. A signal or an error of ours
+writes it at once.
+
+Knows editors and the journal; what the disk does meanwhile is `filing.py`'s. Between two edits it
+costs nothing: a text is only looked at after one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+from functools import cached_property
+from time import localtime, strftime
+
+from textual import on, work
+
+from dgedit.document import Document
+from dgedit.journal import Entry, Journal, Process
+from dgedit.tui.bar import Question, Questions
+from dgedit.tui.diffview import DiffView
+from dgedit.tui.editor import Editor
+from dgedit.tui.locked import Locked
+from dgedit.tui.replacing import replace_text
+from dgedit.visible import visible
+
+# Seconds between two looks at what was edited. With the time that a slow disk takes, what is typed
+# is safe within two.
+_EVERY = 1.0
+
+
+class Recovery(Questions):
+    """What is not saved survives."""
+
+    journal: Journal | None = None
+    """Where it is kept; None keeps nothing."""
+    leaving = False
+    """Whether the user chose to leave, and so what to do with what is not saved."""
+    failure: Exception | None = None
+    """The error of ours that ended it."""
+    _loop: asyncio.AbstractEventLoop | None = None
+    _code: int | None = None
+    """Of the signal that came, perhaps before anything was shown."""
+    _told = False
+    """Whether the user knows that nothing can be kept."""
+
+    @cached_property
+    def _known(self) -> dict[Editor, Document]:
+        """The files met, each as it was then or when its text was last kept."""
+        return {}
+
+    @cached_property
+    def _edited(self) -> set[Editor]:
+        """Those that the journal is behind of."""
+        return set()
+
+    @cached_property
+    def _recovered(self) -> dict[Editor, list[Entry]]:
+        """Entries that are in a text again, and are deleted once that is kept itself."""
+        return {}
+
+    @cached_property
+    def _offered(self) -> set[Entry]:
+        return set()
+
+    @cached_property
+    def _company(self) -> dict[Editor, list[Process]]:
+        """Who else has a file open."""
+        return {}
+
+    @cached_property
+    def _announced(self) -> dict[Editor, Question]:
+        return {}
+
+    @cached_property
+    def _slots(self) -> dict[Editor, int]:
+        return {}
+
+    def on_mount(self) -> None:
+        """Begin to keep."""
+        self._loop = asyncio.get_running_loop()
+        if self._code is not None:
+            self._leave_at_once(self._code)
+        if self.journal is not None:
+            self._keep_all(self.journal)
+
+    def end_by_signal(self, code: int) -> None:
+        """Keep what is not saved, and leave. May be called at any moment."""
+        self._code = code
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._leave_at_once, code)
+
+    def secure(self) -> list[Editor]:
+        """Keep at once what is not saved, unless the user has decided; returns what was kept."""
+        kept: list[Editor] = []
+        if self.journal is None:
+            return kept
+        for editor in self.editors:
+            with contextlib.suppress(Exception):  # then what was kept before has to do
+                if editor.dirty and not self.leaving:
+                    self.journal.keep(editor.current, self._slot(editor, editor.file))
+                    kept.append(editor)
+                else:
+                    self.journal.drop(editor.file.path, self._slot(editor, editor.file))
+        return kept
+
+    def retire(self) -> list[Editor]:
+        """The screen is gone: what is to be kept is kept, and no file is open any more."""
+        kept = self.secure()
+        for editor, file in self._known.items():
+            if editor not in kept:
+                self._forget(editor, file)
+            elif self.journal and file.path:
+                with contextlib.suppress(OSError):
+                    self.journal.close(file.path)
+        return kept
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep what is not saved before anything else; the command line says what went wrong."""
+        self.failure = self.failure or error
+        self.secure()
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    def _leave_at_once(self, code: int) -> None:
+        self.secure()
+        self.exit(return_code=code)
+
+    @on(Editor.Changed)
+    def _note_edit(self, message: Editor.Changed) -> None:
+        assert isinstance(message.text_area, Editor)
+        self._edited.add(message.text_area)
+
+    @work(group="journal")
+    async def _keep_all(self, journal: Journal) -> None:
+        while True:
+            for editor in [editor for editor in self._known if editor not in self.editors]:
+                self._forget(editor, self._known.pop(editor))
+            for editor in list(self.editors):
+                known = self._known.get(editor)
+                if known is None or known.path != editor.file.path:
+                    await self._meet(journal, editor)
+                elif any(not one.runs for one in self._company.get(editor, [])):
+                    await self._look_around(journal, editor)
+                if editor in self._edited or known is not editor.file:
+                    await self._keep(journal, editor)
+            await asyncio.sleep(_EVERY)
+
+    async def _keep(self, journal: Journal, editor: Editor) -> None:
+        self._edited.discard(editor)
+        self._known[editor] = editor.file
+        current, slot = editor.current, self._slot(editor, editor.file)
+        try:
+            if current.text != editor.file.text:
+                await asyncio.to_thread(journal.keep, current, slot)
+                for entry in self._recovered.pop(editor, []):
+                    await asyncio.to_thread(journal.discard, entry)
+            if not editor.dirty or editor not in self.editors:  # now, if not before
+                journal.drop(current.path, slot)
+        except OSError as error:
+            self._edited.add(editor)
+            self._complain(error)
+
+    async def _meet(self, journal: Journal, editor: Editor) -> None:
+        """A file is open from now on: who else has it, and is there text of it?"""
+        if editor in self._known:
+            self._forget(editor, self._known[editor])
+        self._known[editor] = editor.file
+        await self._look_around(journal, editor)
+
+    async def _look_around(self, journal: Journal, editor: Editor) -> None:
+        path = editor.file.path
+        try:
+            others = await asyncio.to_thread(journal.open, path) if path else []
+        except OSError as error:
+            others = []
+            self._complain(error)
+        # Those on this machine, of which it can be told when they end.
+        self._company[editor] = [one for one in others if one.runs]
+        for entry in await asyncio.to_thread(journal.left, path):
+            if entry not in self._offered:
+                self._offered.add(entry)
+                self._offer_text(journal, editor, entry)
+        if editor in self._announced:
+            self.withdraw(self._announced.pop(editor))
+        if others:
+            who = visible(", ".join(f"pid {one.pid} on {one.host}" for one in others))
+            words = f"{visible(editor.path.name)} is open in another dgedit: {who}"
+            self._announced[editor] = question = Question(
+                words, {"i": "ignore"}, lambda letter: self.withdraw(question)
+            )
+            self.ask_about(editor, question)
+
+    def _offer_text(self, journal: Journal, editor: Editor, entry: Entry) -> None:
+        """Ask what to do with text that was left."""
+        name = visible(editor.path.name)
+        if entry.text == editor.text:
+            _discard(journal, entry)
+            return
+        if isinstance(editor, Locked) and editor.locked:
+            self.notice(f"{editor.path} has unsaved text, to be recovered where it can be edited")
+            return
+        when = strftime("%Y-%m-%d %H:%M", localtime(entry.written))
+        since = "" if entry.base == _base(editor) else "; the file has changed since"
+        where = "" if entry.process.host == journal.process.host else f" on {entry.process.host}"
+        question = Question(
+            f"{name}: text of {when}{visible(where)} was never saved{since}",
+            {"r": "recover", "d": "diff", "x": "discard"},
+            lambda letter: self._recover(journal, editor, entry, letter, question),
+        )
+        self.ask_about(editor, question)
+
+    def _recover(
+        self, journal: Journal, editor: Editor, entry: Entry, letter: str, question: Question
+    ) -> None:
+        if letter == "d":
+            title = f"{editor.path.name}: the text here, and what was not saved"
+            self.push_screen(DiffView(title, editor.text, entry.text))
+            return
+        self.withdraw(question)
+        if letter == "x":
+            _discard(journal, entry)
+            return
+        if editor.file.fingerprint is None:
+            editor.file = replace(editor.file, encoding=entry.encoding, bom=entry.bom)
+        replace_text(editor, entry.text)
+        self._recovered.setdefault(editor, []).append(entry)
+        self.mark(editor)
+        self.notice("recovered, not saved yet; undo goes back")
+
+    def _forget(self, editor: Editor, file: Document) -> None:
+        if self.journal is not None:
+            with contextlib.suppress(OSError):
+                self.journal.drop(file.path, self._slot(editor, file))
+                if file.path is not None:
+                    self.journal.close(file.path)
+
+    def _slot(self, editor: Editor, file: Document) -> int:
+        """Which of the texts without a file it is; 0 for a file's."""
+        if file.path is not None:
+            return 0
+        return self._slots.setdefault(editor, len(self._slots) + 1)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            self.notice(f"unsaved text cannot be kept for a crash: {error.strerror or error}")
+
+
+def _base(editor: Editor) -> str:
+    fingerprint = editor.file.fingerprint
+    return fingerprint.digest.hex() if fingerprint else ""
+
+
+def _discard(journal: Journal, entry: Entry) -> None:
+    with contextlib.suppress(OSError):  # it is offered again
+        journal.discard(entry)
