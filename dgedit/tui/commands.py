@@ -1,0 +1,380 @@
+"""What a key does to a text: every command is a function from a text and a selection to a change.
+
+A change is a few replacements and the selection after them, all in code points, so that it can be
+held to a plain string. Lines end at \\n, \\r\\n and \\r; whatever moves or is doubled takes its own
+line ending along, and only a last line that has none is given the one of the file.
+
+Knows strings and offsets; nothing of widgets, holes or files. Fast because only the lines that the
+selection touches are looked at: a command in the middle of 50,000 lines takes well under 1 ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import regex
+
+# A word with its accents, blanks, or a run of signs.
+_RUN = regex.compile(r"\w[\w\p{M}]*+|[^\S\r\n]+|[^\w\s]+")
+_BACKWARDS = regex.compile(r"(?r)\w[\w\p{M}]*|[^\S\r\n]+|[^\w\s]+")
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_OPENING = {close: open_ for open_, close in _BRACKETS.items()}
+
+_COMMENTS = {
+    ("#", ""): ".py .pyi .toml .yaml .yml .sh .bash .zsh .fish .rb .pl .r .jl .ex .nix .cmake .mk "
+    ".conf .cfg .tf .ps1 .dockerfile .gitignore",
+    ("//", ""): ".js .mjs .cjs .jsx .ts .tsx .rs .go .java .c .h .cc .cpp .cxx .hpp .cu .cs .kt "
+    ".swift .scala .dart .php .zig .proto .scss .less .jsonc",
+    ("--", ""): ".sql .lua .hs .elm .ada .adb",
+    ("%", ""): ".tex .erl .m",
+    (";", ""): ".ini .lisp .el .clj .scm .asm .s",
+    ("/*", "*/"): ".css",
+    ("<!--", "-->"): ".html .htm .xml .svg .md .markdown .vue",
+}
+_BY_SUFFIX = {suffix: marks for marks, all_ in _COMMENTS.items() for suffix in all_.split()}
+_BY_NAME = {"makefile", "dockerfile", "gnumakefile", ".gitignore", ".env"}
+
+Selection = tuple[int, int]
+"""Where it was begun, where the cursor is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One replacement."""
+
+    start: int
+    """The first code point that gives way, in the text before the change."""
+    end: int
+    """The first one after them."""
+    text: str
+    """What takes their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Text that a change puts elsewhere, unaltered."""
+
+    start: int
+    """Its first code point before the change."""
+    end: int
+    """The first one after it."""
+    by: int
+    """How far it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is done to a text at once, and undone at once."""
+
+    parts: tuple[Part, ...]
+    """In order; none overlaps another."""
+    selection: Selection
+    """In the text after it."""
+    moved: tuple[Moved, ...] = ()
+    """What only goes elsewhere, so that whatever is tied to it can follow."""
+
+    def apply(self, text: str) -> str:
+        """The text after it: what any editor of it is held to."""
+        pieces, done = [], 0
+        for part in self.parts:
+            assert done <= part.start <= part.end <= len(text), part
+            pieces += [text[done : part.start], part.text]
+            done = part.end
+        return "".join(pieces) + text[done:]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where a line is."""
+
+    start: int
+    """Its first code point."""
+    end: int
+    """The first one of its line ending."""
+    stop: int
+    """Where the next line begins."""
+
+
+def comment_marks(name: str) -> tuple[str, str] | None:
+    """What begins and ends a comment in a file of this name; None where there are no comments."""
+    name = name.rpartition("/")[2].lower()
+    _, dot, suffix = name.rpartition(".")
+    return ("#", "") if name in _BY_NAME else _BY_SUFFIX.get(dot + suffix)
+
+
+# Lines
+
+
+def line_at(text: str, index: int) -> Line:
+    """The line of an offset."""
+    start = max(text.rfind("\n", 0, index), text.rfind("\r", 0, index)) + 1
+    ends = [at for at in (text.find("\n", index), text.find("\r", index)) if at >= 0]
+    end = min(ends, default=len(text))
+    return Line(start, end, min(len(text), end + (2 if text.startswith("\r\n", end) else 1)))
+
+
+def lines_of(text: str, selection: Selection) -> list[Line]:
+    """The lines that a selection touches; not one at whose first column it ends."""
+    first, last = sorted(selection)
+    lines = [line_at(text, first)]
+    while lines[-1].stop < last:
+        lines.append(line_at(text, lines[-1].stop))
+    return lines
+
+
+def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> Change | None:
+    """Make comments of the lines, or, where all are, lines of the comments."""
+    lines = lines_of(text, selection)
+    begin, end = marks
+    full = [line for line in lines if text[line.start : line.end].strip()] or lines
+    bodies = [(line.start + _indent(text, line), _body_end(text, line)) for line in full]
+    parts: list[Part] = []
+    if all(
+        text.startswith(begin, at, stop) and text.endswith(end, at + len(begin), stop)
+        for at, stop in bodies
+    ):
+        for at, stop in bodies:
+            inner = at + len(begin)
+            blank = inner + text.startswith(" ", inner, stop - len(end))
+            parts.append(Part(at, blank, ""))
+            if end:
+                last = stop - len(end)
+                parts.append(Part(last - text.startswith(" ", last - 1, last), stop, ""))
+                if parts[-1].start < blank:  # no more than a blank between the two
+                    parts[-1] = Part(blank, stop, "")
+    else:
+        column = min(at - line.start for line, (at, _) in zip(full, bodies, strict=True))
+        for line, (_, stop) in zip(full, bodies, strict=True):
+            parts.append(Part(line.start + column, line.start + column, begin + " "))
+            if end:
+                stop = max(stop, line.start + column)
+                parts.append(Part(stop, stop, " " + end))
+    return _followed(parts, selection)
+
+
+def indent(text: str, selection: Selection, unit: str) -> Change | None:
+    """Push the lines to the right; blank ones stay blank."""
+    lines = [line for line in lines_of(text, selection) if line.end > line.start]
+    return _followed([Part(line.start, line.start, unit) for line in lines], selection)
+
+
+def dedent(text: str, selection: Selection, width: int) -> Change | None:
+    """Pull the lines to the left, by a tab or by as many blanks as there are."""
+    parts = []
+    for line in lines_of(text, selection):
+        lead = text[line.start : line.start + min(width, _indent(text, line))]
+        cut = lead.find("\t") + 1 or len(lead)
+        if cut:
+            parts.append(Part(line.start, line.start + cut, ""))
+    return _followed(parts, selection)
+
+
+def duplicate(text: str, selection: Selection, newline: str, *, below: bool = True) -> Change:
+    """Put the lines once more below; the selection goes along, or else stays above."""
+    lines = lines_of(text, selection)
+    start, stop = lines[0].start, lines[-1].stop
+    body = text[start:stop]
+    if lines[-1].end == len(text):  # it has no line ending
+        body = newline + body
+    anchor, cursor = selection
+    by = len(body) if below else 0
+    return Change((Part(stop, stop, body),), (anchor + by, cursor + by))
+
+
+def move(text: str, selection: Selection, *, down: bool) -> Change | None:
+    """Let the lines change places with the one above or below them."""
+    lines = lines_of(text, selection)
+    if (lines[-1].end == len(text)) if down else (lines[0].start == 0):
+        return None
+    if down:
+        other = line_at(text, lines[-1].stop)
+        start, middle, stop = lines[0].start, lines[-1].stop, other.stop
+    else:
+        other = line_at(text, lines[0].start - 1 - text.endswith("\r\n", 0, lines[0].start))
+        start, middle, stop = other.start, lines[0].start, lines[-1].stop
+    upper, lower = text[start:middle], text[middle:stop]
+    bare, back, forth = len(_bare(upper)), start - middle, len(lower)
+    swapped = lower + upper
+    if _bare(lower) == lower:  # the text's last line: it takes the ending of the one above it
+        swapped = lower + upper[bare:] + upper[:bare]
+        forth += len(upper) - bare
+    moved = (Moved(start, start + bare, forth), Moved(middle, middle + len(_bare(lower)), back))
+    by = forth if down else back
+    limit = start + len(swapped)
+    anchor, cursor = (min(index + by, limit) for index in selection)
+    return Change((Part(start, stop, swapped),), (anchor, cursor), moved)
+
+
+def delete_lines(text: str, selection: Selection) -> Change | None:
+    """Take the lines out; the cursor keeps its column on the next one."""
+    lines = lines_of(text, selection)
+    start, stop = lines[0].start, lines[-1].stop
+    column = selection[1] - line_at(text, selection[1]).start
+    if lines[-1].end == len(text) and start > 0:  # with the ending that led to it
+        start -= 1 + text.endswith("\r\n", 0, start)
+        stop = len(text)
+        line = line_at(text, start)
+        cursor = min(line.start + column, start)
+    else:
+        following = line_at(text, stop).end - stop if stop < len(text) else 0
+        cursor = start + min(column, following)
+    return Change((Part(start, stop, ""),), (cursor, cursor)) if start < stop else None
+
+
+def join(text: str, selection: Selection) -> Change | None:
+    """Make one line of the lines, or of one and the next, with one blank where they met."""
+    lines = lines_of(text, selection)
+    if len(lines) == 1 and lines[0].end < len(text):
+        lines.append(line_at(text, lines[0].stop))
+    parts: list[Part] = []
+    begun = False
+    for upper, lower in pairwise(lines):
+        body = len(text[upper.start : upper.end].rstrip())
+        begun = begun or body > 0
+        left = max(upper.start + body, parts[-1].end if parts else 0)
+        right = lower.start + _indent(text, lower)
+        parts.append(Part(left, right, " " if begun and right < lower.end else ""))
+    if not parts:
+        return None
+    at = moved_index(parts[-1].start, parts[:-1])
+    return Change(tuple(parts), (at, at))
+
+
+def select_lines(text: str, selection: Selection) -> Selection:
+    """The lines as a whole; where they are already, with the next one."""
+    lines = lines_of(text, selection)
+    start, stop = lines[0].start, lines[-1].stop
+    if tuple(sorted(selection)) == (start, stop):
+        stop = line_at(text, stop).stop
+    return start, stop
+
+
+def home(text: str, cursor: int) -> int:
+    """The first character of the line that is no blank; from there, the first of all."""
+    line = line_at(text, cursor)
+    first = line.start + _indent(text, line)
+    return line.start if cursor == first else first
+
+
+# Words
+
+
+def word_left(text: str, cursor: int) -> int:
+    """The start of the word on the left; from a line's start, the end of the line above."""
+    line = line_at(text, cursor)
+    if cursor == line.start:
+        return cursor - (1 + text.endswith("\r\n", 0, cursor) if cursor else 0)
+    for match in _BACKWARDS.finditer(text, line.start, cursor):
+        if not match[0].isspace():
+            return int(match.start())
+    return line.start
+
+
+def word_right(text: str, cursor: int) -> int:
+    """The end of the word on the right; from a line's end, the start of the line below."""
+    line = line_at(text, cursor)
+    if cursor == line.end:
+        return line.stop
+    for match in _RUN.finditer(text, cursor, line.end):
+        if not match[0].isspace():
+            return int(match.end())
+    return line.end
+
+
+def word_at(text: str, cursor: int) -> Selection:
+    """The word that the cursor is in or behind; else the signs or blanks it is in."""
+    line = line_at(text, cursor)
+    near = [
+        (match.start(), match.end())
+        for match in _RUN.finditer(text, line.start, line.end)
+        if match.start() <= cursor <= match.end()
+    ]
+    if not near:
+        return cursor, cursor
+    words = [span for span in near if text[span[0]].isalnum() or text[span[0]] == "_"]
+    return (words or near)[-1]
+
+
+def next_occurrence(text: str, selection: Selection) -> Selection | None:
+    """Where the selected text comes next, from the top again after the last one."""
+    start, end = sorted(selection)
+    what = text[start:end]
+    at = text.find(what, end)
+    if at < 0:
+        at = text.find(what)
+    return None if at == start else (at, at + len(what))
+
+
+# Brackets
+
+
+def matching_bracket(text: str, cursor: int) -> int | None:
+    """Where the partner is of the bracket at the cursor, before it, or next on its line."""
+    at = _bracket_near(text, cursor)
+    if at is None:
+        return None
+    one = text[at]
+    if one in _BRACKETS:
+        signs = regex.compile("[" + regex.escape(one + _BRACKETS[one]) + "]")
+        found: Iterator[regex.Match[str]] = signs.finditer(text, at)
+    else:
+        signs = regex.compile("(?r)[" + regex.escape(_OPENING[one] + one) + "]")
+        found = signs.finditer(text, 0, at + 1)
+    depth = 0
+    for match in found:
+        depth += 1 if match[0] == one else -1
+        if depth == 0:
+            return int(match.start())
+    return None
+
+
+def _bracket_near(text: str, cursor: int) -> int | None:
+    for at in (cursor, cursor - 1):
+        if 0 <= at < len(text) and (text[at] in _BRACKETS or text[at] in _OPENING):
+            return at
+    match = regex.compile(r"[()\[\]{}]").search(text, cursor, line_at(text, cursor).end)
+    return None if match is None else int(match.start())
+
+
+# Offsets
+
+
+def moved_index(index: int, parts: Sequence[Part], *, left: bool = False) -> int:
+    """Where an offset is after replacements; `left`: before what is put in right there."""
+    by = 0
+    for part in parts:
+        if part.end < index or (part.end == index and not (left and part.start == part.end)):
+            by += len(part.text) - (part.end - part.start)
+        elif part.start < index:
+            return part.start + by + len(part.text)
+    return index + by
+
+
+def _followed(parts: list[Part], selection: Selection) -> Change | None:
+    """The change with the selection on its text; None for no change."""
+    if not parts:
+        return None
+    anchor, cursor = selection
+    return Change(
+        tuple(parts),
+        (
+            moved_index(anchor, parts, left=anchor < cursor),
+            moved_index(cursor, parts, left=cursor < anchor),
+        ),
+    )
+
+
+def _indent(text: str, line: Line) -> int:
+    body = text[line.start : line.end]
+    return len(body) - len(body.lstrip(" \t"))
+
+
+def _body_end(text: str, line: Line) -> int:
+    body = text[line.start : line.end]
+    return line.start + max(len(body.rstrip(" \t")), _indent(text, line))
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,179 @@
+"""Looking for something in a whole text, and what is to be put in its place.
+
+Lines are searched as if each ended in one newline, so that `$` and `\\n` mean the same whatever the
+file's line endings are. A plain text is looked for by `re`, which no text can stall; an expression
+by `regex`, which gives up at a deadline and lets the screen go on meanwhile.
+
+Knows lines, columns and expressions; nothing of widgets. Meant for a thread: 50,000 lines take 15
+to 60 ms for a plain text and 80 to 300 ms for an expression, on one slow core.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import regex
+
+# Nobody counts further, and 100,000 places take 10 MB.
+MOST = 100_000
+# Seconds until an expression is given up.
+DEADLINE = 2.0
+
+Place = tuple[int, int]
+"""A row and a column."""
+
+
+class SearchError(ValueError):
+    """Why there is no result, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is looked for."""
+
+    text: str
+    """As typed."""
+    regex: bool = False
+    """Whether it is an expression."""
+    case: bool = False
+    """Whether capitals differ from small letters."""
+    words: bool = False
+    """Whether only whole words are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where it is."""
+
+    query: Query
+    """What was looked for."""
+    spans: Sequence[tuple[int, int]] = ()
+    """First and last offset of each place, in the text with a newline after each line."""
+    rows: Sequence[int] = (0,)
+    """Where each row starts in that text."""
+    more: bool = False
+    """Whether there are more places than these."""
+
+    def place(self, at: int) -> tuple[Place, Place]:
+        """Where one of them starts and ends."""
+        start, end = self.spans[at]
+        return self.place_of(start), self.place_of(end)
+
+    def after(self, place: Place) -> int:
+        """Which is the first at a place or after it; their number for none."""
+        return bisect_left(self.spans, (self.offset(place), -1))
+
+    def which(self, start: Place, end: Place) -> int | None:
+        """Which one this is."""
+        at = bisect_left(self.spans, (self.offset(start), self.offset(end)))
+        same = at < len(self.spans) and self.place(at) == (start, end)
+        return at if same else None
+
+    def columns(self, row: int) -> list[tuple[int, int]]:
+        """The columns of what is found in a row."""
+        if not self.spans or row >= len(self.rows):
+            return []
+        start = self.rows[row]
+        stop = self.rows[row + 1] if row + 1 < len(self.rows) else self.spans[-1][1] + 1
+        first = max(0, bisect_right(self.spans, (start, -1)) - 1)
+        found = []
+        for begin, end in self.spans[first:]:
+            if begin >= stop:
+                break
+            if end > start:
+                found.append((max(0, begin - start), min(end, stop) - start))
+        return found
+
+    def place_of(self, offset: int) -> Place:
+        """Where an offset is."""
+        row = bisect_right(self.rows, offset) - 1
+        return row, offset - self.rows[row]
+
+    def offset(self, place: Place) -> int:
+        """The offset of a place."""
+        row, column = place
+        return self.rows[min(row, len(self.rows) - 1)] + column
+
+
+def search(lines: Sequence[str], query: Query, *, seconds: float = DEADLINE) -> Found:
+    """Every place. Raises SearchError for an expression that is none, or that takes too long."""
+    text = "\n".join(lines)
+    spans: list[tuple[int, int]] = []
+    for match in _matches(text, query, seconds):
+        if len(spans) == MOST:
+            return Found(query, spans, _rows(lines), more=True)
+        spans.append(match.span())
+    return Found(query, spans, _rows(lines))
+
+
+def replacements(
+    lines: Sequence[str],
+    query: Query,
+    template: str,
+    *,
+    only: tuple[Place, Place] | None = None,
+    seconds: float = DEADLINE,
+) -> list[tuple[Place, Place, str]]:
+    """What to put between which places; `only` for one of them.
+
+    In a template for an expression `\\1` and `\\g<name>` stand for groups, `\\n` and `\\t` for what
+    they always do. Raises SearchError as `search` does, and for a template that is wrong.
+    """
+    text = "\n".join(lines)
+    found = Found(query, (), _rows(lines))
+    first = found.offset(only[0]) if only else 0
+    result = []
+    for match in _matches(text, query, seconds, first):
+        start, end = map(found.place_of, match.span())
+        if only is None or only == (start, end):
+            result.append((start, end, _expanded(match, query, template)))
+        if only is not None:
+            break
+    return result
+
+
+def _rows(lines: Sequence[str]) -> list[int]:
+    return list(accumulate((len(line) + 1 for line in lines), initial=0))[:-1]
+
+
+def _expanded(match: re.Match[str] | regex.Match[str], query: Query, template: str) -> str:
+    if not query.regex:
+        return template
+    try:
+        return match.expand(template)
+    except (re.error, regex.error, IndexError, KeyError) as error:
+        raise SearchError(f"replacement: {_line(error)}") from None
+
+
+def _matches(
+    text: str, query: Query, seconds: float, first: int = 0
+) -> Iterator[re.Match[str] | regex.Match[str]]:
+    if not query.text:
+        return
+    source = query.text if query.regex else re.escape(query.text)
+    if query.words:
+        source = rf"(?<!\w)(?:{source})(?!\w)"
+    if not query.regex:
+        yield from re.compile(source, 0 if query.case else re.IGNORECASE).finditer(text, first)
+        return
+    flags = regex.MULTILINE | (0 if query.case else regex.IGNORECASE)
+    until = time.monotonic() + seconds
+    try:
+        pattern = regex.compile(source, flags)
+        for match in pattern.finditer(text, first, timeout=seconds, concurrent=True):
+            if time.monotonic() > until:  # many places, each found in time
+                raise TimeoutError
+            yield match
+    except TimeoutError:
+        raise SearchError(f"given up: this takes longer than {seconds:g} s") from None
+    except (regex.error, RecursionError, MemoryError, OverflowError) as error:
+        raise SearchError(_line(error)) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
