@@ -1,0 +1,64 @@
+"""The files opened last, newest first: one path a line, in a file of the user's own.
+
+A convenience: where it cannot be read or written nothing is said, and what two editors add at the
+same time is only one's. Written beside itself and renamed, 0600, as names alone may tell a lot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from dgedit.config import folder_of
+
+_MOST = 100
+
+
+def recent_path() -> Path:
+    """Where they are kept: `$XDG_STATE_HOME/dgedit/recent`."""
+    return folder_of("XDG_STATE_HOME", ".local/state") / "recent"
+
+
+class Recent:
+    """The files opened last."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        """The file that keeps them; None for nowhere but here."""
+        self._here: list[Path] = []
+
+    def paths(self) -> list[Path]:
+        """The files, newest first, whether they still exist or not."""
+        if self.path is None:
+            return self._here
+        try:
+            data = self.path.read_bytes()
+        except OSError:
+            return []
+        lines = data.decode("utf-8", "surrogateescape").split("\n")
+        return [Path(line) for line in lines if os.path.isabs(line) and "\0" not in line][:_MOST]
+
+    def add(self, paths: Iterable[Path]) -> None:
+        """Put files first, the last of them before all others."""
+        absolute = [Path(os.path.abspath(path)) for path in paths]
+        newest = [path for path in reversed(absolute) if "\n" not in str(path)]
+        if newest:
+            self._here = list(dict.fromkeys([*newest, *self.paths()]))[:_MOST]
+            if self.path is not None:
+                with contextlib.suppress(OSError):
+                    _write(self.path, "".join(f"{path}\n" for path in self._here))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd, temp = tempfile.mkstemp(prefix=".recent-", dir=path.parent)  # 0600
+    try:
+        with open(fd, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+        os.replace(temp, path)
+    except BaseException:
+        os.unlink(temp)
+        raise

@@ -1,0 +1,161 @@
+"""A list over the editor that letters narrow: for files, commands, themes, whatever has a name.
+
+Knows names and their order; what choosing one means is the caller's. A key is answered after one
+ranking of all names and a list of the best hundred: with 50,000 names, see `fuzzy.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from dgedit.tui.fuzzy import Ranking, positions
+from dgedit.visible import visible
+
+# Rows of the list: nobody looks further, they type.
+_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of the list."""
+
+    name: str
+    """What letters are looked for in."""
+    aside: str = ""
+    """Shown at its right."""
+
+
+class Choose(ModalScreen[int | None]):
+    """Choose one of many; the answer is its place, or None for Escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "close", show=False),
+        Binding("down,ctrl+n", "move(1)", "next", show=False),
+        Binding("up,ctrl+p", "move(-1)", "previous", show=False),
+        Binding("pagedown", "move(10)", "further", show=False),
+        Binding("pageup", "move(-10)", "back", show=False),
+    ]
+
+    class More(Message):
+        """Another list to choose from. May be made in a thread, and so costs the screen little."""
+
+        def __init__(self, choices: Sequence[Choice], first: Sequence[int] | None = None) -> None:
+            super().__init__()
+            self.choices, self.first = choices, first
+            self.ranking = Ranking([choice.name for choice in choices])
+
+    def __init__(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        first: Sequence[int] | None = None,
+        *,
+        peek: Callable[[int | None], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.title_words = title
+        """Stands in the line while nothing is typed."""
+        self.choices = choices
+        """What there is."""
+        self._first = first
+        self._peek = peek
+        self._ranking = Ranking([choice.name for choice in choices])
+        self._shown: list[int] = []
+
+    def compose(self) -> ComposeResult:
+        """The line above the list, and how many there are."""
+        with Vertical():
+            yield Input(placeholder=self.title_words)
+            yield OptionList()
+            yield Static(classes="count")
+
+    def on_mount(self) -> None:
+        """Show what is first."""
+        self.query_one(OptionList).can_focus = False
+        self._narrow("")
+
+    @on(More)
+    def _extend(self, more: More) -> None:
+        """Take another list; what is typed stays, and so does what is highlighted."""
+        at = self.query_one(OptionList).highlighted
+        name = None if at is None else self.choices[self._shown[at]].name
+        self.choices, self._first, self._ranking = more.choices, more.first, more.ranking
+        self._narrow(self.query_one(Input).value)
+        names = [self.choices[at].name for at in self._shown]
+        if name in names:
+            self.query_one(OptionList).highlighted = names.index(name)
+
+    @on(Input.Changed)
+    def _typed(self, message: Input.Changed) -> None:
+        self._narrow(message.value)
+
+    @on(Input.Submitted)
+    def _entered(self) -> None:
+        at = self.query_one(OptionList).highlighted
+        if at is not None:
+            self.dismiss(self._shown[at])
+
+    @on(OptionList.OptionSelected)
+    def _clicked(self, message: OptionList.OptionSelected) -> None:
+        self.dismiss(self._shown[message.option_index])
+
+    @on(OptionList.OptionHighlighted)
+    def _lit(self, message: OptionList.OptionHighlighted) -> None:
+        if self._peek is not None and message.option_index < len(self._shown):
+            self._peek(self._shown[message.option_index])
+
+    def action_move(self, by: int) -> None:
+        """Go up or down the list."""
+        options = self.query_one(OptionList)
+        if options.highlighted is not None:
+            last = len(self._shown) - 1
+            options.highlighted = max(0, min(last, options.highlighted + by))
+
+    def action_leave(self) -> None:
+        """Choose nothing."""
+        if self._peek is not None:
+            self._peek(None)
+        self.dismiss(None)
+
+    def _narrow(self, query: str) -> None:
+        if query.strip() or self._first is None:
+            self._shown = self._ranking.best(query, _SHOWN)
+        else:
+            self._shown = list(self._first[:_SHOWN])
+        options = self.query_one(OptionList)
+        options.clear_options()
+        width = max(20, options.scrollable_content_region.width - 2)
+        options.add_options(Option(self._line(at, query, width)) for at in self._shown)
+        options.highlighted = 0 if self._shown else None
+        some = f"{len(self._shown):,} of " if len(self._shown) < len(self.choices) else ""
+        self.query_one(".count", Static).update(f"{some}{len(self.choices):,}")
+
+    def _line(self, at: int, query: str, width: int) -> Content:
+        choice = self.choices[at]
+        marked = set(positions(query, choice.name))
+        # Sign by sign, since what is shown of a name may be longer than it.
+        name = (
+            Content.assemble(
+                *(
+                    (visible(char), "bold underline" if i in marked else "")
+                    for i, char in enumerate(choice.name)
+                )
+            )
+            if marked
+            else Content(visible(choice.name))
+        )
+        aside = visible(choice.aside)
+        gap = " " * max(2, width - name.cell_length - len(aside))
+        return Content.assemble(name, gap, (aside, "dim")) if aside else name
