@@ -1,0 +1,318 @@
+"""What can be done with a result before it is accepted or rejected.
+
+    Alt+A, Alt+Enter    accept one hole: the one at the cursor, or the nearest
+    Ctrl+Right, Alt+W   accept its next word; Ctrl+Down, Alt+L its next line
+    Alt+N, Alt+]        the next candidate, for all holes together; Alt+P, Alt+[ the one before
+    ] [                 back and forth through the steps; Enter accepts the one shown
+    Alt+R               refine what is selected in a draft once more
+    Alt+H               hold what is selected, refine the rest of that draft once more
+    Alt+D               the result as a diff
+    Alt+C               how sure the model is of each piece
+
+With the cursor at a hole, Left and Right walk over its draft piece by piece, and with Shift they
+select pieces. `[`, `]` and the arrows are the text's own again as soon as no result is open in the
+file in front. What was accepted in part may go on: the rest of the draft stays where it was.
+
+Alt with a sign or with Enter comes only from terminals with the newer keyboard protocol: from
+others Textual reads Alt+Enter as Enter and Alt+] as ]. Alt with a letter comes from all.
+
+Knows results and keys; `fill.py` knows what they come to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.document._document import Location, Selection
+
+from dgedit.document import Document
+from dgedit.errors import DgeditError
+from dgedit.tui.diffview import DiffView
+from dgedit.tui.editor import Editor
+from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.infilling import Infilling
+from dgedit.tui.overlay import OpenHole
+from dgedit.tui.pieces import first_line, first_word
+
+# Their keys are the text's where they cannot be used.
+_HERE = {"word_here", "line_here", "scrub", "caret"}
+# These say why where they cannot be used.
+_TOLD = {"accept_hole", "word", "line", "other", "again", "hold", "difference"}
+
+_OPEN, _CLOSE = "alt+left_square_bracket", "alt+right_square_bracket"
+
+
+def _key(keys: str, action: str, words: str, name: str) -> Binding:
+    return Binding(keys, action, words, show=False, id=name)
+
+
+class Review(Infilling):
+    """What to do with a result"""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "accept", "accept", key_display="Enter"),
+        Binding("alt+a,alt+enter", "accept_hole", "hole", key_display="Alt+A"),
+        Binding("alt+w", "word", "word", key_display="Alt+W", id="accept-word"),
+        Binding("alt+l", "line", "line", key_display="Alt+L", id="accept-line"),
+        Binding(f"alt+n,{_CLOSE}", "other(1)", "other", key_display="Alt+N", id="candidate"),
+        _key(f"alt+p,{_OPEN}", "other(-1)", "the candidate before", "candidate-before"),
+        _key("ctrl+right", "word_here", "accept the word at the cursor", "accept-word-here"),
+        _key("ctrl+down", "line_here", "accept the line at the cursor", "accept-line-here"),
+        _key("left_square_bracket", "scrub(-1)", "step before", "step-back"),
+        _key("right_square_bracket", "scrub(1)", "next step", "step-forth"),
+        _key("alt+r", "again", "refine the selection in a draft again", "refine-selection"),
+        _key("alt+h", "hold", "hold the selection, refine the rest again", "hold-selection"),
+        _key("alt+d", "difference", "the result as a diff", "result-diff"),
+        _key("alt+c", "heat", "how sure the model is of each piece", "confidence"),
+        _key("left", "caret(-1)", "back in a draft", "draft-left"),
+        _key("right", "caret(1)", "on in a draft", "draft-right"),
+        _key("shift+left", "caret(-1,True)", "select in a draft, to the left", "draft-left-select"),
+        _key("shift+right", "caret(1,True)", "select in a draft", "draft-right-select"),
+    ]
+
+    heat = False
+    """Whether it is told how sure the model is of each piece."""
+    _entered: Location | None = None
+    """Where the cursor was in the text when it went into a draft."""
+
+    def page(self, path: Path, file: Document) -> Editor:
+        """A widget that lets a result take some keys first."""
+        editor = super().page(path, file)
+        editor.first = self._first
+        return editor
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There must be a result; for what the text has a key for as well, at the cursor."""
+        if action not in _HERE | _TOLD:
+            return super().check_action(action, parameters)
+        if self.screen.is_modal or not self._settled:
+            return False
+        if action == "scrub":
+            return any(editor is self.editor for editor, _ in self._result.present)
+        if action == "caret":
+            by, select = (*parameters, False)[:2]
+            assert isinstance(by, int)
+            return self._way(by, bool(select)) is not None
+        return self._at() is not None if action in _HERE else True
+
+    # Accepting in part
+
+    def action_accept_hole(self) -> None:
+        """Accept one hole."""
+        if hole := self._nearest():
+            self._result.accept_hole(hole)
+            self._go_on()
+
+    def action_word(self) -> None:
+        """Accept the next word of a hole."""
+        self._take(first_word)
+
+    def action_line(self) -> None:
+        """Accept the next line of a hole."""
+        self._take(first_line)
+
+    def action_word_here(self) -> None:
+        """The same for the hole at the cursor."""
+        self._take(first_word)
+
+    def action_line_here(self) -> None:
+        """The same for the hole at the cursor."""
+        self._take(first_line)
+
+    def _take(self, first: Callable[[str], str]) -> None:
+        hole = self._nearest()
+        draft = self._result.shown_for(hole) if hole else None
+        if hole is None or draft is None:
+            return
+        if draft.text:
+            self._result.accept_part(hole, first(draft.text))
+            self._go_on()
+        else:
+            self.notice("the draft is empty: Alt+A closes its hole")
+
+    def _go_on(self) -> None:
+        """Draw what is left; the result ends with its last hole."""
+        if self._result.present:
+            self.redraw()
+            self.editor.scroll_cursor_visible()
+        else:
+            self.end()
+
+    # Looking at it from other sides
+
+    def action_other(self, by: int) -> None:
+        """Show another candidate."""
+        self._tell(self._result.turn(by))
+
+    def action_scrub(self, by: int) -> None:
+        """Show another step."""
+        self._tell(self._result.scrub(by))
+
+    def _tell(self, why_not: str) -> None:
+        self.notice(why_not)
+        if not why_not:
+            self._result.show()
+            self.tell_engine()
+
+    def action_difference(self) -> None:
+        """Show the result as a diff of the file in front, or of the first that it is for."""
+        owners = [editor for editor, _ in self._result.present]
+        editor = self.editor if self.editor in owners else owners[0]
+        before, after = self._result.compared(editor)
+        self.push_screen(DiffView(f"{editor.path} with the infill", before, after))
+
+    def action_heat(self) -> None:
+        """Show how sure the model is of each piece, or no longer."""
+        self.heat = not self.heat
+        for editor in self.editors:
+            editor.rows.heat = self.heat
+            editor.rows.wrap(0)
+            editor.refresh()
+        told = "sure from 90%: bold · 70%: italic · 40%: underlined · less: reversed"
+        self.notice(told if self.heat else "how sure the model is, is no longer shown")
+
+    def start(self, fill: Fill) -> None:
+        """Let the engine begin."""
+        for editor in fill.editors:
+            editor.rows.heat = self.heat
+        super().start(fill)
+
+    # Within a draft
+
+    def action_again(self) -> None:
+        """Refine what is selected in a draft once more."""
+        self._refine_part(keep=False)
+
+    def action_hold(self) -> None:
+        """Hold what is selected in a draft, and refine the rest of it once more."""
+        self._refine_part(keep=True)
+
+    def _refine_part(self, *, keep: bool) -> None:
+        marked = (hole for _, hole in self._result.present if hole.marked)
+        hole = next(marked, None)
+        if hole is None:
+            self.notice("nothing is selected in a draft: go to its hole, Shift+← Shift+→ select")
+            return
+        try:
+            self.start(self._result.refine(hole, keep=keep, others=self.documents()))
+        except (DgeditError, ValueError) as error:
+            self.notice(str(error))
+
+    def action_caret(self, by: int, select: bool = False) -> None:
+        """Go on in a draft by a piece."""
+        hole, start = self._at(), self._way(by, select)
+        assert hole is not None and start is not None
+        hole.anchor = start if hole.caret is None or not select else hole.anchor
+        hole.caret = start + by
+        if not select:
+            hole.anchor = hole.caret
+        editor = self.editor
+        self._entered = editor.cursor_location
+        editor.rows.wrap(0)
+        editor.place_cursor()
+        editor.refresh()
+        if hole.marked:
+            self.notice("Alt+R refines it again, Alt+H the rest")
+
+    def action_cancel(self) -> None:
+        """Drop a selection in a draft first."""
+        marked = [hole for _, hole in self.fill.present if hole.marked] if self.fill else []
+        if marked and self._settled:
+            self._entered = None
+            self._leave_drafts()
+            self.notice("")
+        else:
+            super().action_cancel()
+
+    @on(Editor.SelectionChanged)
+    def _leave_drafts(self) -> None:
+        """Whoever moves the cursor in the text is no longer in a draft."""
+        if self._entered == self.editor.cursor_location:
+            return  # it was moved before it went in, and the message is late
+        for editor, hole in self.fill.present if self.fill else ():
+            if hole.caret is not None:
+                hole.caret = None
+                editor.rows.wrap(0)
+                editor.place_cursor()
+                editor.refresh()
+
+    def _way(self, by: int, select: bool = False) -> int | None:
+        """The piece that a step within a draft starts from; None where it is a step in the text."""
+        hole = self._at()
+        if hole is None or hole.draft is None:
+            return None
+        last = len(hole.draft.pieces)
+        start = hole.caret
+        if start is None:
+            index = self.editor.buffer.index(self.editor.cursor_location)
+            # An insertion point is drawn before its draft.
+            outside = index == hole.start if by < 0 else hole.start < index == hole.end
+            if outside and not select:
+                return None
+            start = last if by < 0 else 0
+        return start if 0 <= start + by <= last else None
+
+    # Which
+
+    @property
+    def _settled(self) -> bool:
+        return self.fill is not None and self.fill.stage is Stage.READY
+
+    @property
+    def _result(self) -> Fill:
+        assert self.fill is not None
+        return self.fill
+
+    def _at(self) -> OpenHole | None:
+        return self.hole_at_cursor() if self._settled else None
+
+    def _nearest(self) -> OpenHole | None:
+        """The hole at the cursor, or the nearest in the file in front; says so where none is."""
+        if hole := self._at():
+            return hole
+        editor = self.editor
+        own = [hole for owner, hole in self._result.present if owner is editor]
+        if not own:
+            self.notice("no hole of this infill is in this file")
+            return None
+        row, column = editor.cursor_location
+
+        def distance(hole: OpenHole) -> tuple[int, int]:
+            top, left = editor.buffer.location(hole.start)
+            return max(top - row, row - editor.buffer.location(hole.end)[0]), abs(left - column)
+
+        return min(own, key=distance)
+
+    async def _first(self, key: str) -> bool:
+        """Take a key before the text does; whether it was taken."""
+        if len(key) == 1 or self.screen.is_modal:
+            return False
+        # Not the screen's: it leaves out what the text could type.
+        bindings = self._bindings.copy()
+        bindings.apply_keymap(self._keymap)
+        for binding in bindings.key_to_bindings.get(key, ()):
+            name = binding.action.partition("(")[0]
+            if name not in _HERE | _TOLD:
+                continue
+            if await self.run_action(binding.action, self):
+                return True
+            if name in _TOLD:
+                running = self.fill is not None
+                self.notice(
+                    "not settled yet: Esc cancels" if running else "no result is open: F5 fills"
+                )
+                return True
+            if name == "caret":
+                self._leave_by(binding.action)
+        return False
+
+    def _leave_by(self, action: str) -> None:
+        """Let a step out of a draft start from that side of its hole."""
+        hole = self._at()
+        if hole is not None and hole.caret is not None:
+            index = hole.start if "-" in action else hole.end
+            self.editor.selection = Selection.cursor(self.editor.buffer.location(index))
