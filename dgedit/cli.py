@@ -140,20 +140,40 @@ def top(
 
 @app.command()
 def edit(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="What to open.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or a folder.")],
     model: Model = None,
     device: Device = None,
     effort: Effort = 0.5,
     seed: Seed = 0,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Only look.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Open binary and large files.")] = False,
 ) -> int:
-    """Open files in the editor. The same as dgedit FILE..."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    """Open files in the editor, or a folder with its files. The same as dgedit FILE...
+
+    A - stands for standard input: the text is edited, and printed at the end.
+    F1 in the editor shows all keys. They, the theme and more are set in
+    $XDG_CONFIG_HOME/dgedit/config.toml (~/.config/dgedit/config.toml).
+    """
+    pipes = Path("-") in files
+    streams = [sys.stderr] if pipes else [sys.stdin, sys.stdout, sys.stderr]  # drawn on the last
+    if not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
     from dgedit.tui.app import run as open_editor
+    from dgedit.tui.piping import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 
     InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong
-    return open_editor(files, model=model, device=device, effort=effort, seed=seed)
+    return open_editor(
+        files,
+        model=model,
+        device=device,
+        effort=effort,
+        seed=seed,
+        read_only=read_only,
+        force=force,
+        piped=read_stdin(force=force) if pipes else None,
+        give=_print_document,
+    )
 
 
 @app.command()

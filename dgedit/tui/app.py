@@ -4,41 +4,151 @@ will be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Timer
+from types import FrameType
+from typing import ClassVar
 
+from textual.binding import BindingType
+
+from dgedit.config import Settings, config_path, load
+from dgedit.document import Document
+from dgedit.errors import UsageError
+from dgedit.journal import Journal, state_folder
+from dgedit.project import project_of
+from dgedit.recent import Recent, recent_path
+from dgedit.tui import keys
+from dgedit.tui.asking import Asking
+from dgedit.tui.clipboard import Clipboard
+from dgedit.tui.desk import Desk
+from dgedit.tui.editor import Editor
 from dgedit.tui.filing import Filing
-from dgedit.tui.infilling import Infilling
+from dgedit.tui.finding import Finding
+from dgedit.tui.helping import Helping
+from dgedit.tui.opening import Opening
+from dgedit.tui.panels import Panels
+from dgedit.tui.piping import Piping
+from dgedit.tui.review import Review
 from dgedit.tui.stream import Source
 from dgedit_engine.types import Backend
 
+# Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
+# output, and who writes to it waits for ever.
+_PATIENCE, _IMPATIENCE = 3.0, 0.2
+
 
 def run(
-    paths: list[Path], *, model: str | None, device: str | None, effort: float, seed: int
+    paths: list[Path],
+    *,
+    model: str | None,
+    device: str | None,
+    effort: float,
+    seed: int,
+    read_only: bool = False,
+    force: bool = False,
+    piped: Document | None = None,
+    give: Callable[[Document], None] = lambda document: None,
 ) -> int:
-    """Edit files until the user leaves; returns the exit code. Raises InputError for a file that
-    cannot be opened.
+    """Edit files, or the project in a folder, until the user leaves; returns the exit code.
+
+    `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
+    InputError for a file that cannot be opened, UsageError for settings that make no sense.
     """
     from dgedit.backend import connect
 
-    app = DgeditApp(paths, connect=partial(connect, model, device), effort=effort, seed=seed)
-    app.run()
+    folders = [path for path in paths if os.path.isdir(path)]
+    if len(folders) > 1:
+        raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
+    app = DgeditApp(
+        [path for path in paths if path not in folders],
+        folder=folders[0] if folders else None,
+        connect=partial(connect, model, device),
+        effort=effort,
+        seed=seed,
+        settings=load(config_path()),
+        recent=Recent(recent_path()),
+        journal=Journal(state_folder()),
+        read_only=read_only,
+        force=force,
+        piped=piped,
+    )
+    try:
+        with _heeding_signals(app):
+            app.run()
+    finally:
+        kept = app.retire()
+    if app.failure is not None:
+        if kept:
+            print("dgedit: what was not saved is offered at the next start", file=sys.stderr)
+        raise app.failure
+    if app.result is not None:
+        give(app.result)
     return app.return_code or 0
 
 
-class DgeditApp(Infilling, Filing):
+@contextlib.contextmanager
+def _heeding_signals(app: DgeditApp) -> Iterator[None]:
+    """Let signals end the editor with the terminal as it was; one that is ignored still is."""
+    timers: list[Timer] = []
+
+    def give_up(code: int) -> None:
+        app.retire()
+        os._exit(code)
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        seconds = _PATIENCE if os.isatty(0) else _IMPATIENCE
+        timers.append(Timer(seconds, give_up, (128 + number,)))
+        timers[-1].daemon = True
+        timers[-1].start()
+        app.end_by_signal(128 + number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ended) for number in heeded}
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Rooms(Finding, Clipboard, Review, Asking, Panels, Piping, Opening, Helping, Filing):
     """All of it, on one screen."""
+
+
+class DgeditApp(Rooms, inherit_bindings=False):
+    """All of it, with an id for each key, and all keys of all rooms: see `keys.py`."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*keys.rooms(Rooms, Desk)]
 
     def __init__(
         self,
         paths: Iterable[Path],
         *,
         connect: Callable[[], Backend],
+        folder: Path | None = None,
         effort: float = 0.5,
         seed: int = 0,
         watch: bool = True,
+        settings: Settings | None = None,
+        recent: Recent | None = None,
+        journal: Journal | None = None,
+        read_only: bool = False,
+        force: bool = False,
+        piped: Document | None = None,
     ) -> None:
-        super().__init__(paths)
+        self.journal, self.viewing, self.force, self.piped = journal, read_only, force, piped
+        super().__init__(paths, settings)
         self.effort, self.seed, self.watching = effort, seed, watch
+        self.folder, self.show_tree = folder or project_of(self.editor.path), folder is not None
+        self.recent = recent or Recent(None)
+        self.actions = keys.rebound(keys.actions(Rooms, Desk, [Editor]), self.settings.keys)
         self.source = Source(connect, self.post_message)

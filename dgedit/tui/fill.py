@@ -1,19 +1,36 @@
-"""One infill as the editor sees it: which holes it is for, how far it is, what to say about it.
+"""One infill as the editor sees it: which holes it is for, how far it is, what it offers.
 
-Knows holes, steps and words; nothing of threads or screens.
+A result is looked at from many sides: candidate by candidate, step by step. Whatever is looked at
+is what is accepted. A hole that is edited meanwhile drops out; the others go on. A part of a hole
+may be fixed while the rest is refined again: to the engine it is text between two holes.
+
+Knows holes, steps and words; nothing of threads, keys or screens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Literal
 
-from dgedit.document import Span
+from dgedit.context import beside
+from dgedit.document import Document, Span, readable
 from dgedit.holes import passage
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
-from dgedit_engine.types import InfillRequest, Step
+from dgedit.tui.pieces import cut, joined, rest, veiled
+from dgedit.tui.taking import take, take_part
+from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+
+Live = Literal["full", "settle", "off"]
+"""What is drawn while an infill runs: every step, what has settled, or that it runs."""
+
+Weave = tuple[Draft | Hole, ...]
+"""What a hole is to hold: parts that stay as they are, and parts that are refined."""
+
+# Steps kept to go back to.
+_KEPT = 200
 
 
 class Stage(Enum):
@@ -22,6 +39,17 @@ class Stage(Enum):
     WAITING = "waiting"
     RUNNING = "running"
     READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an infill is asked for, beside its holes."""
+
+    effort: float
+    """See `InfillRequest`, as for all of these."""
+    seed: int
+    instruction: str = ""
+    strength: float = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -38,65 +66,327 @@ class Fill:
     """The last step drawn."""
     seconds: float = 0.0
     """From the request to that step."""
+    weaves: tuple[Weave, ...] = ()
+    """What each hole is to hold."""
+    before: Fill | None = None
+    """The result that this one refines or replaces: shown again if this one is given up."""
+    kept: list[Step] = field(default_factory=list)
+    """The steps so far; where there were too many, not all of them."""
+    choice: int = 0
+    """The candidate that is shown."""
+    at: int | None = None
+    """The kept step that is shown in its place."""
 
     @classmethod
-    def ask(cls, editors: Sequence[Editor], *, effort: float, seed: int) -> Fill:
-        """An infill of all holes. Raises InputError for holes too much for one passage, ValueError
-        for no hole at all.
-        """
-        holed = [editor for editor in editors if editor.holes]
-        passages = tuple(
-            passage(
-                editor.current, [Span(hole.start, hole.end) for hole in editor.holes], marker=""
-            )
-            for editor in holed
-        )
-        holes = tuple((editor, hole) for editor in holed for hole in editor.holes)
-        return cls(InfillRequest(passages, effort=effort, seed=seed), holes)
+    def ask(
+        cls,
+        editors: Sequence[Editor],
+        wish: Wish,
+        *,
+        others: Sequence[Document] = (),
+        weaves: Mapping[OpenHole, Weave] | None = None,
+    ) -> Fill:
+        """An infill of all holes, or of those that are woven; `others` may be read as well.
 
-    def again(self) -> Fill:
-        """The same holes as they are now, with the next seed."""
-        again = Fill.ask(self.editors, effort=self.request.effort, seed=self.request.seed)
-        return replace(again, request=replace(again.request, seed=(self.request.seed + 1) % 2**63))
+        Raises InputError for holes too much for one passage, ValueError for no hole at all.
+        """
+        holes = [
+            (editor, hole)
+            for editor in editors
+            for hole in editor.holes
+            if weaves is None or hole in weaves
+        ]
+        passages, woven = [], []
+        for editor in dict.fromkeys(editor for editor, _ in holes):
+            own = [hole for owner, hole in holes if owner is editor]
+            spans = [Span(hole.start, hole.end) for hole in own]
+            asked = passage(editor.current, spans, marker="")
+            given = [
+                (weaves or {}).get(hole, (part,))
+                for hole, part in zip(own, asked.holes, strict=True)
+            ]
+            passages.append(_woven(asked, given))
+            woven += given
+        request = InfillRequest(
+            (*passages, *beside(passages, others)),
+            instruction=wish.instruction,
+            strength=wish.strength,
+            effort=wish.effort,
+            seed=wish.seed,
+        )
+        return cls(request, tuple(holes), weaves=tuple(woven))
+
+    def again(
+        self,
+        *,
+        instruction: str | None = None,
+        strength: float | None = None,
+        others: Sequence[Document] = (),
+    ) -> Fill:
+        """The same holes as they are now, with the next seed. Below strength 1 what is shown is
+        where it starts.
+        """
+        wish = self._next(instruction, strength)
+        shown = list(self._shown())
+        parted = self._part_from_taken()
+        again = Fill.ask(self.editors, wish, others=others)
+        if wish.strength < 1:
+            starts = {parted.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
+            every: dict[OpenHole, Weave] = {
+                hole: starts.get(hole, weave)
+                for (_, hole), weave in zip(again.holes, again.weaves, strict=True)
+            }
+            again = Fill.ask(self.editors, wish, others=others, weaves=every)
+        again.before = self
+        return again
+
+    def refine(self, hole: OpenHole, *, keep: bool, others: Sequence[Document] = ()) -> Fill:
+        """Only a part of one hole again, with the next seed: what is selected in its draft, or with
+        `keep`, the rest of it. Everything else stays as it is shown.
+        """
+        weaves: dict[OpenHole, Weave] = {}
+        for _, one, draft in self._shown():
+            marked = one.marked if one is hole else range(0)
+            parts = [draft] if one is not hole else list(cut(draft, marked))
+            refined = [one is hole and (i == 1) is not keep for i in range(len(parts))]
+            weaves[one] = tuple(
+                Hole(part.text) if again else part
+                for part, again in zip(parts, refined, strict=True)
+                if part.pieces
+            )
+        if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
+            raise ValueError("all of the draft is selected: nothing is left to refine")
+        parted = self._part_from_taken()
+        woven = {parted.get(one, one): weave for one, weave in weaves.items()}
+        fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=woven)
+        fill.before = self
+        return fill
 
     @property
     def editors(self) -> list[Editor]:
-        """The files concerned, each once."""
-        return list(dict.fromkeys(editor for editor, _ in self.holes))
+        """The files concerned that are still open, each once."""
+        return [one for one in dict.fromkeys(editor for editor, _ in self.holes) if one.is_attached]
 
     @property
-    def intact(self) -> bool:
-        """Whether no edit has touched any of the holes."""
-        return all(hole in editor.holes for editor, hole in self.holes)
+    def present(self) -> list[tuple[Editor, OpenHole]]:
+        """The holes that no edit has touched and that are not accepted yet."""
+        return [
+            (editor, hole)
+            for editor, hole in self.holes
+            if hole in editor.holes and editor.is_attached
+        ]
 
-    def draw(self, step: Step, seconds: float) -> None:
+    @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """What is shown, in the request's order."""
+        if self.at is not None:
+            return self.kept[self.at].drafts
+        assert self.step is not None
+        return (
+            self.step.candidates[self.choice].drafts if self.step.candidates else self.step.drafts
+        )
+
+    def keep(self, step: Step) -> None:
+        """Remember a step, to go back to it; beyond 200, every other one."""
+        self.kept.append(step)
+        if len(self.kept) > _KEPT:
+            del self.kept[1::2]
+
+    def draw(self, step: Step, seconds: float, live: Live = "full") -> None:
         """Let a step's drafts stand in for the holes."""
         self.step, self.seconds = step, seconds
         self.stage = Stage.READY if step.last else Stage.RUNNING
+        self.show(live)
+
+    def show(self, live: Live = "full", *, quiet: bool = False) -> None:
+        """Let what is to be shown stand in for the holes; `quiet`: not telling what differs."""
+        if self.step is None:
+            return
+        shown = list(self._shown())
+        if self.stage is not Stage.READY:
+            index = self.step.index
+            shown = [(owner, hole, veiled(draft, live, index)) for owner, hole, draft in shown]
         for editor in self.editors:
-            pairs = zip(self.holes, step.drafts, strict=True)
-            editor.show([(hole, draft) for (owner, hole), draft in pairs if owner is editor])
+            own = [(hole, draft) for owner, hole, draft in shown if owner is editor]
+            editor.show(own, quiet=quiet)
 
     def clear(self) -> None:
-        """Show the documents again."""
+        """Show the documents again. Of a hole that was taken in part, nothing is left open."""
         for editor in self.editors:
-            editor.show([(hole, None) for owner, hole in self.holes if owner is editor])
+            own = [hole for owner, hole in self.present if owner is editor]
+            editor.show([(hole, None) for hole in own])
+            editor.holes[:] = [one for one in editor.holes if not (one in own and one.taken)]
+            editor.rows.wrap(0)
+            editor.refresh()
 
     def accept(self) -> None:
-        """Put the drafts into the texts, one edit per file."""
+        """Put what is shown into the texts, one edit per file."""
+        shown = list(self._shown())
         for editor in self.editors:
-            editor.accept([hole for owner, hole in self.holes if owner is editor])
+            if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
+                take(editor, own)
+
+    def accept_hole(self, hole: OpenHole) -> None:
+        """Put what is shown for one hole into its text."""
+        owner, draft = self._of(hole)
+        take(owner, [(hole, draft.text)])
+
+    def accept_part(self, hole: OpenHole, text: str) -> None:
+        """Put the start of what is shown for a hole into its text; the hole goes on behind it."""
+        owner, draft = self._of(hole)
+        if text == draft.text:
+            take(owner, [(hole, text)])
+        else:
+            take_part(owner, hole, text)
+
+    def shown_for(self, hole: OpenHole) -> Draft | None:
+        """What is shown for a hole; None where it drops out."""
+        return next((draft for _, one, draft in self._shown() if one is hole), None)
+
+    def compared(self, editor: Editor) -> tuple[str, str]:
+        """A file's text as it is, and as it would be with what is shown."""
+        own = [(hole.span, draft.text) for owner, hole, draft in self._shown() if owner is editor]
+        return editor.text, editor.current.apply(own).text
+
+    def turn(self, by: int) -> str:
+        """Show the candidate after this one, or the one before; says why where it cannot."""
+        assert self.step is not None
+        fitting = [i for i, one in enumerate(self.step.candidates) if self._fits(one.drafts)]
+        texts = {tuple(draft.text for draft in self.step.candidates[i].drafts) for i in fitting}
+        if len(fitting) < 2:
+            taken = any(hole.taken for _, hole in self.present)
+            if taken and len(self.step.candidates) > 1:
+                return "no other candidate begins with what was taken"
+            return "there is no other candidate: F5 draws another"
+        if len(texts) == 1:
+            return "every candidate is equal: F5 draws another"
+        at = fitting.index(self.choice) if self.choice in fitting else 0
+        self.choice, self.at = fitting[(at + by) % len(fitting)], None
+        return ""
+
+    def scrub(self, by: int) -> str:
+        """Show the step after this one, or the one before; says why where it cannot."""
+        fitting = [i for i, step in enumerate(self.kept) if self._fits(step.drafts)]
+        last = len(self.kept) - 1
+        at = last if self.at is None else self.at
+        there = [i for i in fitting if (i > at if by > 0 else i < at)]
+        if not there:
+            return "this is the last step" if by > 0 else "this is the first step"
+        self.at = there[0] if by > 0 else there[-1]
+        if self.at == last:
+            self.at, self.choice = None, 0
+        return ""
+
+    # What is said
 
     def progress(self) -> str:
-        """Step, share settled and speed, for the status line."""
+        """Step, share settled, speed and time, or which candidate, for the status line."""
         if self.step is None:
             return "starting…"
-        settled = [one for draft in self.step.drafts for one in draft.settled]
-        share = sum(settled) / len(settled) if settled else 1.0
-        speed = sum(settled) / self.seconds if self.seconds else 0.0
-        at = f"step {self.step.index}/{self.step.total}"
+        if self.at is not None:
+            step = self.kept[self.at]
+            return f"step {step.index}/{self.step.index} · {_share(step):.0%} settled"
+        settled = sum(one for draft in self.step.drafts for one in draft.settled)
+        speed = settled / self.seconds if self.seconds else 0.0
+        pace = f"{speed:.0f} tok/s · {self.seconds:.1f} s"
+        share = f"{_share(self.step):.0%} settled"
+        if len(self.step.candidates) > 1:
+            one = self.step.candidates[self.choice]
+            many = "s" if one.faults != 1 else ""
+            faults = f" · {one.faults} syntax error{many}" if one.faults else ""
+            share = f"{self.choice + 1} of {len(self.step.candidates)} · score {one.score:.2f}"
+            if self.choice:
+                return f"{share} · {one.origin}{faults}"
         if self.step.stopped == "cap":
-            return f"ready, unsettled at the cap of {self.step.index} steps · {speed:.0f} tok/s"
+            which = f" · {share}" if len(self.step.candidates) > 1 else ""
+            return f"ready, unsettled at the cap of {self.step.index} steps{which} · {pace}"
+        at = f"step {self.step.index}/{self.step.total}"
         if self.stage is Stage.READY:
             at = f"ready after {self.step.index} steps" if self.step.index > 1 else "ready"
-        return f"{at} · {share:.0%} settled · {speed:.0f} tok/s"
+        return f"{at} · {share} · {pace}"
+
+    def remark(self) -> str:
+        """Why a result shows nothing new; empty where it does."""
+        if self.step is None or self.stage is not Stage.READY:
+            return ""
+        if self.step.stopped == "unchanged":
+            return "unchanged: strength 0 keeps what is there"
+        shown = list(self._shown())
+        if shown and not any(draft.text for _, _, draft in shown):
+            covers = any(hole.start < hole.end for _, hole, _ in shown)
+            deletes = "Enter deletes what the hole covers, " if covers else ""
+            return f"the draft is empty: {deletes}F5 draws another"
+        held = [
+            readable(editor.text[hole.start : hole.end]) == draft.text and not hole.taken
+            for editor, hole, draft in shown
+        ]
+        return "the infill is what is there already: F5 draws another" if all(held) else ""
+
+    def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
+        return next((owner, draft) for owner, one, draft in self._shown() if one is hole)
+
+    def _shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
+        """What is shown for each hole that is present."""
+        for (editor, hole), draft in zip(self.holes, self._wholes(self.drafts), strict=True):
+            left = rest(draft, hole.taken)
+            if hole in editor.holes and left is not None:
+                yield editor, hole, left
+
+    def _wholes(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The engine's drafts put together to one for each hole."""
+        if not self.weaves:
+            return list(drafts)
+        left = iter(drafts)
+        return [
+            joined([next(left) if isinstance(part, Hole) else part for part in weave])
+            for weave in self.weaves
+        ]
+
+    def _fits(self, drafts: Sequence[Draft]) -> bool:
+        """Whether drafts begin with what was taken already."""
+        pairs = zip(self.holes, self._wholes(drafts), strict=True)
+        return all(
+            rest(draft, hole.taken) is not None
+            for (editor, hole), draft in pairs
+            if hole in editor.holes
+        )
+
+    def _part_from_taken(self) -> dict[OpenHole, OpenHole]:
+        """Put new holes where some were taken in part: the undo of that brings the old ones back,
+        and other drafts than those that were shown would not be for them.
+        """
+        parted = {}
+        for editor, hole in self.present:
+            if hole.taken:
+                new = OpenHole(hole.start, hole.end, hole.draft, hole.changed, hole.height)
+                editor.holes[editor.holes.index(hole)] = parted[hole] = new
+        return parted
+
+    def _next(self, instruction: str | None, strength: float | None) -> Wish:
+        asked = self.request
+        return Wish(
+            asked.effort,
+            (asked.seed + 1) % 2**63,
+            asked.instruction if instruction is None else instruction,
+            asked.strength if strength is None else strength,
+        )
+
+
+def _woven(asked: Passage, weaves: Sequence[Weave]) -> Passage:
+    """The passage with what each hole is to hold in the hole's place."""
+    parts: list[str | Hole] = []
+    left = iter(weaves)
+    for part in asked.parts:
+        for one in next(left) if isinstance(part, Hole) else (part,):
+            text = one.text if isinstance(one, Draft) else one
+            if isinstance(text, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += text
+            elif text != "":
+                parts.append(text)
+    return Passage(asked.path, tuple(parts))
+
+
+def _share(step: Step) -> float:
+    """The share of the pieces that have settled."""
+    settled = [one for draft in step.drafts for one in draft.settled]
+    return sum(settled) / len(settled) if settled else 1.0

@@ -1,35 +1,50 @@
 """Holes and infills in the editor: asked for, drawn step by step, accepted or not.
 
-Nothing reaches a document before Enter. Knows editors and steps; threads are `stream.py`'s.
+Nothing reaches a document before Enter. What else can be done with a result is `review.py`'s. Knows
+editors and steps; threads are `stream.py`'s.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import partial
 from threading import Thread
 from typing import ClassVar
 
 from textual import on
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.timer import Timer
 
+from dgedit.document import Document
 from dgedit.errors import DgeditError
+from dgedit.tui import masking
 from dgedit.tui.desk import Desk
 from dgedit.tui.editor import Editor
-from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.fill import Fill, Live, Stage, Wish
+from dgedit.tui.locked import Locked
+from dgedit.tui.overlay import OpenHole
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
+_LIVE: tuple[Live, ...] = ("full", "settle", "off")
+
+
+class Holed(Message):
+    """Holes came, went, or are being filled."""
 
 
 class Infilling(Desk):
-    """Holes, infills and the engine."""
+    """Holes and infills"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f2", "mask", "mask", key_display="F2"),
+        # What most terminals send for Shift+F2 is read as F14.
+        Binding("shift+f2,f14", "point", "insertion point, or close the hole", show=False),
         Binding("f5", "fill", "fill", key_display="F5"),
-        Binding("enter", "accept", "accept", key_display="Enter"),
+        Binding("alt+v", "live", "how much of an infill is drawn", show=False),
         Binding("escape", "cancel", "reject", key_display="Esc"),
     ]
 
@@ -39,11 +54,19 @@ class Infilling(Desk):
     """Of the first."""
     source: Source
     """The engine's side."""
+    live: Live = "full"
+    """What is drawn before the last step."""
     _waiting: Refined | None = None
     _frame: Timer | None = None
+    _left = 0
+    """How many holes were being filled when last looked at."""
 
     def on_mount(self) -> None:
         """Load the engine, once the first file is shown."""
+        self.live = self.settings.live
+        calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
+        if calm and self.live == "full":
+            self.live = "settle"
         self.status.engine = "loading model…"
         self.call_after_refresh(self._open_engine)
 
@@ -51,67 +74,152 @@ class Infilling(Desk):
         """Enter and Escape are ours while there is an infill; no key is before a question."""
         if self.screen.is_modal:
             return False
-        return self.fill is not None if action in ("accept", "cancel") else True
+        if action == "accept" and self.fill is not None:
+            # Before the last step, Enter ends a line wherever nothing is being filled.
+            over = self.fill.stage is Stage.READY or not self.fill.present
+            return over or self.hole_at_cursor() is not None
+        if action in ("accept", "cancel"):
+            return self.fill is not None
+        return super().check_action(action, parameters)
 
     def action_mask(self) -> None:
-        """Mask the selection, or close the hole at the cursor."""
-        if self.fill is not None:
-            self.notice("an infill is open: Enter accepts, Esc rejects")
-        else:
-            self.editor.toggle_hole()
-            self.notice("")
+        """Mask the selection or what the cursor is on; on a hole, let it grow, or close it."""
+        self._hold(masking.mask)
+
+    def action_point(self) -> None:
+        """Open an insertion point, or close the hole at the cursor."""
+        self._hold(masking.point)
 
     def action_fill(self) -> None:
         """Fill all holes of all files; after a result, once more with the next seed."""
-        try:
-            if self.fill is None:
-                self._start(Fill.ask(self.editors, effort=self.effort, seed=self.seed))
-            elif self.fill.stage is Stage.READY:
-                self._start(self.fill.again())
-        except (DgeditError, ValueError) as error:
-            self.notice("select something and press F2 first" if not self._holed else str(error))
+        self.ask()
+
+    def action_live(self) -> None:
+        """Draw more or less of what is still being refined."""
+        self.live = _LIVE[(_LIVE.index(self.live) + 1) % len(_LIVE)]
+        words = {
+            "full": "every step is drawn",
+            "settle": "only what has settled is drawn",
+            "off": "only the result is drawn",
+        }
+        self.notice(words[self.live])
+        if self.fill is not None:
+            self.fill.show(self.live, quiet=True)
 
     def action_accept(self) -> None:
         """Put the infill into the texts."""
         assert self.fill is not None
         fill = self.fill
-        if not fill.intact:  # and the message that says so is still on its way
-            self._outdate()
+        if not fill.present:  # and the message that says so is still on its way
+            self._look()
         elif fill.stage is Stage.READY:
-            self._end()
+            self.end()
             fill.accept()
         else:
             self.notice("not settled yet: Esc cancels")
 
     def action_cancel(self) -> None:
-        """Stop the engine and show the documents again."""
+        """Stop the engine and show the documents again; of a result that was to be better, the one
+        before.
+        """
         assert self.fill is not None
-        running = self.fill.stage is not Stage.READY
-        self.fill.clear()
-        self._end()
-        self.notice("cancelled" if running else "rejected")
+        fill = self.fill
+        running = fill.stage is not Stage.READY
+        fill.clear()
+        if running and fill.before is not None and fill.before.present:
+            self._show_again(fill.before)
+            self.notice("cancelled: the result before is back")
+        else:
+            self.end()
+            self.notice("cancelled" if running else "rejected")
 
-    @on(Editor.Touched)
-    def _outdate(self) -> None:
-        if self.fill is not None and not self.fill.intact:
-            self.action_cancel()
-            self.notice("cancelled: the hole was edited")
+    def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
+        """Fill all holes; after a result once more, with the same wishes where none are given."""
+        fill = self.fill
+        if fill is not None and fill.stage is not Stage.READY:
+            self.notice("an infill is running: Esc cancels")
+            return
+        try:
+            if fill is not None:
+                more = fill.again(
+                    instruction=instruction, strength=strength, others=self.documents()
+                )
+            else:
+                strength = 1.0 if strength is None else strength
+                wish = Wish(self.effort, self.seed, instruction or "", strength)
+                more = Fill.ask(self.editors, wish, others=self.documents())
+            self.start(more)
+        except (DgeditError, ValueError) as error:
+            holed = any(editor.holes for editor in self.editors)
+            self.notice(str(error) if holed else "select something and press F2 first")
 
-    @property
-    def _holed(self) -> bool:
-        return any(editor.holes for editor in self.editors)
+    def hole_at_cursor(self) -> OpenHole | None:
+        """The hole at the cursor, if it is being filled or has a result."""
+        editor = self.editor
+        if self.fill is None or editor.selection.start != editor.selection.end:
+            return None
+        index = editor.buffer.index(editor.cursor_location)
+        own = [hole for owner, hole in self.fill.present if owner is editor]
+        return next((hole for hole in own if hole.start <= index <= hole.end), None)
 
-    def _start(self, fill: Fill) -> None:
+    def documents(self) -> list[Document]:
+        """The files that have no hole: a model may read them as well."""
+        return [editor.current for editor in self.editors if not editor.holes]
+
+    def start(self, fill: Fill) -> None:
+        """Let the engine begin."""
         self.fill = fill
+        self._left = len(fill.present)
         self.notice("")
-        self._tell_engine()
+        self.tell_engine()
         self.refresh_bindings()
+        self.post_message(Holed())
         self._refine(fill)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """There is no infill any more."""
         self.fill = None
         self._waiting = None
-        self._tell_engine()
+        self.tell_engine()
+        self.refresh_bindings()
+        self.post_message(Holed())
+
+    def redraw(self) -> None:
+        """Draw what the infill shows now, and say it."""
+        if self.fill is not None:
+            self._left = len(self.fill.present)
+            self.fill.show(self.live, quiet=True)
+            self.tell_engine()
+        self.post_message(Holed())
+
+    @on(Editor.Touched)
+    def _look(self) -> None:
+        """See which holes are still those that are being filled."""
+        if self.fill is None:
+            return
+        left, before = len(self.fill.present), self._left
+        self.redraw()
+        if not left:
+            self.fill.before = None
+            self.action_cancel()
+            self.notice("cancelled: the hole was edited")
+        elif left < before:
+            self.notice("the hole that was edited is no longer filled; the others go on")
+
+    def _hold(self, how: Callable[[Editor], str]) -> None:
+        if self.fill is not None:
+            self.notice("an infill is open: Enter accepts, Esc rejects")
+        elif isinstance(self.editor, Locked) and self.editor.locked:
+            self.notice("this file is locked: nothing can be filled in it")
+        else:
+            self.notice(how(self.editor))
+            self.post_message(Holed())
+
+    def _show_again(self, fill: Fill) -> None:
+        """Go back to an earlier result."""
+        self.fill = fill
+        self._waiting = None
+        self.redraw()
         self.refresh_bindings()
 
     # Daemons, not workers: who quits does not wait until a large model is loaded.
@@ -124,7 +232,8 @@ class Infilling(Desk):
         Thread(target=self.source.open, daemon=True).start()
 
     @on(Connected)
-    def _tell_engine(self) -> None:
+    def tell_engine(self) -> None:
+        """Say how far the infill is, and with which model."""
         backend = self.source.backend
         parts = [self.fill.progress()] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
@@ -143,16 +252,24 @@ class Infilling(Desk):
         message, self._waiting, self._frame = self._waiting, None, None
         if message is None or message.fill is not self.fill or self.fill is None:
             return
-        self.fill.draw(message.step, message.seconds)
-        self._tell_engine()
-        if not message.step.last:
+        self.fill.draw(message.step, message.seconds, self.live)
+        self.tell_engine()
+        if message.step.last:
+            self.notice(self.fill.remark())
+            self.refresh_bindings()
+            self.post_message(Holed())
+        else:
             self._frame = self.set_timer(_FRAME, self._draw_waiting)
 
     @on(Failed)
     def _give_up(self, message: Failed) -> None:
         if self.fill is not None and message.fill in (None, self.fill):
+            before = self.fill.before
             self.fill.clear()
-            self._end()
+            if before is not None and before.present:
+                self._show_again(before)
+            else:
+                self.end()
         words = " ".join(str(message.error).split()) or type(message.error).__name__
         self.notice(words)
         if self.source.backend is None:

@@ -83,6 +83,7 @@ class Source:
             for step in steps:
                 if cancelled():
                     return
+                fill.keep(step)
                 self._post(Refined(fill, step, monotonic() - started))
                 if step.last:
                     return

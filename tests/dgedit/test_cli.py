@@ -315,6 +315,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
     options = {"model": None, "device": None, "effort": 0.5, "seed": 5}
+    options |= {"read_only": False, "force": False, "piped": None, "give": cli._print_document}
     assert opened == [([Path("a.py"), Path("fill")], options)]
     assert cli.run(["a.py", "--effort", "7"]) == Exit.USAGE
     assert len(opened) == 1

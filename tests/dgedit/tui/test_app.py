@@ -329,4 +329,4 @@ async def test_step_that_comes_while_it_quits_does_no_harm(desk: OpenDesk) -> No
         await d.press("ctrl+q", "d")
         assert d.app.fill is None
         d.app._draw_step(Refined(fill, fill.step, 1.0))
-        d.app._tell_engine()
+        d.app.tell_engine()

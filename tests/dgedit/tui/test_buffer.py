@@ -6,17 +6,24 @@ import random
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
-from dgedit.tui.buffer import Buffer, syntax_of
+from dgedit.tui.buffer import Buffer
+from dgedit.tui.syntax import syntax_of
+from dgedit.tui.wrapping import row_count, width_of
 
 NASTY = "a\r\nb\n\rc\x0bd\x0ce\x85f\u2028g\n\n\r\r\nlast \udcff\x1b[0m"
+PIECES = ["", "", "x", "\r\n", "\r", "def f():\n\tpass\n", "é\udc80", "\u2028", "\x0c", '"""', "你"]
 
 
 @pytest.mark.parametrize(
     "text", ["", "\n", "a", "a\n", "\r", "\r\n", "a\u2028", NASTY, NASTY + "\n"]
 )
 def test_text_is_exact(text: str) -> None:
-    assert Buffer(text).text == text
+    buffer = Buffer(text)
+    buffer.replace_range((0, 0), (0, 0), "x")
+    buffer.replace_range((0, 0), (0, 1), "")
+    assert buffer.text == text
 
 
 def test_lines_end_where_a_document_says() -> None:
@@ -32,38 +39,45 @@ def test_index_and_location_are_inverse() -> None:
             assert NASTY[index:].startswith(line[column:])
 
 
-def test_edits_are_those_of_a_string() -> None:
-    dice = random.Random(0)
-    syntax = syntax_of(Path("x.py"), "")
-    text = NASTY
-    buffer = Buffer(text, syntax=syntax)
+@pytest.mark.parametrize("seed", range(4))
+def test_edits_are_those_of_a_string(seed: int) -> None:
+    dice = random.Random(seed)
+    text = NASTY * dice.choice([1, 40])
+    buffer = Buffer(text, syntax=syntax_of(Path("x.py")))
     said: list[tuple[int, int, int]] = []
     buffer.edited = lambda start, end, length: said.append((start, end, length))
-    for _ in range(300):
+    for _ in range(200):
+        near = dice.randint(0, len(text))
         one, two = sorted(
-            buffer.index(buffer.location(dice.randint(0, len(text)))) for _ in range(2)
+            buffer.index(buffer.location(index))
+            for index in (near, min(len(text), near + dice.choice([0, 0, 1, 30])))
         )
-        new = dice.choice(["", "x", "\r\n", "def f():\n\tpass\n", "é\udc80", "\u2028"])
+        new = dice.choice(PIECES)
         before = text[one:two]
         result = buffer.replace_range(buffer.location(one), buffer.location(two), new)
         text = text[:one] + new + text[two:]
         assert result.replaced_text == before
         assert buffer.text == text
+        assert buffer.length == len(text)
         assert said[-1] == (one, two, len(new))
         assert buffer.index(result.end_location) == one + len(new)
-        buffer.highlights(0, buffer.line_count)
+        assert buffer.get_text_range((0, 0), buffer.end) == text
 
 
-def test_highlights_after_an_edit_are_those_of_the_new_text() -> None:
-    syntax = syntax_of(Path("x.py"), "")
-    edited = Buffer("x = 'é'\ny = 2\n", syntax=syntax)
-    assert (4, 7, "string") in edited.highlights(0, 64)[0]
-    edited.replace_range((0, 4), (0, 7), "3\n\nclass A: pass")
-    fresh = Buffer(edited.text, syntax=syntax)
-    assert edited.highlights(0, 64) == fresh.highlights(0, 64)
+def test_measures_after_edits_are_those_of_the_new_lines() -> None:
+    dice = random.Random(0)
+    buffer = Buffer(NASTY * 40)
+    buffer.get_size(4), buffer.row_counts(3, 4)
+    for _ in range(200):
+        rows = sorted(dice.randint(0, buffer.line_count) for _ in range(2))
+        row = min(rows[0] + dice.randint(0, 3), rows[1])
+        buffer.replace_range((rows[0], 1), (row, 2), dice.choice(PIECES))
+        assert buffer.get_size(4).width == max(width_of(line, 4) for line in buffer.lines)
+        counts = buffer.row_counts(3, 4)
+        every = [row_count(line, 3, 4) for line in buffer.lines]
+        assert [counts[i] for i in range(len(counts))] == every
+    assert buffer.get_size(8).width == max(width_of(line, 8) for line in buffer.lines)
 
 
-def test_large_text_has_no_syntax() -> None:
-    assert syntax_of(Path("x.py"), "x = 1\n") is not None
-    assert syntax_of(Path("x.py"), "x = 1\n" * 10_001) is None
-    assert syntax_of(Path("x.unknown"), "") is None
+def test_width_is_that_of_what_is_shown() -> None:
+    assert Buffer("\ta\x1b你\n").get_size(4).width == 4 + 1 + cell_len("␛") + 2

@@ -13,9 +13,9 @@ REQUEST = InfillRequest((Passage("a.py", (Hole(),)),))
 @pytest.mark.parametrize(
     ("stopped", "said"),
     [
-        (None, "step 4/8 · 50% settled · 1 tok/s"),
-        ("settled", "ready after 4 steps · 50% settled · 1 tok/s"),
-        ("cap", "ready, unsettled at the cap of 4 steps · 1 tok/s"),
+        (None, "step 4/8 · 50% settled · 1 tok/s · 1.0 s"),
+        ("settled", "ready after 4 steps · 50% settled · 1 tok/s · 1.0 s"),
+        ("cap", "ready, unsettled at the cap of 4 steps · 1 tok/s · 1.0 s"),
     ],
 )
 def test_progress_tells_a_settled_infill_from_one_at_the_cap(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from textual.geometry import Offset
 
 from dgedit.tui.buffer import Buffer
-from dgedit.tui.overlay import EMPTY_HOLE, Kind, OpenHole, Rows
+from dgedit.tui.overlay import EMPTY_HOLE, Kind, OpenHole
+from dgedit.tui.rows import Rows
 from dgedit_engine.types import Draft
 
 TEXT = "one\ntwo three\nfour\nfive\n"

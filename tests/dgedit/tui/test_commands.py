@@ -1,0 +1,228 @@
+"""A command does what it says to a plain string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dgedit.tui import commands
+from dgedit.tui.commands import Change
+
+Command = Callable[[str, commands.Selection], Change | None]
+
+HASH, CSS = ("#", ""), ("/*", "*/")
+COMMANDS: dict[str, Command] = {
+    "comment": lambda t, s: commands.toggle_comment(t, s, HASH),
+    "css": lambda t, s: commands.toggle_comment(t, s, CSS),
+    "indent": lambda t, s: commands.indent(t, s, "    "),
+    "dedent": lambda t, s: commands.dedent(t, s, 4),
+    "duplicate": lambda t, s: commands.duplicate(t, s, "\n"),
+    "copy": lambda t, s: commands.duplicate(t, s, "\n", below=False),
+    "up": lambda t, s: commands.move(t, s, down=False),
+    "down": lambda t, s: commands.move(t, s, down=True),
+    "delete": commands.delete_lines,
+    "join": commands.join,
+}
+
+
+def marked(text: str) -> tuple[str, commands.Selection]:
+    """A text, selected from [ to the cursor |; the cursor alone without a [."""
+    cursor = text.replace("[", "").index("|")
+    anchor = text.replace("|", "").find("[")
+    return text.replace("[", "").replace("|", ""), (cursor if anchor < 0 else anchor, cursor)
+
+
+def shown(text: str, selection: commands.Selection) -> str:
+    anchor, cursor = selection
+    marks = [(cursor, "|")] if anchor == cursor else [(cursor, "|"), (anchor, "[")]
+    for at, mark in sorted(marks, reverse=True):
+        text = text[:at] + mark + text[at:]
+    return text
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after"),
+    [
+        ("comment", "a|b\n", "# a|b\n"),
+        ("comment", "  # a|b\n", "  a|b\n"),
+        ("comment", "  #a|b\n", "  a|b\n"),
+        ("comment", "[  a\r\n\r\n b|\n", "[ #  a\r\n\r\n # b|\n"),
+        ("comment", "[# a\n|b\n", "[a\n|b\n"),
+        ("comment", "|", "# |"),
+        ("css", "  a|b", "  /* a|b */"),
+        ("css", " /* a|b */ ", " a|b "),
+        ("css", "/**/|", "|"),
+        ("css", "/* */|", "|"),
+        ("indent", "[a\n\nb|\n", "[    a\n\n    b|\n"),
+        ("dedent", "[\ta\n  b\nc|", "[a\nb\nc|"),
+        ("dedent", "      |a", "  |a"),
+        ("duplicate", "a|b\r\nc", "ab\r\na|b\r\nc"),
+        ("duplicate", "a|b", "ab\na|b"),
+        ("copy", "a|b", "a|b\nab"),
+        ("down", "a|\r\nb\nc", "b\na|\r\nc"),
+        ("down", "a|\r\nb", "b\r\na|"),
+        ("down", "[a\nb|\nc\n", "c\n[a\nb|\n"),
+        ("down", "[a\n|b", "b\n[a|"),
+        ("up", "a\r\nb|", "b|\r\na"),
+        ("up", "a\n[b\nc\n|d", "[b\nc\n|a\nd"),
+        ("delete", "a\nb|c\nd", "a\nd|"),
+        ("delete", "a\r\nb|", "a|"),
+        ("delete", "ab\n|", "|ab"),
+        ("delete", "|\n", "|"),
+        ("delete", "[a\nb|\nc", "c|"),
+        ("join", "a|\r\n   b", "a| b"),
+        ("join", "[a \n\n  b\n|c", "a| b\nc"),
+        ("join", "a|\n\n", "a|\n"),
+    ],
+)
+def test_command_does_what_it_says(command: str, before: str, after: str) -> None:
+    text, selection = marked(before)
+    change = COMMANDS[command](text, selection)
+    assert change is not None
+    assert shown(change.apply(text), change.selection) == after
+
+
+@pytest.mark.parametrize(
+    ("command", "text"), [("up", "a|\nb"), ("down", "a\nb|"), ("dedent", "a|"), ("join", "a|")]
+)
+def test_nothing_to_do_is_no_change(command: str, text: str) -> None:
+    assert COMMANDS[command](*marked(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("a.py", "#"),
+        ("src/Makefile", "#"),
+        ("a.RS", "//"),
+        ("a.html", "<!--"),
+        ("a.sql", "--"),
+        ("a.json", None),
+        ("py", None),
+    ],
+)
+def test_comments_by_name(name: str, marks: str | None) -> None:
+    found = commands.comment_marks(name)
+    assert (found and found[0]) == marks
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("|foo.bar", "foo|.bar"),
+        ("foo|.bar", "foo.|bar"),
+        ("foo|  bar", "foo  bar|"),
+        ("foo|\r\n bar", "foo\r\n| bar"),
+        ("|e\u0301t\u0301_1 ", "e\u0301t\u0301_1| "),
+        ("a|", "a|"),
+    ],
+)
+def test_word_right(before: str, after: str) -> None:
+    text, (_, cursor) = marked(before)
+    at = commands.word_right(text, cursor)
+    assert shown(text, (at, at)) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("foo.bar|", "foo.|bar"),
+        ("foo.|bar", "foo|.bar"),
+        ("foo  |bar", "|foo  bar"),
+        ("foo\r\n|bar", "foo|\r\nbar"),
+        ("  |bar", "|  bar"),
+        ("xe\u0301|", "|xe\u0301"),
+        ("|", "|"),
+    ],
+)
+def test_word_left(before: str, after: str) -> None:
+    text, (_, cursor) = marked(before)
+    at = commands.word_left(text, cursor)
+    assert shown(text, (at, at)) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("a (fo|o)", "a ([foo|)"),
+        ("a foo|)", "a [foo|)"),
+        ("a +|=1", "a [+=|1"),
+        ("a  |  b", "a[    |b"),
+        ("|", "|"),
+    ],
+)
+def test_word_at(before: str, after: str) -> None:
+    text, (_, cursor) = marked(before)
+    assert shown(text, commands.word_at(text, cursor)) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("|f(a[1], (b))", "f(a[1], (b)|)"),
+        ("f|(a, (b))", "f(a, (b)|)"),
+        ("f(a, (b))|", "f|(a, (b))"),
+        ("x = {|", None),
+        ("x|\n()", None),
+    ],
+)
+def test_matching_bracket(before: str, after: str | None) -> None:
+    cursor = before.index("|")
+    text = before.replace("|", "")
+    at = commands.matching_bracket(text, cursor)
+    assert (None if at is None else text[:at] + "|" + text[at:]) == after
+
+
+def test_home_goes_to_the_first_character_and_then_to_the_first_column() -> None:
+    assert [commands.home("  ab", at) for at in (4, 2, 0, 1)] == [2, 0, 2, 2]
+
+
+def test_next_occurrence_wraps() -> None:
+    assert commands.next_occurrence("ab ab ab", (3, 5)) == (6, 8)
+    assert commands.next_occurrence("ab ab ab", (6, 8)) == (0, 2)
+    assert commands.next_occurrence("ab", (0, 2)) is None
+
+
+TEXTS = st.lists(
+    st.sampled_from(["a", "b c", "  x", "# y", "/* z */", "\n", "\r\n", "\r", "\t", " ", "(", ")"]),
+    max_size=24,
+).map("".join)
+
+
+@st.composite
+def selections(draw: st.DrawFn) -> tuple[str, commands.Selection]:
+    text = draw(TEXTS)
+    places = [at for at in range(len(text) + 1) if text[at - 1 : at + 1] != "\r\n"]
+    return text, (draw(st.sampled_from(places)), draw(st.sampled_from(places)))
+
+
+@given(selections(), st.sampled_from(sorted(COMMANDS)))
+def test_change_is_in_order_and_in_the_text(
+    case: tuple[str, commands.Selection], name: str
+) -> None:
+    text, selection = case
+    change = COMMANDS[name](text, selection)
+    if change is None:
+        return
+    after = change.apply(text)
+    assert after != text or name in ("up", "down")
+    assert all(0 <= at <= len(after) for at in change.selection)
+    for one in change.moved:
+        there = after[one.start + one.by : one.end + one.by]
+        assert there == text[one.start : one.end]
+
+
+@given(selections())
+def test_moving_down_and_up_again_gives_the_lines_back(
+    case: tuple[str, commands.Selection],
+) -> None:
+    text, selection = case
+    assume("\r" not in text.replace("\r\n", ""))  # before an empty line's \n it would become \r\n
+    down = commands.move(text, selection, down=True)
+    if down is not None:
+        up = commands.move(down.apply(text), down.selection, down=False)
+        assert up is not None
+        assert up.apply(down.apply(text)).splitlines() == text.splitlines()

@@ -1,0 +1,101 @@
+"""Help says what is: each key, by what it is about, also those that the user chose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.widgets import Footer, Input, OptionList, Static
+
+from dgedit.config import Settings
+from dgedit.tui.app import DgeditApp
+from dgedit.tui.choose import Choose
+from dgedit.tui.helping import Help
+
+from .conftest import Desk, OpenDesk, Script
+
+
+def said(d: Desk) -> list[str]:
+    assert isinstance(d.app.screen, Help)
+    return str(d.app.screen.query_one(Static).content).splitlines()
+
+
+async def test_f1_shows_every_action_that_has_a_key(desk: OpenDesk) -> None:
+    async with desk({"a.py": b""}) as d:
+        await d.press("f1")
+        lines = said(d)
+        for action in d.app.actions:
+            if action.keys:
+                line = next(line for line in lines if line.split()[-1:] == [action.id])
+                assert action.words in line
+                assert d.app._keys_of(action) in line
+        assert any("^s" in line and "save" in line for line in lines)
+        assert any("config.toml" in line for line in lines)
+        for key in ("escape", "f1", "enter"):
+            await d.press(key)
+            assert d.app.focused is d.app.editor
+            await d.press("f1")
+        await d.press("pagedown")
+        assert isinstance(d.app.screen, Help)
+
+
+async def test_help_and_footer_show_the_keys_of_the_user(tmp_path: Path) -> None:
+    settings = Settings(keys={"save": "f20", "leave": ""})
+    app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, settings=settings)
+    async with app.run_test(size=(80, 24)) as pilot:
+        d = Desk(app, pilot, Script())
+        await pilot.pause()
+        footer = {
+            key.description: key.key_display for key in app.query_one(Footer).query("FooterKey")
+        }  # type: ignore[attr-defined]
+        assert footer["save"].lower() == "f20"
+        await d.press("f1")
+        assert any(line.lower().split()[:1] == ["f20"] and "save" in line for line in said(d))
+        assert not any(line.split()[-1:] == ["leave"] for line in said(d))
+
+
+async def test_footer_has_the_few_most_important_keys(desk: OpenDesk) -> None:
+    async with desk({"a.py": b""}, size=(100, 16)) as d:
+        keys = [key.description for key in d.app.query("FooterKey").results()]  # type: ignore[attr-defined]
+        assert {"mask", "fill", "save", "quit", "open", "help"} <= set(keys)
+        footer = d.app.query_one(Footer)
+        last = list(footer.query("FooterKey"))[-1]
+        assert last.region.right <= footer.region.right  # all of them are seen
+
+
+async def test_palette_does_what_is_chosen(desk: OpenDesk) -> None:
+    async with desk({"a.txt": b"a", "b.txt": b"b"}) as d:
+        for key in ("alt+x", "ctrl+shift+p"):
+            await d.press(key)
+            screen = d.app.screen
+            assert isinstance(screen, Choose)
+            assert len(screen.choices) == len(d.app.actions)
+            await d.press(*"next file", "enter")
+        assert d.app.editor is d.app.editors[0]  # twice round
+        await d.press("x", "alt+x", *"undo")
+        aside = str(d.app.screen.query_one(OptionList).get_option_at_index(0).prompt)
+        assert "^z" in aside
+        await d.press("enter")
+        assert d.app.editor.text == "a" and d.app.focused is d.app.editor
+        await d.press("alt+x", *"new file", "enter", "y")
+        assert d.app.editor.text == "y"
+
+
+async def test_palette_says_when_a_command_makes_no_sense_now(desk: OpenDesk) -> None:
+    async with desk({"a.txt": b"a"}) as d:
+        await d.press("alt+x")
+        words = next(action.words for action in d.app.actions if action.id == "cancel")
+        d.app.screen.query_one(Input).value = words
+        await d.press("enter")
+        assert d.notice == f"not now: {words}"
+
+
+async def test_themes_are_seen_while_they_are_chosen(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"x = 1\n"}) as d:
+        before = d.app.theme
+        await d.press("alt+t", *"solarized-light")
+        assert d.app.theme == "solarized-light"
+        await d.press("escape")
+        assert d.app.theme == before
+        await d.press("alt+t", *"nord", "enter")
+        assert d.app.theme == "nord"
+        assert 'theme = "nord"' in d.notice and "config.toml" in d.notice

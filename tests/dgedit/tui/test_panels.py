@@ -1,0 +1,118 @@
+"""The panel of holes, and what the model is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dgedit.tui.panels import GivenView, HolesPanel
+
+from .conftest import Desk, OpenDesk, Script
+from .test_editor import CODE, masked, spans
+
+FILES = {"a.py": CODE, "b.txt": b"hello \n"}
+
+
+def lines(d: Desk) -> list[str]:
+    panel = d.app.query_one(HolesPanel)
+    return [str(panel.get_option_at_index(i).prompt) for i in range(panel.option_count)]
+
+
+async def test_holes_of_all_files_are_listed_and_followed(desk: OpenDesk) -> None:
+    async with desk(FILES, Script("one", "two"), size=(100, 20)) as d:
+        await d.press("f4")
+        assert lines(d) == ["none: F2 makes one"]
+        await d.press("escape")
+        assert d.app.focused is d.app.editor
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await masked(d, 6, 6)
+        await d.press("ctrl+home", "enter")
+        assert lines(d) == ["░ a.py:2 pass", "░ b.txt:2 (insertion point)"]
+        await d.press("f5")
+        await d.step(3)
+        assert lines(d) == ["✓ a.py:2 one", "✓ b.txt:2 two"]
+        await d.press("enter")
+        assert lines(d) == ["none: F2 makes one"]
+        await d.press("f4")
+        assert not d.app.query(HolesPanel)
+        assert d.app.focused is d.app.editor
+
+
+async def test_long_hole_takes_one_line_of_the_panel(desk: OpenDesk) -> None:
+    async with desk({"a.txt": ("你" * 60 + "\x1b\n").encode()}, size=(100, 20)) as d:
+        await masked(d, 0, 61)
+        await d.press("f4")
+        assert lines(d) == ["░ a.txt:1 " + "你" * 10 + " …"]
+
+
+async def test_enter_goes_to_a_hole(desk: OpenDesk) -> None:
+    async with desk(FILES, size=(100, 20)) as d:
+        await masked(d, 40, 41)
+        await d.press("ctrl+pagedown", "f4", "enter")
+        assert d.app.editor is d.app.editors[0]
+        assert d.app.focused is d.app.editor
+        assert d.app.editor.cursor_location == (5, 11)
+
+
+async def test_delete_removes_a_hole_and_keeps_its_text(desk: OpenDesk) -> None:
+    async with desk(FILES, Script("one", "two"), size=(100, 20)) as d:
+        await masked(d, 13, 17)
+        await masked(d, 40, 41)
+        await d.press("f5")
+        await d.step(3)
+        await d.press("f4", "delete")
+        assert spans(d.app.editor) == [(40, 41)]
+        assert [d.row(1), d.row(5)] == ["    pass", "    return two"]
+        await d.press("delete")
+        assert d.app.fill is None
+        assert d.app.editor.text.encode() == CODE
+
+
+async def test_what_the_model_would_be_given_and_was(desk: OpenDesk, tmp_path: Path) -> None:
+    files = {"a.py": b"x = area(1)\n", "b.py": b"def area(r):\n    return r\n\n\nOTHER = 1\n"}
+    script = Script("one")
+    async with desk(files, script, size=(100, 30)) as d:
+        await d.press("f7")
+        assert "no hole" in d.notice
+        await masked(d, 11, 11)
+        await d.press("f7")
+        view = d.app.screen
+        assert isinstance(view, GivenView)
+        assert view.heading == "What the model would be given: 4 parts, about 11 tokens"
+        assert [part.text for part in view.parts] == [
+            "x = area(1)",
+            "",
+            "\n",
+            "def area(r):\n    return r",
+        ]
+        await d.press("escape", "f5")
+        await d.step(3)
+        await d.press("f7")
+        assert isinstance(d.app.screen, GivenView)
+        assert "was given" in d.app.screen.heading
+        await d.press("f7")
+        request = script.requests[0]
+        assert [passage.path for passage in request.passages] == [
+            str(tmp_path / "a.py"),
+            str(tmp_path / "b.py"),
+        ]
+        assert request.passages[1].parts == ("def area(r):\n    return r",)
+
+
+class Counting(Script):
+    """A backend with a tokenizer."""
+
+    class tokenizer:
+        @staticmethod
+        def encode(text: str) -> list[int]:
+            return [0] * len(text)
+
+
+async def test_tokens_are_the_models_own_where_it_has_them(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Counting("one")) as d:
+        await d.until(lambda: d.app.source.backend is not None)
+        await masked(d, 13, 17)
+        await d.press("f7")
+        assert isinstance(d.app.screen, GivenView)
+        tokens = len(CODE) - len("pass")
+        assert d.app.screen.heading == f"What the model would be given: 3 parts, {tokens} tokens"
