@@ -110,7 +110,7 @@ class Panels(Infilling):
     """Panels"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f4", "holes", "holes", key_display="F4"),
+        Binding("f4", "holes", "all holes", key_display="F4", show=False),
         Binding("f7", "given", "what the model is given", show=False),
     ]
 
