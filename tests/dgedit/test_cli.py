@@ -311,7 +311,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
         return 0
 
     monkeypatch.setattr("dgedit.tui.app.run", editor)
-    for stream in (sys.stdin, sys.stdout):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
     options = {"model": None, "device": None, "effort": 0.5, "seed": 5}
