@@ -206,13 +206,16 @@ def real(path: Path | None) -> str:
 
 
 def _start_of(pid: int) -> str:
-    """When a process started, in ticks since the machine did, and which start of it that was."""
+    """When a process started, in ticks since the machine did, and which start of it that was;
+    nothing for one that has ended, also if its parent did not yet take note.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""  # no such files here: the number has to do
-    return f"{boot}/{stat.rpartition(b')')[2].split()[19].decode()}"
+    state, *rest = stat.rpartition(b")")[2].split()
+    return "" if state in (b"Z", b"X") else f"{boot}/{rest[18].decode()}"
 
 
 def _key(name: str) -> str:

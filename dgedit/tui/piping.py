@@ -54,7 +54,14 @@ class Piping(Filing):
     def leave(self, discarded: Sequence[Editor]) -> None:
         """End, and say so if the result is not what was edited."""
         super().leave(discarded)
-        if self.piped is not None and self.piped_editor in discarded:
+        editor = self.piped_editor
+        if (
+            editor is not None
+            and editor.dirty
+            and (
+                editor in discarded or editor not in self.editors  # as its tab was closed
+            )
+        ):
             self.exit(return_code=Exit.INTERRUPTED)
 
     async def _save(self, editor: Editor) -> bool:

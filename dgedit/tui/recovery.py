@@ -58,8 +58,10 @@ class Recovery(Questions):
         return set()
 
     @cached_property
-    def _recovered(self) -> dict[Editor, list[Entry]]:
-        """Entries that are in a text again, and are deleted once that is kept itself."""
+    def _recovered(self) -> dict[Editor, tuple[Entry, Document]]:
+        """The entry that a text came from, and its file then. It is deleted when that text is saved
+        or given up, not before: undone, it is asked about again.
+        """
         return {}
 
     @cached_property
@@ -110,6 +112,8 @@ class Recovery(Questions):
     def retire(self) -> list[Editor]:
         """The screen is gone: what is to be kept is kept, and no file is open any more."""
         kept = self.secure()
+        for editor in self._recovered.keys() - {*kept}:
+            self._settle(editor, gone=True)
         for editor, file in self._known.items():
             if editor not in kept:
                 self._forget(editor, file)
@@ -138,6 +142,7 @@ class Recovery(Questions):
     async def _keep_all(self, journal: Journal) -> None:
         while True:
             for editor in [editor for editor in self._known if editor not in self.editors]:
+                self._settle(editor, gone=True)
                 self._forget(editor, self._known.pop(editor))
             for editor in list(self.editors):
                 known = self._known.get(editor)
@@ -156,10 +161,9 @@ class Recovery(Questions):
         try:
             if current.text != editor.file.text:
                 await asyncio.to_thread(journal.keep, current, slot)
-                for entry in self._recovered.pop(editor, []):
-                    await asyncio.to_thread(journal.discard, entry)
             if not editor.dirty or editor not in self.editors:  # now, if not before
                 journal.drop(current.path, slot)
+                self._settle(editor)
         except OSError as error:
             self._edited.add(editor)
             self._complain(error)
@@ -180,10 +184,14 @@ class Recovery(Questions):
             self._complain(error)
         # Those on this machine, of which it can be told when they end.
         self._company[editor] = [one for one in others if one.runs]
+        texts = set[str]()
         for entry in await asyncio.to_thread(journal.left, path):
-            if entry not in self._offered:
+            if entry.text in texts:  # recovered once before, and not saved then either
+                self._discard(entry)
+            elif entry not in self._offered:
                 self._offered.add(entry)
-                self._offer_text(journal, editor, entry)
+                self._offer_text(editor, entry)
+            texts.add(entry.text)
         if editor in self._announced:
             self.withdraw(self._announced.pop(editor))
         if others:
@@ -194,42 +202,73 @@ class Recovery(Questions):
             )
             self.ask_about(editor, question)
 
-    def _offer_text(self, journal: Journal, editor: Editor, entry: Entry) -> None:
+    def _offer_text(self, editor: Editor, entry: Entry) -> None:
         """Ask what to do with text that was left."""
         name = visible(editor.path.name)
         if entry.text == editor.text:
-            _discard(journal, entry)
+            self._discard(entry)
             return
         if isinstance(editor, Locked) and editor.locked:
             self.notice(f"{editor.path} has unsaved text, to be recovered where it can be edited")
             return
         when = strftime("%Y-%m-%d %H:%M", localtime(entry.written))
         since = "" if entry.base == _base(editor) else "; the file has changed since"
-        where = "" if entry.process.host == journal.process.host else f" on {entry.process.host}"
+        host = entry.process.host
+        where = "" if self.journal and host == self.journal.process.host else f" on {host}"
         question = Question(
             f"{name}: text of {when}{visible(where)} was never saved{since}",
             {"r": "recover", "d": "diff", "x": "discard"},
-            lambda letter: self._recover(journal, editor, entry, letter, question),
+            lambda letter: self._recover(editor, entry, letter, question),
         )
         self.ask_about(editor, question)
 
-    def _recover(
-        self, journal: Journal, editor: Editor, entry: Entry, letter: str, question: Question
-    ) -> None:
+    def _recover(self, editor: Editor, entry: Entry, letter: str, question: Question) -> None:
         if letter == "d":
             title = f"{editor.path.name}: the text here, and what was not saved"
             self.push_screen(DiffView(title, editor.text, entry.text))
             return
         self.withdraw(question)
         if letter == "x":
-            _discard(journal, entry)
-            return
+            self._discard(entry)
+        elif editor.file.path is None and editor.text:
+            self._recover_apart(editor, entry)
+        else:
+            self._put_back(editor, entry)
+
+    @work(group="recover")
+    async def _recover_apart(self, editor: Editor, entry: Entry) -> None:
+        """A text without a file has a tab of its own."""
+        apart = self.untitled()
+        await self.add(apart)
+        self._put_back(apart, entry)
+        if editor in self.questions.values():
+            self.show(editor)
+
+    def _put_back(self, editor: Editor, entry: Entry) -> None:
         if editor.file.fingerprint is None:
             editor.file = replace(editor.file, encoding=entry.encoding, bom=entry.bom)
+        before = self._recovered.get(editor)
+        self._recovered[editor] = entry, editor.file
         replace_text(editor, entry.text)
-        self._recovered.setdefault(editor, []).append(entry)
+        if before is not None:  # which was there, and is not any more
+            self._offer_text(editor, before[0])
         self.mark(editor)
         self.notice("recovered, not saved yet; undo goes back")
+
+    def _settle(self, editor: Editor, *, gone: bool = False) -> None:
+        """What becomes of the entry that a text came from, once that is clean, or its tab gone."""
+        if editor not in self._recovered or (editor.dirty and not gone):
+            return
+        entry, file = self._recovered.pop(editor)
+        if editor.dirty or editor.file is not file:  # the user gave it up, or saved it
+            self._discard(entry)
+        elif not gone:  # undone
+            self._offer_text(editor, entry)
+
+    def _discard(self, entry: Entry) -> None:
+        if self.journal is not None:
+            with contextlib.suppress(OSError):  # it is offered again
+                self.journal.discard(entry)
 
     def _forget(self, editor: Editor, file: Document) -> None:
         if self.journal is not None:
@@ -253,8 +292,3 @@ class Recovery(Questions):
 def _base(editor: Editor) -> str:
     fingerprint = editor.file.fingerprint
     return fingerprint.digest.hex() if fingerprint else ""
-
-
-def _discard(journal: Journal, entry: Entry) -> None:
-    with contextlib.suppress(OSError):  # it is offered again
-        journal.discard(entry)

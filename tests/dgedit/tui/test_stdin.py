@@ -77,6 +77,7 @@ def test_no_terminal_at_all_is_one_line(capfdbinary: pytest.CaptureFixture[bytes
         (("#", "ctrl+s", "!", "ctrl+q", "d"), "#text", 130),
         (("#", "ctrl+s", "ctrl+q"), "#text", 0),
         (("#", "ctrl+w", "s", "ctrl+q"), "#text", 0),
+        (("#", "ctrl+w", "d", "ctrl+q"), "text", 130),
         (("ctrl+q",), "text", 0),
     ],
 )
