@@ -13,12 +13,14 @@ import dgedit_kernels
 from interpreted import bfloat16_as_on_a_card
 
 
-def through_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the test ends, as on a card of one processor: it shares out no tile."""
+def through_kernels(monkeypatch: pytest.MonkeyPatch, *, processors: int = 1) -> None:
+    """Until the test ends, as on a card of so many processors; one shares out no tile."""
     bfloat16_as_on_a_card(monkeypatch)
     for found in pkgutil.iter_modules(dgedit_kernels.__path__):
         module = importlib.import_module(f"dgedit_kernels.{found.name}")
         if hasattr(module, "on_gpu"):
             monkeypatch.setattr(module, "on_gpu", lambda x: True)
-    card = SimpleNamespace(shared_memory_per_block_optin=227 << 10, multi_processor_count=1)
+    card = SimpleNamespace(
+        shared_memory_per_block_optin=227 << 10, multi_processor_count=processors
+    )
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)

@@ -30,6 +30,20 @@ CONFIG = Config(
     canvas=16,
     context=128,
 )
+LARGE = Config(
+    vocab=20_000,
+    dim=1024,
+    heads=8,
+    layers=(LayerConfig(True, 4, 128, 1e4, 64),) * 2 + (LayerConfig(False, 2, 256, 1e5, 32),),
+    window=64,
+    mlp=4096,
+    experts=8,
+    active=2,
+    expert_width=1024,
+    canvas=16,
+    context=128,
+)
+"""Large enough for the peak of memory to say something."""
 Coded = Callable[[tuple[int, ...], torch.Generator], tuple[dict[str, Tensor], Tensor]]
 """Draws a matrix of a shape: its stored parts by the ends of their names, and its worth in fp32."""
 

@@ -154,6 +154,11 @@ class Panels(Infilling):
         editor, hole = panel.holes[message.option_index]
         if hole in editor.holes and editor in self.editors:
             self.show(editor)
+            # not before it has its size, or it is scrolled to show a place in none
+            self.call_after_refresh(self._arrive, editor, hole)
+
+    def _arrive(self, editor: Editor, hole: OpenHole) -> None:
+        if hole in editor.holes:
             editor.selection = Selection.cursor(editor.buffer.location(hole.start))
             editor.scroll_cursor_visible(center=True)
 

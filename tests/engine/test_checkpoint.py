@@ -21,6 +21,7 @@ from dgedit_engine.cache import GradientCache
 from dgedit_engine.config import Config, LayerConfig, Sampling, save_config
 from dgedit_engine.model import Model, init_weights
 from dgedit_engine.types import ModelError
+from published import LARGE
 
 SLIDING, FULL = LayerConfig(True, 2, 8, 1e4, 4), LayerConfig(False, 1, 12, 1e5, 3)
 CONFIG = Config(
@@ -197,19 +198,6 @@ def test_unusable_index_is_named(tmp_path: Path, text: str) -> None:
     assert "model.safetensors.index.json" in refused(tmp_path)
 
 
-LARGE = Config(
-    vocab=20_000,
-    dim=1024,
-    heads=8,
-    layers=(LayerConfig(True, 4, 128, 1e4, 64),) * 2 + (LayerConfig(False, 2, 256, 1e5, 32),),
-    window=64,
-    mlp=4096,
-    experts=8,
-    active=2,
-    expert_width=1024,
-    canvas=16,
-    context=128,
-)
 PEAK = """
 import re, sys
 from pathlib import Path

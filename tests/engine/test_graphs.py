@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-import dgedit_kernels
+from as_on_a_card import through_kernels
 from dgedit_engine import sampler
 from dgedit_engine.canvas import seed_canvas
 from dgedit_engine.config import Config, LayerConfig, Sampling
@@ -192,12 +189,7 @@ def test_a_step_through_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole step in Triton's interpreter, against the plain sampler."""
     model, cache = tiny()
     expected = plain_step(model, cache)
-    for found in pkgutil.iter_modules(dgedit_kernels.__path__):
-        module = importlib.import_module(f"dgedit_kernels.{found.name}")
-        if hasattr(module, "on_gpu"):
-            monkeypatch.setattr(module, "on_gpu", lambda x: True)
-    card = SimpleNamespace(shared_memory_per_block_optin=227 << 10, multi_processor_count=132)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    through_kernels(monkeypatch, processors=132)
     with torch.inference_mode():
         step = Steps(model, cache).of(1, 16)
         load(step)

@@ -21,8 +21,6 @@ from dgedit_engine import checkpoint
 from dgedit_engine import quantize as program
 from dgedit_engine.cache import KVCache
 from dgedit_engine.config import (
-    Config,
-    LayerConfig,
     Sampling,
     load_config,
     load_sampling,
@@ -32,7 +30,7 @@ from dgedit_engine.model import Model
 from dgedit_engine.quantize import Progress, quantize
 from dgedit_engine.types import ModelError
 from dgedit_kernels.quantised import Quantised, quantise
-from published import CONFIG, is_expert, is_matrix, numbers, publish, weights, write
+from published import CONFIG, LARGE, is_expert, is_matrix, numbers, publish, weights, write
 
 OTHERS = {"generation_config.json": "{}", "tokenizer.json": "tokens", "decoding.json": "{} "}
 
@@ -272,19 +270,6 @@ def test_damage_is_named(
         checkpoint.load(CONFIG, out)
 
 
-LARGE = Config(
-    vocab=20_000,
-    dim=1024,
-    heads=8,
-    layers=(LayerConfig(True, 4, 128, 1e4, 64),) * 2 + (LayerConfig(False, 2, 256, 1e5, 32),),
-    window=64,
-    mlp=4096,
-    experts=8,
-    active=2,
-    expert_width=1024,
-    canvas=16,
-    context=128,
-)
 PEAK = """
 import re, sys
 from pathlib import Path

@@ -54,6 +54,18 @@ async def test_enter_goes_to_a_hole(desk: OpenDesk) -> None:
         assert d.app.editor.cursor_location == (5, 11)
 
 
+async def test_a_hole_far_down_in_another_file_is_shown_in_the_middle(desk: OpenDesk) -> None:
+    text = b"    some = words.of(a, line)\n" * 200
+    async with desk({"a.py": text, "b.py": CODE}, size=(100, 20)) as d:
+        start = 29 * 150 + 20
+        await masked(d, start, start + 3)
+        await d.press("ctrl+home", "ctrl+pagedown", "f4", "enter")
+        await d.pilot.pause()
+        editor = d.app.editors[0]
+        assert editor.cursor_location == (150, 20)
+        assert editor.scroll_x == 0 and 150 - 15 < editor.scroll_y < 150 - 3
+
+
 async def test_delete_removes_a_hole_and_keeps_its_text(desk: OpenDesk) -> None:
     async with desk(FILES, Script("one", "two"), size=(100, 20)) as d:
         await masked(d, 13, 17)
