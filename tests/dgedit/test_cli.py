@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import backend, cli
+from dgedit import backend, cli, output
 from dgedit.errors import EngineError, Exit
 from dgedit.wire import step_from_json
 from scripted import Scripted
@@ -315,7 +315,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
     options = {"model": None, "device": None, "effort": 0.5, "seed": 5}
-    options |= {"read_only": False, "force": False, "piped": None, "give": cli._print_document}
+    options |= {"read_only": False, "force": False, "piped": None, "give": output.print_document}
     assert opened == [([Path("a.py"), Path("fill")], options)]
     assert cli.run(["a.py", "--effort", "7"]) == Exit.USAGE
     assert len(opened) == 1

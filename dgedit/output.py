@@ -1,0 +1,53 @@
+"""Standard output and standard error: data exact, words visible, a reader that goes heeded.
+
+Data goes to stdout and is exact, unless stdout is a terminal, where it is made visible; everything
+else goes to stderr, which stays empty when all went well and nobody looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+from dgedit.document import Document
+from dgedit.visible import visible
+
+
+def print_document(document: Document) -> None:
+    """Print a document: as it reads on a terminal, elsewhere as it would be saved."""
+    print_text(document.text, document.encode())
+
+
+def print_text(text: str, data: bytes | None = None) -> None:
+    """On a terminal the text, made visible and on lines of its own; elsewhere the bytes, exact."""
+    if sys.stdout.isatty():
+        end = "" if not text or text.endswith("\n") else "\n"
+        encoding = sys.stdout.encoding or "utf-8"
+        shown = visible(text, keep="\n\t").encode(encoding, "backslashreplace").decode(encoding)
+        print(shown, end=end, flush=True)
+    else:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") if data is None else data)
+        sys.stdout.flush()
+
+
+def complain(message: str) -> None:
+    """Say one line on stderr, in our name."""
+    with contextlib.suppress(OSError):  # nobody to tell
+        print(f"dgedit: {visible(' '.join(message.split()))}", file=sys.stderr)
+
+
+def drop() -> None:
+    """Point stdout at nothing, or Python would try once more at exit, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_streams() -> None:
+    """Open those standard streams that we were not given, or a file of ours would take their place.
+
+    Each the wrong way around, so that its use fails; but what is said on stderr is lost.
+    """
+    modes = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDWR))
+    for name, mode, flags in modes:
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
