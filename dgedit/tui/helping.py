@@ -24,6 +24,11 @@ from dgedit.tui.desk import Desk
 from dgedit.tui.keys import Action
 from dgedit.visible import visible
 
+# The concerns of these come first in help, in this order: what one uses this editor for.
+_FIRST = ("mask", "instruct", "accept", "holes")
+# At that many columns the ids have a column of their own.
+_ROOMY = 100
+
 
 class Helping(Desk):
     """Help."""
@@ -72,17 +77,23 @@ class Helping(Desk):
             self.theme = names[at]
             self.notice(f'to keep it: theme = "{self.theme}" in {config_path()}')
 
+    def get_key_display(self, binding: Binding) -> str:
+        """A key, written the same way everywhere."""
+        return keys.written([binding.key])[0]
+
     def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
-        """For each concern its actions with a key: keys, words, id."""
+        """For each concern its actions with a key: keys, words, id. Infilling comes first."""
+        groups = sorted(
+            keys.grouped(self.actions).items(),
+            key=lambda pair: min(_place(action) for action in pair[1]),
+        )
         return [
             (concern, [(self._keys_of(one), one.words, one.id) for one in group if one.keys])
-            for concern, group in keys.grouped(self.actions).items()
+            for concern, group in groups
         ]
 
     def _keys_of(self, action: Action) -> str:
-        own = action.binding
-        bindings = [own if key == own.key else own.with_key(key) for key in action.keys]
-        return "  ".join(map(self.get_key_display, bindings))
+        return "  ".join(keys.written(action.keys))
 
 
 class Help(ModalScreen[None]):
@@ -105,18 +116,22 @@ class Help(ModalScreen[None]):
     def _lines(self) -> Content:
         rows = [row for _, group in self.sections for row in group]
         wide = max(len(shown) for shown, _, _ in rows) + 2
-        words = max(len(said) for _, said, _ in rows) + 2
+        words = max(len(said) for _, said, _ in rows) * (self.app.size.width >= _ROOMY)
         parts: list[tuple[str, str] | str] = []
         for heading, group in self.sections:
             parts.append((f"{heading}\n", "bold $primary"))
             for shown, said, name in group:
-                parts += [(f"  {shown:<{wide}}", "$secondary"), f"{said:<{words}}"]
-                parts.append((f"{name}\n", "dim"))
+                parts += [(f"  {shown:<{wide}}", "$secondary"), f"{said:<{words}}  "]
+                parts.append((f"{name if words or name != said else ''}\n", "dim"))
             parts.append("\n")
         parts.append(f"The names on the right are for [keys] in {visible(str(config_path()))}:\n")
-        parts.append(('  [keys]\n  save = "f4,ctrl+s"', "dim"))
+        parts.append(('  [keys]\n  fill = "f5,alt+f"', "dim"))
         return Content.assemble(*parts)
 
     def action_leave(self) -> None:
         """Back to the text."""
         self.dismiss()
+
+
+def _place(action: Action) -> int:
+    return _FIRST.index(action.id) if action.id in _FIRST else len(_FIRST)

@@ -33,6 +33,20 @@ _FREED = {"ctrl+w", "f6", "f7"}
 # Ids for actions whose names do not say enough.
 _IDS = {"app.turn(1)": "next-file", "app.turn(-1)": "previous-file"}
 
+# What some terminals send in the place of another key.
+_STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}
+
+# How keys are written that are not called what is on them.
+_WRITTEN = {
+    "backslash": "\\",
+    "backspace": "Bksp",
+    "delete": "Del",
+    "escape": "Esc",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "slash": "/",
+}
+
 _MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
 _NAMED = {key.value.rpartition("+")[2] for key in Keys}
 
@@ -120,6 +134,14 @@ def keymap(bound: Iterable[Action], wanted: Mapping[str, str]) -> dict[str, str]
     return {one.id: ",".join(one.keys) or NO_KEY for one in bound if one.id in wanted}
 
 
+def written(keys: Iterable[str]) -> list[str]:
+    """Keys as people write them: `Ctrl+S`, `Alt+[`, `PgDn`; none that only stands in for another of
+    them.
+    """
+    given = list(keys)
+    return [_written(key) for key in given if _STAND_INS.get(key) not in given]
+
+
 def named(binding: Binding) -> Binding:
     """The binding with an id."""
     if given := binding.id or _IDS.get(binding.action):
@@ -140,6 +162,13 @@ def _key(name: str, key: str) -> str:
     if not good or not set(modifiers) <= _MODIFIERS:
         raise UsageError(f"[keys]: {name} = {key!r}: no such key; one is 'ctrl+s' or 'f5'")
     return key
+
+
+def _written(key: str) -> str:
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    sign = key_to_character(last) or ""
+    name = _WRITTEN.get(last) or (sign if sign.isprintable() and sign.strip() else last)
+    return "+".join(one.capitalize() if one.islower() else one for one in [*modifiers, name])
 
 
 def _own(cls: type[DOMNode]) -> list[Binding]:

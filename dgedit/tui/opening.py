@@ -44,7 +44,7 @@ class Opening(Filing):
         Binding("ctrl+n", "new", "new file", show=False),
         Binding("ctrl+w", "close", "close the file", show=False),
         Binding("f12,ctrl+shift+s", "save_as", "save by another name", show=False),
-        Binding("ctrl+b", "tree", "show the project's files, or no longer", show=False),
+        Binding("ctrl+b", "tree", "show or hide the project's files", show=False),
     ]
 
     folder: Path

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
+from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.widgets import Footer, Input, OptionList, Static
 
-from dgedit.config import Settings
-from dgedit.tui.app import DgeditApp
+from dgedit.config import Settings, parse
+from dgedit.tui import keys
+from dgedit.tui.app import DgeditApp, Rooms
 from dgedit.tui.choose import Choose
+from dgedit.tui.desk import Desk as Base
+from dgedit.tui.editor import Editor
 from dgedit.tui.helping import Help
 
 from .conftest import Desk, OpenDesk, Script
@@ -28,14 +35,45 @@ async def test_f1_shows_every_action_that_has_a_key(desk: OpenDesk) -> None:
                 line = next(line for line in lines if line.split()[-1:] == [action.id])
                 assert action.words in line
                 assert d.app._keys_of(action) in line
-        assert any("^s" in line and "save" in line for line in lines)
+        assert any("Ctrl+S" in line and "save" in line for line in lines)
         assert any("config.toml" in line for line in lines)
+        example = "\n".join(lines[lines.index("  [keys]") :])
+        known = keys.actions(Rooms, Base, [Editor])
+        assert keys.rebound(known, parse(tomllib.loads(example), "").keys) != known
         for key in ("escape", "f1", "enter"):
             await d.press(key)
             assert d.app.focused is d.app.editor
             await d.press("f1")
         await d.press("pagedown")
         assert isinstance(d.app.screen, Help)
+
+
+async def test_help_begins_with_infilling(desk: OpenDesk) -> None:
+    async with desk({"a.py": b""}, size=(80, 24)) as d:
+        await d.press("f1")
+        shown = said(d)[: d.app.screen.query_one(VerticalScroll).size.height]
+        for key, action in (
+            ("F2", "mask"),
+            ("F5", "fill"),
+            ("F6", "instruct"),
+            ("Enter", "accept"),
+        ):
+            line = next(line for line in shown if line.split()[-1:] == [action])
+            assert key in line.split()
+        drawn = [
+            line.text for line in d.app.screen.query_one(Static).render_lines(Region(0, 0, 99, 9))
+        ]
+        assert all(len(line.rstrip()) <= 80 for line in drawn)  # none goes on in the next row
+        assert [one.split()[:1] for one in drawn] == [one.split()[:1] for one in said(d)[:9]]
+
+
+async def test_keys_are_written_one_way(desk: OpenDesk) -> None:
+    async with desk({"a.py": b""}, size=(100, 16)) as d:
+        shown = [d.app._keys_of(action) for action in d.app.actions]
+        shown += [str(one.key_display) for one in d.app.query("FooterKey").results()]  # type: ignore[attr-defined]
+        name = r"((Ctrl|Alt|Shift|Super)\+)*([A-Z][a-z]+([A-Z][a-z]+)?|F?\d\d?|[A-Z]|[^\w\s])"
+        for one in " ".join(shown).split():
+            assert re.fullmatch(name, one), one
 
 
 async def test_help_and_footer_show_the_keys_of_the_user(tmp_path: Path) -> None:
@@ -73,7 +111,7 @@ async def test_palette_does_what_is_chosen(desk: OpenDesk) -> None:
         assert d.app.editor is d.app.editors[0]  # twice round
         await d.press("x", "alt+x", *"undo")
         aside = str(d.app.screen.query_one(OptionList).get_option_at_index(0).prompt)
-        assert "^z" in aside
+        assert "Ctrl+Z" in aside
         await d.press("enter")
         assert d.app.editor.text == "a" and d.app.focused is d.app.editor
         await d.press("alt+x", *"new file", "enter", "y")

@@ -76,6 +76,15 @@ def test_names_are_made_of_what_is_there() -> None:
     assert keys.named(Binding("f3", "x", id="own")).id == "own"
 
 
+def test_keys_are_written_as_on_a_keyboard() -> None:
+    given = "ctrl+s alt+left_square_bracket ctrl+slash ctrl+underscore shift+f2 f14 pageup ] + up X"
+    shown = "Ctrl+S Alt+[ Ctrl+/ Shift+F2 PgUp ] + Up X"
+    assert keys.written(given.split()) == shown.split()
+    assert keys.written(["f14"]) == ["F14"]  # where it stands in for nothing
+    for action in KNOWN:
+        assert all("_" not in one for one in keys.written(action.keys)), action.keys
+
+
 def test_keys_may_be_changed_swapped_and_taken_away() -> None:
     def of(name: str, wanted: dict[str, str]) -> tuple[str, ...]:
         return next(one.keys for one in keys.rebound(KNOWN, wanted) if one.id == name)
