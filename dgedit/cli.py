@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 import dgedit
-from dgedit import fill_commands, model_commands, output, signals
+from dgedit import config, config_commands, fill_commands, model_commands, output, signals
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
 from dgedit.measure import bench
@@ -142,15 +142,30 @@ app.command()(fill_commands.pipe)
 app.command("eval")(evaluate)
 app.command()(bench)
 app.add_typer(model_commands.app, name="model")
+app.add_typer(config_commands.app, name="config")
 
 
 def _invoke(args: Sequence[str]) -> int:
     """What typer's own entry does, without its handling of errors, which says too much."""
+    wants_help = {"-h", "--help"} & set(args)
+    defaults = None if wants_help else _FromSettings()
+    command = typer.main.get_command(app)
     try:
-        with typer.main.get_command(app).make_context("dgedit", list(args)) as context:
+        with command.make_context("dgedit", list(args), default_map=defaults) as context:
             return int(context.command.invoke(context) or Exit.OK)
     except typer.Exit as done:
         return done.exit_code
+
+
+class _FromSettings(dict[str, Any]):
+    """What the settings say of the options of a command that fills, read when it is to run."""
+
+    def get(self, command: str, default: Any = None) -> Any:
+        if command not in ("edit", "fill", "pipe"):
+            return default
+        settings = config.current()
+        given = {name: getattr(settings, name) for name in ("device", "engine", "effort", "color")}
+        return {name: value for name, value in given.items() if value != ""}
 
 
 def _say(message: str, code: Exit) -> int:

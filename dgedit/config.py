@@ -1,31 +1,63 @@
-"""The user's settings: one TOML file, read once, every mistake in it named in one line.
+"""The user's settings: what they may be, where they come from, every mistake named in one line.
 
-A key nobody knows, a value out of range or of the wrong type stops the editor before it opens, so
-that no setting is silently without effect. Knows no screen, no theme's name and no key: whoever
-uses those checks them. Reading takes well under a millisecond, and only the editor asks for it.
+Later places go before earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
+project's `.dgedit.toml`, variables `DGEDIT_*`, options. A key nobody knows, a value out of range or
+of the wrong type ends the program before it begins, so that no setting is silently without effect.
+A project's file is somebody else's: it cannot say where texts are sent, what is loaded from a path
+or what a key does.
+
+Knows no screen, no theme's name and no key: whoever uses those checks them. Reading takes about a
+millisecond; a library that does the same (pydantic-settings) takes 140 ms to import, which is more
+than half of what a call of a warm engine may cost.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dgedit.errors import UsageError
+from dgedit import disk
+from dgedit.errors import InputError, UsageError
 
 Live = Literal["full", "settle", "off"]
+Color = Literal["auto", "always", "never"]
+
+PROJECT = ".dgedit.toml"
+"""The name of a project's file."""
 
 _WIDEST = 16
+_DAY = 24 * 60
+# What a project's file may not say.
+_PERSONAL = frozenset({"engine", "device", "idle", "keys"})
+# Variables of ours that are no settings.
+_OTHER_VARIABLES = frozenset({"DGEDIT_DEBUG", "DGEDIT_API_KEY"})
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the user may set. The fields are the file's keys."""
 
+    model: str = ""
+    """A model's name, or a path with a slash in it; nano for an empty text."""
+    device: str = ""
+    """Where it runs: cpu, cuda, …; the engine chooses for an empty text."""
+    engine: str = "auto"
+    """Whose engine: "local" in the process, "warm" a process that stays, "auto" a warm one where
+    that is possible, or a server's address.
+    """
+    idle: float = 15
+    """Minutes after which a warm engine that nobody asks ends, 0.1 to 1440."""
+    effort: float = 0.5
+    """The one dial of an infill, 0 to 1."""
+    color: Color = "auto"
+    """Whether output is coloured: on a terminal, always or never."""
     theme: str = "tokyo-night"
     """The name of one of the screen's themes."""
     live: Live = "full"
@@ -42,9 +74,124 @@ class Settings:
     """Keys for actions by their ids, several with commas between them, none for an empty text."""
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says."""
+
+    where: str
+    """A file's path, or a variable's name."""
+    values: Mapping[str, Any]
+    """Its settings, checked."""
+
+
+def current(folder: Path | None = None) -> Settings:
+    """The settings for work in a folder, by default the one we are in. Raises UsageError."""
+    merged: dict[str, Any] = {}
+    for layer in layers(folder):
+        merged.update(layer.values)
+    return Settings(**merged)
+
+
+def layers(folder: Path | None = None) -> list[Layer]:
+    """What each place says, the one that goes before the others last. Raises UsageError."""
+    found = [Layer(str(config_path()), load(config_path()))]
+    if (path := project_path(folder)) is not None:
+        found.append(Layer(str(path), load(path, project=True)))
+    return [*found, *_from_environment(os.environ)]
+
+
+def load(path: Path, *, project: bool = False) -> dict[str, Any]:
+    """What one file says; nothing where there is none. Raises UsageError for a mistake."""
+    try:
+        with path.open("rb") as file:
+            return parse(tomllib.load(file), str(path), project=project)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or a tower of brackets
+        raise UsageError(f"{path} is not TOML: {error}") from None
+
+
+def parse(table: Mapping[str, Any], where: str, *, project: bool = False) -> dict[str, Any]:
+    """A table's settings, checked. Raises UsageError for a mistake, and says where it is."""
+    for name, value in table.items():
+        if name not in _CHECKS:
+            raise UsageError(f"{where}: {unknown('key', name, _CHECKS)}")
+        if wrong := _CHECKS[name](value):
+            raise UsageError(f"{where}: {name} must be {wrong}, not {_shown(value)}")
+        if project and (name in _PERSONAL or (name == "model" and is_path(str(value)))):
+            what = "a model's path" if name == "model" else name
+            raise UsageError(f"{where}: {what} can only be set in {config_path()}")
+    return dict(table)
+
+
+def read_value(key: str, words: str, where: str) -> Any:
+    """A setting's value from a text, as a variable or a command line has it. Raises UsageError."""
+    if key not in _CHECKS or key == "keys":
+        raise UsageError(f"{where}: {unknown('key', key, [n for n in _CHECKS if n != 'keys'])}")
+    value: Any = words
+    match next(one for one in fields(Settings) if one.name == key).default:
+        case bool():
+            value = _FLAGS.get(words.lower(), words)
+        case int() | float() if re.fullmatch(r"-?\d{1,9}", words, re.ASCII):
+            value = int(words)
+        case int() | float() if re.fullmatch(r"-?\d*\.\d+", words, re.ASCII):
+            value = float(words)
+    return parse({key: value}, where)[key]
+
+
+def change(key: str, value: Any, path: Path) -> None:
+    """Set a key in a file, or remove it where the value is None; the rest of the file stays as it
+    is. Raises UsageError for a value that cannot be, InputError for a file that cannot be written.
+    """
+    import tomlkit
+
+    before: tuple[bytes, disk.Fingerprint | None] = (b"", None)
+    if os.path.lexists(path):
+        before = disk.read(path)
+    table = load(path, project=path.name == PROJECT)
+    text = tomlkit.parse(before[0])
+    if value is None:
+        text.pop(key, None)
+    else:
+        parse({**table, key: value}, str(path), project=path.name == PROJECT)
+        if key not in text and any(isinstance(one, Mapping) for one in text.values()):
+            text = tomlkit.parse(tomlkit.dumps({key: value}).encode() + before[0])  # before tables
+        else:
+            text[key] = value
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot change {path}: {error.strerror}") from None
+    disk.write(path, tomlkit.dumps(text).encode(), expected=before[1])
+
+
 def config_path() -> Path:
-    """Where the settings lie: `$XDG_CONFIG_HOME/dgedit/config.toml`."""
+    """Where the user's settings lie: `$XDG_CONFIG_HOME/dgedit/config.toml`."""
     return folder_of("XDG_CONFIG_HOME", ".config") / "config.toml"
+
+
+def project_path(folder: Path | None = None) -> Path | None:
+    """The nearest `.dgedit.toml` from a folder upwards, no further than the root of a repository or
+    the home folder. One that another user than us or root can have written is none.
+    """
+    start = (folder or Path.cwd()).absolute()
+    for place in (start, *start.parents):
+        path = place / PROJECT
+        try:
+            if path.stat().st_uid in (os.geteuid(), 0):
+                return path
+        except OSError:
+            pass  # not there, or not for us
+        if place == Path.home() or (place / ".git").exists():
+            return None
+    return None
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is named by its path, not by its name."""
+    return "/" in model
 
 
 def folder_of(variable: str, default: str) -> Path:
@@ -53,34 +200,23 @@ def folder_of(variable: str, default: str) -> Path:
     return (given if given.is_absolute() else Path.home() / default) / "dgedit"
 
 
-def load(path: Path) -> Settings:
-    """The settings in a file; the defaults where there is none. Raises UsageError for a mistake."""
-    try:
-        with path.open("rb") as file:
-            return parse(tomllib.load(file), str(path))
-    except FileNotFoundError:
-        return Settings()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-
-
-def parse(table: Mapping[str, Any], where: str) -> Settings:
-    """The settings in a table. Raises UsageError for a mistake, and says where it is."""
-    for name in table:
-        if name not in _CHECKS:
-            raise UsageError(f"{where}: {unknown('key', name, _CHECKS)}")
-    for name, value in table.items():
-        if wrong := _CHECKS[name](value):
-            raise UsageError(f"{where}: {name} must be {wrong}, not {_shown(value)}")
-    return Settings(**table)
-
-
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Words for a name that nobody knows, with the nearest that is known."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _from_environment(variables: Mapping[str, str]) -> list[Layer]:
+    """One layer for each variable; an empty one says nothing."""
+    found = []
+    names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key != "keys"}
+    for name in sorted(variables):
+        if name.startswith("DGEDIT_") and variables[name] and name not in _OTHER_VARIABLES:
+            if name not in names:
+                raise UsageError(f"the environment: {unknown('setting', name, names)}")
+            key = names[name]
+            found.append(Layer(name, {key: read_value(key, variables[name], name)}))
+    return found
 
 
 def _shown(value: object) -> str:
@@ -99,9 +235,28 @@ def _is_live(value: object) -> str:
     return "" if value in ("full", "settle", "off") else "'full', 'settle' or 'off'"
 
 
+def _is_color(value: object) -> str:
+    return "" if value in ("auto", "always", "never") else "'auto', 'always' or 'never'"
+
+
 def _is_width(value: object) -> str:
     fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _WIDEST
     return "" if fits else f"a number from 1 to {_WIDEST}"
+
+
+def _is_engine(value: object) -> str:
+    known = ("auto", "local", "warm")
+    fits = isinstance(value, str) and (value in known or value.startswith(("http://", "https://")))
+    return "" if fits else "'auto', 'local', 'warm' or a server's http address"
+
+
+def _is_between(least: float, most: float) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and least <= value <= most  # type: ignore[operator]
+        return "" if fits else f"a number from {least:g} to {most:g}"
+
+    return check
 
 
 def _is_keys(value: object) -> str:
@@ -110,6 +265,12 @@ def _is_keys(value: object) -> str:
 
 
 _CHECKS: Mapping[str, Callable[[object], str]] = {
+    "model": _is_text,
+    "device": _is_text,
+    "engine": _is_engine,
+    "idle": _is_between(0.1, _DAY),
+    "effort": _is_between(0, 1),
+    "color": _is_color,
     "theme": _is_text,
     "live": _is_live,
     "reduced_motion": _is_flag,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 
+from dgedit import config as settings
 from dgedit import models
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.models import gigabytes
@@ -170,8 +171,9 @@ def use(name: Annotated[str, typer.Argument(help="A name in the models folder, o
     """Choose the model that is taken where none is named."""
     models.choose(name)
     _say(f"{name} is the default")
-    if set_ := os.environ.get(models.VARIABLE):
-        _say(f"but {models.VARIABLE} is set, and goes first: {set_}")
+    said = [layer for layer in settings.layers() if "model" in layer.values]
+    if said and said[-1].values["model"] != name:
+        _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
 
 
 @app.command()

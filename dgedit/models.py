@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dgedit import disk
+from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
 from dgedit_engine.types import ModelError
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 NANO = "nano"
 """The embedded model's name."""
-
-VARIABLE = "DGEDIT_MODEL"
-"""The environment's word, where no `--model` is given."""
 
 _SUFFIX = ".gguf"
 _LONGEST = 200  # characters of a name: with what is put around it, a file system takes it
@@ -85,16 +82,16 @@ class Entry:
 
 def folder() -> Path:
     """The models folder, which need not be there."""
-    return _xdg("XDG_DATA_HOME", ".local/share") / "dgedit" / "models"
+    return settings.folder_of("XDG_DATA_HOME", ".local/share") / "models"
 
 
 def resolve(model: str | None = None) -> str:
-    """What the engine is to open: "nano" or a path. None: what the environment names, else the
-    default. Raises EngineError for what is no model.
+    """What the engine is to open: "nano" or a path. None: what the settings name, there a path only
+    with a slash in it. Raises EngineError for what is no model.
     """
-    name = (os.environ.get(VARIABLE) or None) if model is None else model
-    if name is None:
-        return _default_place()
+    name = default() if model is None else model
+    if model is None and not settings.is_path(name):
+        return _default_place(name)
     if name == NANO:
         return NANO
     if os.path.isdir(name) or (name.endswith(_SUFFIX) and os.path.isfile(name)):
@@ -153,25 +150,17 @@ def partial(place: Path) -> Path:
 
 
 def default() -> str:
-    """The name that is taken where none is given. Raises EngineError when it cannot be read."""
-    try:
-        return _choice().read_text(encoding="utf-8").strip() or NANO
-    except FileNotFoundError:
-        return NANO
-    except (OSError, ValueError) as error:
-        raise EngineError(f"cannot read {_choice()}: {error}") from None
+    """The name or path that is taken where none is given. Raises UsageError for wrong settings."""
+    return settings.current().model or NANO
 
 
 def choose(name: str) -> None:
-    """Make it the default. Raises EngineError for a model that does not load."""
-    if name == NANO:
-        _forget_default()
-        return
-    if words := fault(installed(name)):
+    """Make it the default, in the user's settings. Raises EngineError for a model that does not
+    load.
+    """
+    if name != NANO and (words := fault(installed(name))):
         raise EngineError(f"{name} does not load: {words}")
-    with _writing(_choice()):
-        _choice().parent.mkdir(parents=True, exist_ok=True)
-    disk.write(_choice(), f"{name}\n".encode(), expected=None, overwrite=True)
+    settings.change("model", None if name == NANO else name, settings.config_path())
 
 
 def remove(name: str) -> bool:
@@ -182,9 +171,9 @@ def remove(name: str) -> bool:
     for one in (partial(placed(name)), placed(name)):  # or the first would stand in the way
         if os.path.lexists(one):
             discard(one)
-    was_default = _is_default(name)
+    was_default = settings.load(settings.config_path()).get("model") == name
     if was_default:
-        _forget_default()
+        choose(NANO)
     return was_default
 
 
@@ -311,8 +300,7 @@ def _entry(name: str, place: Path) -> Entry:
     return Entry(name, place, length, default_, found, missing(place))
 
 
-def _default_place() -> str:
-    name = default()
+def _default_place(name: str) -> str:
     if name == NANO:
         return NANO
     try:
@@ -326,24 +314,8 @@ def _default_place() -> str:
 def _is_default(name: str) -> bool:
     try:
         return default() == name
-    except EngineError:
+    except UsageError:
         return False
-
-
-def _forget_default() -> None:
-    with _writing(_choice()):
-        _choice().unlink(missing_ok=True)
-
-
-def _choice() -> Path:
-    """The file that holds the default's name."""
-    return _xdg("XDG_CONFIG_HOME", ".config") / "dgedit" / "model"
-
-
-def _xdg(variable: str, otherwise: str) -> Path:
-    """A folder of the XDG's; a path that is not absolute is to be ignored, it says."""
-    given = os.environ.get(variable, "")
-    return Path(given) if os.path.isabs(given) else Path("~").expanduser() / otherwise
 
 
 def _advice(name: str) -> str:

@@ -23,7 +23,8 @@ from scripted import Scripted
 def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No models and settings but those that a test makes."""
     home = tmp_path_factory.mktemp("home", numbered=True)
-    monkeypatch.delenv("DGEDIT_MODEL", raising=False)
+    for name in [name for name in os.environ if name.startswith("DGEDIT_")]:
+        monkeypatch.delenv(name)
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name))
 

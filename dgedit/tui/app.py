@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from dgedit.config import Settings, config_path, load
+from dgedit.config import Settings, current
 from dgedit.document import Document
 from dgedit.errors import UsageError
 from dgedit.journal import Journal, state_folder
@@ -71,7 +71,7 @@ def run(
         connect=partial(connect, model, device),
         effort=effort,
         seed=seed,
-        settings=load(config_path()),
+        settings=current(),
         recent=Recent(recent_path()),
         journal=Journal(state_folder()),
         read_only=read_only,

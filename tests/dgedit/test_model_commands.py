@@ -310,7 +310,7 @@ def test_use_says_when_the_environment_goes_first(
     put(homes, published)
     monkeypatch.setenv("DGEDIT_MODEL", "nano")
     code, out, _ = run(capfd, "use", "tiny")
-    assert (code, out.splitlines()[1]) == (0, "but DGEDIT_MODEL is set, and goes first: nano")
+    assert (code, out.splitlines()[1]) == (0, "but DGEDIT_MODEL goes first: nano")
 
 
 def test_quantised_model_loads_under_its_name(
