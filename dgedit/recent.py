@@ -1,7 +1,8 @@
-"""The files opened last, newest first: one path a line, in a file of the user's own.
+"""What is remembered from one start to the next: the files opened last, and the theme chosen last.
 
-A convenience: where it cannot be read or written nothing is said, and what two editors add at the
-same time is only one's. Written beside itself and renamed, 0600, as names alone may tell a lot.
+Each in a file of the user's own, one path or name a line, the newest first. A convenience: where it
+cannot be read or written nothing is said, and what two editors add at the same time is only one's.
+Written beside itself and renamed, 0600, as names alone may tell a lot.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from dgedit.config import folder_of
@@ -20,6 +22,11 @@ _MOST = 100
 def recent_path() -> Path:
     """Where they are kept: `$XDG_STATE_HOME/dgedit/recent`."""
     return folder_of("XDG_STATE_HOME", ".local/state") / "recent"
+
+
+def theme_path() -> Path:
+    """Where that is kept: `$XDG_STATE_HOME/dgedit/theme`."""
+    return recent_path().with_name("theme")
 
 
 class Recent:
@@ -52,9 +59,34 @@ class Recent:
                     _write(self.path, "".join(f"{path}\n" for path in self._here))
 
 
+@dataclass(frozen=True, slots=True)
+class LastTheme:
+    """The theme chosen last."""
+
+    path: Path | None = None
+    """The file that keeps it; None for nowhere."""
+    named_by: str = ""
+    """A settings file or a variable that names a theme, and so goes before it."""
+
+    def read(self) -> str:
+        """Its name; empty where there is none, or the settings name another."""
+        if self.path is None or self.named_by:
+            return ""
+        try:
+            return self.path.read_text("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+    def keep(self, name: str) -> None:
+        """Remember it."""
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                _write(self.path, f"{name}\n")
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd, temp = tempfile.mkstemp(prefix=".recent-", dir=path.parent)  # 0600
+    fd, temp = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600
     try:
         with open(fd, "wb") as file:
             file.write(text.encode("utf-8", "surrogateescape"))

@@ -17,12 +17,12 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 
-from dgedit.config import Settings, current
+from dgedit.config import Settings, current, layers
 from dgedit.document import Document
 from dgedit.errors import UsageError
 from dgedit.journal import Journal, state_folder
 from dgedit.project import project_of
-from dgedit.recent import Recent, recent_path
+from dgedit.recent import LastTheme, Recent, recent_path, theme_path
 from dgedit.tui import keys
 from dgedit.tui.asking import Asking
 from dgedit.tui.clipboard import Clipboard
@@ -73,6 +73,7 @@ def run(
         seed=seed,
         settings=current(),
         recent=Recent(recent_path()),
+        last_theme=LastTheme(theme_path(), _named_by("theme")),
         journal=Journal(state_folder()),
         read_only=read_only,
         force=force,
@@ -90,6 +91,11 @@ def run(
     if app.result is not None:
         give(app.result)
     return app.return_code or 0
+
+
+def _named_by(key: str) -> str:
+    """The place that decides a setting; empty where none names it."""
+    return next((one.where for one in reversed(layers()) if key in one.values), "")
 
 
 @contextlib.contextmanager
@@ -140,6 +146,7 @@ class DgeditApp(Rooms, inherit_bindings=False):
         watch: bool = True,
         settings: Settings | None = None,
         recent: Recent | None = None,
+        last_theme: LastTheme | None = None,
         journal: Journal | None = None,
         read_only: bool = False,
         force: bool = False,
@@ -149,6 +156,6 @@ class DgeditApp(Rooms, inherit_bindings=False):
         super().__init__(paths, settings)
         self.effort, self.seed, self.watching = effort, seed, watch
         self.folder, self.show_tree = folder or project_of(self.editor.path), folder is not None
-        self.recent = recent or Recent(None)
+        self.recent, self.last_theme = recent or Recent(None), last_theme or LastTheme()
         self.actions = keys.rebound(keys.actions(Rooms, Desk, [Editor]), self.settings.keys)
         self.source = Source(connect, self.post_message)

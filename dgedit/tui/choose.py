@@ -33,8 +33,8 @@ class Choice:
 
     name: str
     """What letters are looked for in."""
-    aside: str = ""
-    """Shown at its right."""
+    aside: tuple[str, ...] = ()
+    """Shown at its right, each in a column of its own."""
 
 
 class Choose(ModalScreen[int | None]):
@@ -73,6 +73,7 @@ class Choose(ModalScreen[int | None]):
         self._peek = peek
         self._ranking = Ranking([choice.name for choice in choices])
         self._shown: list[int] = []
+        self._width = 0
 
     def compose(self) -> ComposeResult:
         """The line above the list, and how many there are."""
@@ -96,6 +97,10 @@ class Choose(ModalScreen[int | None]):
         names = [self.choices[at].name for at in self._shown]
         if name in names:
             self.query_one(OptionList).highlighted = names.index(name)
+
+    def on_resize(self) -> None:
+        """Align the lines anew."""
+        self.call_after_refresh(self._align)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
@@ -136,26 +141,39 @@ class Choose(ModalScreen[int | None]):
             self._shown = list(self._first[:_SHOWN])
         options = self.query_one(OptionList)
         options.clear_options()
-        width = max(20, options.scrollable_content_region.width - 2)
-        options.add_options(Option(self._line(at, query, width)) for at in self._shown)
+        rows = [[visible(part) for part in self.choices[at].aside] for at in self._shown]
+        # Of numbers the last digits stand below each other.
+        sides = [
+            (max(map(len, one)), all(map(str.isdecimal, one))) for one in zip(*rows, strict=True)
+        ]
+        self._width = self._room()
+        for at, row in zip(self._shown, rows, strict=True):
+            cells = zip(row, sides, strict=True)
+            aside = "".join(f"  {one:{'>' if digits else '<'}{w}}" for one, (w, digits) in cells)
+            options.add_option(Option(self._line(at, query, aside)))
         options.highlighted = 0 if self._shown else None
         some = f"{len(self._shown):,} of " if len(self._shown) < len(self.choices) else ""
         self.query_one(".count", Static).update(f"{some}{len(self.choices):,}")
 
-    def _line(self, at: int, query: str, width: int) -> Content:
-        choice = self.choices[at]
-        marked = set(positions(query, choice.name))
+    def _align(self) -> None:
+        options = self.query_one(OptionList)
+        if self._width != self._room():
+            at = options.highlighted
+            self._narrow(self.query_one(Input).value)
+            options.highlighted = at
+
+    def _room(self) -> int:
+        """The cells of a line; before it is on the screen, those that the style sheet will give."""
+        shown = self.query_one(OptionList).scrollable_content_region.width
+        return (shown or min(100, self.app.size.width * 8 // 10) - 5) - 2
+
+    def _line(self, at: int, query: str, aside: str) -> Content:
+        name = self.choices[at].name
+        marked = set(positions(query, name))
         # Sign by sign, since what is shown of a name may be longer than it.
-        name = (
-            Content.assemble(
-                *(
-                    (visible(char), "bold underline" if i in marked else "")
-                    for i, char in enumerate(choice.name)
-                )
-            )
-            if marked
-            else Content(visible(choice.name))
+        parts = (
+            (visible(char), "bold underline" if i in marked else "") for i, char in enumerate(name)
         )
-        aside = visible(choice.aside)
-        gap = " " * max(2, width - name.cell_length - len(aside))
-        return Content.assemble(name, gap, (aside, "dim")) if aside else name
+        shown = Content.assemble(*parts) if marked else Content(visible(name))
+        width = max(10, self._width - len(aside))
+        return Content.assemble(shown.truncate(width, ellipsis=True, pad=True), (aside, "dim"))

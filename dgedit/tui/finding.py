@@ -357,7 +357,7 @@ class Finding(Desk):
                 looked = True
                 self._go_to(Selection.cursor((all_[at].row, all_[at].column)))
 
-        choices = [Choice(one.name, f"{one.kind} {one.row + 1}") for one in all_]
+        choices = [Choice(one.name, (one.kind, str(one.row + 1))) for one in all_]
         at = await self.push_screen_wait(Choose("letters of a symbol", choices, peek=peek))
         if at is not None:
             self._go_to(Selection.cursor((all_[at].row, all_[at].column)))

@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from dgedit.config import config_path
+from dgedit.recent import LastTheme
 from dgedit.tui import keys
 from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.desk import Desk
@@ -41,10 +42,13 @@ class Helping(Desk):
 
     actions: Sequence[Action] = ()
     """All there is to do."""
+    last_theme = LastTheme()
+    """The theme to begin with next time."""
 
     def on_mount(self) -> None:
-        """Take the user's keys."""
+        """Take the user's keys, and the theme chosen last."""
         self.set_keymap(keys.keymap(self.actions, self.settings.keys))
+        self.call_next(self._take_theme)
 
     def action_help(self) -> None:
         """Show all keys."""
@@ -53,7 +57,7 @@ class Helping(Desk):
     @work(exclusive=True, group="commands")
     async def action_commands(self) -> None:
         """Find a command by a few letters of its name, and do it."""
-        choices = [Choice(action.words, self._keys_of(action)) for action in self.actions]
+        choices = [Choice(action.words, (self._keys_of(action),)) for action in self.actions]
         at = await self.push_screen_wait(Choose("letters of a command", choices))
         if at is not None:
             action = self.actions[at]
@@ -71,11 +75,19 @@ class Helping(Desk):
             self.theme = before if at is None else names[at]
 
         aside = {True: "dark", False: "light"}
-        choices = [Choice(name, aside[self.available_themes[name].dark]) for name in names]
+        choices = [Choice(name, (aside[self.available_themes[name].dark],)) for name in names]
         at = await self.push_screen_wait(Choose("letters of a theme", choices, peek=peek))
         if at is not None:
             self.theme = names[at]
-            self.notice(f'to keep it: theme = "{self.theme}" in {config_path()}')
+            self.last_theme.keep(self.theme)
+            if named := self.last_theme.named_by:
+                self.notice(f"{self.theme} until you quit: {named} names a theme, and that counts")
+            else:
+                self.notice(f"{self.theme} from now on")
+
+    def _take_theme(self) -> None:
+        if (name := self.last_theme.read()) in self.available_themes:
+            self.theme = name
 
     def get_key_display(self, binding: Binding) -> str:
         """A key, written the same way everywhere."""

@@ -115,7 +115,7 @@ class Opening(Filing):
         first = [name for name in first if os.path.isfile(os.path.join(top, name))]
         lately = set(first)
         names = [*first, *(name for name in found if name not in lately)]
-        choices = [Choice(name, "opened lately" if name in lately else "") for name in names]
+        choices = [Choice(name, ("opened lately" if name in lately else "",)) for name in names]
         return choices, list(range(min(len(names), 100)))
 
     @work(thread=True, exclusive=True, group="walk")

@@ -6,13 +6,15 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from textual.containers import VerticalScroll
 from textual.geometry import Region
 from textual.widgets import Footer, Input, OptionList, Static
 
 from dgedit.config import Settings
+from dgedit.recent import LastTheme
 from dgedit.tui import keys
-from dgedit.tui.app import DgeditApp, Rooms
+from dgedit.tui.app import DgeditApp, Rooms, _named_by
 from dgedit.tui.choose import Choose
 from dgedit.tui.desk import Desk as Base
 from dgedit.tui.editor import Editor
@@ -136,4 +138,50 @@ async def test_themes_are_seen_while_they_are_chosen(desk: OpenDesk) -> None:
         assert d.app.theme == before
         await d.press("alt+t", *"nord", "enter")
         assert d.app.theme == "nord"
-        assert 'theme = "nord"' in d.notice and "config.toml" in d.notice
+        assert d.notice == "nord from now on"
+
+
+async def test_theme_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    """Unless the settings name one; and what is no theme any more changes nothing."""
+    kept = tmp_path / "state" / "theme"
+
+    async def start(*keys: str, named_by: str = "") -> tuple[str, str]:
+        last = LastTheme(kept, named_by)
+        app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, last_theme=last)
+        async with app.run_test() as pilot:
+            await pilot.press(*keys)
+            await pilot.pause()
+            return app.theme, app.status.notice
+
+    first, _ = await start()
+    assert await start("alt+t", *"nord", "enter") == ("nord", "nord from now on")
+    assert kept.read_text() == "nord\n" and kept.stat().st_mode & 0o077 == 0
+    assert (await start())[0] == "nord"
+    assert (await start("alt+t", *"dracula", "escape"))[0] == "nord"
+    theme, said = await start("alt+t", *"gruv", "enter", named_by="/x/config.toml")
+    assert theme == "gruvbox" and "/x/config.toml names a theme" in said
+    assert (await start(named_by="/x/config.toml"))[0] == first
+    assert (await start())[0] == "gruvbox"
+    kept.write_bytes(b"\xff no such theme")
+    assert (await start())[0] == first
+    kept.unlink()
+    kept.mkdir()
+    assert (await start("alt+t", *"nord", "enter"))[0] == "nord"  # only not kept
+    assert (await start())[0] == first
+
+
+@pytest.mark.parametrize("where", ["nowhere", "config.toml", "DGEDIT_THEME"])
+def test_what_names_a_theme_is_known(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("DGEDIT_THEME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert _named_by("theme") == ""
+    if where == "config.toml":
+        (tmp_path / "dgedit").mkdir()
+        (tmp_path / "dgedit" / where).write_text('theme = "nord"\n')
+        assert _named_by("theme") == str(tmp_path / "dgedit" / where)
+    elif where == "DGEDIT_THEME":
+        monkeypatch.setenv(where, "nord")
+        assert _named_by("theme") == where

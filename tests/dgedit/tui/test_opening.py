@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from time import perf_counter
 
+from rich.cells import cell_len
 from textual.widgets import Input, OptionList
 
 from dgedit.recent import Recent
@@ -280,3 +281,29 @@ async def test_fifty_thousand_files_are_answered_at_once(desk: OpenDesk) -> None
             slowest = max(slowest, perf_counter() - started)
         assert listed(d)[0] == "src/part14/module_499.py"
         assert slowest < 1, slowest  # some 0.1 s, on a machine that is not busy
+
+
+async def test_what_stands_beside_a_name_is_in_columns(desk: OpenDesk) -> None:
+    async with desk({"a": b""}, size=(80, 24)) as d:
+        names = ["a", "long_name" * 2, "\tname", "界" * 40]
+        kinds = [("function", "7"), ("class", "1234"), ("function", "99"), ("class", "5")]
+        choices = [Choice(name, kind) for name, kind in zip(names, kinds, strict=True)]
+        d.app.push_screen(Choose("", choices))
+        await d.pilot.pause()
+        for size in ((80, 24), (100, 24), (60, 24)):
+            await d.pilot.resize_terminal(*size)
+            await d.pilot.pause()
+            options = d.app.screen.query_one(OptionList)
+            lines = [str(options.get_option_at_index(i).prompt) for i in range(4)]
+            assert {line.index("function") for line in lines[::2]} == {
+                cell_len(line[: line.index("class")]) for line in lines[1::2]
+            }
+            width = options.scrollable_content_region.width
+            assert {cell_len(line) for line in lines} == {width - 2}
+            assert [line.split()[-1] for line in lines] == [number for _, number in kinds]
+            assert options.virtual_size.height == 4  # none takes two rows
+            assert "…" in lines[3] and lines[1].startswith(names[1])
+        options.highlighted = 2
+        await d.pilot.resize_terminal(90, 24)
+        await d.pilot.pause()
+        assert options.highlighted == 2
