@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dgedit.diff import shown_path, unified_diff
-from dgedit.document import Document, Span
+from dgedit.document import Document, Span, readable
 from dgedit.errors import ConflictError, DgeditError, EngineError
-from dgedit.holes import parse_target, passage, position, spans_of
+from dgedit.holes import instruction_of, marked, parse_target, passage, position, spans_of
 from dgedit.live import watch
 from dgedit_engine.types import Backend, Infill, InfillRequest, ModelError, Passage, Step, collect
 
@@ -38,6 +38,11 @@ class Source:
     def passage(self, *, marker: str) -> Passage:
         """What a model is to read."""
         return passage(self.document, self.spans, marker=marker)
+
+    def words(self, *, marker: str) -> list[str]:
+        """What the marker in each hole says; empty for none."""
+        said = {one.span: one.words for one in marked(self.document.text, marker)}
+        return [said.get(span, "") for span in self.spans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,12 @@ def sources_of(targets: Sequence[str], *, marker: str) -> tuple[Source, ...]:
     return tuple(
         Source.of(Document.load(path), found, marker=marker) for path, found in ranges.values()
     )
+
+
+def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
+    """What was said of all holes, and what their markers say, for a model to read."""
+    words = [one for source in sources for one in source.words(marker=marker)]
+    return readable(instruction_of(said, words))
 
 
 def run(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dgedit import backend, signals
-from dgedit.document import Document, readable
+from dgedit.document import Document
 from dgedit.errors import Exit, InputError, UsageError
 from dgedit.holes import MARKER
 from dgedit.options import (
@@ -57,7 +57,8 @@ def fill(
     """Fill the holes of files and print a diff that `git apply` takes.
 
     FILE:10, FILE:10-20 and FILE:L10-L20 name lines, the last one included. FILE:10:5-12:3 names
-    lines and columns, the end excluded. FILE alone names every <FILL> in it.
+    lines and columns, the end excluded. FILE alone names every <FILL> in it; <FILL: what to write>
+    says what is wanted there.
     """
     from dgedit import fill as work
     from dgedit_engine.types import InfillRequest
@@ -70,7 +71,7 @@ def fill(
         raise UsageError(f"--print takes one file, not {len(sources)}")
     request = InfillRequest(
         tuple(source.passage(marker=marker) for source in sources),
-        readable(instruction),
+        work.instruction(instruction, sources, marker=marker),
         strength=strength,
         effort=effort,
         seed=seed,
@@ -126,7 +127,7 @@ def pipe(
     source = work.Source.of(document, ranges or [None], marker=marker)
     request = InfillRequest(
         (source.passage(marker=marker),),
-        readable(instruction),
+        work.instruction(instruction, [source], marker=marker),
         strength=strength,
         effort=effort,
         seed=seed,

@@ -3,6 +3,7 @@
     FILE:10   FILE:10-20   FILE:L10-L20     lines, counted from 1, the last one included
     FILE:10:5-12:3                          lines and columns (code points) from 1, the end excluded
     FILE                                    every marker in the file
+    <FILL: the smaller of both>             a marker that says what is wanted there
 
 A line range leaves out its last line ending. Lines end at \\n, \\r\\n and \\r and nowhere else.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,6 +39,19 @@ _STRIDE = 4_096
 # Above this the holes and the text between them are no longer one passage.
 _WITHIN = 64_000
 
+# What a marker says: of angle brackets, arrows and pairs alone.
+_WORDS = r"(?::(?P<words>(?:[-=]>|<[^<>\r\n]*>|[^<>\r\n])*))?"
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A marker in a text."""
+
+    span: Span
+    """Where it is, with what it says."""
+    words: str
+    """What it says; empty for one that says nothing."""
+
 
 def parse_target(target: str) -> tuple[Path, str | None]:
     """Split `FILE:RANGE` into the file and the range; None for a file without a range.
@@ -50,6 +66,25 @@ def parse_target(target: str) -> tuple[Path, str | None]:
         at = target.rfind(":", 0, at)
     match = _AFTER_PATH.fullmatch(target)
     raise InputError(f"no such file: {match['path'] if match else target}")
+
+
+def marked(text: str, marker: str = MARKER) -> list[Marked]:
+    """The markers of a text, in order. One that ends in `>` may say what is wanted: `<FILL: …>`."""
+    return [
+        Marked(Span(*found.span()), (found.groupdict().get("words") or "").strip())
+        for found in _pattern(marker).finditer(text)
+    ]
+
+
+def instruction_of(said: str, words: Sequence[str]) -> str:
+    """One instruction for holes that are filled together: what was said of all of them, then what
+    each one's marker says, once where all say the same.
+    """
+    if len(set(words)) == 1:
+        own = words[0]
+    else:
+        own = "\n".join(f"hole {at}: {one}" for at, one in enumerate(words, 1) if one)
+    return "\n".join(part for part in (said, own) if part)
 
 
 def spans_of(
@@ -95,7 +130,7 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     for span in spans:
         held = text[span.start : span.end]
         parts.append(readable(text[done : span.start]))
-        parts.append(Hole("" if held == marker else readable(held)))
+        parts.append(Hole("" if _pattern(marker).fullmatch(held) else readable(held)))
         done = span.end
     parts.append(readable(text[done : _excerpt_end(text, done)]))
     name = str(document.path) if document.path else ""
@@ -120,10 +155,17 @@ def _lines(text: str) -> list[Span]:
     return [*spans, Span(start, len(text))] if start < len(text) else spans
 
 
+@lru_cache(maxsize=16)
+def _pattern(marker: str) -> re.Pattern[str]:
+    if marker.endswith(">"):
+        return re.compile(re.escape(marker[:-1]) + _WORDS + ">")
+    return re.compile(re.escape(marker))
+
+
 def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
     if not marker:
         raise UsageError("the marker must not be empty")
-    found = [Span(*match.span()) for match in re.finditer(re.escape(marker), text)]
+    found = [one.span for one in marked(text, marker)]
     if not found:
         raise InputError(f"{name} has no {marker}, and no range was given")
     return found

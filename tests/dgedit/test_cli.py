@@ -335,6 +335,13 @@ def test_instruction_of_bytes_that_are_no_text_is_readable(
     assert scripted.requests[0].instruction == "a\ufffdb"
 
 
+def test_words_of_markers_are_part_of_the_instruction(folder: Path, scripted: Scripted) -> None:
+    (folder / "a.py").write_text("a = <FILL: one>\nb = <FILL>\n")
+    assert cli.run(["fill", "-w", "-m", "short", "a.py"]) == Exit.OK
+    assert scripted.requests[0].instruction == "short\nhole 1: one"
+    assert (folder / "a.py").read_text() == "a = filled\nb = filled\n"
+
+
 def test_terminal_without_unicode_is_given_escapes(
     scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

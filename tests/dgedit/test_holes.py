@@ -8,7 +8,7 @@ import pytest
 
 from dgedit.document import Document, Span
 from dgedit.errors import InputError, UsageError
-from dgedit.holes import parse_target, passage, position, spans_of
+from dgedit.holes import instruction_of, marked, parse_target, passage, position, spans_of
 from dgedit_engine.types import Hole
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
@@ -82,6 +82,52 @@ def test_touching_ranges_come_in_order() -> None:
 def test_no_range_names_every_marker() -> None:
     spans = spans_of(Document.from_text("<FILL>a<FILL><FILL>"), [None])
     assert spans == [Span(0, 6), Span(7, 13), Span(13, 19)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("<FILL: the sum>", ["the sum"]),
+        ("<FILL:the sum> + <FILL> + <FILL: b >", ["the sum", "", "b"]),
+        ("<FILL:>", [""]),
+        ("<FILL: str -> list[int]>", ["str -> list[int]"]),
+        ("<FILL: a dict<str, int> of x => y>", ["a dict<str, int> of x => y"]),
+        ("<FILL: ends in an arrow->", ["ends in an arrow-"]),
+        ("<FILL: a > b", ["a"]),
+        ("<FILL: two\nlines>", []),
+        ("<FILL: two\rlines>", []),
+        ("<FILL: <FILL: inner>", ["inner"]),
+        ("<FILLED>", []),
+        ("<FILL : no>", []),
+    ],
+)
+def test_marker_says_what_is_wanted(text: str, words: list[str]) -> None:
+    assert [one.words for one in marked(text)] == words
+
+
+def test_marker_that_says_something_is_an_empty_hole_as_a_whole() -> None:
+    document = Document.from_text("a = <FILL: b>\n")
+    spans = spans_of(document, [None])
+    assert spans == [Span(4, 13)]
+    assert passage(document, spans).parts == ("a = ", Hole(), "\n")
+
+
+def test_unclosed_markers_take_no_time() -> None:
+    assert marked("<FILL: <" * 50_000 + "-" * 50_000) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "whole"),
+    [
+        ("", ["", ""], ""),
+        ("short", ["", ""], "short"),
+        ("", ["sum", "sum"], "sum"),
+        ("short", ["sum"], "short\nsum"),
+        ("short", ["sum", "", "mean"], "short\nhole 1: sum\nhole 3: mean"),
+    ],
+)
+def test_holes_share_one_instruction(said: str, words: list[str], whole: str) -> None:
+    assert instruction_of(said, words) == whole
 
 
 def test_marker_is_taken_literally() -> None:
