@@ -32,8 +32,9 @@ class Buffer(Document):
         self._lengths = Tally(map(int.__add__, map(len, self._lines), map(len, self._ends)))
         self._widths: tuple[int, Tally] | None = None
         self._rows: tuple[int, int, Tally] | None = None
-        self.parse = Parse(syntax, self._lines) if syntax else None
+        self.parse: Parse | None = None
         """The syntax tree, if there is a grammar."""
+        self.color(syntax)
         self.edited: Callable[[int, int, int], None] = lambda start, end, length: None
         """Called after each edit: code points `start` to `end` gave way to `length` others."""
 
@@ -50,6 +51,10 @@ class Buffer(Document):
     def length(self) -> int:
         """How many code points the text has."""
         return self._lengths.total
+
+    def color(self, syntax: Syntax | None) -> None:
+        """Have a tree of that syntax from now on, or none."""
+        self.parse = Parse(syntax, self._lines) if syntax else None
 
     def get_size(self, tab_width: int) -> Size:
         """Width of the widest line in cells, and the number of lines."""

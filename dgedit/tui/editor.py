@@ -85,6 +85,14 @@ class Editor(View, Writing):
         """The file as edited."""
         return self.file.with_text(self.text)
 
+    def rename(self, path: Path, file: Document) -> None:
+        """The text is in that file from now on, and in the language that its name says."""
+        self.path, self.file = path, file
+        if (syntax := syntax_of(path)) is not self._syntax:
+            self._syntax = syntax
+            self.buffer.color(syntax)
+            self.refresh()
+
     # Holes
 
     def open_holes(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:

@@ -10,6 +10,7 @@ Knows documents and questions; nothing of infills but that one may be open.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -81,8 +82,8 @@ class Filing(Recovery):
             return super().load(path)
         except (OSError, ValueError):
             pass  # reading it fails as well, and says why
-        if os.path.isdir(path):
-            raise InputError(f"{path} is a folder")
+        if what := instead_of_file(path):
+            raise InputError(f"{path} is {what}")
         return self._read(path)
 
     def _read(self, path: Path) -> Document:
@@ -90,6 +91,12 @@ class Filing(Recovery):
             return Document.load(path, largest=None if self.force else LARGEST, binary=self.force)
         except UnfitError as error:
             raise InputError(f"{error}; --force opens it") from None
+
+    def _read_again(self, editor: Editor) -> Document:
+        """What became of a file that is open."""
+        if what := instead_of_file(editor.path):
+            raise InputError(f"{editor.path} is {what} now; F12 saves this text elsewhere")
+        return self._read(editor.path)
 
     def page(self, path: Path, file: Document) -> Editor:
         """A widget for a file, locked if the file may not be written."""
@@ -163,12 +170,13 @@ class Filing(Recovery):
         try:
             return editor.current.save()
         except ConflictError as error:
-            if not os.path.lexists(editor.path):  # nothing is there that could be lost
+            if not os.path.exists(editor.path):  # nothing is there that could be lost
                 return replace(editor.current, fingerprint=None).save()
+            self._read_again(editor)
             question = visible(str(error))
         choices = {"o": "overwrite", "r": "reload", "d": "diff", "m": "merge"}
         while (answer := await self.push_screen_wait(Ask(question, choices))) == "d":
-            await self.push_screen_wait(self._diff(editor, self._read(editor.path)))
+            await self.push_screen_wait(self._diff(editor, self._read_again(editor)))
         if answer == "o":
             return editor.current.save(overwrite=True)
         if answer is not None:
@@ -213,7 +221,7 @@ class Filing(Recovery):
             self.notice(f"{editor.path} was deleted; saving makes it anew")
         else:
             try:
-                self._meet_change(editor, self._read(editor.path))
+                self._meet_change(editor, self._read_again(editor))
             except InputError as error:
                 self.notice(str(error))
         self.mark(editor)
@@ -244,7 +252,7 @@ class Filing(Recovery):
     def _answer(self, editor: Editor, letter: str) -> None:
         """Do what the user wants about a file that has changed, as it is on disk now."""
         try:
-            theirs = self._read(editor.path)
+            theirs = self._read_again(editor)
         except InputError as error:
             self.notice(str(error))
             return
@@ -281,6 +289,23 @@ class Filing(Recovery):
 
     def _diff(self, editor: Editor, theirs: Document) -> DiffView:
         return DiffView(f"{editor.path.name}: here, and on disk", editor.text, theirs.text)
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode), "a device"),
+)
+
+
+def instead_of_file(path: Path) -> str:
+    """What is at a path, in words, if it is no file; empty for a file, and for nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    return next((words for fits, words in _KINDS if fits(mode)), "")
 
 
 class _Kept(Exception):

@@ -27,7 +27,7 @@ from dgedit.tui.ask_path import AskPath
 from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.editor import Editor
-from dgedit.tui.filing import Filing
+from dgedit.tui.filing import Filing, instead_of_file
 from dgedit.tui.tree import FileTree
 from dgedit.visible import visible
 
@@ -174,8 +174,11 @@ class Opening(Filing):
         if self._holding(path):
             self.notice(f"{path} is open in another tab")
             return False
+        if what := instead_of_file(path):
+            self.notice(f"{path} is {what}")
+            return False
         there = os.path.lexists(path)
-        if there and not os.path.isdir(path):
+        if there:
             question = f"{visible(str(path))} is there already"
             if await self.push_screen_wait(Ask(question, {"o": "overwrite"})) is None:
                 return False
@@ -184,7 +187,7 @@ class Opening(Filing):
         except DgeditError as error:
             self.notice(str(error))
             return False
-        editor.path, editor.file = path, file
+        editor.rename(path, file)
         self._look_at(editor)
         self.relabel()
         self._note(path)

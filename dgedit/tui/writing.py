@@ -223,9 +223,31 @@ class Writing(TextArea):
         return self._located(commands.word_right)
 
     def get_cursor_line_start_location(self, smart_home: bool = False) -> Location:
-        """The line's first character, or its first that is no blank."""
+        """The line's first column; `smart_home`: what `commands.home` says of the row that the
+        cursor is on, and where one is there already, of the whole line.
+        """
         row, column = self.cursor_location
-        return row, commands.home(self.buffer[row], column) if smart_home else 0
+        if not smart_home:
+            return row, 0
+        line = self.buffer[row]
+        offsets = self.wrapped_document.get_offsets(row)
+        begin = max((start for start in offsets if start <= column), default=0)
+        at = begin + commands.home(line[begin:], column - begin)
+        return row, at if at != column else commands.home(line, column)
+
+    def get_cursor_line_end_location(self) -> Location:
+        """The line's end, not that of the row."""
+        row, _ = self.cursor_location
+        return row, len(self.buffer[row])
+
+    def action_cursor_line_end(self, select: bool = False) -> None:
+        """Go to the end of the row that the cursor is on; from there, to that of the line."""
+        row, column = self.cursor_location
+        last = self.get_cursor_line_end_location()
+        offsets = self.wrapped_document.get_offsets(row)
+        ends = (self.clamp_visitable((row, start - 1)) for start in offsets if start > column)
+        end = next(ends, last)
+        self.move_cursor(last if end == (row, column) else end, select=select)
 
     def action_delete_word_right(self) -> None:
         """Delete the selection, or to the end of the word."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from dgedit.tui.bar import Choice
 from dgedit.tui.dialogs import Ask
@@ -309,3 +312,47 @@ async def test_reload_while_quitting_does_not_quit(desk: OpenDesk, tmp_path: Pat
         assert not d.app.leaving and d.app.editor.text.encode() == THEIRS
         await d.press("ctrl+z")
         assert d.app.editor.text.encode() == b"#" + CODE
+
+
+# What is no file any more
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a socket"])
+@pytest.mark.parametrize("dirty", [True, False])
+async def test_what_took_the_place_of_a_file_is_named(
+    kind: str, dirty: bool, desk: OpenDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    async with desk({"a.py": CODE}) as d:
+        path = tmp_path / "a.py"
+        await d.press(*"#" * dirty)
+        path.unlink()
+        if kind == "a folder":
+            path.mkdir()
+        elif kind == "a pipe":
+            os.mkfifo(path)
+        else:
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind("a.py")
+        said = f"{path} is {kind} now; F12 saves this text elsewhere"
+        for way in (lambda: d.app.check_disk(), d.app.action_save):
+            d.app.notice("")
+            way()
+            await d.until(lambda: d.notice == said)
+            assert not isinstance(d.app.screen, Ask) and not asked(d)
+        assert d.app.editor.text.encode() == b"#" * dirty + CODE
+        await d.press("f12")
+        d.app.screen.query_one(Input).value = str(tmp_path / "b.py")
+        await d.press("enter")
+        assert (tmp_path / "b.py").read_bytes() == b"#" * dirty + CODE
+
+
+async def test_link_to_nothing_is_followed_when_saving(desk: OpenDesk, tmp_path: Path) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await d.press("#")
+        (tmp_path / "a.py").unlink()
+        (tmp_path / "a.py").symlink_to(tmp_path / "there.py")
+        await d.press("ctrl+s")
+        await d.until(lambda: not d.app.editor.dirty)
+        assert (tmp_path / "there.py").read_bytes() == b"#" + CODE
+        assert (tmp_path / "a.py").is_symlink()

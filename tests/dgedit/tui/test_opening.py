@@ -196,17 +196,37 @@ async def test_save_as_asks_before_it_overwrites(desk: OpenDesk, tmp_path: Path)
         assert d.app.editor.text.encode() == CODE  # the way back is still there
 
 
+async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_path: Path) -> None:
+    def colours() -> set[str]:
+        editor = d.app.editor
+        look = editor._look(0)
+        assert look is not None
+        return {name for _, _, name in look.highlights[0]}
+
+    async with desk({"a.txt": b"import os\n"}) as d:
+        assert not colours() and d.app.editor.comment_marks is None
+        for name, kind in (("b.py", "include"), ("c.txt", ""), ("d.json", ""), ("e.py", "include")):
+            await d.press("f12")
+            d.app.screen.query_one(Input).value = str(tmp_path / name)
+            await d.press("enter")
+            await d.until(lambda kind=kind: kind in colours() or not kind)
+            assert ("include" in colours()) == bool(kind), name
+        await d.press("x", "y", "ctrl+slash")  # and the tree follows what is typed
+        assert d.app.editor.text == "# xyimport os\n"
+        assert d.app.editor.buffer.parse and d.app.editor.buffer.parse.tree.root_node.end_byte == 14
+
+
 async def test_save_as_that_cannot_be_done_is_a_notice(desk: OpenDesk, tmp_path: Path) -> None:
     async with desk({"a.py": CODE, "b.py": b""}) as d:
         for path, said in (
             (tmp_path / "b.py", "open in another tab"),
-            (tmp_path, "cannot write"),
+            (tmp_path, "is a folder"),
             (tmp_path / "no" / "x", "cannot write"),
         ):
             await d.press("ctrl+shift+s")
             d.app.screen.query_one(Input).value = str(path)
             await d.press("enter")
-            assert said in d.notice or "not a regular file" in d.notice
+            assert said in d.notice
             assert d.app.editor.path.name == "a.py"
         await d.press("#", "f12", "enter")  # the same name: as saving
         assert (tmp_path / "a.py").read_bytes() == b"#" + CODE

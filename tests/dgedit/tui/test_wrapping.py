@@ -194,6 +194,34 @@ async def test_cursor_moves_by_drawn_rows(desk: OpenDesk) -> None:
         assert editor.cursor_location[1] > second
 
 
+async def test_home_and_end_go_to_the_ends_of_the_row_and_then_of_the_line(desk: OpenDesk) -> None:
+    line = f"    {LONG}"
+    async with desk({"a.txt": f"{line}\nnext\n".encode()}) as d:
+        editor = d.app.editor
+        await d.press("alt+z")
+        first, second = editor.rows.get_offsets(0)[:2]
+
+        async def goes(key: str, *columns: int) -> None:
+            for column in columns:
+                await d.press(key)
+                assert editor.selection.end == (0, column), key
+
+        await goes("end", first - 1, len(line))
+        assert editor.rows.location_to_offset((0, first - 1)).y == 0
+        editor.move_cursor((0, first + 3))
+        await goes("home", first, 4, 0, 4)
+        editor.move_cursor((0, first + 3))
+        await goes("shift+end", second - 1, len(line))
+        assert editor.selected_text == line[first + 3 :]
+        editor.move_cursor((0, first + 3))
+        await goes("shift+home", first)
+        assert editor.selected_text == line[first : first + 3]
+        await d.press("delete")
+        editor.move_cursor((0, first + 3))
+        await d.press("ctrl+k", "ctrl+u")  # these are about the line
+        assert editor.text == "\nnext\n"
+
+
 async def test_typing_wraps_the_line_and_the_cursor_stays_in_view(desk: OpenDesk) -> None:
     async with desk({"a.txt": b"next\n"}) as d:
         await d.press("alt+z", *(("x",) * 9 + ("space",)) * 7)
