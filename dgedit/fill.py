@@ -16,8 +16,9 @@ from typing import Any
 from dgedit.diff import shown_path, unified_diff
 from dgedit.document import Document, Span, readable
 from dgedit.errors import ConflictError, DgeditError, EngineError
-from dgedit.holes import instruction_of, marked, parse_target, passage, position, spans_of
+from dgedit.holes import instruction_of, marked, passage, position
 from dgedit.live import watch
+from dgedit.targets import parse_target, spans_of
 from dgedit_engine.types import Backend, Infill, InfillRequest, ModelError, Passage, Step, collect
 
 

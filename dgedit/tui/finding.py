@@ -20,13 +20,13 @@ from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
+from dgedit.symbols import symbols
 from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.commands import Change, Part, moved_index
 from dgedit.tui.desk import Desk
 from dgedit.tui.editor import Editor
 from dgedit.tui.find_bar import FindBar, LineBar
 from dgedit.tui.search import Found, Query, SearchError, replacements, search
-from dgedit.tui.symbols import symbols
 from dgedit.tui.syntax import LINE_END
 from dgedit.tui.writing import Writing
 

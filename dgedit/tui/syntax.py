@@ -18,32 +18,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
 
-from textual._tree_sitter import get_language
 from textual.document._document import Location
 from textual.widgets import TextArea
 from tree_sitter import Language, Parser, Point, Query, QueryCursor, Range, Tree
 
+from dgedit.languages import grammar_of, language_of
 from dgedit.tui.tally import Tally
 
 LINE_END = re.compile(r"(\r\n|\n|\r)")
-
-_LANGUAGES = {
-    "python": ".py .pyi",
-    "markdown": ".md .markdown",
-    "json": ".json",
-    "toml": ".toml",
-    "yaml": ".yaml .yml",
-    "html": ".html .htm",
-    "css": ".css",
-    "javascript": ".js .mjs .cjs .jsx",
-    "rust": ".rs",
-    "go": ".go",
-    "sql": ".sql",
-    "java": ".java",
-    "bash": ".sh .bash",
-    "xml": ".xml .svg",
-}
-_BY_SUFFIX = {suffix: name for name, all_ in _LANGUAGES.items() for suffix in all_.split()}
 
 # Bytes of text that are parsed as soon as they are drawn: 4 ms, were it from scratch.
 _SMALL = 40_000
@@ -73,7 +55,7 @@ class Syntax(NamedTuple):
 
 def syntax_of(path: Path) -> Syntax | None:
     """The syntax of a file by its name; None when unknown."""
-    name = _BY_SUFFIX.get(path.suffix.lower())
+    name = language_of(path)
     return _load_syntax(name) if name else None
 
 
@@ -302,6 +284,6 @@ def _encode(text: str) -> bytes:
 
 @lru_cache
 def _load_syntax(name: str) -> Syntax | None:
-    language = get_language(name)
+    language = grammar_of(name)
     query = TextArea._get_builtin_highlight_query(name)
     return Syntax(language, Query(language, query)) if language and query else None

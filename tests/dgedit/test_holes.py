@@ -1,4 +1,4 @@
-"""Targets, ranges and markers become spans; spans become a passage."""
+"""Markers are found; spans become a passage."""
 
 from __future__ import annotations
 
@@ -7,81 +7,12 @@ from pathlib import Path
 import pytest
 
 from dgedit.document import Document, Span
-from dgedit.errors import InputError, UsageError
-from dgedit.holes import instruction_of, marked, parse_target, passage, position, spans_of
+from dgedit.errors import InputError
+from dgedit.holes import instruction_of, marked, passage, position
+from dgedit.targets import spans_of
 from dgedit_engine.types import Hole
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
-
-
-def held(text: str, *ranges: str | None) -> list[str]:
-    return [text[s.start : s.end] for s in spans_of(Document.from_text(text), ranges)]
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("1", "one"),
-        ("L2", "two"),
-        ("1-2", "one\ntwo"),
-        ("L2-L3", "two\r\nthree"),
-        ("L3-4", "three\rfour\x0cstill four\u2028and still"),
-        ("5", "fünf 😀"),
-        ("1:1-1:4", "one"),
-        ("1:2-1:2", ""),
-        ("1:4-1:4", ""),
-        ("2:2-3:3", "wo\r\nth"),
-        ("5:2-5:7", "ünf 😀"),
-        ("L5:6-L5:7", "😀"),
-    ],
-)
-def test_range_names_the_text(given: str, expected: str) -> None:
-    assert held(TEXT, given) == [expected]
-
-
-MALFORMED = """
-abc 0 0-3 20-10 -3 3- 1:5 1:5-3 1:0-1:2 0:1-1:2 2:3-2:2 2:3-1:9 1-2-3 1.5 ٣ L ١-٢
-"""
-
-
-@pytest.mark.parametrize("given", ["", " 1", "1\n", *MALFORMED.split()])
-def test_malformed_range_is_a_usage_error(given: str) -> None:
-    with pytest.raises(UsageError, match="not a range"):
-        held(TEXT, given)
-
-
-@pytest.mark.parametrize("given", ["6", "1-6", "1:1-6:1"])
-def test_range_outside_the_text_names_it_and_the_number_of_lines(given: str) -> None:
-    with pytest.raises(InputError, match=rf"range {given} is outside .*which has 5 lines"):
-        held(TEXT, given)
-
-
-def test_range_past_the_end_of_its_line_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="column 6 is past the line"):
-        held(TEXT, "2:1-2:6")
-
-
-@pytest.mark.parametrize(("text", "count"), [("", "0 lines"), ("a\n", "1 line"), ("a\n\n", "2 l")])
-def test_final_line_ending_begins_no_line(text: str, count: str) -> None:
-    with pytest.raises(InputError, match=f"which has {count}"):
-        held(text, "3")
-
-
-@pytest.mark.parametrize(
-    "ranges", [("1-2", "2"), ("1", "1"), ("1:1-1:3", "1:2-2:1"), ("1:2-1:2", "1:2-1:2")]
-)
-def test_overlapping_ranges_are_a_usage_error(ranges: tuple[str, str]) -> None:
-    with pytest.raises(UsageError, match="overlap at line"):
-        held(TEXT, *ranges)
-
-
-def test_touching_ranges_come_in_order() -> None:
-    assert held("abcdef\n", "1:3-1:5", "1:1-1:3") == ["ab", "cd"]
-
-
-def test_no_range_names_every_marker() -> None:
-    spans = spans_of(Document.from_text("<FILL>a<FILL><FILL>"), [None])
-    assert spans == [Span(0, 6), Span(7, 13), Span(13, 19)]
 
 
 @pytest.mark.parametrize(
@@ -128,47 +59,6 @@ def test_unclosed_markers_take_no_time() -> None:
 )
 def test_holes_share_one_instruction(said: str, words: list[str], whole: str) -> None:
     assert instruction_of(said, words) == whole
-
-
-def test_marker_is_taken_literally() -> None:
-    assert spans_of(Document.from_text("a.*b"), [None], marker=".*") == [Span(1, 3)]
-
-
-def test_marker_and_range_name_their_holes_together() -> None:
-    assert held("a <FILL>\nb\n", "2", None) == ["<FILL>", "b"]
-
-
-def test_text_without_a_marker_is_an_input_error() -> None:
-    with pytest.raises(InputError, match="has no <FILL>"):
-        held("", None)
-
-
-def test_empty_marker_is_a_usage_error() -> None:
-    with pytest.raises(UsageError):
-        spans_of(Document.from_text("a"), [None], marker="")
-
-
-def test_target_splits_into_file_and_range(folder: Path) -> None:
-    (folder / "a.py").touch()
-    assert parse_target("a.py:10:5-12:3") == (Path("a.py"), "10:5-12:3")
-    assert parse_target("a.py:L10-L20") == (Path("a.py"), "L10-L20")
-    assert parse_target("a.py:abc") == (Path("a.py"), "abc")
-    assert parse_target("a.py:") == (Path("a.py"), "")
-    assert parse_target("a.py") == (Path("a.py"), None)
-
-
-def test_target_that_exists_is_a_file_whatever_its_colons(folder: Path) -> None:
-    (folder / "a").touch()
-    (folder / "a:3").touch()
-    assert parse_target("a:3") == (Path("a:3"), None)
-    assert parse_target("a:3:4-5") == (Path("a:3"), "4-5")
-    assert parse_target("a:4") == (Path("a"), "4")
-
-
-@pytest.mark.parametrize("target", ["gone.py", "gone.py:3", "gone.py:3:1-4:2", "gone.py:L3-L4"])
-def test_missing_target_is_named_without_its_range(folder: Path, target: str) -> None:
-    with pytest.raises(InputError, match=r"^no such file: gone\.py$"):
-        parse_target(target)
 
 
 def test_passage_has_text_and_holes_in_order() -> None:

@@ -13,10 +13,10 @@ from textual._tree_sitter import get_language
 from textual.geometry import Offset
 from tree_sitter import Parser
 
+from dgedit.symbols import symbols
 from dgedit.tui.finding import place_of
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.search import Found, Query, SearchError, replacements, search
-from dgedit.tui.symbols import symbols
 
 from .conftest import Desk, OpenDesk
 

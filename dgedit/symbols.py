@@ -1,4 +1,4 @@
-"""The functions, classes and headings of a text, by its syntax tree.
+"""The functions, classes and headings of a text, and the bodies they have, by its syntax tree.
 
 Knows trees and lines; nothing of widgets. One query per language, run by Tree-sitter: a Python
 text of 50,000 lines and 20,000 names takes 0.25 s.
@@ -6,7 +6,7 @@ text of 50,000 lines and 20,000 names takes 0.25 s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -74,6 +74,20 @@ class Symbol:
     """Where its name starts, in code points."""
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a definition consists of, between its head and its end."""
+
+    name: str
+    """The definition's, with the names of what it is in, a dot between them."""
+    at: int
+    """The byte where that name starts."""
+    start: int
+    """The first byte inside: not of the indentation, a bracket, or a docstring."""
+    end: int
+    """The first byte after it."""
+
+
 def symbols(
     tree: Tree, language: Language, lines: Sequence[str], *, suffix: str = ""
 ) -> list[Symbol]:
@@ -81,9 +95,32 @@ def symbols(
 
     `suffix` is the file's, for grammars that do not know what they are called.
     """
+    result = []
+    for name, kind, node in _named(tree, language, lines, suffix):
+        row, byte = node.start_point
+        column = len(lines[row].encode("utf-8", "replace")[:byte].decode("utf-8", "ignore"))
+        result.append(Symbol(name, kind, row, column))
+    return result
+
+
+def bodies(tree: Tree, language: Language, lines: Sequence[str], *, suffix: str = "") -> list[Body]:
+    """Those of all symbols that have one, from top to bottom."""
+    result = []
+    for name, _, node in _named(tree, language, lines, suffix):
+        body = node.parent and _body(node.parent)
+        if body:
+            start, end = _inside(body)
+            result.append(Body(name, node.start_byte, start, end))
+    return result
+
+
+def _named(
+    tree: Tree, language: Language, lines: Sequence[str], suffix: str
+) -> Iterator[tuple[str, str, Node]]:
+    """Each symbol's whole name, its kind, and the node of its own name."""
     query = _query(language, language.name or _NAMELESS.get(suffix.lower(), ""))
     if query is None:
-        return []
+        return
     nodes = [
         (node, kind)
         for kind, found in QueryCursor(query).captures(tree.root_node).items()
@@ -91,18 +128,55 @@ def symbols(
     ]
     nodes.sort(key=lambda pair: pair[0].start_byte)
     within: list[tuple[int, str]] = []
-    result = []
     for node, kind in nodes:
         row, byte = node.start_point
-        column = len(lines[row].encode("utf-8", "replace")[:byte].decode("utf-8", "ignore"))
+        rest = lines[row].encode("utf-8", "replace")[byte:].decode("utf-8", "ignore")
         while within and within[-1][0] <= node.start_byte:
             within.pop()
-        name = ".".join([*(outer for _, outer in within), _name(node, lines[row][column:])])
-        result.append(Symbol(name, kind, row, column))
+        name = ".".join([*(outer for _, outer in within), _name(node, rest)])
+        yield name, kind, node
         whole = node.parent
         if kind in _NESTED and whole is not None:
             within.append((whole.end_byte, name.rpartition(".")[2]))
-    return result
+
+
+def _body(definition: Node) -> Node | None:
+    found = definition.child_by_field_name("body")
+    if found is None and (value := definition.child_by_field_name("value")):
+        found = value.child_by_field_name("body")
+    return found or next((child for child in definition.children if child.type == "block"), None)
+
+
+def _inside(body: Node) -> tuple[int, int]:
+    """What is within brackets and behind a docstring; where nothing is, the place for it."""
+    parts = body.children
+    if parts and parts[0].type == "{" and parts[-1].type == "}":
+        place = parts[0].end_byte
+        parts = parts[1:-1]
+    elif parts and parts[0].type == "expression_statement" and _is_text(parts[0]):
+        place = parts[0].end_byte
+        parts = parts[1:]
+    elif body.type == "block":
+        place = _first(body).start_byte
+        return (place, body.end_byte) if parts else (place, place)
+    else:  # an expression
+        return body.start_byte, body.end_byte
+    return (parts[0].start_byte, parts[-1].end_byte) if parts else (place, place)
+
+
+def _first(block: Node) -> Node:
+    """The first comment of a block without brackets, which the tree counts to its head, or it."""
+    first = node = block
+    while (node := node.prev_sibling) and node.type == "comment":  # type: ignore[assignment]
+        head = node.prev_sibling
+        if head is None or head.end_point.row == node.start_point.row:
+            break  # said of the head
+        first = node
+    return first
+
+
+def _is_text(statement: Node) -> bool:
+    return [child.type for child in statement.children] == ["string"]
 
 
 def _name(node: Node, rest: str) -> str:

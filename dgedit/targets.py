@@ -1,0 +1,187 @@
+"""What is named to be filled: `FILE:RANGE`, `FILE::NAME` and markers become spans of a text.
+
+    FILE:10   FILE:10-20   FILE:L10-L20     lines, counted from 1, the last one included
+    FILE:10-   FILE:10+5                    to the end; line 10 and the 5 after it, as in sed
+    FILE:10:5-12:3                          lines and columns (code points) from 1, the end excluded
+    FILE::Class.method   FILE::function     a body, without its docstring, by the syntax tree
+    FILE                                    every marker in the file
+
+A range of lines leaves out its last line ending. Lines end at \\n, \\r\\n and \\r and nowhere else.
+A grammar is loaded only where something is named. A body begins behind its indentation and ends
+with its last character, so that what is around it stays.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from dgedit.document import Document, Span
+from dgedit.errors import InputError, UsageError
+from dgedit.holes import MARKER, marked, position
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_RANGE = re.compile(
+    r"L?(?P<line>\d+)(?:(?P<open>-)|-L?(?P<last>\d+)|\+(?P<more>\d+))?"
+    r"|L?(?P<from>\d+):(?P<from_column>\d+)-L?(?P<to>\d+):(?P<to_column>\d+)",
+    re.ASCII,
+)
+_AFTER_PATH = re.compile(r"(?P<path>.+?)(?::L?\d[L\d:+-]*|::[^/]+)", re.ASCII | re.DOTALL)
+_DIGITS = 9  # a number of more is no line of a text that fits into memory
+
+
+def parse_target(target: str) -> tuple[Path, str | None]:
+    """Split `FILE:RANGE` into the file and the range; None for a file without a range. A name's
+    range begins with a colon of its own.
+
+    Whatever exists is a file, even with colons in its name.
+    """
+    at = len(target)
+    while at > 0:
+        path = Path(target[:at])
+        if os.path.exists(path):  # unlike Path's, False for what is too long as well
+            return path, target[at + 1 :] if at < len(target) else None
+        at = target.rfind(":", 0, at)
+    match = _AFTER_PATH.fullmatch(target)
+    raise InputError(f"no such file: {match['path'] if match else target}")
+
+
+def spans_of(
+    document: Document, ranges: Iterable[str | None], *, marker: str = MARKER
+) -> list[Span]:
+    """The spans that the ranges name, in order; None stands for every marker.
+
+    Raises UsageError for a malformed range, an ambiguous name and for overlaps, InputError for a
+    range outside the text, a name that nothing has and for a text that has no marker.
+    """
+    name = str(document.path or "the text")
+    lines = _lines(document.text)
+    spans: list[Span] = []
+    for one in ranges:
+        if one is None:
+            spans.extend(_marker_spans(document.text, marker, name))
+        elif one.startswith(":"):
+            spans.append(_body_span(one.lstrip(":"), document, name, marker))
+        else:
+            spans.append(_range_span(one, lines, name))
+    spans.sort()
+    for left, right in pairwise(spans):
+        if right.start < left.end or left == right:
+            line, _ = position(document.text, right.start)
+            raise UsageError(f"the ranges overlap at line {line} of {name}")
+    return spans
+
+
+def all_of(text: str) -> Span:
+    """All of a text but the blanks around it: an indentation and a last line ending stay."""
+    start = len(text) - len(text.lstrip())
+    if start == len(text):  # nothing but blanks: behind the first line's
+        start = len(text) - len(text.lstrip(" \t"))
+    return Span(start, max(start, len(text.rstrip())))
+
+
+def _lines(text: str) -> list[Span]:
+    """Every line without its ending; the empty rest after a final line ending is no line."""
+    spans, start = [], 0
+    for end in _LINE_END.finditer(text):
+        spans.append(Span(start, end.start()))
+        start = end.end()
+    return [*spans, Span(start, len(text))] if start < len(text) else spans
+
+
+def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
+    if not marker:
+        raise UsageError("the marker must not be empty")
+    found = [one.span for one in marked(text, marker)]
+    if not found:
+        raise InputError(f"{name} has no {marker}, and no range was given")
+    return found
+
+
+def _range_span(given: str, lines: Sequence[Span], name: str) -> Span:
+    match = _RANGE.fullmatch(given)
+    if not match:
+        raise UsageError(f"not a range: {given!r} (try 10, 10-20, 10-, 10+5 or 10:5-12:3)")
+    if max(map(len, re.findall(r"\d+", given))) > _DIGITS:
+        raise UsageError(f"not a range: {given[:40]!r} (no text has so many lines)")
+    if match["line"]:
+        first = int(match["line"])
+        last = first + int(match["more"] or 0)
+        last = max(first, len(lines)) if match["open"] else int(match["last"] or last)
+        ordered = 1 <= first <= last
+    else:
+        first, last = int(match["from"]), int(match["to"])
+        columns = int(match["from_column"]), int(match["to_column"])
+        ordered = (1, 1) <= (first, columns[0]) <= (last, columns[1]) and min(columns) >= 1
+    if not ordered:
+        raise UsageError(f"not a range: {given!r} (it counts from 1, and the start comes first)")
+    if last > len(lines):
+        has = f"{len(lines)} line{'' if len(lines) == 1 else 's'}"
+        raise InputError(f"range {given} is outside {name}, which has {has}")
+    if match["line"]:
+        return Span(lines[first - 1].start, lines[last - 1].end)
+    ends = []
+    for line, column in zip((lines[first - 1], lines[last - 1]), columns, strict=True):
+        if line.start + column - 1 > line.end:
+            raise InputError(f"range {given} is outside {name}: column {column} is past the line")
+        ends.append(line.start + column - 1)
+    return Span(*ends)
+
+
+def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
+    """The body of the one definition of this name; `method` is found without its class's name."""
+    found = _bodies(document, name, marker)
+    named = [span for whole, _, span in found if whole == wanted]
+    named = named or [span for whole, _, span in found if whole.endswith(f".{wanted}")]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        lines = [position(document.text, at)[0] for _, at, span in found if span in named]
+        places = f"{', '.join(map(str, lines[:-1]))} and {lines[-1]}"
+        raise UsageError(f"{wanted!r} is defined at lines {places} of {name}: give a range of one")
+    if not wanted:
+        raise UsageError(f"{name}:: names nothing (try {name}::Class.method)")
+    known = {part: whole for whole, _, _ in found for part in (whole.rpartition(".")[2], whole)}
+    near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
+    advice = f"; did you mean {known[near[0]]!r}?" if near else ""
+    raise InputError(f"{name} defines no {wanted!r} with a body{advice}")
+
+
+def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, Span]]:
+    """The names of what has a body, where each name is, and the body."""
+    from dgedit.languages import grammar_of, language_of
+
+    path = document.path or Path()
+    language = language_of(path)
+    if language is None:
+        raise InputError(f"no names are known in {name}: its language is not (give a range)")
+    grammar = grammar_of(language)
+    if grammar is None:
+        raise InputError(f"no names are known in {name}: tree-sitter-{language} is not installed")
+    from tree_sitter import Parser
+
+    from dgedit.symbols import bodies
+
+    # With markers as names, since no grammar knows them.
+    text = document.text
+    for one in marked(text, marker) if marker else ():
+        start, end = one.span.start, one.span.end
+        text = f"{text[:start]}{'_' * (end - start)}{text[end:]}"
+    source = text.encode("utf-8", "replace")
+    lines = source.decode().split("\n")
+    tree = Parser(grammar).parse(source)
+
+    def place(byte: int) -> int:
+        return byte if len(source) == len(text) else len(source[:byte].decode("utf-8", "ignore"))
+
+    result = []
+    for body in bodies(tree, grammar, lines, suffix=path.suffix):
+        start = place(body.start)
+        # Some grammars count the last line's ending in.
+        end = start + len(text[start : place(body.end)].rstrip())
+        result.append((body.name, place(body.at), Span(start, end)))
+    return result
