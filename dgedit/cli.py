@@ -22,6 +22,7 @@ from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
 from dgedit.measure import bench
 from dgedit.options import Device, Effort, Model, Seed
+from dgedit.watch_command import watch
 
 
 class _Group(TyperGroup):
@@ -139,6 +140,7 @@ def edit(
 
 app.command()(fill_commands.fill)
 app.command()(fill_commands.pipe)
+app.command()(watch)
 app.command("eval")(evaluate)
 app.command()(bench)
 app.add_typer(model_commands.app, name="model")
@@ -161,7 +163,7 @@ class _FromSettings(dict[str, Any]):
     """What the settings say of the options of a command that fills, read when it is to run."""
 
     def get(self, command: str, default: Any = None) -> Any:
-        if command not in ("edit", "fill", "pipe"):
+        if command not in ("edit", "fill", "pipe", "watch"):
             return default
         settings = config.current()
         given = {name: getattr(settings, name) for name in ("device", "engine", "effort", "color")}

@@ -38,6 +38,23 @@ def unheeded() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Heed signals only after the moment that a write takes, for a program that would go on."""
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda signum, frame: came.append(signum))
+        for number in _SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for one in came:
+            signal.raise_signal(one)
+
+
 class _Ended:
     """Ends the program at a signal, and remembers that it did: an import may swallow an exit."""
 
