@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dgedit import disk
+from dgedit import disk, saving
 from dgedit.errors import InputError, UsageError
 
 Live = Literal["full", "settle", "off"]
@@ -164,7 +164,7 @@ def change(key: str, value: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot change {path}: {error.strerror}") from None
-    disk.write(path, tomlkit.dumps(text).encode(), expected=before[1])
+    saving.write(path, tomlkit.dumps(text).encode(), expected=before[1])
 
 
 def config_path() -> Path:

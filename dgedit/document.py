@@ -4,7 +4,7 @@ Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` giv
 Line endings stay as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel
 as lone surrogates. An edit touches its span only; its line ends take the style of those around it.
 
-Knows text and bytes; `disk.py` knows files, nobody here knows models or terminals.
+Knows text and bytes; `disk.py` and `saving.py` know files, nobody here knows models or terminals.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from dgedit import disk
+from dgedit import disk, saving
 from dgedit.errors import InputError
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
@@ -147,7 +147,7 @@ class Document:
         told to overwrite it.
         """
         assert self.path is not None, "a document without a path cannot be saved"
-        fingerprint = disk.write(
+        fingerprint = saving.write(
             self.path, self.encode(), expected=self.fingerprint, overwrite=overwrite
         )
         return replace(self, fingerprint=fingerprint)

@@ -1,19 +1,14 @@
-"""Files on disk: replaced wholly or not at all, whatever kind they are."""
+"""Files on disk as they are: read, and told from what they were."""
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from dgedit import disk
-from dgedit.errors import ConflictError, InputError
-
-
-def names(folder: Path) -> set[str]:
-    return {entry.name for entry in folder.iterdir()}
+from dgedit.errors import InputError
 
 
 @pytest.fixture
@@ -23,197 +18,59 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_write_replaces_the_file_and_leaves_nothing_beside_it(file: Path) -> None:
-    before = file.stat().st_ino
-    disk.write(file, b"new", expected=disk.read(file)[1])
-    assert file.read_bytes() == b"new"
-    assert file.stat().st_ino != before
-    assert names(file.parent) == {"a.txt"}
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
+def test_read_gives_every_byte_and_its_hash(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(os.urandom(size))
+    data, fingerprint = disk.read(path)
+    assert data == path.read_bytes() and fingerprint.size == size
+    assert fingerprint.digest == disk.digest([data[:7], data[7:]])
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o666])
-def test_write_keeps_the_mode(file: Path, mode: int) -> None:
-    file.chmod(mode)
-    fingerprint = disk.write(file, b"new", expected=disk.read(file)[1])
-    assert stat.S_IMODE(file.stat().st_mode) == mode
+def test_chunks_give_a_range_or_what_is_there_of_it(file: Path) -> None:
+    with disk.opened(file) as fd:
+        assert [b"".join(disk.chunks(fd, *ends)) for ends in ((0, 2), (1, 3), (2, 9), (5, 9))] == [
+            b"ol",
+            b"ld",
+            b"d",
+            b"",
+        ]
+
+
+def test_read_names_what_cannot_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, said in (
+        ("gone", "no such file: .*gone"),
+        ("fifo", "fifo is not a regular file"),
+        (".", "cannot read .*: Is a directory"),
+        ("loop", "cannot read .*loop: Too many levels of symbolic links"),
+        ("x" * 300, "File name too long"),
+        ("a\0b", "null byte"),
+    ):
+        with pytest.raises(InputError, match=said):
+            disk.read(tmp_path / name)
+
+
+def test_has_changed_goes_by_the_content(file: Path) -> None:
+    _, fingerprint = disk.read(file)
+    assert not disk.has_changed(file, fingerprint) and disk.has_changed(file, None)
+    os.utime(file, (1, 1))
     assert not disk.has_changed(file, fingerprint)
-
-
-def test_write_keeps_extended_attributes(file: Path) -> None:
-    try:
-        os.setxattr(file, "user.note", b"kept")
-    except OSError:
-        pytest.skip("no extended attributes here")
-    disk.write(file, b"new", expected=disk.read(file)[1])
-    assert os.getxattr(file, "user.note") == b"kept"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_write_keeps_the_owner(file: Path) -> None:
-    os.chown(file, 1234, 1235)
-    disk.write(file, b"new", expected=disk.read(file)[1])
-    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 1235)
-
-
-@pytest.mark.parametrize("relative", [True, False])
-def test_write_follows_a_link_and_keeps_it(file: Path, relative: bool) -> None:
-    (file.parent / "sub").mkdir()
-    link = file.parent / "sub" / "link"
-    link.symlink_to("../a.txt" if relative else file)
-    disk.write(link, b"new", expected=disk.read(link)[1])
-    assert link.is_symlink()
-    assert file.read_bytes() == b"new"
-
-
-def test_write_keeps_hard_links_together(file: Path) -> None:
-    other = file.parent / "other"
-    other.hardlink_to(file)
-    disk.write(file, b"longer than before", expected=disk.read(file)[1])
-    disk.write(file, b"new", expected=disk.read(file)[1])
-    assert other.read_bytes() == b"new"
-    assert other.samefile(file)
-    assert names(file.parent) == {"a.txt", "other"}
-
-
-def test_write_in_a_folder_that_cannot_be_written_changes_the_file_itself(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, real = file.stat().st_ino, os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: real(path, mode) and path != file.parent)
-    disk.write(file, b"new", expected=disk.read(file)[1])
-    assert (file.read_bytes(), file.stat().st_ino) == (b"new", before)
-    assert names(file.parent) == {"a.txt"}
-
-
-def test_write_refuses_a_read_only_file(file: Path) -> None:
-    file.chmod(0o444)
-    with pytest.raises(InputError, match=r"a\.txt is read-only"):
-        disk.write(file, b"new", expected=disk.read(file)[1])
-    assert file.read_bytes() == b"old"
-
-
-@pytest.mark.parametrize("links", [1, 2])
-def test_a_failing_write_leaves_the_original(
-    file: Path, monkeypatch: pytest.MonkeyPatch, links: int
-) -> None:
-    if links == 2:
-        (file.parent / "other").hardlink_to(file)
-    expected = disk.read(file)[1]
-    before = names(file.parent)
-    real = os.write
-
-    def full(fd: int, data: memoryview) -> int:
-        """Writes what is old (the copy, and what is put back), but only a byte of what is new."""
-        if bytes(data).startswith(b"new"):
-            return real(fd, data[:1])
-        if bytes(data) == b"ew":
-            raise OSError(28, "No space left on device")
-        return real(fd, data)
-
-    monkeypatch.setattr(os, "write", full)
-    with pytest.raises(InputError, match="No space left on device"):
-        disk.write(file, b"new", expected=expected)
-    assert file.read_bytes() == b"old"
-    assert names(file.parent) == before
-
-
-@pytest.mark.parametrize("links", [1, 2])
-def test_an_interrupted_write_leaves_the_original(
-    file: Path, monkeypatch: pytest.MonkeyPatch, links: int
-) -> None:
-    if links == 2:
-        (file.parent / "other").hardlink_to(file)
-    expected = disk.read(file)[1]
-    before, real, pressed = names(file.parent), os.fsync, []
-
-    def interrupted(fd: int) -> None:
-        pressed.append(fd)
-        if len(pressed) == links:  # with two links, the first is the copy's
-            raise KeyboardInterrupt
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        disk.write(file, b"new and longer", expected=expected)
-    assert file.read_bytes() == b"old"
-    assert names(file.parent) == before
-
-
-def test_write_that_cannot_be_undone_names_the_copy(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (file.parent / "other").hardlink_to(file)
-    expected, real, written = disk.read(file)[1], os.write, []
-
-    def broken(fd: int, data: memoryview) -> int:
-        written.append(fd)
-        if len(written) > 1:
-            raise OSError(5, "Input/output error")
-        return real(fd, data)
-
-    monkeypatch.setattr(os, "write", broken)
-    with pytest.raises(InputError, match=r"Input/output error.*\.backup") as caught:
-        disk.write(file, b"new", expected=expected)
-    assert Path(str(caught.value).rsplit(" ", 1)[1]).read_bytes() == b"old"
-
-
-def test_write_sees_a_change_made_while_it_wrote(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected, real = disk.read(file)[1], os.fsync
-
-    def meanwhile(fd: int) -> None:
-        file.write_bytes(b"theirs")
-        real(fd)
-
-    monkeypatch.setattr(os, "fsync", meanwhile)
-    with pytest.raises(ConflictError):
-        disk.write(file, b"new", expected=expected)
-    assert file.read_bytes() == b"theirs"
-    assert names(file.parent) == {"a.txt"}
-
-
-def test_write_sees_a_change_of_the_same_size_and_time(file: Path) -> None:
-    expected, info = disk.read(file)[1], file.stat()
-    file.write_bytes(b"odd")
-    os.utime(file, ns=(info.st_atime_ns, info.st_mtime_ns))
-    with pytest.raises(ConflictError):
-        disk.write(file, b"new", expected=expected)
-
-
-def test_write_refuses_a_removed_file_unless_told_to_overwrite(file: Path) -> None:
-    expected = disk.read(file)[1]
+    file.write_bytes(b"new")
+    assert disk.has_changed(file, fingerprint)
     file.unlink()
-    with pytest.raises(ConflictError, match="was removed"):
-        disk.write(file, b"new", expected=expected)
-    disk.write(file, b"new", expected=expected, overwrite=True)
-    assert file.read_bytes() == b"new"
+    assert disk.has_changed(file, fingerprint) and not disk.has_changed(file, None)
+    file.mkdir()
+    assert disk.has_changed(file, fingerprint)
 
 
-def test_write_makes_a_file_with_the_usual_mode(tmp_path: Path) -> None:
-    (tmp_path / "usual").touch()
-    disk.write(tmp_path / "new", b"new", expected=None)
-    assert (tmp_path / "new").stat().st_mode == (tmp_path / "usual").stat().st_mode
+def test_may_write_goes_by_the_mode_even_for_root(file: Path) -> None:
+    assert disk.may_write(file) and disk.may_write(file.parent / "new")
+    file.chmod(0o444)
+    assert not disk.may_write(file)
 
 
-def test_write_into_a_missing_folder_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file or directory"):
-        disk.write(tmp_path / "gone" / "a.txt", b"new", expected=None)
-
-
-def test_write_in_place_that_cannot_begin_leaves_no_copy(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (file.parent / "other").hardlink_to(file)
-    expected, real = disk.read(file)[1], os.open
-
-    def broken(path: os.PathLike[str] | str, flags: int, *rest: int, **more: int) -> int:
-        if path == file and flags & os.O_WRONLY:
-            raise OSError(26, "Text file busy")
-        return real(path, flags, *rest, **more)
-
-    monkeypatch.setattr(os, "open", broken)
-    with pytest.raises(InputError, match="Text file busy"):
-        disk.write(file, b"new", expected=expected)
-    assert file.read_bytes() == b"old"
-    assert {entry.name for entry in file.parent.iterdir()} == {file.name, "other"}
+def test_size_of_what_cannot_be_had_is_nothing(file: Path) -> None:
+    assert disk.size_of(file) == 3
+    assert disk.size_of(file / "no") == disk.size_of(file.parent / "a\0b") == 0
