@@ -1,9 +1,10 @@
 """Several infills for one request: what each is, how they are ranked, which one is shown.
 
-A candidate stands behind another that breaks the grammar less, and behind one that came to an end;
-else the one is best that the causal reading finds most likely: its own tokens behind the prompt,
-and the first tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows
-no canvas: it judges finished infills alone.
+A candidate stands behind another that breaks the grammar less, behind one that does not go round in
+circles, and behind one that came to an end; else the one is best that the causal reading finds most
+likely: its own tokens behind the prompt, and the first tokens behind the hole once it is filled
+(PILL, Hsu et al. 2026, selects so). Knows no canvas: it judges
+finished infills alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from dgedit_engine.causal import log_probabilities
+from dgedit_engine.cuts import circle
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.drafts import draft_of, mean_log
 from dgedit_engine.layout import PRE
@@ -93,9 +95,12 @@ def rank(
         one = Candidate(drafts, round(score, 6), filling.origin, count)
         ranked.append(Ranked(filling, one, found or ()))
 
-    def key(one: Ranked) -> tuple[int, bool, float]:
+    def key(one: Ranked) -> tuple[int, bool, bool, float]:
         errors = one.candidate.faults or 0 if decoding.veto else 0
-        return errors, not one.filling.ended, -one.candidate.score if decoding.ranked else 0.0
+        drafts = one.candidate.drafts
+        circles = decoding.veto and any(circle(draft.text) is not None for draft in drafts)
+        likely = -one.candidate.score if decoding.ranked else 0.0
+        return errors, circles, not one.filling.ended, likely
 
     return sorted(ranked, key=key)
 

@@ -2,17 +2,27 @@
 
 A reader that was trained little hardly ever says the end, but it goes on as the file does: where
 its draft begins to repeat what stands behind the hole, the hole's text is over. Each place found is
-a candidate, and the ranking decides. Knows tokens and text, neither the model nor how it is ranked.
+a candidate, and the ranking decides. The other way of not ending is to go round in circles, which
+the reader finds ever likelier: the first round is a place to end, and a draft that goes on is told.
+Knows tokens and text, neither the model nor how it is ranked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dgedit_engine.tokenizer import Tokenizer
 
 MET = 12
 """Characters of the text behind a hole with which a draft has certainly run into it."""
+
+# Up to eight lines, at once again; and within a line some signs, three times in a row. In 18,000
+# excerpts of real code 0.1% have one.
+_ROUNDS = (
+    re.compile(r"^((?:[^\n]*\n){1,8}?)\1", re.MULTILINE),
+    re.compile(r"([^\n]{2,40}?)\1{2}"),
+)
 
 
 def cuts(
@@ -27,7 +37,8 @@ def cuts(
 
     `ends` are the model's probabilities of an end before each token, and behind the last one. Half
     of the places are those from which the draft agrees longest with `following`; the others those
-    where an end is likeliest, and where the first line ends.
+    where an end is likeliest, and where the first line ends. Where it goes round in circles, the
+    first round comes before them all.
     """
     edges, text = _edges(ids, tokenizer)
     places = range(1, len(ids) + 1)
@@ -37,7 +48,9 @@ def cuts(
     line = [place for place in places if "\n" in text[edges[place - 1] : edges[place]]]
     first = [line[0] - 1] if line and line[0] > 1 else []
     half = -(-count // 2)
-    wanted = [*met[:half], *likely[:1], *first, *likely[1:], *met[half:]]
+    around = circle(text)
+    once = [place for place in places if around is not None and edges[place] <= around][-1:]
+    wanted = [*once, *met[:half], *likely[:1], *first, *likely[1:], *met[half:]]
     return list(dict.fromkeys(wanted))[:count]
 
 
@@ -45,6 +58,24 @@ def met(text: str, following: str) -> bool:
     """Whether a draft has run into the text behind its hole."""
     head = following.lstrip()[:MET]
     return len(head) == MET and head in text
+
+
+def circle(text: str) -> int | None:
+    """Where a text begins to go round in circles, behind its first round; None where it does not.
+    Signs and numbers alone, as in tables, are no circle.
+    """
+    found = []
+    for rounds in _ROUNDS:
+        for match in rounds.finditer(text if text.endswith("\n") else text + "\n"):
+            once = match[1]
+            if (
+                any(char.isalpha() for char in once)
+                and not once.isalnum()
+                and len(once.strip()) > 2
+            ):
+                found.append(match.start() + len(once))
+                break
+    return min(found, default=None)
 
 
 def _edges(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[list[int], str]:

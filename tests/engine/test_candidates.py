@@ -169,6 +169,16 @@ def test_rank_puts_an_infill_without_an_end_behind(
     assert texts(ranked(tiny, filling(tiny, "1", ended=False), filling(tiny, "2"))) == ["2", "1"]
 
 
+def test_rank_puts_an_infill_that_goes_round_in_circles_behind(tiny: Engine) -> None:
+    round_and_round = filling(tiny, "f(1)\ny = f(1)\ny = f(1)\ny = f(1)")
+    straight = filling(tiny, "f(1)", ended=False)
+    for pair in ((round_and_round, straight), (straight, round_and_round)):
+        assert ranked(tiny, *pair)[0].drafts[0].text == "f(1)"
+    freely = replace(ALL, veto=False)
+    order = [one.drafts[0].text for one in ranked(tiny, round_and_round, straight, decoding=freely)]
+    assert order[-1] == "f(1)"  # it has no end
+
+
 def test_rank_keeps_one_of_equal_texts(tiny: Engine) -> None:
     found = ranked(tiny, filling(tiny, "1"), filling(tiny, "1", origin="draft"))
     assert texts(found) == ["1"] and found[0].origin == "canvas"

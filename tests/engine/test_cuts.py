@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from torch import Tensor
 
 from dgedit_engine import causal
-from dgedit_engine.cuts import cuts, met
+from dgedit_engine.cuts import circle, cuts, met
 from dgedit_engine.decoding import Decoding
 from dgedit_engine.engine import Engine
 from dgedit_engine.types import Hole, InfillRequest, Passage
@@ -81,3 +83,34 @@ def test_draft_that_has_met_the_text_behind_is_given_up(
     last = list(tiny.infill(asked))[-1]
     assert read < len(spoken) // 2
     assert "1 + 2" in {one.drafts[0].text for one in last.candidates}
+
+
+@pytest.mark.parametrize(
+    ("text", "once"),
+    [
+        ("a = f(1)\na = f(1)\n", "a = f(1)\n"),
+        ("x = 1\ny = f(x)\nz\ny = f(x)\nz\n", "x = 1\ny = f(x)\nz\n"),
+        ("    return self.plain\n    return self.plain", "    return self.plain\n"),
+        ("self.a = self.b.b.b.b.c", None),
+        ("f(a, b, a, b, a, b, a, b", "f(a, b, "),
+        ("one\ntwo\none\n", None),
+        ("x = 0, 0, 0, 0, 0, 0, 0\n", None),
+        ("mask = 0xffffffff", None),
+        ("----------\n----------\n", None),
+        ("    )\n    )\n", None),
+        ("", None),
+    ],
+)
+def test_circle_begins_behind_the_first_round(text: str, once: str | None) -> None:
+    assert circle(text) == (None if once is None else len(once))
+
+
+def test_draft_in_circles_is_cut_behind_its_first_round(tiny: Engine) -> None:
+    draft = "total = f(1)\nmore = 2\nmore = 2\nmore = 2\n"
+    assert places(tiny, draft, "zzz")[0] == "total = f(1)\nmore = 2\n"
+
+
+def test_long_text_is_looked_at_in_no_time() -> None:
+    started = time.monotonic()
+    assert circle("".join(f"line {n} of it\n" for n in range(5_000))) is None
+    assert time.monotonic() - started < 1
