@@ -1,0 +1,214 @@
+"""Unix sockets that are ours alone, and messages on them: one JSON object a line.
+
+Where the sockets of warm engines lie, what they are called, who is at the other end. Knows nothing
+of what is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import socket
+import stat
+import struct
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dgedit
+from dgedit.errors import EngineError
+
+LONGEST = 32 * 1024 * 1024
+"""Bytes of a line, at most."""
+
+BACKLOG = 64
+"""Clients that may wait to be seen."""
+
+_SUFFIX = ".sock"
+# What a socket's address holds on Linux, without the zero byte at its end.
+_ADDRESS = 107
+_DIGITS = 16
+
+
+class Unavailable(EngineError):
+    """A warm engine cannot be had here, for a reason that is not the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the engine of one model on one device is to be found."""
+
+    model: str
+    """The model's folder or file, links resolved."""
+    device: str
+    """Where it was asked to run; empty where the engine chooses."""
+
+    @classmethod
+    def of(cls, model: str, device: str | None) -> Place:
+        """The place for what `models.resolve` has found."""
+        path = _embedded() if model == "nano" else model
+        return cls(os.path.realpath(path), device or "")
+
+    @property
+    def socket(self) -> Path:
+        """Its socket. Each installation of dgedit has its own. Raises Unavailable."""
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        parts = [os.path.dirname(dgedit.__file__), self.model, self.device, seen]
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return folder() / (digest[:_DIGITS] + _SUFFIX)
+
+    @property
+    def stamp(self) -> int:
+        """When the model's files or the code that reads them last changed, in nanoseconds."""
+        engine = os.path.dirname(_embedded())
+        code = (engine, os.path.dirname(dgedit.__file__))
+        files = _inside(self.model) if os.path.isdir(self.model) else [self.model]
+        return max(map(_changed, (*files, *(one for place in code for one in _inside(place)))))
+
+
+class Lines:
+    """A connection on which messages are sent and received."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._reader = connection.makefile("rb")
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send one. Raises OSError where nobody takes it."""
+        self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self, timeout: float | None = None) -> dict[str, Any] | None:
+        """The next one; None when the other end has closed. Raises ValueError for what is none,
+        TimeoutError where none comes in time.
+        """
+        self._socket.settimeout(timeout)
+        try:
+            line = self._reader.readline(LONGEST + 1)
+        except TimeoutError:
+            raise
+        except OSError:
+            return None
+        finally:
+            self._socket.settimeout(None)
+        if len(line) > LONGEST:
+            raise ValueError(f"a message of more than {LONGEST} bytes")
+        if not line.endswith(b"\n"):
+            return None
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            raise ValueError("a message that is not JSON") from None
+        if not isinstance(message, dict):
+            raise ValueError("a message that is no object")
+        return message
+
+    def gone(self) -> bool:
+        """Whether the other end has hung up."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._reader.close()
+        self._socket.close()
+
+
+def folder() -> Path:
+    """The folder for sockets, made if need be: `$XDG_RUNTIME_DIR/dgedit`, or one in the folder for
+    temporary files where that is not possible. Raises Unavailable where none can be trusted.
+    """
+    wanted = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    own = f"dgedit-{os.geteuid()}"
+    places = [Path(tempfile.gettempdir()) / own, Path("/tmp") / own]
+    if wanted.is_absolute() and wanted.is_dir() and os.access(wanted, os.W_OK | os.X_OK):
+        places.insert(0, wanted / "dgedit")
+    for place in places:
+        if len(os.fsencode(place)) + 1 + _DIGITS + len(_SUFFIX) <= _ADDRESS:
+            return _private(place)
+    raise Unavailable(f"no folder for sockets: {places[0]} is too long a name")
+
+
+def present() -> list[Path]:
+    """The sockets that are there, whether or not somebody listens. Raises Unavailable."""
+    return sorted(folder().glob(f"*{_SUFFIX}"))
+
+
+def listen(path: Path) -> socket.socket:
+    """Listen at a path, in place of what was there. For whoever holds the lock beside it."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise Unavailable(f"cannot listen at {path}: {error.strerror}") from None
+    finally:
+        os.umask(before)
+    return listener
+
+
+def dial(path: Path) -> Lines | None:
+    """Connect to who listens at a path, which must be us; None where nobody does."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        connection.close()
+        return None
+    except OSError as error:
+        connection.close()
+        raise Unavailable(f"cannot connect to {path}: {error.strerror}") from None
+    if user_of(connection) != os.geteuid():
+        connection.close()
+        raise Unavailable(f"another user listens at {path}")
+    return Lines(connection)
+
+
+def user_of(connection: socket.socket) -> int:
+    """Whose process is at the other end."""
+    return peer(connection)[1]
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Which process is at the other end, and whose."""
+    kind = struct.Struct("3i")
+    pid, user, _ = kind.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, kind.size)
+    )
+    return pid, user
+
+
+def _private(place: Path) -> Path:
+    """The folder, which nobody but us can enter."""
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+    except OSError as error:
+        raise Unavailable(f"no folder for sockets: {place}: {error.strerror}") from None
+    private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
+    if not private or found.st_uid != os.geteuid():
+        raise Unavailable(f"no folder for sockets: {place} is not ours alone")
+    return place
+
+
+def _embedded() -> str:
+    """The folder of the model inside the package."""
+    import dgedit_engine
+
+    return os.path.join(os.path.dirname(dgedit_engine.__file__), "nano")
+
+
+def _inside(place: str) -> Iterable[str]:
+    with os.scandir(place) as entries:
+        return [entry.path for entry in entries if entry.is_file()]
+
+
+def _changed(path: str) -> int:
+    return os.stat(path).st_mtime_ns
