@@ -151,12 +151,19 @@ def test_unsettled_infill_is_written_and_said(
 def test_file_that_changes_meanwhile_is_a_conflict_and_its_infill_stops(
     folder: Path, scripted: Scripted, capsys: Capture
 ) -> None:
-    scripted.during = lambda index: index == 2 and (folder / "a.py").write_text("theirs <FILL>")  # type: ignore[return-value,assignment]
+    steps: list[int] = []
+
+    def save_theirs(index: int) -> None:
+        steps.append(index)
+        if index == 1:
+            (folder / "a.py").write_text("theirs <FILL>")
+
+    scripted.during = save_theirs
     (folder / "a.py").write_text("<FILL>")
     assert once() == Exit.CONFLICT
     assert told(capsys) == ([], ["dgedit: a.py has changed on disk since it was read"])
     assert (folder / "a.py").read_text() == "theirs <FILL>"
-    assert scripted.closed == 1
+    assert (steps, scripted.closed) == ([1], 1)
 
 
 def test_once_does_not_wait_for_git(folder: Path, scripted: Scripted, capsys: Capture) -> None:

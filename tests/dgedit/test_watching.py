@@ -213,6 +213,11 @@ def test_named_file_is_watched_alone_and_through_its_link(home: Path, tmp_path: 
     assert (home / "b.py").read_text() == MARKED
 
 
+def test_signal_while_nothing_happens_ends_it(home: Path) -> None:
+    with Watched(home) as watched:
+        assert watched.end(signal.SIGTERM) == (143, "", "dgedit: watching .\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_while_a_model_works_leaves_the_file(
     home: Path, number: signal.Signals, code: int
