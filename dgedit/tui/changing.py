@@ -97,6 +97,37 @@ class Changing(Edit):
         return _put(_editor(text_area), back, self._edit_result.replaced_text)
 
 
+class Typing(Edit):
+    """Several characters typed at the cursor: done at once, and known to the history as one edit
+    each, so that undoing takes them back as if they had been typed one by one.
+    """
+
+    _typed = ""
+
+    @classmethod
+    def of(cls, text_area: TextArea, text: str) -> Typing:
+        """The edit that types a text."""
+        at = text_area.selection.end
+        edit = cls("", at, at, False)  # without a text of its own the history leaves it out
+        edit._typed = text
+        return edit
+
+    def do(self, text_area: TextArea, record_selection: bool = True) -> EditResult:
+        """Type."""
+        row, column = at = self.from_location
+        result = text_area.document.replace_range(at, at, self._typed)
+        for i, char in enumerate(self._typed, column):
+            here, there = (row, i), (row, i + 1)
+            one = Edit(char, here, here, False)
+            one._original_selection = Selection.cursor(here)
+            one._updated_selection = Selection.cursor(there)
+            one._edit_result = EditResult(there, "")
+            text_area.history.record(one)
+        self._updated_selection = Selection.cursor(result.end_location)
+        self._edit_result = result
+        return result
+
+
 def _put(editor: Editor, splice: Splice, text: str) -> EditResult:
     buffer = editor.buffer
     carried = _carried(editor.holes, splice.moved)

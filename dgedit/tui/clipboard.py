@@ -1,8 +1,8 @@
 """The clipboard: the terminal's, the system's and our own.
 
 What is copied goes to the terminal (OSC 52) and, where there is a display and a program for its
-clipboard, to that one; what is pasted comes from that program, else from our own copy. A program
-that does not answer within a second is not asked again.
+clipboard, to that one; what is pasted comes from that program, without one from the terminal, else
+from our own copy. Who does not answer within a second is not asked again.
 
 Knows programs and texts; nothing of documents. Nothing waits for a copy; a paste waits for its
 text, and so do the keys typed after it, but not the screen.
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from textual import events, work
 
 from dgedit.document import readable
-from dgedit.tui.desk import Desk
 from dgedit.tui.editor import Editor
+from dgedit.tui.terminal import Hosted
 
 # Seconds a program may take; one whose display is alive takes 5 to 20 ms.
 _PATIENCE = 1.0
@@ -99,11 +99,13 @@ async def _run(command: tuple[str, ...], text: str | None, patience: float) -> b
                 process.kill()
 
 
-class Clipboard(Desk):
+class Clipboard(Hosted):
     """The clipboard"""
 
     tool: Tool | None = None
     """The system's, while it answers."""
+    _silent = False
+    """Whether the terminal did not answer."""
 
     def on_mount(self) -> None:
         """See what there is."""
@@ -132,15 +134,26 @@ class Clipboard(Desk):
 
     async def _pasted(self) -> str:
         """What the system has; our own where that reads the same, since it is exact to the byte."""
-        if self.tool is None:
+        text = await self._asked_for()
+        if text is None or readable(text) == readable(self.clipboard):
             return self.clipboard
+        return text
+
+    async def _asked_for(self) -> str | None:
+        tool, terminal = self.tool, self.terminal
         try:
-            text = await paste(self.tool)
+            if tool is not None:
+                return await paste(tool)
+            if terminal is not None and not self._silent:
+                return await terminal.clipboard() or None
         except TimeoutError:
-            self._no_answer(self.tool)
-            return self.clipboard
-        same = text is None or readable(text) == readable(self.clipboard)
-        return self.clipboard if same or text is None else text
+            if tool is not None:
+                self._no_answer(tool)
+            else:
+                self._silent = True
+        if tool is None and not self.clipboard:
+            self.notice("nothing was copied here; the terminal has a key of its own for pasting")
+        return None
 
     def _no_answer(self, tool: Tool) -> None:
         self.tool = None

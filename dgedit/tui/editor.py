@@ -12,7 +12,7 @@ from bisect import insort
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -30,6 +30,9 @@ from dgedit.tui.syntax import LINE_END, Syntax, syntax_of
 from dgedit.tui.viewing import View
 from dgedit.tui.writing import Writing, is_text
 from dgedit_engine.types import Draft
+
+if TYPE_CHECKING:
+    from dgedit.tui.terminal import Burst
 
 
 class Editor(View, Writing):
@@ -154,6 +157,21 @@ class Editor(View, Writing):
                 return
         event.stop()
         event.prevent_default()
+
+    async def _on_burst(self, burst: Burst) -> None:
+        # As key by key, with one edit for the text between two keys that may be something else.
+        burst.stop()
+        text = ""
+        for event in burst.keys:
+            mine = self.screen.focused in (self, None) and is_text(event)
+            if not mine or (self.holes and len(event.key) > 1):  # which may look at the text
+                self.type_text(text)
+                text = ""
+            if not mine:
+                await self.on_event(event)
+            elif not await self.first(event.key):
+                text += event.character or ""
+        self.type_text(text)
 
     def _break_line(self) -> None:
         row, column = min(self.selection)

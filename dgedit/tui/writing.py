@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import regex
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
@@ -22,11 +23,15 @@ from textual.widgets import TextArea
 
 from dgedit.tui import commands, graphemes
 from dgedit.tui.buffer import Buffer
-from dgedit.tui.changing import Changing
+from dgedit.tui.changing import Changing, Typing
 from dgedit.tui.commands import Change
 
 if TYPE_CHECKING:
     from dgedit.tui.editor import Editor
+
+
+# Characters that none joins which are like them.
+_ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
 
 
 def is_text(event: events.Key) -> bool:
@@ -122,6 +127,28 @@ class Writing(TextArea):
         self.history.checkpoint()
         self._replace_via_keyboard(text, *self.selection)
         self.history.checkpoint()
+
+    def type_text(self, text: str) -> None:
+        """Put a text at the cursor as its keys would, one after the other, which any number of
+        characters that stand for themselves can be at once.
+        """
+        self._restart_blink()
+        while text and not self.read_only:
+            count = self._typed_at_once(text)
+            if count > 1:
+                self.edit(Typing.of(self, text[:count]))
+            else:
+                self._replace_via_keyboard(text[0], *self.selection)
+            text = text[max(1, count) :]
+
+    def _typed_at_once(self, text: str) -> int:
+        if not self.selection.is_empty:
+            return 1
+        row, column = self.cursor_location
+        rest = self.buffer[row][column : column + 1]
+        if graphemes.left_end(f"x{rest}", 1) != 1:  # what follows would join it
+            return 1
+        return len(_ALONE.match(text)[0])  # type: ignore[index]
 
     # Lines
 
