@@ -54,6 +54,8 @@ class Model(nn.Module):
         self.conditioning = SelfConditioning(config)
         self.head: Packed | None = None
         """The embedding as the head multiplies by it, where that is another form of it."""
+        self.forwards = 0
+        """Passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
 
@@ -136,6 +138,7 @@ class Model(nn.Module):
 
     def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
         """x (B, n, D) through all layers and the last norm -> (B, n, D)."""
+        self.forwards += 1
         view = cache.open(x.shape[1], reading)
         ropes = self.ropes(view, x.dtype)
         layers = list(self.stack())

@@ -19,6 +19,11 @@ is; a canvas that revises the causal draft, or the last infill; a candidate whos
 were refined again.
 """
 
+Phase = Literal["draft", "refine", "repair", "continue"]
+"""What a step is part of: a causal draft, written from left to right; canvases refined; those with
+syntax errors refined again; a further canvas of a long hole.
+"""
+
 
 class ModelError(Exception):
     """A model that cannot be opened: weights missing or corrupt, another architecture, no such
@@ -152,6 +157,12 @@ class Step:
     """
     candidates: tuple[Candidate, ...] = ()
     """On the last step, all different candidates, the best one, whose drafts these are, first."""
+    phase: Phase = "refine"
+    """What this step is part of."""
+    forwards: int = 0
+    """Passes through the model since the prompt was read: draft tokens, refinements, scores.
+    Candidates side by side are one pass.
+    """
 
 
 @dataclass(frozen=True, slots=True)

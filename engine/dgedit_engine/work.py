@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 import torch
@@ -24,7 +24,7 @@ from dgedit_engine.prompt import Prompt
 from dgedit_engine.refine import Refined, Refiner, Start
 from dgedit_engine.repair import broken_tokens
 from dgedit_engine.tokenizer import Tokenizer
-from dgedit_engine.types import Draft, InfillRequest, Origin, Step
+from dgedit_engine.types import Draft, InfillRequest, Origin, Phase, Step
 
 CANVASES = 8
 """A hole may go on over so many canvases."""
@@ -73,7 +73,8 @@ class Work:
         self.sampling, self.decoding = sampling, decoding
         self.request, self.prompt, self.refiner = request, prompt, refiner
         self.generator = torch.Generator(device=cache.device).manual_seed(request.seed)
-        self.index, self.total = 0, 0
+        self.index, self.total, self.earlier = 0, 0, model.forwards
+        self.phase: Phase = "draft"
         self.held: Step | None = None
         self.before: tuple[list[int], ...] = ()
         self.sketches: list[Filling] = []
@@ -148,12 +149,15 @@ class Work:
                 found.append(("canvas", self._start(texts, strength, next(sizes))))
         return found
 
-    def refine(self, starts: Sequence[tuple[Origin, Start]]) -> Iterator[Step]:
+    def refine(
+        self, starts: Sequence[tuple[Origin, Start]], phase: Phase = "refine"
+    ) -> Iterator[Step]:
         """Refine canvases side by side; shown is the one that is surest of its text."""
         if not starts:
             return
         yield from self._release()
         encode(self.model, self.cache, self.prompt.ids)
+        self.phase = phase
         canvases = [start for _, start in starts]
         self.total = self.index + max(start.first for start in canvases)
         leader = 0
@@ -179,7 +183,7 @@ class Work:
             if not self.ranked[0].candidate.faults:
                 return
             before = len(self.fillings)
-            yield from self.refine(self._repairs())
+            yield from self.refine(self._repairs(), "repair")
             if len(self.fillings) == before:
                 return
             self._rank()
@@ -191,7 +195,7 @@ class Work:
             encode(self.model, self.cache, self.prompt.ids + best.holes[0])
             texts = [self.prompt.holes[0][len(best.holes[0]) :]]
             start = self._start(texts, self.request.strength, self.model.config.canvas)
-            self.total = self.index + start.first
+            self.phase, self.total = "continue", self.index + start.first
             for (one,) in self.refiner([start], self.sampling, self.generator):
                 step = self._step(self._drafts(one, best))
                 if one.settled or self.index == self.total:
@@ -207,13 +211,10 @@ class Work:
         best = self.ranked[0]
         filling, candidate = best.filling, best.candidate
         open_end = len(filling.holes) == 1 and not filling.ended
-        return Step(
-            self.index,
-            max(self.total, self.index),
-            candidate.drafts,
+        return replace(
+            self._stand(candidate.drafts, candidate.score),
             last=True,
             stopped="settled" if filling.settled and not open_end else "cap",
-            score=candidate.score,
             candidates=tuple(one.candidate for one in self.ranked),
         )
 
@@ -230,7 +231,11 @@ class Work:
 
     def _step(self, drafts: tuple[Draft, ...]) -> Step:
         self.index += 1
-        return Step(self.index, max(self.total, self.index), drafts, score=mean_log(drafts))
+        return self._stand(drafts, mean_log(drafts))
+
+    def _stand(self, drafts: tuple[Draft, ...], score: float) -> Step:
+        total, passes = max(self.total, self.index), self.model.forwards - self.earlier
+        return Step(self.index, total, drafts, score=score, phase=self.phase, forwards=passes)
 
     def _following(self) -> str:
         """The text behind a lone hole, which its drafts may run into."""

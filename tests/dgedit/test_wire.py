@@ -19,7 +19,7 @@ CANDIDATE = Candidate((DRAFT, Draft((), (), ())), -1.5, "draft", faults=2)
     [
         Step(1, 12, (DRAFT, Draft((), (), ()))),
         Step(12, 12, (DRAFT,), last=True, stopped="cap", score=-0.1234567890123),
-        Step(3, 3, (DRAFT,), True, "settled", -1.5, (CANDIDATE, CANDIDATE)),
+        Step(3, 3, (DRAFT,), True, "settled", -1.5, (CANDIDATE, CANDIDATE), "repair", 71),
     ],
 )
 def test_step_survives_the_trip(step: Step) -> None:

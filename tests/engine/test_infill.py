@@ -89,6 +89,8 @@ def assert_stream(steps: list[Step]) -> None:
     assert [step.index for step in steps] == list(range(1, len(steps) + 1))
     assert all(step.index <= step.total for step in steps)
     assert [step.last for step in steps] == [False] * (len(steps) - 1) + [True]
+    forwards = [step.forwards for step in steps]
+    assert forwards == sorted(forwards)
     assert [step.stopped is not None for step in steps] == [step.last for step in steps]
     for draft in (draft for step in steps for draft in step.drafts):
         assert len(draft.pieces) == len(draft.confidence) == len(draft.settled)
