@@ -17,11 +17,19 @@ import typer
 from typer.core import TyperGroup
 
 import dgedit
-from dgedit import config, config_commands, fill_commands, model_commands, output, signals
+from dgedit import (
+    config,
+    config_commands,
+    fill_commands,
+    model_commands,
+    output,
+    pipe_command,
+    signals,
+)
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
 from dgedit.measure import bench
-from dgedit.options import Device, Effort, Model, Seed
+from dgedit.options import Device, Effort, Grouped, Model, Seed
 from dgedit.watch_command import watch
 
 
@@ -138,8 +146,8 @@ def edit(
     )
 
 
-app.command()(fill_commands.fill)
-app.command()(fill_commands.pipe)
+app.command(cls=Grouped)(fill_commands.fill)
+app.command(cls=pipe_command.Filter)(pipe_command.pipe)
 app.command()(watch)
 app.command("eval")(evaluate)
 app.command()(bench)

@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+_COLORS = {"@": "36", "-": "31", "+": "32"}  # cyan, red, green
+_HEAD = "1"  # bold
 _ESCAPES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r"}
 
 
@@ -22,6 +24,17 @@ def unified_diff(before: str, after: str, path: str) -> str:
     old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
     head = f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n"
     return head + "".join(_hunks(_lines(before), _lines(after)))
+
+
+def painted(diff: str) -> str:
+    """A diff in git's colours, for a terminal."""
+    lines, in_hunk = [], False
+    for line in diff.split("\n"):
+        if line.startswith(("diff --git ", "@@ ")):
+            in_hunk = line.startswith("@@ ")
+        color = _COLORS.get(line[:1], "") if in_hunk else _HEAD
+        lines.append(f"\x1b[{color}m{line}\x1b[m" if color and line else line)
+    return "\n".join(lines)
 
 
 def shown_path(path: Path) -> str:

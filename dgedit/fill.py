@@ -7,19 +7,29 @@ file has been checked, and a write that fails takes the ones before it back.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dgedit.diff import shown_path, unified_diff
 from dgedit.document import Document, Span, readable
-from dgedit.errors import ConflictError, DgeditError, EngineError
+from dgedit.errors import ConflictError, DgeditError, EngineError, Exit
 from dgedit.holes import instruction_of, marked, passage, position
 from dgedit.live import watch
-from dgedit.targets import parse_target, spans_of
-from dgedit_engine.types import Backend, Infill, InfillRequest, ModelError, Passage, Step, collect
+from dgedit.targets import spans_of
+from dgedit_engine.types import (
+    Backend,
+    Infill,
+    InfillRequest,
+    ModelError,
+    Passage,
+    Step,
+    Stopped,
+    collect,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,16 @@ class Result:
         pairs = zip(self.sources, self.documents, strict=True)
         return any(source.document.text != document.text for source, document in pairs)
 
+    @property
+    def exit(self) -> Exit:
+        """How a command ends that gave it."""
+        return Exit.UNSETTLED if self.infill.stopped == "cap" else Exit.OK
 
-def sources_of(targets: Sequence[str], *, marker: str) -> tuple[Source, ...]:
+
+def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tuple[Source, ...]:
     """The targets' files, each read once, in the order in which they were first named."""
     ranges: dict[str, tuple[Path, list[str | None]]] = {}
-    for target in targets:
-        path, one = parse_target(target)
+    for path, one in targets:
         ranges.setdefault(os.path.realpath(path), (path, []))[1].append(one)
     return tuple(
         Source.of(Document.load(path), found, marker=marker) for path, found in ranges.values()
@@ -89,14 +103,26 @@ def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
 
 
 def run(
-    request: InfillRequest, backend: Backend, *, each: Callable[[Step], None] | None = None
+    request: InfillRequest,
+    backend: Backend,
+    *,
+    each: Callable[[Step], None] | None = None,
+    quiet: bool = False,
+    seconds: float | None = None,
 ) -> Infill:
-    """Refine until it is done. The steps go to `each`, or else onto the screen if there is one."""
+    """Refine until it is done, or for so many seconds. The steps go to `each`, or else onto the
+    screen if there is one, unless it is to be quiet.
+    """
     try:
-        if each is None:
-            with closing(watch(backend.infill(request), backend)) as steps:
-                return collect(steps)
-        return collect(_tapped(backend, request, each))
+        steps = backend.infill(request)
+        if seconds is not None:
+            steps = _within(steps, seconds)
+        if each is not None:
+            steps = _tapped(steps, each)
+        elif not quiet:
+            steps = watch(steps, backend)
+        with _closed(steps):
+            return collect(steps)
     except ModelError as error:
         raise EngineError(str(error)) from error
     except (MemoryError, RuntimeError) as error:  # above all, a device out of memory
@@ -104,10 +130,14 @@ def run(
         raise EngineError(f"the engine failed: {reason}") from error
 
 
-def diff(result: Result, *, as_bytes: bool) -> str:
-    """The change of every file; as the text reads, or with its bytes as surrogate escapes."""
+def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
+    """The change of every file, or of the one at this place; as the text reads, or with its bytes
+    as surrogate escapes.
+    """
     parts = []
-    for source, document in zip(result.sources, result.documents, strict=True):
+    for at, (source, document) in enumerate(zip(result.sources, result.documents, strict=True)):
+        if only is not None and at != only:
+            continue
         before, after = (
             _bytes_as_text(one) if as_bytes else one.text for one in (source.document, document)
         )
@@ -116,23 +146,32 @@ def diff(result: Result, *, as_bytes: bool) -> str:
     return "".join(parts)
 
 
+def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Where each hole is, JSON-able: in code points, in bytes of the file, in lines and columns."""
+    return [
+        {
+            "path": str(source.document.path or ""),
+            "span": {"start": span.start, "end": span.end},
+            "bytes": {
+                "start": _byte(source.document, span.start),
+                "end": _byte(source.document, span.end),
+            },
+            "start": _line_column(source.document, span.start),
+            "end": _line_column(source.document, span.end),
+        }
+        for source in sources
+        for span in source.spans
+    ]
+
+
 def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str, Any]:
     """The result in full, JSON-able; spans and positions are those of the files as they were."""
     infill = result.infill
-    holes = ((source.document, span) for source in result.sources for span in source.spans)
+    holes = places(result.sources)
     return {
         "model": backend.name,
         "device": backend.device,
-        "holes": [
-            {
-                "path": str(document.path),
-                "span": {"start": span.start, "end": span.end},
-                "start": _line_column(document, span.start),
-                "end": _line_column(document, span.end),
-                "text": text,
-            }
-            for (document, span), text in zip(holes, infill.texts, strict=True)
-        ],
+        "holes": [hole | {"text": text} for hole, text in zip(holes, infill.texts, strict=True)],
         "candidates": [
             {
                 "texts": [draft.text for draft in one.drafts],
@@ -150,19 +189,24 @@ def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str
     }
 
 
-def write(result: Result) -> None:
-    """Save every document that changed: all of them or none.
+def write(result: Result, *, only: Collection[int] | None = None) -> None:
+    """Save every document that changed, or of them those at these places: all of them or none.
 
     Raises ConflictError, naming the file, when one is no longer what it was when it was read.
     """
-    for source in result.sources:
-        if source.document.is_stale():
-            raise ConflictError(f"{source.document.path} has changed on disk since it was read")
+    pairs = [
+        (source.document, document)
+        for at, (source, document) in enumerate(zip(result.sources, result.documents, strict=True))
+        if only is None or at in only
+    ]
+    for before, _ in pairs:
+        if before.is_stale():
+            raise ConflictError(f"{before.path} has changed on disk since it was read")
     saved: list[tuple[Document, Document]] = []
     try:
-        for source, document in zip(result.sources, result.documents, strict=True):
-            if document.text != source.document.text:
-                saved.append((source.document, document.save()))
+        for before, after in pairs:
+            if after.text != before.text:
+                saved.append((before, after.save()))
     except BaseException:
         for before, after in saved:
             with suppress(DgeditError):  # changed by somebody else since: theirs stays
@@ -170,16 +214,52 @@ def write(result: Result) -> None:
         raise
 
 
-def _tapped(
-    backend: Backend, request: InfillRequest, each: Callable[[Step], None]
-) -> Iterator[Step]:
-    for step in backend.infill(request):
-        each(step)
-        yield step
+def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[Step]:
+    with _closed(steps):
+        for step in steps:
+            each(step)
+            yield step
+
+
+def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
+    """The steps until the time is over, the best so far again as the last one.
+
+    That is the surest of its text, or while a draft grows, the longest; there is always one.
+    """
+    until = time.monotonic() + seconds
+    best: Step | None = None
+    with _closed(steps):
+        for step in steps:
+            if best is None or step.score >= best.score or _goes_on(best, step):
+                best = step
+            if time.monotonic() >= until and not step.last:
+                settled = all(draft.settled and all(draft.settled) for draft in best.drafts)
+                stopped: Stopped = "settled" if settled else "cap"
+                yield replace(best, index=step.index, last=True, stopped=stopped)
+                return
+            yield step
+
+
+def _goes_on(before: Step, step: Step) -> bool:
+    pairs = zip(before.drafts, step.drafts, strict=True)
+    return all(new.text.startswith(old.text) for old, new in pairs)
+
+
+@contextmanager
+def _closed(steps: Iterator[Step]) -> Iterator[None]:
+    """Close a backend's steps, which need not be a generator."""
+    try:
+        yield
+    finally:
+        getattr(steps, "close", lambda: None)()
 
 
 def _bytes_as_text(document: Document) -> str:
     return document.encode().decode("utf-8", "surrogateescape")
+
+
+def _byte(document: Document, offset: int) -> int:
+    return len(document.with_text(document.text[:offset]).encode())
 
 
 def _line_column(document: Document, offset: int) -> dict[str, int]:

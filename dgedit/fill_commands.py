@@ -1,162 +1,236 @@
-"""The commands `dgedit fill` and `dgedit pipe`: options in, the infill in the form asked for."""
+"""The command `dgedit fill`: options in, the infill in the form asked for."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dgedit import backend, signals
-from dgedit.document import Document
-from dgedit.errors import Exit, InputError, UsageError
+from dgedit import backend, output, signals
+from dgedit.config import Color
+from dgedit.diff import painted
+from dgedit.errors import Exit, UsageError
 from dgedit.holes import MARKER
 from dgedit.options import (
+    HOLES,
+    OUTPUT,
     Candidates,
+    Colored,
     Device,
     Effort,
     EntropyBound,
     Instruction,
     Marker,
     Model,
+    Ranges,
+    Seconds,
     Seed,
     Steps,
     Strength,
+    option,
 )
 from dgedit.output import print_document, print_text
 
 if TYPE_CHECKING:
-    from dgedit_engine.types import Infill, Step
+    from dgedit.fill import Result, Source
+    from dgedit_engine.types import Backend, InfillRequest, Step
 
-Output = Literal["diff", "write", "print", "span-only", "json", "events"]
+Output = Literal["diff", "write", "interactive", "print", "span-only", "json", "events"]
 
 
 def fill(
-    targets: Annotated[list[str], typer.Argument(metavar="FILE[:RANGE]", help="What to fill.")],
-    write: Annotated[bool, typer.Option("-w", "--write", help="Change the files.")] = False,
-    whole: Annotated[bool, typer.Option("--print", help="Print the whole result.")] = False,
-    span_only: Annotated[bool, typer.Option("--span-only", help="Print the infill only.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    events: Annotated[bool, typer.Option("--events", help="Print every step as JSON.")] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit with 1 if anything would change.")
-    ] = False,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE[:RANGE | ::NAME]", help="What to fill.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        option(HOLES, "--file", metavar="FILE", help="A file, whatever its name."),
+    ] = None,
+    ranges: Ranges = None,
+    marker: Marker = MARKER,
     instruction: Instruction = "",
-    strength: Strength = 1.0,
+    strength: Strength = None,
     effort: Effort = 0.5,
-    steps: Steps = None,
-    entropy_bound: EntropyBound = None,
+    seconds: Seconds = None,
     candidates: Candidates = None,
     seed: Seed = 0,
+    steps: Steps = None,
+    entropy_bound: EntropyBound = None,
+    as_diff: Annotated[bool, option(OUTPUT, "--diff", help="Print a diff: the default.")] = False,
+    write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
+    interactive: Annotated[
+        bool, option(OUTPUT, "-i", "--interactive", help="Show it and ask, file by file.")
+    ] = False,
+    whole: Annotated[bool, option(OUTPUT, "--print", help="Print the whole result.")] = False,
+    span_only: Annotated[
+        bool, option(OUTPUT, "--span-only", help="Print the infill only.")
+    ] = False,
+    as_json: Annotated[bool, option(OUTPUT, "--json", help="Print one JSON object.")] = False,
+    events: Annotated[bool, option(OUTPUT, "--events", help="Print every step as JSON.")] = False,
+    check: Annotated[
+        bool, option(OUTPUT, "--check", help="Exit with 1 if anything would change.")
+    ] = False,
+    dry_run: Annotated[
+        bool, option(OUTPUT, "--dry-run", help="Tell what a model would be given; ask none.")
+    ] = False,
+    quiet: Annotated[
+        bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing; with --check, print nothing.")
+    ] = False,
+    color: Colored = "auto",
     model: Model = None,
     device: Device = None,
-    marker: Marker = MARKER,
 ) -> int:
-    """Fill the holes of files and print a diff that `git apply` takes.
+    """Fill holes of files and print a diff that `git apply` takes.
 
-    FILE:10, FILE:10-20 and FILE:L10-L20 name lines, the last one included. FILE:10:5-12:3 names
-    lines and columns, the end excluded. FILE alone names every <FILL> in it; <FILL: what to write>
-    says what is wanted there.
+    \b
+    a.py                        every <FILL>, or <FILL: what is wanted>
+    a.py:10  a.py:10-20         lines, the last one included
+    a.py:10-  a.py:10+5         to the end; line 10 and 5 more
+    a.py:10:5-12:3              lines and columns, the end excluded
+    a.py::Class.method          a body, without its docstring
+    \b
+    dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit import fill as work
     from dgedit_engine.types import InfillRequest
 
-    output = _output(write, whole, span_only, as_json, events)
-    if check and write:
-        raise UsageError("--check and --write exclude each other")
-    sources = work.sources_of(targets, marker=marker)
+    asked = _output(
+        {
+            "diff": as_diff,
+            "write": write,
+            "interactive": interactive,
+            "print": whole,
+            "span-only": span_only,
+            "json": as_json,
+            "events": events,
+        }
+    )
+    _agree(asked, check=check, dry_run=dry_run, quiet=quiet)
+    sources = work.sources_of(_named(targets or [], files or [], ranges or []), marker=marker)
     if whole and len(sources) > 1:
         raise UsageError(f"--print takes one file, not {len(sources)}")
     request = InfillRequest(
         tuple(source.passage(marker=marker) for source in sources),
         work.instruction(instruction, sources, marker=marker),
-        strength=strength,
+        strength=1.0 if strength is None else strength,
         effort=effort,
         seed=seed,
         steps=steps,
         entropy_bound=entropy_bound,
         candidates=candidates,
     )
+    if dry_run:
+        return _tell(work.places(sources), request, model, as_json=as_json)
     engine = backend.connect(model, device)
-    infill = work.run(request, engine, each=_print_step if events else None)
+    if asked == "interactive":
+        from dgedit.interactive import ask
+
+        answer = ask(sources, request, engine, color=color, seconds=seconds)
+        if answer.edit:
+            return _edit(sources, request, model, device)
+        with signals.unheeded():
+            work.write(answer.result, only=answer.accepted)
+        return Exit.OK if answer.accepted else Exit.NO
+    each = _print_step if asked == "events" and not (check and quiet) else None
+    infill = work.run(request, engine, each=each, quiet=quiet, seconds=seconds)
     signals.look()
     result = work.Result(sources, infill)
-    if output == "write":
-        with signals.unheeded():
-            work.write(result)
-    elif output == "print":
-        print_document(result.documents[0])
-    elif output == "span-only":
-        print_text("\n".join(infill.texts))
-    elif output == "json":
-        print_text(json.dumps(work.report(result, request, engine)) + "\n")
-    elif output == "diff":
-        print_text(work.diff(result, as_bytes=not sys.stdout.isatty()))
-    return Exit.NO if check and result.changed else _exit_of(infill)
+    if not (check and quiet):
+        _give(result, asked, request, engine, color)
+    return Exit.NO if check and result.changed else result.exit
 
 
-def pipe(
-    ranges: Annotated[
-        list[str] | None, typer.Option("--range", metavar="RANGE", help="A hole; repeatable.")
-    ] = None,
-    stdin_filename: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What the text is called, as context.")
-    ] = None,
-    instruction: Instruction = "",
-    strength: Strength = 1.0,
-    effort: Effort = 0.5,
-    steps: Steps = None,
-    entropy_bound: EntropyBound = None,
-    candidates: Candidates = None,
-    seed: Seed = 0,
-    model: Model = None,
-    device: Device = None,
-    marker: Marker = MARKER,
-) -> int:
-    """Copy stdin to stdout, filled: every <FILL>, or the ranges."""
-    from dgedit import fill as work
-    from dgedit_engine.types import InfillRequest
-
-    try:
-        data = sys.stdin.buffer.read()
-    except OSError as error:
-        raise InputError(f"cannot read standard input: {error.strerror}") from None
-    document = Document.from_bytes(data, stdin_filename)
-    source = work.Source.of(document, ranges or [None], marker=marker)
-    request = InfillRequest(
-        (source.passage(marker=marker),),
-        work.instruction(instruction, [source], marker=marker),
-        strength=strength,
-        effort=effort,
-        seed=seed,
-        steps=steps,
-        entropy_bound=entropy_bound,
-        candidates=candidates,
-    )
-    infill = work.run(request, backend.connect(model, device))
-    signals.look()
-    print_document(work.Result((source,), infill).documents[0])
-    return _exit_of(infill)
-
-
-def _output(write: bool, whole: bool, span_only: bool, as_json: bool, events: bool) -> Output:
-    asked: list[tuple[bool, Output]] = [
-        (write, "write"),
-        (whole, "print"),
-        (span_only, "span-only"),
-        (as_json, "json"),
-        (events, "events"),
-    ]
-    chosen = [name for given, name in asked if given]
+def _output(asked: dict[Output, bool]) -> Output:
+    chosen = [name for name, given in asked.items() if given]
     if len(chosen) > 1:
         raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
     return chosen[0] if chosen else "diff"
 
 
-def _exit_of(infill: Infill) -> Exit:
-    return Exit.UNSETTLED if infill.stopped == "cap" else Exit.OK
+def _agree(asked: Output, *, check: bool, dry_run: bool, quiet: bool) -> None:
+    """Raises UsageError for options that do not go together, or need a terminal where is none."""
+    for name, given in (("check", check), ("dry-run", dry_run)):
+        if given and (asked in ("write", "interactive") or (name == "dry-run" and check)):
+            other = "check" if name == "dry-run" and check else asked
+            raise UsageError(f"--{name} and --{other} exclude each other")
+    if dry_run and asked not in ("diff", "json"):
+        raise UsageError(f"--dry-run and --{asked} exclude each other")
+    if asked == "interactive":
+        from dgedit.interactive import needs_terminal
+
+        if quiet:
+            raise UsageError("--interactive and --quiet exclude each other")
+        needs_terminal()
+
+
+def _named(
+    targets: Sequence[str], files: Sequence[Path], ranges: Sequence[str]
+) -> list[tuple[Path, str | None]]:
+    """Which files, and what in each."""
+    from dgedit.targets import parse_target
+
+    named = [*map(parse_target, targets), *((path, None) for path in files)]
+    if not named:
+        raise UsageError("Missing argument 'FILE[:RANGE | ::NAME]' (try dgedit fill --help)")
+    if not ranges:
+        return named
+    found = {os.path.realpath(path) for path, _ in named}
+    if len(found) > 1:
+        raise UsageError(f"--range goes with one file, not {len(found)}")
+    own = [(path, one) for path, one in named if one is not None]
+    return [*own, *((named[0][0], one) for one in ranges)]
+
+
+def _give(
+    result: Result, asked: Output, request: InfillRequest, engine: Backend, color: Color
+) -> None:
+    from dgedit import fill as work
+
+    if asked == "write":
+        with signals.unheeded():
+            work.write(result)
+    elif asked == "print":
+        print_document(result.documents[0])
+    elif asked == "span-only":
+        print_text("\n".join(result.infill.texts))
+    elif asked == "json":
+        print_text(json.dumps(work.report(result, request, engine)) + "\n")
+    elif asked == "diff" and output.is_colored(sys.stdout, color):
+        output.show(work.diff(result, as_bytes=False), sys.stdout, paint=painted)
+    elif asked == "diff":
+        print_text(work.diff(result, as_bytes=not sys.stdout.isatty()))
+
+
+def _edit(
+    sources: Sequence[Source], request: InfillRequest, model: str | None, device: str | None
+) -> int:
+    """Go on in the editor, with the holes masked."""
+    from dgedit.tui.app import run as open_editor
+
+    return open_editor(
+        [Path(str(source.document.path)) for source in sources],
+        model=model,
+        device=device,
+        effort=request.effort,
+        seed=request.seed,
+        holes=[source.spans for source in sources],
+    )
+
+
+def _tell(
+    holes: list[dict[str, Any]], request: InfillRequest, model: str | None, *, as_json: bool
+) -> int:
+    from dgedit.plan import plan, told
+    from dgedit.tokens import counter
+
+    found = plan(holes, request, counter(model))
+    print_text(json.dumps(found) + "\n" if as_json else told(found))
+    return Exit.OK
 
 
 def _print_step(step: Step) -> None:

@@ -2,27 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+from dgedit.config import Color
+
+HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
+"""The groups in which `Grouped` shows options."""
+
+
+class Grouped(TyperCommand):
+    """A command whose help shows its options in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write them, those without a group among the last."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and param.param_type_name == "option":  # help tells the others
+                group = getattr(param, "rich_help_panel", None) or ENGINE
+                groups.setdefault(group, []).append(record)
+        for group in (HOLES, RESULT, OUTPUT, ENGINE):
+            if group in groups:
+                with formatter.section(group):
+                    formatter.write_dl(groups[group])
+
+
+def option(group: str, *names: str, **settings: Any) -> Any:
+    """An option of a group; its help names the default where that says something."""
+    return typer.Option(*names, rich_help_panel=group, show_default=False, **settings)
+
+
+def _some(seconds: float | None) -> float | None:
+    if seconds is not None and not seconds > 0:
+        raise typer.BadParameter(f"must be more than 0, not {seconds:g}")
+    return seconds
+
 
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="NAME|FOLDER", help="The model to fill with.")
+    str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
 ]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="Where it runs: cpu, cuda, …")]
-Effort = Annotated[float, typer.Option(help="0 is fastest, 1 most careful.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same infill.")]
+Device = Annotated[str | None, option(ENGINE, metavar="NAME", help="Where it runs: cpu, cuda, …")]
+Effort = Annotated[
+    float, option(RESULT, metavar="0-1", help="0 is fastest, 1 most careful; else 0.5.")
+]
+Seed = Annotated[
+    int, option(RESULT, metavar="N", help="The same seed gives the same infill; else 0.")
+]
 Instruction = Annotated[
-    str, typer.Option("-m", "--instruction", metavar="TEXT", help="What you want, in words.")
+    str, option(RESULT, "-m", "--instruction", metavar="TEXT", help="What you want, in words.")
 ]
-Strength = Annotated[float, typer.Option(help="The share of the present text to give up, 0 to 1.")]
-Steps = Annotated[int | None, typer.Option(help="The step cap, instead of --effort's.")]
+Strength = Annotated[
+    float | None,
+    option(RESULT, metavar="0-1", help="The share of the present text to give up; else 1."),
+]
+Seconds = Annotated[
+    float | None,
+    option(
+        RESULT,
+        "--time",
+        metavar="SECONDS",
+        callback=_some,
+        help="Take the best so far after so long.",
+    ),
+]
+Steps = Annotated[
+    int | None, option(RESULT, metavar="N", help="The step cap, instead of --effort's.")
+]
 Candidates = Annotated[
-    int | None,
-    typer.Option(help="Infills that compete; the best one is taken. --effort's, if not given."),
+    int | None, option(RESULT, metavar="N", help="Infills that compete, instead of --effort's.")
 ]
 EntropyBound = Annotated[
-    float | None,
-    typer.Option(help="Nats that one step may accept, instead of --effort's."),
+    float | None, option(RESULT, metavar="NATS", help="What one step may accept, likewise.")
 ]
-Marker = Annotated[str, typer.Option(metavar="TEXT", help="What marks a hole in the text.")]
+Marker = Annotated[
+    str, option(HOLES, metavar="TEXT", help="What marks a hole in the text; else <FILL>.")
+]
+Ranges = Annotated[
+    list[str] | None,
+    option(HOLES, "--range", metavar="RANGE", help="A range or ::NAME of it; repeatable."),
+]
+Colored = Annotated[Color, option(OUTPUT, metavar="WHEN", help="Colours: auto, always or never.")]

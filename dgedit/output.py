@@ -9,7 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
+from typing import TextIO
 
+from dgedit.config import Color
 from dgedit.document import Document
 from dgedit.visible import visible
 
@@ -22,13 +25,39 @@ def print_document(document: Document) -> None:
 def print_text(text: str, data: bytes | None = None) -> None:
     """On a terminal the text, made visible and on lines of its own; elsewhere the bytes, exact."""
     if sys.stdout.isatty():
-        end = "" if not text or text.endswith("\n") else "\n"
-        encoding = sys.stdout.encoding or "utf-8"
-        shown = visible(text, keep="\n\t").encode(encoding, "backslashreplace").decode(encoding)
-        print(shown, end=end, flush=True)
+        show(text, sys.stdout)
     else:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") if data is None else data)
         sys.stdout.flush()
+
+
+def show(text: str, stream: TextIO, *, paint: Callable[[str], str] = str) -> None:
+    """Write a text for somebody to look at: made visible, then painted, on lines of its own."""
+    end = "" if not text or text.endswith("\n") else "\n"
+    encoding = stream.encoding or "utf-8"
+    shown = visible(text, keep="\n\t").encode(encoding, "backslashreplace").decode(encoding)
+    print(paint(shown), end=end, file=stream, flush=True)
+
+
+def is_colored(stream: TextIO, color: Color) -> bool:
+    """Whether colours belong on a stream: where they are asked for, or a terminal has them."""
+    if color != "auto":
+        return color == "always"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+def give_back(data: bytes) -> None:
+    """Print what was read, as it was. Where stderr is the same file, nothing is said from then on:
+    it would be taken for a part of the text.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+        if os.path.samestat(os.fstat(1), os.fstat(2)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    except OSError:  # nobody reads it
+        drop()
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -16,9 +16,10 @@ from types import FrameType
 from typing import ClassVar
 
 from textual.binding import BindingType
+from textual.document._document import Selection
 
 from dgedit.config import Settings, current, layers
-from dgedit.document import Document
+from dgedit.document import Document, Span
 from dgedit.errors import UsageError
 from dgedit.journal import Journal, state_folder
 from dgedit.project import project_of
@@ -32,6 +33,7 @@ from dgedit.tui.filing import Filing
 from dgedit.tui.finding import Finding
 from dgedit.tui.helping import Helping
 from dgedit.tui.opening import Opening
+from dgedit.tui.overlay import OpenHole
 from dgedit.tui.panels import Panels
 from dgedit.tui.piping import Piping
 from dgedit.tui.review import Review
@@ -54,8 +56,10 @@ def run(
     force: bool = False,
     piped: Document | None = None,
     give: Callable[[Document], None] = lambda document: None,
+    holes: Sequence[Sequence[Span]] = (),
 ) -> int:
-    """Edit files, or the project in a folder, until the user leaves; returns the exit code.
+    """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
+    are masked, for each file its own.
 
     `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
     InputError for a file that cannot be opened, UsageError for settings that make no sense.
@@ -79,6 +83,9 @@ def run(
         force=force,
         piped=piped,
     )
+    for editor, spans in zip(app.editors, holes, strict=False):
+        editor.open_holes([OpenHole(span.start, span.end) for span in spans])
+        editor.selection = Selection.cursor(editor.buffer.location(spans[0].start))
     try:
         with _heeding_signals(app):
             app.run()

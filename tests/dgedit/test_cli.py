@@ -78,10 +78,10 @@ def test_fill_json_says_what_was_filled_where(
         "device": "cpu",
         "holes": [
             place
-            | {"span": {"start": 9, "end": 15}}
+            | {"span": {"start": 9, "end": 15}, "bytes": {"start": 9, "end": 15}}
             | {"start": {"line": 2, "column": 5}, "end": {"line": 2, "column": 11}},
             place
-            | {"span": {"start": 19, "end": 24}}
+            | {"span": {"start": 19, "end": 24}, "bytes": {"start": 19, "end": 24}}
             | {"start": {"line": 3, "column": 1}, "end": {"line": 3, "column": 6}},
         ],
         "candidates": [],
@@ -265,30 +265,6 @@ def test_pipe_takes_ranges_and_a_name(
     assert cli.run(["pipe", "--range", "1", "--range=2:1-2:1", "--stdin-filename", "x.rs"]) == 0
     assert capfdbinary.readouterr().out == b"filled\nfilledb\nc <FILL>\n"
     assert scripted.requests[0].passages[0].path == "x.rs"
-
-
-@pytest.mark.parametrize(
-    ("data", "args", "code"),
-    [
-        (b"no marker", [], Exit.INPUT),
-        (b"", [], Exit.INPUT),
-        (b"\0<FILL>", [], Exit.INPUT),
-        (b"a", ["--range", "2"], Exit.INPUT),
-        (b"a", ["--range", "b"], Exit.USAGE),
-    ],
-)
-def test_pipe_that_fails_prints_one_line_and_no_data(
-    scripted: Scripted,
-    monkeypatch: pytest.MonkeyPatch,
-    capfdbinary: Capture,
-    data: bytes,
-    args: list[str],
-    code: Exit,
-) -> None:
-    feed(monkeypatch, data)
-    assert cli.run(["pipe", *args]) == code
-    out, err = capfdbinary.readouterr()
-    assert (out, err.count(b"\n")) == (b"", 1)
 
 
 def test_pipe_to_a_terminal_shows_control_characters(

