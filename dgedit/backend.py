@@ -5,17 +5,38 @@ from __future__ import annotations
 import os
 
 from dgedit import models
-from dgedit.errors import EngineError
+from dgedit.errors import EngineError, UsageError
 from dgedit_engine.types import Backend, ModelError
 
 
-def connect(model: str | None, device: str | None) -> Backend:
-    """Open an engine in this process. A model is named as `models.resolve` says; None takes the
-    default. A device of None lets the engine choose.
+def connect(model: str | None, device: str | None, engine: str = "local") -> Backend:
+    """Reach an engine. A model is named as `models.resolve` says; None takes the default. A device
+    of None lets the engine choose. `engine` says whose: "local" one in this process, "warm" the
+    process that stays, "auto" that or, where there can be none, a local one; or a server's address.
 
     Raises EngineError, in one line, when the engine or its model is unavailable.
     """
+    if engine.startswith(("http://", "https://")):
+        from dgedit.remote import connect as connect_to
+
+        return connect_to(engine, model)
+    if engine not in ("auto", "local", "warm"):
+        raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
     name = models.resolve(model)
+    if engine != "local":
+        from dgedit.daemon import Daemon
+        from dgedit.sockets import Unavailable
+
+        try:
+            return Daemon.open(name, device)
+        except Unavailable:
+            if engine == "warm":
+                raise
+    return open_here(name, device)
+
+
+def open_here(name: str, device: str | None) -> Backend:
+    """Open an engine in this process; `name` is what `models.resolve` has found."""
     # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
     # loaded.

@@ -178,14 +178,15 @@ class Serving:
             self._answered += 1
             self._active = time.monotonic()
             for before, job in enumerate(self._waiting):
-                job.out.put({"waiting": before + 1})
+                job.out.put({"waiting": before})
 
     def _session(self, asker: str) -> Backend:
         """The model with a client's own memory of its last request, where it keeps one."""
-        assert self._backend is not None
+        backend = self._backend
+        assert backend is not None
         session = self._sessions.pop(asker, None)
         if session is None:
-            session = getattr(self._backend, "session", lambda: self._backend)()
+            session = backend.session() if hasattr(backend, "session") else backend
         self._sessions[asker] = session
         if len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
@@ -206,7 +207,7 @@ class Serving:
 
     def _serve(self, lines: Lines) -> None:
         """Do what a client wants until it hangs up, or says what nobody understands."""
-        contextlib.closing(lines), contextlib.suppress(OSError):
+        with contextlib.closing(lines), contextlib.suppress(OSError):  # hung up, or silent
             try:
                 while (message := lines.receive(_PATIENCE)) is not None:
                     with self._speaking():

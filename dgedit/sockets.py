@@ -32,6 +32,7 @@ _SUFFIX = ".sock"
 # What a socket's address holds on Linux, without the zero byte at its end.
 _ADDRESS = 107
 _DIGITS = 16
+_PATIENCE = 20.0  # seconds to be let in
 
 
 class Unavailable(EngineError):
@@ -50,8 +51,11 @@ class Place:
     @classmethod
     def of(cls, model: str, device: str | None) -> Place:
         """The place for what `models.resolve` has found."""
-        path = _embedded() if model == "nano" else model
-        return cls(os.path.realpath(path), device or "")
+        path = os.path.abspath(_embedded() if model == "nano" else model)
+        if os.path.isdir(path):
+            return cls(os.path.realpath(path), device or "")
+        above, name = os.path.split(path)  # a file's own name says what it is
+        return cls(os.path.join(os.path.realpath(above), name), device or "")
 
     @property
     def socket(self) -> Path:
@@ -140,23 +144,22 @@ def present() -> list[Path]:
 
 def listen(path: Path) -> socket.socket:
     """Listen at a path, in place of what was there. For whoever holds the lock beside it."""
-    path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
     try:
+        path.unlink(missing_ok=True)
         listener.bind(str(path))
+        path.chmod(0o600)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise Unavailable(f"cannot listen at {path}: {error.strerror}") from None
-    finally:
-        os.umask(before)
     return listener
 
 
 def dial(path: Path) -> Lines | None:
     """Connect to who listens at a path, which must be us; None where nobody does."""
     connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(_PATIENCE)
     try:
         connection.connect(str(path))
     except (ConnectionRefusedError, FileNotFoundError):
@@ -164,7 +167,8 @@ def dial(path: Path) -> Lines | None:
         return None
     except OSError as error:
         connection.close()
-        raise Unavailable(f"cannot connect to {path}: {error.strerror}") from None
+        raise Unavailable(f"cannot connect to {path}: {error.strerror or error}") from None
+    connection.settimeout(None)
     if user_of(connection) != os.geteuid():
         connection.close()
         raise Unavailable(f"another user listens at {path}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,14 @@ class Engine:
     def device(self) -> str:
         """Where it runs."""
         return str(self.model.embedding.device)
+
+    def session(self) -> Engine:
+        """The same open model for another client, whose last request is its own; still one request
+        at a time.
+        """
+        other = copy(self)
+        other._memory = Memory()
+        return other
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
