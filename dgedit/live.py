@@ -4,6 +4,9 @@ Passes the steps through and draws some of them: the first, the last, and at mos
 between. Draws nothing where nobody looks: stderr is no terminal, or a dumb one. Told apart without
 colour: settled text is plain, a draft dim and italic, what changed since the last drawing is
 underlined.
+
+What is said of a step counts up: a cap that shrinks and grows from phase to phase says nothing, and
+a share that has settled only something while there is one that has not.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from dgedit.visible import visible
-from dgedit_engine.types import Backend, Step
+from dgedit_engine.types import Backend, Phase, Step
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
 _INTERVAL = 1 / 30
 # More rows than this are not read, only scrolled past.
 _MOST_ROWS = 24
+_PHASES: dict[Phase, str] = {
+    "draft": "drafting",
+    "refine": "refining",
+    "repair": "repairing",
+    "continue": "going on",
+}
 
 
 def watch(steps: Iterator[Step], backend: Backend) -> Generator[Step]:
@@ -57,12 +66,44 @@ def picture(step: Step, before: Step | None, *, least: int, most: int) -> Text:
 
 
 def status(step: Step, seconds: float, where: str) -> str:
-    """One line: how far, how settled, how fast, who and where."""
-    settled = sum(sum(draft.settled) for draft in step.drafts)
-    pieces = sum(len(draft.pieces) for draft in step.drafts)
-    share = settled / pieces if pieces else 1.0
-    pace = f" · {settled / seconds:.0f} tok/s" if seconds > 0 else ""
-    return f"step {step.index}/{step.total} · {share:.0%} settled{pace} · {visible(where)}"
+    """One line: how far, how settled, how fast, at what cost, who and where."""
+    return " · ".join([*standing(step), *cost(step, seconds), visible(where)])
+
+
+def standing(step: Step, *, of: int | None = None) -> list[str]:
+    """What is being done, at which step, `of` how many, and how much of the drafts has settled."""
+    if step.last:
+        return ["ready, not all settled" if step.stopped == "cap" else "ready"]
+    at = f"{_PHASES[step.phase]}, step {step.index}" + (f" of {of}" if of else "")
+    settled, pieces = _counted(step)
+    if step.phase == "draft" or not pieces:
+        return [at]
+    whole = settled == pieces  # of the draft that is shown; others may not be
+    return [at, "all settled, checking" if whole else f"{100 * settled // pieces}% settled"]
+
+
+def cost(step: Step, seconds: float) -> list[str]:
+    """Steps in the end, tokens a second, time, passes through the model."""
+    settled, pieces = _counted(step)
+    done = pieces if step.phase == "draft" else settled
+    said = [_many(step.index, "step")] if step.last else []
+    if seconds > 0 and done:
+        said.append(f"{done / seconds:.0f} tok/s")
+    return [
+        *said,
+        f"{seconds:.1f} s",
+        *([_many(step.forwards, "forward")] if step.forwards else []),
+    ]
+
+
+def _counted(step: Step) -> tuple[int, int]:
+    """The pieces that have settled, and all pieces."""
+    drafts = step.drafts
+    return sum(sum(one.settled) for one in drafts), sum(len(one.pieces) for one in drafts)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def _drawn(steps: Iterator[Step], where: str) -> Generator[Step]:

@@ -17,11 +17,12 @@ from typing import Literal
 from dgedit.context import beside
 from dgedit.document import Document, Span, readable
 from dgedit.holes import passage
+from dgedit.live import cost, standing
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.pieces import cut, joined, rest, veiled
 from dgedit.tui.taking import take, take_part
-from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage, Step
 
 Live = Literal["full", "settle", "off"]
 """What is drawn while an infill runs: every step, what has settled, or that it runs."""
@@ -31,6 +32,14 @@ Weave = tuple[Draft | Hole, ...]
 
 # Steps kept to go back to.
 _KEPT = 200
+_ORIGINS: dict[Origin, str] = {
+    "canvas": "from noise",
+    "draft": "drafted",
+    "sample": "drafted by chance",
+    "revised": "a draft revised",
+    "warm": "from the last infill",
+    "repaired": "syntax repaired",
+}
 
 
 class Stage(Enum):
@@ -280,30 +289,16 @@ class Fill:
     # What is said
 
     def progress(self) -> str:
-        """Step, share settled, speed and time, or which candidate, for the status line."""
-        if self.step is None:
+        """How far it is, which candidate is shown and at what cost, in this order, for the status
+        line.
+        """
+        step = self.step
+        if step is None:
             return "starting…"
         if self.at is not None:
-            step = self.kept[self.at]
-            return f"step {step.index}/{self.step.index} · {_share(step):.0%} settled"
-        settled = sum(one for draft in self.step.drafts for one in draft.settled)
-        speed = settled / self.seconds if self.seconds else 0.0
-        pace = f"{speed:.0f} tok/s · {self.seconds:.1f} s"
-        share = f"{_share(self.step):.0%} settled"
-        if len(self.step.candidates) > 1:
-            one = self.step.candidates[self.choice]
-            many = "s" if one.faults != 1 else ""
-            faults = f" · {one.faults} syntax error{many}" if one.faults else ""
-            share = f"{self.choice + 1} of {len(self.step.candidates)} · score {one.score:.2f}"
-            if self.choice:
-                return f"{share} · {one.origin}{faults}"
-        if self.step.stopped == "cap":
-            which = f" · {share}" if len(self.step.candidates) > 1 else ""
-            return f"ready, unsettled at the cap of {self.step.index} steps{which} · {pace}"
-        at = f"step {self.step.index}/{self.step.total}"
-        if self.stage is Stage.READY:
-            at = f"ready after {self.step.index} steps" if self.step.index > 1 else "ready"
-        return f"{at} · {share} · {pace}"
+            return " · ".join(standing(self.kept[self.at], of=step.index))
+        which = self._which(step.candidates) if len(step.candidates) > 1 else []
+        return " · ".join([*standing(step), *which, *cost(step, self.seconds)])
 
     def remark(self) -> str:
         """Why a result shows nothing new; empty where it does."""
@@ -321,6 +316,15 @@ class Fill:
             for editor, hole, draft in shown
         ]
         return "the infill is what is there already: F5 draws another" if all(held) else ""
+
+    def _which(self, candidates: Sequence[Candidate]) -> list[str]:
+        """The candidate that is shown, in words."""
+        one, holes = candidates[self.choice], len(self.holes)
+        both = f" for all {holes} holes" if holes > 1 else ""
+        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}"]
+        if one.faults:
+            said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
+        return [*said, f"score {one.score:.2f}", _ORIGINS[one.origin]]
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
         return next((owner, draft) for owner, one, draft in self._shown() if one is hole)
@@ -384,9 +388,3 @@ def _woven(asked: Passage, weaves: Sequence[Weave]) -> Passage:
             elif text != "":
                 parts.append(text)
     return Passage(asked.path, tuple(parts))
-
-
-def _share(step: Step) -> float:
-    """The share of the pieces that have settled."""
-    settled = [one for draft in step.drafts for one in draft.settled]
-    return sum(settled) / len(settled) if settled else 1.0

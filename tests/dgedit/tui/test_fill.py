@@ -13,15 +13,15 @@ REQUEST = InfillRequest((Passage("a.py", (Hole(),)),))
 @pytest.mark.parametrize(
     ("stopped", "said"),
     [
-        (None, "step 4/8 · 50% settled · 1 tok/s · 1.0 s"),
-        ("settled", "ready after 4 steps · 50% settled · 1 tok/s · 1.0 s"),
-        ("cap", "ready, unsettled at the cap of 4 steps · 1 tok/s · 1.0 s"),
+        (None, "refining, step 4 · 50% settled · 1 tok/s · 1.0 s · 7 forwards"),
+        ("settled", "ready · 4 steps · 1 tok/s · 1.0 s · 7 forwards"),
+        ("cap", "ready, not all settled · 4 steps · 1 tok/s · 1.0 s · 7 forwards"),
     ],
 )
 def test_progress_tells_a_settled_infill_from_one_at_the_cap(
     stopped: Stopped | None, said: str
 ) -> None:
     draft = Draft(("a", "b"), (1.0, 1.0), (True, False))
-    step = Step(4, 8, (draft,), last=stopped is not None, stopped=stopped)
+    step = Step(4, 8, (draft,), last=stopped is not None, stopped=stopped, forwards=7)
     stage = Stage.READY if stopped else Stage.RUNNING
     assert Fill(REQUEST, (), stage, step, seconds=1.0).progress() == said

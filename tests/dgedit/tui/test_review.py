@@ -39,10 +39,10 @@ class Choices(Script):
 async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two", "three")) as d:
         await result(d)
-        assert "1 of 3 · score 0.00" in d.app.status.engine
+        assert "ready · candidate 1 of 3 · score 0.00" in d.app.status.engine
         await d.press("alt+right_square_bracket")
         assert d.row(1) == "    two"
-        assert "2 of 3 · score -0.10 · sample · 1 syntax error" in d.app.status.engine
+        assert "candidate 2 of 3 · leaves 1 syntax error · score -0.10" in d.app.status.engine
         await d.press("alt+left_square_bracket", "alt+p")
         assert d.row(1) == "    three"
         await d.press("alt+n", "alt+n", "enter")
@@ -76,7 +76,7 @@ async def test_scrub_through_the_steps_and_take_one(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Script("abcd")) as d:
         await result(d)
         await d.press("left_square_bracket")
-        assert (d.row(1), "step 2/3" in d.app.status.engine) == ("    a#c#", True)
+        assert (d.row(1), "step 2 of 3" in d.app.status.engine) == ("    a#c#", True)
         await d.press("left_square_bracket", "left_square_bracket")
         assert (d.row(1), "first step" in d.notice) == ("    ????", True)
         await d.press("right_square_bracket", "right_square_bracket")
