@@ -26,7 +26,9 @@ from dgedit.project import IGNORED, Rules, files_of, project_of
 # Milliseconds: how long changes are gathered, and how often we look whether a file is quiet.
 _STEP, _TICK = 50, 100
 # What editors and we keep beside a file while they write it.
-_BESIDE = re.compile(r".*~|\..*\.sw.|#.*#|\.#.*|.*\.(bak|bck|tmp|orig)|4913|\.dgedit-.*", re.DOTALL)
+_BESIDE = re.compile(
+    r".*~|\..*\.sw.|#.*#|\.#.*|.*\.(bak|bck|tmp|orig)|4913|\..*dgedit-.*", re.DOTALL
+)
 _UNFINISHED = {
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase",

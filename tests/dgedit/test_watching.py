@@ -303,7 +303,15 @@ def test_ignored_files_are_left_alone(home: Path) -> None:
     (home / ".gitignore").write_text("*.log\nbuild/\n!kept.log\n")
     (home / ".git" / "info" / "exclude").write_text("excluded.py\n")
     names = "a.py b.log kept.log build/c.py node_modules/d.py .git/e.py excluded.py inner/f.py"
-    for name in [*names.split(), "a.py~", ".a.py.swp", "#a.py#", ".dgedit-1", "inner/.hidden.py"]:
+    for name in [
+        *names.split(),
+        "a.py~",
+        ".a.py.swp",
+        "#a.py#",
+        ".dgedit-1",
+        ".a.py.dgedit-1",
+        "inner/.hidden.py",
+    ]:
         (home / name).parent.mkdir(exist_ok=True)
         (home / name).write_text(MARKED)
     assert present(home) == ["a.py", "inner/.hidden.py", "inner/f.py", "kept.log"]
