@@ -7,6 +7,7 @@ this ends, also by a signal; stopped and continued, it asks again. Writes no fil
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import sys
@@ -21,7 +22,8 @@ from dgedit.errors import UsageError
 from dgedit.visible import visible
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
-_KEYS = "[y]es [n]o [c]andidate [r]e-roll [e]dit [d]iff [q]uit"
+_KEYS = "y yes  n no  c candidate  r re-roll  e edit  d diff  q quit ? "
+_PATIENCE = 0.2  # seconds
 _LEAST = 5  # rows of a diff that are always shown
 
 
@@ -75,11 +77,11 @@ def _review(
         at = waiting[0]
         if not anew:
             _show(fill.diff(result, as_bytes=False, only=at), color, whole=whole)
-        name = visible(str(sources[at].document.path))
-        more = f", then {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        of = f", candidate {chosen + 1} of {len(choices)}" if len(choices) > 1 else ""
+        about = [str(sources[at].document.path), f"candidate {chosen + 1} of {len(choices)}"]
+        about += [f"{len(waiting) - 1} more to ask about"] if len(waiting) > 1 else []
+        about += ["not settled"] if infill.stopped == "cap" else []
         whole = anew = False
-        match question.put(f"fill {name}{more}{of}? {_KEYS} "):
+        match question.put(f"{visible(' · '.join(about))}\n{_KEYS}"):
             case "y":
                 accepted.add(waiting.pop(0))
             case "n":
@@ -140,6 +142,8 @@ class _Question:
         return self
 
     def __exit__(self, *error: object) -> None:
+        if error[0] is not None:  # in the middle of a line
+            print(file=sys.stderr, flush=True)
         termios.tcsetattr(self.fd, termios.TCSADRAIN, self.before)
         signal.signal(signal.SIGCONT, self.continued)
 
@@ -148,6 +152,9 @@ class _Question:
         self.words = words
         self._begin()
         try:
+            # A signal may come to a thread of the engine's, and this one heeds it when it wakes.
+            while not select.select([self.fd], [], [], _PATIENCE)[0]:
+                pass
             typed = os.read(self.fd, 32).decode("utf-8", "replace")
         except OSError:  # the terminal is gone
             typed = ""

@@ -44,7 +44,7 @@ def test_file_and_range_are_the_plain_way(file: Path, scripted: Scripted, capfd:
     odd = file.rename("a:3.py")
     args = ["fill", "-w", "--file", "a:3.py", "--range", "1", "--range", "::f"]
     assert cli.run(args) == Exit.OK
-    assert odd.read_text(encoding="utf-8-sig", newline="") == "filled\r\ndef f():\r\n    filled\r\n"
+    assert odd.read_bytes() == b"\xef\xbb\xbffilled\r\ndef f():\r\n    filled\r\n"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_quiet_draws_nothing(
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
         assert cli.run(["fill", "a.py:1", *args]) == Exit.OK
-        assert ("step 1/3" in screen.getvalue()) == drawn
+        assert ("~" in screen.getvalue()) == drawn
 
 
 @pytest.mark.parametrize(
