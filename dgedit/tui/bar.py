@@ -1,8 +1,8 @@
 """A bar below the text that asks something without standing in the way.
 
 Typing goes on. F10 or a click goes to the bar, where one letter answers; Escape goes back to the
-text and leaves the question open. A letter of its own for each answer, pressed in the text, would
-be taken from what the text needs it for.
+text and leaves the question open; the bar says so. A letter of its own for each answer, pressed in
+the text, would be taken from what the text needs it for.
 
 The question shown is the one about the file in front, or else about any other. Knows questions;
 nothing of what they are about.
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -42,12 +43,8 @@ class Question:
     """Called with the letter."""
 
 
-# Below that many columns the answers go under the question.
-_TIGHT = 90
-
-
 class Bar(Horizontal, can_focus=True):
-    """The question and its answers, in one row or in two. Not there when nothing is asked."""
+    """The question and its answers, in one row if they fit. Not there when nothing is asked."""
 
     DEFAULT_CSS = """
     Bar { height: auto; padding: 0 1; background: $warning 20%; display: none; }
@@ -78,11 +75,12 @@ class Bar(Horizontal, can_focus=True):
             return
         self.question = question
         self.set_class(question is not None, "-asks")
-        self.query(Choice).remove()
+        self.query("Choice, Way").remove()
         if question is not None:
             self.query_one(".words", Static).update(Content(question.words))
-            pairs = [(_KEYS.split(",")[0], ""), *question.choices.items()]
-            self.query_one(".answers").mount_all(Choice(*pair) for pair in pairs)
+            answers = [Choice(*pair) for pair in question.choices.items()]
+            self.query_one(".answers").mount_all([Way(), *answers])
+            self._lay_out()
         if question is None and self.has_focus:
             self.post_message(self.Left())
 
@@ -92,6 +90,14 @@ class Bar(Horizontal, can_focus=True):
         if question is not None and letter in question.choices:
             self.post_message(self.Left())
             question.answer(letter)
+
+    def on_focus(self) -> None:
+        """Say how to go back."""
+        self.query(Way).refresh()
+
+    def on_blur(self) -> None:
+        """Say how to come here."""
+        self.query(Way).refresh()
 
     def on_key(self, event: events.Key) -> None:
         """Answer, or go back; no other key does anything here but those for the whole editor."""
@@ -108,9 +114,15 @@ class Bar(Horizontal, can_focus=True):
         """Where to answer."""
         self.focus()
 
-    def on_resize(self, event: events.Resize) -> None:
+    def on_resize(self) -> None:
         """Lay out for the width."""
-        self.set_class(event.size.width < _TIGHT, "-tight")
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self.question is not None:
+            cells = [len(f" K  {word}  ") for word in self.question.choices.values()]
+            needed = cell_len(self.question.words) + sum(cells) + len(" Esc  later  ")
+            self.set_class(self.app.size.width < needed + 2, "-tight")
 
 
 class Choice(Static):
@@ -118,11 +130,24 @@ class Choice(Static):
 
     def __init__(self, letter: str, word: str) -> None:
         self.letter = letter
-        super().__init__(Content.assemble((f" {letter.upper()} ", "reverse bold"), f" {word}  "))
+        super().__init__(_key(letter.upper(), word))
 
     def on_click(self) -> None:
         """As the letter does."""
         next(one for one in self.ancestors if isinstance(one, Bar)).answer(self.letter)
+
+
+class Way(Static):
+    """How to get to the letters, or back."""
+
+    def render(self) -> Content:
+        """What it says now."""
+        there = self.app.focused is not None and self.app.focused in self.ancestors
+        return _key("Esc", "later") if there else _key("F10", "then")
+
+
+def _key(key: str, word: str) -> Content:
+    return Content.assemble((f" {key} ", "reverse bold"), f" {word}  ")
 
 
 class Questions(Desk):

@@ -198,7 +198,7 @@ class Recovery(Questions):
             who = visible(", ".join(f"pid {one.pid} on {one.host}" for one in others))
             words = f"{visible(editor.path.name)} is open in another dgedit: {who}"
             self._announced[editor] = question = Question(
-                words, {"i": "ignore"}, lambda letter: self.withdraw(question)
+                words, {"i": "hide this"}, lambda letter: self.withdraw(question)
             )
             self.ask_about(editor, question)
 
@@ -212,12 +212,12 @@ class Recovery(Questions):
             self.notice(f"{editor.path} has unsaved text, to be recovered where it can be edited")
             return
         when = strftime("%Y-%m-%d %H:%M", localtime(entry.written))
-        since = "" if entry.base == _base(editor) else "; the file has changed since"
+        since = "" if entry.base == _base(editor) else "; the file has changed since then"
         host = entry.process.host
         where = "" if self.journal and host == self.journal.process.host else f" on {host}"
         question = Question(
-            f"{name}: text of {when}{visible(where)} was never saved{since}",
-            {"r": "recover", "d": "diff", "x": "discard"},
+            f"{name}: changes of {when}{visible(where)} were never saved, but kept{since}",
+            {"r": "put them back", "d": "compare", "x": "throw them away"},
             lambda letter: self._recover(editor, entry, letter, question),
         )
         self.ask_about(editor, question)
@@ -230,6 +230,7 @@ class Recovery(Questions):
         self.withdraw(question)
         if letter == "x":
             self._discard(entry)
+            self.notice(f"{editor.path.name} is as it was saved last")
         elif editor.file.path is None and editor.text:
             self._recover_apart(editor, entry)
         else:
@@ -253,7 +254,7 @@ class Recovery(Questions):
         if before is not None:  # which was there, and is not any more
             self._offer_text(editor, before[0])
         self.mark(editor)
-        self.notice("recovered, not saved yet; undo goes back")
+        self.notice("put back, not saved yet: Ctrl+S saves, Ctrl+Z undoes")
 
     def _settle(self, editor: Editor, *, gone: bool = False) -> None:
         """What becomes of the entry that a text came from, once that is clean, or its tab gone."""

@@ -158,8 +158,8 @@ async def test_text_left_over_is_offered_and_recovered_as_one_undo(path: Path) -
     leave_text(path, "# left\n" + CODE.decode())
     async with opened(path) as d:
         question = d.app.bar.question
-        assert question is not None and question.words.startswith("a.py: text of 2")
-        assert question.words.endswith("was never saved")
+        assert question is not None and question.words.startswith("a.py: changes of 2")
+        assert question.words.endswith(" were never saved, but kept")
         await d.press("f10", "r")
         assert d.app.editor.text == "# left\n" + CODE.decode() and d.app.editor.dirty
         assert d.app.bar.question is None
@@ -183,10 +183,33 @@ async def test_text_left_over_is_shown_and_the_question_stays(path: Path) -> Non
     assert len(journal_of(path).left(path)) == 1  # nobody decided
 
 
+async def test_bar_says_which_key_does_what(path: Path) -> None:
+    def shown() -> str:
+        lines = [d.app.screen._compositor.render_strips()[y].text for y in rows]
+        return " ".join(" ".join(lines).split())
+
+    leave_text(path, "left")
+    async with opened(path) as d:
+        await settle(d.pilot)
+        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+        answers = "R put them back D compare X throw them away"
+        assert shown().endswith(f"were never saved, but kept F10 then {answers}")
+        for width, height in ((80, 2), (140, 1)):
+            await d.pilot.resize_terminal(width, 24)
+            await d.pilot.pause()
+            assert d.app.bar.region.height == height
+        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+        await d.press("f10")
+        assert shown().endswith(f"Esc later {answers}")
+        await d.press("escape", "r")  # that is text again
+        assert d.app.editor.text.startswith("r") and f"F10 then {answers}" in shown()
+
+
 async def test_text_left_over_is_discarded(path: Path) -> None:
     leave_text(path, "left")
     async with opened(path) as d:
         await d.press("f10", "x")
+        assert d.notice == "a.py is as it was saved last"
         assert entries(path) == [] and d.app.bar.question is None
         assert d.app.editor.text.encode() == CODE
 
@@ -196,7 +219,7 @@ async def test_text_left_over_says_when_the_file_has_changed_since(path: Path) -
     path.write_bytes(b"changed\n")
     async with opened(path) as d:
         assert d.app.bar.question is not None
-        assert d.app.bar.question.words.endswith("; the file has changed since")
+        assert d.app.bar.question.words.endswith("; the file has changed since then")
 
 
 async def test_text_left_over_that_was_saved_after_all_is_not_offered(path: Path) -> None:
