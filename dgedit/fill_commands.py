@@ -23,6 +23,7 @@ from dgedit.options import (
     Colored,
     Device,
     Effort,
+    Engine,
     EntropyBound,
     Instruction,
     Marker,
@@ -84,6 +85,7 @@ def fill(
     color: Colored = "auto",
     model: Model = None,
     device: Device = None,
+    engine: Engine = "auto",
 ) -> int:
     """Fill holes of files and print a diff that `git apply` takes.
 
@@ -126,22 +128,22 @@ def fill(
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)
-    engine = backend.connect(model, device)
+    filler = backend.connect(model, device, engine=engine)
     if asked == "interactive":
         from dgedit.interactive import ask
 
-        answer = ask(sources, request, engine, color=color, seconds=seconds)
+        answer = ask(sources, request, filler, color=color, seconds=seconds)
         if answer.edit:
-            return _edit(sources, request, model, device)
+            return _edit(sources, request, model, device, engine)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
         return Exit.OK if answer.accepted else Exit.NO
     each = _print_step if asked == "events" and not (check and quiet) else None
-    infill = work.run(request, engine, each=each, quiet=quiet, seconds=seconds)
+    infill = work.run(request, filler, each=each, quiet=quiet, seconds=seconds)
     signals.look()
     result = work.Result(sources, infill)
     if not (check and quiet):
-        _give(result, asked, request, engine, color)
+        _give(result, asked, request, filler, color)
     return Exit.NO if check and result.changed else result.exit
 
 
@@ -207,7 +209,11 @@ def _give(
 
 
 def _edit(
-    sources: Sequence[Source], request: InfillRequest, model: str | None, device: str | None
+    sources: Sequence[Source],
+    request: InfillRequest,
+    model: str | None,
+    device: str | None,
+    engine: str,
 ) -> int:
     """Go on in the editor, with the holes masked."""
     from dgedit.tui.app import run as open_editor
@@ -216,6 +222,7 @@ def _edit(
         [Path(str(source.document.path)) for source in sources],
         model=model,
         device=device,
+        engine=engine,
         effort=request.effort,
         seed=request.seed,
         holes=[source.spans for source in sources],

@@ -45,6 +45,9 @@ Model = Annotated[
     str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
 ]
 Device = Annotated[str | None, option(ENGINE, metavar="NAME", help="Where it runs: cpu, cuda, …")]
+Engine = Annotated[
+    str, option(ENGINE, metavar="WHICH", help="auto, local, warm or a server's address.")
+]
 Effort = Annotated[
     float, option(RESULT, metavar="0-1", help="0 is fastest, 1 most careful; else 0.5.")
 ]

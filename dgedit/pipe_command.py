@@ -24,6 +24,7 @@ from dgedit.options import (
     Candidates,
     Device,
     Effort,
+    Engine,
     EntropyBound,
     Grouped,
     Instruction,
@@ -80,6 +81,7 @@ def pipe(
     quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
     model: Model = None,
     device: Device = None,
+    engine: Engine = "auto",
 ) -> int:
     """Copy stdin to stdout, filled: every <FILL>, or the ranges.
 
@@ -116,8 +118,8 @@ def pipe(
             entropy_bound=entropy_bound,
             candidates=candidates,
         )
-        engine = backend.connect(model, device)
-        infill = work.run(request, engine, quiet=quiet, seconds=seconds)
+        filler = backend.connect(model, device, engine=engine)
+        infill = work.run(request, filler, quiet=quiet, seconds=seconds)
         signals.look()
         result = work.Result((source,), infill)
         result.documents[0].encode()  # says now what cannot be stored

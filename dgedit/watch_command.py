@@ -21,7 +21,7 @@ from dgedit import backend, output, signals
 from dgedit.document import LARGEST, Document, Span, readable
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
 from dgedit.holes import MARKER, Marked, instruction_of, marked, passage, position
-from dgedit.options import Candidates, Device, Effort, Instruction, Marker, Model, Seed
+from dgedit.options import Candidates, Device, Effort, Engine, Instruction, Marker, Model, Seed
 from dgedit.visible import visible
 from dgedit.watching import Root, Watching, operation_around
 
@@ -56,6 +56,7 @@ def watch(
     seed: Seed = 0,
     model: Model = None,
     device: Device = None,
+    engine: Engine = "auto",
     marker: Marker = MARKER,
 ) -> int:
     """Fill the markers of files as they are saved: <FILL> and <FILL: what to write>.
@@ -78,7 +79,7 @@ def watch(
     )
     roots = [Root.of(path) for path in paths or [Path()]]
     watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
-    work = _Work(watching, wish, lambda: backend.connect(model, device), marker)
+    work = _Work(watching, wish, lambda: backend.connect(model, device, engine=engine), marker)
     for path in watching.present() if once else watching.saved():
         if dry_run:
             work.show(path)

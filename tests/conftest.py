@@ -21,19 +21,22 @@ from scripted import Scripted
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No models and settings but those that a test makes."""
+    """No models, settings and warm engines but those that a test makes."""
     home = tmp_path_factory.mktemp("home", numbered=True)
     for name in [name for name in os.environ if name.startswith("DGEDIT_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("DGEDIT_ENGINE", "local")  # no test leaves a process
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name))
+    (home / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """A scripted backend, and the one that the editor gets when it opens an engine."""
     backend = Scripted()
-    monkeypatch.setattr("dgedit.backend.connect", lambda model, device: backend)
+    monkeypatch.setattr("dgedit.backend.connect", lambda *which, **more: backend)
     return backend
 
 

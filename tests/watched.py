@@ -23,7 +23,7 @@ def note(index):
     if index == 1:
         with asked.open("a") as file:
             file.write("x")
-backend.connect = lambda model, device, **more: Scripted({texts}, pause={pause}, during=note)
+backend.connect = lambda *which, **more: Scripted({texts}, pause={pause}, during=note)
 cli.main()
 """
 

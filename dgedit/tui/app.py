@@ -50,6 +50,7 @@ def run(
     *,
     model: str | None,
     device: str | None,
+    engine: str = "local",
     effort: float,
     seed: int,
     read_only: bool = False,
@@ -72,7 +73,7 @@ def run(
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
-        connect=partial(connect, model, device),
+        connect=partial(connect, model, device, engine=engine),
         effort=effort,
         seed=seed,
         settings=current(),

@@ -218,11 +218,11 @@ def test_fill_takes_back_what_it_wrote_when_a_later_file_fails(
 def test_engine_that_fails_is_one_line_and_code_5(
     file: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture, error: Exception
 ) -> None:
-    def fail(*args: object) -> None:
+    def fail(*args: object, **more: object) -> None:
         raise error
 
     broken = Scripted(during=fail)
-    opened = fail if isinstance(error, EngineError) else lambda model, device: broken
+    opened = fail if isinstance(error, EngineError) else lambda *which, **more: broken
     monkeypatch.setattr(backend, "connect", opened)
     assert cli.run(["fill", "a.py"]) == Exit.ENGINE
     assert capfdbinary.readouterr().err.count(b"\n") == 1
@@ -290,7 +290,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
-    options = {"model": None, "device": None, "effort": 0.5, "seed": 5}
+    options = {"model": None, "device": None, "engine": "local", "effort": 0.5, "seed": 5}
     options |= {"read_only": False, "force": False, "piped": None, "give": output.print_document}
     assert opened == [([Path("a.py"), Path("fill")], options)]
     assert cli.run(["a.py", "--effort", "7"]) == Exit.USAGE

@@ -21,7 +21,7 @@ from dgedit import backend, cli
 from scripted import Scripted
 begun = lambda index: Path("begun").touch()
 slow = Scripted(("x" * 100_000,), pause=float(sys.argv.pop(1)), during=begun)
-backend.connect = lambda model, device: slow
+backend.connect = lambda *which, **more: slow
 cli.main()
 """
 
@@ -71,7 +71,7 @@ def test_interrupt_that_is_swallowed_on_the_way_still_ends_it(tmp_path: Path) ->
 import os, signal, sys
 from dgedit import backend, cli
 from scripted import Scripted
-def connect(model, device):  # as an import of ours may, which takes any failure for a missing part
+def connect(*which, **more):  # as an import of ours may, which takes any failure for a missing part
     try:
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
@@ -97,7 +97,7 @@ def interrupted(*names):
     replace(*names)
     os.kill(os.getpid(), signal.SIGINT)
 os.replace = interrupted
-backend.connect = lambda model, device: Scripted()
+backend.connect = lambda *which, **more: Scripted()
 sys.argv[1:] = ["fill", "-w", "a.py"]
 cli.main()
 """

@@ -22,7 +22,7 @@ DRIVER = """
 import sys
 from dgedit import backend, cli
 from scripted import Scripted
-backend.connect = lambda model, device: Scripted()
+backend.connect = lambda *which, **more: Scripted()
 cli.main()
 """
 RESTORED = b"\x1b[?1049l"
