@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 _COLORS = {"@": "36", "-": "31", "+": "32"}  # cyan, red, green
 _HEAD = "1"  # bold
+_PLACE = re.compile(r"( [-+])(\d+)")
 _ESCAPES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r"}
 
 
-def unified_diff(before: str, after: str, path: str) -> str:
-    """The change of one file; empty if there is none."""
+def unified_diff(before: str, after: str, path: str, *, above: int = 0) -> str:
+    """The change of one file; empty if there is none. `above`: its lines that are not given."""
     if before == after:
         return ""
     old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
     head = f"diff --git {old} {new}\n--- {_ended(old)}\n+++ {_ended(new)}\n"
-    return head + "".join(_hunks(_lines(before), _lines(after)))
+    return head + "".join(_hunks(_lines(before), _lines(after), above))
 
 
 def painted(diff: str) -> str:
@@ -48,10 +50,12 @@ def shown_path(path: Path) -> str:
     return real.as_posix().lstrip("/")
 
 
-def _hunks(before: list[str], after: list[str]) -> Iterator[str]:
+def _hunks(before: list[str], after: list[str], above: int) -> Iterator[str]:
     lines = difflib.unified_diff(before, after)
     next(lines), next(lines)  # its own header
     for line in lines:
+        if above and line.startswith("@@"):
+            line = _PLACE.sub(lambda found: f"{found[1]}{int(found[2]) + above}", line)
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 

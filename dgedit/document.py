@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from dgedit import disk, saving
-from dgedit.errors import InputError
+from dgedit.errors import ConflictError, InputError
 
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
 
@@ -26,17 +26,21 @@ _BOMS: tuple[tuple[bytes, Encoding], ...] = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Undecodable bytes survive in both: as escapes in UTF-8, as unpaired surrogates in UTF-16.
-_ERRORS = {
+ERRORS = {
     "utf-8": "surrogateescape",
     "utf-16-le": "surrogatepass",
     "utf-16-be": "surrogatepass",
 }
-_LINE_END = re.compile(r"\r\n|\n|\r")
+"""How undecodable bytes survive: as escapes in UTF-8, as unpaired surrogates in UTF-16."""
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+"""What ends a line, and nothing else does."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-# A file that large is refused by the editor: every key would take longer than can be borne.
 LARGEST = 20_000_000
+"""A file that large is refused by the editor: every key would take longer than can be borne. The
+command line holds an excerpt of it alone."""
 
 # A NUL in the first 8 KB means "not text", as it does for git and grep.
 _SNIFF = 8192
@@ -62,6 +66,22 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What of a file lies around an excerpt of it, which is made of whole lines."""
+
+    before: int = 0
+    """The bytes before it."""
+    after: int = 0
+    """The bytes behind it."""
+    characters: int = 0
+    """The code points before it."""
+    lines: int = 0
+    """The lines before it."""
+    newlines: int = 0
+    """The lines before it that a diff counts: they end in a newline."""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A text, where it came from, and how it was stored there."""
 
@@ -75,6 +95,8 @@ class Document:
     """The byte order mark that precedes it, if any."""
     fingerprint: disk.Fingerprint | None = None
     """The file as loaded or last saved; None if it was neither."""
+    outside: Outside = Outside()
+    """What else the file holds, where the text is an excerpt."""
 
     @classmethod
     def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
@@ -82,28 +104,33 @@ class Document:
         text, unless `binary`, or not smaller than `largest`.
         """
         if largest is not None and (size := disk.size_of(path)) >= largest:
-            raise UnfitError(f"{path} is too large to edit: {_in_units(size)}")
+            raise UnfitError(f"{path} is too large to edit: {in_units(size)}")
         data, fingerprint = disk.read(path)
         return replace(cls.from_bytes(data, path, binary=binary), fingerprint=fingerprint)
 
     @classmethod
     def from_bytes(cls, data: bytes, path: Path | None = None, *, binary: bool = False) -> Document:
         """Decode what was stored. Raises UnfitError when it is not text, unless `binary`."""
-        bom, encoding = next(((b, e) for b, e in _BOMS if data.startswith(b)), (b"", "utf-8"))
+        bom, encoding = bom_of(data)
         try:
-            text = data[len(bom) :].decode(encoding, _ERRORS[encoding])
-            fit = "\0" not in text[:_SNIFF]
+            text = data[len(bom) :].decode(encoding, ERRORS[encoding])
+            fit = not looks_binary(text)
         except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
             bom, encoding, fit = b"", "utf-8", False
             text = data.decode("utf-8", "surrogateescape")
         if not (fit or binary):
-            raise UnfitError(f"{path or 'standard input'} is not text ({_in_units(len(data))})")
+            raise unfit(path, len(data))
         return cls(text, path, encoding, bom)
 
     @classmethod
     def from_text(cls, text: str, path: Path | None = None) -> Document:
         """A text that no file holds yet; saved as UTF-8."""
         return cls(text, path)
+
+    @property
+    def is_excerpt(self) -> bool:
+        """Whether the file holds more than the text."""
+        return bool(self.outside.before or self.outside.after)
 
     @property
     def eol(self) -> str:
@@ -113,10 +140,23 @@ class Document:
     def encode(self) -> bytes:
         """The bytes to store. Raises InputError for text that the encoding cannot hold."""
         try:
-            return self.bom + self.text.encode(self.encoding, _ERRORS[self.encoding])
+            return self.bom + self.text.encode(self.encoding, ERRORS[self.encoding])
         except UnicodeEncodeError as error:
             bad = f"U+{ord(self.text[error.start]):04X}"
             raise InputError(f"{bad} cannot be stored as {self.encoding}") from None
+
+    def stored(self) -> Iterator[bytes]:
+        """All that is to be stored, in chunks: what `encode` gives, and what lies around it."""
+        if self.path is None or not self.is_excerpt:
+            yield self.encode()
+            return
+        if self.is_stale():
+            raise ConflictError(f"{self.path} has changed on disk since it was read")
+        with disk.reading(self.path), disk.opened(self.path) as fd:
+            for part in self._parts():
+                yield from (
+                    [part] if isinstance(part, bytes) else disk.chunks(fd, part.start, part.end)
+                )
 
     def with_text(self, text: str) -> Document:
         """The same document with another text, taken as it is."""
@@ -147,8 +187,9 @@ class Document:
         told to overwrite it.
         """
         assert self.path is not None, "a document without a path cannot be saved"
+        assert not (overwrite and self.is_excerpt), "what lies around it might be another's"
         fingerprint = saving.write(
-            self.path, self.encode(), expected=self.fingerprint, overwrite=overwrite
+            self.path, self._parts(), expected=self.fingerprint, overwrite=overwrite
         )
         return replace(self, fingerprint=fingerprint)
 
@@ -156,17 +197,38 @@ class Document:
         """Whether the file on disk is no longer the one this document came from."""
         return self.path is not None and disk.has_changed(self.path, self.fingerprint)
 
+    def _parts(self) -> list[bytes | saving.Kept]:
+        size = self.fingerprint.size if self.fingerprint else 0
+        before, after = self.outside.before, size - self.outside.after
+        return [saving.Kept(0, before), self.encode(), saving.Kept(after, size)]
+
     def _adapted(self, new: str, span: Span) -> str:
         around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
-        return _LINE_END.sub(_dominant(around) or self.eol, new)
+        return LINE_END.sub(_dominant(around) or self.eol, new)
 
 
 def readable(text: str) -> str:
     """The text as a model reads it: lines end in a newline, and what is no character is U+FFFD."""
-    return _SURROGATE.sub("\ufffd", _LINE_END.sub("\n", text))
+    return _SURROGATE.sub("\ufffd", LINE_END.sub("\n", text))
 
 
-def _in_units(size: int) -> str:
+def bom_of(head: bytes) -> tuple[bytes, Encoding]:
+    """The byte order mark that a file begins with, if any, and how what follows is stored."""
+    return next(((bom, name) for bom, name in _BOMS if head.startswith(bom)), (b"", "utf-8"))
+
+
+def looks_binary(text: str) -> bool:
+    """Whether the beginning of a text says that it is none."""
+    return "\0" in text[:_SNIFF]
+
+
+def unfit(path: Path | None, size: int) -> UnfitError:
+    """The error for what is not text."""
+    return UnfitError(f"{path or 'standard input'} is not text ({in_units(size)})")
+
+
+def in_units(size: int) -> str:
+    """A size as it is read: "1.0 GB"."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"

@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dgedit import disk
 from dgedit.diff import shown_path, unified_diff
-from dgedit.document import Document, Span, readable
+from dgedit.document import LARGEST, Document, Span, readable
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit
 from dgedit.holes import instruction_of, marked, passage, position
 from dgedit.live import watch
@@ -91,9 +92,7 @@ def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tu
     ranges: dict[str, tuple[Path, list[str | None]]] = {}
     for path, one in targets:
         ranges.setdefault(os.path.realpath(path), (path, []))[1].append(one)
-    return tuple(
-        Source.of(Document.load(path), found, marker=marker) for path, found in ranges.values()
-    )
+    return tuple(_source(path, found, marker) for path, found in ranges.values())
 
 
 def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
@@ -142,7 +141,8 @@ def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
             _bytes_as_text(one) if as_bytes else one.text for one in (source.document, document)
         )
         assert document.path is not None
-        parts.append(unified_diff(before, after, shown_path(document.path)))
+        above = document.outside.newlines
+        parts.append(unified_diff(before, after, shown_path(document.path), above=above))
     return "".join(parts)
 
 
@@ -151,7 +151,10 @@ def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
     return [
         {
             "path": str(source.document.path or ""),
-            "span": {"start": span.start, "end": span.end},
+            "span": {
+                "start": span.start + source.document.outside.characters,
+                "end": span.end + source.document.outside.characters,
+            },
             "bytes": {
                 "start": _byte(source.document, span.start),
                 "end": _byte(source.document, span.end),
@@ -214,6 +217,14 @@ def write(result: Result, *, only: Collection[int] | None = None) -> None:
         raise
 
 
+def _source(path: Path, ranges: Sequence[str | None], marker: str) -> Source:
+    if disk.size_of(path) < LARGEST:
+        return Source.of(Document.load(path), ranges, marker=marker)
+    from dgedit.large import excerpt
+
+    return Source(*excerpt(path, ranges, marker=marker))
+
+
 def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[Step]:
     with _closed(steps):
         for step in steps:
@@ -259,9 +270,9 @@ def _bytes_as_text(document: Document) -> str:
 
 
 def _byte(document: Document, offset: int) -> int:
-    return len(document.with_text(document.text[:offset]).encode())
+    return document.outside.before + len(document.with_text(document.text[:offset]).encode())
 
 
 def _line_column(document: Document, offset: int) -> dict[str, int]:
     line, column = position(document.text, offset)
-    return {"line": line, "column": column}
+    return {"line": line + document.outside.lines, "column": column}

@@ -68,13 +68,9 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     InputError when the spans and what lies between them are too much for one passage.
     """
     text = document.text
-    first, last = spans[0], spans[-1]
-    within = last.end - first.start
-    if within > _WITHIN:
-        most = f"at most {_WITHIN:,} fit"
-        raise InputError(f"{document.path or 'the text'}: {within:,} characters to fill; {most}")
+    refuse_far_apart(spans, str(document.path or "the text"))
     parts: list[str | Hole] = []
-    done = _excerpt_start(text, first.start)
+    done = _excerpt_start(text, spans[0].start)
     for span in spans:
         held = text[span.start : span.end]
         parts.append(readable(text[done : span.start]))
@@ -83,6 +79,13 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     parts.append(readable(text[done : _excerpt_end(text, done)]))
     name = str(document.path) if document.path else ""
     return Passage(readable(name), tuple(part for part in parts if part != ""))
+
+
+def refuse_far_apart(spans: Sequence[Span], name: str) -> None:
+    """Raise InputError when the spans and what lies between them are too much for one passage."""
+    within = spans[-1].end - spans[0].start if spans else 0
+    if within > _WITHIN:
+        raise InputError(f"{name}: {within:,} characters to fill; at most {_WITHIN:,} fit")
 
 
 def position(text: str, offset: int) -> tuple[int, int]:

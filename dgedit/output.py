@@ -14,20 +14,28 @@ from typing import TextIO
 
 from dgedit.config import Color
 from dgedit.document import Document
+from dgedit.errors import UsageError
 from dgedit.visible import visible
 
 
 def print_document(document: Document) -> None:
     """Print a document: as it reads on a terminal, elsewhere as it would be saved."""
-    print_text(document.text, document.encode())
+    if sys.stdout.isatty():
+        if document.is_excerpt:
+            raise UsageError(f"{document.path} is too large to be shown: print it into a file")
+        show(document.text, sys.stdout)
+        return
+    for chunk in document.stored():
+        sys.stdout.buffer.write(chunk)
+    sys.stdout.flush()
 
 
-def print_text(text: str, data: bytes | None = None) -> None:
-    """On a terminal the text, made visible and on lines of its own; elsewhere the bytes, exact."""
+def print_text(text: str) -> None:
+    """On a terminal the text, made visible and on lines of its own; elsewhere exact."""
     if sys.stdout.isatty():
         show(text, sys.stdout)
     else:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") if data is None else data)
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
         sys.stdout.flush()
 
 

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from dgedit.document import Document, Span
 from dgedit.errors import InputError, UsageError
@@ -32,6 +33,13 @@ _RANGE = re.compile(
 )
 _AFTER_PATH = re.compile(r"(?P<path>.+?)(?::L?\d[L\d:+-]*|::[^/]+)", re.ASCII | re.DOTALL)
 _DIGITS = 9  # a number of more is no line of a text that fits into memory
+
+
+class Lines(Protocol):
+    """The lines of a text, each without its ending."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, line: int, /) -> Span: ...
 
 
 def parse_target(target: str) -> tuple[Path, str | None]:
@@ -67,42 +75,14 @@ def spans_of(
         elif one.startswith(":"):
             spans.append(_body_span(one.lstrip(":"), document, name, marker))
         else:
-            spans.append(_range_span(one, lines, name))
+            spans.append(range_span(one, lines, name))
     spans.sort()
-    for left, right in pairwise(spans):
-        if right.start < left.end or left == right:
-            line, _ = position(document.text, right.start)
-            raise UsageError(f"the ranges overlap at line {line} of {name}")
+    refuse_overlaps(spans, document)
     return spans
 
 
-def all_of(text: str) -> Span:
-    """All of a text but the blanks around it: an indentation and a last line ending stay."""
-    start = len(text) - len(text.lstrip())
-    if start == len(text):  # nothing but blanks: behind the first line's
-        start = len(text) - len(text.lstrip(" \t"))
-    return Span(start, max(start, len(text.rstrip())))
-
-
-def _lines(text: str) -> list[Span]:
-    """Every line without its ending; the empty rest after a final line ending is no line."""
-    spans, start = [], 0
-    for end in _LINE_END.finditer(text):
-        spans.append(Span(start, end.start()))
-        start = end.end()
-    return [*spans, Span(start, len(text))] if start < len(text) else spans
-
-
-def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
-    if not marker:
-        raise UsageError("the marker must not be empty")
-    found = [one.span for one in marked(text, marker)]
-    if not found:
-        raise InputError(f"{name} has no {marker}, and no range was given")
-    return found
-
-
-def _range_span(given: str, lines: Sequence[Span], name: str) -> Span:
+def range_span(given: str, lines: Lines, name: str) -> Span:
+    """The span that a range of lines, or of lines and columns, names."""
     match = _RANGE.fullmatch(given)
     if not match:
         raise UsageError(f"not a range: {given!r} (try 10, 10-20, 10-, 10+5 or 10:5-12:3)")
@@ -130,6 +110,45 @@ def _range_span(given: str, lines: Sequence[Span], name: str) -> Span:
             raise InputError(f"range {given} is outside {name}: column {column} is past the line")
         ends.append(line.start + column - 1)
     return Span(*ends)
+
+
+def refuse_overlaps(spans: Sequence[Span], document: Document) -> None:
+    """Raise UsageError when two of the spans, which are in order, overlap or are the same."""
+    for left, right in pairwise(spans):
+        if right.start < left.end or left == right:
+            line = position(document.text, right.start)[0] + document.outside.lines
+            raise UsageError(f"the ranges overlap at line {line} of {document.path or 'the text'}")
+
+
+def no_marker(marker: str, name: str) -> InputError:
+    """The error for a text without a marker."""
+    return InputError(f"{name} has no {marker}, and no range was given")
+
+
+def all_of(text: str) -> Span:
+    """All of a text but the blanks around it: an indentation and a last line ending stay."""
+    start = len(text) - len(text.lstrip())
+    if start == len(text):  # nothing but blanks: behind the first line's
+        start = len(text) - len(text.lstrip(" \t"))
+    return Span(start, max(start, len(text.rstrip())))
+
+
+def _lines(text: str) -> list[Span]:
+    """Every line without its ending; the empty rest after a final line ending is no line."""
+    spans, start = [], 0
+    for end in _LINE_END.finditer(text):
+        spans.append(Span(start, end.start()))
+        start = end.end()
+    return [*spans, Span(start, len(text))] if start < len(text) else spans
+
+
+def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
+    if not marker:
+        raise UsageError("the marker must not be empty")
+    found = [one.span for one in marked(text, marker)]
+    if not found:
+        raise no_marker(marker, name)
+    return found
 
 
 def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
