@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.completion import shell_complete
 from typer.core import TyperGroup
 
 import dgedit
@@ -32,6 +33,10 @@ from dgedit.measure import bench
 from dgedit.options import Device, Effort, Grouped, Model, Seed
 from dgedit.watch_command import watch
 
+_COMPLETE = "_DGEDIT_COMPLETE"
+"""The variable by which a shell asks how a line may go on."""
+_OWN = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
+
 
 class _Group(TyperGroup):
     """Makes `dgedit FILE…` mean `dgedit edit FILE…`, and `dgedit` alone `dgedit --help`."""
@@ -39,14 +44,13 @@ class _Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args:
             args = ["--help"]
-        elif args[0] not in {*self.commands, "--help", "-h", "--version"}:
+        elif args[0] not in {*self.commands, *_OWN}:
             args = ["edit", *args]
         return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
     cls=_Group,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     subcommand_metavar="FILE... | COMMAND [ARGS]...",
@@ -160,6 +164,8 @@ def _invoke(args: Sequence[str]) -> int:
     wants_help = {"-h", "--help"} & set(args)
     defaults = None if wants_help else _FromSettings()
     command = typer.main.get_command(app)
+    if asked := os.environ.get(_COMPLETE):
+        return shell_complete(command, {}, "dgedit", _COMPLETE, asked)
     try:
         with command.make_context("dgedit", list(args), default_map=defaults) as context:
             return int(context.command.invoke(context) or Exit.OK)
