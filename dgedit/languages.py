@@ -33,6 +33,11 @@ _LANGUAGES = {
 _BY_SUFFIX = {suffix: name for name, all_ in _LANGUAGES.items() for suffix in all_.split()}
 
 
+def known() -> list[str]:
+    """The names of all languages that files are told by."""
+    return sorted(_LANGUAGES)
+
+
 def language_of(path: PurePath) -> str | None:
     """The name of a file's language; None when unknown."""
     return _BY_SUFFIX.get(path.suffix.lower())

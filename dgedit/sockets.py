@@ -116,6 +116,11 @@ class Lines:
         poll.register(self._socket, select.POLLRDHUP)
         return bool(poll.poll(0))
 
+    @property
+    def pid(self) -> int:
+        """The process that listened when we connected."""
+        return peer(self._socket)[0]
+
     def close(self) -> None:
         """Hang up."""
         self._reader.close()
@@ -123,8 +128,13 @@ class Lines:
 
 
 def folder() -> Path:
-    """The folder for sockets, made if need be: `$XDG_RUNTIME_DIR/dgedit`, or one in the folder for
-    temporary files where that is not possible. Raises Unavailable where none can be trusted.
+    """The folder for sockets, made if need be. Raises Unavailable where it cannot be trusted."""
+    return _private(where())
+
+
+def where() -> Path:
+    """Where that folder is to be: `$XDG_RUNTIME_DIR/dgedit`, or one in the folder for temporary
+    files where that is not possible. Raises Unavailable where there is no place.
     """
     wanted = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     own = f"dgedit-{os.geteuid()}"
@@ -133,7 +143,7 @@ def folder() -> Path:
         places.insert(0, wanted / "dgedit")
     for place in places:
         if len(os.fsencode(place)) + 1 + _DIGITS + len(_SUFFIX) <= _ADDRESS:
-            return _private(place)
+            return place
     raise Unavailable(f"no folder for sockets: {places[0]} is too long a name")
 
 
@@ -156,10 +166,10 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def dial(path: Path) -> Lines | None:
+def dial(path: Path, patience: float = _PATIENCE) -> Lines | None:
     """Connect to who listens at a path, which must be us; None where nobody does."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(_PATIENCE)
+    connection.settimeout(patience)
     try:
         connection.connect(str(path))
     except (ConnectionRefusedError, FileNotFoundError):
