@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, get_args
 
 from dgedit_engine.types import (
     Candidate,
@@ -13,8 +13,10 @@ from dgedit_engine.types import (
     Infill,
     InfillRequest,
     ModelError,
+    Origin,
     Passage,
     Step,
+    Stopped,
 )
 
 VERSION = 1
@@ -49,10 +51,15 @@ def step_to_json(step: Step) -> dict[str, Any]:
     return asdict(step)
 
 
-def step_from_json(data: Mapping[str, Any]) -> Step:
-    """The step that `step_to_json` was given."""
-    candidates = _candidates(data["candidates"])
-    return Step(**{**data, "drafts": _drafts(data["drafts"]), "candidates": candidates})
+def step_from_json(data: object) -> Step:
+    """The step that `step_to_json` was given. Raises ValueError for anything else."""
+    table = _whole(data, Step, "a step")
+    drafts, candidates = table.pop("drafts"), table.pop("candidates")
+    if table["stopped"] is not None and table["stopped"] not in get_args(Stopped):
+        raise ValueError(f"a step cannot have stopped: {table['stopped']!r:.50}")
+    for name in ("index", "total", "last", "score"):
+        _check(table[name], {"last": bool, "score": float}.get(name, int), f"a step's {name}")
+    return Step(**table, drafts=_drafts(drafts), candidates=_candidates(candidates))
 
 
 def infill_to_json(infill: Infill) -> dict[str, Any]:
@@ -60,20 +67,43 @@ def infill_to_json(infill: Infill) -> dict[str, Any]:
     return asdict(infill)
 
 
-def infill_from_json(data: Mapping[str, Any]) -> Infill:
-    """The infill that `infill_to_json` was given."""
-    texts, candidates = tuple(data["texts"]), _candidates(data["candidates"])
-    return Infill(**{**data, "texts": texts, "candidates": candidates})
+def infill_from_json(data: object) -> Infill:
+    """The infill that `infill_to_json` was given. Raises ValueError for anything else."""
+    table = _whole(data, Infill, "an infill")
+    texts, candidates = _all(table.pop("texts"), str, "texts"), table.pop("candidates")
+    if table["stopped"] not in get_args(Stopped):
+        raise ValueError(f"an infill cannot have stopped: {table['stopped']!r:.50}")
+    for name in ("score", "steps", "seconds"):
+        _check(table[name], {"steps": int}.get(name, float), f"an infill's {name}")
+    return Infill(**table, texts=texts, candidates=_candidates(candidates))
 
 
-def _candidates(data: Iterable[Mapping[str, Any]]) -> tuple[Candidate, ...]:
-    return tuple(Candidate(**{**one, "drafts": _drafts(one["drafts"])}) for one in data)
+def _candidates(data: object) -> tuple[Candidate, ...]:
+    return tuple(map(_candidate, _list(data, "candidates")))
 
 
-def _drafts(data: Iterable[Mapping[str, Any]]) -> tuple[Draft, ...]:
-    return tuple(
-        Draft(tuple(one["pieces"]), tuple(one["confidence"]), tuple(one["settled"])) for one in data
-    )
+def _candidate(data: object) -> Candidate:
+    table = _whole(data, Candidate, "a candidate")
+    if table["origin"] not in get_args(Origin):
+        raise ValueError(f"a candidate's origin cannot be {table['origin']!r:.50}")
+    _check(table["score"], float, "a candidate's score")
+    if table["faults"] is not None:
+        _check(table["faults"], int, "a candidate's faults")
+    return Candidate(**table | {"drafts": _drafts(table["drafts"])})
+
+
+def _drafts(data: object) -> tuple[Draft, ...]:
+    return tuple(map(_draft, _list(data, "drafts")))
+
+
+def _draft(data: object) -> Draft:
+    table = _whole(data, Draft, "a draft")
+    pieces = _all(table["pieces"], str, "pieces")
+    confidence = _all(table["confidence"], float, "confidences")
+    settled = _all(table["settled"], bool, "settled pieces")
+    if not len(pieces) == len(confidence) == len(settled):
+        raise ValueError("a draft needs a confidence for every piece")
+    return Draft(pieces, confidence, settled)
 
 
 def _passage(data: object) -> Passage:
@@ -105,6 +135,28 @@ def _table(data: object, names: set[str], what: str) -> dict[str, Any]:
     if strange := sorted(map(str, data.keys() - names)):
         raise ValueError(f"{what} has no {strange[0]!r:.50}")
     return dict(data)
+
+
+def _whole(data: object, kind: type, what: str) -> dict[str, Any]:
+    """The fields of an object that has all of them."""
+    names = {one.name for one in fields(kind)}
+    table = _table(data, names, what)
+    if missing := sorted(names - table.keys()):
+        raise ValueError(f"{what} lacks {missing[0]}")
+    return table
+
+
+def _all(data: object, kind: type, what: str) -> tuple[Any, ...]:
+    values = tuple(_list(data, what))
+    for value in values:
+        _check(value, kind, what)
+    return values
+
+
+def _check(value: object, kind: type, what: str) -> None:
+    """Raise ValueError for what is of another kind; an integer is a number too."""
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"{what} cannot be {value!r:.50}")
 
 
 def _list(data: object, what: str) -> list[object]:
