@@ -9,13 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TextIO
 
 from dgedit.config import Color
 from dgedit.document import Document
 from dgedit.errors import UsageError
 from dgedit.visible import visible
+
+_HELIX = {"hx", "helix"}
+_NEAR = 3  # callers: there may be shells between
 
 
 def print_document(document: Document) -> None:
@@ -56,13 +60,13 @@ def is_colored(stream: TextIO, color: Color) -> bool:
 
 
 def give_back(data: bytes) -> None:
-    """Print what was read, as it was. Where stderr is the same file, nothing is said from then on:
-    it would be taken for a part of the text.
+    """Print what was read, as it was. Where stderr would be taken for a part of the text, nothing
+    is said from then on.
     """
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.flush()
-        if os.path.samestat(os.fstat(1), os.fstat(2)):
+        if _is_taken_for_text():
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     except OSError:  # nobody reads it
         drop()
@@ -88,3 +92,20 @@ def open_streams() -> None:
     for name, mode, flags in modes:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+
+
+def _is_taken_for_text() -> bool:
+    """Vim gives a filter one file for stdout and stderr. Helix puts what a filter that fails said
+    on stderr in the place of the text.
+    """
+    return os.path.samestat(os.fstat(1), os.fstat(2)) or bool(_HELIX & set(_callers()))
+
+
+def _callers() -> Iterator[str]:
+    """The names of the nearest programs that called us, where the system tells."""
+    pid = os.getppid()
+    with contextlib.suppress(OSError, ValueError):
+        for _ in range(_NEAR):
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            yield name.partition("(")[2]
+            pid = int(rest.split()[1])

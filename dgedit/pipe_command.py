@@ -48,12 +48,12 @@ class Filter(Grouped):
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
         """Read the options."""
+        given = " ".join(args[1]).replace("=", " ")
         try:
             return super().make_context(*args, **settings)
         except (typer.Exit, typer.Abort):
             raise
         except Exception:
-            given = " ".join(args[1]).replace("=", " ")
             if "--on-error fail" not in given and not sys.stdin.isatty():
                 with _given_back(_stdin(), "echo"):
                     raise
