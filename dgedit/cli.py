@@ -21,16 +21,18 @@ import dgedit
 from dgedit import (
     config,
     config_commands,
+    engine_commands,
     fill_commands,
     model_commands,
     output,
     pipe_command,
     signals,
 )
+from dgedit.doctor import doctor
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
 from dgedit.measure import bench
-from dgedit.options import Device, Effort, Grouped, Model, Seed
+from dgedit.options import Device, Effort, Engine, Grouped, Model, Seed
 from dgedit.watch_command import watch
 
 _COMPLETE = "_DGEDIT_COMPLETE"
@@ -117,6 +119,7 @@ def edit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or a folder.")],
     model: Model = None,
     device: Device = None,
+    engine: Engine = "auto",
     effort: Effort = 0.5,
     seed: Seed = 0,
     read_only: Annotated[bool, typer.Option("--read-only", help="Only look.")] = False,
@@ -130,7 +133,8 @@ def edit(
     """
     pipes = Path("-") in files
     streams = [sys.stderr] if pipes else [sys.stdin, sys.stdout, sys.stderr]  # drawn on the last
-    if not all(stream.isatty() for stream in streams):
+    drawn_elsewhere = "TEXTUAL_DRIVER" in os.environ  # in a browser, by textual-serve
+    if not drawn_elsewhere and not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
     from dgedit.tui.app import run as open_editor
     from dgedit.tui.piping import read_stdin
@@ -141,6 +145,7 @@ def edit(
         files,
         model=model,
         device=device,
+        engine=engine,
         effort=effort,
         seed=seed,
         read_only=read_only,
@@ -153,10 +158,12 @@ def edit(
 app.command(cls=Grouped)(fill_commands.fill)
 app.command(cls=pipe_command.Filter)(pipe_command.pipe)
 app.command()(watch)
+app.command()(doctor)
 app.command("eval")(evaluate)
 app.command()(bench)
 app.add_typer(model_commands.app, name="model")
 app.add_typer(config_commands.app, name="config")
+app.add_typer(engine_commands.app, name="engine")
 
 
 def _invoke(args: Sequence[str]) -> int:

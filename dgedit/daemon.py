@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -31,6 +32,7 @@ COMMAND = (sys.executable, "-P", "-m", "dgedit.serving")
 """What is run to start an engine, behind it what it is to do."""
 
 _TRIES = 5
+_STOPPING = 5.0  # seconds for a process to end
 _PATIENCE = 20.0  # seconds for a process that is there to say that it is
 
 
@@ -148,6 +150,46 @@ class Daemon:
     @property
     def _why(self) -> str:
         return f"see {log_path(self.place)}"
+
+
+def statuses() -> list[Message]:
+    """What each engine that runs says of itself."""
+    return [one for path in sockets.present() if (one := status(path)) is not None]
+
+
+def status(path: Path) -> Message | None:
+    """What the engine at a socket says of itself; None where none runs. Raises EngineError for one
+    that does not answer.
+    """
+    if (lines := sockets.dial(path)) is None:
+        return None
+    with contextlib.closing(lines), contextlib.suppress(OSError):
+        lines.send({"do": "status"})
+        try:
+            answer = _receive(lines, _PATIENCE)
+        except TimeoutError:
+            raise EngineError(f"the engine {lines.pid} does not answer") from None
+        return answer and answer.get("status")
+    return None
+
+
+def stop(path: Path) -> int | None:
+    """End the engine at a socket, whatever it is at, and wait until it has; returns its process,
+    None where none ran.
+    """
+    if (lines := sockets.dial(path)) is None:
+        return None
+    pid = lines.pid
+    with contextlib.closing(lines), contextlib.suppress(OSError):
+        lines.send({"do": "stop"})
+        try:
+            while _receive(lines, _STOPPING) is not None:
+                pass
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            while _receive(lines) is not None:
+                pass
+    return pid
 
 
 def log_path(place: Place) -> Path:

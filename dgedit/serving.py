@@ -74,15 +74,16 @@ class Serving:
         path: Path,
         open_backend: Callable[[], Backend],
         *,
-        stamp: int,
+        place: Place,
         idle: float,
     ) -> None:
-        """`path` is where the listener is bound, `stamp` what `Place.stamp` said, `idle` the
-        seconds after which an engine that nobody asks ends.
+        """`path` is where the listener is bound, `place` says what is opened, `idle` the seconds
+        after which an engine that nobody asks ends.
         """
         self._listener, self._path, self._open = listener, path, open_backend
         self._bound = path.stat().st_ino
-        self._hello = {"dgedit": dgedit.__version__, "wire": wire.VERSION, "stamp": stamp}
+        self._hello = {"dgedit": dgedit.__version__, "wire": wire.VERSION, "stamp": place.stamp}
+        self._model = place.model
         self._idle = idle
         self._backend: Backend | None = None
         self._sessions: OrderedDict[str, Backend] = OrderedDict()
@@ -279,7 +280,8 @@ class Serving:
     def _status(self) -> Message:
         now = time.monotonic()
         return {
-            "name": self._backend.name if self._backend else "",
+            "model": self._model,
+            "name": self._backend.name if self._backend else Path(self._model).name,
             "device": self._backend.device if self._backend else "",
             "pid": os.getpid(),
             "state": "busy" if self._running else "ready" if self._backend else "opening",
@@ -324,10 +326,7 @@ def start(data: str) -> Exit:
     if os.fork():
         os._exit(Exit.OK)
     os.umask(0o077)
-    handler = RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    _log_to(RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1))
     listener = socket.socket(fileno=given["listener"])
     place = Place(given["model"], given["device"])
     signals.heed()
@@ -345,7 +344,19 @@ def serve(listener: socket.socket, path: Path, place: Place, *, idle: float) -> 
 
     log.info("dgedit %s begins: %s %s", dgedit.__version__, place.model, place.device)
     opening = partial(open_here, place.model, place.device or None)
-    return Serving(listener, path, opening, stamp=place.stamp, idle=idle).run()
+    return Serving(listener, path, opening, place=place, idle=idle).run()
+
+
+def log_to_stderr() -> None:
+    """Write the log where whoever waits for this process sees it."""
+    _log_to(logging.StreamHandler())
+
+
+def _log_to(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -14,7 +14,7 @@ import socket
 import stat
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,11 +67,9 @@ class Place:
 
     @property
     def stamp(self) -> int:
-        """When the model's files or the code that reads them last changed, in nanoseconds."""
-        engine = os.path.dirname(_embedded())
-        code = (engine, os.path.dirname(dgedit.__file__))
-        files = _inside(self.model) if os.path.isdir(self.model) else [self.model]
-        return max(map(_changed, (*files, *(one for place in code for one in _inside(place)))))
+        """When the model's files or the engine's code last changed, in nanoseconds."""
+        code = _inside(os.path.dirname(_embedded()))
+        return max(map(_changed, (self.model, *_inside(self.model), *code)))
 
 
 class Lines:
@@ -219,10 +217,17 @@ def _embedded() -> str:
     return os.path.join(os.path.dirname(dgedit_engine.__file__), "nano")
 
 
-def _inside(place: str) -> Iterable[str]:
-    with os.scandir(place) as entries:
-        return [entry.path for entry in entries if entry.is_file()]
+def _inside(place: str) -> list[str]:
+    """The files of a folder; none of what is no folder."""
+    try:
+        with os.scandir(place) as entries:
+            return [entry.path for entry in entries if entry.is_file()]
+    except OSError:
+        return []
 
 
 def _changed(path: str) -> int:
-    return os.stat(path).st_mtime_ns
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:  # gone: whoever opens it will say so
+        return 0

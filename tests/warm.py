@@ -1,0 +1,143 @@
+"""Real engine processes with a backend that knows its lines, in folders of their own.
+
+What the request's instruction says, the backend does: see `Moody`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dgedit import daemon, sockets
+from dgedit.daemon import Daemon
+from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, Step
+from scripted import Scripted
+
+SECRET = "a text that is nobody's business"
+
+ERRORS = {
+    "value": ValueError(f"too long: {SECRET}"),
+    "model": ModelError("no numbers"),
+    "fail": RuntimeError(f"oh no: {SECRET}"),
+    "memory": RuntimeError("CUDA out of memory"),
+}
+
+# What is run in place of `daemon.COMMAND`.
+DRIVER = """
+import sys
+from pathlib import Path
+from dgedit import backend, serving
+from dgedit.errors import EngineError
+from warm import Moody
+def open_here(name, device):
+    if not Path(name).is_dir():
+        raise EngineError(f"no such model: {name}")
+    if "broken" in name:
+        raise EngineError(f"{name} is broken")
+    return Moody(name=Path(name).name)
+backend.open_here = open_here
+sys.exit(serving.start(sys.argv[1]))
+"""
+COMMAND = (sys.executable, "-c", DRIVER)
+
+# The command line, which starts such engines.
+CLIENT = f"""
+import sys
+from dgedit import cli, daemon
+daemon.COMMAND = (sys.executable, "-c", {DRIVER!r})
+cli.main()
+"""
+
+
+class Moody(Scripted):
+    """Answers at once, but "slow" takes 0.2 s a step; fails after a step as `ERRORS` says; "die"
+    ends the process there.
+    """
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        self.pause = 0.2 if "slow" in request.instruction else 0.0
+        for step in super().infill(request):
+            yield step
+            for word, error in ERRORS.items():
+                if word in request.instruction:
+                    raise error
+            if "die" in request.instruction:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class Warm:
+    """The folders of one test."""
+
+    run: Path
+    """Where sockets are."""
+    model: Path
+    """A model's folder."""
+
+    def open(self, name: str = "") -> Daemon:
+        """Reach the engine of the model, or of another one."""
+        model = self.model.with_name(name) if name else self.model
+        model.mkdir(exist_ok=True)
+        if not (model / "weights").exists():
+            (model / "weights").touch()
+        return Daemon.open(str(model), None)
+
+    def pids(self) -> list[int]:
+        """The engines that run."""
+        return [one["pid"] for one in daemon.statuses()]
+
+    def log(self) -> str:
+        """What the engine of the model has written."""
+        return daemon.log_path(sockets.Place.of(str(self.model), None)).read_text()
+
+    def logged(self, words: str) -> str:
+        """The log, as soon as it has these words."""
+        deadline = time.monotonic() + 10
+        while words not in (said := self.log()):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.02)
+        return said
+
+
+@contextmanager
+def warm_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
+    """Folders in which engines may be started; none of them is left."""
+    top = Path(tempfile.mkdtemp(prefix="dg"))
+    made = Warm(top / "run", top / "model")
+    made.run.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(made.run))
+    monkeypatch.setenv("XDG_STATE_HOME", str(top / "state"))
+    monkeypatch.setenv("DGEDIT_ENGINE", "warm")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(daemon, "COMMAND", COMMAND)
+    try:
+        yield made
+    finally:
+        monkeypatch.undo()
+        for path in made.run.glob("dgedit/*.sock"):
+            daemon.stop(path)
+        shutil.rmtree(top)
+
+
+def request(instruction: str = "", *, holes: int = 1) -> InfillRequest:
+    """A request for some holes."""
+    parts = tuple(one for n in range(holes) for one in (f"{SECRET} {n} ", Hole()))
+    return InfillRequest((Passage("secret.py", parts),), instruction)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, waited for by its parent or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
