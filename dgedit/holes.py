@@ -28,8 +28,9 @@ _STRIDE = 4_096
 # Above this the holes and the text between them are no longer one passage.
 _WITHIN = 64_000
 
-# What a marker says: of angle brackets, arrows and pairs alone.
-_WORDS = r"(?::(?P<words>(?:[-=]>|<[^<>\r\n]*>|[^<>\r\n])*))?"
+# What a marker says: of angle brackets, arrows and pairs alone. No other marker begins in it, or
+# each one of a long line would be looked for up to the line's end.
+_WORDS = r"(?::(?P<words>(?:(?!{begin})(?:[-=]>|<[^<>\r\n]*>|[^<>\r\n]))*))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def position(text: str, offset: int) -> tuple[int, int]:
 @lru_cache(maxsize=16)
 def _pattern(marker: str) -> re.Pattern[str]:
     if marker.endswith(">"):
-        return re.compile(re.escape(marker[:-1]) + _WORDS + ">")
+        begin = re.escape(marker[:-1])
+        return re.compile(begin + _WORDS.replace("{begin}", begin or "(?!)") + ">")
     return re.compile(re.escape(marker))
 
 

@@ -32,6 +32,7 @@ _RANGE = re.compile(
     re.ASCII,
 )
 _AFTER_PATH = re.compile(r"(?P<path>.+?)(?::L?\d[L\d:+-]*|::[^/]+)", re.ASCII | re.DOTALL)
+_LONGEST = 4096  # no path is longer
 _DIGITS = 9  # a number of more is no line of a text that fits into memory
 
 
@@ -48,13 +49,13 @@ def parse_target(target: str) -> tuple[Path, str | None]:
 
     Whatever exists is a file, even with colons in its name.
     """
-    at = len(target)
+    at = len(target) if len(target) <= _LONGEST else target.rfind(":", 0, _LONGEST)
     while at > 0:
         path = Path(target[:at])
         if os.path.exists(path):  # unlike Path's, False for what is too long as well
             return path, target[at + 1 :] if at < len(target) else None
         at = target.rfind(":", 0, at)
-    match = _AFTER_PATH.fullmatch(target)
+    match = _AFTER_PATH.fullmatch(target[:_LONGEST])
     raise InputError(f"no such file: {match['path'] if match else target}")
 
 
