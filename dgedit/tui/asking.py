@@ -24,7 +24,6 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from dgedit.tui.fill import Stage
 from dgedit.tui.infilling import Infilling
 
 _STEPS = 20
@@ -142,7 +141,7 @@ class Asking(Infilling):
     """Instructions and strength"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f6,alt+i", "instruct", "instruct", key_display="F6"),
+        Binding("f6,alt+i", "instruct", "instruct"),
     ]
 
     _said: tuple[str, ...] = ()
@@ -151,7 +150,7 @@ class Asking(Infilling):
     @work(exclusive=True, group="instruct")
     async def action_instruct(self) -> None:
         """Fill with an instruction and a strength; after a result, fill once more."""
-        if self.fill is not None and self.fill.stage is not Stage.READY:
+        if self.running:
             self.notice("an infill is running: Esc cancels")
             return
         if self.fill is None and not any(editor.holes for editor in self.editors):

@@ -21,7 +21,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.timer import Timer
-from textual.widgets import Footer, Tabs
+from textual.widgets import Tabs
 from textual.widgets.tabbed_content import ContentTab
 
 from dgedit.config import Settings, unknown
@@ -30,11 +30,12 @@ from dgedit.errors import UsageError
 from dgedit.tui import keys
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill
-from dgedit.tui.status import StatusLine
+from dgedit.tui.hints import Hints
+from dgedit.tui.status import BETWEEN, StatusLine
 from dgedit.visible import visible
 
-# How long a notice stands, in seconds.
-_WHILE = 10
+# How long a notice stands, in seconds, where no key ends it.
+_WHILE = 6
 
 
 class Page(Editor, inherit_bindings=False):
@@ -122,7 +123,7 @@ class Desk(App[None], inherit_bindings=False):
         with Horizontal(id="middle"):
             yield self._panes
         yield self.status
-        yield Footer(show_command_palette=False)
+        yield Hints()
 
     def on_mount(self) -> None:
         """Show the first file."""
@@ -202,14 +203,16 @@ class Desk(App[None], inherit_bindings=False):
     def _lay_out(self) -> None:
         for one in self.editors:
             one.display = one is self.editor or one is self.beside
+        self._panes.set_class(self.beside is not None, "-split")
         self._strip.active = self._tabs[self.editor].id or ""
         if not self.screen.is_modal:
             self.screen.set_focus(self.editor)  # now: `focus` would miss the next key
         self._tell_place()
 
     def _new_tab(self, editor: Editor) -> ContentTab:
-        tab = ContentTab(Content(self.label(editor)), f"file-{id(editor)}")
-        self._tabs[editor] = tab
+        label = Content(self.label(editor))
+        self._tabs[editor] = tab = ContentTab(label, f"file-{id(editor)}")
+        editor.border_title = label
         return tab
 
     # What is said
@@ -237,11 +240,11 @@ class Desk(App[None], inherit_bindings=False):
             self.show(self.beside)
 
     def mark(self, editor: Editor) -> None:
-        """Show on its tab whether a file has anything to save."""
+        """Show on its tab, and above it in a split, whether a file has anything to save."""
         tab = self._tabs.get(editor)
         label = self.label(editor)
         if tab is not None and tab.label_text != label:
-            tab.label = Content(label)
+            tab.label = editor.border_title = Content(label)
 
     def relabel(self) -> None:
         """Names, which may have become unclear or clear."""
@@ -262,11 +265,18 @@ class Desk(App[None], inherit_bindings=False):
         editor = self.editor
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]
-        encoding = editor.file.encoding
-        self.status.place = f"{editor.path}:{row + 1}:{column + 1} · {ends} · {encoding}"
+        at = f"{editor.path}:{row + 1}:{column + 1}"
+        self.status.place = BETWEEN.join((at, ends, editor.file.encoding))
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key or a click ends what the one before had to say, before it does anything itself."""
+        ends = isinstance(event, events.Key | events.Paste | events.MouseDown)
+        if ends and not event.is_forwarded:
+            self.notice("")
+        await super().on_event(event)
 
     def notice(self, words: str) -> None:
-        """Say something for a while."""
+        """Say something, until the next key and not for long."""
         self.status.notice = words
         if self._quiet is not None:
             self._quiet.stop()

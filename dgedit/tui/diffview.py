@@ -1,4 +1,4 @@
-"""How two texts differ, as a unified diff on a screen of its own.
+"""How texts differ, as a unified diff on a screen of its own.
 
 Lines are told apart by their first column as well as by colour, and what a terminal would not show
 is made visible, line ends included where they are the difference. Read only. Knows texts.
@@ -6,7 +6,7 @@ is made visible, line ends included where they are the difference. Read only. Kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -27,6 +27,8 @@ from dgedit.visible import visible
 # Lines around a change that are shown with it.
 _AROUND = 3
 _TAB = 4
+_FILE = "━"
+"""Begins the line that names a file."""
 
 _Code = tuple[str, int, int, int, int]
 """`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
@@ -47,10 +49,10 @@ class DiffView(ModalScreen[None]):
     DiffView .title { color: $text; text-style: bold; }
     """
 
-    def __init__(self, title: str, before: str, after: str) -> None:
+    def __init__(self, title: str, lines: Iterable[str]) -> None:
+        """`lines` are those of `diff_lines` or `diff_of_files`."""
         super().__init__()
-        self.heading = title
-        self.lines = list(diff_lines(before, after))
+        self.heading, self.lines = title, list(lines)
 
     def compose(self) -> ComposeResult:
         """The title, the lines, the keys."""
@@ -89,7 +91,7 @@ class _Lines(ScrollView, can_focus=True):
     _Lines > .diff--removed { color: $text-error; background: $error 15%; }
     _Lines > .diff--head { color: $text-primary; text-style: bold; }
     """
-    _KINDS: ClassVar[dict[str, str]] = {"+": "added", "-": "removed", "@": "head"}
+    _KINDS: ClassVar[dict[str, str]] = {"+": "added", "-": "removed", "@": "head", _FILE: "head"}
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
@@ -126,6 +128,13 @@ def diff_lines(before: str, after: str) -> Iterator[str]:
         i, j = one + size, two + size
     for group in _groups(codes):
         yield from _hunk(group, old, new)
+
+
+def diff_of_files(files: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """The lines for several files, each with its name, its text before and after."""
+    for name, before, after in files:
+        yield f"{_FILE * 2} {visible(name)}"
+        yield from diff_lines(before, after)
 
 
 def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:

@@ -27,7 +27,7 @@ from dgedit.errors import ConflictError, DgeditError, InputError
 from dgedit.merge import merge
 from dgedit.tui.bar import Question
 from dgedit.tui.dialogs import Ask
-from dgedit.tui.diffview import DiffView
+from dgedit.tui.diffview import DiffView, diff_lines
 from dgedit.tui.editor import Editor
 from dgedit.tui.locked import Locked
 from dgedit.tui.recovery import Recovery
@@ -288,7 +288,8 @@ class Filing(Recovery):
         self.mark(editor)
 
     def _diff(self, editor: Editor, theirs: Document) -> DiffView:
-        return DiffView(f"{editor.path.name}: here, and on disk", editor.text, theirs.text)
+        lines = diff_lines(editor.text, theirs.text)
+        return DiffView(f"{editor.path.name}: here, and on disk", lines)
 
 
 _KINDS = (

@@ -21,6 +21,7 @@ from dgedit.live import cost, standing
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.pieces import cut, joined, rest, veiled
+from dgedit.tui.status import BETWEEN
 from dgedit.tui.taking import take, take_part
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage, Step
 
@@ -252,10 +253,12 @@ class Fill:
         """What is shown for a hole; None where it drops out."""
         return next((draft for _, one, draft in self._shown() if one is hole), None)
 
-    def compared(self, editor: Editor) -> tuple[str, str]:
-        """A file's text as it is, and as it would be with what is shown."""
-        own = [(hole.span, draft.text) for owner, hole, draft in self._shown() if owner is editor]
-        return editor.text, editor.current.apply(own).text
+    def compared(self) -> Iterator[tuple[str, str, str]]:
+        """Of each file its path, its text as it is, and as it would be with what is shown."""
+        shown = list(self._shown())
+        for editor in self.editors:
+            if own := [(hole.span, draft.text) for owner, hole, draft in shown if owner is editor]:
+                yield str(editor.path), editor.text, editor.current.apply(own).text
 
     def turn(self, by: int) -> str:
         """Show the candidate after this one, or the one before; says why where it cannot."""
@@ -296,9 +299,9 @@ class Fill:
         if step is None:
             return "starting…"
         if self.at is not None:
-            return " · ".join(standing(self.kept[self.at], of=step.index))
+            return BETWEEN.join(standing(self.kept[self.at], of=step.index))
         which = self._which(step.candidates) if len(step.candidates) > 1 else []
-        return " · ".join([*standing(step), *which, *cost(step, self.seconds)])
+        return BETWEEN.join([*standing(step), *which, *cost(step, self.seconds)])
 
     def remark(self) -> str:
         """Why a result shows nothing new; empty where it does."""

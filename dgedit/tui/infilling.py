@@ -25,6 +25,7 @@ from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Live, Stage, Wish
 from dgedit.tui.locked import Locked
 from dgedit.tui.overlay import OpenHole
+from dgedit.tui.status import BETWEEN
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 
 # No more than 30 drawings a second.
@@ -40,12 +41,13 @@ class Infilling(Desk):
     """Holes and infills"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "mask", "mask", key_display="F2"),
+        Binding("f2", "mask", "mask"),
         # What most terminals send for Shift+F2 is read as F14.
         Binding("shift+f2,f14", "point", "insertion point, or close the hole", show=False),
-        Binding("f5", "fill", "fill", key_display="F5"),
+        Binding("f5", "fill", "fill"),
         Binding("alt+v", "live", "how much of an infill is drawn", show=False),
-        Binding("escape", "cancel", "reject", key_display="Esc"),
+        Binding("escape", "cancel", "cancel"),
+        Binding("escape", "reject", "reject"),
     ]
 
     effort: float
@@ -74,12 +76,10 @@ class Infilling(Desk):
         """Enter and Escape are ours while there is an infill; no key is before a question."""
         if self.screen.is_modal:
             return False
-        if action == "accept" and self.fill is not None:
-            # Before the last step, Enter ends a line wherever nothing is being filled.
-            over = self.fill.stage is Stage.READY or not self.fill.present
-            return over or self.hole_at_cursor() is not None
-        if action in ("accept", "cancel"):
-            return self.fill is not None
+        if action == "cancel":
+            return self.running
+        if action in ("accept", "reject"):
+            return self.fill is not None and not self.running
         return super().check_action(action, parameters)
 
     def action_mask(self) -> None:
@@ -108,35 +108,32 @@ class Infilling(Desk):
 
     def action_accept(self) -> None:
         """Put the infill into the texts."""
-        assert self.fill is not None
         fill = self.fill
+        assert fill is not None
         if not fill.present:  # and the message that says so is still on its way
             self._look()
-        elif fill.stage is Stage.READY:
+        else:
             self.end()
             fill.accept()
-        else:
-            self.notice("not settled yet: Esc cancels")
 
     def action_cancel(self) -> None:
         """Stop the engine and show the documents again; of a result that was to be better, the one
         before.
         """
+        self._stop()
+        self.notice("cancelled: the result before is back" if self.fill else "cancelled")
+
+    def action_reject(self) -> None:
+        """Show the documents again."""
         assert self.fill is not None
-        fill = self.fill
-        running = fill.stage is not Stage.READY
-        fill.clear()
-        if running and fill.before is not None and fill.before.present:
-            self._show_again(fill.before)
-            self.notice("cancelled: the result before is back")
-        else:
-            self.end()
-            self.notice("cancelled" if running else "rejected")
+        self.fill.clear()
+        self.end()
+        self.notice("rejected")
 
     def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
         """Fill all holes; after a result once more, with the same wishes where none are given."""
         fill = self.fill
-        if fill is not None and fill.stage is not Stage.READY:
+        if self.running:
             self.notice("an infill is running: Esc cancels")
             return
         try:
@@ -152,6 +149,11 @@ class Infilling(Desk):
         except (DgeditError, ValueError) as error:
             holed = any(editor.holes for editor in self.editors)
             self.notice(str(error) if holed else "select something and press F2 first")
+
+    @property
+    def running(self) -> bool:
+        """Whether an infill is being refined."""
+        return self.fill is not None and self.fill.stage is not Stage.READY
 
     def hole_at_cursor(self) -> OpenHole | None:
         """The hole at the cursor, if it is being filled or has a result."""
@@ -200,8 +202,8 @@ class Infilling(Desk):
         left, before = len(self.fill.present), self._left
         self.redraw()
         if not left:
-            self.fill.before = None
-            self.action_cancel()
+            self.fill.clear()
+            self.end()
             self.notice("cancelled: the hole was edited")
         elif left < before:
             self.notice("the hole that was edited is no longer filled; the others go on")
@@ -215,12 +217,15 @@ class Infilling(Desk):
             self.notice(how(self.editor))
             self.post_message(Holed())
 
-    def _show_again(self, fill: Fill) -> None:
-        """Go back to an earlier result."""
-        self.fill = fill
-        self._waiting = None
-        self.redraw()
-        self.refresh_bindings()
+    def _stop(self) -> None:
+        """Let the engine stop, and go back to the result before, if there is one."""
+        assert self.fill is not None
+        before = self.fill.before
+        self.fill.clear()
+        self.end()
+        if before is not None and before.present:
+            self.fill = before
+            self.redraw()
 
     # Daemons, not workers: who quits does not wait until a large model is loaded.
 
@@ -237,7 +242,7 @@ class Infilling(Desk):
         backend = self.source.backend
         parts = [self.fill.progress()] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
-        self.status.engine = " · ".join(parts) or "loading model…"
+        self.status.engine = BETWEEN.join(parts) or "loading model…"
 
     @on(Refined)
     def _draw_step(self, message: Refined) -> None:
@@ -264,12 +269,7 @@ class Infilling(Desk):
     @on(Failed)
     def _give_up(self, message: Failed) -> None:
         if self.fill is not None and message.fill in (None, self.fill):
-            before = self.fill.before
-            self.fill.clear()
-            if before is not None and before.present:
-                self._show_again(before)
-            else:
-                self.end()
+            self._stop()
         words = " ".join(str(message.error).split()) or type(message.error).__name__
         self.notice(words)
         if self.source.backend is None:

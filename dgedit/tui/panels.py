@@ -1,9 +1,9 @@
 """Two panels: the holes of all files, and what the model is given.
 
-F4 lists the holes beside the text: Enter goes to one, Delete removes it, Escape goes back to the
-text. F7 shows the request part by part, with the tokens of each: of the infill that is open, else
-of the one that F5 would ask for. Tokens are the model's own where it counts them in this process,
-else four characters each. What is too much for a model, it leaves out, the farthest first.
+F4 lists the holes beside the text: Enter goes to one, Delete removes it, Escape closes the list. F7
+shows the request part by part, with the tokens of each: of the infill that is open, else of the one
+that F5 would ask for. Tokens are the model's own where it counts them in this process, else four
+characters each. What is too much for a model, it leaves out, the farthest first.
 
 Knows holes and requests; changes nothing but which holes there are.
 """
@@ -42,14 +42,14 @@ class HolesPanel(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "remove", "remove"),
-        Binding("escape", "leave", "back to the text"),
+        Binding("escape", "app.holes", "close"),
     ]
 
     def __init__(self) -> None:
         super().__init__(compact=True)
         self.holes: list[tuple[Editor, OpenHole]] = []
         self.border_title = "Holes"
-        self.border_subtitle = "Enter go · Del remove"
+        self.border_subtitle = "Enter go · Del remove · Esc"
 
     def list(self, editors: list[Editor], fill: Fill | None) -> None:
         """Show the holes that there are."""
@@ -73,11 +73,6 @@ class HolesPanel(OptionList):
             editor.rows.wrap(0)
         editor.post_message(Editor.Touched())
         self.post_message(Holed())
-
-    def action_leave(self) -> None:
-        """Go back to the text."""
-        assert isinstance(self.app, Infilling)
-        self.screen.set_focus(self.app.editor)
 
 
 class GivenView(ModalScreen[None]):
@@ -110,7 +105,7 @@ class Panels(Infilling):
     """Panels"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f4", "holes", "all holes", key_display="F4", show=False),
+        Binding("f4", "holes", "all holes", show=False),
         Binding("f7", "given", "what the model is given", show=False),
     ]
 

@@ -15,12 +15,12 @@ MASK = "░"
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # No more of these stand for a stretch that has not settled: a canvas may have hundreds of slots.
 _MASKS = 8
-_WORD = re.compile(r"\s*(?:\w+|[^\w\s]+)|\s+\Z")
+_WORD = re.compile(r"\s*(?:[^\w\s]*(?:\d+\.\d\w*|\w+)|[^\w\s]+)|\s+\Z")
 _LINE = re.compile(r"[\r\n]*[^\r\n]+|[\r\n]+\Z")
 
 
 def first_word(text: str) -> str:
-    """The first word or run of signs, with the blanks before it."""
+    """The first word, with the blanks and then the signs before it: `self`, `.name`, ` =`, ` x`."""
     found = _WORD.match(text)
     return found[0] if found else ""
 

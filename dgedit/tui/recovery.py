@@ -21,7 +21,7 @@ from textual import on, work
 from dgedit.document import Document
 from dgedit.journal import Entry, Journal, Process
 from dgedit.tui.bar import Question, Questions
-from dgedit.tui.diffview import DiffView
+from dgedit.tui.diffview import DiffView, diff_lines
 from dgedit.tui.editor import Editor
 from dgedit.tui.locked import Locked
 from dgedit.tui.replacing import replace_text
@@ -225,7 +225,7 @@ class Recovery(Questions):
     def _recover(self, editor: Editor, entry: Entry, letter: str, question: Question) -> None:
         if letter == "d":
             title = f"{editor.path.name}: the text here, and what was not saved"
-            self.push_screen(DiffView(title, editor.text, entry.text))
+            self.push_screen(DiffView(title, diff_lines(editor.text, entry.text)))
             return
         self.withdraw(question)
         if letter == "x":

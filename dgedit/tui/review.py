@@ -31,7 +31,7 @@ from textual.document._document import Location, Selection
 
 from dgedit.document import Document
 from dgedit.errors import DgeditError
-from dgedit.tui.diffview import DiffView
+from dgedit.tui.diffview import DiffView, diff_of_files
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage
 from dgedit.tui.infilling import Infilling
@@ -43,6 +43,7 @@ _HERE = {"word_here", "line_here", "scrub", "caret"}
 # These say why where they cannot be used.
 _TOLD = {"accept_hole", "word", "line", "other", "again", "hold", "difference"}
 
+_NOT_YET = "not settled yet: Esc cancels"
 _OPEN, _CLOSE = "alt+left_square_bracket", "alt+right_square_bracket"
 
 
@@ -50,15 +51,20 @@ def _key(keys: str, action: str, words: str, name: str) -> Binding:
     return Binding(keys, action, words, show=False, id=name)
 
 
+def _shown(keys: str, action: str, words: str, help: str, name: str) -> Binding:
+    return Binding(keys, action, words, tooltip=help, id=name)
+
+
 class Review(Infilling):
     """What to do with a result"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "accept", "accept", key_display="Enter"),
-        Binding("alt+a,alt+enter", "accept_hole", "hole", key_display="Alt+A"),
-        Binding("alt+w", "word", "word", key_display="Alt+W", id="accept-word"),
-        Binding("alt+l", "line", "line", key_display="Alt+L", id="accept-line"),
-        Binding(f"alt+n,{_CLOSE}", "other(1)", "other", key_display="Alt+N", id="candidate"),
+        _shown("enter", "accept", "accept", "accept all that is shown", "accept"),
+        _shown("alt+a,alt+enter", "accept_hole", "hole", "accept one hole", "accept-hole"),
+        _shown("alt+w", "word", "word", "accept the next word", "accept-word"),
+        _shown("alt+l", "line", "line", "accept the next line", "accept-line"),
+        _shown(f"alt+n,{_CLOSE}", "other(1)", "next candidate", "", "candidate"),
+        _shown("alt+d", "difference", "diff", "the result as a diff", "result-diff"),
         _key(f"alt+p,{_OPEN}", "other(-1)", "the candidate before", "candidate-before"),
         _key("ctrl+right", "word_here", "accept the word at the cursor", "accept-word-here"),
         _key("ctrl+down", "line_here", "accept the line at the cursor", "accept-line-here"),
@@ -66,7 +72,6 @@ class Review(Infilling):
         _key("right_square_bracket", "scrub(1)", "next step", "step-forth"),
         _key("alt+r", "again", "refine the selection in a draft again", "refine-selection"),
         _key("alt+h", "hold", "hold the selection, refine the rest again", "hold-selection"),
-        _key("alt+d", "difference", "the result as a diff", "result-diff"),
         _key("alt+c", "heat", "how sure the model is of each piece", "confidence"),
         _key("left", "caret(-1)", "back in a draft", "draft-left"),
         _key("right", "caret(1)", "on in a draft", "draft-right"),
@@ -159,11 +164,10 @@ class Review(Infilling):
             self.tell_engine()
 
     def action_difference(self) -> None:
-        """Show the result as a diff of the file in front, or of the first that it is for."""
-        owners = [editor for editor, _ in self._result.present]
-        editor = self.editor if self.editor in owners else owners[0]
-        before, after = self._result.compared(editor)
-        self.push_screen(DiffView(f"{editor.path} with the infill", before, after))
+        """Show the result as a diff of all its files."""
+        files = list(self._result.compared())
+        title = "what Enter accepts" + f", in {len(files)} files" * (len(files) > 1)
+        self.push_screen(DiffView(title, diff_of_files(files)))
 
     def action_heat(self) -> None:
         """Show how sure the model is of each piece, or no longer."""
@@ -172,7 +176,7 @@ class Review(Infilling):
             editor.rows.heat = self.heat
             editor.rows.wrap(0)
             editor.refresh()
-        told = "sure from 90%: bold · 70%: italic · 40%: underlined · less: reversed"
+        told = "sure: 90% bold · 70% italic · 40% underlined · less reversed"
         self.notice(told if self.heat else "how sure the model is, is no longer shown")
 
     def start(self, fill: Fill) -> None:
@@ -218,15 +222,13 @@ class Review(Infilling):
         if hole.marked:
             self.notice("Alt+R refines it again, Alt+H the rest")
 
-    def action_cancel(self) -> None:
+    def action_reject(self) -> None:
         """Drop a selection in a draft first."""
-        marked = [hole for _, hole in self.fill.present if hole.marked] if self.fill else []
-        if marked and self._settled:
+        if any(hole.marked for _, hole in self._result.present):
             self._entered = None
             self._leave_drafts()
-            self.notice("")
         else:
-            super().action_cancel()
+            super().action_reject()
 
     @on(Editor.SelectionChanged)
     def _leave_drafts(self) -> None:
@@ -296,15 +298,15 @@ class Review(Infilling):
         bindings.apply_keymap(self._keymap)
         for binding in bindings.key_to_bindings.get(key, ()):
             name = binding.action.partition("(")[0]
+            if name == "accept" and self.running and self.hole_at_cursor() is not None:
+                self.notice(_NOT_YET)  # and no line ends in the hole
+                return True
             if name not in _HERE | _TOLD:
                 continue
             if await self.run_action(binding.action, self):
                 return True
             if name in _TOLD:
-                running = self.fill is not None
-                self.notice(
-                    "not settled yet: Esc cancels" if running else "no result is open: F5 fills"
-                )
+                self.notice(_NOT_YET if self.running else "no result is open: F5 fills")
                 return True
             if name == "caret":
                 self._leave_by(binding.action)

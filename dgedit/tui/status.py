@@ -1,6 +1,12 @@
-"""The status line: where you are, and what the engine does."""
+"""The status line: where you are, what there is to be told, and what the engine does.
+
+Where you are always stands there, and a notice stands beside it. Where the row is too short, the
+least goes first: how the file is written, its folders, what the engine says last.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
@@ -9,24 +15,53 @@ from textual.widget import Widget
 
 from dgedit.visible import visible
 
+BETWEEN = " · "
+"""Between the parts of what is said, which are in the order of their importance."""
+
 
 class StatusLine(Widget):
-    """One row: the place in the file, or a notice, and right of it the state of the engine."""
+    """One row: the place in the file, a notice, and on the right the engine."""
 
     place = reactive("")
-    """File, line and column."""
+    """File, line and column; then how the file is written."""
     notice = reactive("")
-    """Something to be told, in place of the place."""
+    """Something to be told."""
     engine = reactive("")
     """What the engine does."""
 
     def render(self) -> Content:
-        """The row; what the engine does goes first when space is short."""
-        width = self.size.width - 2
-        right = visible(self.engine)
-        room = max(0, width - cell_len(right) - 2)
-        left = visible(self.notice or self.place)
-        left = left if cell_len(left) <= room else set_cell_size(left, max(0, room - 1)) + "…"
-        gap = " " * max(2, width - cell_len(left) - cell_len(right))
-        style = "bold $text-warning" if self.notice else "$foreground 70%"
-        return Content.assemble((left, style), gap, (right, "$secondary"))
+        """The row."""
+        width = max(0, self.size.width - 2)
+        notice = visible(self.notice)
+        room = 0
+        left = right = ""
+        for left, right in _choices(visible(self.place), visible(self.engine), width):
+            room = width - cell_len(left) - cell_len(right) - 2 * bool(right)
+            if cell_len(notice) + 2 * bool(notice) <= room:
+                break
+        told = f"  {notice}" if notice else ""
+        told = told if cell_len(told) <= room else set_cell_size(told, max(0, room - 1)) + "…"
+        gap = " " * (width - cell_len(left) - cell_len(told) - cell_len(right))
+        return Content.assemble(
+            (left, "$foreground 70%"), (told, "bold $text-warning"), gap, (right, "$secondary")
+        )
+
+
+def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
+    """What may stand left and right, the fullest first; at least the file's name and the place."""
+    path = place.partition(BETWEEN)[0]
+    yield place, engine
+    yield path, engine
+    name = _end(path.rpartition("/")[2], width // 2)
+    parts = engine.split(BETWEEN)
+    for count in range(len(parts), -1, -1):
+        yield name, BETWEEN.join(parts[:count])
+
+
+def _end(text: str, width: int) -> str:
+    """The end of a text that is wider than that."""
+    if cell_len(text) <= width:
+        return text
+    while cell_len(text) >= width > 0:
+        text = text[1:]
+    return "…" + text

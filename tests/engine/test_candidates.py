@@ -87,27 +87,6 @@ def test_stream_of_all_origins_is_sound(tiny: Engine) -> None:
     assert not any(step.candidates for step in steps[:-1])
 
 
-def test_every_pass_of_a_request_is_counted_and_every_phase_named(tiny: Engine) -> None:
-    layer = next(tiny.model.stack())
-    passes = 0
-
-    def count(*_: object) -> None:
-        nonlocal passes
-        passes += 1
-
-    layer.register_forward_hook(count)
-    for seed in range(2):
-        prompt = build(REQUEST, tiny.tokenizer, context=1024)
-        encode(tiny.model, tiny.cache, prompt.ids)
-        begun = passes  # with the prompt read
-        steps = run(tiny, ALL, replace(REQUEST, seed=seed))
-        assert steps[-1].forwards == passes - begun > len(steps)
-        phases = [step.phase for step in steps]
-        assert phases == sorted(phases) and set(phases) == {"draft", "refine"}
-    steps = run(tiny, Decoding(), REQUEST)
-    assert [step.forwards for step in steps] == [1, 2, 3]
-
-
 def test_several_holes_in_two_files_have_candidates_too(tiny: Engine) -> None:
     passages = (
         Passage("a.py", ("x = ", Hole(), "\n", Hole(), "\n")),

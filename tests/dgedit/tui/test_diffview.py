@@ -26,7 +26,7 @@ def test_diff_marks_lines_and_shows_what_is_not_seen() -> None:
 async def test_diff_scrolls_to_its_changes(desk: OpenDesk) -> None:
     async with desk({"a.txt": TEXT}) as d:
         after = "".join(line.replace("5", "five") for line in LINES)
-        d.app.push_screen(DiffView("a \x1b title", "".join(LINES), after))
+        d.app.push_screen(DiffView("a \x1b title", diff_lines("".join(LINES), after)))
         await d.pilot.pause()
         view = d.app.screen.query_one("_Lines")
         assert view.render_line(0).text.startswith("@@")

@@ -21,8 +21,6 @@ async def test_holes_of_all_files_are_listed_and_followed(desk: OpenDesk) -> Non
     async with desk(FILES, Script("one", "two"), size=(100, 20)) as d:
         await d.press("f4")
         assert lines(d) == ["none: F2 makes one"]
-        await d.press("escape")
-        assert d.app.focused is d.app.editor
         await masked(d, 13, 17)
         await d.press("ctrl+pagedown")
         await masked(d, 6, 6)
@@ -36,6 +34,20 @@ async def test_holes_of_all_files_are_listed_and_followed(desk: OpenDesk) -> Non
         await d.press("f4")
         assert not d.app.query(HolesPanel)
         assert d.app.focused is d.app.editor
+
+
+async def test_escape_closes_the_panel_and_goes_back_to_the_text(desk: OpenDesk) -> None:
+    async with desk(FILES, Script("one"), size=(100, 20)) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(3)
+        await d.press("f4", "escape")
+        assert not d.app.query(HolesPanel)
+        assert d.app.focused is d.app.editor and d.app.fill is not None
+        await d.press("f4", "enter", "f4")
+        assert not d.app.query(HolesPanel)
+        await d.press("escape")
+        assert d.app.fill is None
 
 
 async def test_long_hole_takes_one_line_of_the_panel(desk: OpenDesk) -> None:
