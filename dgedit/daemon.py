@@ -157,16 +157,16 @@ def statuses() -> list[Message]:
     return [one for path in sockets.present() if (one := status(path)) is not None]
 
 
-def status(path: Path) -> Message | None:
+def status(path: Path, patience: float = _PATIENCE) -> Message | None:
     """What the engine at a socket says of itself; None where none runs. Raises EngineError for one
     that does not answer.
     """
-    if (lines := sockets.dial(path)) is None:
+    if (lines := sockets.dial(path, patience)) is None:
         return None
     with contextlib.closing(lines), contextlib.suppress(OSError):
         lines.send({"do": "status"})
         try:
-            answer = _receive(lines, _PATIENCE)
+            answer = _receive(lines, patience)
         except TimeoutError:
             raise EngineError(f"the engine {lines.pid} does not answer") from None
         return answer and answer.get("status")

@@ -283,6 +283,7 @@ class Serving:
             "model": self._model,
             "name": self._backend.name if self._backend else Path(self._model).name,
             "device": self._backend.device if self._backend else "",
+            "version": dgedit.__version__,
             "pid": os.getpid(),
             "state": "busy" if self._running else "ready" if self._backend else "opening",
             "seconds": round(now - self._began, 3),
