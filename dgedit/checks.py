@@ -17,17 +17,19 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import dgedit
-from dgedit import config, languages, models
-from dgedit.errors import DgeditError, UsageError
+from dgedit import config, languages, models, room
+from dgedit.errors import DgeditError, EngineError, UsageError
 from dgedit.models import gigabytes
 
 State = Literal["ok", "warn", "fail"]
@@ -36,9 +38,6 @@ Facts = Mapping[str, Any]
 _PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
 _OLDEST = (3, 11)
 _LITTLE = 1_000_000_000  # bytes: nano takes half of it
-_MEMORY = Path("/proc/meminfo")
-_GROUPS = Path("/proc/self/cgroup")
-_CONTROLS = Path("/sys/fs/cgroup")
 _DRIVER = Path("/proc/driver/nvidia/version")
 _COMPILERS = ("gcc", "clang")  # in this order Triton looks
 
@@ -107,8 +106,14 @@ def packages() -> Finding:
     """What dgedit needs to be installed, in the versions that it needs."""
     from packaging.requirements import Requirement
 
+    what = f"dgedit {dgedit.__version__}"
+    try:
+        needs = metadata.requires("dgedit") or []
+    except metadata.PackageNotFoundError:
+        advice = "nobody knows what it needs: pip install it"
+        return Finding("packages", "warn", f"{what} is not installed", advice)
     wrong, count = [], 0
-    for line in metadata.requires("dgedit") or []:
+    for line in needs:
         need = Requirement(line)
         if need.marker and not need.marker.evaluate({"extra": ""}):
             continue
@@ -120,7 +125,6 @@ def packages() -> Finding:
             continue
         if not need.specifier.contains(there, prereleases=True):
             wrong.append(f"{need.name} {there}, where {need.specifier} is needed")
-    what = f"dgedit {dgedit.__version__}"
     if wrong:
         advice = "install dgedit again: pip install --upgrade dgedit"
         return Finding("packages", "fail", f"{what}: {'; '.join(wrong)}", advice)
@@ -179,23 +183,15 @@ def disk() -> Finding:
 
 def memory() -> Finding:
     """What programs may still take."""
-    total, free = _memory()
+    total, free, left = room.total(), room.free(), room.left()
     if free is None:
         return Finding("memory", "ok", "nobody says how much there is")
-    what = f"{gigabytes(free)} free"
-    if total is not None:
-        what += f" of {gigabytes(total)}"
-    if (left := _left()) is not None and left < free:
+    what = f"{gigabytes(free)} free of {gigabytes(total or free)}"
+    if left is not None and left < free:
         what += f"; a control group leaves {gigabytes(left)} of it"
-    if (room() or 0) < _LITTLE:
+    if (room.least() or 0) < _LITTLE:
         return Finding("memory", "warn", what, "nano takes 0.5 GB; end something, or raise a limit")
     return Finding("memory", "ok", what)
-
-
-def room() -> int | None:
-    """Bytes of memory that we may still take; None where nobody says."""
-    said = [one for one in (_memory()[1], _left()) if one is not None]
-    return min(said, default=None)
 
 
 def torch(facts: Facts) -> Finding:
@@ -269,23 +265,27 @@ def engine() -> Finding:
         return _server(which)
     if which == "local":
         return Finding("engine", "ok", "in each process: engine is 'local'")
-    from dgedit import sockets
+    from dgedit import daemon, sockets
 
     try:
         place = sockets.where()
-        found = sockets.present() if os.path.lexists(place) else []
-        said = [one for path in found if (one := _said(path))]
+        paths = sockets.present() if os.path.lexists(place) else []
+        said = [one for path in paths if (one := daemon.status(path, _PATIENCE))]
     except sockets.Unavailable as error:
         state: State = "fail" if which == "warm" else "warn"
-        advice = "remove it or chmod it to 700; until then each command opens a model anew"
+        advice = "until that is put right, each command opens a model anew"
         return Finding("engine", state, str(error), advice)
-    running = "; ".join(words for words, _ in said)
-    if old := [version for _, version in said if version != dgedit.__version__]:
-        advice = "its next use replaces it"
-        return Finding("engine", "warn", f"{running}: of dgedit {old[0] or 'unknown'}", advice)
-    return Finding(
-        "engine", "ok", running or f"none is warm; one starts when it is needed, {place}"
+    except EngineError as error:
+        return Finding("engine", "warn", str(error), "dgedit engine stop ends it")
+    if not said:
+        return Finding("engine", "ok", f"none is warm; one starts when needed, in {place}")
+    running = "; ".join(
+        f"{one['name'] or 'one'} is {one['state']}, process {one['pid']}" for one in said
     )
+    if any(one.get("version") != dgedit.__version__ for one in said):
+        what = f"{running}; not all are of version {dgedit.__version__}"
+        return Finding("engine", "warn", what, "its next use replaces it")
+    return Finding("engine", "ok", running)
 
 
 def chosen() -> config.Settings:
@@ -297,74 +297,33 @@ def chosen() -> config.Settings:
 
 
 def _server(address: str) -> Finding:
-    parts = urlsplit(address)
+    """Whether somebody listens there."""
+    advice = "start the server, or dgedit config set engine auto"
     try:
+        parts = urlsplit(address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=_PATIENCE).close()
-    except (OSError, ValueError) as error:
-        advice = "start the server, or dgedit config set engine auto"
-        return Finding("engine", "fail", f"{address} does not answer: {error}", advice)
-    return Finding("engine", "ok", f"{address} answers")
-
-
-def _said(path: Path) -> tuple[str, str] | None:
-    """What an engine is, and of which version; None where none listens."""
-    from dgedit import sockets
-
-    lines = sockets.dial(path, _PATIENCE)
-    if lines is None:
-        return None
+    except ValueError as error:
+        return Finding("engine", "fail", f"no server's address: {error}", advice)
+    host = parts.hostname or ""
+    said = SimpleQueue[str]()
+    # A name may keep a resolver longer than we wait.
+    threading.Thread(target=lambda: said.put(_reach(host, port)), daemon=True).start()
     try:
-        lines.send({"do": "status"})
-        status = (lines.receive(_PATIENCE) or {}).get("status") or {}
-        lines.send({"do": "hello"})
-        hello = (lines.receive(_PATIENCE) or {}).get("hello") or {}
-    except (OSError, ValueError):  # silent, or no engine
-        return "one does not answer", ""
-    finally:
-        lines.close()
-    keys = ("name", "device", "state", "pid")
-    name, device, state, pid = (status.get(key, "?") for key in keys)
-    return f"{name or 'one'} on {device or '?'} is {state}, process {pid}", str(hello.get("dgedit"))
+        reason = said.get(timeout=2 * _PATIENCE)
+    except Empty:
+        reason = "no answer in time"
+    if reason:
+        return Finding("engine", "fail", f"the server at {host}:{port}: {reason}", advice)
+    return Finding("engine", "ok", f"the server at {host}:{port} answers")
 
 
-def _memory() -> tuple[int | None, int | None]:
-    """All that the machine has, and what is available."""
-    found: dict[str, int] = {}
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        for line in _MEMORY.read_text().splitlines():
-            name, _, size = line.partition(":")
-            found[name] = 1024 * int(size.split()[0])
-    return found.get("MemTotal"), found.get("MemAvailable")
-
-
-def _left() -> int | None:
-    """What control groups let us take beside what is taken; None where none limits it."""
-    found = []
-    for folder, most, used, cache in _groups():
-        with contextlib.suppress(OSError, ValueError):  # "max"
-            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            kept = int((folder / used).read_text()) - int(stat.get(cache, 0))
-            found.append(max(0, int((folder / most).read_text()) - kept))
-    return min(found, default=None)
-
-
-def _groups() -> Iterator[tuple[Path, str, str, str]]:
-    """The folders of our control groups for memory, with the names of the files in them."""
-    with contextlib.suppress(OSError):
-        for line in _GROUPS.read_text().splitlines():
-            _, kinds, path = line.split(":", 2)
-            names = ("memory.max", "memory.current", "inactive_file")
-            top = _CONTROLS
-            if "memory" in kinds.split(","):
-                names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-                top = _CONTROLS / "memory"
-            elif kinds:
-                continue
-            own = top / path.lstrip("/")
-            yield from (
-                (folder, *names) for folder in (own, *own.parents) if folder.is_relative_to(top)
-            )
+def _reach(host: str, port: int) -> str:
+    """Why a server cannot be reached; nothing where it can."""
+    try:
+        socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _driver() -> str:
