@@ -99,12 +99,12 @@ def run(
 
 
 def _serve_http(address: str, model: str | None, device: str | None) -> int:
-    from dgedit.backend import connect
-    from dgedit.http_serving import serve
-
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
+    from dgedit.backend import connect
+    from dgedit.http_serving import serve
+
     serve(connect(model, _device(device), "auto"), host.strip("[]"), int(port))
     return 0
 

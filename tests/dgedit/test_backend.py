@@ -1,4 +1,4 @@
-"""Opening an engine: whatever is missing is one line and exit code 5."""
+"""Reaching an engine: which one it is; whatever is missing is one line and exit code 5."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from types import ModuleType
 import pytest
 
 from dgedit.backend import connect
-from dgedit.errors import EngineError
+from dgedit.daemon import Daemon
+from dgedit.errors import EngineError, UsageError
+from dgedit.sockets import Unavailable
 from dgedit_engine.types import ModelError
 from scripted import Scripted
 
@@ -41,3 +43,33 @@ def test_missing_library_is_an_engine_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "dgedit_engine.engine", None)
     with pytest.raises(EngineError, match="the engine cannot be loaded"):
         connect(None, None)
+
+
+@pytest.mark.parametrize("engine", ["", "cold", "ftp://host", "Local"])
+def test_engine_of_no_kind_is_named(engine: str) -> None:
+    with pytest.raises(UsageError, match=f"no engine '{engine}': auto, local, warm or"):
+        connect(None, None, engine)
+
+
+def test_address_is_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = ModuleType("dgedit.remote")
+    remote.connect = lambda url, model: (url, model)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dgedit.remote", remote)
+    assert connect("m", None, "https://h:1/v1") == ("https://h:1/v1", "m")  # type: ignore[comparison-overlap]
+
+
+def test_warm_engine_is_preferred_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere(model: str, device: str | None) -> None:
+        raise Unavailable("no folder")
+
+    engine(monkeypatch, lambda model, device: Scripted(name="here"))
+    monkeypatch.setattr(Daemon, "open", lambda model, device: Scripted(name="warm"))
+    assert [connect(None, None, one).name for one in ("local", "warm", "auto")] == [
+        "here",
+        "warm",
+        "warm",
+    ]
+    monkeypatch.setattr(Daemon, "open", nowhere)
+    assert connect(None, None, "auto").name == "here"
+    with pytest.raises(EngineError, match=r"^no folder$"):
+        connect(None, None, "warm")
