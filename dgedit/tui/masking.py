@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from textual.document._document import Selection
 from tree_sitter import Parser
@@ -26,13 +27,25 @@ from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.syntax import Syntax
 
+
+class Part(NamedTuple):
+    """A part of a text."""
+
+    span: Span
+    """Where it is."""
+    kind: str
+    """What it is, in words."""
+
+
 _GAP = re.compile(r"(?>\r\n|\n|\r)[ \t]*(?>\r\n|\n|\r)")
 _WORD = re.compile(r"\w+|[^\w\s]")
+_POINT = "insertion point"
 
 
 def mask(editor: Editor) -> str:
-    """Make a hole of the selection or of what the cursor is on; let one grow, or close it. Says why
-    where nothing happens.
+    """Make a hole of the selection or of what the cursor is on; let one grow, or close it.
+
+    Says what was masked and where, or why nothing happens.
     """
     span = _selected(editor)
     met = _met(editor, span)
@@ -40,28 +53,28 @@ def mask(editor: Editor) -> str:
     if met and hole is None:
         return _close(editor, met)
     if span.start < span.end:
-        return _open(editor, OpenHole(span.start, span.end))
+        return _open(editor, OpenHole(span.start, span.end), "masked the selection")
     text = editor.text
     if hole is None and (span.start == len(text) or text[span.start].isspace()):
-        return _open(editor, OpenHole(span.start, span.start))
+        return _open(editor, OpenHole(span.start, span.start), _POINT)
     inner = Span(span.start, span.start + 1) if hole is None else hole.span
     larger = next(_parts(text, inner, editor.syntax, strict=hole is not None), None)
     if larger is None:
         assert hole is not None  # a character is a part of itself
         return _close(editor, met)
-    grown = OpenHole(larger.start, larger.end, grows=True)
-    if any(other is not hole for other in _met(editor, larger)):
-        return "the next larger part has another hole in it"
+    grown = OpenHole(larger.span.start, larger.span.end, grows=True)
+    if any(other is not hole for other in _met(editor, larger.span)):
+        return f"the next larger part, {larger.kind}, has another hole in it"
     editor.holes[:] = [other for other in editor.holes if other is not hole]
-    return _open(editor, grown, stay=True)
+    return _open(editor, grown, f"masked {larger.kind}", stay=True)
 
 
 def point(editor: Editor) -> str:
-    """Open an insertion point at the cursor, or close the holes that are there."""
+    """Open an insertion point at the cursor, or close the holes that are there. Says which."""
     span = _selected(editor)
     if met := _met(editor, span):
         return _close(editor, met)
-    return _open(editor, OpenHole(span.end, span.end))
+    return _open(editor, OpenHole(span.end, span.end), _POINT)
 
 
 def _selected(editor: Editor) -> Span:
@@ -78,12 +91,13 @@ def _met(editor: Editor, span: Span) -> list[OpenHole]:
     ]
 
 
-def _open(editor: Editor, hole: OpenHole, *, stay: bool = False) -> str:
+def _open(editor: Editor, hole: OpenHole, done: str, *, stay: bool = False) -> str:
     with editor.steady():
         editor.open_holes([hole])
         if not stay:
             editor.selection = Selection.cursor(editor.selection.end)
-    return ""
+    first, last = (editor.buffer.location(index)[0] + 1 for index in (hole.start, hole.end))
+    return f"{done}, line {first}" if first == last else f"{done}, lines {first}–{last}"
 
 
 def _close(editor: Editor, holes: list[OpenHole]) -> str:
@@ -91,18 +105,19 @@ def _close(editor: Editor, holes: list[OpenHole]) -> str:
         editor.holes[:] = [hole for hole in editor.holes if hole not in holes]
         editor.rows.wrap(0)
         editor.selection = Selection.cursor(editor.selection.end)
-    return ""
+    return "no longer masked"
 
 
-def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> Iterator[Span]:
+def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> Iterator[Part]:
     """The parts of a text that hold a span, from the smallest; `strict`: only larger ones."""
     for part in _nodes(text, inner, syntax) if syntax else _plain(text, inner):
-        larger = part.start <= inner.start and inner.end <= part.end and part != inner
-        if larger or (part == inner and not strict):
+        span = part.span
+        larger = span.start <= inner.start and inner.end <= span.end and span != inner
+        if larger or (span == inner and not strict):
             yield part
 
 
-def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[Span]:
+def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[Part]:
     """The nodes of the syntax tree that have a name."""
     source = text.encode("utf-8", "replace")
     first, last = (len(text[:at].encode("utf-8", "replace")) for at in (inner.start, inner.end))
@@ -114,20 +129,21 @@ def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[Span]:
         # Some grammars count the line ending in, or the blanks before.
         end = start + len(text[start:end].rstrip())
         if node.is_named and start < end:
-            yield Span(start, end)
+            yield Part(Span(start, end), node.type.replace("_", " "))
         node = node.parent
 
 
-def _plain(text: str, inner: Span) -> Iterator[Span]:
+def _plain(text: str, inner: Span) -> Iterator[Part]:
     """The word, the line without its indentation, the paragraph."""
     first = max(text.rfind(end, 0, inner.start) for end in "\n\r") + 1
     stops = [at for at in (text.find(end, inner.end) for end in "\n\r") if at >= 0]
     last = min(stops, default=len(text))
     for word in _WORD.finditer(text, first, last):
         if word.start() <= inner.start < word.end():
-            yield Span(*word.span())
+            yield Part(Span(*word.span()), "word")
     line = text[first:last]
-    yield Span(first + len(line) - len(line.lstrip()), first + len(line.rstrip()))
+    yield Part(Span(first + len(line) - len(line.lstrip()), first + len(line.rstrip())), "line")
     before = [gap.end() for gap in _GAP.finditer(text, 0, first)]
     after = _GAP.search(text, last)
-    yield Span(before[-1] if before else 0, after.start() if after else len(text.rstrip()))
+    end = after.start() if after else len(text.rstrip())
+    yield Part(Span(before[-1] if before else 0, end), "paragraph")

@@ -31,10 +31,17 @@ def covered(d: Desk) -> list[str]:
 async def test_f2_masks_what_the_cursor_is_on_and_again_what_is_around_it(desk: OpenDesk) -> None:
     async with desk({"a.py": b"x = 1\ny = f(a, bc + 1)\n"}) as d:
         at(d, 16)
-        seen = []
+        seen, told = [], []
         for _ in range(7):
             await d.press("f2")
             seen.append(covered(d))
+            told.append(d.notice)
+        assert told[1:4] == [
+            "masked binary operator, line 2",
+            "masked argument list, line 2",
+            "masked call, line 2",
+        ]
+        assert told[5:] == ["masked module, lines 1–2", "no longer masked"]
         assert seen == [
             ["bc"],
             ["bc + 1"],
@@ -50,11 +57,17 @@ async def test_f2_masks_what_the_cursor_is_on_and_again_what_is_around_it(desk: 
 async def test_f2_in_a_text_without_grammar_takes_word_line_paragraph(desk: OpenDesk) -> None:
     async with desk({"a.txt": b"one\r\n\r\n  two words\r\nthree\r\n \r\nfour\r\n"}) as d:
         at(d, 15)
-        seen = []
+        seen, told = [], []
         for _ in range(4):
             await d.press("f2")
             seen.append(covered(d))
+            told.append(d.notice)
         assert seen == [["words"], ["two words"], ["  two words\r\nthree"], []]
+        assert told[:3] == [
+            "masked word, line 3",
+            "masked line, line 3",
+            "masked paragraph, lines 3–4",
+        ]
 
 
 @pytest.mark.parametrize("index", [3, 5, 6, 14])
@@ -62,7 +75,7 @@ async def test_f2_on_nothing_opens_an_insertion_point(desk: OpenDesk, index: int
     async with desk({"a.py": b"x = 1\n\ny = 'a'\n"}) as d:
         at(d, index)
         await d.press("f2")
-        assert spans(d.app.editor) == [(index, index)]
+        assert spans(d.app.editor) == [(index, index)] and "insertion point, line" in d.notice
         await d.press("f2")
         assert spans(d.app.editor) == []
 
