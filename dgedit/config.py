@@ -36,7 +36,9 @@ _DAY = 24 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset({"engine", "device", "idle", "keys"})
 # Variables of ours that are no settings.
-_OTHER_VARIABLES = frozenset({"DGEDIT_DEBUG", "DGEDIT_API_KEY"})
+_OTHER_VARIABLES = frozenset(
+    {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
+)
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
