@@ -15,7 +15,7 @@ class Exit(IntEnum):
 
     OK = 0
     NO = 1
-    """`--check` found that something would change."""
+    """`--check` found that something would change, or nothing was accepted."""
     USAGE = 2
     INPUT = 3
     """No such file, a range outside the file, no marker, not text."""

@@ -155,14 +155,14 @@ def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
 def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
     """The body of the one definition of this name; `method` is found without its class's name."""
     found = _bodies(document, name, marker)
-    named = [span for whole, _, span in found if whole == wanted]
-    named = named or [span for whole, _, span in found if whole.endswith(f".{wanted}")]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        lines = [position(document.text, at)[0] for _, at, span in found if span in named]
-        places = f"{', '.join(map(str, lines[:-1]))} and {lines[-1]}"
-        raise UsageError(f"{wanted!r} is defined at lines {places} of {name}: give a range of one")
+    met = [one for one in found if one[0] == wanted]
+    met = met or [one for one in found if one[0].endswith(f".{wanted}")]
+    if len(met) == 1:
+        return met[0][2]
+    if met:
+        places = [f"{whole} at line {position(document.text, at)[0]}" for whole, at, _ in met]
+        several = f"{', '.join(places[:-1])} and {places[-1]}"
+        raise UsageError(f"{wanted!r} may be {several} of {name}: name one, or give its lines")
     if not wanted:
         raise UsageError(f"{name}:: names nothing (try {name}::Class.method)")
     known = {part: whole for whole, _, _ in found for part in (whole.rpartition(".")[2], whole)}
