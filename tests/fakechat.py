@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
+
+from dgedit.backend import connect
+from dgedit.errors import EngineError
+from dgedit_engine.types import Hole, InfillRequest, Passage, Step
 
 Chunks = list[str | bytes | float]
 """Text for pieces of an answer, bytes to be sent as they are, and seconds to wait between."""
@@ -38,6 +45,10 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+
+
+REQUEST = InfillRequest((Passage("a.py", ("x = ", Hole("old"), "\ny = ", Hole(), "\n")),))
+GOOD = Answer(["<hole 1>\n", "1", "23\n</hole 1>", "\n<hole 2>45", "</hole 2>"])
 
 
 @dataclass
@@ -128,3 +139,26 @@ def piece(text: str, answer: Answer) -> bytes:
     if answer.logprob is not None:
         choice["logprobs"] = {"content": [{"token": text, "logprob": answer.logprob}]}
     return b"data: %s\n\n" % json.dumps({"choices": [choice]}).encode()
+
+
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No key but the test's, and no long wait for a busy server."""
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(sys.modules, "keyring", None)  # as where it is not installed
+    monkeypatch.setattr("dgedit.exchange._PAUSE", 0.001)
+
+
+def steps(fake: FakeChat, request: InfillRequest = REQUEST) -> list[Step]:
+    return list(connect(None, None, fake.url).infill(request))
+
+
+def failure(fake: FakeChat, *answers: Answer) -> str:
+    """The line that an infill ends with."""
+    fake.answers = list(answers)
+    with pytest.raises(EngineError) as caught:
+        steps(fake)
+    assert caught.value.exit == 5
+    line = str(caught.value)
+    assert "\n" not in line and line.isprintable() and len(line) < 500
+    return line
