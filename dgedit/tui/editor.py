@@ -25,6 +25,7 @@ from dgedit.document import Document
 from dgedit.tui.buffer import Buffer
 from dgedit.tui.commands import comment_marks
 from dgedit.tui.overlay import BANDS, OpenHole
+from dgedit.tui.pointing import piece_at
 from dgedit.tui.rows import Rows
 from dgedit.tui.syntax import LINE_END, Syntax, syntax_of
 from dgedit.tui.viewing import View
@@ -56,6 +57,17 @@ class Editor(View, Writing):
     class Touched(Message):
         """An edit changed what a hole covers: from then on it is another hole, or none."""
 
+    class Pointed(Message):
+        """The mouse was pressed, or dragged over a draft."""
+
+        def __init__(self, editor: Editor, hole: OpenHole | None, pieces: range) -> None:
+            self.editor, self.hole = editor, hole
+            self.pieces = pieces
+            """From the piece that it was pressed on to the one that it is on now; none until it is
+            dragged. Without a hole, it was pressed outside all drafts.
+            """
+            super().__init__()
+
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
         self.file = file
@@ -66,6 +78,7 @@ class Editor(View, Writing):
         """Takes a key before the text does, and says whether it did."""
         self._syntax = syntax_of(path)
         self._steady = False
+        self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
         super().__init__(file.text)
 
     @property
@@ -183,6 +196,36 @@ class Editor(View, Writing):
         self, insert: str, start: Location, end: Location
     ) -> EditResult | None:
         return super()._replace_via_keyboard(LINE_END.sub(self.buffer.newline, insert), start, end)
+
+    # The mouse on drafts
+
+    async def _on_mouse_down(self, event: events.MouseDown) -> None:
+        self.selection = Selection.cursor(self.get_target_document_location(event))
+        self._pressed = self._piece_under(event)
+        hole, piece = self._pressed or (None, 0)
+        self.post_message(self.Pointed(self, hole, range(piece, piece)))
+
+    async def _on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._selecting:
+            self._drag_to(event)
+
+    async def _on_click(self, event: events.Click) -> None:
+        if self._pressed is not None:
+            event.prevent_default()  # which would select a word of the text
+            if event.chain == 2:
+                self._drag_to(event)
+
+    def _drag_to(self, event: events.MouseEvent) -> None:
+        under = self._piece_under(event)
+        if self._pressed is not None and under is not None and under[0] is self._pressed[0]:
+            first, last = self._pressed[1], under[1]
+            pieces = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+            self.post_message(self.Pointed(self, under[0], pieces))
+
+    def _piece_under(self, event: events.MouseEvent) -> tuple[OpenHole, int] | None:
+        left = self.gutter_width + self.gutter.left
+        cell = event.offset - Offset(left, self.gutter.top) + self.scroll_offset
+        return piece_at(self.rows, cell) if event.x >= left else None
 
     # The view
 

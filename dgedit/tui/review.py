@@ -10,8 +10,9 @@
     Alt+C               how sure the model is of each piece
 
 With the cursor at a hole, Left and Right walk over its draft piece by piece, and with Shift they
-select pieces. `[`, `]` and the arrows are the text's own again as soon as no result is open in the
-file in front. What was accepted in part may go on: the rest of the draft stays where it was.
+select pieces; so do a click and a drag. `[`, `]` and the arrows are the text's own again as soon as
+no result is open in the file in front. What was accepted in part may go on: the rest of the draft
+stays where it was.
 
 Alt with a sign or with Enter comes only from terminals with the newer keyboard protocol: from
 others Textual reads Alt+Enter as Enter and Alt+] as ]. Alt with a letter comes from all.
@@ -210,11 +211,24 @@ class Review(Infilling):
         """Go on in a draft by a piece."""
         hole, start = self._at(), self._way(by, select)
         assert hole is not None and start is not None
-        hole.anchor = start if hole.caret is None or not select else hole.anchor
-        hole.caret = start + by
-        if not select:
-            hole.anchor = hole.caret
-        editor = self.editor
+        anchor = start if hole.caret is None else hole.anchor
+        self._enter(self.editor, hole, start + by, anchor if select else start + by)
+
+    @on(Editor.Pointed)
+    def _point(self, message: Editor.Pointed) -> None:
+        """Go to the piece that was clicked on; select those that the mouse was dragged over."""
+        editor, hole, pieces = message.editor, message.hole, message.pieces
+        if hole is None or not self._settled or (editor, hole) not in self._result.present:
+            self._entered = None
+            self._leave_drafts()
+        elif pieces.step > 0:
+            self._enter(editor, hole, pieces.stop, pieces.start)
+        else:
+            self._enter(editor, hole, pieces.stop + 1, pieces.start + 1)
+
+    def _enter(self, editor: Editor, hole: OpenHole, caret: int, anchor: int) -> None:
+        """Let the cursor be before a piece of a draft; all between it and `anchor` is selected."""
+        hole.caret, hole.anchor = caret, anchor
         self._entered = editor.cursor_location
         editor.rows.wrap(0)
         editor.place_cursor()
