@@ -39,6 +39,7 @@ _PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
 _OLDEST = (3, 11)
 _LITTLE = 1_000_000_000  # bytes: nano takes half of it
 _DRIVER = Path("/proc/driver/nvidia/version")
+_LATER = "try again when the machine has less to do"
 _COMPILERS = ("gcc", "clang")  # in this order Triton looks
 
 
@@ -76,16 +77,16 @@ class Probe:
         """What it said of each part in time; why not, for the others."""
         try:
             out, err = self._process.communicate(timeout=max(0, self._until - time.monotonic()))
-            reason = _reason(self._process.returncode, err)
+            missing = {"error": _reason(self._process.returncode, err)}
         except subprocess.TimeoutExpired:
             self._process.kill()
-            out, err = self._process.communicate()
-            reason = f"takes longer than {self._patience:g} s"
+            out, _ = self._process.communicate()
+            missing = {"late": f"not known after {self._patience:g} s"}
         found: dict[str, Facts] = {}
         for line in out.splitlines():
             with contextlib.suppress(ValueError):  # a library's own words
                 found |= json.loads(line)
-        return {name: found.get(name, {"error": reason}) for name in ("torch", "kernels", "model")}
+        return {name: found.get(name, missing) for name in ("torch", "kernels", "model")}
 
     def close(self) -> None:
         """End it, if it has not."""
@@ -196,6 +197,8 @@ def memory() -> Finding:
 
 def torch(facts: Facts) -> Finding:
     """The library that computes."""
+    if "late" in facts:
+        return Finding("torch", "warn", facts["late"], _LATER)
     if "error" in facts:
         advice = "install dgedit again, or see pytorch.org for a build that fits this machine"
         return Finding("torch", "fail", f"cannot be loaded: {facts['error']}", advice)
@@ -220,6 +223,8 @@ def gpu(facts: Facts) -> Finding:
     if driver:
         what = f"there is one with driver {driver}, and no torch for it"
         return Finding("gpu", "warn", what, "install a torch for CUDA: see pytorch.org")
+    if "version" not in facts:
+        return Finding("gpu", "ok", "not known without torch")
     if facts.get("mps"):
         return Finding("gpu", "ok", "Apple's; --device mps uses it")
     return Finding("gpu", "ok", "none: models run on the CPU")
@@ -229,6 +234,8 @@ def kernels(facts: Facts, *, gpus: bool) -> Finding:
     """What makes the kernels of a GPU."""
     if not gpus:
         return Finding("kernels", "ok", "not needed without a GPU")
+    if "late" in facts:
+        return Finding("kernels", "warn", facts["late"], _LATER)
     if "error" in facts:
         what = f"Triton cannot be loaded: {facts['error']}"
         return Finding("kernels", "warn", what, "slower ones in PyTorch run: pip install triton")
@@ -248,6 +255,8 @@ def model(facts: Facts) -> Finding:
             raise UsageError(lacks)
     except DgeditError as error:
         return Finding("model", "fail", str(error), "dgedit model list shows all")
+    if "late" in facts:
+        return Finding("model", "warn", f"{name}: {facts['late']}", _LATER)
     if "error" in facts:
         advice = "dgedit model info says what it needs; dgedit model use chooses another"
         return Finding("model", "fail", f"{name}: {facts['error']}", advice)

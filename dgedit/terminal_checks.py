@@ -31,7 +31,7 @@ def findings() -> list[Finding]:
     try:
         answers = terminal.ask(sys.stdout.fileno(), unicode=_is_unicode())
     except OSError as error:
-        return [Finding("terminal", "warn", f"cannot be asked: {error.strerror}")]
+        return [Finding("terminal", "warn", f"cannot be asked: {error.strerror}", "try another")]
     if answers is None:
         return [Finding("terminal", "warn", "not asked in the background", "run it with fg")]
     return [

@@ -2,60 +2,20 @@
 
 from __future__ import annotations
 
-import array
 import contextlib
-import fcntl
 import os
 import pty
 import signal
 import termios
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from dgedit import terminal
 from dgedit.terminal import PASTES, SYNCHRONISED, Answers, ask, parsed
-
-# As kitty and xterm answer the questions, in their order.
-KITTY = (
-    b"\x1b[1;3R\x1b[1;3R\x1bP>|kitty(0.42.1)\x1b\\\x1b[?0u\x1b[?2026;2$y\x1b[?2004;2$y"
-    b"\x1bP1+r4d73=5c455d\x1b\\\x1b[?62;52;c"
-)
-XTERM = b"\x1b[5;3R\x1b[5;5R\x1bP>|XTerm(390)\x1b\\\x1b[?2026;0$y\x1b[?2004;1$y\x1b[?64;1;2c"
-
-
-class Pretended:
-    """A terminal that answers in its way; `fd` is where its programs ask."""
-
-    def __init__(self, *answers: bytes, pause: float = 0.0) -> None:
-        self.master, self.fd = pty.openpty()
-        self.asked = bytearray()
-        self._answers, self._pause = answers, pause
-        self._thread = threading.Thread(target=self._answer, daemon=True)
-        self._thread.start()
-
-    def left(self) -> int:
-        """Bytes that the next program would read."""
-        count = array.array("i", [0])
-        fcntl.ioctl(self.fd, termios.FIONREAD, count)
-        return count[0]
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self.master)
-
-    def _answer(self) -> None:
-        while b"\x1b[c" not in self.asked:
-            try:
-                self.asked += os.read(self.master, 4096)
-            except OSError:
-                return
-        for answer in self._answers:
-            time.sleep(self._pause)
-            with contextlib.suppress(OSError):  # nobody asks any more
-                os.write(self.master, answer)
+from pretended import KITTY, XTERM, Pretended
 
 
 @pytest.fixture(autouse=True)
@@ -65,20 +25,13 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def pretend() -> Iterator[type[Pretended]]:
-    made: list[Pretended] = []
-
-    class Made(Pretended):
-        def __init__(self, *answers: bytes, pause: float = 0.0) -> None:
-            super().__init__(*answers, pause=pause)
-            made.append(self)
-
-    yield Made
-    for one in made:
-        one.close()
+def pretend() -> Iterator[Callable[..., Pretended]]:
+    """Makes terminals."""
+    with contextlib.ExitStack() as made:
+        yield lambda *answers, pause=0.0: made.enter_context(Pretended(*answers, pause=pause))
 
 
-def test_answers_are_read(pretend: type[Pretended]) -> None:
+def test_answers_are_read(pretend: Callable[..., Pretended]) -> None:
     assert ask(pretend(KITTY).fd) == Answers(
         True, "kitty(0.42.1)", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2)
     )
@@ -87,20 +40,22 @@ def test_answers_are_read(pretend: type[Pretended]) -> None:
     )
 
 
-def test_answers_may_come_in_parts(pretend: type[Pretended]) -> None:
+def test_answers_may_come_in_parts(pretend: Callable[..., Pretended]) -> None:
     one = pretend(*(KITTY[at : at + 1] for at in range(len(KITTY))), pause=0.001)
     assert ask(one.fd) == parsed(KITTY)
     assert one.left() == 0
 
 
-def test_terminal_that_does_not_answer_is_waited_for_no_longer(pretend: type[Pretended]) -> None:
+def test_terminal_that_does_not_answer_is_waited_for_no_longer(
+    pretend: Callable[..., Pretended],
+) -> None:
     one = pretend()
     began = time.monotonic()
     assert ask(one.fd, patience=0.2) == Answers()
     assert 0.2 <= time.monotonic() - began < 1
 
 
-def test_terminal_that_chatters_is_waited_for_no_longer(pretend: type[Pretended]) -> None:
+def test_terminal_that_chatters_is_waited_for_no_longer(pretend: Callable[..., Pretended]) -> None:
     one = pretend(*[b"\x1b[?2026;1$y"] * 100, pause=0.02)
     began = time.monotonic()
     found = ask(one.fd, patience=0.3)
@@ -116,7 +71,7 @@ def test_terminal_that_hangs_up_is_an_os_error() -> None:
     os.close(fd)
 
 
-def test_terminal_is_left_as_it_was(pretend: type[Pretended]) -> None:
+def test_terminal_is_left_as_it_was(pretend: Callable[..., Pretended]) -> None:
     one = pretend(KITTY + b"typed ahead\n\x1b[?1;2c")
     before = termios.tcgetattr(one.fd)
     ask(one.fd)
@@ -126,27 +81,27 @@ def test_terminal_is_left_as_it_was(pretend: type[Pretended]) -> None:
     assert os.read(one.fd, 100) == b"next\n"
 
 
-def test_what_is_drawn_to_be_measured_is_wiped(pretend: type[Pretended]) -> None:
+def test_what_is_drawn_to_be_measured_is_wiped(pretend: Callable[..., Pretended]) -> None:
     one = pretend(KITTY)
     ask(one.fd)
-    drawn = bytes(one.asked)
+    drawn = bytes(one.drawn)
     assert drawn.rindex("👩\u200d🌾".encode()) < drawn.rindex(b"\r\x1b[K")
     plain = pretend(KITTY)
     ask(plain.fd, unicode=False)
-    assert bytes(plain.asked).isascii()
+    assert bytes(plain.drawn).isascii()
 
 
 def test_terminal_in_whose_background_we_are_is_not_asked(
-    pretend: type[Pretended], monkeypatch: pytest.MonkeyPatch
+    pretend: Callable[..., Pretended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = pretend(KITTY)
     monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
     assert ask(one.fd) is None
-    assert not one.asked
+    assert not one.drawn
 
 
 def test_interrupt_restores_the_terminal(
-    pretend: type[Pretended], monkeypatch: pytest.MonkeyPatch
+    pretend: Callable[..., Pretended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = pretend()
     before = termios.tcgetattr(one.fd)
