@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-all lint format bench clean
+.PHONY: demo edit test test-all lint format docs bench clean
 
 # Exit code 6 is an infill that stopped at its step cap: shown like any other.
 demo: $(VENV)/installed
@@ -29,6 +29,10 @@ lint: $(VENV)/dev
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The reference of all commands, from the program itself.
+docs: $(VENV)/dev
+	$(BIN)/python docs/reference.py > docs/commands.md
 
 bench: $(VENV)/dev
 	$(BIN)/python -m dgedit_engine.bench
