@@ -18,6 +18,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from dgedit.tui.signs import Signs
 from dgedit.visible import visible
 
 _SHOWN = 8
@@ -39,7 +40,7 @@ class AskPath(ModalScreen[Path | None]):
         """The question, the line, what would complete it."""
         with Vertical():
             yield Static(Content(self.question), classes="question")
-            yield Input(self.start, select_on_focus=False)
+            yield Input(self.start, select_on_focus=False, highlighter=Signs())
             yield Static(classes="names")
 
     @on(Input.Changed)

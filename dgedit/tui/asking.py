@@ -25,6 +25,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dgedit.tui.infilling import Infilling
+from dgedit.tui.signs import Signs
 
 _STEPS = 20
 _MOST = 100
@@ -99,7 +100,12 @@ class Box(ModalScreen[Answer | None]):
         """The words, the strength, the keys."""
         with Vertical():
             yield Static(Content(self.about), classes="question")
-            yield Input(self.present.instruction, placeholder="what fits", compact=True)
+            yield Input(
+                self.present.instruction,
+                placeholder="what fits",
+                compact=True,
+                highlighter=Signs(),
+            )
             with Horizontal():
                 yield Static("strength ")
                 yield Slider(self.present.strength)

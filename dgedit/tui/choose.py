@@ -21,6 +21,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from dgedit.tui.fuzzy import Ranking, positions
+from dgedit.tui.signs import Signs
 from dgedit.visible import visible
 
 # Rows of the list: nobody looks further, they type.
@@ -78,7 +79,7 @@ class Choose(ModalScreen[int | None]):
     def compose(self) -> ComposeResult:
         """The line above the list, and how many there are."""
         with Vertical():
-            yield Input(placeholder=self.title_words)
+            yield Input(placeholder=self.title_words, highlighter=Signs())
             yield OptionList()
             yield Static(classes="count")
 

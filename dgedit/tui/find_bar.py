@@ -18,6 +18,7 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from dgedit.tui.search import Query
+from dgedit.tui.signs import Signs
 from dgedit.tui.writing import is_text
 from dgedit.visible import visible
 
@@ -38,7 +39,7 @@ class Field(Input):
     ]
 
     def __init__(self, words: str, entered: str) -> None:
-        super().__init__(placeholder=words, select_on_focus=False)
+        super().__init__(placeholder=words, select_on_focus=False, highlighter=Signs())
         self._entered = entered
         """The action of Enter."""
 
@@ -50,10 +51,12 @@ class Field(Input):
         front = self.screen.focused
         if front is not None and front is not self:
             front.post_message(events.Key(event.key, event.character))
-        else:
-            taken = not is_text(event) and await self.app._check_bindings(event.key)
-            if not taken and (is_text(event) or not event.is_printable):
-                return  # the line's own
+        elif event.is_printable and is_text(event):
+            return  # the line's own
+        elif is_text(event):
+            self.replace(event.character or "", *self.selection)
+        elif not await self.app._check_bindings(event.key) and not event.is_printable:
+            return  # the line's own
         event.stop()
         event.prevent_default()
 
