@@ -287,7 +287,8 @@ async def _go_to_middle(editor: Editor) -> None:
     row = editor.document.line_count // 2
     if editor.document.line_count < 10:
         row = 0
-    editor.move_cursor((row, len(editor.document[row]) // 2 if row == 0 else 0))
+    column = len(editor.document[row]) // 2 if row == 0 else 0
+    editor.move_cursor((row, column), center=True)  # an infill below it is in view
     await asyncio.sleep(0.5)
 
 

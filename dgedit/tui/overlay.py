@@ -30,10 +30,9 @@ class Kind(Enum):
     DRAFT = "draft"
     SETTLED = "settled"
 
-    @property
-    def held(self) -> bool:
+    def __init__(self, name: str) -> None:
+        self.held = name in ("text", "hole")
         """Whether the document holds it, character by character."""
-        return self in (Kind.TEXT, Kind.HOLE)
 
 
 class Run(NamedTuple):

@@ -66,6 +66,12 @@ class Ink:
     """The cell of the cursor."""
     cursor_line: Style
     """The row of the cursor."""
+    gutter: Style
+    """The numbers of lines."""
+    cursor_gutter: Style
+    """The number of the cursor's line."""
+    sign: Style
+    """Added where a hole is."""
     selection: Style
     """What is selected."""
     bracket: Style

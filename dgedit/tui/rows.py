@@ -73,15 +73,18 @@ class _Composer:
     def drafted(self, hole: OpenHole, draft: Draft, at: Location) -> None:
         """Add a draft."""
         pieces = zip(draft.pieces, draft.settled, hole.changed, draft.confidence, strict=True)
+        chosen = hole.marked
         for i, (piece, settled, changed, confidence) in enumerate(pieces):
             self._meet(hole, i)
             kind = Kind.SETTLED if settled else Kind.DRAFT
             heat = sum(confidence < least for least in BANDS) if self.heat else None
-            for part in LINE_END.split(piece):
-                if LINE_END.fullmatch(part):
+            # Its text, and at each odd place a line's end.
+            parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)
+            for at_end, part in enumerate(parts):
+                if at_end % 2:
                     self.rows.append([])
                 elif part:
-                    self.rows[-1].append(Run(part, kind, at, changed, heat, i in hole.marked))
+                    self.rows[-1].append(Run(part, kind, at, changed, heat, i in chosen))
         self._meet(hole, len(draft.pieces))
 
     def _meet(self, hole: OpenHole, piece: int) -> None:

@@ -27,6 +27,8 @@ from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
 
 from dgedit.tui.desk import Desk
 from dgedit.tui.editor import Editor
@@ -133,8 +135,23 @@ class Terminal(LinuxDriver):
             self._awaited.set_result(text)
 
 
+class Swift(Screen[None]):
+    """A screen that is painted up to 120 times a second, not 60: a key that comes right after a
+    frame of an infill waits for its own half as long.
+    """
+
+    @cached_property
+    def _update_timer(self) -> Timer:
+        paint = self._on_timer_update
+        return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
+
+
 class Hosted(Desk):
     """In a terminal"""
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of the editor."""
+        return Swift(id="_default")
 
     def get_driver_class(self) -> type[Driver]:
         """Ours in the place of the one that it extends."""

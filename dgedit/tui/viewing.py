@@ -21,6 +21,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
 
 from dgedit.tui.buffer import Buffer
 from dgedit.tui.overlay import BANDS, Run
@@ -133,11 +134,11 @@ class View(TextArea):
             self._parsing.stop()
             self._parsing = None
 
-    def _colours(self, run: Run, left: int, right: int) -> list[Highlight]:
+    def _colours(self, run: Run) -> list[Highlight]:
         parse = self.rows.document.parse
-        if parse is None or not run.kind.held:
+        if parse is None:
             return []
-        found = parse.highlights(run.at[0], left, right)
+        found = parse.highlights(run.at[0], run.at[1], run.at[1] + len(run.text))
         if not parse.current and self._parsing is None:
             self._parsing = self.set_timer(_PAUSE if parse.begun else _GAP, self._parse)
         return found
@@ -170,7 +171,7 @@ class View(TextArea):
 
     def notify_style_update(self) -> None:
         """Everything may look different."""
-        self._restyled = True
+        self._restyled, self._inked = True, None
         super().notify_style_update()
 
     def _check_refresh(self) -> None:
@@ -188,13 +189,13 @@ class View(TextArea):
         super()._check_refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Some rows, in the same ink."""
-        self._inked = None  # what the parent does first may change it
-        return super().render_lines(crop)
+        """Some rows."""
+        # Not the parent's: it would apply the style sheet anew, which takes a tenth of a frame.
+        return super(TextArea, self).render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """One row: the document's, or a draft's."""
-        ink = self._inked = self._inked or self._ink()
+        ink = self._ink()
         look = self._look(y)
         self._drawn[y] = look, ink
         if look is None:
@@ -218,9 +219,7 @@ class View(TextArea):
             held=held,
             here=here,
             cursor=self._cursor_offset[0] if here and self._draw_cursor else None,
-            highlights=tuple(
-                self._colours(run, run.at[1], run.at[1] + len(run.text)) for run in runs
-            ),
+            highlights=tuple(self._colours(run) if run.kind.held else [] for run in runs),
             found=self._found(runs),
             ranges=self._ranges(runs),
             open=self._is_open(whole),
@@ -274,24 +273,34 @@ class View(TextArea):
             painted.lay_cell(ink.selection, look.left + painted.text.cell_len)
         if look.cursor is not None:
             painted.lay_cell(ink.cursor, look.cursor)
-        strip = Strip(painted.text.render(self.app.console), painted.text.cell_len)
-        left, right = (cell - look.left for cell in look.span)
-        strip = strip.crop_extend(left, right, ink.cursor_line if look.here else ink.base)
-        return Strip([*self._gutter(look), *strip]).apply_style(ink.base)
+        segments = [*painted.text.render(self.app.console)]
+        (left, right), width = look.span, painted.text.cell_len
+        rest = ink.cursor_line if look.here else ink.base
+        if left == look.left and width <= right - left:  # one strip: each takes a while to make
+            segments.append(Segment(" " * (right - left - width), rest))
+        else:
+            whole = Strip(segments, width)
+            segments = [*whole.crop_extend(left - look.left, right - look.left, rest)]
+        inked = Segment.apply_style([*self._gutter(look, ink), *segments], ink.base)
+        return Strip(inked, look.gutter + right - left)
 
-    def _gutter(self, look: Look) -> list[Segment]:
-        theme = self._theme
-        style = (theme.cursor_line_gutter_style if look.here else theme.gutter_style) or Style()
+    def _gutter(self, look: Look, ink: Ink) -> list[Segment]:
+        style = ink.cursor_gutter if look.here else ink.gutter
         numbered = look.number is not None and self.show_line_numbers
         digits = str((look.number or 0) + 1) if numbered else ""
-        sign = style + self.get_component_rich_style("editor--sign", partial=True)
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment("▌ " if look.held else "  ", sign),
+            Segment("▌ " if look.held else "  ", style + ink.sign),
         ]
 
     def _ink(self) -> Ink:
-        theme = self._theme
+        """What the style sheet gives; it is asked once, until it changes."""
+        if self._inked is None:
+            self._theme.apply_css(self)
+            self._inked = self._mixed(self._theme)
+        return self._inked
+
+    def _mixed(self, theme: TextAreaTheme) -> Ink:
 
         def component(name: str) -> Style:
             style = self.get_component_rich_style(f"editor--{name}", partial=True)
@@ -302,6 +311,9 @@ class View(TextArea):
             base=theme.base_style or self.rich_style,
             cursor=theme.cursor_style or Style(reverse=True),
             cursor_line=theme.cursor_line_style or Style(),
+            gutter=theme.gutter_style or Style(),
+            cursor_gutter=theme.cursor_line_gutter_style or Style(),
+            sign=self.get_component_rich_style("editor--sign", partial=True),
             selection=theme.selection_style or Style(reverse=True),
             bracket=theme.bracket_matching_style or Style(),
             hole=component("hole"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
+from rich.cells import cell_len
 from rich.segment import Segment
 from textual.geometry import Region
+from textual.screen import Screen
 
 from dgedit.tui.viewing import View
 
@@ -144,3 +146,64 @@ def test_what_textual_calls_is_there() -> None:
     for name in ("_check_refresh", "notify_style_update", "refresh", "check_idle"):
         assert callable(getattr(Widget, name))
     assert "_check_refresh" in Widget._on_idle.__code__.co_names
+
+
+async def test_ink_follows_the_theme_and_the_focus(desk: OpenDesk) -> None:
+    """It is kept until the style sheet changes, and so must be told of every change."""
+    async with desk({"a.py": b"def f():\n    pass\n", "b.py": b"x = 1\n"}) as d:
+        editor = d.app.editor
+        seen = set()
+        for theme in ("nord", "solarized-light", "tokyo-night"):
+            d.app.theme = theme
+            await d.pilot.pause()
+            drawn = [d.app.screen._compositor.render_strips()[y] for y in range(1, 5)]
+            kept = editor._ink()
+            editor.notify_style_update()
+            assert editor._ink() == kept
+            editor.refresh()
+            await d.pilot.pause()
+            assert [d.app.screen._compositor.render_strips()[y] for y in range(1, 5)] == drawn
+            seen.add(kept)
+        assert len(seen) == 3
+        await d.press("ctrl+backslash")  # beside, each with and without the keyboard
+        for one in (*d.app.editors, *d.app.editors):
+            d.app.show(one)
+            await d.pilot.pause()
+            for each in d.app.editors:
+                kept = each._ink()
+                each.notify_style_update()
+                assert each._ink() == kept
+
+
+@pytest.mark.parametrize("text", ["short", "wide " * 40, "\t界é\x1b" * 30, ""])
+async def test_row_fills_its_width_wherever_it_is_scrolled_to(desk: OpenDesk, text: str) -> None:
+    async with desk({"a.txt": f"{text}\nb\n".encode()}) as d:
+        editor = d.app.editor
+        for left in (0, 7, 60):
+            editor.scroll_to(x=left, animate=False)
+            await d.pilot.pause()
+            for y in range(3):
+                strip = editor.render_line(y)
+                assert (
+                    strip.cell_length == sum(one.cell_length for one in strip) == editor.size.width
+                )
+                assert all(one.style and one.style.bgcolor for one in strip if one.text)
+            shown = editor.rows.shown(text, 0)
+            whole = "".join(c + "\0" * (cell_len(c) - 1) for c in shown).ljust(300)
+            seen = "".join(c + "\0" * (cell_len(c) - 1) for c in editor.render_line(0).text)
+            at = round(editor.scroll_x)
+            width = editor.size.width - editor.gutter_width
+            same = zip(seen[editor.gutter_width :], whole[at : at + width], strict=True)
+            assert sum(one != other for one, other in same) <= 2  # halves of wide ones are blank
+
+
+async def test_screen_may_be_painted_again_soon(desk: OpenDesk) -> None:
+    """That Textual paints by the timer that we make."""
+    async with desk({"a.txt": b""}) as d:
+        assert d.app.screen._update_timer._interval == pytest.approx(1 / 120)
+        assert isinstance(Screen._update_timer, property)
+        before = d.app.screen._update_timer
+        await d.press("x")
+        assert d.app.screen._update_timer is before and d.row(0) == "x"
+        frames = d.app.screen._compositor.render_strips()
+        assert any("1  x" in strip.text for strip in frames)
