@@ -28,6 +28,7 @@ from dgedit import (
     pipe_command,
     signals,
 )
+from dgedit.coercion import plainly
 from dgedit.doctor import doctor
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
@@ -48,6 +49,7 @@ class _Group(TyperGroup):
             args = ["--help"]
         elif args[0] not in {*self.commands, *_OWN}:
             args = ["edit", *args]
+        plainly(self.get_params(ctx))
         return super().parse_args(ctx, args)
 
 
@@ -157,7 +159,7 @@ def edit(
 
 app.command(cls=Grouped)(fill_commands.fill)
 app.command(cls=pipe_command.Filter)(pipe_command.pipe)
-app.command()(watch)
+app.command(cls=Grouped)(watch)
 app.command()(doctor)
 app.command("eval")(evaluate)
 app.command()(bench)

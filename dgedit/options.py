@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from dgedit.coercion import Quick
 from dgedit.config import Color
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
 """The groups in which `Grouped` shows options."""
 
 
-class Grouped(TyperCommand):
+class Grouped(Quick):
     """A command whose help shows its options in groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

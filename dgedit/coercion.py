@@ -1,0 +1,78 @@
+"""Commands that take the values of their options as they come, where nothing speaks against it.
+
+typer checks every value by pydantic, which takes 0.1 s to load: as long as all else that a call of
+a warm engine does before its first step. Plain texts, paths, numbers and choices need none of that;
+whatever is not plain, above all what is wrong, still goes to typer, with its words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from typer.core import TyperCommand
+
+_NUMBERS = {int: r"-?\d{1,18}", float: r"-?\d{1,18}(\.\d{1,18})?"}
+_LIMITS = ("min", "max", "parser", "exists", "writable", "resolve_path", "allow_dash")
+
+
+class Quick(TyperCommand):
+    """A command whose plain values are taken as they are."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        plainly(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+
+def plainly(params: Iterable[Any]) -> None:
+    """Let the plain values of these parameters be taken as they are."""
+    for param in params:
+        param._runtime_param = _Plain()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """Stands where typer keeps what coerces a parameter's values."""
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value as the command is to get it."""
+        several = param.multiple or param.nargs == -1
+        if value is None:
+            return () if several else None
+        described = param.type_descriptor
+        if not any(getattr(described.parameter_info, name, None) for name in _LIMITS):
+            if not several:
+                found = _plain(value, described.annotation)
+            elif isinstance(value, list | tuple) and get_origin(described.annotation) is list:
+                (kind,) = get_args(described.annotation)
+                found = [_plain(one, kind) for one in value]
+            else:
+                found = None
+            if found is not None and not (isinstance(found, list) and None in found):
+                return found
+        param._runtime_param = None
+        return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    """The value of a kind; None where it is not plainly one."""
+    if get_origin(kind) is Literal:
+        return value if value in get_args(kind) else None
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value)
+    if kind is str or kind in _NUMBERS:
+        if type(value) is kind:
+            return value
+        if kind is float and type(value) is int:
+            return float(value)
+        if (
+            kind in _NUMBERS
+            and isinstance(value, str)
+            and re.fullmatch(_NUMBERS[kind], value, re.ASCII)
+        ):
+            return kind(value)
+    return None
