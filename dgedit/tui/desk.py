@@ -210,9 +210,9 @@ class Desk(App[None], inherit_bindings=False):
         self._tell_place()
 
     def _new_tab(self, editor: Editor) -> ContentTab:
-        label = Content(self.label(editor))
-        self._tabs[editor] = tab = ContentTab(label, f"file-{id(editor)}")
-        editor.border_title = label
+        label = self.label(editor)
+        self._tabs[editor] = tab = ContentTab(Content(label), f"file-{id(editor)}")
+        editor.border_title = Content(f" {label} ")
         return tab
 
     # What is said
@@ -244,7 +244,8 @@ class Desk(App[None], inherit_bindings=False):
         tab = self._tabs.get(editor)
         label = self.label(editor)
         if tab is not None and tab.label_text != label:
-            tab.label = editor.border_title = Content(label)
+            tab.label, editor.border_title = Content(label), Content(f" {label} ")
+            editor.refresh(layout=True)  # all of it: text alone is painted where it differs
 
     def relabel(self) -> None:
         """Names, which may have become unclear or clear."""

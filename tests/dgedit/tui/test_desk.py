@@ -113,6 +113,24 @@ async def test_each_side_keeps_its_scroll(desk: OpenDesk) -> None:
         assert (a.scroll_y, b.scroll_y) == (top, lower)
 
 
+async def test_each_side_of_a_split_has_its_name_above_it(desk: OpenDesk) -> None:
+    async with desk({"a.txt": b"a\n", "b[1].txt": b"bcd\n"}) as d:
+        first, second = d.app.editors
+        height = first.size.height
+        await d.press("ctrl+backslash", "x")
+        assert [one.size.height for one in (first, second)] == [height - 1] * 2
+        strips = d.app.screen._compositor.render_strips()
+        titles = strips[first.region.y].text
+        assert "─ ● a.txt ─" in titles and "─ b[1].txt ─" in titles
+        assert "xa" in strips[first.region.y + 1].text and "bcd" in strips[first.region.y + 1].text
+        await d.pilot.click(second, offset=(second.gutter_width + 2, 1))
+        await d.pilot.pause()
+        assert front(d) == "b[1].txt" and second.cursor_location == (0, 2)
+        assert second.cursor_screen_offset.y == second.region.y + 1
+        await d.press("ctrl+backslash")
+        assert second.size.height == height
+
+
 async def test_split_needs_two_files(desk: OpenDesk) -> None:
     async with desk({"a.txt": b""}) as d:
         for key in ("ctrl+backslash", "f8"):

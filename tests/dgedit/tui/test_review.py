@@ -49,6 +49,13 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
         assert "    two\n" in d.app.editor.text
 
 
+async def test_candidates_of_several_holes_say_so(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        said = "ready · candidate 1 of 2 for all 2 holes · score 0.00 · drafted by chance"
+        assert d.app.status.engine.startswith(said)
+
+
 async def test_only_candidates_that_begin_with_what_was_taken(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("return 1", "pass", "return x + 2")) as d:
         await result(d)
@@ -238,6 +245,19 @@ async def test_diff_of_the_result(desk: OpenDesk) -> None:
         assert [line.split() for line in lines[-2:]] == [["-", "pass"], ["+", "return", "2"]]
         await d.press("escape", "enter")
         assert "return 2" in d.app.editor.text
+
+
+async def test_diff_is_of_all_files_that_enter_accepts_in(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE, "c.py": CODE}, Script("one", "two")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await result(d, (40, 41))
+        await d.press("ctrl+pagedown", "alt+d")
+        assert isinstance(d.app.screen, DiffView)
+        lines = d.app.screen.lines
+        names = [line.rpartition("/")[2] for line in lines if line.startswith("━━ ")]
+        assert names == ["a.py", "b.py"] and "2 files" in d.app.screen.heading
+        assert [line for line in lines if line[0] == "+"] == ["+    one", "+    return two"]
 
 
 async def test_heat_differs_without_colour(desk: OpenDesk) -> None:

@@ -51,6 +51,19 @@ async def test_word_by_word_each_its_own_undo(desk: OpenDesk, key: str) -> None:
         assert spans(editor) == [(13, 17)]
 
 
+async def test_word_by_word_takes_signs_with_the_word_behind_them(desk: OpenDesk) -> None:
+    words = ["self", ".name", " =", " x", "\n    f", "(a", ",", ' "b', " c", '"))', " 3.14"]
+    async with desk({"a.py": CODE}, Script("".join(words))) as d:
+        await result(d)
+        seen = [d.app.editor.text]
+        while d.app.fill is not None:
+            await d.press("alt+w")
+            seen.append(d.app.editor.text)
+        behind = CODE.decode()[17:]
+        texts = [text.removeprefix("def f():\n    ").removesuffix(behind) for text in seen[1:]]
+        assert texts == ["".join(words[: count + 1]) for count in range(len(words))]
+
+
 @pytest.mark.parametrize("key", ["ctrl+down", "alt+l"])
 async def test_line_by_line(desk: OpenDesk, key: str) -> None:
     async with desk({"a.py": CODE}, Script("x = 1\n    y = 2\n    z = 3")) as d:

@@ -1,0 +1,104 @@
+"""The status line: what stands there, for how long, and what goes first where it is too short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from textual.events import MouseDown
+
+from dgedit.tui import desk as module
+
+from .conftest import Desk, OpenDesk, Script
+from .test_editor import CODE, masked
+from .test_taking import result
+
+
+def line(d: Desk) -> str:
+    return str(d.app.status.render()).rstrip()
+
+
+def words(d: Desk, notice: str) -> str:
+    d.app.notice(notice)
+    return line(d)
+
+
+async def test_notice_stands_beside_the_place(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, size=(80, 16)) as d:
+        await d.press("down", "right", "f5")
+        assert d.notice == "select something and press F2 first"
+        assert line(d).startswith(f"a.py:2:2  {d.notice}")
+
+
+async def test_next_key_ends_a_notice_and_its_own_key_does_not(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one")) as d:
+        for end in ("x", "ctrl+z", "ctrl+pagedown"):
+            await result(d)
+            await d.press("escape")
+            assert d.notice == "rejected"
+            await d.press(end)
+            assert d.notice == ""
+            d.app.editor.holes.clear()
+
+
+async def test_edit_that_cancels_is_told_until_the_next_one(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step()
+        d.select(15, 15)
+        await d.press("y")
+        assert d.notice == "cancelled: the hole was edited"
+        await d.press("y")
+        assert d.notice == ""
+
+
+async def test_click_ends_a_notice(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await d.press("f5")
+        assert d.notice
+        where = {"delta_x": 0, "delta_y": 0, "button": 1, "shift": False, "meta": False}
+        d.app.post_message(MouseDown(None, 8, 3, **where, ctrl=False))
+        await d.until(lambda: d.notice == "")
+
+
+async def test_notice_goes_by_itself(desk: OpenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WHILE", 0.05)
+    async with desk({"a.py": CODE}) as d:
+        await d.press("f5")
+        await d.until(lambda: d.notice == "")
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+async def test_place_is_shown_at_any_width_whatever_else_is_said(
+    desk: OpenDesk, width: int
+) -> None:
+    async with desk({"a.py": CODE}, Script("one"), size=(width, 16)) as d:
+        await result(d)
+        for notice in ("", "short", "long " * 40, "界" * 70):
+            shown = words(d, notice)
+            assert "a.py:2:9" in shown
+            assert cell_len(shown) <= width - 2
+            assert notice[:2] in shown
+
+
+async def test_long_name_leaves_the_line_and_its_end(desk: OpenDesk) -> None:
+    async with desk({"n" * 90 + "ame.py": CODE}, size=(60, 16)) as d:
+        assert "nname.py:1:1" in words(d, "told")
+        assert "told" in line(d)
+
+
+async def test_what_the_engine_says_last_goes_first(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one two"), size=(50, 16)) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step()
+        assert "a.py:2:9" in line(d) and "refining, step 1" in line(d)
+        assert "script" not in line(d)
+        await d.press("f5")
+        assert line(d).startswith("a.py:2:9  an infill is running: Esc cancels")
+        d.app.editor.path = Path("a.py")
+        d.app._tell_place()
+        await d.press("escape", "escape", "left")
+        assert line(d).endswith("script · test") and "LF · utf-8" in line(d)
