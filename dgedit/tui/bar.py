@@ -186,13 +186,13 @@ class Questions(Desk):
     def action_answer(self) -> None:
         """Go to the bar."""
         if self.bar.question is not None:
-            self.bar.focus()
+            self.screen.set_focus(self.bar)  # now: `focus` would miss the next key
         else:
             self.notice("nothing is asked")
 
     @on(Bar.Left)
     def _back_to_text(self) -> None:
-        self.editor.focus()
+        self.editor.screen.set_focus(self.editor)  # a diff may be in front of it
 
     @on(Tabs.TabActivated)
     def _show_question(self) -> None:

@@ -160,7 +160,7 @@ class Editor(View, Writing):
         elif await self.first(event.key):
             pass
         elif is_text(event):
-            return
+            self.type_text(event.character or "")
         elif not await self.app._check_bindings(event.key):
             if event.key == "escape":
                 self.selection = Selection.cursor(self.selection.end)

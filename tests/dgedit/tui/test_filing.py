@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from dgedit.tui.bar import Choice
@@ -114,6 +115,17 @@ async def test_change_under_edits_asks_in_a_bar_and_typing_goes_on(
         assert d.app.focused is d.app.bar
         await d.press("z", "enter", "escape", "!")
         assert d.app.editor.text.startswith("#hi!") and asked(d)
+
+
+async def test_letter_right_behind_the_key_for_the_bar_answers(
+    desk: OpenDesk, tmp_path: Path
+) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await changed(d, tmp_path / "a.py")
+        for key, char in (("f10", None), ("k", "k")):
+            d.app.post_message(events.Key(key, char))
+        await d.until(lambda: not asked(d))
+        assert d.app.editor.text == "#" + CODE.decode()
 
 
 @pytest.mark.parametrize("key", ["f10", "alt+b"])

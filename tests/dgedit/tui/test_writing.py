@@ -63,6 +63,19 @@ async def test_alt_and_a_letter_is_never_typed(desk: OpenDesk) -> None:
         assert d.app.editor.text == "xtwo\n"
 
 
+async def test_joiners_and_wide_blanks_are_typed(desk: OpenDesk) -> None:
+    """One by one as most terminals send them, and in a field as well."""
+    family, wide = "👩\u200d👧", "日\u3000本\xa0\u200c\ue0b0"
+    async with desk({"a.txt": b""}) as d:
+        for char in family + wide:
+            d.app.post_message(events.Key("any", char))
+        await d.until(lambda: d.app.editor.text == family + wide)
+        await d.press("ctrl+f")
+        for char in wide:
+            d.app.post_message(events.Key("any", char))
+        await d.until(lambda: d.app.find_bar.what.value == wide)
+
+
 async def test_tab_in_a_line_goes_to_the_next_stop(desk: OpenDesk) -> None:
     async with desk({"a.py": "日x\n".encode()}) as d:
         await d.press("end", "tab", "y")
