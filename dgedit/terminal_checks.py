@@ -48,9 +48,10 @@ def findings() -> list[Finding]:
 def screen(answers: Answers) -> Finding:
     """Which terminal it is, and how large."""
     columns, rows = shutil.get_terminal_size()
-    within = " in tmux" if os.environ.get("TMUX") else ""
     name = answers.name or "one without a name"
-    what = f"{name}{within}, TERM={os.environ.get('TERM')}, {columns} × {rows}"
+    if os.environ.get("TMUX") and not name.startswith("tmux"):
+        name += " in tmux"
+    what = f"{name}, TERM={os.environ.get('TERM')}, {columns} × {rows}"
     if not answers.answered:
         advice = "what follows is not known; a slow connection may be why"
         return Finding("terminal", "warn", f"{what}: it does not answer", advice)
@@ -97,7 +98,7 @@ def keyboard(answers: Answers) -> Finding:
     """Whether all keys can be told apart."""
     if answers.keyboard:
         return Finding("keyboard", "ok", "all keys are told apart (kitty's protocol)")
-    advice = "each such key has another name in F1; kitty, foot, WezTerm and others know them"
+    advice = "F1 has other keys; kitty, foot, Ghostty, WezTerm tell them apart"
     return Finding("keyboard", "warn", "Ctrl+Shift is not told from Ctrl", advice)
 
 
@@ -134,7 +135,7 @@ def clipboard(answers: Answers) -> Finding:
     advice = "install wl-clipboard, xclip or xsel"
     if os.environ.get("TMUX"):
         advice = "tmux set -s set-clipboard on; or " + advice
-    what = "the terminal does not say that it takes copies (OSC 52), and no program does"
+    what = "no program for it, and the terminal does not announce OSC 52"
     return Finding("clipboard", "warn", what, advice)
 
 

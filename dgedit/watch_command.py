@@ -21,7 +21,19 @@ from dgedit import backend, output, signals
 from dgedit.document import LARGEST, Document, Span, readable
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
 from dgedit.holes import MARKER, Marked, instruction_of, marked, passage, position
-from dgedit.options import Candidates, Device, Effort, Engine, Instruction, Marker, Model, Seed
+from dgedit.options import (
+    HOLES,
+    OUTPUT,
+    Candidates,
+    Device,
+    Effort,
+    Engine,
+    Instruction,
+    Marker,
+    Model,
+    Seed,
+    option,
+)
 from dgedit.visible import visible
 from dgedit.watching import Root, Watching, operation_around
 
@@ -43,13 +55,15 @@ def watch(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH", help="Folders and files, or else .")
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Fill what is there now, and end.")] = False,
+    once: Annotated[bool, option(HOLES, "--once", help="Fill what is there now, and end.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the markers and fill none.")
+        bool, option(OUTPUT, "--dry-run", help="Print the markers and fill none.")
     ] = False,
     debounce: Annotated[
-        int, typer.Option(metavar="MS", min=0, help="How long a file must be quiet.")
+        int,
+        option(HOLES, metavar="MS", min=0, help="How long a file must be quiet; else 200."),
     ] = 200,
+    marker: Marker = MARKER,
     instruction: Instruction = "",
     effort: Effort = 0.5,
     candidates: Candidates = None,
@@ -57,7 +71,6 @@ def watch(
     model: Model = None,
     device: Device = None,
     engine: Engine = "auto",
-    marker: Marker = MARKER,
 ) -> int:
     """Fill the markers of files as they are saved: <FILL> and <FILL: what to write>.
 
