@@ -8,7 +8,6 @@ be given the text.
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
+from dgedit.addresses import is_loopback
 from dgedit.errors import EngineError, UsageError
 from dgedit.exchange import CONNECT, Cut, Exchange, Head, Line, Silent
 from dgedit.visible import visible
@@ -60,11 +60,11 @@ class Endpoint:
 
     def models(self) -> dict[str, int | None]:
         """The models that the server names, with the tokens that each may read where it says so;
-        none where it has no list.
+        none where it has no list, or cannot make one.
         """
         line = Line(self.client)
         with self.words(), line.ask("GET", f"{self.url}/models") as (head, exchange):
-            if head.status in (404, 405, 501):
+            if head.status in (404, 405, 500, 501):
                 return {}
             if head.status != 200:
                 raise self.refusal(head, said(exchange))
@@ -142,16 +142,6 @@ def message(text: str) -> str:
         if isinstance(found, dict) and found.get(key):
             found = found[key]
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as no name server can tell otherwise."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _split(url: str) -> SplitResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -102,10 +103,19 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
+    from dgedit import serving, tokens
     from dgedit.backend import connect
     from dgedit.http_serving import serve
 
-    serve(connect(model, _device(device), "auto"), host.strip("[]"), int(port))
+    serving.log_to_stderr()
+    serve(
+        connect(model, _device(device), "auto"),
+        host.strip("[]"),
+        int(port),
+        token=os.environ.get("DGEDIT_HTTP_TOKEN"),
+        effort=config.current().effort,
+        count=tokens.counter(model),
+    )
     return 0
 
 

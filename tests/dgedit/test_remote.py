@@ -60,8 +60,9 @@ def test_named_model_is_asked_for(fake: FakeChat) -> None:
     assert fake.chats[0].body["model"] == "other"
 
 
-def test_server_without_a_list_needs_a_models_name(fake: FakeChat) -> None:
-    fake.models = Answer(status=404, body=b"")
+@pytest.mark.parametrize("status", [404, 500])
+def test_server_without_a_list_needs_a_models_name(fake: FakeChat, status: int) -> None:
+    fake.models = Answer(status=status, body=b"")
     assert connect("gem", None, fake.url).name == "gem"
     with pytest.raises(EngineError, match="names no model: say which by --model"):
         connect(None, None, fake.url)
