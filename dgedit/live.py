@@ -78,8 +78,9 @@ def standing(step: Step, *, of: int | None = None) -> list[str]:
     settled, pieces = _counted(step)
     if step.phase == "draft" or not pieces:
         return [at]
-    whole = settled == pieces  # of the draft that is shown; others may not be
-    return [at, "all settled, checking" if whole else f"{100 * settled // pieces}% settled"]
+    if settled < pieces:
+        return [at, f"{100 * settled // pieces}% settled"]
+    return [at, "all settled" if of else "all settled, checking"]  # whether it stays so
 
 
 def cost(step: Step, seconds: float) -> list[str]:

@@ -292,16 +292,14 @@ class Fill:
     # What is said
 
     def progress(self) -> str:
-        """How far it is, which candidate is shown and at what cost, in this order, for the status
-        line.
-        """
+        """Which candidate is shown, how far it is and at what cost, for the status line."""
         step = self.step
         if step is None:
             return "starting…"
         if self.at is not None:
             return BETWEEN.join(standing(self.kept[self.at], of=step.index))
         which = self._which(step.candidates) if len(step.candidates) > 1 else []
-        return BETWEEN.join([*standing(step), *which, *cost(step, self.seconds)])
+        return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
 
     def remark(self) -> str:
         """Why a result shows nothing new; empty where it does."""
@@ -324,10 +322,10 @@ class Fill:
         """The candidate that is shown, in words."""
         one, holes = candidates[self.choice], len(self.holes)
         both = f" for all {holes} holes" if holes > 1 else ""
-        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}"]
+        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}", f"score {one.score:.2f}"]
         if one.faults:
             said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
-        return [*said, f"score {one.score:.2f}", _ORIGINS[one.origin]]
+        return [*said, _ORIGINS[one.origin]]
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
         return next((owner, draft) for owner, one, draft in self._shown() if one is hole)

@@ -33,7 +33,7 @@ _ORDER = (
 )
 # An action, and what makes it useless where it can be done.
 _INSTEAD = {
-    "mask": {"reject", "cancel"},
+    "mask": {"difference", "cancel"},
     "fill": {"cancel"},
     "instruct": {"cancel"},
 }

@@ -177,7 +177,7 @@ class Review(Infilling):
             editor.rows.heat = self.heat
             editor.rows.wrap(0)
             editor.refresh()
-        told = "sure: 90% bold · 70% italic · 40% underlined · less reversed"
+        told = "sure: bold 90% · italic 70% · underlined 40% · else reversed"
         self.notice(told if self.heat else "how sure the model is, is no longer shown")
 
     def start(self, fill: Fill) -> None:

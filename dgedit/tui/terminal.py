@@ -166,6 +166,7 @@ class Hosted(Desk):
     async def on_burst(self, burst: Burst) -> None:
         """Give it to what has the keyboard, key by key where that is no text."""
         self.app_focus = True
+        self.notice("")
         if isinstance(self.focused, Editor):
             self.focused.post_message(Burst(burst.keys))
         else:

@@ -39,10 +39,10 @@ class Choices(Script):
 async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two", "three")) as d:
         await result(d)
-        assert "ready · candidate 1 of 3 · score 0.00" in d.app.status.engine
+        assert "candidate 1 of 3 · score 0.00" in d.app.status.engine
         await d.press("alt+right_square_bracket")
         assert d.row(1) == "    two"
-        assert "candidate 2 of 3 · leaves 1 syntax error · score -0.10" in d.app.status.engine
+        assert "candidate 2 of 3 · score -0.10 · leaves 1 syntax error" in d.app.status.engine
         await d.press("alt+left_square_bracket", "alt+p")
         assert d.row(1) == "    three"
         await d.press("alt+n", "alt+n", "enter")
@@ -52,7 +52,7 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
 async def test_candidates_of_several_holes_say_so(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d, (13, 17), (40, 41))
-        said = "ready · candidate 1 of 2 for all 2 holes · score 0.00 · drafted by chance"
+        said = "candidate 1 of 2 for all 2 holes · score 0.00 · drafted by chance · ready"
         assert d.app.status.engine.startswith(said)
 
 

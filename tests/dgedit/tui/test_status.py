@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from textual.events import MouseDown
+from textual.events import Key, MouseDown
 
 from dgedit.tui import desk as module
+from dgedit.tui.terminal import Burst
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked
@@ -51,6 +52,15 @@ async def test_edit_that_cancels_is_told_until_the_next_one(desk: OpenDesk) -> N
         await d.press("y")
         assert d.notice == "cancelled: the hole was edited"
         await d.press("y")
+        assert d.notice == ""
+
+
+async def test_text_typed_at_once_ends_a_notice(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await d.press("f5")
+        assert d.notice
+        d.app.post_message(Burst([Key(one, one) for one in "xyz"]))
+        await d.until(lambda: d.app.editor.text.startswith("xyz"))
         assert d.notice == ""
 
 
