@@ -90,7 +90,8 @@ def _compressed(settings: Mapping[str, Any]) -> str:
 def _mixture(file: Path) -> str:
     """What llama.cpp calls a file's types; without a name, the one that most of its bytes are."""
     fields, entries = gguf._header(file)
-    known = _FILE_TYPES.get(fields.get("general.file_type", -1))
+    number = fields.get("general.file_type")
+    known = _FILE_TYPES.get(number) if isinstance(number, int) else None
     sizes = Counter[int]()
     for entry in entries.values():
         sizes[entry.kind] += math.prod(entry.bytes)
@@ -143,7 +144,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 def _json(file: Path) -> dict[str, Any]:
     try:
         raw = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file}: {error}") from error
     return raw if isinstance(raw, dict) else {}
 

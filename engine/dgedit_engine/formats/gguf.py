@@ -68,6 +68,13 @@ _LAYER = {
 }
 
 
+# What comes of a damaged header, or of one that was made to do harm.
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, ArithmeticError, TypeError),
+    *(MemoryError, RecursionError, struct.error),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """Where a tensor lies."""
@@ -220,7 +227,7 @@ def _header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
             fields, entries = _parsed(m)
-    except (OSError, ValueError, LookupError, ArithmeticError, MemoryError, struct.error) as error:
+    except _UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise ModelError(f"no readable GGUF header: {reason or error!r}") from error
     if (name := fields.get("general.architecture")) != ARCHITECTURE:
