@@ -44,7 +44,7 @@ class _Plain:
         if value is None:
             return () if several else None
         described = param.type_descriptor
-        if not any(getattr(described.parameter_info, name, None) for name in _LIMITS):
+        if not _is_limited(described.parameter_info):
             if not several:
                 found = _plain(value, described.annotation)
             elif isinstance(value, list | tuple) and get_origin(described.annotation) is list:
@@ -56,6 +56,12 @@ class _Plain:
                 return found
         param._runtime_param = None
         return param.get_runtime_param().coerce(value, param=param, ctx=ctx)
+
+
+def _is_limited(info: Any) -> bool:
+    """Whether not every value of its kind will do: 0 is a limit, too."""
+    said = (getattr(info, name, None) for name in _LIMITS)
+    return any(one is not None and one is not False for one in said)
 
 
 def _plain(value: Any, kind: Any) -> Any:

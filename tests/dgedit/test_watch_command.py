@@ -16,6 +16,7 @@ from dgedit import cli, signals, watch_command
 from dgedit.document import Document, Span
 from dgedit.errors import ConflictError, EngineError, Exit, UsageError
 from dgedit.watch_command import fill
+from dgedit.watching import Watching
 from dgedit_engine.types import Infill, InfillRequest, Step
 from scripted import Scripted
 
@@ -276,8 +277,9 @@ def test_engine_that_is_not_there_is_one_line(
     ],
 )
 def test_what_cannot_be_is_said_before_it_watches(
-    folder: Path, capsys: Capture, args: list[str], code: Exit
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, args: list[str], code: Exit
 ) -> None:
+    monkeypatch.setattr(Watching, "saved", lambda self: iter(()))
     assert cli.run(["watch", *args]) == code
     assert len(told(capsys)[1]) == 1
 
