@@ -45,6 +45,10 @@ _ASK = "\x1b]52;c;?\x07"
 _ANSWER = regex.compile(r"\x1b\]52;[a-z0-9]*;([A-Za-z0-9+/=?]*)(?:\x07|\x1b\\)")
 _SURELY = "\x1b]52;"
 
+# Where pasted text begins and ends, and Alt with a key; no other sequence begins like one of these.
+_PASTES = {"\x1b[200~": True, "\x1b[201~": False}
+_APART = regex.compile(r"(\x1b\[20[01]~|\x1b[^\x1b\[\]OPNX^_])")
+
 
 class Burst(Message):
     """Keys that came at once: text, and the line ends in it."""
@@ -94,6 +98,31 @@ class Answers:
         return "" if surely else held
 
 
+class Keyboard:
+    """Keys from what a terminal sends. Textual's parser waits for more after Alt and a letter; with
+    another key in the same read, as of Alt+K held down, it took the two for `^` and the letter. To
+    it Alt+Backspace is Ctrl+W, which here closes a file.
+    """
+
+    def __init__(self, parser: XTermParser) -> None:
+        self._parser = parser
+        self._pasting = False
+
+    def read(self, data: str) -> list[Message]:
+        """What is in new data, or what has waited for too long."""
+        found: list[Message] = []
+        for at, part in enumerate(_APART.split(data)):
+            if at % 2 == 0 or self._pasting or part in _PASTES:
+                self._pasting = _PASTES.get(part, self._pasting)
+                found += self._parser.feed(part) if part else ()
+            elif part == "\x1b\x7f":
+                found.append(events.Key("alt+backspace", None))
+            else:
+                keys = self._parser._sequence_to_key_events
+                found += [*keys(part)] or [*keys(part[1], alt=True)]
+        return [*found, *self._parser.tick()]
+
+
 class Terminal(LinuxDriver):
     """Textual's terminal, read in bursts, and with a clipboard that can be read."""
 
@@ -114,7 +143,7 @@ class Terminal(LinuxDriver):
     def run_input_thread(self) -> None:
         """Read until the end, a burst at a time."""
         decode = getincrementaldecoder("utf-8")("replace").decode
-        parser = XTermParser(self._debug)
+        keyboard = Keyboard(XTermParser(self._debug))
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
@@ -126,8 +155,7 @@ class Terminal(LinuxDriver):
                 keys, texts = self._answers.take(decode(data), monotonic())
                 for text in texts:
                     self._loop.call_soon_threadsafe(self._answer, text)
-                messages = [*(parser.feed(keys) if keys else ()), *parser.tick()]
-                for message in in_bursts(messages):
+                for message in in_bursts(keyboard.read(keys)):
                     self.process_message(message)
 
     def _answer(self, text: str) -> None:

@@ -11,13 +11,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._xterm_parser import XTermParser
 from textual.document._document import Selection
 
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
-from dgedit.tui.terminal import Answers, Burst, in_bursts
+from dgedit.tui.terminal import _APART, Answers, Burst, Keyboard, in_bursts
 
 from .conftest import DONE, Desk, OpenDesk, Script
 from .interminal import InTerminal
@@ -159,6 +160,35 @@ def test_bursts_are_of_text_alone() -> None:
         for one in found
     ]
     assert parts == ["ab\rc", "ctrl+s", "d", "up", "ef"]
+
+
+# Alt
+
+
+def read(*parts: str) -> str:
+    keyboard = Keyboard(XTermParser())
+    messages = [message for part in parts for message in keyboard.read(part)]
+    time.sleep(0.11)
+    messages += keyboard.read("")
+    return " ".join(getattr(one, "key", "") or f"<{getattr(one, 'text', '')}>" for one in messages)
+
+
+def test_alt_is_known_whatever_comes_with_it() -> None:
+    assert read("\x1bk\x1bk\x1bk") == "alt+k alt+k alt+k"
+    assert read("\x1bz\x1b[4~\x1b[A\x1bOR") == "alt+z end up f3"
+    assert read("\x1bqab\x1bN") == "alt+q a b alt+shift+n"
+    assert read("\x1b", "n") == "alt+n" and read("\x1b") == "escape"
+    assert read("\x1b\x7f\x1bb\x1b\x7f") == "alt+backspace ctrl+left alt+backspace"
+    assert read("\x1b[", "A") == "up" and read("\x1b[1;3A\x1bé") == "alt+up alt+é"
+    pasted = "\x1b[200~one two\x1b[201~"
+    assert read(pasted + "\x1bz") == "<one two> alt+z"
+    assert read(pasted[:9], pasted[9:14], pasted[14:], "x") == "<one two> x"
+    assert "alt" not in read("\x1b[200~a\x1bz", "\x1bz\x1b[201~")  # whatever is pasted
+
+
+def test_no_other_sequence_begins_as_alt_and_a_key_does() -> None:
+    for sequence in ANSI_SEQUENCES_KEYS:
+        assert len(sequence) < 3 or not _APART.match(sequence), sequence
 
 
 # Answers
