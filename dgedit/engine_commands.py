@@ -32,9 +32,12 @@ _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 @app.command()
 def start(model: Model = None, device: Device = None) -> None:
-    """Start an engine, if it does not run, and wait until its model is open.
+    """Start an engine and wait until its model is open.
 
-    Commands do that themselves. It ends when nobody has asked for 15 minutes: the setting `idle`.
+    One that runs already is left as it is. Commands that fill start theirs themselves. It ends when
+    nobody has asked for 15 minutes: dgedit config set idle MINUTES.
+
+    Example: dgedit engine start --model nano
     """
     from dgedit import daemon
 
@@ -45,7 +48,12 @@ def start(model: Model = None, device: Device = None) -> None:
 
 @app.command()
 def stop(model: Model = None, device: Device = None) -> None:
-    """End the engine of a model, or all of them, at once, whatever they are at."""
+    """End the engine of one model, or all of them.
+
+    At once, whatever they are at.
+
+    Example: dgedit engine stop
+    """
     from dgedit import daemon, sockets
 
     one = model is not None or device is not None
@@ -58,7 +66,10 @@ def stop(model: Model = None, device: Device = None) -> None:
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Print one line for each engine that runs."""
+    """Print one line for each engine that runs.
+
+    Example: dgedit engine status --json
+    """
     from dgedit import daemon
 
     found = daemon.statuses()
@@ -79,9 +90,12 @@ def run(
         str | None, typer.Option(metavar="HOST:PORT", help="Serve other programs over HTTP.")
     ] = None,
 ) -> int:
-    """Be an engine, in the foreground, and write the log on stderr.
+    """Be an engine in the foreground, or offer one by HTTP.
 
-    With --http, offer one to editors that complete code: /v1/completions with a suffix, /infill.
+    The log goes to stderr. With --http, editors that complete code find /v1/completions with a
+    suffix and /infill there.
+
+    Example: dgedit engine run --http 127.0.0.1:8012
     """
     from dgedit import daemon, serving, sockets
 
