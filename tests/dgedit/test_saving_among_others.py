@@ -289,7 +289,7 @@ def test_of_two_that_make_a_file_one_does(tmp_path: Path) -> None:
     file, start = tmp_path / "new.txt", time.time() + 0.2
 
     def made(who: bytes) -> str:
-        time.sleep(start - time.time())
+        time.sleep(max(0, start - time.time()))
         try:
             saving.write(file, who * 100_000, expected=None)
         except DgeditError as error:
