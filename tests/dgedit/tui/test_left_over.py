@@ -122,3 +122,25 @@ def test_process_that_nobody_waited_for_does_not_run() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert not process.runs
+
+
+async def test_bar_says_which_key_does_what(path: Path) -> None:
+    def shown() -> str:
+        lines = [d.app.screen._compositor.render_strips()[y].text for y in rows]
+        return " ".join(" ".join(lines).split())
+
+    leave(path, "left", FIRST)
+    async with opened(path) as d:
+        await settle(d.pilot)
+        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+        answers = "R put them back D compare X throw them away"
+        assert shown().endswith(f"were never saved, but kept F10 then {answers}")
+        for width, height in ((80, 2), (140, 1)):
+            await d.pilot.resize_terminal(width, 24)
+            await d.pilot.pause()
+            assert d.app.bar.region.height == height
+        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+        await d.press("f10")
+        assert shown().endswith(f"Esc later {answers}")
+        await d.press("escape", "r")  # that is text again
+        assert d.app.editor.text.startswith("r") and f"F10 then {answers}" in shown()
