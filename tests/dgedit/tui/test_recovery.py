@@ -240,7 +240,7 @@ async def test_other_editor_with_the_file_open_is_announced(path: Path) -> None:
                 await pilot.pause(0.02)
             other.process.kill()
             other.process.wait(10)
-            await d.until(lambda: asked(d).startswith("a.py: text of 2"))
+            await d.until(lambda: asked(d).startswith("a.py: changes of 2"))
             await d.press("f10", "r")
             assert app.editor.text.startswith("typed ")
             await d.until(lambda: asked(d) == "")
