@@ -28,7 +28,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import dgedit
-from dgedit import config, languages, models, room
+from dgedit import config, languages, models
 from dgedit.errors import DgeditError, EngineError, UsageError
 from dgedit.models import gigabytes
 
@@ -60,10 +60,8 @@ class Finding:
 class Probe:
     """The process that knows torch, at work from when this is made."""
 
-    def __init__(
-        self, model: str, device: str | None, most: int | None, *, patience: float
-    ) -> None:
-        asked = json.dumps({"model": model, "device": device, "most": most})
+    def __init__(self, model: str, device: str | None, *, patience: float) -> None:
+        asked = json.dumps({"model": model, "device": device})
         self._until = time.monotonic() + patience
         self._patience = patience
         self._process = subprocess.Popen(
@@ -184,6 +182,8 @@ def disk() -> Finding:
 
 def memory() -> Finding:
     """What programs may still take."""
+    from dgedit_engine import room
+
     total, free, left = room.total(), room.free(), room.left()
     if free is None:
         return Finding("memory", "ok", "nobody says how much there is")

@@ -54,9 +54,9 @@ def doctor(
 
 def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
     """Everything that is found; torch may take so many seconds."""
-    from dgedit import checks, room
+    from dgedit import checks
 
-    probe = checks.Probe(_model(), checks.chosen().device or None, room.least(), patience=patience)
+    probe = checks.Probe(_model(), checks.chosen().device or None, patience=patience)
     try:
         yield from _guarded("terminal", _terminal)
         for check in (

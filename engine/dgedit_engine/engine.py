@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine import checkpoint
+from dgedit_engine import checkpoint, room
 from dgedit_engine.cache import KVCache
 from dgedit_engine.config import Sampling, home, load_config, load_sampling
 from dgedit_engine.decoding import Decoding, load_decoding
@@ -38,9 +38,6 @@ what it saves: a line's fill by nano 2.3 s with two threads, 1.4 s with one.
 
 EMBEDDED = Path(__file__).parent / "nano"
 """The model inside the package."""
-
-_MEMORY = Path("/proc/meminfo")
-"""Where Linux says how much memory is available."""
 
 
 class Engine:
@@ -164,12 +161,8 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
-    if device.type == "cpu" and _MEMORY.is_file():
-        for line in _MEMORY.read_text().splitlines():
-            name, _, size = line.partition(":")
-            if name == "MemAvailable":
-                return 1024 * int(size.split()[0])
-    return sys.maxsize
+    least = room.least() if device.type == "cpu" else None
+    return sys.maxsize if least is None else least
 
 
 def _tokenizer(path: Path) -> Tokenizer:

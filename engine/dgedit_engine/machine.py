@@ -1,7 +1,7 @@
 """What a machine has for an engine, and whether a model fits it: JSON, for whoever will not load
 torch to hear that it cannot be loaded.
 
-Run as a process, `python -m dgedit_engine.machine '{"model": …, "device": …, "most": …}'`: one line
+Run as a process, `python -m dgedit_engine.machine '{"model": …, "device": …}'`: one line
 for each part as soon as it is known, so that what comes before a crash is not lost. No weight is
 read and nothing is kept on a device.
 """
@@ -68,10 +68,8 @@ def kernel_facts() -> Facts:
     return {"triton": triton.__version__}
 
 
-def model_facts(model: str, device: str | None, most: int | None) -> Facts:
-    """How a model would be opened; `most` is what this process may have of the machine's memory,
-    where that is less than what the machine has. Raises ModelError where it does not fit.
-    """
+def model_facts(model: str, device: str | None) -> Facts:
+    """How a model would be opened. Raises ModelError where it does not fit."""
     from dgedit_engine.engine import EMBEDDED, device_of, free_bytes
     from dgedit_engine.formats import describe
     from dgedit_engine.memory import check
@@ -79,8 +77,6 @@ def model_facts(model: str, device: str | None, most: int | None) -> Facts:
     path = EMBEDDED if model == "nano" else Path(model)
     place = device_of(device)
     free = free_bytes(place)
-    if place.type == "cpu" and most is not None:
-        free = min(free, most)
     fit = check(path, free, device=str(place))
     return {
         "format": describe(path),

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 import dgedit
-from dgedit import checks, config, languages, models, room, sockets
+from dgedit import checks, config, languages, models, sockets
 from dgedit.checks import Finding, Probe
+from dgedit_engine import room
 
 CPU: dict[str, Any] = {"version": "2.13.0", "cuda": None, "hip": None, "mps": False, "gpus": []}
 H100 = {"name": "H100", "free": 70_000_000_000, "total": 80_000_000_000, "capability": "9.0"}
@@ -341,7 +342,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, code: str, patience: float = 10) -> dic
         "Popen",
         lambda command, **more: real([sys.executable, "-c", code], **more),
     )
-    return dict(Probe("nano", None, None, patience=patience).facts())
+    return dict(Probe("nano", None, patience=patience).facts())
 
 
 def test_what_a_crash_interrupts_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dgedit_engine import room
 from dgedit_engine.device_cache import DeviceCache
 from dgedit_engine.engine import EMBEDDED, Engine, free_bytes, open_engine
 from dgedit_engine.memory import need
@@ -202,9 +203,13 @@ def test_free_memory_is_what_the_system_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = tmp_path / "meminfo"
+    monkeypatch.setattr(room, "_GROUPS", tmp_path / "none")
     said.write_text("MemTotal:       24000000 kB\nMemAvailable:   1000 kB\n")
-    monkeypatch.setattr("dgedit_engine.engine._MEMORY", said)
+    monkeypatch.setattr(room, "_MEMORY", said)
     assert free_bytes(torch.device("cpu")) == 1_024_000
+    monkeypatch.setattr(room, "left", lambda: 5)  # a control group's
+    assert free_bytes(torch.device("cpu")) == 5
+    monkeypatch.setattr(room, "left", lambda: None)
     said.write_text("MemTotal: 1 kB\n")
     assert free_bytes(torch.device("cpu")) > 1 << 60
     said.unlink()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import room
+from dgedit_engine import room
 
 
 @pytest.fixture
