@@ -92,7 +92,9 @@ class Remote:
             if len(valid) == wanted:
                 break
         if not valid:
-            raise EngineError(f"{self.device} gave no answer of use in {number + 1} tries: {reason}")
+            raise EngineError(
+                f"{self.device} gave no answer of use in {number + 1} tries: {reason}"
+            )
         yield _last(index + 1, valid)
 
     def _body(self, task: Task, request: InfillRequest, number: int) -> dict[str, Any]:
