@@ -1,0 +1,248 @@
+"""An editor over random files, driven step by step beside a model of its texts.
+
+Waits for what is to happen, not for the processor to be idle, as Textual's pilot does: a step takes
+30 ms, not 150.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from threading import Semaphore
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
+from textual import events
+
+from dgedit.document import LINE_END, Document
+from dgedit.tui.app import DgeditApp
+from dgedit.tui.editor import Editor
+from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.terminal import Burst
+from dgedit_engine.types import Candidate, InfillRequest, Step
+
+from .conftest import DONE, HALF, NOISE, Desk, Script, draft
+from .modelled import History, same_outside
+
+NAMES = "a.py", "b.txt"
+FAMILY = "e\u0301👩\u200d👩\u200d👧"
+PIECES = [
+    "def f(x):",
+    "    return x",
+    "\tif a:",
+    "# é",
+    "界 你",
+    "foo(bar)",
+    " ",
+    "",
+    FAMILY,
+    "\x0c",
+]
+ENDS = ["\n", "\n", "\n", "\r\n", "\r\n", "\r", "\u2028"]
+LINES = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(ENDS)), max_size=8)
+TEXTS = LINES.map(lambda lines: "".join(line + end for line, end in lines))
+STORED = st.one_of(
+    TEXTS.map(str.encode),
+    st.tuples(TEXTS, TEXTS).map(lambda two: two[0].encode() + b"\xff\xc3" + two[1].encode()),
+    TEXTS.map(lambda text: b"\xef\xbb\xbf" + text.encode()),
+    TEXTS.map(lambda text: ("\ufeff" + text).encode("utf-16-le")),
+)
+ANSWERS = ("one", "two\n    three", "", f"{FAMILY} [x]", "a = (1,\n", "return x + 1")
+
+
+class Answers(Script):
+    """Has an answer for any number of holes, three candidates, and a gate for each infill: one that
+    is given up takes no step from the next.
+    """
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        self._gate = Semaphore(0)
+        self.requests.append(request)
+        count = len(request.holes)
+        for at in (NOISE, HALF, DONE):
+            self._gate.acquire()
+            every = [
+                tuple(draft(ANSWERS[(i + by) % len(ANSWERS)], at) for i in range(count))
+                for by in range(3)
+            ]
+            candidates = tuple(Candidate(one, -i, "sample") for i, one in enumerate(every))
+            more = candidates if at == DONE else ()
+            yield Step(at + 1, 3, every[0], at == DONE, "settled", 0.0, more)
+
+
+class Beside(RuleBasedStateMachine):
+    """Two files in an editor, and their model beside them. What is pressed others say."""
+
+    @initialize(stored=st.tuples(STORED, STORED))
+    def start(self, stored: tuple[bytes, bytes]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="random-keys-"))
+        self.paths = [self.folder / name for name in NAMES]
+        for path, data in zip(self.paths, stored, strict=True):
+            path.write_bytes(data)
+        self.runner = asyncio.Runner()
+        self.stack = AsyncExitStack()
+        self.script = Answers()
+        self.app = DgeditApp(self.paths, connect=lambda: self.script, watch=False)
+        self.runner.run(self._open())
+        self.editors = self.app.editors
+        self.texts = {one: Document.from_bytes(one.path.read_bytes()).text for one in self.editors}
+        self.first = dict(self.texts)
+        self.histories = {one: History(text) for one, text in self.texts.items()}
+        self.disk: dict[Editor, bytes | None] = {one: one.path.read_bytes() for one in self.editors}
+        self.copied = ""
+
+    async def _open(self) -> None:
+        pilot = await self.stack.enter_async_context(self.app.run_test(size=(60, 16)))
+        self.desk = Desk(self.app, pilot, self.script)
+        for editor in self.app.editors:
+            editor.cursor_blink = False
+        await self.desk.until(lambda: self.app.source.backend is not None)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "runner"):
+            return
+        try:
+            if sys.exc_info()[0] is None:  # no step failed
+                self.do(self._undo_all_and_redo_all)
+        finally:
+            self.script.go(100)
+            self.runner.run(self.stack.aclose())
+            self.runner.close()
+            shutil.rmtree(self.folder)
+
+    def _undo_all_and_redo_all(self) -> None:
+        for editor in self.editors:
+            while editor.history.redo_stack:
+                editor.redo()
+            last = editor.text
+            while editor.history.undo_stack:
+                editor.undo()
+            assert editor.text == self.first[editor]
+            while editor.history.redo_stack:
+                editor.redo()
+            assert editor.text == last
+
+    # The model
+
+    @property
+    def front(self) -> Editor:
+        return self.app.editor
+
+    @property
+    def text(self) -> str:
+        return self.texts[self.front]
+
+    @property
+    def depth(self) -> int:
+        return len(self.front.history.undo_stack)
+
+    def press(self, *keys: str) -> None:
+        self.post(*(events.Key(key, key if len(key) == 1 else None) for key in keys))
+
+    def post(self, *messages: events.Event | Burst) -> None:
+        for message in messages:
+            self.app.post_message(message)
+        self.idle()
+
+    def do(self, what: Callable[[], object]) -> None:
+        """Do something that no key does."""
+
+        async def now() -> None:
+            what()
+
+        self.runner.run(now())
+        self.idle()
+
+    def step(self, fill: Fill, steps: int) -> None:
+        """Let the engine take some more steps."""
+        at = min(3, (fill.step.index if fill.step else 0) + steps)
+        self.script.go(steps)
+        self.until(lambda: fill.step is not None and fill.step.index == at)
+        self.idle()
+
+    def until(self, fact: Callable[[], bool]) -> None:
+        self.runner.run(self.desk.until(fact))
+
+    def idle(self) -> None:
+        """Wait until all is done, and the engine has begun if it is to, or ended."""
+        self.runner.run(self._idle())
+
+    async def _idle(self) -> None:
+        for _ in range(3):  # from the screen to the text, and what that has to say
+            await self.desk.pilot.pause(0)
+        if self._working():
+            await self.desk.until(lambda: not self._working())
+            await self.desk.pilot.pause(0)
+        fill, requests = self.app.fill, self.script.requests
+        if fill is not None and fill.stage is not Stage.READY:
+            await self.desk.until(lambda: bool(requests) and requests[-1] is fill.request)
+        elif requests:
+            self.script.go(3)
+
+    def _working(self) -> bool:
+        """Whether something is being done that waits for no answer."""
+        return not self.app.screen.is_modal and any(one.is_running for one in self.app.workers)
+
+    def is_now(self, text: str, cursor: int) -> None:
+        """The text in front is that, unless one of its line ends is two by an edit."""
+        if not self._parted:
+            assert ascii(self.front.text) == ascii(text)
+            assert self.front.selected == (cursor, cursor)
+        self.follow(self.front)
+        self.is_unchanged()
+
+    def changed_within(self, start: int, end: int) -> None:
+        """Nothing changed elsewhere."""
+        assert same_outside(self.text, self.front.text, start, end) or self._parted
+        self.follow(self.front)
+        self.is_unchanged()
+
+    def may_be_reloaded(self, *, merged: bool = False) -> None:
+        """A text is as it was, or what is on disk."""
+        for editor in self.editors:
+            stored = self.disk[editor]
+            if editor.text != self.texts[editor] and not merged:
+                assert stored is not None and editor.text == Document.from_bytes(stored).text
+            self.follow(editor)
+
+    def follow(self, editor: Editor) -> None:
+        """Take the editor's text for the model's."""
+        depth, history = len(editor.history.undo_stack), self.histories[editor]
+        if editor.text != self.texts[editor] or depth != history.depth:
+            history.edited(depth, editor.text)
+        self.texts[editor] = editor.text
+
+    def is_unchanged(self) -> None:
+        for editor in self.editors:
+            assert editor.text == self.texts[editor]
+
+    @property
+    def _parted(self) -> bool:
+        """Whether a \\r and a \\n that came together are still two line ends."""
+        buffer = self.front.buffer
+        return buffer.line_count != len(LINE_END.split(buffer.text))
+
+    # What is always true
+
+    @invariant()
+    def holds(self) -> None:
+        if not hasattr(self, "disk"):
+            return
+        assert self.app._exception is None
+        assert not self.app.screen.is_modal
+        assert self.app.focused is self.front
+        self.is_unchanged()
+        for editor in self.editors:
+            size, done = len(editor.text), 0
+            assert editor.buffer.length == size
+            for hole in editor.holes:
+                assert done <= hole.start <= hole.end <= size
+                done = hole.end
+            assert max(editor.selected) <= size
+            stored = editor.path.read_bytes() if editor.path.exists() else None
+            assert stored == self.disk[editor]

@@ -1,0 +1,327 @@
+"""Random keys beside a model of the text: whatever is pressed, text, undo and file agree with it.
+
+    make test                        a few runs, always the same
+    pytest -m slow <this file>       others each time, for 3 minutes
+    RANDOM_KEYS_SECONDS=3600 ...     for longer
+
+What fails is made as short as it can be, and printed as a list of steps.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule, run_state_machine_as_test
+from textual import events
+
+from dgedit.document import LINE_END, Document
+from dgedit.errors import InputError
+from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.terminal import in_bursts
+
+from .beside import STORED, TEXTS, Beside
+from .modelled import before, behind, indent_at, lines_around, put, typed
+from .test_terminal import keys_of
+
+SECONDS = float(os.environ.get("RANDOM_KEYS_SECONDS", "180"))
+
+SIGNS = [*"ab.:#( ", "é", "界", "\u0301", "👩", "\u200d", "🇦"]
+CHARS = st.text(st.sampled_from(SIGNS), max_size=4)
+WORDS = st.sampled_from(["a", "x", "return", "é", "("])
+
+
+def keys(words: str) -> st.SearchStrategy[str]:
+    """One of these keys."""
+    return st.sampled_from(words.split())
+
+
+MOVES = keys(
+    "left right up down home end pageup pagedown ctrl+left ctrl+right ctrl+home ctrl+end ctrl+d "
+    "ctrl+l ctrl+a ctrl+right_square_bracket shift+left shift+right shift+up shift+down shift+home "
+    "shift+end ctrl+shift+left ctrl+shift+right ctrl+shift+home ctrl+shift+end"
+)
+COMMANDS = keys(
+    "tab shift+tab ctrl+slash alt+up alt+down alt+shift+up alt+shift+down alt+k ctrl+j ctrl+delete "
+    "ctrl+u ctrl+k"
+)
+LOOKS = keys(
+    "alt+v alt+c alt+n alt+p left_square_bracket right_square_bracket shift+right shift+left "
+    "escape alt+r alt+h"
+)
+TAKES = keys("alt+a alt+w alt+l ctrl+right ctrl+down")
+
+
+class RandomKeys(Beside):
+    """Keys, files and infills."""
+
+    # What is pressed
+
+    @rule(chars=CHARS, at_once=st.booleans())
+    def types(self, chars: str, at_once: bool) -> None:
+        expected = typed(self.text, self.front.selected, chars)
+        each = keys_of(chars)
+        self.post(*(in_bursts(each) if at_once else each))
+        self.is_now(*expected)
+
+    @rule(text=st.one_of(CHARS, TEXTS))
+    def pastes(self, text: str) -> None:
+        new = LINE_END.sub(self.front.buffer.newline, text)
+        expected = put(self.text, self.front.selected, new)
+        self.post(events.Paste(text))
+        self.is_now(*expected)
+
+    @rule(key=keys("backspace delete"))
+    def deletes(self, key: str) -> None:
+        start, end = sorted(self.front.selected)
+        if start == end:
+            start = before(self.text, start) if key == "backspace" else start
+            end = behind(self.text, end) if key == "delete" else end
+        expected = put(self.text, (start, end), "")
+        self.press(key)
+        self.is_now(*expected)
+
+    @rule()
+    def breaks_the_line(self) -> None:
+        fill = self.app.fill
+        if fill is not None and fill.stage is Stage.READY:
+            self.accepts(fill)
+        elif fill is not None and self.app.hole_at_cursor() is not None:
+            self.press("enter")
+            self.is_unchanged()
+        else:
+            new = self.front.buffer.newline + indent_at(self.text, min(self.front.selected))
+            expected = put(self.text, self.front.selected, new)
+            self.press("enter")
+            self.is_now(*expected)
+
+    @rule(key=MOVES)
+    def moves(self, key: str) -> None:
+        if key == "ctrl+right" and self.app.fill is not None:
+            return  # it takes a word
+        self.press(key)
+        self.is_unchanged()
+
+    @rule(one=st.integers(0, 200), two=st.integers(0, 200), cursor=st.booleans())
+    def selects(self, one: int, two: int, cursor: bool) -> None:
+        most = len(self.text) + 1
+        self.do(lambda: self.desk.select(one % most, one % most if cursor else two % most))
+        self.is_unchanged()
+
+    @rule(key=COMMANDS)
+    def commands(self, key: str) -> None:
+        selection = self.front.selected
+        self.press(key)
+        self.changed_within(*lines_around(self.text, selection))
+
+    @rule(key=keys("ctrl+x ctrl+c ctrl+v"))
+    def uses_the_clipboard(self, key: str) -> None:
+        start, end = sorted(self.front.selected)
+        held = self.text[start:end]
+        new = LINE_END.sub(self.front.buffer.newline, self.copied)
+        pasted, cut = put(self.text, (start, end), new), put(self.text, (start, end), "")
+        around = lines_around(self.text, (start, end))
+        self.press(key)
+        if key == "ctrl+v":
+            self.is_now(*pasted)
+        elif key == "ctrl+x" and held:
+            self.is_now(*cut)
+        elif key == "ctrl+x":
+            self.changed_within(*around)
+        else:
+            self.is_unchanged()
+        self.copied = self.app.clipboard
+
+    @rule(key=keys("ctrl+z ctrl+y"), times=st.integers(1, 3))
+    def undoes(self, key: str, times: int) -> None:
+        for _ in range(times):
+            depth, history = self.depth, self.histories[self.front]
+            last = not (self.front.history.redo_stack if key == "ctrl+y" else depth)
+            self.press(key)
+            if last:
+                self.is_unchanged()
+                continue
+            assert self.depth == depth + (1 if key == "ctrl+y" else -1)
+            assert self.front.text == history.texts.get(self.depth, self.front.text)
+            history.gone_to(self.depth, self.front.text)
+            self.texts[self.front] = self.front.text
+
+    # Files
+
+    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8"))
+    def turns(self, key: str) -> None:
+        self.press(key)
+        self.is_unchanged()
+
+    @rule(answer=keys("o r m d escape"))
+    def saves(self, answer: str) -> None:
+        self.press("ctrl+s")
+        editor = self.front
+        if self.app.screen.is_modal:
+            old = self.disk[editor]
+            assert old is not None
+            self.press(answer)
+            if answer == "d":
+                self.press("escape")
+                self.press("escape")
+            if answer != "o" or self.app.screen.is_modal:
+                self.may_be_reloaded(merged=answer == "m")
+                return
+        self.is_unchanged()
+        try:
+            stored = editor.file.with_text(self.text).encode()
+        except InputError:
+            assert "cannot be stored" in self.desk.notice
+            return
+        assert "saved" in self.desk.notice and not editor.dirty
+        self.disk[editor] = stored
+
+    @rule(which=st.sampled_from([0, 1]), stored=st.one_of(STORED, st.none(), st.just(b"# ")))
+    def changes_outside(self, which: int, stored: bytes | None) -> None:
+        editor = self.editors[which]
+        live = self.app.fill is not None and editor in self.app.fill.editors
+        if stored == b"# ":  # above what is there
+            there = Document.from_bytes(self.disk[editor] or b"")
+            stored = there.with_text("# " + there.text).encode()
+        self.disk[editor] = stored
+        kept = editor.dirty or live
+        if stored is None:
+            editor.path.unlink(missing_ok=True)
+        else:
+            editor.path.write_bytes(stored)
+        self.do(self.app.check_disk)
+        if stored is None or kept:
+            assert editor.text == self.texts[editor]
+        else:
+            assert editor.text == Document.from_bytes(stored).text
+        self.may_be_reloaded()
+
+    @rule(letter=keys("k r m d"))
+    def answers(self, letter: str) -> None:
+        if self.app.bar.question is None:
+            return
+        self.press("f10", letter)
+        if letter == "d":
+            self.press("escape")
+        self.may_be_reloaded(merged=letter == "m")
+
+    # Finding
+
+    @rule(text=WORDS, steps=st.integers(0, 3))
+    def finds(self, text: str, steps: int) -> None:
+        self.press("ctrl+f", *text, *["enter"] * steps, "escape")
+        self.is_unchanged()
+        assert self.app.focused is self.front
+
+    @rule(text=WORDS, by=CHARS)
+    def replaces(self, text: str, by: str) -> None:
+        # Small letters alone have no other form here, and so find themselves in either.
+        count = self.text.lower().count(text) if self.text.lower().isascii() else None
+        expected = self.text.replace(text, by)
+        self.press("ctrl+r", *text, "tab", "ctrl+a", "backspace", *by, "alt+a")
+        self.until(lambda: "replaced" in self.desk.notice)
+        if count is not None:
+            assert self.front.text == expected and self.desk.notice == f"{count} replaced"
+        self.press("escape")
+        self.follow(self.front)
+        self.is_unchanged()
+
+    # Infills
+
+    @rule(key=keys("f2 f2 shift+f2"))
+    def masks(self, key: str) -> None:
+        self.press(key)
+        self.is_unchanged()
+
+    @rule(steps=st.sampled_from([0, 1, 2, 3, 3, 3]))
+    def fills(self, steps: int) -> None:
+        if self.app.fill is None and not any(editor.holes for editor in self.editors):
+            self.press("f2")
+        self.press("f5")
+        self.lets_through(steps)
+
+    @precondition(lambda self: self.app.fill is not None)
+    @rule(steps=st.integers(1, 3))
+    def lets_through(self, steps: int) -> None:
+        fill = self.app.fill
+        if fill is not None and fill.stage is not Stage.READY and steps:
+            self.step(fill, steps)
+        self.is_unchanged()
+
+    @precondition(lambda self: self.app.fill is not None)
+    @rule(key=LOOKS)
+    def looks(self, key: str) -> None:
+        fill = self.app.fill
+        bracket = key.endswith("square_bracket")
+        own = [one for one, _ in fill.present if one is self.front] if fill else []
+        if bracket and not (own and fill and fill.stage is Stage.READY):
+            return  # then it is typed
+        self.press(key)
+        self.is_unchanged()
+
+    @precondition(lambda self: self.app.fill is not None)
+    @rule(key=TAKES)
+    def takes_a_part(self, key: str) -> None:
+        fill = self.app.fill
+        own = [hole for one, hole in fill.present if one is self.front] if fill else []
+        first, last = (own[0].start, own[-1].end) if own else (0, 0)
+        self.press(key)
+        if self.front.text == self.text:
+            self.is_unchanged()
+        else:
+            self.changed_within(first, last)
+
+    @precondition(lambda self: self.app.fill is not None)
+    @rule()
+    def takes_all(self) -> None:
+        fill = self.app.fill
+        if fill is not None and fill.stage is Stage.READY:
+            self.accepts(fill)
+
+    def accepts(self, fill: Fill) -> None:
+        shown = {hole: fill.shown_for(hole) for _, hole in fill.present}
+        expected = dict(self.texts)
+        for editor, hole in sorted(fill.present, key=lambda one: -one[1].start):
+            one = shown[hole]
+            assert one is not None
+            text = expected[editor]
+            expected[editor] = text[: hole.start] + one.text + text[hole.end :]
+        depths = {one: len(one.history.undo_stack) for one in self.editors}
+        self.press("enter")
+        assert self.app.fill is None
+        for editor in self.editors:
+            # Which line ends they have is `Document.apply`'s.
+            assert _read(editor.text) == _read(expected[editor])
+            assert len(editor.history.undo_stack) <= depths[editor] + 1
+            self.follow(editor)
+
+
+def _read(text: str) -> str:
+    return LINE_END.sub("\n", text)
+
+
+ALWAYS = settings(
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    print_blob=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def test_random_keys_beside_a_model() -> None:
+    run_state_machine_as_test(
+        RandomKeys, settings=settings(ALWAYS, max_examples=5, derandomize=True)
+    )
+
+
+@pytest.mark.slow
+def test_random_keys_for_minutes() -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        run_state_machine_as_test(
+            RandomKeys, settings=settings(ALWAYS, max_examples=50, stateful_step_count=60)
+        )
