@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from dgedit_engine import machine, room
-from dgedit_engine.types import ModelError
 
 Capture = pytest.CaptureFixture[str]
 
