@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dgedit_engine import room
+from dgedit_engine.decoding import Decoding
 from dgedit_engine.device_cache import DeviceCache
 from dgedit_engine.engine import EMBEDDED, Engine, free_bytes, open_engine
 from dgedit_engine.memory import need
@@ -279,3 +280,20 @@ def test_file_that_another_config_describes_is_refused(broken: Path) -> None:
     config["text_config"]["moe_intermediate_size"] += 1
     (broken / "config.json").write_text(json.dumps(config))
     assert "experts" in refused(str(broken))
+
+
+def test_sessions_share_the_model_but_not_what_was_asked(tiny: Engine, tiny_folder: Path) -> None:
+    """Clients that take turns get what each would get alone."""
+    asked = [[request(f"{name} = {n}\n", strength=1.0) for n in (1, 2)] for name in ("a", "b")]
+    expected = []
+    for requests in asked:
+        alone = open_engine(str(tiny_folder), "cpu")
+        alone.decoding = Decoding(warm=True)
+        expected.append([collect(alone.infill(one)) for one in requests])
+    tiny.decoding = Decoding(warm=True)
+    sessions = [tiny.session(), tiny.session()]
+    found = [[collect(sessions[k].infill(asked[k][n])) for k in (0, 1)] for n in (0, 1)]
+    for k, n in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        assert found[n][k].texts == expected[k][n].texts
+        assert found[n][k].candidates[0].origin == ("warm" if n else "canvas")
+    assert sessions[0].cache is tiny.cache and sessions[0].model is tiny.model
