@@ -245,7 +245,8 @@ class Desk(App[None], inherit_bindings=False):
         label = self.label(editor)
         if tab is not None and tab.label_text != label:
             tab.label, editor.border_title = Content(label), Content(f" {label} ")
-            editor.refresh(layout=True)  # all of it: text alone is painted where it differs
+            if self.beside is not None:  # the name above is no text, which alone is painted anew
+                editor.refresh(layout=True)
 
     def relabel(self) -> None:
         """Names, which may have become unclear or clear."""
