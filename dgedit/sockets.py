@@ -80,8 +80,11 @@ class Lines:
         self._reader = connection.makefile("rb")
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send one. Raises OSError where nobody takes it."""
-        self._socket.sendall(json.dumps(message).encode() + b"\n")
+        """Send one. Raises OSError where nobody takes it, ValueError for one that is too long."""
+        line = json.dumps(message).encode() + b"\n"
+        if len(line) > LONGEST:
+            raise ValueError(f"a message of {len(line)} bytes; {LONGEST} is the most")
+        self._socket.sendall(line)
 
     def receive(self, timeout: float | None = None) -> dict[str, Any] | None:
         """The next one; None when the other end has closed. Raises ValueError for what is none,
@@ -126,7 +129,11 @@ class Lines:
 
 
 def folder() -> Path:
-    """The folder for sockets, made if need be. Raises Unavailable where it cannot be trusted."""
+    """The folder for sockets, made if need be. Raises Unavailable where it cannot be trusted, and
+    where the system does not say who is at the other end of a socket.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        raise Unavailable("warm engines need Linux")
     return _private(where())
 
 

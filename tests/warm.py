@@ -60,18 +60,22 @@ cli.main()
 
 
 class Moody(Scripted):
-    """Answers at once, but "slow" takes 0.2 s a step; fails after a step as `ERRORS` says; "die"
-    ends the process there.
+    """Answers at once, but "slow" takes 0.2 s a step and "crawl" 30 of these for the first; fails
+    after a step as `ERRORS` says; "die" ends the process there.
     """
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        self.pause = 0.2 if "slow" in request.instruction else 0.0
+        words = request.instruction
+        self.pause = 0.2 if "slow" in words else 0.0
         for step in super().infill(request):
+            for _ in range(30 if "crawl" in words and step.index == 1 else 0):
+                yield step
+                time.sleep(0.2)
             yield step
             for word, error in ERRORS.items():
-                if word in request.instruction:
+                if word in words:
                     raise error
-            if "die" in request.instruction:
+            if "die" in words:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -206,6 +206,14 @@ def test_path_too_long_for_a_socket_gives_way_to_another_folder(
     assert sockets.folder() == warm.run / f"dgedit-{os.geteuid()}"
 
 
+def test_system_without_peers_names_has_no_warm_engine(
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(socket, "SO_PEERCRED")
+    with pytest.raises(Unavailable, match="need Linux"):
+        warm.open()
+
+
 def test_listener_of_another_user_is_refused(warm: Warm, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = warm.open()
     monkeypatch.setattr(sockets, "user_of", lambda connection: os.geteuid() + 1)
