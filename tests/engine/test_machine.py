@@ -73,7 +73,6 @@ def test_gpus_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-
 def test_nothing_that_torch_does_is_needed_to_begin() -> None:
     code = "import sys, dgedit_engine.machine; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0
