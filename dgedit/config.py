@@ -166,7 +166,11 @@ def change(key: str, value: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot change {path}: {error.strerror}") from None
-    saving.write(path, tomlkit.dumps(text).encode(), expected=before[1])
+    try:
+        data = tomlkit.dumps(text).encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{path}: {key} cannot be {_shown(value)}, which is no UTF-8") from None
+    saving.write(path, data, expected=before[1])
 
 
 def config_path() -> Path:

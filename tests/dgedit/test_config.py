@@ -326,3 +326,11 @@ def test_settings_load_no_large_library() -> None:
     heavy = ["pydantic", "tomlkit", "torch", "textual", "typer"]
     found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True)
     assert found.stdout == "[]\n"
+
+
+def test_value_that_is_no_utf_8_is_not_stored(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("effort = 0.5\n")
+    with pytest.raises(UsageError, match=r"theme cannot be .*no UTF-8"):
+        config.change("theme", "\udce9", path)
+    assert path.read_text() == "effort = 0.5\n"
