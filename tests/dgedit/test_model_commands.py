@@ -391,7 +391,7 @@ def test_commands_take_their_model_by_name(
     assert cli.run(["bench", "--shape", "small"]) == 0
     assert f"--model={homes / 'tiny'}" in opened[0]
     assert not [word for word in opened[1] if word.startswith("--model")]
-    monkeypatch.setattr(backend, "connect", lambda *given: opened.append(given) or 1 / 0)
+    monkeypatch.setattr(backend, "connect", lambda *given, **more: opened.append(given) or 1 / 0)
     Path("a.py").write_text("<FILL>")
     cli.run(["fill", "a.py", "--model", "tiny"])
     assert opened[2] == ("tiny", None)

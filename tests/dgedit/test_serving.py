@@ -217,11 +217,11 @@ def test_socket_that_took_the_place_of_ours_stays(tmp_path: Path) -> None:
 
 
 def test_end_sends_those_who_wait_to_the_next_engine(tmp_path: Path) -> None:
-    gate = threading.Event()
-    backend = Scripted(during=lambda index: gate.wait(10) and None)
+    begun, gate = threading.Event(), threading.Event()
+    backend = Scripted(during=lambda index: (begun.set(), gate.wait(10)) and None)
     with served(backend, tmp_path) as path, client(path) as a, client(path) as b:
         ask(a)
-        a.receive(10)
+        assert begun.wait(10)
         ask(b)
         b.receive(10)
         with client(path) as c:

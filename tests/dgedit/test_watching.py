@@ -208,6 +208,7 @@ def test_named_file_is_watched_alone_and_through_its_link(home: Path, tmp_path: 
         (home / "b.py").write_text(MARKED)
         (tmp_path / "link.py").write_text(MARKED)
         watched.wait_for_text(home / "a.py", FILLED)
+        watched.wait_for(lambda: b"\n" in watched.out)
         assert watched.end()[1].startswith("link.py:1  ")
     assert (tmp_path / "link.py").is_symlink()
     assert (home / "b.py").read_text() == MARKED
