@@ -277,7 +277,7 @@ Probe.facts = lambda self: {name: {"error": "broken"} for name in ("torch", "ker
 
 def start(pretended: Pretended, *args: str, code: str = "", **more: str) -> subprocess.Popen[bytes]:
     run = f"{code}\nfrom dgedit.__main__ import main\nmain()"
-    gone = "COLORTERM NO_COLOR TMUX DISPLAY WAYLAND_DISPLAY COLUMNS LINES".split()
+    gone = ["COLORTERM", "NO_COLOR", "TMUX", "DISPLAY", "WAYLAND_DISPLAY", "COLUMNS", "LINES"]
     environment = {name: value for name, value in os.environ.items() if name not in gone}
     return subprocess.Popen(
         [sys.executable, "-c", run, "doctor", *args],

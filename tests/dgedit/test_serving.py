@@ -218,7 +218,12 @@ def test_socket_that_took_the_place_of_ours_stays(tmp_path: Path) -> None:
 
 def test_end_sends_those_who_wait_to_the_next_engine(tmp_path: Path) -> None:
     begun, gate = threading.Event(), threading.Event()
-    backend = Scripted(during=lambda index: (begun.set(), gate.wait(10)) and None)
+
+    def during(index: int) -> None:
+        begun.set()
+        gate.wait(10)
+
+    backend = Scripted(during=during)
     with served(backend, tmp_path) as path, client(path) as a, client(path) as b:
         ask(a)
         assert begun.wait(10)
