@@ -3,7 +3,8 @@
     a selection        itself
     on a character     the smallest part of the program that the cursor is on; F2 again: the next
                        larger one, and after the largest the hole is gone
-    on a blank, at a line's end, in an empty line    an insertion point
+    in an indentation  the same, from the line's first character
+    on another blank, at a line's end, in an empty line    an insertion point
     on a hole          that was selected, or is an insertion point: it is gone
 
 Shift+F2 opens an insertion point wherever the cursor is, and closes any hole that is there. A text
@@ -38,6 +39,7 @@ class Part(NamedTuple):
 
 
 _GAP = re.compile(r"(?>\r\n|\n|\r)[ \t]*(?>\r\n|\n|\r)")
+_INDENTED = re.compile(r"[ \t]+(?=\S)")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _POINT = "insertion point"
 
@@ -47,7 +49,7 @@ def mask(editor: Editor) -> str:
 
     Says what was masked and where, or why nothing happens.
     """
-    span = _selected(editor)
+    span = _aimed_at(editor)
     met = _met(editor, span)
     hole = met[0] if len(met) == 1 and met[0].grows and span.start == span.end else None
     if met and hole is None:
@@ -79,6 +81,17 @@ def point(editor: Editor) -> str:
 
 def _selected(editor: Editor) -> Span:
     return Span(*sorted(map(editor.buffer.index, editor.selection)))
+
+
+def _aimed_at(editor: Editor) -> Span:
+    """The same; of a cursor in an indentation, where nothing is masked, the first character."""
+    span = _selected(editor)
+    if span.start < span.end or _met(editor, span):
+        return span
+    line = editor.buffer.index((editor.cursor_location[0], 0))
+    indented = _INDENTED.match(editor.text, line)
+    at = max(span.start, indented.end()) if indented else span.start
+    return Span(at, at)
 
 
 def _met(editor: Editor, span: Span) -> list[OpenHole]:

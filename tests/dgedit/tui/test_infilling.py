@@ -54,6 +54,17 @@ async def test_f2_masks_what_the_cursor_is_on_and_again_what_is_around_it(desk: 
         assert d.app.editor.cursor_location == (1, 10)
 
 
+async def test_f2_in_an_indentation_masks_what_begins_behind_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"if a:\n    b = 1\n    c\n"}) as d:
+        at(d, 6)
+        seen = []
+        for _ in range(4):
+            await d.press("f2")
+            seen.append(covered(d))
+        assert seen == [["b"], ["b = 1"], ["b = 1\n    c"], ["if a:\n    b = 1\n    c"]]
+        assert d.app.editor.cursor_location == (1, 0)
+
+
 async def test_f2_in_a_text_without_grammar_takes_word_line_paragraph(desk: OpenDesk) -> None:
     async with desk({"a.txt": b"one\r\n\r\n  two words\r\nthree\r\n \r\nfour\r\n"}) as d:
         at(d, 15)
