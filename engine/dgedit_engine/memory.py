@@ -182,8 +182,11 @@ class _Asked:
     def of(cls, path: Path, device: str) -> _Asked:
         """The weights in a folder or file."""
         config, source = load_config(path), opened(path)
-        with torch.device("meta"):
-            model = Model(config)
+        try:
+            with torch.device("meta"):
+                model = Model(config)
+        except (TypeError, RuntimeError) as error:  # their product is no number of bytes
+            raise ModelError(f"{path}: no tensor is as large as the configuration says") from error
         every = list(slots(model))
         with named(path):
             moves = planned(every, source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from pathlib import Path
@@ -77,6 +78,29 @@ def test_settings_of_a_model_that_never_end_are_refused(
     (place / name).write_text(NESTED)
     with pytest.raises(EngineError, match=name.replace(".", "[.]")):
         models.facts(place)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "words"),
+    [
+        ("plain", "text_config.intermediate_size", 10**40, "no tensor is as large"),
+        ("plain", "text_config.vocab_size", 2**62, "no tensor is as large"),
+        ("ours", "quantization_config.experts", ["e2m1"], "codes of kind"),
+        ("w4a16", "quantization_config.format", {"a": 1}, "known are|group"),
+    ],
+)
+def test_settings_of_a_model_that_cannot_be_are_a_fault(
+    published: Path, tmp_path: Path, name: str, key: str, value: object, words: str
+) -> None:
+    place = tmp_path / "model"
+    shutil.copytree(published / name, place)
+    table = json.loads((place / "config.json").read_text())
+    part, last = key.split(".")
+    table[part][last] = value
+    for group in table[part].get("config_groups", {}).values():
+        group.pop("format", None)
+    (place / "config.json").write_text(json.dumps(table))
+    assert re.search(words, models.fault(place) or "")
 
 
 @pytest.mark.parametrize(

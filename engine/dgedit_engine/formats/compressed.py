@@ -83,7 +83,7 @@ def _check(settings: Mapping[str, Any]) -> None:
             bits = group["weights"]["num_bits"]
         except (AttributeError, LookupError, TypeError):
             raise ModelError(f"compressed-tensors' group {group!r}") from None
-        if name not in _FORMATS:
+        if not isinstance(name, str) or name not in _FORMATS:
             raise ModelError(f"compressed-tensors' {name!r}; known are {', '.join(_FORMATS)}")
         if bits != _FORMATS[name]:
             raise ModelError(f"compressed-tensors' {name} of {bits} bits, not {_FORMATS[name]}")

@@ -48,7 +48,7 @@ def pieces(headers: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterat
 
 
 def _coded(matrix: str, kind: Any, headers: Mapping[str, Tensor]) -> Piece:
-    if kind not in LARGEST:
+    if kind not in tuple(LARGEST):  # it may be nothing that has a hash
         raise ModelError(f"{matrix}: codes of kind {kind!r}; known are {', '.join(LARGEST)}")
     parts = [part for part in _PARTS if f"{matrix}.{part}" in headers]
 
