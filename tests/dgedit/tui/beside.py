@@ -101,7 +101,7 @@ class Beside(RuleBasedStateMachine):
         self.desk = Desk(self.app, pilot, self.script)
         for editor in self.app.editors:
             editor.cursor_blink = False
-        await self.desk.until(lambda: self.app.source.backend is not None)
+        await self._until(lambda: self.app.source.backend is not None)
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):
@@ -166,7 +166,12 @@ class Beside(RuleBasedStateMachine):
         self.idle()
 
     def until(self, fact: Callable[[], bool]) -> None:
-        self.runner.run(self.desk.until(fact))
+        self.runner.run(self._until(fact))
+
+    async def _until(self, fact: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not fact():
+                await asyncio.sleep(0.002)
 
     def idle(self) -> None:
         """Wait until all is done, and the engine has begun if it is to, or ended."""
@@ -176,11 +181,11 @@ class Beside(RuleBasedStateMachine):
         for _ in range(3):  # from the screen to the text, and what that has to say
             await self.desk.pilot.pause(0)
         if self._working():
-            await self.desk.until(lambda: not self._working())
+            await self._until(lambda: not self._working())
             await self.desk.pilot.pause(0)
         fill, requests = self.app.fill, self.script.requests
         if fill is not None and fill.stage is not Stage.READY:
-            await self.desk.until(lambda: bool(requests) and requests[-1] is fill.request)
+            await self._until(lambda: bool(requests) and requests[-1] is fill.request)
         elif requests:
             self.script.go(3)
 

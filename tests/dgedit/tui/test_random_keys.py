@@ -1,6 +1,6 @@
 """Random keys beside a model of the text: whatever is pressed, text, undo and file agree with it.
 
-    make test                        a few runs, always the same
+    make test                        seven runs, always the same
     pytest -m slow <this file>       others each time, for 3 minutes
     RANDOM_KEYS_SECONDS=3600 ...     for longer
 
@@ -312,7 +312,7 @@ ALWAYS = settings(
 
 def test_random_keys_beside_a_model() -> None:
     run_state_machine_as_test(
-        RandomKeys, settings=settings(ALWAYS, max_examples=5, derandomize=True)
+        RandomKeys, settings=settings(ALWAYS, max_examples=7, derandomize=True)
     )
 
 
@@ -321,5 +321,5 @@ def test_random_keys_for_minutes() -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         run_state_machine_as_test(
-            RandomKeys, settings=settings(ALWAYS, max_examples=50, stateful_step_count=60)
+            RandomKeys, settings=settings(ALWAYS, max_examples=70, stateful_step_count=60)
         )
