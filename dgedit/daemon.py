@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -180,6 +181,11 @@ def stop(path: Path) -> int | None:
     if (lines := sockets.dial(path)) is None:
         return None
     pid = lines.pid
+    try:
+        ends = os.pidfd_open(pid)
+    except ProcessLookupError:  # it has ended since
+        lines.close()
+        return None
     with contextlib.closing(lines), contextlib.suppress(OSError):
         lines.send({"do": "stop"})
         try:
@@ -189,6 +195,8 @@ def stop(path: Path) -> int | None:
             os.kill(pid, signal.SIGKILL)
             while _receive(lines) is not None:
                 pass
+    select.select([ends], [], [], _STOPPING)  # it has hung up: now it ends
+    os.close(ends)
     return pid
 
 

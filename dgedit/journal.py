@@ -23,12 +23,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, get_args
 
 from dgedit.document import Document, Encoding
 
 # Seconds after which a file that was never finished will not be.
 _STALE = 3600
+
+# Seconds since 1970 that a calendar can tell.
+_EVER = 2**37
 
 # The name of what has no file: a text from standard input.
 _NAMELESS = "-"
@@ -238,16 +241,18 @@ def _line(head: dict[str, Any]) -> bytes:
 def _head(file: Path) -> dict[str, Any] | None:
     try:
         head = json.loads(file.read_bytes().partition(b"\n")[0])
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return head if isinstance(head, dict) else None
 
 
 def _process(head: dict[str, Any]) -> Process | None:
     try:
-        return Process(**head["process"])
+        found = Process(**head["process"])
     except (KeyError, TypeError):
         return None
+    sound = type(found.pid) is int and 0 < found.pid < 2**31
+    return found if sound and _are(str, found.host, found.started) else None
 
 
 def _read(file: Path) -> Entry | None:
@@ -257,8 +262,16 @@ def _read(file: Path) -> Entry | None:
         head = json.loads(line)
         if head.pop("digest") != _digest(text):
             return None
-        head["process"] = Process(**head["process"])
-        head["bom"] = bytes.fromhex(head["bom"])
-        return Entry(**head | {"text": text.decode("utf-8", "surrogatepass")})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if (process := _process(head)) is None:
+            return None
+        more = {"process": process, "bom": bytes.fromhex(head["bom"])}
+        entry = Entry(**head | more | {"text": text.decode("utf-8", "surrogatepass")})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    sound = _are(str, entry.path, entry.base) and entry.encoding in get_args(Encoding)
+    counted = type(entry.slot) is int and type(entry.written) in (int, float)
+    return entry if sound and counted and abs(entry.written) < _EVER else None
+
+
+def _are(kind: type, *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)

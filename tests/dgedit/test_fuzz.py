@@ -183,7 +183,6 @@ def test_settings_are_checked_or_refused_in_words(tmp_path: Path, amount: int) -
                 assert str(error)
 
 
-@pytest.mark.xfail(strict=True, reason="a damaged entry's process or time ends the editor's start")
 @amounts
 def test_journal_reads_what_it_wrote_or_nothing(tmp_path: Path, amount: int) -> None:
     path = tmp_path / "a.txt"
