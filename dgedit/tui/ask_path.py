@@ -15,16 +15,16 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from dgedit.tui.dialogs import Modal
 from dgedit.tui.signs import Signs
 from dgedit.visible import visible
 
 _SHOWN = 8
 
 
-class AskPath(ModalScreen[Path | None]):
+class AskPath(Modal[Path | None]):
     """A path; None for Escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

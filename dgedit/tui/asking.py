@@ -20,10 +20,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from dgedit.tui.dialogs import Modal
 from dgedit.tui.infilling import Infilling
 from dgedit.tui.signs import Signs
 
@@ -79,7 +79,7 @@ class Slider(Widget, can_focus=True):
         return Text(f"{track}  {self.value:.2f}", style="bold" if self.has_focus else "")
 
 
-class Box(ModalScreen[Answer | None]):
+class Box(Modal[Answer | None]):
     """Asks for an instruction and a strength."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -16,10 +16,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from dgedit.tui.dialogs import Modal
 from dgedit.tui.fuzzy import Ranking, positions
 from dgedit.tui.signs import Signs
 from dgedit.visible import visible
@@ -38,7 +38,7 @@ class Choice:
     """Shown at its right, each in a column of its own."""
 
 
-class Choose(ModalScreen[int | None]):
+class Choose(Modal[int | None]):
     """Choose one of many; the answer is its place, or None for Escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

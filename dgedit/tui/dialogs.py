@@ -1,16 +1,31 @@
-"""A question over the editor, answered with one key."""
+"""What lies over the editor until it is answered, and a question that one key answers."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+Answer = TypeVar("Answer")
 
-class Ask(ModalScreen[str | None]):
+
+class Modal(ModalScreen[Answer]):
+    """A screen that is answered once: what comes behind the answer, with the same read of the
+    terminal, is none.
+    """
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Answer, and go, unless it is done already."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+
+class Ask(Modal[str | None]):
     """A question; its answer is the key of one of the choices, or None for Escape."""
 
     def __init__(self, question: str, choices: dict[str, str]) -> None:

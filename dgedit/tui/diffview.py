@@ -16,12 +16,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.geometry import Size
-from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
 
 from dgedit.merge import Block, blocks, split_lines
+from dgedit.tui.dialogs import Modal
 from dgedit.visible import visible
 
 # Lines around a change that are shown with it.
@@ -34,7 +34,7 @@ _Code = tuple[str, int, int, int, int]
 """`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
 
 
-class DiffView(ModalScreen[None]):
+class DiffView(Modal[None]):
     """Shows a diff until a key closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

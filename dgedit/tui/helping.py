@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from dgedit.config import config_path
@@ -22,6 +21,7 @@ from dgedit.recent import LastTheme
 from dgedit.tui import keys
 from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.desk import Desk
+from dgedit.tui.dialogs import Modal
 from dgedit.tui.keys import Action
 from dgedit.visible import visible
 
@@ -108,7 +108,7 @@ class Helping(Desk):
         return "  ".join(keys.written(action.keys))
 
 
-class Help(ModalScreen[None]):
+class Help(Modal[None]):
     """All keys, by what they are about."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

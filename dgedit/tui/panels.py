@@ -20,12 +20,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.document._document import Selection
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from dgedit.context import Given, given
 from dgedit.errors import DgeditError
+from dgedit.tui.dialogs import Modal
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage, Wish
 from dgedit.tui.infilling import Holed, Infilling
@@ -75,7 +75,7 @@ class HolesPanel(OptionList):
         self.post_message(Holed())
 
 
-class GivenView(ModalScreen[None]):
+class GivenView(Modal[None]):
     """What a model is given."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f7", "dismiss", "close")]
