@@ -140,6 +140,13 @@ class Terminal(LinuxDriver):
     def _answers(self) -> Answers:
         return Answers()
 
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The keyboard's terminal's: Textual asks standard output, which may be a file."""
+        try:
+            return os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
+
     def run_input_thread(self) -> None:
         """Read until the end, a burst at a time."""
         decode = getincrementaldecoder("utf-8")("replace").decode

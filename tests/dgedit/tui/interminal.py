@@ -40,9 +40,10 @@ class InTerminal:
         driver: str = DRIVER,
         stdin: bytes | None = None,
         stdout: bool = False,
+        rows: int = 24,
     ) -> None:
         self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
         self.before = termios.tcgetattr(slave)
         state = folder / "state"
         self.process = subprocess.Popen(

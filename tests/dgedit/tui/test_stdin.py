@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -43,6 +44,13 @@ def test_text_that_is_not_edited_is_printed_as_it_was(tmp_path: Path) -> None:
 def test_discarded_text_prints_the_input_and_ends_with_130(tmp_path: Path) -> None:
     keys = ((b"utf-8", b"x"), (b"1:2", b"\x11"), (b"discard", b"d"))
     assert edit(tmp_path, NASTY, *keys) == (130, NASTY)
+
+
+def test_screen_is_the_terminals_wherever_the_result_goes(tmp_path: Path) -> None:
+    with InTerminal(tmp_path, ["-"], stdin=b"text\n", stdout=True, rows=33) as editor:
+        editor.wait_for(b"scripted")  # the status line's last word, once the engine is there
+        before = bytes(editor.screen).split(b"scripted")[0]
+        assert re.findall(rb"\x1b\[(\d+);\d+H", before)[-1] == b"32"
 
 
 def test_signal_prints_nothing_and_the_text_is_kept(tmp_path: Path) -> None:
