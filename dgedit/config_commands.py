@@ -70,6 +70,11 @@ def set_(
             )
         config.change(key, None, file)
     else:
+        if key == "theme":
+            from textual.theme import BUILTIN_THEMES
+
+            if value not in BUILTIN_THEMES:
+                raise UsageError(config.unknown("theme", value, BUILTIN_THEMES))
         config.change(key, config.read_value(key, value, str(file)), file)
 
 
