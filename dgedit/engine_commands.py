@@ -119,10 +119,10 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
     from dgedit import serving, tokens
     from dgedit.backend import connect
-    from dgedit.http_serving import serve
+    from dgedit.http_serving import HttpServing
 
     serving.log_to_stderr()
-    serve(
+    http = HttpServing(
         connect(model, _device(device), "auto"),
         host.strip("[]"),
         int(port),
@@ -130,6 +130,7 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
         effort=config.current().effort,
         count=tokens.counter(model),
     )
+    http.run()
     return 0
 
 

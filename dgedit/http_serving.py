@@ -50,22 +50,6 @@ _POSTS: dict[str, Form] = {
 _GETS = frozenset({"/health", "/v1/health", "/models", "/v1/models"})
 
 
-def serve(
-    backend: Backend,
-    host: str,
-    port: int,
-    *,
-    token: str | None = None,
-    hosts: Collection[str] = (),
-    effort: float = 0.5,
-    count: Callable[[str], int] | None = None,
-) -> None:
-    """Serve until a signal comes. As `HttpServing` says."""
-    serving = HttpServing(backend, host, port, token=token, hosts=hosts, effort=effort, count=count)
-    log.info("%s on %s, at http://%s", backend.name, backend.device, serving.address)
-    serving.run()
-
-
 class HttpServing:
     """A backend, offered at an address."""
 
@@ -100,6 +84,8 @@ class HttpServing:
 
     def run(self) -> None:
         """Answer until told to stop, in the thread that calls this, or until an exception comes."""
+        backend = self.backend
+        log.info("%s on %s, at http://%s", backend.name, backend.device, self.address)
         try:
             self._server.serve_forever(0.1)
         finally:

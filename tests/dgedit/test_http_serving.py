@@ -15,7 +15,7 @@ import pytest
 from dgedit import http_serving
 from dgedit.addresses import is_loopback, is_ours
 from dgedit.errors import EngineError, UsageError
-from dgedit.http_serving import HttpServing, serve
+from dgedit.http_serving import HttpServing
 from dgedit_engine.types import ModelError
 from overhttp import ASK, ask, begun, head, raw, refused, served
 from scripted import Scripted
@@ -81,7 +81,7 @@ def test_what_the_body_lacks_is_told(serving: HttpServing) -> None:
 
 def test_token_is_needed_where_others_can_ask() -> None:
     with pytest.raises(UsageError, match=r"0\.0\.0\.0 can be reached by others"):
-        serve(Scripted(), "0.0.0.0", 0)
+        HttpServing(Scripted(), "0.0.0.0", 0)
     HttpServing(Scripted(), "0.0.0.0", 0, token=TOKEN)._server.server_close()
 
 
