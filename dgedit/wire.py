@@ -1,4 +1,4 @@
-"""Requests, steps and infills as JSON-able dicts: one JSON line each, read back as it was."""
+"""Requests and steps as JSON-able dicts: one JSON line each, read back as it was."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dgedit_engine.types import (
     Candidate,
     Draft,
     Hole,
-    Infill,
     InfillRequest,
     ModelError,
     Origin,
     Passage,
+    Phase,
     Step,
     Stopped,
 )
@@ -57,25 +57,11 @@ def step_from_json(data: object) -> Step:
     drafts, candidates = table.pop("drafts"), table.pop("candidates")
     if table["stopped"] is not None and table["stopped"] not in get_args(Stopped):
         raise ValueError(f"a step cannot have stopped: {table['stopped']!r:.50}")
-    for name in ("index", "total", "last", "score"):
+    if table["phase"] not in get_args(Phase):
+        raise ValueError(f"a step's phase cannot be {table['phase']!r:.50}")
+    for name in ("index", "total", "last", "score", "forwards"):
         _check(table[name], {"last": bool, "score": float}.get(name, int), f"a step's {name}")
     return Step(**table, drafts=_drafts(drafts), candidates=_candidates(candidates))
-
-
-def infill_to_json(infill: Infill) -> dict[str, Any]:
-    """The infill's fields, under their own names."""
-    return asdict(infill)
-
-
-def infill_from_json(data: object) -> Infill:
-    """The infill that `infill_to_json` was given. Raises ValueError for anything else."""
-    table = _whole(data, Infill, "an infill")
-    texts, candidates = _all(table.pop("texts"), str, "texts"), table.pop("candidates")
-    if table["stopped"] not in get_args(Stopped):
-        raise ValueError(f"an infill cannot have stopped: {table['stopped']!r:.50}")
-    for name in ("score", "steps", "seconds"):
-        _check(table[name], {"steps": int}.get(name, float), f"an infill's {name}")
-    return Infill(**table, texts=texts, candidates=_candidates(candidates))
 
 
 def _candidates(data: object) -> tuple[Candidate, ...]:

@@ -20,7 +20,7 @@ from dgedit.holes import marked, passage
 from dgedit.journal import Journal, Process
 from dgedit.targets import parse_target, spans_of
 from dgedit.visible import visible
-from dgedit_engine.types import Candidate, Draft, Hole, Infill, InfillRequest, Passage, Step
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, Step
 from fuzzed import ANY_TEXT, JSON, amounts, changed, edited, ended_after, inputs
 from scripted import Scripted
 
@@ -118,7 +118,6 @@ DRAFT = Draft(("a", "b"), (0.5, 1.0), (True, False))
 CANDIDATE = Candidate((DRAFT,), -1.0, "draft", 0)
 REQUEST = InfillRequest((Passage("a.py", ("x", Hole("y"), Hole())),), "do", seed=3, steps=4)
 STEP = Step(3, 9, (DRAFT,), True, "settled", -0.5, (CANDIDATE,))
-INFILL = Infill(("a", ""), -0.5, 3, 1.5, "cap", (CANDIDATE,))
 
 
 @amounts
@@ -127,9 +126,8 @@ INFILL = Infill(("a", ""), -0.5, 3, 1.5, "cap", (CANDIDATE,))
     [
         (wire.request_to_json, wire.request_from_json, REQUEST),
         (wire.step_to_json, wire.step_from_json, STEP),
-        (wire.infill_to_json, wire.infill_from_json, INFILL),
     ],
-    ids=["request", "step", "infill"],
+    ids=["request", "step"],
 )
 def test_messages_are_read_or_refused_by_value(
     made: Callable[[Any], Any], read: Callable[[Any], Any], whole: Any, amount: int
