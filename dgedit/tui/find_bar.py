@@ -84,6 +84,8 @@ class FindBar(Vertical):
         self._switches = Query("")
         self.what = Field("find", "app.step(1)")
         self.by = Field("replace by", "app.replace_one")
+        # Held, not looked up: a search may end when the screen has gone.
+        self._count = Static(classes="count")
 
     def compose(self) -> ComposeResult:
         """One row to find, one to replace."""
@@ -91,7 +93,7 @@ class FindBar(Vertical):
             yield Static("Find    ", classes="name")
             yield self.what
             yield Static(classes="switches")
-            yield Static(classes="count")
+            yield self._count
         with Horizontal(classes="replace"):
             yield Static("Replace ", classes="name")
             yield self.by
@@ -118,9 +120,8 @@ class FindBar(Vertical):
 
     def tell(self, words: str, *, bad: bool = False) -> None:
         """Say how many there are, or why there are none."""
-        count = self.query_one(".count", Static)
-        count.update(Content(visible(words)))
-        count.set_class(bad, "-bad")
+        self._count.update(Content(visible(words)))
+        self._count.set_class(bad, "-bad")
 
     def action_switch(self, name: str) -> None:
         """Turn one of the switches."""

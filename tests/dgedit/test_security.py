@@ -174,6 +174,6 @@ def test_command_shows_signs(evil: Path, args: tuple[str, ...], keys: bytes, wor
 
 
 def test_settings_are_shown_with_signs(evil: Path) -> None:
-    assert b"Traceback" not in seen(evil, "config", "set", "theme", EVIL)
+    assert b"Traceback" not in seen(evil, "config", "set", "device", EVIL)
     said = seen(evil, "config", "show").decode()
     assert "bold red" in said and [one for one in SIGNALS if one in said] == []

@@ -304,3 +304,11 @@ async def test_go_to_a_symbol(desk: OpenDesk) -> None:
         assert editor.cursor_location == (1, 8)
         await d.press("ctrl+pagedown", "ctrl+t")
         assert "no symbols" in d.notice
+
+
+async def test_search_that_ends_after_the_bar_has_gone_tells_nobody(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"x\n"}) as d:
+        bar = d.app.find_bar
+        await bar.remove()
+        bar.tell("1 of 2")
+        bar.tell("nothing", bad=True)
