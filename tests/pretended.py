@@ -31,13 +31,15 @@ class Pretended:
         self.drawn = bytearray()
         """What it was sent."""
         self._answers, self._pause = answers, pause
-        threading.Thread(target=self._work, daemon=True).start()
+        self._worker = threading.Thread(target=self._work, daemon=True)
+        self._worker.start()
 
     def __enter__(self) -> Pretended:
         return self
 
     def __exit__(self, *error: object) -> None:
         os.close(self.fd)
+        self._worker.join(10)  # or it would read from whoever is given the number next
         os.close(self.master)
 
     def left(self) -> int:
