@@ -66,11 +66,14 @@ def leave_text(path: Path, text: str) -> None:
 
 
 @asynccontextmanager
-async def opened(path: Path, **options: object) -> AsyncIterator[Desk]:
+async def opened(path: Path, *, offered: bool = True, **options: object) -> AsyncIterator[Desk]:
+    """An editor; once it has asked about what is left over, if it is to be `offered`."""
     app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path), **options)
     async with app.run_test(size=(100, 16)) as pilot:
         d = Desk(app, pilot, Script())
         await d.until(lambda: bool(app._known))
+        if offered and journal_of(path).left(path):
+            await d.until(lambda: app.bar.question is not None)
         await settle(pilot)
         yield d
 
@@ -202,13 +205,13 @@ async def test_text_left_over_says_when_the_file_has_changed_since(path: Path) -
 
 async def test_text_left_over_that_was_saved_after_all_is_not_offered(path: Path) -> None:
     leave_text(path, CODE.decode())
-    async with opened(path) as d:
+    async with opened(path, offered=False) as d:
         assert d.app.bar.question is None and entries(path) == []
 
 
 async def test_text_left_over_is_not_put_into_a_locked_file(path: Path) -> None:
     leave_text(path, "left")
-    async with opened(path, read_only=True) as d:
+    async with opened(path, offered=False, read_only=True) as d:
         assert isinstance(d.app.editor, Locked)
         assert d.app.bar.question is None and "unsaved text" in d.notice
     assert len(entries(path)) == 1
