@@ -130,13 +130,14 @@ def fill(
         return _tell(work.places(sources), request, model, as_json=as_json)
     filler = backend.connect(model, device, engine=engine)
     if asked == "interactive":
-        from dgedit.interactive import ask
+        from dgedit.interactive import ask, told
 
         answer = ask(sources, request, filler, color=color, seconds=seconds)
         if answer.edit:
             return _edit(sources, request, model, device, engine)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
+        output.show(told(answer), sys.stderr)
         return Exit.OK if answer.accepted else Exit.NO
     each = _print_step if asked == "events" and not (check and quiet) else None
     infill = work.run(request, filler, each=each, quiet=quiet, seconds=seconds)
@@ -178,7 +179,7 @@ def _named(
 
     named = [*map(parse_target, targets), *((path, None) for path in files)]
     if not named:
-        raise UsageError("Missing argument 'FILE[:RANGE | ::NAME]' (try dgedit fill --help)")
+        raise UsageError("no FILE is given (try dgedit fill --help)")
     if not ranges:
         return named
     found = {os.path.realpath(path) for path, _ in named}

@@ -13,6 +13,7 @@ import signal
 import sys
 import termios
 import tty
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from dgedit import fill, output, signals
@@ -22,7 +23,16 @@ from dgedit.errors import UsageError
 from dgedit.visible import visible
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
-_KEYS = "y yes  n no  c candidate  r re-roll  e edit  d diff  q quit ? "
+_KEYS = {
+    "y": "yes",
+    "n": "no",
+    "a": "all",
+    "c": "candidate",
+    "r": "re-roll",
+    "e": "edit",
+    "d": "whole diff",
+    "q": "quit",
+}
 _PATIENCE = 0.2  # seconds
 _LEAST = 5  # rows of a diff that are always shown
 
@@ -43,6 +53,19 @@ def needs_terminal() -> None:
     """Raises UsageError where nobody could be asked."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("--interactive needs a terminal; elsewhere, --diff and --write work")
+
+
+def told(answer: Answer) -> str:
+    """What was written, a line for each file."""
+    result, lines, texts = answer.result, [], iter(answer.result.infill.texts)
+    for at, source in enumerate(result.sources):
+        was = [source.document.text[span.start : span.end] for span in source.spans]
+        count = sum(old != next(texts) for old in was)
+        if at in answer.accepted and count:
+            of = f"{count} of {len(was)}" if count < len(was) else str(count)
+            holes = "hole" if len(was) == 1 else "holes"
+            lines.append(f"wrote {visible(str(source.document.path))}: {of} {holes}\n")
+    return "".join(lines) or "wrote nothing\n"
 
 
 def ask(
@@ -72,18 +95,23 @@ def _review(
     chosen, accepted = 0, set[int]()
     result = fill.Result(sources, choices[0])
     waiting = _changed(result)
-    whole = anew = False
+    whole = anew = cut = False
     while waiting:
         at = waiting[0]
         if not anew:
-            _show(fill.diff(result, as_bytes=False, only=at), color, whole=whole)
+            cut = _show(fill.diff(result, as_bytes=False, only=at), color, whole=whole)
         about = [str(sources[at].document.path), f"candidate {chosen + 1} of {len(choices)}"]
         about += [f"{len(waiting) - 1} more to ask about"] if len(waiting) > 1 else []
         about += ["not settled"] if infill.stopped == "cap" else []
         whole = anew = False
-        match question.put(f"{visible(' · '.join(about))}\n{_KEYS}"):
+        useless = {"a": len(waiting) == 1, "c": len(choices) == 1, "d": not cut}
+        keys = {key: word for key, word in _KEYS.items() if not useless.get(key)}
+        match question.put(visible(" · ".join(about)), keys):
             case "y":
                 accepted.add(waiting.pop(0))
+            case "a":
+                accepted.update(waiting)
+                waiting.clear()
             case "n":
                 waiting.pop(0)
             case "c":
@@ -117,7 +145,8 @@ def _changed(result: fill.Result) -> list[int]:
     return [at for at, (old, new) in pairs if old.document.text != new.text] or [0]
 
 
-def _show(diff: str, color: Color, *, whole: bool) -> None:
+def _show(diff: str, color: Color, *, whole: bool) -> bool:
+    """Show a diff, or as much of it as there is room for. Whether there is more."""
     lines = diff.splitlines(keepends=True)
     room = max(_LEAST, shutil.get_terminal_size().lines - 4)
     hidden = 0 if whole or len(lines) <= room else len(lines) - room
@@ -126,6 +155,7 @@ def _show(diff: str, color: Color, *, whole: bool) -> None:
     output.show(text, sys.stderr, paint=paint)
     if hidden:
         output.show(f"… {hidden} more lines: d shows them", sys.stderr)
+    return hidden > 0
 
 
 class _Question:
@@ -147,9 +177,10 @@ class _Question:
         termios.tcsetattr(self.fd, termios.TCSADRAIN, self.before)
         signal.signal(signal.SIGCONT, self.continued)
 
-    def put(self, words: str) -> str:
-        """The key that is pressed next; q when there will be none."""
-        self.words = words
+    def put(self, about: str, keys: Mapping[str, str]) -> str:
+        """Which of the keys is pressed next, empty for another; q when there will be none."""
+        asked = "  ".join(f"{key} {word}" for key, word in keys.items())
+        self.words = f"{about}\n{asked} ? "
         self._begin()
         try:
             # A signal may come to a thread of the engine's, and this one heeds it when it wakes.
@@ -160,7 +191,7 @@ class _Question:
             typed = ""
         key = typed[:1].lower() if typed not in ("", "\x04") else "q"
         print("" if key == "\x1b" else visible(key.strip()), file=sys.stderr, flush=True)
-        return key
+        return key if key in keys else ""
 
     def _begin(self) -> None:
         """Ask, or ask again where somebody else had the terminal meanwhile; drop what was typed."""

@@ -195,10 +195,50 @@ def test_diff_that_is_too_long_is_shown_by_d(terminal: Open, tmp_path: Path) -> 
     one = terminal("a.py", rows=20)
     shown = one.until("quit ? ")
     assert "first of 0 29" not in shown and "more lines: d shows them" in shown
+    assert "d whole diff" in shown
     one.type("d")
-    assert "first of 0 29" in one.until("quit ? ")
+    shown = one.until("quit ? ")
+    assert "first of 0 29" in shown and "d whole diff" not in shown
+    one.type("d")  # all of it is there
+    assert "+first" not in one.until("quit ? ")
     one.type("q")
     assert one.end() == 1
+
+
+def test_key_that_would_do_nothing_is_not_offered(terminal: Open) -> None:
+    one = terminal("a.py")
+    assert one.until(" ? ").endswith("y yes  n no  c candidate  r re-roll  e edit  q quit")
+    one.type("d")
+    assert "+a" not in one.until("quit ? ")
+    one.type("q")
+    assert one.end() == 1
+
+
+def test_a_accepts_this_file_and_the_rest(terminal: Open, tmp_path: Path) -> None:
+    one = terminal("a.py", "b.py")
+    assert "n no  a all  c candidate" in one.until("quit ? ")
+    one.type("a")
+    assert one.end() == 0
+    assert texts(tmp_path) == (b"a = first of 0\r\n", b"b = first of 0\nc = 2")
+    assert "wrote a.py: 1 hole\r\nwrote b.py: 1 hole\r\n" in one.seen
+
+
+def test_what_was_written_is_told(terminal: Open, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("<FILL>\nfirst of 0\n<FILL>\n")
+    one = terminal("a.py:1", "a.py:2", "a.py:3", "b.py")
+    for key in "yn":
+        one.until("quit ? ")
+        one.type(key)
+    assert one.end() == 0
+    assert one.seen.endswith("n\r\nwrote a.py: 2 of 3 holes\r\n")
+
+
+def test_nothing_written_is_told(terminal: Open) -> None:
+    one = terminal("a.py")
+    one.until("quit ? ")
+    one.type("q")
+    assert one.end() == 1
+    assert one.seen.endswith("wrote nothing\r\n")
 
 
 def test_keys_typed_ahead_are_no_answer(terminal: Open, tmp_path: Path) -> None:
