@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from dgedit.tui.dialogs import Modal
-from dgedit.tui.signs import Signs
+from dgedit.tui.signs import Line
 from dgedit.visible import visible
 
 _SHOWN = 8
@@ -40,7 +40,7 @@ class AskPath(Modal[Path | None]):
         """The question, the line, what would complete it."""
         with Vertical():
             yield Static(Content(self.question), classes="question")
-            yield Input(self.start, select_on_focus=False, highlighter=Signs())
+            yield Line(self.start, select_on_focus=False)
             yield Static(classes="names")
 
     @on(Input.Changed)

@@ -25,7 +25,7 @@ from textual.widgets import Input, Static
 
 from dgedit.tui.dialogs import Modal
 from dgedit.tui.infilling import Infilling
-from dgedit.tui.signs import Signs
+from dgedit.tui.signs import Line
 
 _STEPS = 20
 _MOST = 100
@@ -100,12 +100,7 @@ class Box(Modal[Answer | None]):
         """The words, the strength, the keys."""
         with Vertical():
             yield Static(Content(self.about), classes="question")
-            yield Input(
-                self.present.instruction,
-                placeholder="what fits",
-                compact=True,
-                highlighter=Signs(),
-            )
+            yield Line(self.present.instruction, placeholder="what fits", compact=True)
             with Horizontal():
                 yield Static("strength ")
                 yield Slider(self.present.strength)

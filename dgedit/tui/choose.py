@@ -21,7 +21,7 @@ from textual.widgets.option_list import Option
 
 from dgedit.tui.dialogs import Modal
 from dgedit.tui.fuzzy import Ranking, positions
-from dgedit.tui.signs import Signs
+from dgedit.tui.signs import Line
 from dgedit.visible import visible
 
 # Rows of the list: nobody looks further, they type.
@@ -79,7 +79,7 @@ class Choose(Modal[int | None]):
     def compose(self) -> ComposeResult:
         """The line above the list, and how many there are."""
         with Vertical():
-            yield Input(placeholder=self.title_words, highlighter=Signs())
+            yield Line(placeholder=self.title_words)
             yield OptionList()
             yield Static(classes="count")
 

@@ -18,18 +18,21 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from dgedit.tui.search import Query
-from dgedit.tui.signs import Signs
+from dgedit.tui.signs import Line
 from dgedit.tui.writing import is_text
 from dgedit.visible import visible
+
+# At that many columns the switches have their keys beside them.
+_ROOMY = 80
 
 
 def _key(keys: str, action: str, words: str) -> Binding:
     return Binding(keys, action, words, show=False)
 
 
-class Field(Input):
-    """One line of text. Keys are taken in turn, as in the text: what comes after Enter may belong
-    to whatever Enter has gone to.
+class Field(Line):
+    """A line of a bar. Keys are taken in turn, as in the text: what comes after Enter may belong to
+    whatever Enter has gone to.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,7 +42,7 @@ class Field(Input):
     ]
 
     def __init__(self, words: str, entered: str) -> None:
-        super().__init__(placeholder=words, select_on_focus=False, highlighter=Signs())
+        super().__init__(placeholder=words, select_on_focus=False)
         self._entered = entered
         """The action of Enter."""
 
@@ -51,11 +54,9 @@ class Field(Input):
         front = self.screen.focused
         if front is not None and front is not self:
             front.post_message(events.Key(event.key, event.character))
-        elif event.is_printable and is_text(event):
-            return  # the line's own
-        elif is_text(event):
-            self.replace(event.character or "", *self.selection)
-        elif not await self.app._check_bindings(event.key) and not event.is_printable:
+        elif is_text(event) or not (
+            await self.app._check_bindings(event.key) or event.is_printable
+        ):
             return  # the line's own
         event.stop()
         event.prevent_default()
@@ -86,9 +87,11 @@ class FindBar(Vertical):
         self.by = Field("replace by", "app.replace_one")
         # Held, not looked up: a search may end when the screen has gone.
         self._count = Static(classes="count")
+        self._wrong = Static(classes="wrong")
 
     def compose(self) -> ComposeResult:
-        """One row to find, one to replace."""
+        """One row to find, one to replace; above them what is wrong, so that they stay in place."""
+        yield self._wrong
         with Horizontal():
             yield Static("Find    ", classes="name")
             yield self.what
@@ -102,6 +105,9 @@ class FindBar(Vertical):
     def on_mount(self) -> None:
         """Not yet."""
         self.display = False
+
+    def on_resize(self) -> None:
+        """Say the keys of the switches where there is room."""
         self._show_switches()
 
     @property
@@ -119,9 +125,16 @@ class FindBar(Vertical):
         self.screen.set_focus(self.what)
 
     def tell(self, words: str, *, bad: bool = False) -> None:
-        """Say how many there are, or why there are none."""
-        self._count.update(Content(visible(words)))
+        """Say how many there are."""
+        self._count.update(Content(words))
         self._count.set_class(bad, "-bad")
+        self._wrong.display = False
+
+    def complain(self, words: str) -> None:
+        """Say why nothing is found or replaced."""
+        self.tell("")
+        self._wrong.update(Content(visible(words)))
+        self._wrong.display = True
 
     def action_switch(self, name: str) -> None:
         """Turn one of the switches."""
@@ -151,10 +164,14 @@ class FindBar(Vertical):
 
     def _show_switches(self) -> None:
         on = self._switches
-        parts = [
-            (f" {sign} ", "reverse bold" if is_on else "dim")
-            for sign, is_on in ((".*", on.regex), ("Aa", on.case), ("word", on.words))
-        ]
+        parts: list[tuple[str, str]] = []
+        for key, sign, is_on in (
+            ("Alt+R", ".*", on.regex),
+            ("Alt+C", "Aa", on.case),
+            ("Alt+W", "word", on.words),
+        ):
+            parts.append((f" {key}" * (self.size.width >= _ROOMY), "$text-muted"))
+            parts.append((f" {sign} ", "reverse bold" if is_on else "dim"))
         self.query_one(".switches", Static).update(Content.assemble(*parts))
 
 

@@ -143,14 +143,10 @@ class Finding(Desk):
         try:
             found = await asyncio.to_thread(search, lines, query)
         except SearchError as error:
-            self.found, self._find_in, self._find_jump, self._find_steps = (
-                Found(query),
-                None,
-                False,
-                0,
-            )
+            self.found, self._find_in = Found(query), None
+            self._find_jump, self._find_steps = False, 0
             self._mark_found(None)
-            self.find_bar.tell(str(error), bad=True)
+            self.find_bar.complain(str(error))
             return
         self.found, self._find_in = found, (editor, lines)
         self._mark_found(editor if self.find_bar.display else None)
@@ -254,7 +250,7 @@ class Finding(Desk):
                 editor.buffer.lines, query, template, only=(start, end), seconds=_ONE
             )
         except SearchError as error:
-            self.find_bar.tell(str(error), bad=True)
+            self.find_bar.complain(str(error))
             return
         parts = self._replacement_parts(editor, found)
         if parts:
@@ -272,10 +268,10 @@ class Finding(Desk):
         try:
             found = await asyncio.to_thread(replacements, lines, query, template)
         except SearchError as error:
-            self.find_bar.tell(str(error), bad=True)
+            self.find_bar.complain(str(error))
             return
         if lines != editor.buffer.lines or editor.read_only:
-            self.find_bar.tell("the text changed meanwhile: nothing was replaced", bad=True)
+            self.find_bar.complain("the text changed meanwhile: nothing was replaced")
             return
         parts = self._replacement_parts(editor, found)
         if parts:

@@ -147,7 +147,7 @@ def _expanded(match: re.Match[str] | regex.Match[str], query: Query, template: s
     try:
         return match.expand(template)
     except (re.error, regex.error, IndexError, KeyError) as error:
-        raise SearchError(f"replacement: {_line(error)}") from None
+        raise SearchError(f"replacement: {_wrong(error, template)}") from None
 
 
 def _matches(
@@ -155,16 +155,16 @@ def _matches(
 ) -> Iterator[re.Match[str] | regex.Match[str]]:
     if not query.text:
         return
-    source = query.text if query.regex else re.escape(query.text)
-    if query.words:
-        source = rf"(?<!\w)(?:{source})(?!\w)"
+    around = r"(?<!\w)(?:{})(?!\w)" if query.words else "{}"
     if not query.regex:
+        source = around.format(re.escape(query.text))
         yield from re.compile(source, 0 if query.case else re.IGNORECASE).finditer(text, first)
         return
     flags = regex.MULTILINE | (0 if query.case else regex.IGNORECASE)
     until = time.monotonic() + seconds
     try:
-        pattern = regex.compile(source, flags)
+        regex.compile(query.text, flags)  # alone: what is put around it would move an error
+        pattern = regex.compile(around.format(query.text), flags)
         for match in pattern.finditer(text, first, timeout=seconds, concurrent=True):
             if time.monotonic() > until:  # many places, each found in time
                 raise TimeoutError
@@ -172,8 +172,12 @@ def _matches(
     except TimeoutError:
         raise SearchError(f"given up: this takes longer than {seconds:g} s") from None
     except (regex.error, RecursionError, MemoryError, OverflowError) as error:
-        raise SearchError(_line(error)) from None
+        raise SearchError(_wrong(error, query.text)) from None
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _wrong(error: Exception, text: str) -> str:
+    """What is wrong with an expression or a template, and where, counted from 1."""
+    what, at = getattr(error, "msg", str(error)), getattr(error, "pos", None)
+    if at is not None:
+        what += f" at character {at + 1}" if at < len(text) else " at the end"
+    return " ".join(what.split()) or type(error).__name__

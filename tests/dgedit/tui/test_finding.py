@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from textual import events
 from textual._tree_sitter import get_language
 from textual.geometry import Offset
+from textual.widgets import Static
 from tree_sitter import Parser
 
 from dgedit.symbols import symbols
@@ -61,11 +62,24 @@ def test_columns_of_a_place_on_several_rows() -> None:
     assert [found.columns(row) for row in range(4)] == [[(1, 3)], [(0, 3)], [(0, 1)], []]
 
 
-@pytest.mark.parametrize("text", ["(", "[a", "a{2,1}", "(?P<x", "\\"])
-def test_wrong_expression_is_told_in_one_line(text: str) -> None:
+@pytest.mark.parametrize("words", [False, True])
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("(", "missing ) at the end"),
+        ("*a", "nothing to repeat at character 1"),
+        ("[a\nb", "unterminated character set at the end"),
+        ("a{2,1}", "min repeat greater than max repeat at character 3"),
+        ("a)(b", "unbalanced parenthesis at character 2"),
+        ("\\", "bad escape (end of pattern) at the end"),
+    ],
+)
+def test_wrong_expression_is_told_in_one_line_with_its_place(
+    text: str, wrong: str, words: bool
+) -> None:
     with pytest.raises(SearchError) as error:
-        search(["a"], Query(text, regex=True))
-    assert "\n" not in str(error.value)
+        search(["a"], Query(text, regex=True, words=words))
+    assert str(error.value) == wrong
 
 
 def test_endless_expression_is_given_up() -> None:
@@ -136,6 +150,11 @@ def count(d: Desk) -> str:
     return str(d.app.find_bar.query_one(".count").render())
 
 
+def wrong(d: Desk) -> str:
+    shown = d.app.find_bar.query_one(".wrong")
+    return str(shown.render()) if shown.display else ""
+
+
 async def found(d: Desk, words: str) -> None:
     await d.until(lambda: count(d) == words)
     await d.pilot.pause()
@@ -203,12 +222,44 @@ async def test_switches_are_shown_and_heeded(desk: OpenDesk) -> None:
         await d.press("alt+c", "alt+w", "alt+r", "end", "$")
         await found(d, "1 of 2")
         await d.press("(")
-        await d.until(lambda: "missing )" in count(d))
+        await d.until(lambda: wrong(d) == "missing ) at the end")
+        assert count(d) == ""
         assert d.app.editor.selection == ((0, 4), (0, 7))
         await d.press("backspace", "backspace", "x", "q")
         await found(d, "not found")
+        assert wrong(d) == ""
         assert d.app.editor.selection == ((0, 0), (0, 0))
         assert d.app.editor.text.encode() == TEXT
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 160])
+async def test_bar_is_whole_at_any_width_and_has_keys_where_there_is_room(
+    desk: OpenDesk, width: int
+) -> None:
+    async with desk({"a.txt": TEXT}, size=(width, 16)) as d:
+        await d.press("ctrl+f", *"two")
+        await found(d, "1 of 4")
+        await d.pilot.pause()
+        bar = d.app.find_bar
+        shown = str(bar.query_one(".switches", Static).render())
+        keys = " Alt+R .*  Alt+C Aa  Alt+W word "
+        assert shown == (keys if width >= 80 else " .*  Aa  word ")
+        for part in (*bar.query(".switches"), *bar.query(".count")):
+            assert part.region.right <= width or width < 60
+        assert bar.what.region.width >= 10
+
+
+async def test_what_is_wrong_with_an_expression_moves_nothing(desk: OpenDesk) -> None:
+    async with desk({"a.txt": TEXT}, size=(80, 16)) as d:
+        await d.press("ctrl+f", "alt+r", "x")
+        await found(d, "1 of 40")
+        before = d.app.find_bar.what.region
+        await d.press("home", *"[z-a]{2,1}")
+        await d.until(lambda: wrong(d) == "bad character range at character 5")
+        await d.pilot.pause()
+        assert d.app.find_bar.what.region == before
+        shown = d.app.find_bar.query_one(".wrong")
+        assert (shown.region.bottom, shown.region.height) == (before.y, 1)
 
 
 async def test_endless_expression_leaves_the_editor_alive(
@@ -253,7 +304,7 @@ async def test_replace_knows_groups_and_keeps_line_endings(desk: OpenDesk) -> No
         await d.until(lambda: d.notice == "3 replaced")
         assert d.app.editor.text.startswith("two one\n\nthree Two\n\ntwofold\n")
         await d.press(*r"\7", "alt+a")
-        await d.until(lambda: "replacement" in count(d))
+        await d.until(lambda: wrong(d) == "replacement: no such group")
 
 
 async def test_viewport_stays_when_lines_above_are_replaced(desk: OpenDesk) -> None:
