@@ -5,6 +5,7 @@ Imports what a command needs when it runs: `dgedit --help` loads neither the eng
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import threading
@@ -16,7 +17,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.completion import shell_complete
-from typer.core import TyperGroup
 
 import dgedit
 from dgedit import (
@@ -24,12 +24,13 @@ from dgedit import (
     config_commands,
     engine_commands,
     fill_commands,
+    misuse,
     model_commands,
     output,
     pipe_command,
     signals,
 )
-from dgedit.coercion import plainly
+from dgedit.coercion import Group, Quick, plainly
 from dgedit.doctor import doctor
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.evaluate import evaluate
@@ -39,16 +40,17 @@ from dgedit.watch_command import watch
 
 _COMPLETE = "_DGEDIT_COMPLETE"
 """The variable by which a shell asks how a line may go on."""
+_NEAR = 0.8
+"""How near a word is to a command's name that is taken for a slip, as difflib counts."""
 _OWN = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 
 
-class _Group(TyperGroup):
-    """Makes `dgedit FILE…` mean `dgedit edit FILE…`, and `dgedit` alone `dgedit --help`."""
+class _Group(Group):
+    """Makes `dgedit FILE…` mean `dgedit edit FILE…`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if not args:
-            args = ["--help"]
-        elif args[0] not in {*_named(app), *_OWN}:
+        if args and args[0] not in {*_named(app), *_OWN}:
+            _refuse_typo(args[0])
             args = ["edit", *args]
         plainly(self.get_params(ctx))
         return super().parse_args(ctx, args)
@@ -84,7 +86,7 @@ def run(args: Sequence[str]) -> int:
     except DgeditError as error:
         return _say(str(error), error.exit)
     except typer.TyperException as error:
-        return _say(f"{error.format_message()} (try dgedit --help)", Exit.USAGE)
+        return _say(misuse.words(error), Exit.USAGE)
     except ValueError as error:
         return _say(str(error), Exit.USAGE)
     except SystemExit as ended:  # by a signal
@@ -117,7 +119,7 @@ def top(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Quick)
 def edit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or a folder.")],
     model: Model = None,
@@ -161,9 +163,9 @@ def edit(
 app.command(cls=Grouped)(fill_commands.fill)
 app.command(cls=pipe_command.Filter)(pipe_command.pipe)
 app.command(cls=Grouped)(watch)
-app.command()(doctor)
-app.command("eval")(evaluate)
-app.command()(bench)
+app.command(cls=Quick)(doctor)
+app.command("eval", cls=Quick)(evaluate)
+app.command(cls=Quick)(bench)
 app.add_typer(model_commands.app, name="model")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(engine_commands.app, name="engine")
@@ -200,6 +202,14 @@ def _named(app: typer.Typer) -> dict[str, Any]:
     """The commands and groups of them by their names."""
     found: list[Any] = [*app.registered_commands, *app.registered_groups]
     return {one.name or one.callback.__name__: one for one in found}
+
+
+def _refuse_typo(word: str) -> None:
+    """Raise UsageError for what is nearly a command, and no file: it would open an empty one."""
+    near = difflib.get_close_matches(word, _named(app), n=1, cutoff=_NEAR)
+    if near and not os.path.lexists(word):
+        advice = f"did you mean {near[0]!r}? ./{word} makes the file"
+        raise UsageError(f"no command and no file {word!r}; {advice}")
 
 
 class _FromSettings(dict[str, Any]):

@@ -2,7 +2,7 @@
 
 typer checks every value by pydantic, which takes 0.1 s to load: as long as all else that a call of
 a warm engine does before its first step. Plain texts, paths, numbers and choices need none of that;
-whatever is not plain, above all what is wrong, still goes to typer, with its words.
+whatever is not plain, above all what is wrong, still goes to typer. What that says `misuse` words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from typer.core import TyperCommand
+from typer._click.exceptions import UsageError as Misused
+from typer.core import TyperCommand, TyperGroup
+
+from dgedit.config import unknown
 
 _NUMBERS = {int: r"-?\d{1,18}", float: r"-?\d{1,18}(\.\d{1,18})?"}
 _LIMITS = ("min", "max", "parser", "exists", "writable", "resolve_path", "allow_dash")
@@ -23,9 +26,28 @@ class Quick(TyperCommand):
     """A command whose plain values are taken as they are."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line."""
+        """Read the command line. What is wrong with it says whose it is."""
         plainly(self.get_params(ctx))
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except Misused as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+class Group(TyperGroup):
+    """Commands under one name, which alone means its `--help`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line up to the command's name."""
+        return super().parse_args(ctx, args or ["--help"])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of that name."""
+        name = args[0]
+        if not (name in self.commands or name.startswith("-") or ctx.resilient_parsing):
+            raise Misused(unknown("command", name, self.commands), ctx=ctx)
+        return super().resolve_command(ctx, args)
 
 
 def plainly(params: Iterable[Any]) -> None:

@@ -31,7 +31,11 @@ Color = Literal["auto", "always", "never"]
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
 
+DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
+"""Where a model may run, in words."""
+
 _WIDEST = 16
+_DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset({"engine", "device", "idle", "keys"})
@@ -49,7 +53,7 @@ class Settings:
     model: str = ""
     """A model's name, or a path with a slash in it; nano for an empty text."""
     device: str = ""
-    """Where it runs: cpu, cuda, …; the engine chooses for an empty text."""
+    """Where it runs: cpu, cuda, cuda:1, mps; the engine chooses for auto or an empty text."""
     engine: str = "auto"
     """Whose engine: "local" in the process, "warm" a process that stays, "auto" a warm one where
     that is possible, or a server's address.
@@ -130,8 +134,10 @@ def parse(table: Mapping[str, Any], where: str, *, project: bool = False) -> dic
 
 def read_value(key: str, words: str, where: str) -> Any:
     """A setting's value from a text, as a variable or a command line has it. Raises UsageError."""
-    if key not in _CHECKS or key == "keys":
-        raise UsageError(f"{where}: {unknown('key', key, [n for n in _CHECKS if n != 'keys'])}")
+    if key not in _CHECKS:
+        raise UsageError(f"{where}: {unknown('key', key, _CHECKS)}")
+    if key == "keys":
+        raise UsageError(f"{where}: keys is a table: write it into the file")
     value: Any = words
     match next(one for one in fields(Settings) if one.name == key).default:
         case bool():
@@ -195,6 +201,11 @@ def project_path(folder: Path | None = None) -> Path | None:
     return None
 
 
+def is_device(name: str) -> bool:
+    """Whether a model can be asked to run there, on some machine."""
+    return _DEVICE.fullmatch(name) is not None
+
+
 def is_path(model: str) -> bool:
     """Whether a model is named by its path, not by its name."""
     return "/" in model
@@ -250,6 +261,10 @@ def _is_width(value: object) -> str:
     return "" if fits else f"a number from 1 to {_WIDEST}"
 
 
+def _is_device(value: object) -> str:
+    return "" if isinstance(value, str) and is_device(value) else DEVICES
+
+
 def _is_engine(value: object) -> str:
     known = ("auto", "local", "warm")
     fits = isinstance(value, str) and (value in known or value.startswith(("http://", "https://")))
@@ -272,7 +287,7 @@ def _is_keys(value: object) -> str:
 
 _CHECKS: Mapping[str, Callable[[object], str]] = {
     "model": _is_text,
-    "device": _is_text,
+    "device": _is_device,
     "engine": _is_engine,
     "idle": _is_between(0.1, _DAY),
     "effort": _is_between(0, 1),

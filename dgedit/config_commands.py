@@ -13,16 +13,17 @@ from typing import Annotated
 import typer
 
 from dgedit import config
+from dgedit.coercion import Group, Quick
 from dgedit.errors import UsageError
 from dgedit.output import print_text
 
-app = typer.Typer(help="Show and change the settings.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=Group, help="Show and change the settings.", rich_markup_mode=None)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OfProject = Annotated[bool, typer.Option("--project", help=f"The project's {config.PROJECT}.")]
 
 
-@app.command()
+@app.command(cls=Quick)
 def show(as_json: AsJson = False) -> None:
     """Print every setting and where it comes from.
 
@@ -46,13 +47,13 @@ def show(as_json: AsJson = False) -> None:
     print_text("".join(rows))
 
 
-@app.command()
+@app.command(cls=Quick)
 def path(project: OfProject = False) -> None:
     """Print where your settings lie, or with --project where those of this folder's project do."""
     print_text(f"{_file(project)}\n")
 
 
-@app.command("set")
+@app.command("set", cls=Quick)
 def set_(
     key: Annotated[str, typer.Argument(help="A setting, as `show` has it.")],
     value: Annotated[str | None, typer.Argument(help="Its value; none goes back.")] = None,

@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dgedit import config, models, output
+from dgedit.coercion import Group, Quick
 from dgedit.errors import EngineError, UsageError
 from dgedit.options import Device, Model
+from dgedit.options import device as named
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
@@ -22,15 +25,15 @@ if TYPE_CHECKING:
     from dgedit.sockets import Place
 
 app = typer.Typer(
+    cls=Group,
     help="Keep a model open between the commands that use it.",
-    no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 
-@app.command()
+@app.command(cls=Quick)
 def start(model: Model = None, device: Device = None) -> None:
     """Start an engine and wait until its model is open.
 
@@ -46,7 +49,7 @@ def start(model: Model = None, device: Device = None) -> None:
         output.print_text(_line(said))
 
 
-@app.command()
+@app.command(cls=Quick)
 def stop(model: Model = None, device: Device = None) -> None:
     """End the engine of one model, or all of them.
 
@@ -62,7 +65,7 @@ def stop(model: Model = None, device: Device = None) -> None:
             output.print_text(f"stopped {pid}\n")
 
 
-@app.command()
+@app.command(cls=Quick)
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
@@ -79,7 +82,7 @@ def status(
         output.print_text("".join(map(_line, found)) or "no engine runs\n")
 
 
-@app.command()
+@app.command(cls=Quick)
 def run(
     model: Model = None,
     device: Device = None,
@@ -115,7 +118,7 @@ def run(
 
 def _serve_http(address: str, model: str | None, device: str | None) -> int:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
     from dgedit import serving, tokens
     from dgedit.backend import connect
@@ -123,7 +126,7 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
 
     serving.log_to_stderr()
     http = HttpServing(
-        connect(model, _device(device), "auto"),
+        lambda: connect(model, _device(device), "auto"),
         host.strip("[]"),
         int(port),
         token=os.environ.get("DGEDIT_HTTP_TOKEN"),
@@ -142,7 +145,7 @@ def _place(model: str | None, device: str | None) -> Place:
 
 def _device(device: str | None) -> str | None:
     """The one asked for, or else the settings', as the commands that fill have it."""
-    return device or config.current().device or None
+    return (named(config.current().device) if device is None else device) or None
 
 
 def _line(said: Message) -> str:

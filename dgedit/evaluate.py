@@ -14,6 +14,7 @@ import typer
 
 from dgedit import backend
 from dgedit.errors import InputError
+from dgedit.options import device as named
 
 if TYPE_CHECKING:
     from dgedit_engine.engine import Engine
@@ -52,7 +53,8 @@ def evaluate(
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it runs: cpu, cuda, …")
+        str | None,
+        typer.Option(metavar="NAME", callback=named, help="Where it runs: cpu, cuda, cuda:1, …"),
     ] = None,
 ) -> None:
     """Measure how well a model fills code that it was not trained on.

@@ -55,7 +55,7 @@ class HttpServing:
 
     def __init__(
         self,
-        backend: Backend,
+        connect: Callable[[], Backend],
         host: str,
         port: int,
         *,
@@ -64,21 +64,28 @@ class HttpServing:
         effort: float = 0.5,
         count: Callable[[str], int] | None = None,
     ) -> None:
-        """Listen. `hosts` are further names by which we are known; `count` says how many tokens a
-        text is, without it about.
+        """Listen, then connect, which may take long: who asks meanwhile waits.
+
+        `hosts` are further names by which we are known; `count` says how many tokens a text is,
+        without it about.
 
         Raises UsageError for an address that others reach without a token, EngineError for one
         where nobody can listen.
         """
         if not token and not is_loopback(host):
             raise UsageError(f"{host} can be reached by others: set DGEDIT_HTTP_TOKEN")
-        self.backend, self.token, self.effort = backend, token, effort
+        self.token, self.effort = token, effort
         self.count = count or (lambda text: -(-len(text) // 4))
         self.names = {"localhost", host.lower(), socket.gethostname().lower(), *hosts}
         self.rates = Rates()
         self.turns = Turns()
         self.ending = threading.Event()
         self._server = _server(self, host, port)
+        try:
+            self.backend = connect()
+        except BaseException:
+            self._server.server_close()
+            raise
         bound = self._server.server_address
         self.address = f"[{host}]:{bound[1]}" if ":" in host else f"{host}:{bound[1]}"
 

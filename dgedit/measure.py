@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from dgedit import models
+from dgedit.errors import UsageError
+from dgedit.options import device as named
 
 
 class Shape(StrEnum):
@@ -41,7 +43,8 @@ def bench(
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where it runs: cpu, cuda, …")
+        str | None,
+        typer.Option(metavar="NAME", callback=named, help="Where it runs: cpu, cuda, cuda:1, …"),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each of the model's stages.")] = 30,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of a CPU.")] = None,
@@ -61,7 +64,7 @@ def bench(
     from dgedit_engine.bench import main
 
     if weights != "random":
-        raise typer.BadParameter(f"weights are random, not {weights}", param_hint="--weights")
+        raise UsageError(f"--weights must be random, not {weights!r}")
     given: dict[str, object] = {
         "model": model if shape else models.resolve(model),
         "device": device,

@@ -19,14 +19,23 @@ import typer
 
 from dgedit import config as settings
 from dgedit import models
+from dgedit.coercion import Group, Quick
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.models import gigabytes
+from dgedit.options import device as device_
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
     from dgedit.models import Entry, Facts
 
-app = typer.Typer(help="Fetch, list, describe, choose, quantise and remove models.")
+app = typer.Typer(
+    cls=Group,
+    help="""Fetch, list, describe, choose, quantise and remove models.
+
+    A model's name is nano (the embedded one), a path, or a name in the models folder.
+    """,
+    rich_markup_mode=None,
+)
 
 
 class Experts(StrEnum):
@@ -72,20 +81,12 @@ class Progress(Protocol):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="Where: cpu, cuda, …")]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", callback=device_, help="Where: cpu, cuda, cuda:1, …")
+]
 
 
-@app.callback(invoke_without_command=True)
-def top(context: typer.Context) -> None:
-    """Fetch, list, describe, choose, quantise and remove models.
-
-    A model's name is nano (the embedded one), a path, or a name in the models folder.
-    """
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-@app.command()
+@app.command(cls=Quick)
 def pull(
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository.")],
     revision: Annotated[
@@ -122,7 +123,7 @@ def pull(
     _say(f"{name}: {_summary(models.facts(place))}")
 
 
-@app.command("list")
+@app.command("list", cls=Quick)
 def list_(as_json: Json = False) -> None:
     """List the models that have names. * marks the default."""
     found = models.entries()
@@ -142,7 +143,7 @@ def list_(as_json: Json = False) -> None:
         _say("  ".join(cells).rstrip() + error)
 
 
-@app.command()
+@app.command(cls=Quick)
 def info(
     model: Annotated[str, typer.Argument(metavar="NAME", help="A name, or a path.")],
     context: Annotated[
@@ -166,7 +167,7 @@ def info(
         _say(f"{key:11} {value}")
 
 
-@app.command()
+@app.command(cls=Quick)
 def use(name: Annotated[str, typer.Argument(help="A name in the models folder, or nano.")]) -> None:
     """Choose the model that is taken where none is named."""
     models.choose(name)
@@ -176,7 +177,7 @@ def use(name: Annotated[str, typer.Argument(help="A name in the models folder, o
         _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
 
 
-@app.command()
+@app.command(cls=Quick)
 def quantize(
     source: Annotated[str, typer.Argument(help="A model's name, or a path.")],
     name: Annotated[str, typer.Argument(help="What to call the new one; a path, with a slash.")],
@@ -201,7 +202,7 @@ def quantize(
     _say(f"{name}: {_summary(models.facts(target))}")
 
 
-@app.command()
+@app.command(cls=Quick)
 def rm(
     name: Annotated[str, typer.Argument(help="A name in the models folder.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

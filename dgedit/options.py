@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from dgedit.coercion import Quick
-from dgedit.config import Color
+from dgedit.config import DEVICES, Color, is_device
+from dgedit.errors import UsageError
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
 """The groups in which `Grouped` shows options."""
@@ -35,16 +36,26 @@ def option(group: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, rich_help_panel=group, show_default=False, **settings)
 
 
+def device(name: str | None) -> str | None:
+    """Where it is to run, as the engine has it: empty for auto. Raises UsageError."""
+    if name and not is_device(name):
+        raise UsageError(f"no device {name!r}: {DEVICES}")
+    return "" if name == "auto" else name
+
+
 def _some(seconds: float | None) -> float | None:
     if seconds is not None and not seconds > 0:
-        raise typer.BadParameter(f"must be more than 0, not {seconds:g}")
+        raise UsageError(f"--time must be more than 0, not {seconds:g}")
     return seconds
 
 
 Model = Annotated[
     str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
 ]
-Device = Annotated[str | None, option(ENGINE, metavar="NAME", help="Where it runs: cpu, cuda, …")]
+Device = Annotated[
+    str | None,
+    option(ENGINE, metavar="NAME", callback=device, help="Where it runs: cpu, cuda, cuda:1, …"),
+]
 Engine = Annotated[
     str, option(ENGINE, metavar="WHICH", help="auto, local, warm or a server's address.")
 ]

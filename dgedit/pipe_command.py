@@ -16,7 +16,7 @@ import typer
 
 from dgedit import backend, output, signals
 from dgedit.document import Document
-from dgedit.errors import InputError
+from dgedit.errors import InputError, UsageError
 from dgedit.holes import MARKER, marked
 from dgedit.options import (
     HOLES,
@@ -99,6 +99,9 @@ def pipe(
 
     data = _stdin()
     with _given_back(data, on_error):
+        named = next((one for one in ranges or () if one.startswith(":")), None)
+        if named and stdin_filename is None:
+            raise UsageError(f"--range {named} needs --stdin-filename, which tells the language")
         document = Document.from_bytes(data, stdin_filename)
         rewritten = bool(instruction) and not ranges and not marked(document.text, marker)
         source = (

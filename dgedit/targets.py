@@ -55,6 +55,8 @@ def parse_target(target: str) -> tuple[Path, str | None]:
         if os.path.exists(path):  # unlike Path's, False for what is too long as well
             return path, target[at + 1 :] if at < len(target) else None
         at = target.rfind(":", 0, at)
+    if target == "-":
+        raise UsageError("no such file: - (dgedit pipe fills standard input)")
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
     raise InputError(f"no such file: {match['path'] if match else target}")
 
@@ -121,9 +123,13 @@ def refuse_overlaps(spans: Sequence[Span], document: Document) -> None:
             raise UsageError(f"the ranges overlap at line {line} of {document.path or 'the text'}")
 
 
-def no_marker(marker: str, name: str) -> InputError:
-    """The error for a text without a marker."""
-    return InputError(f"{name} has no {marker}, and no range was given")
+def no_marker(marker: str, name: str, text: str = "") -> InputError:
+    """The error for a text without a marker; where one begins that nothing ends, it is told."""
+    begin = f"{marker[:-1]}:"  # of one that says what is wanted
+    at = text.find(begin) if len(marker) > 1 and marker.endswith(">") else -1
+    if at < 0:
+        return InputError(f"{name} has no {marker}, and no range was given")
+    return InputError(f"{begin} at line {position(text, at)[0]} of {name} is not closed by a >")
 
 
 def all_of(text: str) -> Span:
@@ -148,7 +154,7 @@ def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
         raise UsageError("the marker must not be empty")
     found = [one.span for one in marked(text, marker)]
     if not found:
-        raise no_marker(marker, name)
+        raise no_marker(marker, name, text)
     return found
 
 

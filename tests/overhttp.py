@@ -19,7 +19,7 @@ ASK = {"prompt": "a = ", "suffix": "\n"}
 
 @contextlib.contextmanager
 def served(backend: Scripted, **options: Any) -> Iterator[HttpServing]:
-    serving = HttpServing(backend, "127.0.0.1", 0, **options)
+    serving = HttpServing(lambda: backend, "127.0.0.1", 0, **options)
     thread = threading.Thread(target=serving.run)
     thread.start()
     try:

@@ -178,5 +178,6 @@ def device_of(name: str | None) -> torch.device:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device).item()  # which "meta" can not
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        raise ModelError(f"device {name}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise ModelError(f"device {name}: {reason}") from None
     return device

@@ -251,7 +251,7 @@ def test_set_makes_the_file_and_the_projects(folder: Path, capfd: Capture) -> No
         (["efort", "1"], "no key 'efort'; did you mean 'effort'?"),
         (["efort"], "no key 'efort'; did you mean 'effort'?"),
         (["effort", "3"], "effort must be a number from 0 to 1, not 3"),
-        (["keys", "x"], "no key 'keys'"),
+        (["keys", "x"], "keys is a table: write it into the file"),
         (["theme", "gruvbx"], "no theme 'gruvbx'; did you mean 'gruvbox'?"),
         (["engine", "local", "--project"], "engine can only be set in"),
     ],

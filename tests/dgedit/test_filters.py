@@ -113,7 +113,7 @@ FAILURES = [
     (b"\0<FILL>", [], Exit.INPUT),
     (b"a", ["--range", "2"], Exit.INPUT),
     (b"a", ["--range", "b"], Exit.USAGE),
-    (b"a", ["--range", "::f"], Exit.INPUT),
+    (b"a", ["--range", "::f"], Exit.USAGE),
     (b"<FILL>", ["--strength", "2"], Exit.USAGE),
     (b"<FILL>", ["--nope"], Exit.USAGE),
     (b"<FILL>", ["--seed", "x"], Exit.USAGE),

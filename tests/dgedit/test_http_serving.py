@@ -81,8 +81,8 @@ def test_what_the_body_lacks_is_told(serving: HttpServing) -> None:
 
 def test_token_is_needed_where_others_can_ask() -> None:
     with pytest.raises(UsageError, match=r"0\.0\.0\.0 can be reached by others"):
-        HttpServing(Scripted(), "0.0.0.0", 0)
-    HttpServing(Scripted(), "0.0.0.0", 0, token=TOKEN)._server.server_close()
+        HttpServing(Scripted, "0.0.0.0", 0)
+    HttpServing(Scripted, "0.0.0.0", 0, token=TOKEN)._server.server_close()
 
 
 def test_token_is_needed_where_there_is_one() -> None:
@@ -265,7 +265,7 @@ def test_stopping_ends_what_is_under_way() -> None:
 
 def test_exception_in_the_main_thread_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a signal does, which becomes one."""
-    serving = HttpServing(Scripted(), "127.0.0.1", 0)
+    serving = HttpServing(Scripted, "127.0.0.1", 0)
 
     def come() -> None:
         raise SystemExit(143)
@@ -282,13 +282,13 @@ def test_address_in_use_is_an_error(serving: HttpServing) -> None:
     with pytest.raises(
         EngineError, match=rf"cannot listen at 127\.0\.0\.1:{port}: Address already"
     ):
-        HttpServing(Scripted(), "127.0.0.1", port)
+        HttpServing(Scripted, "127.0.0.1", port)
     with pytest.raises(EngineError, match="cannot listen at nowhere"):
-        HttpServing(Scripted(), "nowhere.invalid", 0, token=TOKEN)
+        HttpServing(Scripted, "nowhere.invalid", 0, token=TOKEN)
 
 
 def test_ipv6_is_served() -> None:
-    serving = HttpServing(Scripted(), "::1", 0)
+    serving = HttpServing(Scripted, "::1", 0)
     thread = threading.Thread(target=serving.run)
     thread.start()
     try:

@@ -231,7 +231,7 @@ def test_pull_of_what_does_not_load_stays(server: Hub, homes: Path, capfd: Captu
         ("quantize tiny nano", Exit.USAGE, "nano is the embedded model"),
         ("quantize tiny ..", Exit.USAGE, "no name for a model: '..'"),
         ("quantize tiny new --experts int3", Exit.USAGE, "int3"),
-        ("quantize tiny new --device warp", Exit.ENGINE, "warp"),
+        ("quantize tiny new --device warp", Exit.USAGE, "no device 'warp'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_a_code(
