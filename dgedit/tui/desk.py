@@ -64,7 +64,7 @@ class Desk(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+backslash", "split", "show the next file beside", show=False, id="split"),
+        Binding("ctrl+backslash", "split", "split screen, or no longer", show=False, id="split"),
         Binding("f8", "other_side", "go to the file beside", show=False, id="other-side"),
         Binding("ctrl+pagedown", "app.turn(1)", "next file", show=False, id="next-file"),
         Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False, id="previous-file"),
@@ -207,7 +207,7 @@ class Desk(App[None], inherit_bindings=False):
         self._strip.active = self._tabs[self.editor].id or ""
         if not self.screen.is_modal:
             self.screen.set_focus(self.editor)  # now: `focus` would miss the next key
-        self._tell_place()
+        self.tell_place()
 
     def _new_tab(self, editor: Editor) -> ContentTab:
         label = self.label(editor)
@@ -224,7 +224,7 @@ class Desk(App[None], inherit_bindings=False):
 
     @on(Editor.SelectionChanged)
     def _moved(self) -> None:
-        self._tell_place()
+        self.tell_place()
 
     @on(Tabs.TabActivated)
     def _turned(self) -> None:
@@ -232,7 +232,7 @@ class Desk(App[None], inherit_bindings=False):
         for editor in self.editors:
             if self._tabs[editor].id == self._strip.active and editor is not self.editor:
                 self.show(editor)
-        self._tell_place()
+        self.tell_place()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """The file beside is clicked on."""
@@ -263,7 +263,8 @@ class Desk(App[None], inherit_bindings=False):
         dot = "● " if editor.dirty else ""
         return dot + visible("/".join(parts[-count:]))
 
-    def _tell_place(self) -> None:
+    def tell_place(self) -> None:
+        """Say which file is in front, and where the cursor is."""
         editor = self.editor
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]

@@ -57,6 +57,11 @@ class Editor(View, Writing):
     class Touched(Message):
         """An edit changed what a hole covers: from then on it is another hole, or none."""
 
+        def __init__(self, *, taken: bool = False) -> None:
+            self.taken = taken
+            """Whether it took a draft into the text, or gave one back."""
+            super().__init__()
+
     class Pointed(Message):
         """The mouse was pressed, or dragged over a draft."""
 
@@ -121,16 +126,20 @@ class Editor(View, Writing):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
         self.rows.wrap(0)
 
-    def show(self, drafts: Sequence[tuple[OpenHole, Draft | None]], *, quiet: bool = False) -> None:
-        """Let drafts stand in for holes, `quiet` without telling what differs; None shows the
-        document again.
-        """
+    def show(
+        self,
+        drafts: Sequence[tuple[OpenHole, Draft | None]],
+        *,
+        quiet: bool = False,
+        fit: bool = False,
+    ) -> None:
+        """Let drafts stand in for holes, see `OpenHole.show`; None shows the document again."""
         with self.steady():
             for hole, draft in drafts:
                 if draft is None:
                     hole.clear()
                 else:
-                    hole.show(draft, quiet=quiet)
+                    hole.show(draft, quiet=quiet, fit=fit)
             self.rows.wrap(0)
 
     def _shift(self, start: int, end: int, length: int) -> None:

@@ -29,6 +29,7 @@ from dgedit.tui.bar import Question
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.diffview import DiffView, diff_lines
 from dgedit.tui.editor import Editor
+from dgedit.tui.fill import Stage
 from dgedit.tui.locked import Locked
 from dgedit.tui.recovery import Recovery
 from dgedit.tui.replacing import replace_text
@@ -108,8 +109,9 @@ class Filing(Recovery):
         """What is on a file's tab."""
         return super().label(editor) + "".join(f" [{word}]" for word in self._badges(editor))
 
-    def _tell_place(self) -> None:
-        super()._tell_place()
+    def tell_place(self) -> None:
+        """Say as well that it is read-only, or deleted."""
+        super().tell_place()
         self.status.place += "".join(f" · {word}" for word in self._badges(self.editor))
 
     def _badges(self, editor: Editor) -> list[str]:
@@ -135,8 +137,9 @@ class Filing(Recovery):
         answer: str | None = "d"
         if dirty:
             names = ", ".join(visible(editor.path.name) for editor in dirty)
+            lost = "; the open infill is lost in any case" if self.fill is not None else ""
             choices = {"s": "save", "d": "discard"}
-            answer = await self.push_screen_wait(Ask(f"Not saved: {names}", choices))
+            answer = await self.push_screen_wait(Ask(f"Not saved: {names}{lost}", choices))
         elif self.fill is not None:
             answer = await self.push_screen_wait(Ask("An infill is open", {"d": "discard"}))
         for editor in dirty if answer == "s" else []:
@@ -163,8 +166,19 @@ class Filing(Recovery):
             return False
         finally:
             self._look_at(editor)
-        self.notice(f"saved {editor.path}")
+        self.notice(self.told_saved(editor))
         return True
+
+    def told_saved(self, editor: Editor) -> str:
+        """That a file was saved, and what of it was not."""
+        told = f"saved {editor.path}"
+        if self.fill is None or not self._has_draft(editor):
+            return told
+        accepts = ": Enter accepts it" * (self.fill.stage is Stage.READY)
+        return f"{told} without the draft{accepts}"
+
+    def _has_draft(self, editor: Editor) -> bool:
+        return self.fill is not None and editor in self.fill.editors
 
     async def _saved(self, editor: Editor) -> Document:
         try:
@@ -174,10 +188,10 @@ class Filing(Recovery):
                 return replace(editor.current, fingerprint=None).save()
             self._read_again(editor)
             question = visible(str(error))
-        choices = {"o": "overwrite", "r": "reload", "d": "diff", "m": "merge"}
+        choices = {"k": "keep mine", "r": "reload", "d": "diff", "m": "merge"}
         while (answer := await self.push_screen_wait(Ask(question, choices))) == "d":
             await self.push_screen_wait(self._diff(editor, self._read_again(editor)))
-        if answer == "o":
+        if answer == "k":
             return editor.current.save(overwrite=True)
         if answer is not None:
             self._answer(editor, answer)
@@ -226,10 +240,10 @@ class Filing(Recovery):
                 self.notice(str(error))
         self.mark(editor)
         if editor is self.editor:
-            self._tell_place()
+            self.tell_place()
 
     def _meet_change(self, editor: Editor, theirs: Document) -> None:
-        live = self.fill is not None and editor in self.fill.editors
+        live = self._has_draft(editor)
         if not editor.dirty and not live:
             self._adopt(editor, theirs)
             self.notice(f"{editor.path} was reloaded")
@@ -239,9 +253,9 @@ class Filing(Recovery):
             if question in self.questions and state == theirs.fingerprint:
                 return
             self.withdraw(question)
-        name = visible(editor.path.name)
+        here = ["edited"] * editor.dirty + ["with an open infill"] * live
         question = Question(
-            f"{name} has changed on disk, and here" if editor.dirty else f"{name} has changed",
+            f"{visible(editor.path.name)} has changed on disk, and is {', '.join(here)} here",
             {"k": "keep mine", "r": "reload", "d": "diff", "m": "merge"},
             partial(self._answer, editor),
         )

@@ -36,7 +36,7 @@ _KEPT = 200
 _ORIGINS: dict[Origin, str] = {
     "canvas": "from noise",
     "draft": "drafted",
-    "sample": "drafted by chance",
+    "sample": "sampled",
     "revised": "a draft revised",
     "warm": "from the last infill",
     "repaired": "syntax repaired",
@@ -79,11 +79,12 @@ class Fill:
     weaves: tuple[Weave, ...] = ()
     """What each hole is to hold."""
     before: Fill | None = None
-    """The result that this one refines or replaces: shown again if this one is given up."""
+    """The result that this one refines or replaces: shown again if this one is given up on the way.
+    """
     kept: list[Step] = field(default_factory=list)
     """The steps so far; where there were too many, not all of them."""
     choice: int = 0
-    """The candidate that is shown."""
+    """The candidate that is shown, also while a step is shown in its place."""
     at: int | None = None
     """The kept step that is shown in its place."""
 
@@ -189,12 +190,7 @@ class Fill:
     @property
     def drafts(self) -> tuple[Draft, ...]:
         """What is shown, in the request's order."""
-        if self.at is not None:
-            return self.kept[self.at].drafts
-        assert self.step is not None
-        return (
-            self.step.candidates[self.choice].drafts if self.step.candidates else self.step.drafts
-        )
+        return self._chosen if self.at is None else self.kept[self.at].drafts
 
     def keep(self, step: Step) -> None:
         """Remember a step, to go back to it; beyond 200, every other one."""
@@ -206,6 +202,8 @@ class Fill:
         """Let a step's drafts stand in for the holes."""
         self.step, self.seconds = step, seconds
         self.stage = Stage.READY if step.last else Stage.RUNNING
+        if step.last:
+            self.before = None
         self.show(live)
 
     def show(self, live: Live = "full", *, quiet: bool = False) -> None:
@@ -213,12 +211,13 @@ class Fill:
         if self.step is None:
             return
         shown = list(self._shown())
+        fit = self.stage is Stage.READY and self.at is None
         if self.stage is not Stage.READY:
             index = self.step.index
             shown = [(owner, hole, veiled(draft, live, index)) for owner, hole, draft in shown]
         for editor in self.editors:
             own = [(hole, draft) for owner, hole, draft in shown if owner is editor]
-            editor.show(own, quiet=quiet)
+            editor.show(own, quiet=quiet, fit=fit)
 
     def clear(self) -> None:
         """Show the documents again. Of a hole that was taken in part, nothing is left open."""
@@ -278,15 +277,16 @@ class Fill:
 
     def scrub(self, by: int) -> str:
         """Show the step after this one, or the one before; says why where it cannot."""
-        fitting = [i for i, step in enumerate(self.kept) if self._fits(step.drafts)]
         last = len(self.kept) - 1
+        every = [*(step.drafts for step in self.kept[:last]), self._chosen]
+        fitting = [i for i, drafts in enumerate(every) if self._fits(drafts)]
         at = last if self.at is None else self.at
         there = [i for i in fitting if (i > at if by > 0 else i < at)]
         if not there:
             return "this is the last step" if by > 0 else "this is the first step"
         self.at = there[0] if by > 0 else there[-1]
         if self.at == last:
-            self.at, self.choice = None, 0
+            self.at = None
         return ""
 
     # What is said
@@ -297,7 +297,8 @@ class Fill:
         if step is None:
             return "starting…"
         if self.at is not None:
-            return BETWEEN.join(standing(self.kept[self.at], of=step.index))
+            on = [f"] to candidate {self.choice + 1}"] if self.choice else []
+            return BETWEEN.join([*on, *standing(self.kept[self.at], of=step.index)])
         which = self._which(step.candidates) if len(step.candidates) > 1 else []
         return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
 
@@ -310,7 +311,7 @@ class Fill:
         shown = list(self._shown())
         if shown and not any(draft.text for _, _, draft in shown):
             covers = any(hole.start < hole.end for _, hole, _ in shown)
-            deletes = "Enter deletes what the hole covers, " if covers else ""
+            deletes = "accepted, it deletes what the hole covers; " if covers else ""
             return f"the draft is empty: {deletes}F5 draws another"
         held = [
             readable(editor.text[hole.start : hole.end]) == draft.text and not hole.taken
@@ -318,10 +319,17 @@ class Fill:
         ]
         return "the infill is what is there already: F5 draws another" if all(held) else ""
 
+    @property
+    def _chosen(self) -> tuple[Draft, ...]:
+        """The drafts of the candidate; before there are any, of the last step."""
+        step = self.step
+        assert step is not None
+        return step.candidates[self.choice].drafts if step.candidates else step.drafts
+
     def _which(self, candidates: Sequence[Candidate]) -> list[str]:
         """The candidate that is shown, in words."""
         one, holes = candidates[self.choice], len(self.holes)
-        both = f" for all {holes} holes" if holes > 1 else ""
+        both = " for both holes" if holes == 2 else f" for all {holes} holes" if holes > 2 else ""
         said = [f"candidate {self.choice + 1} of {len(candidates)}{both}", f"score {one.score:.2f}"]
         if one.faults:
             said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))

@@ -15,6 +15,7 @@ from textual.widgets._footer import FooterKey
 
 # The first matters most; but what is not among them is a key of what has the keyboard.
 _ORDER = (
+    "accept_here",
     "accept",
     "reject",
     "cancel",
@@ -33,6 +34,7 @@ _ORDER = (
 )
 # An action, and what makes it useless where it can be done.
 _INSTEAD = {
+    "accept": {"accept_here"},
     "mask": {"difference", "cancel"},
     "fill": {"cancel"},
     "instruct": {"cancel"},

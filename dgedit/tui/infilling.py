@@ -7,6 +7,7 @@ editors and steps; threads are `stream.py`'s.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
@@ -30,6 +31,8 @@ from dgedit.tui.stream import Connected, Failed, Refined, Source
 
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
+# Results that an undo gives back; of those before, it gives back the holes.
+_GIVEN_BACK = 20
 _LIVE: tuple[Live, ...] = ("full", "settle", "off")
 
 
@@ -60,11 +63,14 @@ class Infilling(Desk):
     """What is drawn before the last step."""
     _waiting: Refined | None = None
     _frame: Timer | None = None
+    _accepted: deque[Fill]
+    """Those that an undo gives back."""
     _left = 0
     """How many holes were being filled when last looked at."""
 
     def on_mount(self) -> None:
         """Load the engine, once the first file is shown."""
+        self._accepted = deque(maxlen=_GIVEN_BACK)
         self.live = self.settings.live
         calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
@@ -73,12 +79,12 @@ class Infilling(Desk):
         self.call_after_refresh(self._open_engine)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Enter and Escape are ours while there is an infill; no key is before a question."""
+        """Escape is ours while there is an infill; no key is before a question."""
         if self.screen.is_modal:
             return False
         if action == "cancel":
             return self.running
-        if action in ("accept", "reject"):
+        if action == "reject":
             return self.fill is not None and not self.running
         return super().check_action(action, parameters)
 
@@ -111,9 +117,9 @@ class Infilling(Desk):
         fill = self.fill
         assert fill is not None
         if not fill.present:  # and the message that says so is still on its way
-            self._look()
+            self._look(taken=False)
         else:
-            self.end()
+            self.accepted(fill)
             fill.accept()
 
     def action_cancel(self) -> None:
@@ -186,6 +192,11 @@ class Infilling(Desk):
         self.refresh_bindings()
         self.post_message(Holed())
 
+    def accepted(self, fill: Fill) -> None:
+        """Its drafts are in the texts now; an undo gives it back."""
+        self._accepted.append(fill)
+        self.end()
+
     def redraw(self) -> None:
         """Draw what the infill shows now, and say it."""
         if self.fill is not None:
@@ -195,22 +206,40 @@ class Infilling(Desk):
         self.post_message(Holed())
 
     @on(Editor.Touched)
-    def _look(self) -> None:
-        """See which holes are still those that are being filled."""
+    def _touched(self, message: Editor.Touched) -> None:
+        self._look(taken=message.taken)
+
+    def _look(self, *, taken: bool) -> None:
+        """See which holes are still those that are being filled, or are so again."""
         if self.fill is None:
+            if taken:
+                self._bring_back()
             return
         left, before = len(self.fill.present), self._left
         self.redraw()
-        if not left:
+        if taken:  # by an undo, or done anew
+            if not left:
+                self.accepted(self.fill)
+        elif not left:
             self.fill.clear()
             self.end()
             self.notice("cancelled: the hole was edited")
         elif left < before:
             self.notice("the hole that was edited is no longer filled; the others go on")
 
+    def _bring_back(self) -> None:
+        """Open the result again whose holes an undo has opened."""
+        fill = next((one for one in reversed(self._accepted) if one.present), None)
+        if fill is not None:
+            self._accepted.remove(fill)
+            self.fill = fill
+            self.redraw()
+            self.refresh_bindings()
+            self.notice("undone: the draft is back")
+
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:
-            self.notice("an infill is open: Enter accepts, Esc rejects")
+            self.notice("an infill is open: Alt+Y accepts, Esc rejects")
         elif isinstance(self.editor, Locked) and self.editor.locked:
             self.notice("this file is locked: nothing can be filled in it")
         else:

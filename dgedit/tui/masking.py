@@ -107,8 +107,9 @@ def _met(editor: Editor, span: Span) -> list[OpenHole]:
 def _open(editor: Editor, hole: OpenHole, done: str, *, stay: bool = False) -> str:
     with editor.steady():
         editor.open_holes([hole])
-        if not stay:
-            editor.selection = Selection.cursor(editor.selection.end)
+        at = editor.buffer.location(hole.start)
+        if not stay or editor.cursor_location < at:
+            editor.selection = Selection.cursor(max(editor.selection.end, at))
     first, last = (editor.buffer.location(index)[0] + 1 for index in (hole.start, hole.end))
     return f"{done}, line {first}" if first == last else f"{done}, lines {first}–{last}"
 

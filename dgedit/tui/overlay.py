@@ -65,7 +65,9 @@ class OpenHole:
     changed: tuple[bool, ...] = ()
     """Which pieces of the draft differ from the step before."""
     height: int = 1
-    """The most rows that any draft of it has taken."""
+    """The most lines that any draft of it has had."""
+    wrapped: int = 0
+    """The most rows that its lines have taken where long ones are wrapped."""
     taken: str = ""
     """The start of its draft that is in the document already."""
     caret: int | None = None
@@ -87,14 +89,19 @@ class OpenHole:
             return range(0)
         return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
 
-    def show(self, draft: Draft, *, quiet: bool = False) -> None:
-        """Let a draft stand in for it; `quiet`: without telling what differs."""
+    def show(self, draft: Draft, *, quiet: bool = False, fit: bool = False) -> None:
+        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: without rows
+        kept free where one before was longer.
+        """
         before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
         same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
         self.changed = tuple(not (i < len(same) and same[i]) for i in range(len(draft.pieces)))
+        if fit:
+            self.height = self.wrapped = 0
         self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
         self.draft, self.caret = draft, None
 
     def clear(self) -> None:
         """Show the document again."""
-        self.draft, self.changed, self.height, self.caret = None, (), 1, None
+        self.draft, self.changed, self.caret = None, (), None
+        self.height, self.wrapped = 1, 0

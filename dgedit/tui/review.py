@@ -1,17 +1,18 @@
 """What can be done with a result before it is accepted or rejected.
 
+    Enter               accept all of it, with the cursor at one of its holes; Alt+Y from anywhere
     Alt+A, Alt+Enter    accept one hole: the one at the cursor, or the nearest
     Ctrl+Right, Alt+W   accept its next word; Ctrl+Down, Alt+L its next line
     Alt+N, Alt+]        the next candidate, for all holes together; Alt+P, Alt+[ the one before
-    ] [                 back and forth through the steps; Enter accepts the one shown
+    ] [                 back and forth through the steps; what is shown is what is accepted
     Alt+R               refine what is selected in a draft once more
     Alt+H               hold what is selected, refine the rest of that draft once more
     Alt+D               the result as a diff
     Alt+C               how sure the model is of each piece
 
 With the cursor at a hole, Left and Right walk over its draft piece by piece, and with Shift they
-select pieces; so do a click and a drag. `[`, `]` and the arrows are the text's own again as soon as
-no result is open in the file in front. What was accepted in part may go on: the rest of the draft
+select pieces; so do a click and a drag. Away from all holes Enter, `[`, `]` and the arrows are the
+text's own. What was accepted in part may go on: the rest of the draft
 stays where it was.
 
 Alt with a sign or with Enter comes only from terminals with the newer keyboard protocol: from
@@ -40,9 +41,9 @@ from dgedit.tui.overlay import OpenHole
 from dgedit.tui.pieces import first_line, first_word
 
 # Their keys are the text's where they cannot be used.
-_HERE = {"word_here", "line_here", "scrub", "caret"}
+_HERE = {"accept_here", "word_here", "line_here", "scrub", "caret"}
 # These say why where they cannot be used.
-_TOLD = {"accept_hole", "word", "line", "other", "again", "hold", "difference"}
+_TOLD = {"accept", "accept_hole", "word", "line", "other", "again", "hold", "difference"}
 
 _NOT_YET = "not settled yet: Esc cancels"
 _OPEN, _CLOSE = "alt+left_square_bracket", "alt+right_square_bracket"
@@ -60,7 +61,8 @@ class Review(Infilling):
     """What to do with a result"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _shown("enter", "accept", "accept", "accept all that is shown", "accept"),
+        _shown("enter", "accept_here", "accept", "accept all that is shown", "accept"),
+        _shown("alt+y", "accept", "accept", "the same from anywhere", "accept-all"),
         _shown("alt+a,alt+enter", "accept_hole", "hole", "accept one hole", "accept-hole"),
         _shown("alt+w", "word", "word", "accept the next word", "accept-word"),
         _shown("alt+l", "line", "line", "accept the next line", "accept-line"),
@@ -82,6 +84,8 @@ class Review(Infilling):
 
     heat = False
     """Whether it is told how sure the model is of each piece."""
+    _here = False
+    """Whether the cursor was at a hole of a result when the keys were last told."""
     _entered: Location | None = None
     """Where the cursor was in the text when it went into a draft."""
 
@@ -97,15 +101,28 @@ class Review(Infilling):
             return super().check_action(action, parameters)
         if self.screen.is_modal or not self._settled:
             return False
-        if action == "scrub":
-            return any(editor is self.editor for editor, _ in self._result.present)
         if action == "caret":
             by, select = (*parameters, False)[:2]
             assert isinstance(by, int)
             return self._way(by, bool(select)) is not None
         return self._at() is not None if action in _HERE else True
 
-    # Accepting in part
+    def tell_place(self) -> None:
+        """Which keys act on the result depends on it as well."""
+        super().tell_place()
+        if self._here is not (self._at() is not None):
+            self.refresh_bindings()
+
+    def refresh_bindings(self) -> None:
+        """Remember where the cursor was."""
+        self._here = self._at() is not None
+        super().refresh_bindings()
+
+    # Accepting
+
+    def action_accept_here(self) -> None:
+        """Accept all, from a hole."""
+        self.action_accept()
 
     def action_accept_hole(self) -> None:
         """Accept one hole."""
@@ -146,7 +163,7 @@ class Review(Infilling):
             self.redraw()
             self.editor.scroll_cursor_visible()
         else:
-            self.end()
+            self.accepted(self._result)
 
     # Looking at it from other sides
 
@@ -167,7 +184,7 @@ class Review(Infilling):
     def action_difference(self) -> None:
         """Show the result as a diff of all its files."""
         files = list(self._result.compared())
-        title = "what Enter accepts" + f", in {len(files)} files" * (len(files) > 1)
+        title = "what is accepted" + f", in {len(files)} files" * (len(files) > 1)
         self.push_screen(DiffView(title, diff_of_files(files)))
 
     def action_heat(self) -> None:
@@ -312,7 +329,7 @@ class Review(Infilling):
         bindings.apply_keymap(self._keymap)
         for binding in bindings.key_to_bindings.get(key, ()):
             name = binding.action.partition("(")[0]
-            if name == "accept" and self.running and self.hole_at_cursor() is not None:
+            if name == "accept_here" and self.running and self.hole_at_cursor() is not None:
                 self.notice(_NOT_YET)  # and no line ends in the hole
                 return True
             if name not in _HERE | _TOLD:

@@ -1,10 +1,10 @@
 """Where everything is on the screen while drafts stand in for what the document holds.
 
 A hole is drawn over the document, never into it. The rows that holes touch form a region, which has
-at least as many rows as the document has there, and never fewer than it had before, so that text
-below moves only when a draft grows. A cursor in a hole keeps its cell whatever is drafted around
-it; a cursor after the hole stays on its character. Wrapped, a line takes as many rows as the buffer
-counts; only those in view are cut.
+at least as many rows as the document has there, and while drafts come and go never fewer than it
+had before, so that text below moves only when one grows. A cursor in a hole keeps its cell whatever
+is drafted around it; a cursor after the hole stays on its character. Wrapped, a line takes as many
+rows as the buffer counts; only those in view are cut.
 
 Knows texts, holes and cells; draws nothing.
 """
@@ -102,7 +102,6 @@ class Rows(WrappedDocument):
         self._tab_width = tab_width
         self._width = 0  # of a row in cells; 0 where lines are not wrapped
         self._regions: list[Region] | None = None
-        self._most: dict[OpenHole, int] = {}  # rows that a draft's region has taken when wrapped
         self.heat = False
         """Whether the confidence of each piece is told."""
 
@@ -135,7 +134,8 @@ class Rows(WrappedDocument):
     def fold(self, width: int, tab_width: int) -> None:
         """Wrap lines at a width in cells; at 0, wrap none."""
         if width != self._width:
-            self._most.clear()
+            for hole in self.holes:
+                hole.wrapped = 0
         self._width, self._tab_width = width, tab_width
         self._regions = None
 
@@ -281,7 +281,6 @@ class Rows(WrappedDocument):
         return column_of(text, x, start, self._tab_width)
 
     def _laid_out(self) -> Iterator[Region]:
-        self._most = {hole: self._most[hole] for hole in self.holes if hole in self._most}
         y = 0  # how far drawn rows are below the document's
         for group in self._groups():
             region = self._region(group, y)
@@ -318,8 +317,9 @@ class Rows(WrappedDocument):
         kept = sum(hole.height - 1 for hole, _, _ in group) + 1
         if self._width:
             drafts = [hole for hole, _, _ in group if hole.draft is not None]
-            kept = max([kept, *(self._most.get(hole, 0) for hole in drafts)])
-            self._most |= dict.fromkeys(drafts, max(kept, len(rows)))
+            kept = max([kept, *(hole.wrapped for hole in drafts)])
+            for hole in drafts:
+                hole.wrapped = max(kept, len(rows))
         free = max(alone, kept) - len(rows)
         numbers += [
             at if at <= bottom and not self._width else None

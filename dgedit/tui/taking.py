@@ -158,7 +158,7 @@ def _settle(editor: Editor, places: Sequence[tuple[OpenHole, Place | None]]) -> 
             editor.open_holes([hole])
     editor.rows.wrap(0)
     # Who draws drafts draws them again; where others were filling these holes, they are told.
-    editor.post_message(editor.Touched())
+    editor.post_message(editor.Touched(taken=True))
 
 
 def _editor(text_area: TextArea) -> Editor:

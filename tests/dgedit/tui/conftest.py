@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dgedit.tui.app import DgeditApp
-from dgedit_engine.types import Draft, InfillRequest, Step
+from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
 
 NOISE, HALF, DONE = range(3)
 
@@ -44,6 +44,23 @@ class Script:
                 yield Step(at + 1, 3, drafts, last=at == DONE, stopped="settled")
         finally:
             self.closed.set()
+
+
+class Choices(Script):
+    """Answers a hole with several candidates at the last step."""
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        for step in super().infill(request):
+            if not step.last:
+                yield step
+                continue
+            holes = len(request.holes)
+            candidates = tuple(
+                Candidate((draft(text, DONE),) * holes, -i / 10, "sample", faults=i % 2)
+                for i, text in enumerate(self.texts)
+            )
+            best = candidates[0].drafts
+            yield Step(step.index, step.total, best, True, "settled", 0.0, candidates)
 
 
 def draft(text: str, at: int) -> Draft:

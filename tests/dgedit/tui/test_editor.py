@@ -153,7 +153,7 @@ async def test_cursor_and_viewport_stay(desk: OpenDesk, hole: tuple[int, int]) -
         for _ in range(3):
             await d.step()
             assert seen() == before
-        await d.press("enter")
+        await d.press("alt+y")
         grown = editor.document.line_count - 101
         assert seen()[0] == before[0]
         assert seen()[2].y == before[2].y
@@ -264,16 +264,24 @@ async def test_redo_during_a_run_cancels_it(desk: OpenDesk) -> None:
         assert d.app.editor.text == "one X two\n"
 
 
-@pytest.mark.parametrize(("select", "text"), [((4, 5), "one x two\n"), ((0, 10), "x")])
-async def test_enter_right_after_an_edit_of_the_hole_accepts_nothing(
-    desk: OpenDesk, select: tuple[int, int], text: str
+@pytest.mark.parametrize(
+    ("select", "key", "text"),
+    [
+        ((4, 5), "alt+y", "one x two\n"),
+        ((0, 10), "alt+y", "x"),
+        ((4, 5), "enter", "one x\n two\n"),
+        ((0, 10), "enter", "x\n"),
+    ],
+)
+async def test_right_after_an_edit_of_the_hole_nothing_is_accepted(
+    desk: OpenDesk, select: tuple[int, int], key: str, text: str
 ) -> None:
     async with desk({"a.py": b"one X two\n"}, Script("filled")) as d:
         await masked(d, 4, 5)
         await d.press("f5")
         await d.step(3)
         d.select(*select)
-        for key in ("x", "enter"):
-            d.app.editor.post_message(events.Key(key, key if key == "x" else None))
+        for one in ("x", key):
+            d.app.editor.post_message(events.Key(one, one if one == "x" else None))
         await d.pilot.pause()
         assert (d.app.fill, d.app.editor.text) == (None, text)

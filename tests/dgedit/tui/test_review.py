@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 from textual.document._document import Selection
+from textual.widgets._footer import FooterKey
 
 from dgedit.tui.diffview import DiffView
 from dgedit.tui.fill import Stage
-from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+from dgedit_engine.types import Draft, InfillRequest, Step
 
-from .conftest import DONE, Desk, OpenDesk, Script, draft
+from .conftest import DONE, NOISE, Choices, Desk, OpenDesk, Script, draft
 from .test_editor import CODE, masked, spans
 from .test_taking import result, undos
-
-
-class Choices(Script):
-    """Answers a hole with several candidates at the last step."""
-
-    def infill(self, request: InfillRequest) -> Iterator[Step]:
-        for step in super().infill(request):
-            if not step.last:
-                yield step
-                continue
-            holes = len(request.holes)
-            candidates = tuple(
-                Candidate((draft(text, DONE),) * holes, -i / 10, "sample", faults=i % 2)
-                for i, text in enumerate(self.texts)
-            )
-            best = candidates[0].drafts
-            yield Step(step.index, step.total, best, True, "settled", 0.0, candidates)
-
 
 # Candidates
 
@@ -52,7 +36,7 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
 async def test_candidates_of_several_holes_say_so(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d, (13, 17), (40, 41))
-        said = "candidate 1 of 2 for all 2 holes · score 0.00 · drafted by chance · ready"
+        said = "candidate 1 of 2 for both holes · score 0.00 · sampled · ready"
         assert d.app.status.engine.startswith(said)
 
 
@@ -301,3 +285,64 @@ async def test_keys_that_could_be_typed_are_among_the_bindings(desk: OpenDesk) -
         bindings.apply_keymap(d.app._keymap | {"step-forth": "f20"})
         assert bindings.key_to_bindings["f20"][0].action == "scrub(1)"
         assert {one.action for one in bindings.key_to_bindings["alt+r"]} == {"again"}
+
+
+# At a hole and elsewhere
+
+
+async def test_away_from_all_holes_keys_are_the_texts_own(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("abcd")) as d:
+        await result(d)
+        d.app.editor.selection = Selection.cursor((0, 8))
+        await d.press("a", "left_square_bracket", "0", "right_square_bracket", "enter")
+        assert d.app.editor.text == CODE.decode().replace(":", ":a[0]\n", 1)
+        assert (d.row(2), d.app.fill is not None) == ("    abcd", True)
+        await d.press("alt+y")
+        assert d.app.editor.text == CODE.decode().replace(":", ":a[0]\n", 1).replace("pass", "abcd")
+
+
+async def test_footer_names_the_key_that_accepts_from_where_the_cursor_is(desk: OpenDesk) -> None:
+    def keys(d: Desk) -> list[str]:
+        shown = d.app.screen.query(FooterKey)
+        return [key.key_display for key in shown if key.description == "accept"]
+
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("abcd")) as d:
+        await result(d)
+        await d.until(lambda: keys(d) == ["Enter"])
+        await d.press("up")
+        await d.until(lambda: keys(d) == ["Alt+Y"])
+        await d.press("down")
+        await d.until(lambda: keys(d) == ["Enter"])
+        await d.press("ctrl+pagedown")
+        await d.until(lambda: keys(d) == ["Alt+Y"])
+
+
+async def test_steps_after_another_candidate_lead_back_to_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d)
+        await d.press("alt+n", "left_square_bracket")
+        assert (d.row(1), "] to candidate 2" in d.app.status.engine) == ("    o#e", True)
+        await d.press("right_square_bracket")
+        assert (d.row(1), "candidate 2 of 2" in d.app.status.engine) == ("    two", True)
+        await d.press("enter")
+        assert "    two\n" in d.app.editor.text
+
+
+async def test_rows_that_a_longer_step_took_are_given_back(desk: OpenDesk) -> None:
+    class Shrinking(Script):
+        def infill(self, request: InfillRequest) -> Iterator[Step]:
+            for step in super().infill(request):
+                long = (draft("a\nb\nc\nd", NOISE),)
+                yield step if step.last else dataclasses.replace(step, drafts=long)
+
+    async with desk({"a.py": CODE}, Shrinking("x")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(2)
+        assert d.row(4) == "    d" or d.row(4) == "?"
+        await d.step()
+        assert [d.row(y) for y in range(1, 5)] == ["    x", "", "", "def g():"]
+        await d.press("left_square_bracket")
+        assert d.row(7) == "def g():"
+        await d.press("right_square_bracket")
+        assert d.row(4) == "def g():"

@@ -7,7 +7,7 @@ from textual.document._document import Selection
 
 from dgedit.tui.fill import Stage
 
-from .conftest import Desk, OpenDesk, Script
+from .conftest import Choices, Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans
 
 
@@ -145,3 +145,61 @@ async def test_without_a_result_keys_say_why(desk: OpenDesk, key: str) -> None:
         await d.press(key)
         assert "not settled" in d.notice
         assert d.app.editor.text.encode() == CODE
+
+
+# Given back
+
+
+@pytest.mark.parametrize("key", ["enter", "alt+a", "alt+l"])
+async def test_undo_gives_the_draft_back(desk: OpenDesk, key: str) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d)
+        await d.press("alt+n", key)
+        assert d.app.fill is None and "two" in d.app.editor.text
+        await d.press("ctrl+z")
+        assert d.app.editor.text.encode() == CODE
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        assert "candidate 2 of 2" in d.app.status.engine
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.notice, spans(d.app.editor)) == (None, "", [])
+        await d.press("ctrl+z", "alt+p", "enter")
+        assert "    one\n" in d.app.editor.text
+
+
+async def test_undo_gives_drafts_back_file_by_file(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one", "two")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await result(d)
+        await d.press("enter", "ctrl+z")
+        assert d.row(1) == "    two"
+        await d.press("ctrl+pageup")
+        assert "    one\n" in d.app.editor.text
+        await d.press("ctrl+z")
+        assert d.row(1) == "    one"
+        await d.press("alt+y")
+        assert [editor.text.split()[2] for editor in d.app.editors] == ["one", "two"]
+
+
+async def test_undo_gives_the_result_before_the_last_back_as_well(desk: OpenDesk) -> None:
+    script = Script("one", "two")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("enter")
+        script.texts = ("two",)
+        await result(d, (39, 40))
+        await d.press("enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
+        await d.press("ctrl+z")
+        assert d.row(5) == "    return two"
+        await d.press("escape", "f2", "ctrl+z")
+        assert (d.row(1), d.app.editor.text.encode()) == ("    one", CODE)
+
+
+async def test_rejected_after_an_undo_it_stays_rejected(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("enter", "ctrl+z", "escape")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+        await d.press("ctrl+y", "ctrl+z")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
