@@ -142,7 +142,7 @@ class Asking(Infilling):
     """Instructions and strength"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f6,alt+i", "instruct", "instruct"),
+        Binding("f6,alt+i", "instruct", "instruct", tooltip="fill by an instruction"),
     ]
 
     _said: tuple[str, ...] = ()

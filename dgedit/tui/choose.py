@@ -6,7 +6,7 @@ ranking of all names and a list of the best hundred: with 50,000 names, see `fuz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,6 +36,8 @@ class Choice:
     """What letters are looked for in."""
     aside: tuple[str, ...] = ()
     """Shown at its right, each in a column of its own."""
+    also: frozenset[str] = frozenset()
+    """Words for it, in small letters, that are not shown: it is found by how they begin."""
 
 
 class Choose(Modal[int | None]):
@@ -137,7 +139,7 @@ class Choose(Modal[int | None]):
 
     def _narrow(self, query: str) -> None:
         if query.strip() or self._first is None:
-            self._shown = self._ranking.best(query, _SHOWN)
+            self._shown = self._best(query)
         else:
             self._shown = list(self._first[:_SHOWN])
         options = self.query_one(OptionList)
@@ -155,6 +157,20 @@ class Choose(Modal[int | None]):
         options.highlighted = 0 if self._shown else None
         some = f"{len(self._shown):,} of " if len(self._shown) < len(self.choices) else ""
         self.query_one(".count", Static).update(f"{some}{len(self.choices):,}")
+
+    def _best(self, query: str) -> list[int]:
+        """Those with the query in their names, those that are called so, and the others."""
+        best, words = self._ranking.best(query, _SHOWN), query.lower().split()
+        called = [
+            at
+            for at, choice in enumerate(self.choices)
+            if choice.also and all(_begins(word, choice.also) for word in words)
+        ]
+        if called:
+            whole = " ".join(words)
+            named = [at for at in best if whole in self.choices[at].name.lower()]
+            best = list(dict.fromkeys([*named, *called, *best]))[:_SHOWN]
+        return best
 
     def _align(self) -> None:
         options = self.query_one(OptionList)
@@ -178,3 +194,7 @@ class Choose(Modal[int | None]):
         shown = Content.assemble(*parts) if marked else Content(visible(name))
         width = max(10, self._width - len(aside))
         return Content.assemble(shown.truncate(width, ellipsis=True, pad=True), (aside, "dim"))
+
+
+def _begins(begun: str, words: Iterable[str]) -> bool:
+    return any(word.startswith(begun) for word in words)

@@ -6,7 +6,10 @@ Knows actions and their words; not what they do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import zip_longest
+from textwrap import wrap
 from typing import ClassVar
 
 from textual import work
@@ -14,7 +17,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Static
+from textual.geometry import Size
+from textual.widget import Widget
 
 from dgedit.config import config_path
 from dgedit.recent import LastTheme
@@ -23,12 +27,16 @@ from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.desk import Desk
 from dgedit.tui.dialogs import Modal
 from dgedit.tui.keys import Action
+from dgedit.tui.synonyms import SYNONYMS
 from dgedit.visible import visible
 
-# The concerns of these come first in help, in this order: what one uses this editor for.
-_FIRST = ("mask", "instruct", "accept", "holes")
-# At that many columns the ids have a column of their own.
-_ROOMY = 100
+# Help has the concerns of these in this order: what one uses this editor for, then what one needs
+# in any; the cursor's keys, which everybody knows, come late.
+_ORDER = ("mask", "instruct", "accept", "holes", "save", "open", "find", "split", "answer", "help")
+# Between two columns of help.
+_GAP = "  "
+# Columns that the words have in any case.
+_LEAST = 16
 
 
 class Helping(Desk):
@@ -52,12 +60,16 @@ class Helping(Desk):
 
     def action_help(self) -> None:
         """Show all keys."""
-        self.push_screen(Help(self._sections()))
+        find = next(self._keys_of(one) for one in self.actions if one.id == "commands")
+        self.push_screen(Help(self._sections(), find.partition(_GAP)[0]))
 
     @work(exclusive=True, group="commands")
     async def action_commands(self) -> None:
         """Find a command by a few letters of its name, and do it."""
-        choices = [Choice(action.words, (self._keys_of(action),)) for action in self.actions]
+        choices = [
+            Choice(action.words, (self._keys_of(action),), _called(action))
+            for action in self.actions
+        ]
         at = await self.push_screen_wait(Choose("letters of a command", choices))
         if at is not None:
             action = self.actions[at]
@@ -94,7 +106,7 @@ class Helping(Desk):
         return keys.written([binding.key])[0]
 
     def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
-        """For each concern its actions with a key: keys, words, id. Infilling comes first."""
+        """For each concern its actions with a key: keys, words, id."""
         groups = sorted(
             keys.grouped(self.actions).items(),
             key=lambda pair: min(_place(action) for action in pair[1]),
@@ -105,7 +117,7 @@ class Helping(Desk):
         ]
 
     def _keys_of(self, action: Action) -> str:
-        return "  ".join(keys.written(action.keys))
+        return _GAP.join(keys.written(action.keys))
 
 
 class Help(Modal[None]):
@@ -115,35 +127,73 @@ class Help(Modal[None]):
         Binding("escape,f1,q,enter", "leave", "close", show=False),
     ]
 
-    def __init__(self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]]) -> None:
+    def __init__(
+        self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]], find: str = ""
+    ) -> None:
         super().__init__()
         self.sections = sections
         """Headings, and under each: keys, what they do, its id."""
+        self.find = find
+        """The key that finds one by its name."""
 
     def compose(self) -> ComposeResult:
-        """One line an action."""
-        with Vertical(), VerticalScroll():
-            yield Static(self._lines())
-
-    def _lines(self) -> Content:
-        rows = [row for _, group in self.sections for row in group]
-        wide = max(len(shown) for shown, _, _ in rows) + 2
-        words = max(len(said) for _, said, _ in rows) * (self.app.size.width >= _ROOMY)
-        parts: list[tuple[str, str] | str] = []
-        for heading, group in self.sections:
-            parts.append((f"{heading}\n", "bold $primary"))
-            for shown, said, name in group:
-                parts += [(f"  {shown:<{wide}}", "$secondary"), f"{said:<{words}}  "]
-                parts.append((f"{name if words or name != said else ''}\n", "dim"))
-            parts.append("\n")
-        parts.append(f"The names on the right are for [keys] in {visible(str(config_path()))}:\n")
-        parts.append(('  [keys]\n  fill = "f5,alt+f"', "dim"))
-        return Content.assemble(*parts)
+        """The columns, and how to go on from here."""
+        with Vertical() as box, VerticalScroll():
+            yield Columns(self.sections)
+        box.border_title = "Keys"
+        find = f"{self.find} find by name · " if self.find else ""
+        box.border_subtitle = f"↑ ↓ PgUp PgDn scroll · {find}Esc close"
 
     def action_leave(self) -> None:
         """Back to the text."""
         self.dismiss()
 
 
+class Columns(Widget):
+    """Keys, what they do, and their ids: each column as wide as it must be, but for the words,
+    which go on in the next row where the screen is narrow.
+    """
+
+    def __init__(self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]]) -> None:
+        super().__init__()
+        self.sections = sections
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as there are at that width."""
+        return len(self._lines(width).split("\n"))
+
+    def render(self) -> Content:
+        """The rows."""
+        return self._lines(self.size.width)
+
+    def _lines(self, width: int) -> Content:
+        rows = [row for _, group in self.sections for row in group]
+        keyed = max(len(key) for shown, _, _ in rows for key in shown.split(_GAP))
+        named = max(len(name) for _, _, name in rows)
+        room = width - keyed - named - 3 * len(_GAP)
+        worded = max(_LEAST, min(room, max(len(words) for _, words, _ in rows)))
+        parts: list[tuple[str, str] | str] = []
+        for heading, group in self.sections:
+            parts.append((f"{heading}\n", "bold $primary"))
+            for shown, words, name in group:
+                cells = wrap(shown, keyed), wrap(words, worded), [name]
+                for key, word, one in zip_longest(*cells, fillvalue=""):
+                    parts.append((f"{_GAP}{key:<{keyed}}", "$secondary"))
+                    parts.append(f"{_GAP}{word:<{worded}}{_GAP}")
+                    parts.append((f"{one}\n", "$text-muted"))
+            parts.append("\n")
+        where = wrap(visible(str(config_path())), max(1, width - len(_GAP)))
+        parts.append("The names on the right stand for the actions in\n")
+        parts += [f"{_GAP}{line}\n" for line in where]
+        parts.append((f'\n{_GAP}[keys]\n{_GAP}fill = "f5,alt+f"', "$text-muted"))
+        return Content.assemble(*parts)
+
+
+def _called(action: Action) -> frozenset[str]:
+    """All words for an action, in small letters."""
+    words = f"{action.words} {action.id} {action.concern} {SYNONYMS.get(action.id, '')}"
+    return frozenset(re.findall(r"\w+", words.lower()))
+
+
 def _place(action: Action) -> int:
-    return _FIRST.index(action.id) if action.id in _FIRST else len(_FIRST)
+    return _ORDER.index(action.id) if action.id in _ORDER else len(_ORDER)

@@ -30,8 +30,12 @@ NO_KEY = "unbound"
 # Keys that Textual's text area has for what has other keys as well; here they do something else.
 _FREED = {"ctrl+w", "f6", "f7"}
 
-# Ids for actions whose names do not say enough.
-_IDS = {"app.turn(1)": "next-file", "app.turn(-1)": "previous-file"}
+# Ids for actions whose names do not say enough, or too much.
+_IDS = {
+    "app.turn(1)": "next-file",
+    "app.turn(-1)": "previous-file",
+    "delete_to_end_of_line_or_delete_line": "delete-to-end-of-line",
+}
 
 # What some terminals send in the place of another key.
 _STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}

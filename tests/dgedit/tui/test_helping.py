@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.containers import VerticalScroll
 from textual.geometry import Region
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Footer, Input, OptionList
 
 from dgedit.config import Settings
 from dgedit.recent import LastTheme
@@ -18,25 +18,26 @@ from dgedit.tui.app import DgeditApp, Rooms, _named_by
 from dgedit.tui.choose import Choose
 from dgedit.tui.desk import Desk as Base
 from dgedit.tui.editor import Editor
-from dgedit.tui.helping import Help
+from dgedit.tui.helping import Columns, Help
+from dgedit.tui.synonyms import SYNONYMS
 
 from .conftest import Desk, OpenDesk, Script
 
 
 def said(d: Desk) -> list[str]:
     assert isinstance(d.app.screen, Help)
-    return str(d.app.screen.query_one(Static).content).splitlines()
+    return str(d.app.screen.query_one(Columns).render()).splitlines()
 
 
 async def test_f1_shows_every_action_that_has_a_key(desk: OpenDesk) -> None:
-    async with desk({"a.py": b""}) as d:
+    async with desk({"a.py": b""}, size=(120, 24)) as d:
         await d.press("f1")
         lines = said(d)
         for action in d.app.actions:
             if action.keys:
                 line = next(line for line in lines if line.split()[-1:] == [action.id])
                 assert action.words in line
-                assert d.app._keys_of(action) in line
+                assert line.split()[0] == d.app._keys_of(action).split()[0]
         assert any("Ctrl+S" in line and "save" in line for line in lines)
         assert any("config.toml" in line for line in lines)
         example = "\n".join(lines[lines.index("  [keys]") :])
@@ -62,11 +63,43 @@ async def test_help_begins_with_infilling(desk: OpenDesk) -> None:
         ):
             line = next(line for line in shown if line.split()[-1:] == [action])
             assert key in line.split()
-        drawn = [
-            line.text for line in d.app.screen.query_one(Static).render_lines(Region(0, 0, 99, 9))
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+async def test_keys_words_and_ids_stand_in_whole_columns(desk: OpenDesk, width: int) -> None:
+    async with desk({"a.py": b""}, size=(width, 24)) as d:
+        await d.press("f1")
+        shown = d.app.screen.query_one(Columns)
+        lines = [
+            line.text
+            for line in shown.render_lines(Region(0, 0, shown.size.width, shown.size.height))
         ]
-        assert all(len(line.rstrip()) <= 80 for line in drawn)  # none goes on in the next row
-        assert [one.split()[:1] for one in drawn] == [one.split()[:1] for one in said(d)[:9]]
+        assert [line.rstrip() for line in lines] == [line.rstrip() for line in said(d)]
+        names = {action.id for action in d.app.actions if action.keys}
+        rows = [line for line in lines if line.split()[-1:] and line.split()[-1] in names]
+        assert sorted(line.split()[-1] for line in rows) == sorted(names)
+        starts = {len(line.rstrip()) - len(line.split()[-1]) for line in rows}
+        assert len(starts) == 1
+        every = [key for action in d.app.actions for key in d.app._keys_of(action).split()]
+        columns = 4 + max(map(len, every)), starts.pop()
+        for action in d.app.actions:
+            if action.keys:
+                keyed, worded = cells(lines, columns, action.id)
+                assert keyed == d.app._keys_of(action).split()
+                assert worded == action.words.split()
+        assert max(len(line.rstrip()) for line in lines) <= shown.size.width <= width
+
+
+def cells(lines: list[str], columns: tuple[int, int], name: str) -> tuple[list[str], list[str]]:
+    """The keys and the words of an action, from all of its rows."""
+    words, names = columns
+    rows = [next(i for i, line in enumerate(lines) if line[names:].strip() == name)]
+    while lines[rows[-1] + 1].startswith("  ") and not lines[rows[-1] + 1][names:].strip():
+        if not lines[rows[-1] + 1].strip():
+            break
+        rows.append(rows[-1] + 1)
+    keyed = " ".join(lines[row][:words] for row in rows).split()
+    return keyed, " ".join(lines[row][words:names] for row in rows).split()
 
 
 async def test_keys_are_written_one_way(desk: OpenDesk) -> None:
@@ -118,6 +151,54 @@ async def test_palette_does_what_is_chosen(desk: OpenDesk) -> None:
         assert d.app.editor.text == "a" and d.app.focused is d.app.editor
         await d.press("alt+x", *"new file", "enter", "y")
         assert d.app.editor.text == "y"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("split", "split"),
+        ("unsplit", "split"),
+        ("side by side", "split"),
+        ("tree", "tree"),
+        ("sidebar", "tree"),
+        ("panel", "holes"),
+        ("holes", "holes"),
+        ("prompt", "given"),
+        ("theme", "themes"),
+        ("wrap", "toggle-wrap"),
+        ("word wrap", "toggle-wrap"),
+        ("uncomment", "toggle-comment"),
+        ("Comment", "toggle-comment"),
+        ("heat", "confidence"),
+        ("confidence", "confidence"),
+        ("strength", "instruct"),
+        ("instruction", "instruct"),
+        ("candidate", "candidate"),
+        ("diff", "result-diff"),
+        ("undo", "undo"),
+        ("search", "find"),
+        ("quit", "leave"),
+        ("exit", "leave"),
+        ("tab", "next-file"),
+        ("goto", "to-line"),
+        ("stop", "cancel"),
+        ("keys", "help"),
+    ],
+)
+async def test_palette_finds_what_people_call_it(desk: OpenDesk, typed: str, meant: str) -> None:
+    async with desk({"a.txt": b"a"}, size=(80, 24)) as d:
+        await d.press("alt+x")
+        screen = d.app.screen
+        assert isinstance(screen, Choose)
+        screen.query_one(Input).value = typed
+        await d.pilot.pause()
+        first = [d.app.actions[at].id for at in screen._shown[:4]]
+        assert meant in first
+
+
+def test_synonyms_are_of_actions_that_there_are() -> None:
+    known = {action.id for action in keys.actions(Rooms, Base, [Editor])}
+    assert set(SYNONYMS) <= known
 
 
 async def test_palette_says_when_a_command_makes_no_sense_now(desk: OpenDesk) -> None:

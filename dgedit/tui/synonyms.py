@@ -1,0 +1,71 @@
+"""What people call the actions of an editor who do not know what this one calls them.
+
+Knows words, nothing else. Those of an action's own words and id are found without it.
+"""
+
+from __future__ import annotations
+
+SYNONYMS = {
+    # Infilling
+    "mask": "hole span selection",
+    "point": "hole insert empty",
+    "fill": "infill complete generate run ask model ai",
+    "instruct": "instruction prompt strength noise tell",
+    "live": "animation drafts steps draw show",
+    "cancel": "stop abort interrupt infill",
+    "reject": "discard drop dismiss result",
+    "accept": "apply take keep result",
+    "accept-all": "accept apply take keep result",
+    "accept-hole": "apply take keep",
+    "accept-word": "apply take keep partial",
+    "accept-line": "apply take keep partial",
+    "candidate": "alternative other another result",
+    "candidate-before": "previous alternative other result",
+    "result-diff": "difference compare changes",
+    "step-back": "previous refinement history scrub",
+    "step-forth": "refinement history scrub",
+    "refine-selection": "regenerate redo retry",
+    "hold-selection": "keep pin lock",
+    "confidence": "heat heatmap probability certainty colour color legend",
+    "holes": "panel list sidebar spans",
+    "given": "panel prompt context request tokens",
+    # Files and what is on the screen
+    "open": "file find quick switch",
+    "new": "create",
+    "close": "tab buffer",
+    "save": "write",
+    "save-as": "rename copy write",
+    "leave": "exit close",
+    "tree": "sidebar folder directory explorer browser project toggle",
+    "split": "window pane two side vertical unsplit toggle",
+    "other-side": "split window pane switch focus",
+    "next-file": "tab buffer switch",
+    "previous-file": "tab buffer switch",
+    "answer": "question bar reload merge conflict recover",
+    "help": "keys bindings shortcuts hotkeys manual",
+    "commands": "palette actions",
+    "themes": "colours colors dark light appearance",
+    "toggle-wrap": "soft word fold toggle",
+    # Finding and the text
+    "find": "search regex",
+    "find-next": "search again",
+    "find-previous": "search back",
+    "replace": "substitute search",
+    "to-line": "jump number goto",
+    "symbols": "function class method outline definition heading jump goto",
+    "close-find": "search",
+    "undo": "back revert",
+    "redo": "again forward",
+    "toggle-comment": "uncomment toggle",
+    "indent": "tab shift right",
+    "dedent": "tab shift left unindent outdent",
+    "duplicate-lines": "copy down",
+    "duplicate-lines-upwards": "copy up",
+    "delete-line": "remove cut",
+    "select-word": "occurrence match",
+    "to-bracket": "brace parenthesis matching jump",
+    "copy": "clipboard yank",
+    "cut": "clipboard",
+    "paste": "clipboard insert",
+}
+"""For the id of an action, other words."""
