@@ -1,9 +1,10 @@
 """Two panels: the holes of all files, and what the model is given.
 
-F4 lists the holes beside the text: Enter goes to one, Delete removes it, Escape closes the list. F7
-shows the request part by part, with the tokens of each: of the infill that is open, else of the one
-that F5 would ask for. Tokens are the model's own where it counts them in this process, else four
-characters each. What is too much for a model, it leaves out, the farthest first.
+F4 lists the holes beside the text: Enter goes to one, Delete removes it, Escape closes the list;
+from the text, where Escape is for other things, F4 closes it. F7 shows the request part by part,
+with the tokens of each: of the infill that is open, else of the one that F5 would ask for. Tokens
+are the model's own where it counts them in this process, else four characters each. What is too
+much for a model, it leaves out, the farthest first.
 
 Knows holes and requests; changes nothing but which holes there are.
 """
@@ -25,6 +26,7 @@ from textual.widgets.option_list import Option
 
 from dgedit.context import Given, given
 from dgedit.errors import DgeditError
+from dgedit.tui import keys
 from dgedit.tui.dialogs import Modal
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage, Wish
@@ -33,7 +35,7 @@ from dgedit.tui.overlay import OpenHole
 from dgedit.visible import visible
 
 # The cells of a line in the panel.
-_WIDE = 32
+_WIDE = 35
 _SIGNS = {Stage.WAITING: "…", Stage.RUNNING: "…", Stage.READY: "✓"}
 
 
@@ -45,11 +47,20 @@ class HolesPanel(OptionList):
         Binding("escape", "app.holes", "close"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, key: str) -> None:
         super().__init__(compact=True)
         self.holes: list[tuple[Editor, OpenHole]] = []
         self.border_title = "Holes"
-        self.border_subtitle = "Enter go · Del remove · Esc"
+        self._key = key
+        """What closes it from anywhere."""
+
+    def on_focus(self) -> None:
+        """The keys are for the list."""
+        self.border_subtitle = "Enter go · Del remove · Esc close"
+
+    def on_blur(self) -> None:
+        """The keys are for the text."""
+        self.border_subtitle = f"{self._key} close"
 
     def list(self, editors: list[Editor], fill: Fill | None) -> None:
         """Show the holes that there are."""
@@ -118,7 +129,9 @@ class Panels(Infilling):
             self.screen.set_focus(self.editor)
             await panel.remove()
             return
-        self._holes = HolesPanel()
+        active = self.active_bindings.items()
+        key = next((key for key, one in active if one.binding.action == "holes"), "")
+        self._holes = HolesPanel(keys.written([key])[0])
         await self.query_one("#middle").mount(self._holes)
         self._list()
         self.screen.set_focus(self._holes)

@@ -194,8 +194,14 @@ class Review(Infilling):
             editor.rows.heat = self.heat
             editor.rows.wrap(0)
             editor.refresh()
-        told = "sure: bold 90% · italic 70% · underlined 40% · else reversed"
-        self.notice(told if self.heat else "how sure the model is, is no longer shown")
+        self.tell_engine()
+        words = "" if self.status.heat else "shown with the next result"
+        self.notice(words if self.heat else "how sure the model is, is no longer shown")
+
+    def tell_engine(self) -> None:
+        """Say what the engine does, and what the look of its drafts means."""
+        super().tell_engine()
+        self.status.heat = self.heat and self.fill is not None
 
     def start(self, fill: Fill) -> None:
         """Let the engine begin."""

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.strip import Strip
 from textual.widgets import DirectoryTree
 
 from dgedit.project import Rules
@@ -52,6 +54,20 @@ class FileTree(DirectoryTree):
         plain = str(label)
         name = os.path.basename(plain) if os.path.isabs(plain) else plain
         return Text(visible(name) or "/")
+
+    def render_line(self, y: int) -> Strip:
+        """A line that goes on at the right ends in a sign that says so."""
+        strip = super().render_line(y)
+        at, room = y + self.scroll_offset.y, self.size.width
+        if at >= len(self._tree_lines):
+            return strip
+        line = self._tree_lines[at]
+        indented = line._get_guide_width(self.guide_depth, self.show_root)
+        if indented + self.get_label_width(line.node) - self.scroll_offset.x <= room:
+            return strip
+        whole = strip.crop(0, room - 1)
+        style = whole._segments[-1].style if whole._segments else None
+        return Strip([*whole, Segment("…".rjust(room - whole.cell_length), style)], room)
 
     def action_leave(self) -> None:
         """Go back to the text."""

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from textual.geometry import Region
+
+from dgedit.config import Settings
+from dgedit.tui.app import DgeditApp
 from dgedit.tui.panels import GivenView, HolesPanel
 
 from .conftest import Desk, OpenDesk, Script
@@ -29,7 +34,7 @@ async def test_holes_of_all_files_are_listed_and_followed(desk: OpenDesk) -> Non
         await d.press("f5")
         await d.step(3)
         assert lines(d) == ["✓ a.py:2 one", "✓ b.txt:2 two"]
-        await d.press("enter")
+        await d.press("alt+y")
         assert lines(d) == ["none: F2 makes one"]
         await d.press("f4")
         assert not d.app.query(HolesPanel)
@@ -50,11 +55,43 @@ async def test_escape_closes_the_panel_and_goes_back_to_the_text(desk: OpenDesk)
         assert d.app.fill is None
 
 
+@pytest.mark.parametrize("width", [80, 160])
+async def test_border_says_whole_what_the_keys_do(desk: OpenDesk, width: int) -> None:
+    async with desk(FILES, Script("one"), size=(width, 24)) as d:
+        await masked(d, 13, 17)
+        await d.press("f4")
+        assert border(d).strip(" ╰─╯") == "Enter go · Del remove · Esc close"
+        await d.press("enter")
+        assert border(d).strip(" ╰─╯") == "F4 close"
+        await d.press("escape")
+        assert d.app.query(HolesPanel)  # as it says
+        await d.press("f4")
+        assert not d.app.query(HolesPanel)
+
+
+async def test_border_has_the_users_key(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(CODE)
+    settings = Settings(keys={"holes": "f9"})
+    app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False, settings=settings)
+    async with app.run_test(size=(80, 24)) as pilot:
+        d = Desk(app, pilot, Script())
+        await masked(d, 13, 17)
+        await d.press("f9", "enter")
+        assert border(d).strip(" ╰─╯") == "F9 close"
+
+
+def border(d: Desk) -> str:
+    """The bottom of the panel as it is drawn."""
+    panel = d.app.query_one(HolesPanel)
+    last = Region(0, panel.outer_size.height - 1, panel.outer_size.width, 1)
+    return "".join(strip.text for strip in panel.render_lines(last))
+
+
 async def test_long_hole_takes_one_line_of_the_panel(desk: OpenDesk) -> None:
     async with desk({"a.txt": ("你" * 60 + "\x1b\n").encode()}, size=(100, 20)) as d:
         await masked(d, 0, 61)
         await d.press("f4")
-        assert lines(d) == ["░ a.txt:1 " + "你" * 10 + " …"]
+        assert lines(d) == ["░ a.txt:1 " + "你" * 12 + "…"]
 
 
 async def test_enter_goes_to_a_hole(desk: OpenDesk) -> None:

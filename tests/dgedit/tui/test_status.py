@@ -91,6 +91,34 @@ async def test_place_is_shown_at_any_width_whatever_else_is_said(
             assert "a.py:2:9" in shown
             assert cell_len(shown) <= width - 2
             assert notice[:2] in shown
+        await d.press("alt+c")
+        shown = words(d, "")
+        assert "a.py:2:9" in shown and cell_len(shown) <= width - 2
+        assert ("less" in shown) is (width >= 80)
+
+
+async def test_what_a_look_means_is_told_as_long_as_drafts_have_it(desk: OpenDesk) -> None:
+    legend = "sure 90%  70%  40%  less"
+    async with desk({"a.py": CODE}, Script("one"), size=(80, 16)) as d:
+        await d.press("alt+c")
+        assert "next result" in d.notice and legend not in line(d)
+        await result(d)
+        for key in ("left", "right", "down"):
+            await d.press(key)
+            assert legend in line(d) and "a.py:" in line(d) and "ready" in line(d)
+        looks = {
+            str(span.style)
+            for span in d.app.status.render().spans
+            if "underline" in str(span.style)
+        }
+        assert len(looks) == 2  # of 40% and of less, as in the text
+        assert legend in words(d, "told") and "told" in line(d)
+        await d.press("alt+c")
+        assert legend not in line(d)
+        await d.press("alt+c")
+        assert legend in line(d)
+        await d.press("escape")
+        assert d.app.fill is None and legend not in line(d)
 
 
 async def test_long_name_leaves_the_line_and_its_end(desk: OpenDesk) -> None:
@@ -109,6 +137,6 @@ async def test_what_the_engine_says_last_goes_first(desk: OpenDesk) -> None:
         await d.press("f5")
         assert line(d).startswith("a.py:2:9  an infill is running: Esc cancels")
         d.app.editor.path = Path("a.py")
-        d.app._tell_place()
+        d.app.tell_place()
         await d.press("escape", "escape", "left")
         assert line(d).endswith("script · test") and "LF · utf-8" in line(d)
