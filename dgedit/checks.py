@@ -135,7 +135,7 @@ def settings() -> Finding:
     try:
         found = [(one.where, list(one.values)) for one in config.layers() if one.values]
     except UsageError as error:
-        return Finding("settings", "fail", str(error), "correct it; dgedit config --help")
+        return Finding("settings", "fail", str(error), "correct it there: nothing is filled before")
     said = "; ".join(f"{where}: {', '.join(keys)}" for where, keys in found)
     return Finding("settings", "ok", said or f"none; {config.config_path()} would hold them")
 
@@ -248,6 +248,11 @@ def kernels(facts: Facts, *, gpus: bool) -> Finding:
 
 def model(facts: Facts) -> Finding:
     """The default model, and whether it would open."""
+    try:
+        config.current()
+    except UsageError:
+        advice = "correct the settings, which may name it"
+        return Finding("model", "warn", "not known before the settings are", advice)
     try:
         name = models.default()
         path = models.resolve()

@@ -110,9 +110,25 @@ def test_wrong_settings_are_a_finding_and_no_end(
     monkeypatch.setenv("DGEDIT_EFFORT", "lots")
     assert cli.run(["doctor", "--json"]) == Exit.NO
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
-    assert found["settings"]["state"] == found["model"]["state"] == "fail"
-    assert "DGEDIT_EFFORT" in found["model"]["what"]
-    assert found["memory"]["state"] == "ok"
+    assert list(found) == NAMES
+    assert found["settings"]["state"] == "fail"
+    assert "DGEDIT_EFFORT" in found["settings"]["what"]
+    assert (found["model"]["state"], found["memory"]["state"]) == ("warn", "ok")
+
+
+def test_settings_that_are_no_toml_are_named_with_their_line(
+    broken: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "dgedit").mkdir()
+    (tmp_path / "dgedit" / "config.toml").write_text("effort = 0.3\ntheme nord\n")
+    assert cli.run(["doctor"]) == Exit.NO
+    lines = capsys.readouterr().out.splitlines()
+    assert [one.split()[1] for one in lines] == NAMES
+    found = lines[NAMES.index("settings")]
+    assert found.startswith(f"fail  settings   {tmp_path}/dgedit/config.toml is not TOML: ")
+    assert found.endswith("(at line 2, column 7) -> correct it there: nothing is filled before")
+    assert sum("config.toml" in one for one in lines) == 1
 
 
 # The terminal

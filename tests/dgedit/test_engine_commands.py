@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,6 +117,32 @@ def test_http_address_that_cannot_be_is_named(warm: Warm, capfd: Capture, addres
     code, out, err = engine(capfd, "run", "--http", address)
     assert (code, out) == (Exit.USAGE, "")
     assert f"not {address}" in err
+
+
+def test_http_address_and_token_are_checked_before_a_model_is_opened(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*which: object, **more: object) -> None:
+        raise AssertionError("opened a model")
+
+    monkeypatch.setattr("dgedit.backend.connect", opened)
+    code, _, err = engine(capfd, "run", "--http", "0.0.0.0:0")
+    assert code == Exit.USAGE and "set DGEDIT_HTTP_TOKEN" in err
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, err = engine(capfd, "run", "--http", address)
+    assert code == Exit.ENGINE and f"cannot listen at {address}: " in err
+
+
+def test_http_address_is_free_again_when_no_model_opens(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DGEDIT_HTTP_TOKEN", "secret")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code, _, err = engine(capfd, "run", "--http", f"127.0.0.1:{port}", "--model", "none")
+    assert code == Exit.ENGINE and "no such model: none" in err
+    socket.create_server(("127.0.0.1", port)).close()
 
 
 def test_setting_of_the_device_names_the_same_engine_as_when_filling(
