@@ -38,14 +38,22 @@ class AskPath(Modal[Path | None]):
 
     def compose(self) -> ComposeResult:
         """The question, the line, what would complete it."""
-        with Vertical():
+        with Vertical() as box:
             yield Static(Content(self.question), classes="question")
             yield Line(self.start, select_on_focus=False)
             yield Static(classes="names")
+        box.border_subtitle = "Tab complete · Enter take · Esc close"
+
+    def on_mount(self) -> None:
+        """Show what there is at first; a line that is empty then says nothing of itself."""
+        self._show_names(self.start)
 
     @on(Input.Changed)
     def _typed(self, message: Input.Changed) -> None:
-        names = completions(message.value)
+        self._show_names(message.value)
+
+    def _show_names(self, typed: str) -> None:
+        names = completions(typed)
         more = [f"and {len(names) - _SHOWN + 1:,} more"] if len(names) > _SHOWN else []
         shown = names[: _SHOWN - len(more)] if more else names
         self.query_one(".names", Static).update(Content("\n".join([*map(visible, shown), *more])))

@@ -155,7 +155,8 @@ class Choose(Modal[int | None]):
             aside = "".join(f"  {one:{'>' if digits else '<'}{w}}" for one, (w, digits) in cells)
             options.add_option(Option(self._line(at, query, aside)))
         options.highlighted = 0 if self._shown else None
-        some = f"{len(self._shown):,} of " if len(self._shown) < len(self.choices) else ""
+        shown = f"{len(self._shown):,}" if self._shown else "none"
+        some = f"{shown} of " if len(self._shown) < len(self.choices) else ""
         self.query_one(".count", Static).update(f"{some}{len(self.choices):,}")
 
     def _best(self, query: str) -> list[int]:

@@ -29,6 +29,7 @@ from dgedit.tui.overlay import OpenHole
 from dgedit.tui.status import BETWEEN
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 
+_NOTHING = "nothing is masked: F2 masks what the cursor is on, or what is selected"
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
 # Results that an undo gives back; of those before, it gives back the holes.
@@ -44,13 +45,13 @@ class Infilling(Desk):
     """Holes and infills"""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "mask", "mask"),
+        Binding("f2", "mask", "mask", tooltip="mask what is to be filled"),
         # What most terminals send for Shift+F2 is read as F14.
         Binding("shift+f2,f14", "point", "insertion point, or close the hole", show=False),
-        Binding("f5", "fill", "fill"),
+        Binding("f5", "fill", "fill", tooltip="fill all holes"),
         Binding("alt+v", "live", "how much of an infill is drawn", show=False),
-        Binding("escape", "cancel", "cancel"),
-        Binding("escape", "reject", "reject"),
+        Binding("escape", "cancel", "cancel", tooltip="cancel the infill"),
+        Binding("escape", "reject", "reject", tooltip="reject the result"),
     ]
 
     effort: float
@@ -154,7 +155,7 @@ class Infilling(Desk):
             self.start(more)
         except (DgeditError, ValueError) as error:
             holed = any(editor.holes for editor in self.editors)
-            self.notice(str(error) if holed else "select something and press F2 first")
+            self.notice(str(error) if holed else _NOTHING)
 
     @property
     def running(self) -> bool:

@@ -99,3 +99,11 @@ async def test_box_says_what_is_missing(desk: OpenDesk) -> None:
         await masked(d, 13, 17)
         await d.press("f5", "f6")
         assert not isinstance(d.app.screen, Box) and "running" in d.notice
+
+
+async def test_keys_of_the_box_stand_in_one_row(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one"), size=(80, 24)) as d:
+        await masked(d, 13, 17)
+        await d.press("f6")
+        keys = d.app.screen.query_one(".keys")
+        assert keys.size.height == 1 and keys.size.width >= len(str(keys.render()))
