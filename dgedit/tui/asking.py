@@ -24,7 +24,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dgedit.tui.dialogs import Modal
-from dgedit.tui.infilling import Infilling
+from dgedit.tui.infilling import NOTHING, Infilling
 from dgedit.tui.signs import Line
 
 _STEPS = 20
@@ -155,7 +155,7 @@ class Asking(Infilling):
             self.notice("an infill is running: Esc cancels")
             return
         if self.fill is None and not any(editor.holes for editor in self.editors):
-            self.notice("select something and press F2 first")
+            self.notice(NOTHING)
             return
         if self.fill is not None:
             asked = self.fill.request

@@ -29,7 +29,9 @@ from dgedit.tui.overlay import OpenHole
 from dgedit.tui.status import BETWEEN
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 
-_NOTHING = "nothing is masked: F2 masks what the cursor is on, or what is selected"
+NOTHING = "nothing is masked: F2 masks what the cursor is on, or what is selected"
+"""Why nothing can be filled."""
+
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
 # Results that an undo gives back; of those before, it gives back the holes.
@@ -155,7 +157,7 @@ class Infilling(Desk):
             self.start(more)
         except (DgeditError, ValueError) as error:
             holed = any(editor.holes for editor in self.editors)
-            self.notice(str(error) if holed else _NOTHING)
+            self.notice(str(error) if holed else NOTHING)
 
     @property
     def running(self) -> bool:

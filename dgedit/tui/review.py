@@ -11,8 +11,8 @@
     Alt+C               how sure the model is of each piece
 
 With the cursor at a hole, Left and Right walk over its draft piece by piece, and with Shift they
-select pieces; so do a click and a drag. Away from all holes Enter, `[`, `]` and the arrows are the
-text's own. What was accepted in part may go on: the rest of the draft
+select pieces; so do a click and a drag. Enter, `[`, `]` and the arrows are the text's own again as
+soon as the cursor has gone elsewhere. What was accepted in part may go on: the rest of the draft
 stays where it was.
 
 Alt with a sign or with Enter comes only from terminals with the newer keyboard protocol: from
@@ -85,7 +85,9 @@ class Review(Infilling):
     heat = False
     """Whether it is told how sure the model is of each piece."""
     _here = False
-    """Whether the cursor was at a hole of a result when the keys were last told."""
+    """Whether Enter accepted when the keys were last told."""
+    _stayed: tuple[Editor, Location] | None = None
+    """Where the cursor was when the result was last asked for, or taken from."""
     _entered: Location | None = None
     """Where the cursor was in the text when it went into a draft."""
 
@@ -101,6 +103,8 @@ class Review(Infilling):
             return super().check_action(action, parameters)
         if self.screen.is_modal or not self._settled:
             return False
+        if action in ("accept_here", "scrub"):
+            return self._holds_keys()
         if action == "caret":
             by, select = (*parameters, False)[:2]
             assert isinstance(by, int)
@@ -110,12 +114,12 @@ class Review(Infilling):
     def tell_place(self) -> None:
         """Which keys act on the result depends on it as well."""
         super().tell_place()
-        if self._here is not (self._at() is not None):
+        if self._here is not self._holds_keys():
             self.refresh_bindings()
 
     def refresh_bindings(self) -> None:
         """Remember where the cursor was."""
-        self._here = self._at() is not None
+        self._here = self._holds_keys()
         super().refresh_bindings()
 
     # Accepting
@@ -160,6 +164,7 @@ class Review(Infilling):
     def _go_on(self) -> None:
         """Draw what is left; the result ends with its last hole."""
         if self._result.present:
+            self._stayed = self.editor, self.editor.cursor_location
             self.redraw()
             self.editor.scroll_cursor_visible()
         else:
@@ -207,6 +212,7 @@ class Review(Infilling):
         """Let the engine begin."""
         for editor in fill.editors:
             editor.rows.heat = self.heat
+        self._stayed = self.editor, self.editor.cursor_location
         super().start(fill)
 
     # Within a draft
@@ -308,6 +314,16 @@ class Review(Infilling):
 
     def _at(self) -> OpenHole | None:
         return self.hole_at_cursor() if self._settled else None
+
+    def _holds_keys(self) -> bool:
+        """Whether keys that the text has a use for as well are the result's: at a hole, and where
+        the cursor has not moved since.
+        """
+        if self._at() is not None:
+            return True
+        editor = self.editor
+        alone = editor.selection.start == editor.selection.end
+        return self._settled and alone and self._stayed == (editor, editor.cursor_location)
 
     def _nearest(self) -> OpenHole | None:
         """The hole at the cursor, or the nearest in the file in front; says so where none is."""

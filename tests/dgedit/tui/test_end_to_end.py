@@ -138,6 +138,9 @@ def test_two_places_are_masked_filled_accepted_undone_and_saved(
     assert outside(data, *holes).fullmatch(filled)
     terminal.press("C-z")
     assert saved(terminal, path, filled) == data
+    terminal.wait_for("Enter accept")  # the drafts are back
+    terminal.press("Escape")
+    terminal.wait_for("rejected")
     terminal.press("C-q")
     terminal.wait_for("ended 0")
     assert "▌" not in terminal.screen()
@@ -173,4 +176,6 @@ def test_three_places_in_two_files_with_another_candidate_and_half_of_one(
     filled = saved(terminal, one, first)
     assert outside(first, b"key is None").fullmatch(filled)
     terminal.press("C-q")
+    terminal.wait_for("An infill is open")  # what was undone is back
+    terminal.press("d")
     terminal.wait_for("ended 0")

@@ -87,9 +87,10 @@ class RandomKeys(Beside):
     @rule()
     def breaks_the_line(self) -> None:
         fill = self.app.fill
-        if fill is not None and fill.stage is Stage.READY:
-            self.accepts(fill)
-        elif fill is not None and self.app.hole_at_cursor() is not None:
+        at_hole = self.app.hole_at_cursor() is not None
+        if at_hole and fill is not None and fill.stage is Stage.READY:
+            self.accepts(fill, "enter")
+        elif at_hole:
             self.press("enter")
             self.is_unchanged()
         else:
@@ -156,7 +157,7 @@ class RandomKeys(Beside):
         self.press(key)
         self.is_unchanged()
 
-    @rule(answer=keys("o r m d escape"))
+    @rule(answer=keys("k r m d escape"))
     def saves(self, answer: str) -> None:
         self.press("ctrl+s")
         editor = self.front
@@ -167,7 +168,7 @@ class RandomKeys(Beside):
             if answer == "d":
                 self.press("escape")
                 self.press("escape")
-            if answer != "o" or self.app.screen.is_modal:
+            if answer != "k" or self.app.screen.is_modal:
                 self.may_be_reloaded(merged=answer == "m")
                 return
         self.is_unchanged()
@@ -254,8 +255,8 @@ class RandomKeys(Beside):
     def looks(self, key: str) -> None:
         fill = self.app.fill
         bracket = key.endswith("square_bracket")
-        own = [one for one, _ in fill.present if one is self.front] if fill else []
-        if bracket and not (own and fill and fill.stage is Stage.READY):
+        at_hole = self.app.hole_at_cursor() is not None
+        if bracket and not (at_hole and fill and fill.stage is Stage.READY):
             return  # then it is typed
         self.press(key)
         self.is_unchanged()
@@ -277,9 +278,9 @@ class RandomKeys(Beside):
     def takes_all(self) -> None:
         fill = self.app.fill
         if fill is not None and fill.stage is Stage.READY:
-            self.accepts(fill)
+            self.accepts(fill, "alt+y")
 
-    def accepts(self, fill: Fill) -> None:
+    def accepts(self, fill: Fill, key: str) -> None:
         shown = {hole: fill.shown_for(hole) for _, hole in fill.present}
         expected = dict(self.texts)
         for editor, hole in sorted(fill.present, key=lambda one: -one[1].start):
@@ -288,7 +289,7 @@ class RandomKeys(Beside):
             text = expected[editor]
             expected[editor] = text[: hole.start] + one.text + text[hole.end :]
         depths = {one: len(one.history.undo_stack) for one in self.editors}
-        self.press("enter")
+        self.press(key)
         assert self.app.fill is None
         for editor in self.editors:
             # Which line ends they have is `Document.apply`'s.

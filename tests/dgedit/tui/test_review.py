@@ -346,3 +346,21 @@ async def test_rows_that_a_longer_step_took_are_given_back(desk: OpenDesk) -> No
         assert d.row(7) == "def g():"
         await d.press("right_square_bracket")
         assert d.row(4) == "def g():"
+
+
+async def test_enter_accepts_where_the_cursor_has_not_moved(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one", "two")) as d:
+        await masked(d, 13, 17)
+        await masked(d, 40, 41)
+        d.app.editor.selection = Selection.cursor((0, 0))
+        await d.press("f5")
+        await d.step(3)
+        d.app.editor.selection = Selection.cursor((1, 4))
+        await d.press("alt+a", "enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
+        await d.press("ctrl+z", "ctrl+z", "escape")
+        d.app.editor.selection = Selection.cursor((0, 0))
+        await d.press("f5")
+        await d.step(3)
+        await d.press("enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
