@@ -5,6 +5,7 @@ Imports what a command needs when it runs: `dgedit --help` loads neither the eng
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import sys
@@ -72,7 +73,11 @@ def main() -> NoReturn:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # a filter's stderr must stay empty
     code = run(sys.argv[1:])
-    if threading.active_count() > 1:  # an engine that is still being opened, and nobody waits for
+    # An engine that is still being opened, and nobody waits for; or torch, whose end takes 0.5 s.
+    if threading.active_count() > 1 or "torch" in sys.modules:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -132,6 +137,8 @@ def edit(
 ) -> int:
     """Open files in the editor, or a folder with its files. The same as dgedit FILE...
 
+    FILE:10 is opened at line 10, FILE:10:5 at its column 5; FILE:10-20 and FILE::NAME select
+    what dgedit fill would fill; +10 FILE is as in vi. A file that is not there is a new one.
     A - stands for standard input: the text is edited, and printed at the end.
     F1 in the editor shows all keys. They, the theme and more are set in
     $XDG_CONFIG_HOME/dgedit/config.toml (~/.config/dgedit/config.toml).
@@ -141,13 +148,15 @@ def edit(
     drawn_elsewhere = "TEXTUAL_DRIVER" in os.environ  # in a browser, by textual-serve
     if not drawn_elsewhere and not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
+    from dgedit.targets import to_open
     from dgedit.tui.app import run as open_editor
     from dgedit.tui.piping import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 
     InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong
+    places = dict(to_open([*map(str, files)]))
     return open_editor(
-        files,
+        [*places],
         model=model,
         device=device,
         engine=engine,
@@ -157,6 +166,7 @@ def edit(
         force=force,
         piped=read_stdin(force=force) if pipes else None,
         give=output.print_document,
+        places=places,
     )
 
 

@@ -19,7 +19,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -144,10 +144,19 @@ class Journal:
 
     def left(self, path: Path | None) -> list[Entry]:
         """What other editors stored of a file and did not come to save, the latest first."""
+        name = real(path)
+        return self._left(f"{_key(name)}-*.text", lambda stored: stored == name)
+
+    def left_below(self, folder: Path) -> list[Entry]:
+        """The same of all files below a folder."""
+        top = os.path.join(real(folder), "")
+        return self._left("*.text", lambda stored: stored.startswith(top))
+
+    def _left(self, pattern: str, wanted: Callable[[str], bool]) -> list[Entry]:
         entries = [
             entry
-            for file in self._files(f"{_key(real(path))}-*.text")
-            if (entry := _read(file)) and entry.path == real(path)
+            for file in self._files(pattern)
+            if wanted(str((_head(file) or {}).get("path"))) and (entry := _read(file))
         ]
         dead = [one for one in entries if one.process != self.process and not one.process.runs]
         return sorted(dead, key=lambda one: one.written, reverse=True)
@@ -240,7 +249,8 @@ def _line(head: dict[str, Any]) -> bytes:
 
 def _head(file: Path) -> dict[str, Any] | None:
     try:
-        head = json.loads(file.read_bytes().partition(b"\n")[0])
+        with open(file, "rb") as stream:
+            head = json.loads(stream.readline())
     except (OSError, ValueError, RecursionError):
         return None
     return head if isinstance(head, dict) else None

@@ -6,6 +6,8 @@
     FILE::Class.method   FILE::function     a body, without its docstring, by the syntax tree
     FILE                                    every marker in the file
 
+An editor is asked to open the same, and `FILE:10:5`, a line and a column.
+
 A range of lines leaves out its last line ending. Lines end at \\n, \\r\\n and \\r and nowhere else.
 A grammar is loaded only where something is named. A body begins behind its indentation and ends
 with its last character, so that what is around it stays.
@@ -13,10 +15,11 @@ with its last character, so that what is around it stays.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +35,9 @@ _RANGE = re.compile(
     re.ASCII,
 )
 _AFTER_PATH = re.compile(r"(?P<path>.+?)(?::L?\d[L\d:+-]*|::[^/]+)", re.ASCII | re.DOTALL)
+_PLACE = re.compile(r"L?(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?:?", re.ASCII)
+_NEW = re.compile(rf"(?P<path>.+?):{_PLACE.pattern}", re.ASCII | re.DOTALL)
+_PLUS = re.compile(r"\+\d+", re.ASCII)
 _LONGEST = 4096  # no path is longer
 _DIGITS = 9  # a number of more is no line of a text that fits into memory
 
@@ -59,6 +65,35 @@ def parse_target(target: str) -> tuple[Path, str | None]:
         raise UsageError("no such file: - (dgedit pipe fills standard input)")
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
     raise InputError(f"no such file: {match['path'] if match else target}")
+
+
+def to_open(given: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
+    """The files to open in the editor, each with its place or None: see `place_in`. As in vi,
+    `+10` is the line of the file behind it.
+
+    Whatever exists is a file, even when named like that.
+    """
+    line = None
+    for at, one in enumerate(given, 1):
+        if at < len(given) and _PLUS.fullmatch(one) and not os.path.lexists(one):
+            line = one[1:]
+            continue
+        path, place = _opened(one)
+        yield path, place or line
+        line = None
+
+
+def place_in(document: Document, given: str) -> Span:
+    """What an editor selects; of a line, or a line and a column, the position alone: the nearest
+    that there is, as lists of places are often older than the file. Raises as `spans_of`.
+    """
+    match = _PLACE.fullmatch(given)
+    if not match:
+        return spans_of(document, [given])[0]
+    lines = _lines(document.text) or [Span(0, 0)]
+    line = lines[min(max(int(match["line"]), 1), len(lines)) - 1]
+    at = min(line.start + max(int(match["column"] or 1), 1) - 1, line.end)
+    return Span(at, at)
 
 
 def spans_of(
@@ -138,6 +173,16 @@ def all_of(text: str) -> Span:
     if start == len(text):  # nothing but blanks: behind the first line's
         start = len(text) - len(text.lstrip(" \t"))
     return Span(start, max(start, len(text.rstrip())))
+
+
+def _opened(given: str) -> tuple[Path, str | None]:
+    """A file to open, and the place in it. Of one that is not there, the name alone matters."""
+    with contextlib.suppress(InputError, UsageError):
+        path, place = parse_target(given)
+        if place is None or (path.is_file() and _AFTER_PATH.fullmatch(f"_:{place}")):
+            return path, place
+    match = _NEW.fullmatch(given[:_LONGEST])
+    return Path(match["path"] if match else given), None
 
 
 def _lines(text: str) -> list[Span]:

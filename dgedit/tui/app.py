@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Timer
@@ -24,6 +24,7 @@ from dgedit.errors import UsageError
 from dgedit.journal import Journal, state_folder
 from dgedit.project import project_of
 from dgedit.recent import LastTheme, Recent, recent_path, theme_path
+from dgedit.targets import place_in
 from dgedit.tui import keys
 from dgedit.tui.asking import Asking
 from dgedit.tui.clipboard import Clipboard
@@ -32,7 +33,7 @@ from dgedit.tui.editor import Editor
 from dgedit.tui.filing import Filing
 from dgedit.tui.finding import Finding
 from dgedit.tui.helping import Helping
-from dgedit.tui.opening import Opening
+from dgedit.tui.left_over import LeftOver
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.panels import Panels
 from dgedit.tui.piping import Piping
@@ -58,12 +59,14 @@ def run(
     piped: Document | None = None,
     give: Callable[[Document], None] = lambda document: None,
     holes: Sequence[Sequence[Span]] = (),
+    places: Mapping[Path, str | None] | None = None,
 ) -> int:
     """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
-    are masked, for each file its own.
+    are masked, for each file its own; `places` are where to begin in a file, see `place_in`.
 
     `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
-    InputError for a file that cannot be opened, UsageError for settings that make no sense.
+    InputError for a file that cannot be opened, UsageError for settings that make no sense; for
+    places both.
     """
     from dgedit.backend import connect
 
@@ -87,6 +90,7 @@ def run(
     for editor, spans in zip(app.editors, holes, strict=False):
         editor.open_holes([OpenHole(span.start, span.end) for span in spans])
         editor.selection = Selection.cursor(editor.buffer.location(spans[0].start))
+    _go(app.editors, places or {})
     try:
         with _heeding_signals(app):
             app.run()
@@ -99,6 +103,15 @@ def run(
     if app.result is not None:
         give(app.result)
     return app.return_code or 0
+
+
+def _go(editors: Iterable[Editor], places: Mapping[Path, str | None]) -> None:
+    """Put the cursor at the place in each file that has one, at the start of what is selected."""
+    for editor in editors:
+        if place := places.get(editor.path):
+            span = place_in(editor.file, place)
+            start, end = map(editor.buffer.location, (span.start, span.end))
+            editor.selection = Selection(end, start)
 
 
 def _named_by(key: str) -> str:
@@ -134,7 +147,7 @@ def _heeding_signals(app: DgeditApp) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class Rooms(Finding, Clipboard, Review, Asking, Panels, Piping, Opening, Helping, Filing):
+class Rooms(Finding, Clipboard, Review, Asking, Panels, Piping, LeftOver, Helping, Filing):
     """All of it, on one screen."""
 
 

@@ -2,9 +2,10 @@
 
 Typing goes on. F10 or a click goes to the bar, where one letter answers; Escape goes back to the
 text and leaves the question open; the bar says so. A letter of its own for each answer, pressed in
-the text, would be taken from what the text needs it for.
+the text, would be taken from what the text needs it for. The letter after F10 is the bar's, also
+where nothing is asked, and no letter answers twice: what is asked next was not seen yet.
 
-The question shown is the one about the file in front, or else about any other. Knows questions;
+The question shown is the oldest about the file in front, or else about any other. Knows questions;
 nothing of what they are about.
 """
 
@@ -43,6 +44,10 @@ class Question:
     """Called with the letter."""
 
 
+_NOTHING = Question("nothing is asked", {}, lambda letter: None)
+"""For whoever comes to the bar then. Any letter goes back."""
+
+
 class Bar(Horizontal, can_focus=True):
     """The question and its answers, in one row if they fit. Not there when nothing is asked."""
 
@@ -63,6 +68,9 @@ class Bar(Horizontal, can_focus=True):
     def __init__(self) -> None:
         super().__init__()
         self.question: Question | None = None
+        """What is asked."""
+        self.left = False
+        """Whether the keyboard is on its way back to the text."""
 
     def compose(self) -> ComposeResult:
         """Nothing yet."""
@@ -70,7 +78,9 @@ class Bar(Horizontal, can_focus=True):
         yield Horizontal(classes="answers")
 
     def ask(self, question: Question | None) -> None:
-        """Show a question in place of the one before; None shows nothing."""
+        """Show a question in place of the one before; None shows nothing, but to who is here."""
+        if question is None and self.app.focused is self and not self.left:
+            question = _NOTHING
         if question is self.question:
             return
         self.question = question
@@ -79,40 +89,55 @@ class Bar(Horizontal, can_focus=True):
         if question is not None:
             self.query_one(".words", Static).update(Content(question.words))
             answers = [Choice(*pair) for pair in question.choices.items()]
-            self.query_one(".answers").mount_all([Way(), *answers])
+            back = "later" if question.choices else "back"
+            self.query_one(".answers").mount_all([Way(back), *answers])
             self._lay_out()
-        if question is None and self.has_focus:
-            self.post_message(self.Left())
+
+    def enter(self) -> None:
+        """Give the keyboard to whoever answers, at once: `focus` would miss the next key."""
+        self.left = False
+        self.ask(self.question or _NOTHING)
+        self.screen.set_focus(self)
 
     def answer(self, letter: str) -> None:
         """Take an answer; what the question was about is then no longer asked."""
         question = self.question
-        if question is not None and letter in question.choices:
-            self.post_message(self.Left())
+        if question is not None and (letter in question.choices or not question.choices):
+            self._go_back()
             question.answer(letter)
 
     def on_focus(self) -> None:
         """Say how to go back."""
+        self.left = False
         self.query(Way).refresh()
 
     def on_blur(self) -> None:
         """Say how to come here."""
         self.query(Way).refresh()
+        if self.question is _NOTHING:
+            self.ask(None)
 
     def on_key(self, event: events.Key) -> None:
         """Answer, or go back; no other key does anything here but those for the whole editor."""
-        if event.key == "escape":
-            self.post_message(self.Left())
-        elif event.is_printable or event.key in ("enter", "tab", "backspace", "delete"):
-            self.answer((event.character or "").lower())
-        else:
+        typed = event.is_printable or event.key in ("enter", "tab", "backspace", "delete")
+        if event.key != "escape" and not typed:
             return
         event.stop()
         event.prevent_default()
+        if self.left:
+            return
+        if event.key == "escape":
+            self._go_back()
+        else:
+            self.answer((event.character or "").lower())
 
     def on_click(self) -> None:
         """Where to answer."""
-        self.focus()
+        self.enter()
+
+    def _go_back(self) -> None:
+        self.left = True
+        self.post_message(self.Left())
 
     def on_resize(self) -> None:
         """Lay out for the width."""
@@ -132,18 +157,23 @@ class Choice(Static):
         self.letter = letter
         super().__init__(_key(letter.upper(), word))
 
-    def on_click(self) -> None:
+    def on_click(self, event: events.Click) -> None:
         """As the letter does."""
+        event.stop()
         next(one for one in self.ancestors if isinstance(one, Bar)).answer(self.letter)
 
 
 class Way(Static):
     """How to get to the letters, or back."""
 
+    def __init__(self, back: str) -> None:
+        super().__init__()
+        self._back = back
+
     def render(self) -> Content:
         """What it says now."""
         there = self.app.focused is not None and self.app.focused in self.ancestors
-        return _key("Esc", "later") if there else _key("F10", "then")
+        return _key("Esc", self._back) if there else _key("F10", "then")
 
 
 def _key(key: str, word: str) -> Content:
@@ -163,17 +193,18 @@ class Questions(Desk):
         return Bar()
 
     @cached_property
-    def questions(self) -> dict[Question, Editor]:
-        """What is asked, and about which file; the oldest first."""
+    def questions(self) -> dict[Question, Editor | None]:
+        """What is asked, and about which file, None for all; the oldest first."""
         return {}
 
-    def on_mount(self) -> None:
-        """Have the bar ready."""
-        self.mount(self.bar, before=self.status)
-        self.call_after_refresh(self._show_question)
+    @on(events.Mount)
+    async def _put_bar(self) -> None:
+        """Have it ready before any key comes."""
+        await self.mount(self.bar, before=self.status)
+        self._show_question()
 
-    def ask_about(self, editor: Editor, question: Question) -> None:
-        """Ask something about a file."""
+    def ask_about(self, editor: Editor | None, question: Question) -> None:
+        """Ask something about a file, or about all of them."""
         self.questions[question] = editor
         self._show_question()
 
@@ -185,20 +216,19 @@ class Questions(Desk):
 
     def action_answer(self) -> None:
         """Go to the bar."""
-        if self.bar.question is not None:
-            self.screen.set_focus(self.bar)  # now: `focus` would miss the next key
-        else:
-            self.notice("nothing is asked")
+        self.bar.enter()
 
     @on(Bar.Left)
     def _back_to_text(self) -> None:
-        self.editor.screen.set_focus(self.editor)  # a diff may be in front of it
+        if self.bar.left:
+            self.editor.screen.set_focus(self.editor)  # a diff may be in front of it
 
     @on(Tabs.TabActivated)
     def _show_question(self) -> None:
         for question, editor in list(self.questions.items()):
-            if editor not in self.editors:
+            if editor not in (None, *self.editors):
                 del self.questions[question]
-        front = [one for one, editor in self.questions.items() if editor is self.editor]
+        asked = self.questions.items()
+        front = [one for one, editor in asked if editor in (None, self.editor)]
         if self.bar.is_mounted:
             self.bar.ask(next(iter([*front, *self.questions]), None))

@@ -174,7 +174,7 @@ class Filing(Recovery):
         told = f"saved {editor.path}"
         if self.fill is None or not self._has_draft(editor):
             return told
-        accepts = ": Enter accepts it" * (self.fill.stage is Stage.READY)
+        accepts = ": Alt+Y accepts it" * (self.fill.stage is Stage.READY)
         return f"{told} without the draft{accepts}"
 
     def _has_draft(self, editor: Editor) -> bool:
@@ -253,9 +253,9 @@ class Filing(Recovery):
             if question in self.questions and state == theirs.fingerprint:
                 return
             self.withdraw(question)
-        here = ["edited"] * editor.dirty + ["with an open infill"] * live
+        words = f"{visible(editor.path.name)} has changed on disk"
         question = Question(
-            f"{visible(editor.path.name)} has changed on disk, and is {', '.join(here)} here",
+            words + ", and here" * editor.dirty + "; an infill is open in it" * live,
             {"k": "keep mine", "r": "reload", "d": "diff", "m": "merge"},
             partial(self._answer, editor),
         )

@@ -20,6 +20,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DirectoryTree
 from textual.worker import get_current_worker
 
+from dgedit.document import Document
 from dgedit.errors import DgeditError
 from dgedit.project import files_of
 from dgedit.recent import Recent
@@ -62,6 +63,9 @@ class Opening(Filing):
         if self.show_tree:
             alone = self.editors[0].file.path is None
             self.call_after_refresh(self._show_tree, focus=alone)
+        self.call_after_refresh(self.editor.scroll_cursor_visible, center=True)
+        if new := [str(editor.path) for editor in self.editors if _is_new(editor.file)]:
+            self.notice(f"new file: {', '.join(new)}")
 
     # Open
 
@@ -83,7 +87,7 @@ class Opening(Filing):
 
     async def open_file(self, path: Path) -> bool:
         """Open a file in a tab, or bring it to the front; False, and a notice, if it cannot be."""
-        if there := self._holding(path):
+        if there := self.holding(path):
             self.show(there)
             return True
         path = _named(path)
@@ -97,6 +101,8 @@ class Opening(Filing):
         if before.file.path is None and not before.text and len(self.editors) == 2:
             await self.remove(before)
         self._note(path)
+        if _is_new(file):
+            self.notice(f"new file: {path}")
         return True
 
     @on(DirectoryTree.FileSelected)
@@ -171,7 +177,7 @@ class Opening(Filing):
             return False
         if editor.file.path is not None and _same(path, editor.path):
             return await super()._save(editor)
-        if self._holding(path):
+        if self.holding(path):
             self.notice(f"{path} is open in another tab")
             return False
         if what := instead_of_file(path):
@@ -191,7 +197,7 @@ class Opening(Filing):
         self._look_at(editor)
         self.relabel()
         self._note(path)
-        self.notice(f"saved {path}")
+        self.notice(self.told_saved(editor))
         return True
 
     # The tree
@@ -220,7 +226,8 @@ class Opening(Filing):
 
     # What is where
 
-    def _holding(self, path: Path) -> Editor | None:
+    def holding(self, path: Path) -> Editor | None:
+        """The tab that a file is open in."""
         return next((one for one in self.editors if one.file.path and _same(one.path, path)), None)
 
     def _beside_front(self) -> str:
@@ -235,6 +242,11 @@ class Opening(Filing):
         if self.watching:
             self.workers.cancel_group(self, "watch")
             self._watch_folders()
+
+
+def _is_new(file: Document) -> bool:
+    """Whether saving will make the file."""
+    return file.path is not None and file.fingerprint is None
 
 
 def _same(one: Path, two: Path) -> bool:

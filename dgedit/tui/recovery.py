@@ -4,6 +4,9 @@ A second after an edit at most, what is not saved goes to the journal, in a thre
 or like the file again, or the user leaves without it, it is forgotten. A signal or an error of ours
 writes it at once.
 
+What was left over is looked for before a file is first seen, and so is asked about from the first
+frame on: it takes a look into one folder. Who else has a file open is told later, from a thread.
+
 Knows editors and the journal; what the disk does meanwhile is `filing.py`'s. Between two edits it
 costs nothing: a text is only looked at after one.
 """
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from time import localtime, strftime
@@ -65,8 +69,9 @@ class Recovery(Questions):
         return {}
 
     @cached_property
-    def _offered(self) -> set[Entry]:
-        return set()
+    def _offered(self) -> dict[Entry, Question | None]:
+        """The entries met, each with the question about it, if there was one."""
+        return {}
 
     @cached_property
     def _company(self) -> dict[Editor, list[Process]]:
@@ -82,12 +87,20 @@ class Recovery(Questions):
         return {}
 
     def on_mount(self) -> None:
-        """Begin to keep."""
+        """Ask about what was left over, and begin to keep."""
         self._loop = asyncio.get_running_loop()
         if self._code is not None:
             self._leave_at_once(self._code)
         if self.journal is not None:
+            for editor in self.editors:
+                self._offer_left(editor, self.journal.left(editor.file.path))
             self._keep_all(self.journal)
+
+    async def add(self, editor: Editor) -> None:
+        """Put another file on the desk, and ask about what was left over of it."""
+        await super().add(editor)
+        if self.journal is not None:
+            self._offer_left(editor, self.journal.left(editor.file.path))
 
     def end_by_signal(self, code: int) -> None:
         """Keep what is not saved, and leave. May be called at any moment."""
@@ -184,14 +197,7 @@ class Recovery(Questions):
             self._complain(error)
         # Those on this machine, of which it can be told when they end.
         self._company[editor] = [one for one in others if one.runs]
-        texts = set[str]()
-        for entry in await asyncio.to_thread(journal.left, path):
-            if entry.text in texts:  # recovered once before, and not saved then either
-                self._discard(entry)
-            elif entry not in self._offered:
-                self._offered.add(entry)
-                self._offer_text(editor, entry)
-            texts.add(entry.text)
+        self._offer_left(editor, await asyncio.to_thread(journal.left, path))
         if editor in self._announced:
             self.withdraw(self._announced.pop(editor))
         if others:
@@ -201,6 +207,25 @@ class Recovery(Questions):
                 words, {"i": "hide this"}, lambda letter: self.withdraw(question)
             )
             self.ask_about(editor, question)
+
+    def _offer_left(self, editor: Editor, entries: Sequence[Entry]) -> None:
+        """Ask about each text that was left, the latest first, if it is met for the first time."""
+        texts = set[str]()
+        for entry in entries:
+            if entry.text in texts:  # recovered once before, and not saved then either
+                self._discard(entry)
+            elif entry not in self._offered:
+                self._offered[entry] = None
+                self._offer_text(editor, entry)
+            texts.add(entry.text)
+
+    def put_back_unchanged(self, editor: Editor, entry: Entry) -> bool:
+        """Answer the question about a text, unless its file has changed since then."""
+        question = self._offered.get(entry)
+        if question not in self.questions or entry.base != _base(editor):
+            return False
+        self._recover(editor, entry, "r", question)
+        return True
 
     def _offer_text(self, editor: Editor, entry: Entry) -> None:
         """Ask what to do with text that was left."""
@@ -220,6 +245,7 @@ class Recovery(Questions):
             {"r": "put them back", "d": "compare", "x": "throw them away"},
             lambda letter: self._recover(editor, entry, letter, question),
         )
+        self._offered[entry] = question
         self.ask_about(editor, question)
 
     def _recover(self, editor: Editor, entry: Entry, letter: str, question: Question) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import dgedit
 from dgedit import backend, cli, output
 from dgedit.errors import EngineError, Exit
 from dgedit.wire import step_from_json
@@ -292,9 +293,14 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
     assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
     options = {"model": None, "device": None, "engine": "local", "effort": 0.5, "seed": 5}
     options |= {"read_only": False, "force": False, "piped": None, "give": output.print_document}
+    options["places"] = {Path("a.py"): None, Path("fill"): None}
     assert opened == [([Path("a.py"), Path("fill")], options)]
     assert cli.run(["a.py", "--effort", "7"]) == Exit.USAGE
     assert len(opened) == 1
+    assert cli.run(["a.py:2", "+3", "./fill"]) == Exit.OK
+    options["places"] = {Path("a.py"): "2", Path("fill"): "3"}
+    options |= {"effort": 0.5, "seed": 0}
+    assert opened[1:] == [([Path("a.py"), Path("fill")], options)]
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"], ["fill", "--help"], ["--version"]])
@@ -352,3 +358,24 @@ def test_stdin_that_cannot_be_read_is_an_input_error(
         b"",
         b"dgedit: cannot read standard input: Input/output error\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "out", "err"),
+    [
+        ("--version", Exit.OK, f"dgedit {dgedit.__version__}\n", ""),
+        ("fill gone.py", Exit.INPUT, "", "dgedit: no such file: gone.py\n"),
+    ],
+)
+def test_torch_is_not_taken_apart_at_the_end(
+    folder: Path, args: str, code: Exit, out: str, err: str
+) -> None:
+    main = (
+        "import atexit, sys, types\n"
+        "sys.modules['torch'] = types.ModuleType('torch')\n"
+        "atexit.register(print, 'taken apart')\n"
+        "from dgedit.cli import main\nmain()"
+    )
+    command = [sys.executable, "-c", main, *args.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, out, err)

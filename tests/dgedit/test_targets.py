@@ -9,7 +9,7 @@ import pytest
 
 from dgedit.document import Document, Span
 from dgedit.errors import InputError, UsageError
-from dgedit.targets import all_of, parse_target, spans_of
+from dgedit.targets import all_of, parse_target, place_in, spans_of, to_open
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
 
@@ -139,6 +139,44 @@ def test_target_that_exists_is_a_file_whatever_its_colons(folder: Path) -> None:
 def test_missing_target_is_named_without_its_range(folder: Path, target: str) -> None:
     with pytest.raises(InputError, match=r"^no such file: gone\.py$"):
         parse_target(target)
+
+
+def test_file_to_open_has_a_place_unless_it_is_named_like_that(folder: Path) -> None:
+    for name in ("a", "a:3", "+7"):
+        (folder / name).touch()
+    (folder / "in").mkdir()
+    given = ["a:10", "a:10:5", "a:10:5:", "a:2-4", "a::f", "a:L2", "a", "a:3", "a:3:1", "a:b"]
+    assert [*to_open(given)] == [
+        *((Path("a"), place) for place in ("10", "10:5", "10:5:", "2-4", ":f", "L2", None)),
+        *((Path("a:3"), place) for place in (None, "1")),
+        (Path("a:b"), None),
+    ]
+    given = ["new.py:10", "new.py:10:5", "A::new", "new:x", "in:x", "in", "-"]
+    names = ["new.py", "new.py", "A::new", "new:x", "in:x", "in", "-"]
+    assert [*to_open(given)] == [(Path(name), None) for name in names]
+    assert [*to_open(["+5", "a", "a", "+7", "+2"])] == [
+        *((Path("a"), place) for place in ("5", None)),
+        *((Path(name), None) for name in ("+7", "+2")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "span"),
+    [
+        *[("2", (3, 3)), ("L2", (3, 3)), ("2:2", (4, 4)), ("2:2:", (4, 4)), ("2:9", (5, 5))],
+        *[("9", (6, 6)), ("9:9", (7, 7)), ("0", (0, 0)), ("1:0", (0, 0)), ("1-2", (0, 5))],
+    ],
+)
+def test_place_is_the_nearest_there_is(given: str, span: tuple[int, int]) -> None:
+    assert place_in(Document.from_text("ab\ncd\ne"), given) == Span(*span)
+
+
+def test_place_that_is_none_is_an_error() -> None:
+    assert place_in(Document.from_text(""), "7:3") == Span(0, 0)
+    with pytest.raises(UsageError, match="not a range"):
+        place_in(Document.from_text("a"), "1:2:3:4")
+    with pytest.raises(InputError, match="outside"):
+        place_in(Document.from_text("a"), "1-9")
 
 
 SOURCE = '''\

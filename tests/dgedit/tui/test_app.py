@@ -192,7 +192,7 @@ async def test_conflict_asks_before_it_overwrites(desk: OpenDesk, tmp_path: Path
         assert isinstance(d.app.screen, Ask)
         await d.press("escape")
         assert (tmp_path / "a.py").read_bytes() == b"other\n"
-        await d.press("ctrl+s", "o")
+        await d.press("ctrl+s", "k")
         assert (tmp_path / "a.py").read_bytes() == b"#" + CODE
         assert not d.app.editor.dirty
 

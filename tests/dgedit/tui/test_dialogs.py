@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from textual import events
+from textual._compositor import LayoutUpdate
+from textual.containers import Vertical
+from textual.strip import Strip
+from textual.theme import BUILTIN_THEMES
+
+from dgedit.tui.ask_path import AskPath
+from dgedit.tui.asking import Answer, Box
+from dgedit.tui.choose import Choice, Choose
+from dgedit.tui.dialogs import Ask, Modal
+from dgedit.tui.diffview import DiffView
+from dgedit.tui.helping import Help
+from dgedit.tui.panels import GivenView
 
 from .conftest import OpenDesk
 from .test_editor import CODE
@@ -36,3 +51,42 @@ async def test_letter_that_answers_twice_answers_once(desk: OpenDesk) -> None:
         await d.until(lambda: len(d.app.editors) == 1)
         await d.pilot.pause()
         assert d.app.editor.text == CODE.decode() if isinstance(CODE, bytes) else CODE
+
+
+OVER: dict[str, Callable[[], Modal[Any]]] = {
+    "ask": lambda: Ask("Not saved: a.py", {"s": "save"}),
+    "path": lambda: AskPath("Open", ""),
+    "choose": lambda: Choose("letters", [Choice("one")]),
+    "help": lambda: Help([("Files", [("Ctrl+S", "save", "save")])]),
+    "instruct": lambda: Box(Answer("", 1.0), [], "one hole"),
+    "difference": lambda: DiffView("a.py", ["+one", "-two"]),
+    "given": lambda: GivenView([], "given"),
+}
+
+
+def test_every_dialog_is_tried() -> None:
+    assert {type(make()) for make in OVER.values()} == {*Modal.__subclasses__()}
+
+
+@pytest.mark.parametrize("kind", OVER)
+async def test_dialog_hides_the_text_below_it_and_no_more(desk: OpenDesk, kind: str) -> None:
+    async with desk({"a.py": b""}, size=(90, 24)) as d:
+        d.app.editor.text = ("#" * 90 + "\n") * 30
+        # Of the others, one stands for all.
+        for theme in [*BUILTIN_THEMES] if kind == "ask" else ["ansi-dark", "ansi-light", "nord"]:
+            d.app.theme = theme
+            over = OVER[kind]()
+            d.app.push_screen(over)
+            await d.pilot.pause()
+            box = over.query(Vertical).first()
+            region = box.region
+            assert box.styles.background.a == 1, theme
+            behind = d.app._background_screens
+            drawn = over._compositor.render_update(full=True, screen_stack=behind)
+            assert isinstance(drawn, LayoutUpdate)
+            shown = [Strip.join(row) for row in drawn.strips][region.y : region.bottom]
+            inside = "".join(strip.crop(region.x, region.right).text for strip in shown)
+            around = "".join(strip.crop(region.right).text for strip in shown)
+            assert "#" not in inside and ("#" in around or region.width > 80), theme
+            over.dismiss(None)
+            await d.pilot.pause()

@@ -10,7 +10,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from dgedit.tui.bar import Choice
+from dgedit.tui.bar import Choice, Question
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.diffview import DiffView
 
@@ -208,7 +208,8 @@ async def test_infill_in_flight_asks_and_outlives_a_reload_of_other_lines(
         (tmp_path / "a.py").write_bytes(THEIRS)
         d.app.check_disk()
         await d.pilot.pause()
-        assert asked(d) == "a.py has changed" and d.app.editor.text.encode() == CODE
+        assert asked(d) == "a.py has changed on disk; an infill is open in it"
+        assert d.app.editor.text.encode() == CODE
         await d.press("f10", "r")
         assert d.app.fill is not None
         await d.step(2)
@@ -368,3 +369,54 @@ async def test_link_to_nothing_is_followed_when_saving(desk: OpenDesk, tmp_path:
         await d.until(lambda: not d.app.editor.dirty)
         assert (tmp_path / "there.py").read_bytes() == b"#" + CODE
         assert (tmp_path / "a.py").is_symlink()
+
+
+async def test_saving_beside_a_draft_says_what_is_not_saved(desk: OpenDesk, tmp_path: Path) -> None:
+    async with desk({"a.py": CODE}, Script("return 2")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step()
+        await d.press("ctrl+s")
+        assert d.notice.endswith("a.py without the draft")
+        await d.step(2)
+        await d.press("ctrl+s")
+        assert d.notice.endswith("a.py without the draft: Alt+Y accepts it")
+        await d.press("#", "ctrl+q")
+        over = d.app.screen
+        assert isinstance(over, Ask)
+        assert over.question == "Not saved: a.py; the open infill is lost in any case"
+        await d.press("escape", "alt+y", "ctrl+s")
+        assert d.notice.endswith("a.py")
+
+
+async def test_letter_after_f10_is_never_text(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        d.app.post_message(events.Key("f10", None))
+        d.app.post_message(events.Key("r", "r"))
+        await d.pilot.pause()
+        await d.pilot.pause()
+        assert d.app.editor.text.encode() == CODE
+        assert asked(d) == "" and d.app.focused is d.app.editor
+        await d.press("f10")
+        assert asked(d) == "nothing is asked"
+        await d.press("escape", "r")
+        assert d.app.editor.text.encode() == b"r" + CODE
+
+
+async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        answers: list[str] = []
+        for name in ("first", "second"):
+            question = Question(name, {"x": "yes"}, lambda letter, name=name: answers.append(name))
+            d.app.ask_about(d.app.editor, question)
+        first, second = d.app.questions
+        first_answer = first.answer
+        object.__setattr__(
+            first, "answer", lambda letter: (first_answer(letter), d.app.withdraw(first))
+        )
+        for key in ("f10", "x", "x"):
+            d.app.post_message(events.Key(key, key if key == "x" else None))
+        await d.until(lambda: d.app.focused is d.app.editor)
+        await d.pilot.pause()
+        assert answers == ["first"] and d.app.bar.question is second
+        assert d.app.editor.text.encode() == CODE

@@ -144,3 +144,87 @@ async def test_bar_says_which_key_does_what(path: Path) -> None:
         assert shown().endswith(f"Esc later {answers}")
         await d.press("escape", "r")  # that is text again
         assert d.app.editor.text.startswith("r") and f"F10 then {answers}" in shown()
+
+
+# Of several files
+
+
+def leave_all(path: Path, *names: str) -> None:
+    """As an editor does that had all of them open and is killed."""
+    for name in names:
+        other = path.parent / name
+        other.parent.mkdir(exist_ok=True)
+        other.write_text(f"{name} saved")
+        leave(other, f"{name} left", FIRST)
+        for entry in (other.parent / "state").glob("*"):
+            (path.parent / "state").mkdir(exist_ok=True)
+            os.replace(entry, path.parent / "state" / entry.name)
+
+
+async def test_all_files_with_text_left_over_are_told_of_and_put_back(path: Path) -> None:
+    leave_all(path, "a.py", "lib/b.py", "c.py", "d.py")
+    async with opened(path) as d:
+        words = asked(d)
+        assert words.startswith("changes of a.py, ")
+        assert words.endswith(" and 2 more files were never saved, but kept")
+        await d.press("f10", "r")
+        await d.until(lambda: "put back 4 texts, not saved yet" in d.notice)
+        texts = sorted(editor.text for editor in d.app.editors)
+        assert texts == ["a.py left", "c.py left", "d.py left", "lib/b.py left"]
+        assert all(editor.dirty for editor in d.app.editors) and asked(d) == ""
+        assert d.app.editor.path.name == "a.py"
+
+
+async def test_all_files_with_text_left_over_are_opened_and_ask(path: Path) -> None:
+    leave_all(path, "b.py", "c.py")
+    async with opened(path) as d:
+        assert asked(d).endswith(".py were never saved, but kept")
+        await d.press("f10", "o")
+        await d.until(lambda: len(d.app.editors) == 3 and d.app.editor.path.name != "a.py")
+        for left in (1, 0):
+            assert asked(d)[1:].startswith(".py: changes of 2")
+            await d.press("f10", "r")
+            assert sum(question is not None for question in d.app.questions) == left
+
+
+async def test_file_that_has_changed_since_is_asked_about_and_not_put_back(path: Path) -> None:
+    leave_all(path, "b.py", "c.py")
+    (path.parent / "c.py").write_text("newer")
+    async with opened(path) as d:
+        await d.press("f10", "r")
+        await d.until(lambda: "put back 1 text" in d.notice)
+        assert d.notice.endswith("; the others ask, as their files have changed")
+        texts = {editor.path.name: editor.text for editor in d.app.editors}
+        assert texts["b.py"] == "b.py left" and texts["c.py"] == "newer"
+        assert asked(d).startswith("c.py: ") and asked(d).endswith("changed since then")
+
+
+async def test_one_other_file_is_asked_about_and_may_be_left_alone(path: Path) -> None:
+    leave_all(path, "b.py")
+    async with opened(path) as d:
+        assert asked(d) == "changes of b.py were never saved, but kept"
+        await d.press("ctrl+n")  # not about one tab
+        assert asked(d) == "changes of b.py were never saved, but kept"
+        await d.press("f10", "i")
+        assert asked(d) == "" and len(d.app.editors) == 2
+    d.app.retire()
+    assert left(path.parent / "b.py") == {"b.py left"}
+
+
+async def test_text_of_another_file_that_was_saved_after_all_is_not_asked_about(
+    path: Path,
+) -> None:
+    leave_all(path, "b.py")
+    (path.parent / "b.py").write_text("b.py left")
+    async with opened(path) as d:
+        assert asked(d) == ""
+
+
+async def test_text_of_a_file_elsewhere_is_not_asked_about(path: Path) -> None:
+    leave_all(path, "b.py")
+    (path.parent / "sub").mkdir()
+    inner = path.parent / "sub" / "x.py"
+    inner.write_text("x")
+    os.replace(path.parent / "state", inner.parent / "state")
+    async with opened(inner) as d:
+        assert asked(d) == ""

@@ -16,6 +16,7 @@ from dgedit.tui.choose import Choice, Choose
 from dgedit.tui.dialogs import Ask
 
 from .conftest import Desk, OpenDesk, Script
+from .interminal import InTerminal
 from .test_editor import CODE, masked
 
 
@@ -327,3 +328,36 @@ async def test_what_stands_beside_a_name_is_in_columns(desk: OpenDesk) -> None:
         await d.pilot.resize_terminal(90, 24)
         await d.pilot.pause()
         assert options.highlighted == 2
+
+
+# At a place, or a new one
+
+
+def test_file_is_opened_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"row {at} here\n" for at in range(1, 501)))
+    with InTerminal(tmp_path, ["a.txt:300:5"]) as editor:
+        editor.wait_for(b"300:5")
+        for row in (b"row 292 here", b"00 here", b"row 308 here"):  # in the middle
+            editor.wait_for(row)
+    assert [one.name for one in tmp_path.glob("a.txt*")] == ["a.txt"]
+
+
+def test_place_that_a_file_has_not_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a\n")
+    with InTerminal(tmp_path, ["a.txt:2-7"]) as editor:
+        editor.wait_for(b"range 2-7 is outside a.txt, which has 1 line")
+        assert editor.end() == 3
+
+
+async def test_new_file_is_called_so(desk: OpenDesk, tmp_path: Path) -> None:
+    app = DgeditApp([tmp_path / "new.py"], connect=Script, watch=False)
+    async with app.run_test(size=(200, 16)) as pilot:
+        d = Desk(app, pilot, Script())
+        assert d.notice == f"new file: {tmp_path / 'new.py'}"
+        await d.press("x", "ctrl+s")
+        await app.open_file(tmp_path / "other.py")
+        assert d.notice == f"new file: {tmp_path / 'other.py'}"
+        await app.open_file(tmp_path / "new.py")
+        await d.press("right")
+        await app.open_file(tmp_path / "other.py")
+        assert d.notice == ""
