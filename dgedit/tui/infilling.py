@@ -29,7 +29,7 @@ from dgedit.tui.overlay import OpenHole
 from dgedit.tui.status import BETWEEN
 from dgedit.tui.stream import Connected, Failed, Refined, Source
 
-NOTHING = "nothing is masked: F2 masks what the cursor is on, or what is selected"
+NOTHING = "no hole yet: F2 masks what the cursor is on"
 """Why nothing can be filled."""
 
 # No more than 30 drawings a second.

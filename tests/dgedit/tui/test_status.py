@@ -28,7 +28,7 @@ def words(d: Desk, notice: str) -> str:
 async def test_notice_stands_beside_the_place(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, size=(80, 16)) as d:
         await d.press("down", "right", "f5")
-        assert d.notice == "nothing is masked: F2 masks what the cursor is on, or what is selected"
+        assert d.notice == "no hole yet: F2 masks what the cursor is on"
         assert line(d).startswith(f"a.py:2:2  {d.notice}")
 
 
