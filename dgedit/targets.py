@@ -64,7 +64,7 @@ def parse_target(target: str) -> tuple[Path, str | None]:
     if target == "-":
         raise UsageError("no such file: - (dgedit pipe fills standard input)")
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
-    raise InputError(f"no such file: {match['path'] if match else target}")
+    raise InputError(f"no such file: {match['path'] if match else target or repr(target)}")
 
 
 def to_open(given: Sequence[str]) -> Iterator[tuple[Path, str | None]]:

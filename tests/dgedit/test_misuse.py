@@ -49,6 +49,7 @@ def said(args: str, capfd: Capture, code: Exit = Exit.USAGE) -> str:
         ("fill a.py -qz", "no option -z" + FILL),
         ("fill", "no FILE is given" + FILL),
         ("fill a.py --time 0", "--time must be more than 0, not 0"),
+        ("fill a.py --candidates 65", "--candidates must be at most 64, not 65"),
         ("watch --debounce -5", "--debounce must be a whole number of at least 0, not '-5'"),
         ("bench --minutes x", "--minutes must be a number of at least 0.01, not 'x'"),
         ("bench --weights x", "--weights must be random, not 'x'"),
