@@ -10,7 +10,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from dgedit.tui.bar import Choice, Question
+from dgedit.tui.bar import Choice
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.diffview import DiffView
 
@@ -387,36 +387,3 @@ async def test_saving_beside_a_draft_says_what_is_not_saved(desk: OpenDesk, tmp_
         assert over.question == "Not saved: a.py; the open infill is lost in any case"
         await d.press("escape", "alt+y", "ctrl+s")
         assert d.notice.endswith("a.py")
-
-
-async def test_letter_after_f10_is_never_text(desk: OpenDesk) -> None:
-    async with desk({"a.py": CODE}) as d:
-        d.app.post_message(events.Key("f10", None))
-        d.app.post_message(events.Key("r", "r"))
-        await d.pilot.pause()
-        await d.pilot.pause()
-        assert d.app.editor.text.encode() == CODE
-        assert asked(d) == "" and d.app.focused is d.app.editor
-        await d.press("f10")
-        assert asked(d) == "nothing is asked"
-        await d.press("escape", "r")
-        assert d.app.editor.text.encode() == b"r" + CODE
-
-
-async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
-    async with desk({"a.py": CODE}) as d:
-        answers: list[str] = []
-        for name in ("first", "second"):
-            question = Question(name, {"x": "yes"}, lambda letter, name=name: answers.append(name))
-            d.app.ask_about(d.app.editor, question)
-        first, second = d.app.questions
-        first_answer = first.answer
-        object.__setattr__(
-            first, "answer", lambda letter: (first_answer(letter), d.app.withdraw(first))
-        )
-        for key in ("f10", "x", "x"):
-            d.app.post_message(events.Key(key, key if key == "x" else None))
-        await d.until(lambda: d.app.focused is d.app.editor)
-        await d.pilot.pause()
-        assert answers == ["first"] and d.app.bar.question is second
-        assert d.app.editor.text.encode() == CODE

@@ -1,0 +1,56 @@
+"""The bar takes the letter that is meant for it, and no letter twice."""
+
+from __future__ import annotations
+
+from textual import events
+
+from dgedit.tui.bar import Question
+
+from .conftest import OpenDesk
+from .test_editor import CODE
+from .test_filing import asked
+
+
+async def test_letter_after_f10_is_never_text(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        for key in ("f10", "r"):
+            d.app.post_message(events.Key(key, key if key == "r" else None))
+        await d.pilot.pause()
+        await d.until(lambda: asked(d) == "" and d.app.focused is d.app.editor)
+        assert d.app.editor.text.encode() == CODE
+        await d.press("f10")
+        assert asked(d) == "nothing is asked"
+        await d.press("escape", "r")
+        assert asked(d) == "" and d.app.editor.text.encode() == b"r" + CODE
+
+
+async def test_question_withdrawn_before_the_letter_keeps_it_from_the_text(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        question = Question("first", {"x": "yes"}, lambda letter: None)
+        d.app.ask_about(d.app.editor, question)
+        await d.press("f10")
+        d.app.withdraw(question)
+        await d.press("x")
+        assert asked(d) == "" and d.app.editor.text.encode() == CODE
+
+
+async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        answered: list[str] = []
+
+        def ask(words: str) -> None:
+            def answer(letter: str) -> None:
+                answered.append(words)
+                d.app.withdraw(question)
+
+            question = Question(words, {"x": "yes"}, answer)
+            d.app.ask_about(d.app.editor, question)
+
+        ask("first")
+        ask("second")
+        for key in ("f10", "x", "x"):
+            d.app.post_message(events.Key(key, key if key == "x" else None))
+        await d.until(lambda: bool(answered) and d.app.focused is d.app.editor)
+        await d.pilot.pause()
+        assert answered == ["first"] and asked(d) == "second"
+        assert d.app.editor.text.encode() == CODE
