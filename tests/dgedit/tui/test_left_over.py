@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from dgedit.document import Document
-from dgedit.journal import Process
+from dgedit.journal import Journal, Process
+from dgedit.tui import recovery
+from dgedit.tui.app import DgeditApp
 
+from .conftest import Script
 from .test_editor import CODE
 from .test_recovery import DEAD, asked, entries, journal_of, opened, path, settle
 
@@ -228,3 +231,28 @@ async def test_text_of_a_file_elsewhere_is_not_asked_about(path: Path) -> None:
     os.replace(path.parent / "state", inner.parent / "state")
     async with opened(inner) as d:
         assert asked(d) == ""
+
+
+# At once
+
+
+async def test_text_left_over_is_asked_about_before_anything_slow(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(path, "left", FIRST)
+    monkeypatch.setattr(Journal, "open", lambda *given: time.sleep(2))
+    app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path))
+    async with app.run_test() as pilot:
+        assert app.bar.display and app.bar.question is not None
+        await pilot.press("f10", "r")
+        assert app.editor.text == "left"
+
+
+async def test_file_opened_later_asks_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "_EVERY", 60)
+    (path.parent / "b.py").write_text("b")
+    leave(path.parent / "b.py", "left", FIRST)
+    async with opened(path) as d:
+        await d.press("f10", "i")
+        await d.app.open_file(path.parent / "b.py")
+        assert asked(d).startswith("b.py: changes of 2")

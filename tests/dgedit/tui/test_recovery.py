@@ -173,28 +173,6 @@ async def test_text_left_over_is_offered_and_recovered_as_one_undo(path: Path) -
         assert d.app.editor.text.encode() == CODE and not d.app.editor.dirty
 
 
-async def test_text_left_over_is_asked_about_before_anything_slow(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leave_text(path, "left")
-    monkeypatch.setattr(Journal, "open", lambda *given: time.sleep(2))
-    app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path))
-    async with app.run_test() as pilot:
-        assert app.bar.display and app.bar.question is not None
-        await pilot.press("f10", "r")
-        assert app.editor.text == "left"
-
-
-async def test_file_opened_later_asks_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recovery, "_EVERY", 60)
-    (path.parent / "b.py").write_text("b")
-    leave_text(path.parent / "b.py", "left")
-    async with opened(path) as d:
-        await d.press("f10", "i")
-        await d.app.open_file(path.parent / "b.py")
-        assert asked(d).startswith("b.py: changes of 2")
-
-
 async def test_text_left_over_is_shown_and_the_question_stays(path: Path) -> None:
     leave_text(path, "# left\n" + CODE.decode())
     async with opened(path) as d:
