@@ -142,6 +142,12 @@ class Editor(View, Writing):
                     hole.show(draft, quiet=quiet, fit=fit)
             self.rows.wrap(0)
 
+    def show_start(self, hole: OpenHole) -> None:
+        """Go where a draft begins, if that is above the view."""
+        start = self.buffer.location(hole.start)
+        if self.rows.y_of(start[0]) < self.scroll_y:
+            self.selection = Selection.cursor(start)
+
     def _shift(self, start: int, end: int, length: int) -> None:
         """Keep the holes on their text after an edit."""
         shift = length - (end - start)

@@ -164,13 +164,13 @@ class Infilling(Desk):
         """Whether an infill is being refined."""
         return self.fill is not None and self.fill.stage is not Stage.READY
 
-    def hole_at_cursor(self) -> OpenHole | None:
-        """The hole at the cursor, if it is being filled or has a result."""
-        editor = self.editor
-        if self.fill is None or editor.selection.start != editor.selection.end:
+    def hole_at_cursor(self, fill: Fill | None = None) -> OpenHole | None:
+        """The hole at the cursor, if it is one of that infill, or else of the open one."""
+        editor, fill = self.editor, fill or self.fill
+        if fill is None or editor.selection.start != editor.selection.end:
             return None
         index = editor.buffer.index(editor.cursor_location)
-        own = [hole for owner, hole in self.fill.present if owner is editor]
+        own = [hole for owner, hole in fill.present if owner is editor]
         return next((hole for hole in own if hole.start <= index <= hole.end), None)
 
     def documents(self) -> list[Document]:

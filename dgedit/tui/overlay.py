@@ -65,7 +65,9 @@ class OpenHole:
     changed: tuple[bool, ...] = ()
     """Which pieces of the draft differ from the step before."""
     height: int = 1
-    """The most lines that any draft of it has had."""
+    """The most lines that any draft of it has had, for which rows are kept free."""
+    fits: bool = False
+    """Whether no row is kept free for the text it covers, either."""
     wrapped: int = 0
     """The most rows that its lines have taken where long ones are wrapped."""
     taken: str = ""
@@ -90,12 +92,13 @@ class OpenHole:
         return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
 
     def show(self, draft: Draft, *, quiet: bool = False, fit: bool = False) -> None:
-        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: without rows
-        kept free where one before was longer.
+        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: in no
+        more rows than it has.
         """
         before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
         same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
         self.changed = tuple(not (i < len(same) and same[i]) for i in range(len(draft.pieces)))
+        self.fits = fit
         if fit:
             self.height = self.wrapped = 0
         self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
@@ -103,5 +106,5 @@ class OpenHole:
 
     def clear(self) -> None:
         """Show the document again."""
-        self.draft, self.changed, self.caret = None, (), None
+        self.draft, self.changed, self.caret, self.fits = None, (), None, False
         self.height, self.wrapped = 1, 0

@@ -62,7 +62,7 @@ class Review(Infilling):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         _shown("enter", "accept_here", "accept", "accept all that is shown", "accept"),
-        _shown("alt+y", "accept", "accept", "the same from anywhere", "accept-all"),
+        _shown("alt+y", "accept", "accept", "accept all, wherever the cursor is", "accept-all"),
         _shown("alt+a,alt+enter", "accept_hole", "hole", "accept one hole", "accept-hole"),
         _shown("alt+w", "word", "word", "accept the next word", "accept-word"),
         _shown("alt+l", "line", "line", "accept the next line", "accept-line"),
@@ -212,6 +212,8 @@ class Review(Infilling):
         """Let the engine begin."""
         for editor in fill.editors:
             editor.rows.heat = self.heat
+        if hole := self.hole_at_cursor(fill):
+            self.editor.show_start(hole)
         self._stayed = self.editor, self.editor.cursor_location
         super().start(fill)
 
@@ -321,9 +323,10 @@ class Review(Infilling):
         """
         if self._at() is not None:
             return True
-        editor = self.editor
-        alone = editor.selection.start == editor.selection.end
-        return self._settled and alone and self._stayed == (editor, editor.cursor_location)
+        if not self._settled or not self._result.present:
+            return False
+        start, end = self.editor.selection
+        return start == end and self._stayed == (self.editor, end)
 
     def _nearest(self) -> OpenHole | None:
         """The hole at the cursor, or the nearest in the file in front; says so where none is."""

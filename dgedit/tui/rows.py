@@ -1,10 +1,10 @@
 """Where everything is on the screen while drafts stand in for what the document holds.
 
-A hole is drawn over the document, never into it. The rows that holes touch form a region, which has
-at least as many rows as the document has there, and while drafts come and go never fewer than it
-had before, so that text below moves only when one grows. A cursor in a hole keeps its cell whatever
-is drafted around it; a cursor after the hole stays on its character. Wrapped, a line takes as many
-rows as the buffer counts; only those in view are cut.
+A hole is drawn over the document, never into it. The rows that holes touch form a region. While
+drafts come and go it has at least as many rows as the document has there, and never fewer than it
+had before, so that text below moves only when one grows; a result takes the rows it has. A cursor
+in a hole keeps its cell whatever is drafted around it; a cursor after the hole stays on its
+character. Wrapped, a line takes as many rows as the buffer counts; only those in view are cut.
 
 Knows texts, holes and cells; draws nothing.
 """
@@ -47,7 +47,7 @@ class Region:
     numbers: tuple[int | None, ...]
     """The document row to number each by; None for one that only goes on or is new."""
     extra: int
-    """How many more rows are drawn than without holes."""
+    """How many more rows are drawn than without holes; below 0, fewer."""
     caret: tuple[int, int] | None = None
     """The row of the region and the run in it that the cursor is before, if it is in a draft."""
 
@@ -198,16 +198,19 @@ class Rows(WrappedDocument):
             if row > region.bottom:
                 return region.y + len(region.rows) + self._y(row) - self._y(region.bottom + 1)
             if row >= region.top:
-                return region.y + self._y(row) - self._y(region.top)
+                below = self._y(row) - self._y(region.top)
+                return region.y + min(below, len(region.rows) - 1)
         return self._y(row)
 
     def location_to_offset(self, location: Location) -> Offset:
         """The cell of a location."""
         row, column = location
+        last = self.height
         for region in self.regions:
-            if region.top <= row <= region.bottom and not any(
-                start <= location <= end for start, end in region.drafted
-            ):
+            if not region.top <= row <= region.bottom:
+                continue
+            last = region.y + len(region.rows) - 1
+            if not any(start <= location <= end for start, end in region.drafted):
                 for y, runs in enumerate(region.rows):
                     for i, run in enumerate(runs):
                         at, left = run.at
@@ -222,7 +225,8 @@ class Rows(WrappedDocument):
         starts = [0, *self.get_offsets(row)]
         part = bisect_right(starts, column) - 1
         text = self.document[row][starts[part] :]
-        return Offset(self._cell(text, column - starts[part], 0), self.y_of(row) + part)
+        y = min(self.y_of(row) + part, last)
+        return Offset(self._cell(text, column - starts[part], 0), y)
 
     def offset_to_location(self, offset: Offset) -> Location:
         """The location nearest to a cell."""
@@ -320,7 +324,8 @@ class Rows(WrappedDocument):
             kept = max([kept, *(hole.wrapped for hole in drafts)])
             for hole in drafts:
                 hole.wrapped = max(kept, len(rows))
-        free = max(alone, kept) - len(rows)
+        least = 0 if any(hole.fits for hole, _, _ in group) else alone
+        free = max(least, kept) - len(rows)
         numbers += [
             at if at <= bottom and not self._width else None
             for at in range(top + len(rows), top + len(rows) + free)

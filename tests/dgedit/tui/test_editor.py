@@ -182,8 +182,9 @@ async def test_height_never_shrinks_during_a_run(desk: OpenDesk) -> None:
         await masked(d, 7, 200)
         height = d.app.editor.rows.height
         await d.press("f5")
-        await d.step(3)
+        await d.step(2)
         assert d.app.editor.rows.height == height
+        await d.step()
         await d.press("enter")
         assert d.app.editor.rows.height < height
 
@@ -285,3 +286,44 @@ async def test_right_after_an_edit_of_the_hole_nothing_is_accepted(
             d.app.editor.post_message(events.Key(one, one if one == "x" else None))
         await d.pilot.pause()
         assert (d.app.fill, d.app.editor.text) == (None, text)
+
+
+async def test_result_is_as_high_as_it_is(desk: OpenDesk) -> None:
+    async with desk({"a.txt": LONG}, Script("x\ny")) as d:
+        await masked(d, 7, 197)
+        editor = d.app.editor
+        await d.press("f5")
+        await d.step(3)
+        assert [d.row(y) for y in range(4)] == ["line 0", "x", "y", "line 26"]
+        assert editor.cursor_screen_offset.y - editor.region.y == 1
+        await d.press("left_square_bracket")
+        assert editor.rows.y_of(26) == 26
+        await d.press("right_square_bracket")
+        assert editor.rows.y_of(26) == 3
+        await d.press("escape")
+        assert editor.rows.y_of(26) == 26
+
+
+async def test_what_follows_a_short_result_stays_in_its_row(desk: OpenDesk) -> None:
+    async with desk({"a.txt": LONG}, Script("x\ny")) as d:
+        editor = d.app.editor
+        await masked(d, 110, 197)
+        editor.scroll_to(y=18, animate=False, force=True)
+        await d.pilot.pause()
+        assert d.row(8) == "line 26"
+        editor.selection = Selection.cursor((27, 0))
+        await d.press("f5")
+        await d.step(3)
+        assert [d.row(y) for y in range(5, 9)] == ["line 14", "x", "y", "line 26"]
+
+
+async def test_draft_that_begins_above_the_view_is_gone_to(desk: OpenDesk) -> None:
+    async with desk({"a.txt": LONG}, Script("x\ny")) as d:
+        editor = d.app.editor
+        await masked(d, 7, 395)
+        assert editor.scroll_y > 20
+        await d.press("f5")
+        await d.step()
+        assert editor.cursor_location == (1, 0) and editor.scroll_y <= 1
+        await d.step(2)
+        assert "x" in [d.row(y) for y in range(3)]
