@@ -215,9 +215,11 @@ def _named(app: typer.Typer) -> dict[str, Any]:
 
 
 def _refuse_typo(word: str) -> None:
-    """Raise UsageError for what is nearly a command, and no file: it would open an empty one."""
+    """Raise UsageError for what is nearly a command, and no file: it would open an empty one.
+    What has more than letters, as `config.py` and `--model`, is no command's slip.
+    """
     near = difflib.get_close_matches(word, _named(app), n=1, cutoff=_NEAR)
-    if near and not os.path.lexists(word):
+    if near and word.isalpha() and not os.path.lexists(word):
         advice = f"did you mean {near[0]!r}? ./{word} makes the file"
         raise UsageError(f"no command and no file {word!r}; {advice}")
 

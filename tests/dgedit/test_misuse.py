@@ -102,6 +102,20 @@ def test_word_that_is_nearly_a_command_opens_no_empty_file(
 
 
 @pytest.mark.parametrize(
+    "args", ["config.py", "edit.c", "--model nano config.py", "--engine local config.py"]
+)
+def test_file_and_option_named_nearly_like_a_command_are_no_slip(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, args: str
+) -> None:
+    opened: list[list[Path]] = []
+    monkeypatch.setattr("dgedit.tui.app.run", lambda files, **more: opened.append(files) or 0)
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    assert cli.run(args.split()) == Exit.OK
+    assert opened == [[Path(args.split()[-1])]]
+
+
+@pytest.mark.parametrize(
     "args",
     [
         *("fill a.py --device gpu", "a.py --device gpu", "model info nano --device gpu"),
