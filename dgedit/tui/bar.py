@@ -107,8 +107,9 @@ class Bar(Horizontal, can_focus=True):
             question.answer(letter)
 
     def on_focus(self) -> None:
-        """Say how to go back."""
+        """Say how to go back, also when the keyboard is here again with the terminal's window."""
         self.left = False
+        self.ask(self.question)
         self.query(Way).refresh()
 
     def on_blur(self) -> None:

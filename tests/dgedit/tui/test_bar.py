@@ -24,6 +24,17 @@ async def test_letter_after_f10_is_never_text(desk: OpenDesk) -> None:
         assert asked(d) == "" and d.app.editor.text.encode() == b"r" + CODE
 
 
+async def test_bar_with_nothing_to_ask_is_there_again_with_the_window(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await d.press("f10")
+        for event in (events.AppBlur(), events.AppFocus()):
+            d.app.post_message(event)
+            await d.pilot.pause()
+        assert asked(d) == "nothing is asked"
+        await d.press("x", "y")
+        assert asked(d) == "" and d.app.editor.text.encode() == b"y" + CODE
+
+
 async def test_question_withdrawn_before_the_letter_keeps_it_from_the_text(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}) as d:
         question = Question("first", {"x": "yes"}, lambda letter: None)
