@@ -17,6 +17,7 @@ from textual import work
 from dgedit.errors import DgeditError
 from dgedit.journal import Entry, real
 from dgedit.tui.bar import Question
+from dgedit.tui.editor import Editor
 from dgedit.tui.opening import Opening
 from dgedit.visible import visible
 
@@ -69,13 +70,19 @@ class LeftOver(Opening):
     @work(group="recover")
     async def _open_all(self, entries: Sequence[Entry], *, put_back: bool) -> None:
         """Open the files, and bring the first to the front."""
+        opened: list[Editor] = []
         count = 0
         for entry in entries:
-            if await self.open_file(Path(entry.path)) and put_back:
-                count += self.put_back_unchanged(self.editor, entry)
-        if first := next(filter(None, (self.holding(Path(one.path)) for one in entries)), None):
-            self.show(first)
-        if put_back:
-            texts = "1 text" if count == 1 else f"{count} texts"
-            asked = "; the others ask, as their files have changed" * (count < len(entries))
-            self.notice(f"put back {texts}, not saved yet: Ctrl+S saves, Ctrl+Z undoes{asked}")
+            path = Path(entry.path)
+            # By its path: while it was opened, another file may have come to the front.
+            if await self.open_file(path) and (editor := self.holding(path)):
+                opened.append(editor)
+                count += put_back and self.put_back_unchanged(editor, entry)
+        if opened:
+            self.show(opened[0])
+        if count:
+            of = f"{count} of {len(entries)}" if count < len(entries) else str(count)
+            texts = "text" if len(entries) == 1 else "texts"
+            ask = any(editor in self.questions.values() for editor in opened)
+            asked = "; what has changed since then asks" * ask
+            self.notice(f"put back {of} {texts}, not saved yet: Ctrl+S saves, Ctrl+Z undoes{asked}")

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -195,11 +196,39 @@ async def test_file_that_has_changed_since_is_asked_about_and_not_put_back(path:
     (path.parent / "c.py").write_text("newer")
     async with opened(path) as d:
         await d.press("f10", "r")
-        await d.until(lambda: "put back 1 text" in d.notice)
-        assert d.notice.endswith("; the others ask, as their files have changed")
+        await d.until(lambda: "put back 1 of 2 texts" in d.notice)
+        assert d.notice.endswith("; what has changed since then asks")
         texts = {editor.path.name: editor.text for editor in d.app.editors}
         assert texts["b.py"] == "b.py left" and texts["c.py"] == "newer"
         assert asked(d).startswith("c.py: ") and asked(d).endswith("changed since then")
+
+
+async def test_text_goes_to_its_file_whatever_is_in_front(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_all(path, "b.py", "c.py")
+    async with opened(path) as d:
+        open_file = d.app.open_file
+
+        async def turned(at: Path) -> bool:
+            done = await open_file(at)
+            d.app.show(d.app.editors[0])
+            return done
+
+        monkeypatch.setattr(d.app, "open_file", turned)
+        await d.press("f10", "r")
+        await d.until(lambda: "put back 2 texts" in d.notice)
+        texts = {editor.path.name: editor.text for editor in d.app.editors}
+        assert texts == {"a.py": CODE.decode(), "b.py": "b.py left", "c.py": "c.py left"}
+
+
+async def test_nothing_is_said_to_be_put_back_where_nothing_was(path: Path) -> None:
+    leave_all(path, "b.py")
+    (path.parent / "b.py").write_text("newer")
+    async with opened(path) as d:
+        await d.press("f10", "r")
+        await d.until(lambda: asked(d).endswith("changed since then"))
+        assert d.notice == ""
 
 
 async def test_one_other_file_is_asked_about_and_may_be_left_alone(path: Path) -> None:
@@ -240,12 +269,14 @@ async def test_text_left_over_is_asked_about_before_anything_slow(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leave(path, "left", FIRST)
-    monkeypatch.setattr(Journal, "open", lambda *given: time.sleep(2))
+    asked = Event()
+    monkeypatch.setattr(Journal, "open", lambda *given: asked.wait(10) and [])
     app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path))
     async with app.run_test() as pilot:
         assert app.bar.display and app.bar.question is not None
         await pilot.press("f10", "r")
         assert app.editor.text == "left"
+        asked.set()
 
 
 async def test_file_opened_later_asks_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
