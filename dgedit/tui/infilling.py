@@ -220,7 +220,7 @@ class Infilling(Desk):
             return
         left, before = len(self.fill.present), self._left
         self.redraw()
-        if taken:  # by an undo, or done anew
+        if taken and not self.running:  # by an undo, or done anew
             if not left:
                 self.accepted(self.fill)
         elif not left:

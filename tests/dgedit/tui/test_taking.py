@@ -196,6 +196,17 @@ async def test_undo_gives_the_result_before_the_last_back_as_well(desk: OpenDesk
         assert (d.row(1), d.app.editor.text.encode()) == ("    one", CODE)
 
 
+async def test_redo_while_the_hole_is_filled_again_cancels_that(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("enter", "ctrl+z", "escape", "f5")
+        await d.step()
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.notice) == (None, "cancelled: the hole was edited")
+        await d.press("ctrl+z")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
 async def test_rejected_after_an_undo_it_stays_rejected(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Script("one")) as d:
         await result(d)
