@@ -18,6 +18,8 @@ _WORDS = (
     (r"Got unexpected extra argument\(s\) \((?P<it>.*)\)", "unexpected '{it}'"),
     (r"Option '(?P<it>.*)' requires an argument\.", "{it} needs a value"),
     (r"Option '(?P<it>.*)' does not take a value\.", "{it} takes no value"),
+    (r"No such command '(?P<it>.*)'\.", "no command '{it}'"),
+    (r"Missing command\.", "no COMMAND is given"),
 )
 _NEAR = 0.6
 _KINDS = {int: "a whole number", float: "a number"}
@@ -45,7 +47,7 @@ def _what(error: Any) -> str:
     said = error.format_message()
     for pattern, ours in _WORDS:
         if match := re.fullmatch(pattern, said, re.DOTALL):
-            return ours.format(it=match["it"])
+            return ours.format(**match.groupdict())
     return str(said)
 
 

@@ -63,6 +63,8 @@ def said(args: str, capfd: Capture, code: Exit = Exit.USAGE) -> str:
         ("model info nano --kv x", "--kv must be 'bf16' or 'fp8', not 'x' (try dgedit model info"),
         ("model use", "no NAME is given (try dgedit model use --help)"),
         ("model inof", "no command 'inof'; did you mean 'info'? (try dgedit model --help)"),
+        ("config -", "no command '-' (try dgedit config --help)"),
+        ("config --", "no COMMAND is given (try dgedit config --help)"),
         ("config set", "no KEY is given (try dgedit config set --help)"),
         ("config set keys x", "keys is a table: write it into the file"),
         ("engine strat", "no command 'strat'; did you mean 'start'? (try dgedit engine --help)"),
