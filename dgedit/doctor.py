@@ -16,7 +16,7 @@ import typer
 
 from dgedit import models, output
 from dgedit.errors import DgeditError, Exit
-from dgedit.options import Colored, device
+from dgedit.options import Colored, known_device
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
     """Everything that is found; torch may take so many seconds."""
     from dgedit import checks
 
-    probe = checks.Probe(_model(), device(checks.chosen().device) or None, patience=patience)
+    device = known_device(checks.chosen().device) or None
+    probe = checks.Probe(_model(), device, patience=patience)
     try:
         yield from _guarded("terminal", _terminal)
         for check in (

@@ -16,8 +16,7 @@ import typer
 from dgedit import config, models, output
 from dgedit.coercion import Group, Quick
 from dgedit.errors import EngineError, UsageError
-from dgedit.options import Device, Model
-from dgedit.options import device as named
+from dgedit.options import Device, Model, known_device
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def _place(model: str | None, device: str | None) -> Place:
 
 def _device(device: str | None) -> str | None:
     """The one asked for, or else the settings', as the commands that fill have it."""
-    return (named(config.current().device) if device is None else device) or None
+    return (known_device(config.current().device) if device is None else device) or None
 
 
 def _line(said: Message) -> str:

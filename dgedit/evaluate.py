@@ -14,7 +14,7 @@ import typer
 
 from dgedit import backend
 from dgedit.errors import InputError
-from dgedit.options import device as named
+from dgedit.options import Device
 
 if TYPE_CHECKING:
     from dgedit_engine.engine import Engine
@@ -52,10 +52,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", callback=named, help="Where it runs: cpu, cuda, cuda:1, …"),
-    ] = None,
+    device: Device = None,
 ) -> None:
     """Measure how well a model fills code that it was not trained on.
 

@@ -12,7 +12,7 @@ import typer
 
 from dgedit import models
 from dgedit.errors import UsageError
-from dgedit.options import device as named
+from dgedit.options import Device
 
 
 class Shape(StrEnum):
@@ -42,10 +42,7 @@ def bench(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", callback=named, help="Where it runs: cpu, cuda, cuda:1, …"),
-    ] = None,
+    device: Device = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each of the model's stages.")] = 30,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of a CPU.")] = None,
     shape: Annotated[

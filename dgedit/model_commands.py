@@ -22,7 +22,7 @@ from dgedit import models
 from dgedit.coercion import Group, Quick
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.models import gigabytes
-from dgedit.options import device as device_
+from dgedit.options import Device
 from dgedit.visible import visible
 
 if TYPE_CHECKING:
@@ -81,9 +81,6 @@ class Progress(Protocol):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Device = Annotated[
-    str | None, typer.Option(metavar="NAME", callback=device_, help="Where: cpu, cuda, cuda:1, …")
-]
 
 
 @app.command(cls=Quick)

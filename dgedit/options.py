@@ -39,7 +39,7 @@ def option(group: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, rich_help_panel=group, show_default=False, **settings)
 
 
-def device(name: str | None) -> str | None:
+def known_device(name: str | None) -> str | None:
     """Where it is to run, as the engine has it: empty for auto. Raises UsageError."""
     if name and not is_device(name):
         raise UsageError(f"no device {name!r}: {DEVICES}")
@@ -63,7 +63,9 @@ Model = Annotated[
 ]
 Device = Annotated[
     str | None,
-    option(ENGINE, metavar="NAME", callback=device, help="Where it runs: cpu, cuda, cuda:1, …"),
+    option(
+        ENGINE, metavar="NAME", callback=known_device, help="Where it runs: cpu, cuda, cuda:1, …"
+    ),
 ]
 Engine = Annotated[
     str, option(ENGINE, metavar="WHICH", help="auto, local, warm or a server's address.")
