@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -74,8 +74,13 @@ def split_lines(text: str) -> list[str]:
 
 def blocks(one: Sequence[str], two: Sequence[str]) -> list[Block]:
     """The runs of lines that two texts share, in order."""
+    return joined(_matches(one, two, 0, len(one), 0, len(two)))
+
+
+def joined(parts: Iterable[Block]) -> list[Block]:
+    """Blocks in order, those that follow each other in both texts as one."""
     found: list[Block] = []
-    for block in _matches(one, two, 0, len(one), 0, len(two)):
+    for block in parts:
         last = found[-1] if found else Block(-1, -1, 0)
         if (last.one + last.size, last.two + last.size) == (block.one, block.two):
             found[-1] = Block(last.one, last.two, last.size + block.size)

@@ -49,24 +49,38 @@ class DiffView(Modal[None]):
     DiffView .title { color: $text; text-style: bold; }
     """
 
+    KEYS = "↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc close"
+    """The row below."""
+
     def __init__(self, title: str, lines: Iterable[str]) -> None:
-        """`lines` are those of `diff_lines` or `diff_of_files`."""
+        """`lines` are those of `diff_lines`, or of `file_line` and `hunks_of`."""
         super().__init__()
         self.heading, self.lines = title, list(lines)
 
     def compose(self) -> ComposeResult:
         """The title, the lines, the keys."""
         with Vertical():
-            added = sum(line[:1] == "+" for line in self.lines)
-            removed = sum(line[:1] == "-" for line in self.lines)
-            title = f"{visible(self.heading)}   +{added} −{removed}"
-            yield Static(Content(title), classes="title")
+            yield Static(self._title(), classes="title")
             yield _Lines(self.lines)
-            yield Static("↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc close")
+            yield Static(self.KEYS)
 
     def on_mount(self) -> None:
         """The keys are for the lines."""
         self.query_one(_Lines).focus()
+
+    def show(self, lines: Iterable[str], at: int) -> None:
+        """Show other lines; one of them is brought into view."""
+        self.lines = list(lines)
+        self.query_one(".title", Static).update(self._title())
+        view = self.query_one(_Lines)
+        view.show(self.lines)
+        top, height = round(view.scroll_target_y), view.size.height
+        if not top <= at < top + height - _AROUND:
+            view.scroll_to(y=at, animate=False)
+
+    def _title(self) -> Content:
+        added, removed = (sum(line[:1] == sign for line in self.lines) for sign in "+-")
+        return Content(f"{visible(self.heading)}   +{added} −{removed}")
 
     def action_change(self, by: int) -> None:
         """Go to the next change, or to the one before."""
@@ -95,9 +109,14 @@ class _Lines(ScrollView, can_focus=True):
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
+        self.show(lines)
+
+    def show(self, lines: list[str]) -> None:
+        """Show these lines."""
         self.lines = lines
         # No line is narrower than its code points, but for those of no width; it may be wider.
         self.virtual_size = Size(2 * max(map(len, lines), default=0) + 1, len(lines))
+        self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """One line, with its kind's colours to the edge."""
@@ -117,24 +136,31 @@ def diff_lines(before: str, after: str) -> Iterator[str]:
     if old == new:
         yield " no difference"
         return
-    shared = [*blocks(old, new), Block(len(old), len(new), 0)]
+    for lines, _ in hunks_of(old, new, blocks(old, new)):
+        yield from lines
+
+
+def hunks_of(
+    old: list[str], new: list[str], shared: Iterable[Block]
+) -> Iterator[tuple[list[str], int]]:
+    """Of each hunk its lines as `diff_lines` has them, and the line of the old text that it ends
+    before; `shared` are the blocks that the texts have in common, as large as they are.
+    """
     codes: list[_Code] = []
     i = j = 0
-    for one, two, size in shared:
+    for one, two, size in (*shared, Block(len(old), len(new), 0)):
         if i < one or j < two:
             codes.append(("replace", i, one, j, two))
         if size:
             codes.append(("equal", one, one + size, two, two + size))
         i, j = one + size, two + size
     for group in _groups(codes):
-        yield from _hunk(group, old, new)
+        yield list(_hunk(group, old, new)), group[-1][2]
 
 
-def diff_of_files(files: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """The lines for several files, each with its name, its text before and after."""
-    for name, before, after in files:
-        yield f"{_FILE * 2} {visible(name)}"
-        yield from diff_lines(before, after)
+def file_line(name: str) -> str:
+    """The line above the hunks of a file."""
+    return f"{_FILE * 2} {visible(name)}"
 
 
 def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:

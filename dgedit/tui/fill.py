@@ -220,20 +220,18 @@ class Fill:
             editor.show(own, quiet=quiet, fit=fit)
 
     def clear(self) -> None:
-        """Show the documents again. Of a hole that was taken in part, nothing is left open."""
+        """Show the documents again. A hole whose draft was taken in part is closed."""
         for editor in self.editors:
             own = [hole for owner, hole in self.present if owner is editor]
             editor.show([(hole, None) for hole in own])
-            editor.holes[:] = [one for one in editor.holes if not (one in own and one.taken)]
+            editor.holes[:] = [one for one in editor.holes if one not in own or not one.parted]
             editor.rows.wrap(0)
             editor.refresh()
 
     def accept(self) -> None:
         """Put what is shown into the texts, one edit per file."""
-        shown = list(self._shown())
-        for editor in self.editors:
-            if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
-                take(editor, own)
+        for editor, own in list(self.fills()):
+            take(editor, own)
 
     def accept_hole(self, hole: OpenHole) -> None:
         """Put what is shown for one hole into its text."""
@@ -252,12 +250,12 @@ class Fill:
         """What is shown for a hole; None where it drops out."""
         return next((draft for _, one, draft in self._shown() if one is hole), None)
 
-    def compared(self) -> Iterator[tuple[str, str, str]]:
-        """Of each file its path, its text as it is, and as it would be with what is shown."""
-        shown = list(self._shown())
+    def fills(self) -> Iterator[tuple[Editor, list[tuple[OpenHole, str]]]]:
+        """Of each file its holes, in order, and what is shown for them."""
+        shown = sorted(self._shown(), key=lambda one: one[1].span)
         for editor in self.editors:
-            if own := [(hole.span, draft.text) for owner, hole, draft in shown if owner is editor]:
-                yield str(editor.path), editor.text, editor.current.apply(own).text
+            if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
+                yield editor, own
 
     def turn(self, by: int) -> str:
         """Show the candidate after this one, or the one before; says why where it cannot."""

@@ -72,6 +72,8 @@ class OpenHole:
     """The most rows that its lines have taken where long ones are wrapped."""
     taken: str = ""
     """The start of its draft that is in the document already."""
+    picked: bool = False
+    """Whether a hunk of its draft is."""
     caret: int | None = None
     """The piece of the draft that the cursor is before; None while it is in the document."""
     anchor: int = 0
@@ -83,6 +85,11 @@ class OpenHole:
     def span(self) -> Span:
         """The document's text that it covers."""
         return Span(self.start, self.end)
+
+    @property
+    def parted(self) -> bool:
+        """Whether a part of its draft is in the document."""
+        return bool(self.taken) or self.picked
 
     @property
     def marked(self) -> range:

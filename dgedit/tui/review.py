@@ -7,7 +7,7 @@
     ] [                 back and forth through the steps; what is shown is what is accepted
     Alt+R               refine what is selected in a draft once more
     Alt+H               hold what is selected, refine the rest of that draft once more
-    Alt+D               the result as a diff
+    Alt+D               the result as a diff; A accepts the hunk that is marked in it
     Alt+C               how sure the model is of each piece
 
 With the cursor at a hole, Left and Right walk over its draft piece by piece, and with Shift they
@@ -33,12 +33,14 @@ from textual.document._document import Location, Selection
 
 from dgedit.document import Document
 from dgedit.errors import DgeditError
-from dgedit.tui.diffview import DiffView, diff_of_files
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.hunks import Hunk, hunks
 from dgedit.tui.infilling import Infilling
 from dgedit.tui.overlay import OpenHole
+from dgedit.tui.picking import Cut, Picking
 from dgedit.tui.pieces import first_line, first_word
+from dgedit.tui.taking import take_hunk
 
 # Their keys are the text's where they cannot be used.
 _HERE = {"accept_here", "word_here", "line_here", "scrub", "caret"}
@@ -187,10 +189,17 @@ class Review(Infilling):
             self.tell_engine()
 
     def action_difference(self) -> None:
-        """Show the result as a diff of all its files."""
-        files = list(self._result.compared())
-        title = "what is accepted" + f", in {len(files)} files" * (len(files) > 1)
-        self.push_screen(DiffView(title, diff_of_files(files)))
+        """Show the result as a diff of all its files, from which hunks can be accepted."""
+        self.push_screen(Picking(self._cut(), self._pick))
+
+    def _cut(self) -> Cut:
+        return [(editor, hunks(editor, fills)) for editor, fills in self._result.fills()]
+
+    def _pick(self, editor: Editor, hunk: Hunk) -> Cut:
+        """Accept a hunk; those that are left."""
+        take_hunk(editor, hunk)
+        self._go_on()
+        return self._cut() if self.fill is not None else []
 
     def action_heat(self) -> None:
         """Show how sure the model is of each piece, or no longer."""

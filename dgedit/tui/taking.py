@@ -1,16 +1,17 @@
 """The edit that takes drafts into a text, whole or in part, and gives them back when it is undone.
 
 One edit for a file, however many of its holes are filled. A hole whose draft is taken whole is
-closed; one whose draft is taken in part goes on behind what was taken, over no text at all: what it
-covered has given way. Undone, the holes are as they were, and so a result that is still open can
-draw its drafts again.
+closed. One of which the start is taken goes on behind it, over no text at all: what it covered has
+given way; one of which a hunk is taken goes on over what it covers then. Undone, the holes are as
+they were, and so a result that is still open can draw its drafts again.
 
 Knows one editor's text and its holes; nothing of steps, candidates or keys.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from dgedit.tui.overlay import OpenHole
 
 if TYPE_CHECKING:
     from dgedit.tui.editor import Editor
+    from dgedit.tui.hunks import Hunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Place:
     """What it covers."""
     taken: str = ""
     """The start of its draft that was taken."""
+    picked: bool = False
+    """Whether a hunk of its draft was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +87,46 @@ def take(editor: Editor, texts: Sequence[tuple[OpenHole, str]]) -> None:
     fills = sorted(((hole, text) for hole, text in texts), key=lambda one: one[0].span)
     new = old.apply([(hole.span, text) for hole, text in fills]).text
     grown = {hole: len(old.apply([(hole.span, text)]).text) - len(old.text) for hole, text in fills}
-    first, last = fills[0][0].start, fills[-1][0].end
-    # The edit spans what lies between the holes as well, another hole perhaps.
-    between = [
-        hole
-        for hole in editor.holes
-        if hole not in grown and first <= hole.start and hole.end <= last
-    ]
-    moves = [Moved(hole, Place(hole.span, hole.taken), None) for hole in grown]
-    for hole in between:
-        start, end = (moved(index, grown) for index in (hole.start, hole.end))
-        after = Place(Span(min(start, end), end), hole.taken)
-        moves.append(Moved(hole, Place(hole.span, hole.taken), after))
+    span = Span(fills[0][0].start, fills[-1][0].end)
+    _take(editor, new[span.start : len(new) - len(old.text) + span.end], span, grown, set(grown))
+
+
+def take_hunk(editor: Editor, hunk: Hunk) -> None:
+    """Put a hunk into the text, as one edit; holes of which nothing is left are closed."""
+    grown: Counter[OpenHole] = Counter()
+    for change in hunk.changes:
+        grown.update(change.grown)
+    first = min(hunk.changes[0].span.start, *(hole.start for hole in grown))
+    last = max(hunk.changes[-1].span.end, *(hole.end for hole in grown))
+    parts, done = [], first
+    for change in hunk.changes:
+        parts += [editor.text[done : change.span.start], change.text]
+        done = change.span.end
+    text = "".join(parts) + editor.text[done:last]
+    _take(editor, text, Span(first, last), grown, hunk.closed)
+
+
+def _take(
+    editor: Editor,
+    text: str,
+    span: Span,
+    grown: Mapping[OpenHole, int],
+    closed: Collection[OpenHole],
+) -> None:
+    """Put a text in the place of another in which holes are: by how much each is longer then, and
+    which are closed. Others may be between them.
+    """
+    moves, by = [], 0
+    for hole in editor.holes:
+        start = hole.start + by
+        by += grown.get(hole, 0)
+        if span.start <= hole.start and hole.end <= span.end:
+            end, picked = hole.end + by, hole.picked or hole in grown
+            after = None if hole in closed else Place(Span(start, end), hole.taken, picked)
+            moves.append(Moved(hole, Place(hole.span, hole.taken, hole.picked), after))
     cursor = _cursor(editor, grown)
-    text = new[first : len(new) - len(old.text) + last]
     with editor.steady(lambda index: moved(index, grown)):
-        _edit(editor, text, Span(first, last), moves)
+        _edit(editor, text, span, moves)
         editor.selection = Selection.cursor(cursor(editor.buffer))
 
 
@@ -108,11 +136,12 @@ def take_part(editor: Editor, hole: OpenHole, text: str) -> None:
     new = old.apply([(span, text)]).text
     end = span.end + len(new) - len(old.text)
     after = Place(Span(end, end), hole.taken + text)
-    _edit(editor, new[span.start : end], span, [Moved(hole, Place(span, hole.taken), after)])
+    before = Place(span, hole.taken, hole.picked)
+    _edit(editor, new[span.start : end], span, [Moved(hole, before, after)])
     editor.selection = Selection.cursor(editor.buffer.location(end))
 
 
-def moved(index: int, grown: dict[OpenHole, int]) -> int:
+def moved(index: int, grown: Mapping[OpenHole, int]) -> int:
     """Where an offset outside the holes is once they have grown."""
     return index + sum(
         more for hole, more in grown.items() if hole.end <= index and hole.start < index
@@ -126,7 +155,7 @@ def _edit(editor: Editor, text: str, span: Span, moves: list[Moved]) -> None:
     editor.history.checkpoint()
 
 
-def _cursor(editor: Editor, grown: dict[OpenHole, int]) -> Callable[[Buffer], Location]:
+def _cursor(editor: Editor, grown: Mapping[OpenHole, int]) -> Callable[[Buffer], Location]:
     """Where the cursor will be: on its character; in a hole, on its cell."""
     row, column = editor.cursor_location
     index = editor.buffer.index((row, column))
@@ -154,7 +183,8 @@ def _settle(editor: Editor, places: Sequence[tuple[OpenHole, Place | None]]) -> 
     for hole, place in places:
         hole.clear()
         if place is not None:
-            hole.start, hole.end, hole.taken = place.span.start, place.span.end, place.taken
+            hole.start, hole.end = place.span.start, place.span.end
+            hole.taken, hole.picked = place.taken, place.picked
             editor.open_holes([hole])
     editor.rows.wrap(0)
     # Who draws drafts draws them again; where others were filling these holes, they are told.
