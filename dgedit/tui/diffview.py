@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
@@ -114,8 +115,8 @@ class _Lines(ScrollView, can_focus=True):
     def show(self, lines: list[str]) -> None:
         """Show these lines."""
         self.lines = lines
-        # No line is narrower than its code points, but for those of no width; it may be wider.
-        self.virtual_size = Size(2 * max(map(len, lines), default=0) + 1, len(lines))
+        widths = (len(line) if line.isascii() else cell_len(line) for line in lines)
+        self.virtual_size = Size(max(widths, default=0) + 1, len(lines))
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

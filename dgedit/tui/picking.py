@@ -24,7 +24,7 @@ class Picking(DiffView):
     """Shows the hunks, one of them marked, until a key closes it or none is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("a", "pick", "accept the hunk")]
-    KEYS = "N P next, previous hunk   A accept it   ↑ ↓ PgUp PgDn scroll   Esc close"
+    KEYS = "N P next, previous hunk   A accept it   ↑ ↓ scroll   Esc close"
 
     def __init__(self, cut: Cut, pick: Callable[[Editor, Hunk], Cut]) -> None:
         """`pick` accepts a hunk, and says which are left."""
