@@ -13,6 +13,8 @@ from textual.app import ComposeResult
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
+from dgedit.tui.keys import NO_KEY
+
 # The first matters most; but what is not among them is a key of what has the keyboard.
 _ORDER = (
     "accept_here",
@@ -49,7 +51,8 @@ class Hints(Footer):
 
     def compose(self) -> ComposeResult:
         """The keys, and what they do."""
-        every = {key.action: key for key in super().compose() if isinstance(key, FooterKey)}
+        keys = (key for key in super().compose() if isinstance(key, FooterKey))
+        every = {key.action: key for key in keys if key.key != NO_KEY}
         room = self.size.width
         for key in sorted(every.values(), key=_place):
             if _INSTEAD.get(key.action, set()) & every.keys():

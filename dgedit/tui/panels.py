@@ -52,7 +52,7 @@ class HolesPanel(OptionList):
         self.holes: list[tuple[Editor, OpenHole]] = []
         self.border_title = "Holes"
         self._key = key
-        """What closes it from anywhere."""
+        """What closes it from anywhere; empty where no key does."""
 
     def on_focus(self) -> None:
         """The keys are for the list."""
@@ -60,7 +60,7 @@ class HolesPanel(OptionList):
 
     def on_blur(self) -> None:
         """The keys are for the text."""
-        self.border_subtitle = f"{self._key} close"
+        self.border_subtitle = f"{self._key} close" if self._key else ""
 
     def list(self, editors: list[Editor], fill: Fill | None) -> None:
         """Show the holes that there are."""
@@ -130,8 +130,8 @@ class Panels(Infilling):
             await panel.remove()
             return
         active = self.active_bindings.items()
-        key = next((key for key, one in active if one.binding.action == "holes"), "")
-        self._holes = HolesPanel(keys.written([key])[0])
+        bound = [key for key, one in active if one.binding.action == "holes" and key != keys.NO_KEY]
+        self._holes = HolesPanel(keys.written(bound)[0] if bound else "")
         await self.query_one("#middle").mount(self._holes)
         self._list()
         self.screen.set_focus(self._holes)

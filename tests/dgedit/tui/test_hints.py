@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.widgets._footer import FooterKey
 
+from dgedit.config import Settings
+from dgedit.tui.app import DgeditApp
 from dgedit.tui.hints import Hints
 
 from .conftest import Desk, OpenDesk, Script
@@ -73,3 +77,14 @@ async def test_keys_of_a_panel_that_has_the_keyboard_come_first(desk: OpenDesk) 
         await d.press("f4")
         await shows(d, "Del remove", "Esc close")
         assert not {"Esc reject", "Enter accept"} & set(hints(d))
+
+
+async def test_action_that_the_user_has_no_key_for_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(CODE)
+    settings, script = Settings(keys={"save": "", "accept": ""}), Script("one")
+    app = DgeditApp([tmp_path / "a.py"], connect=lambda: script, watch=False, settings=settings)
+    async with app.run_test(size=(200, 16)) as pilot:
+        d = Desk(app, pilot, script)
+        await result(d)
+        await shows(d, "Alt+Y accept")
+        assert [one for one in hints(d) if "Unbound" in one or one.endswith(" save")] == []

@@ -69,15 +69,17 @@ async def test_border_says_whole_what_the_keys_do(desk: OpenDesk, width: int) ->
         assert not d.app.query(HolesPanel)
 
 
-async def test_border_has_the_users_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "words"), [("f9", "F9 close"), ("", "")])
+async def test_border_has_the_users_key(tmp_path: Path, key: str, words: str) -> None:
     (tmp_path / "a.py").write_bytes(CODE)
-    settings = Settings(keys={"holes": "f9"})
+    settings = Settings(keys={"holes": key})
     app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False, settings=settings)
     async with app.run_test(size=(80, 24)) as pilot:
         d = Desk(app, pilot, Script())
         await masked(d, 13, 17)
-        await d.press("f9", "enter")
-        assert border(d).strip(" ╰─╯") == "F9 close"
+        await d.app.action_holes()
+        await d.press("enter")
+        assert border(d).strip(" ╰─╯") == words
 
 
 def border(d: Desk) -> str:
