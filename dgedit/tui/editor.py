@@ -12,7 +12,7 @@ from bisect import insort
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from dgedit.tui.terminal import Burst
 
 
+Touch = Literal["edited", "taken", "given back"]
+"""How an edit touched a hole."""
+
+
 class Editor(View, Writing):
     """A text area that shows drafts in place."""
 
@@ -57,9 +61,9 @@ class Editor(View, Writing):
     class Touched(Message):
         """An edit changed what a hole covers: from then on it is another hole, or none."""
 
-        def __init__(self, *, taken: bool = False) -> None:
-            self.taken = taken
-            """Whether it took a draft into the text, or gave one back."""
+        def __init__(self, how: Touch = "edited") -> None:
+            self.how = how
+            """Whether it was any edit, took a draft into the text, or was such a one undone."""
             super().__init__()
 
     class Pointed(Message):
@@ -274,6 +278,13 @@ class Editor(View, Writing):
         """On the cursor's cell; on the caret's, where it is in a draft."""
         caret = self.rows.caret
         self._cursor_offset = caret or self.rows.location_to_offset(self.cursor_location)
+
+    def _recompute_cursor_offset(self) -> None:
+        self.place_cursor()
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        super()._rewrap_and_refresh_virtual_size()
+        self.place_cursor()
 
     def _set_document(self, text: str, language: str | None) -> None:
         buffer = Buffer(text, newline=self.file.eol, syntax=self._syntax)

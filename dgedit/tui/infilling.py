@@ -22,7 +22,7 @@ from dgedit.document import Document
 from dgedit.errors import DgeditError
 from dgedit.tui import masking
 from dgedit.tui.desk import Desk
-from dgedit.tui.editor import Editor
+from dgedit.tui.editor import Editor, Touch
 from dgedit.tui.fill import Fill, Live, Stage, Wish
 from dgedit.tui.locked import Locked
 from dgedit.tui.overlay import OpenHole
@@ -120,7 +120,7 @@ class Infilling(Desk):
         fill = self.fill
         assert fill is not None
         if not fill.present:  # and the message that says so is still on its way
-            self._look(taken=False)
+            self._look()
         else:
             self.accepted(fill)
             fill.accept()
@@ -210,18 +210,18 @@ class Infilling(Desk):
 
     @on(Editor.Touched)
     def _touched(self, message: Editor.Touched) -> None:
-        self._look(taken=message.taken)
+        self._look(message.how)
 
-    def _look(self, *, taken: bool) -> None:
+    def _look(self, how: Touch = "edited") -> None:
         """See which holes are still those that are being filled, or are so again."""
         if self.fill is None:
-            if taken:
+            if how == "given back":
                 self._bring_back()
             return
         left, before = len(self.fill.present), self._left
         self.redraw()
-        if taken and not self.running:  # by an undo, or done anew
-            if not left:
+        if how == "taken" and not self.running:
+            if not left:  # done anew
                 self.accepted(self.fill)
         elif not left:
             self.fill.clear()

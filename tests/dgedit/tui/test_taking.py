@@ -214,3 +214,17 @@ async def test_rejected_after_an_undo_it_stays_rejected(desk: OpenDesk) -> None:
         assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
         await d.press("ctrl+y", "ctrl+z")
         assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
+async def test_an_acceptance_gives_no_other_draft_back(desk: OpenDesk) -> None:
+    script = Script("one")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("enter")
+        script.texts = ("two",)
+        await result(d, (39, 40))
+        await d.press("ctrl+z")
+        assert spans(d.app.editor) == [(13, 17), (40, 41)]
+        await d.press("alt+y")
+        assert d.row(5) == "    return two"
+        assert (d.app.fill, d.row(1), d.notice) == (None, "    pass", "")
