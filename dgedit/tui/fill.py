@@ -22,7 +22,7 @@ from dgedit.tui.editor import Editor
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.pieces import cut, joined, rest, veiled
 from dgedit.tui.status import BETWEEN
-from dgedit.tui.taking import take, take_part
+from dgedit.tui.taking import part_from_taken, take, take_part
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage, Step
 
 Live = Literal["full", "settle", "off"]
@@ -101,10 +101,11 @@ class Fill:
 
         Raises InputError for holes too much for one passage, ValueError for no hole at all.
         """
+        every = [(editor, hole) for editor in editors for hole in editor.holes]
+        parted = part_from_taken(every) if weaves is None else {}  # a redo may have left some open
         holes = [
-            (editor, hole)
-            for editor in editors
-            for hole in editor.holes
+            (editor, parted.get(hole, hole))
+            for editor, hole in every
             if weaves is None or hole in weaves
         ]
         passages, woven = [], []
@@ -139,7 +140,7 @@ class Fill:
         """
         wish = self._next(instruction, strength)
         shown = list(self._shown())
-        parted = self._part_from_taken()
+        parted = part_from_taken(self.present)
         again = Fill.ask(self.editors, wish, others=others)
         if wish.strength < 1:
             starts = {parted.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
@@ -167,7 +168,7 @@ class Fill:
             )
         if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
             raise ValueError("all of the draft is selected: nothing is left to refine")
-        parted = self._part_from_taken()
+        parted = part_from_taken(self.present)
         woven = {parted.get(one, one): weave for one, weave in weaves.items()}
         fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=woven)
         fill.before = self
@@ -210,6 +211,7 @@ class Fill:
         """Let what is to be shown stand in for the holes; `quiet`: not telling what differs."""
         if self.step is None:
             return
+        self._keep_to_taken(self.step.candidates)
         shown = list(self._shown())
         fit = self.stage is Stage.READY and self.at is None
         if self.stage is not Stage.READY:
@@ -362,16 +364,11 @@ class Fill:
             if hole in editor.holes
         )
 
-    def _part_from_taken(self) -> dict[OpenHole, OpenHole]:
-        """Put new holes where some were taken in part: the undo of that brings the old ones back,
-        and other drafts than those that were shown would not be for them.
-        """
-        parted = {}
-        for editor, hole in self.present:
-            if hole.taken:
-                new = OpenHole(hole.start, hole.end, hole.draft, hole.changed, hole.height)
-                editor.holes[editor.holes.index(hole)] = parted[hole] = new
-        return parted
+    def _keep_to_taken(self, candidates: Sequence[Candidate]) -> None:
+        """Show a candidate that begins with what was taken: that may have been done anew."""
+        if not self._fits(self.drafts):
+            fitting = (i for i, one in enumerate(candidates) if self._fits(one.drafts))
+            self.at, self.choice = None, next(fitting, self.choice)
 
     def _next(self, instruction: str | None, strength: float | None) -> Wish:
         asked = self.request

@@ -11,7 +11,7 @@ Knows one editor's text and its holes; nothing of steps, candidates or keys.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -139,6 +139,18 @@ def take_part(editor: Editor, hole: OpenHole, text: str) -> None:
     before = Place(span, hole.taken, hole.picked)
     _edit(editor, new[span.start : end], span, [Moved(hole, before, after)])
     editor.selection = Selection.cursor(editor.buffer.location(end))
+
+
+def part_from_taken(holes: Iterable[tuple[Editor, OpenHole]]) -> dict[OpenHole, OpenHole]:
+    """Put new holes where some were taken in part: the undo of that brings the old ones back, and
+    other drafts than those that were shown would not be for them.
+    """
+    parted = {}
+    for editor, hole in holes:
+        if hole.taken:
+            new = OpenHole(hole.start, hole.end, hole.draft, hole.changed, hole.height)
+            editor.holes[editor.holes.index(hole)] = parted[hole] = new
+    return parted
 
 
 def moved(index: int, grown: Mapping[OpenHole, int]) -> int:

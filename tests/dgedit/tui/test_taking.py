@@ -228,3 +228,28 @@ async def test_an_acceptance_gives_no_other_draft_back(desk: OpenDesk) -> None:
         await d.press("alt+y")
         assert d.row(5) == "    return two"
         assert (d.app.fill, d.row(1), d.notice) == (None, "    pass", "")
+
+
+async def test_a_part_done_anew_after_a_rejection_is_not_asked_for_again(desk: OpenDesk) -> None:
+    script = Script("one two")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("alt+w", "escape", "ctrl+z", "ctrl+y")
+        assert spans(d.app.editor) == [(16, 16)]
+        script.texts = (" and three",)
+        await d.press("f5")
+        await d.step(3)
+        assert d.row(1) == "    one and three"
+        await d.press("alt+y")
+        assert "    one and three\n" in d.app.editor.text
+
+
+async def test_a_part_done_anew_shows_a_candidate_that_begins_with_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one a", "two b")) as d:
+        await result(d)
+        await d.press("alt+w", "ctrl+z", "alt+n")
+        assert d.row(1) == "    two b"
+        await d.press("ctrl+y")
+        assert d.row(1) == "    one a" and "candidate 1 of 2" in d.app.status.engine
+        await d.press("alt+y")
+        assert "    one a\n" in d.app.editor.text

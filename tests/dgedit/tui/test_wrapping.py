@@ -258,3 +258,11 @@ async def test_infill_in_a_wrapped_text(desk: OpenDesk) -> None:
         assert d.row(editor.rows.y_of(1)) == "next"
         await d.press("enter")
         assert editor.text == LONG.replace("word1", "new " * 30, 1) + "\nnext\n"
+
+
+async def test_cursor_is_on_its_cell_when_the_width_changes(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"word " * 20, "b.py": b""}) as d:
+        editor = d.app.editor
+        await d.press("alt+z", "end", "end", "ctrl+backslash")
+        assert editor._cursor_offset == editor.rows.location_to_offset(editor.cursor_location)
+        assert editor._cursor_offset[1] > 1
