@@ -21,6 +21,9 @@ from typing import NamedTuple
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
+_MINE, _THEIRS = "<<<<<<< mine", ">>>>>>> on disk"
+_CONFLICT = re.compile(rf"(?:\A|(?<=[\r\n])){_THEIRS}(?=[\r\n]|\Z)")
+
 # The most pairs of lines that are compared each with each: what is larger, and has no line that
 # occurs once, is taken to differ as a whole. So many take 0.1 s at worst; a million take 15 s.
 _PAIRS = 40_000
@@ -65,6 +68,11 @@ def merge(base: str, mine: str, theirs: str, *, eol: str = "\n") -> Merged:
             conflicts.append(len(lines))
             lines += _marked(here, there, eol) + tail
     return Merged("".join(lines), tuple(conflicts))
+
+
+def conflicts_in(text: str) -> int:
+    """How many disagreements that `merge` has marked are in a text."""
+    return len(_CONFLICT.findall(text))
 
 
 def split_lines(text: str) -> list[str]:
@@ -187,7 +195,7 @@ def _trimmed(
 
 def _marked(here: list[str], there: list[str], eol: str) -> list[str]:
     sides = [[*side[:-1], _ended(side[-1], eol)] if side else [] for side in (here, there)]
-    marks = f"<<<<<<< mine{eol}", f"======={eol}", f">>>>>>> on disk{eol}"
+    marks = f"{_MINE}{eol}", f"======={eol}", f"{_THEIRS}{eol}"
     return [marks[0], *sides[0], marks[1], *sides[1], marks[2]]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from time import monotonic
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -27,6 +28,9 @@ from textual.widgets import Static, Tabs
 
 from dgedit.tui.desk import Desk
 from dgedit.tui.editor import Editor
+
+# Who answers has not seen a question that took another's place so many seconds ago.
+_UNSEEN = 0.5
 
 # What goes to the bar. Some terminals keep F10 for their menu.
 _KEYS = "f10,alt+b"
@@ -71,6 +75,8 @@ class Bar(Horizontal, can_focus=True):
         """What is asked."""
         self.left = False
         """Whether the keyboard is on its way back to the text."""
+        self._asked = 0.0
+        self._entered: Question | None = None  # what was asked when the keyboard came
 
     def compose(self) -> ComposeResult:
         """Nothing yet."""
@@ -83,7 +89,7 @@ class Bar(Horizontal, can_focus=True):
             question = _NOTHING
         if question is self.question:
             return
-        self.question = question
+        self.question, self._asked = question, monotonic()
         self.set_class(question is not None, "-asks")
         self.query("Choice, Way").remove()
         if question is not None:
@@ -97,6 +103,7 @@ class Bar(Horizontal, can_focus=True):
         """Give the keyboard to whoever answers, at once: `focus` would miss the next key."""
         self.left = False
         self.ask(self.question or _NOTHING)
+        self._entered = self.question
         self.screen.set_focus(self)
 
     def answer(self, letter: str) -> None:
@@ -129,7 +136,7 @@ class Bar(Horizontal, can_focus=True):
             return
         if event.key == "escape":
             self._go_back()
-        else:
+        elif self.question in (self._entered, _NOTHING) or monotonic() > self._asked + _UNSEEN:
             self.answer((event.character or "").lower())
 
     def on_click(self) -> None:
@@ -214,6 +221,11 @@ class Questions(Desk):
         if question in self.questions:
             del self.questions[question]
             self._show_question()
+
+    def give_keyboard(self) -> None:
+        """To the file in front, but not while somebody is at the bar."""
+        if self.focused is not self.bar or self.bar.left:
+            super().give_keyboard()
 
     def action_answer(self) -> None:
         """Go to the bar."""

@@ -206,8 +206,12 @@ class Desk(App[None], inherit_bindings=False):
         self._panes.set_class(self.beside is not None, "-split")
         self._strip.active = self._tabs[self.editor].id or ""
         if not self.screen.is_modal:
-            self.screen.set_focus(self.editor)  # now: `focus` would miss the next key
+            self.give_keyboard()
         self.tell_place()
+
+    def give_keyboard(self) -> None:
+        """Let the file in front have the keyboard, now: `focus` would miss the next key."""
+        self.screen.set_focus(self.editor)
 
     def _new_tab(self, editor: Editor) -> ContentTab:
         label = self.label(editor)

@@ -39,7 +39,7 @@ class DiffView(Modal[None]):
     """Shows a diff until a key closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "close"),
+        Binding("escape,q", "dismiss", "close"),
         Binding("n", "change(1)", "next change"),
         Binding("p", "change(-1)", "previous change"),
     ]

@@ -9,7 +9,8 @@ Knows one file and its holes; nothing of engines, requests or other files.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -18,10 +19,11 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.document._document import EditResult, Location, Selection
 from textual.document._document_navigator import DocumentNavigator
+from textual.document._edit import Edit
 from textual.geometry import Offset
 from textual.message import Message
 
-from dgedit.document import Document
+from dgedit.document import Document, Span
 from dgedit.tui.buffer import Buffer
 from dgedit.tui.commands import comment_marks
 from dgedit.tui.overlay import BANDS, OpenHole
@@ -35,6 +37,9 @@ from dgedit_engine.types import Draft
 if TYPE_CHECKING:
     from dgedit.tui.terminal import Burst
 
+
+# Edits of drafts whose undo gives them back.
+_LOST = 8
 
 Touch = Literal["edited", "taken", "given back"]
 """How an edit touched a hole."""
@@ -61,9 +66,11 @@ class Editor(View, Writing):
     class Touched(Message):
         """An edit changed what a hole covers: from then on it is another hole, or none."""
 
-        def __init__(self, how: Touch = "edited") -> None:
+        def __init__(self, how: Touch = "edited", holes: Collection[OpenHole] = ()) -> None:
             self.how = how
-            """Whether it was any edit, took a draft into the text, or was such a one undone."""
+            """Whether it was any edit, took a draft into the text, or was one of these undone."""
+            self.holes = holes
+            """Those that are given back."""
             super().__init__()
 
     class Pointed(Message):
@@ -85,6 +92,7 @@ class Editor(View, Writing):
         """In order; none overlaps another."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Takes a key before the text does, and says whether it did."""
+        self._lost: deque[tuple[Edit, list[tuple[OpenHole, Span]]]] = deque(maxlen=_LOST)
         self._syntax = syntax_of(path)
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
@@ -151,6 +159,28 @@ class Editor(View, Writing):
         start = self.buffer.location(hole.start)
         if self.rows.y_of(start[0]) < self.scroll_y:
             self.selection = Selection.cursor(start)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Make an edit, and remember the drafts that it drew away."""
+        drafted = [(hole, hole.span) for hole in self.holes if hole.draft is not None]
+        result = super().edit(edit)
+        lost = [(hole, span) for hole, span in drafted if hole not in self.holes]
+        if lost and self.history.undo_stack:
+            self._lost.append((self.history.undo_stack[-1][-1], lost))
+        return result
+
+    def undo(self) -> None:
+        """Undo; the drafts that the edits drew away are back."""
+        super().undo()
+        undone = self.history.redo_stack[-1] if self.history.redo_stack else ()
+        for edit, lost in self._lost:
+            back = [(hole, span) for hole, span in lost if hole not in self.holes]
+            if back and any(edit is one for one in undone):
+                for hole, span in back:
+                    self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
+                    hole.start, hole.end = span.start, span.end
+                    self.open_holes([hole])
+                self.post_message(self.Touched("given back", [hole for hole, _ in back]))
 
     def _shift(self, start: int, end: int, length: int) -> None:
         """Keep the holes on their text after an edit."""
@@ -294,6 +324,13 @@ class Editor(View, Writing):
         self.navigator = DocumentNavigator(self.wrapped_document)
         self._build_highlight_map()
         self._rewrap_and_refresh_virtual_size()
+
+
+def _meet(one: Span, two: Span) -> bool:
+    """Whether two spans share text; one of no text, whether the other touches it."""
+    if one.start == one.end:
+        return two.start <= one.start <= two.end
+    return one.start < two.end and two.start < one.end
 
 
 async def _none(key: str) -> bool:

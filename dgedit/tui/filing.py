@@ -24,7 +24,7 @@ from watchfiles import awatch
 from dgedit import disk
 from dgedit.document import LARGEST, Document, UnfitError
 from dgedit.errors import ConflictError, DgeditError, InputError
-from dgedit.merge import merge
+from dgedit.merge import conflicts_in, merge
 from dgedit.tui.bar import Question
 from dgedit.tui.dialogs import Ask
 from dgedit.tui.diffview import DiffView, diff_lines
@@ -157,6 +157,9 @@ class Filing(Recovery):
 
     async def _save(self, editor: Editor) -> bool:
         """Save a file; False if it was not, or the user wants to look at it first."""
+        if isinstance(editor, Locked) and editor.locked:
+            self._refuse()
+            return False
         try:
             editor.file = await self._saved(editor)
         except DgeditError as error:
@@ -172,6 +175,8 @@ class Filing(Recovery):
     def told_saved(self, editor: Editor) -> str:
         """That a file was saved, and what of it was not."""
         told = f"saved {editor.path}"
+        if count := conflicts_in(editor.text):
+            told += f" with {count} conflict{'s' * (count > 1)} marked in it"
         if self.fill is None or not self._has_draft(editor):
             return told
         accepts = ": Alt+Y accepts it" * (self.fill.stage is Stage.READY)

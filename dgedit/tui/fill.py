@@ -9,7 +9,7 @@ Knows holes, steps and words; nothing of threads, keys or screens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
@@ -39,7 +39,7 @@ _ORIGINS: dict[Origin, str] = {
     "sample": "sampled",
     "revised": "a draft revised",
     "warm": "from the last infill",
-    "repaired": "syntax repaired",
+    "repaired": "syntax refined again",
 }
 
 
@@ -193,6 +193,10 @@ class Fill:
         """What is shown, in the request's order."""
         return self._chosen if self.at is None else self.kept[self.at].drafts
 
+    def offers(self, holes: Collection[OpenHole]) -> bool:
+        """Whether it has a draft for one of these holes."""
+        return any(hole in holes for _, hole in self.present)
+
     def keep(self, step: Step) -> None:
         """Remember a step, to go back to it; beyond 200, every other one."""
         self.kept.append(step)
@@ -203,8 +207,6 @@ class Fill:
         """Let a step's drafts stand in for the holes."""
         self.step, self.seconds = step, seconds
         self.stage = Stage.READY if step.last else Stage.RUNNING
-        if step.last:
-            self.before = None
         self.show(live)
 
     def show(self, live: Live = "full", *, quiet: bool = False) -> None:
@@ -297,7 +299,7 @@ class Fill:
         if step is None:
             return "starting…"
         if self.at is not None:
-            on = [f"] to candidate {self.choice + 1}"] if self.choice else []
+            on = [f"on the way to candidate {self.choice + 1}"] if self.choice else []
             return BETWEEN.join([*on, *standing(self.kept[self.at], of=step.index)])
         which = self._which(step.candidates) if len(step.candidates) > 1 else []
         return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
@@ -328,12 +330,12 @@ class Fill:
 
     def _which(self, candidates: Sequence[Candidate]) -> list[str]:
         """The candidate that is shown, in words."""
-        one, holes = candidates[self.choice], len(self.holes)
+        one, holes = candidates[self.choice], len(self.present)
         both = " for both holes" if holes == 2 else f" for all {holes} holes" if holes > 2 else ""
-        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}", f"score {one.score:.2f}"]
+        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}"]
         if one.faults:
             said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
-        return [*said, _ORIGINS[one.origin]]
+        return [*said, f"score {one.score:.2f}", _ORIGINS[one.origin]]
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
         return next((owner, draft) for owner, one, draft in self._shown() if one is hole)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from threading import Thread
 from typing import ClassVar
@@ -66,14 +66,14 @@ class Infilling(Desk):
     """What is drawn before the last step."""
     _waiting: Refined | None = None
     _frame: Timer | None = None
-    _accepted: deque[Fill]
+    _ended: deque[Fill]
     """Those that an undo gives back."""
     _left = 0
     """How many holes were being filled when last looked at."""
 
     def on_mount(self) -> None:
         """Load the engine, once the first file is shown."""
-        self._accepted = deque(maxlen=_GIVEN_BACK)
+        self._ended = deque(maxlen=_GIVEN_BACK)
         self.live = self.settings.live
         calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
@@ -123,7 +123,11 @@ class Infilling(Desk):
             self._look()
         else:
             self.accepted(fill)
+            files = len({editor for editor, _ in fill.present})
+            count = len(fill.present)
             fill.accept()
+            if files > 1:
+                self.notice(f"accepted {count} holes in {files} files")
 
     def action_cancel(self) -> None:
         """Stop the engine and show the documents again; of a result that was to be better, the one
@@ -197,7 +201,7 @@ class Infilling(Desk):
 
     def accepted(self, fill: Fill) -> None:
         """Its drafts are in the texts now; an undo gives it back."""
-        self._accepted.append(fill)
+        self._ended.append(fill)
         self.end()
 
     def redraw(self) -> None:
@@ -210,13 +214,12 @@ class Infilling(Desk):
 
     @on(Editor.Touched)
     def _touched(self, message: Editor.Touched) -> None:
-        self._look(message.how)
+        if message.how != "given back" or not self._give_back(message.holes):
+            self._look(message.how)
 
     def _look(self, how: Touch = "edited") -> None:
-        """See which holes are still those that are being filled, or are so again."""
+        """See which holes are still those that are being filled."""
         if self.fill is None:
-            if how == "given back":
-                self._bring_back()
             return
         left, before = len(self.fill.present), self._left
         self.redraw()
@@ -224,21 +227,29 @@ class Infilling(Desk):
             if not left:  # done anew
                 self.accepted(self.fill)
         elif not left:
+            if not self.running:
+                self._ended.append(self.fill)
             self.fill.clear()
             self.end()
-            self.notice("cancelled: the hole was edited")
+            self.notice("the draft is gone: its hole was edited")
         elif left < before:
-            self.notice("the hole that was edited is no longer filled; the others go on")
+            self.notice("one draft is gone: its hole was edited")
 
-    def _bring_back(self) -> None:
-        """Open the result again whose holes an undo has opened."""
-        fill = next((one for one in reversed(self._accepted) if one.present), None)
-        if fill is not None:
-            self._accepted.remove(fill)
-            self.fill = fill
-            self.redraw()
-            self.refresh_bindings()
-            self.notice("undone: the draft is back")
+    def _give_back(self, holes: Collection[OpenHole]) -> bool:
+        """Open the result again that an undo has opened holes of; not in the place of one that has
+        others as well.
+        """
+        fill = next((one for one in reversed(self._ended) if one.offers(holes)), None)
+        if fill is None or self.running:
+            return False
+        if self.fill is not None and not set(self.fill.present) < set(fill.present):
+            return False
+        self._ended.remove(fill)
+        self.fill = fill
+        self.redraw()
+        self.refresh_bindings()
+        self.notice("undone: the draft is back")
+        return True
 
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:
@@ -292,6 +303,9 @@ class Infilling(Desk):
         self.fill.draw(message.step, message.seconds, self.live)
         self.tell_engine()
         if message.step.last:
+            if self.fill.before is not None:
+                self._ended.append(self.fill.before)
+                self.fill.before = None
             self.notice(self.fill.remark())
             self.refresh_bindings()
             self.post_message(Holed())

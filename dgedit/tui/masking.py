@@ -66,7 +66,8 @@ def mask(editor: Editor) -> str:
         return _close(editor, met)
     grown = OpenHole(larger.span.start, larger.span.end, grows=True)
     if any(other is not hole for other in _met(editor, larger.span)):
-        return f"the next larger part, {larger.kind}, has another hole in it"
+        _close(editor, met)
+        return f"no longer masked: {larger.kind}, the next larger part, has another hole in it"
     editor.holes[:] = [other for other in editor.holes if other is not hole]
     return _open(editor, grown, f"masked {larger.kind}", stay=True)
 

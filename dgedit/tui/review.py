@@ -116,6 +116,14 @@ class Review(Infilling):
     def tell_place(self) -> None:
         """Which keys act on the result depends on it as well."""
         super().tell_place()
+        self._tell_keys()
+
+    def redraw(self) -> None:
+        """The hole at the cursor may have gone, or come back."""
+        super().redraw()
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
         if self._here is not self._holds_keys():
             self.refresh_bindings()
 
@@ -240,7 +248,7 @@ class Review(Infilling):
         marked = (hole for _, hole in self._result.present if hole.marked)
         hole = next(marked, None)
         if hole is None:
-            self.notice("nothing is selected in a draft: go to its hole, Shift+← Shift+→ select")
+            self.notice("nothing is selected in a draft: Shift+← Shift+→ at a hole")
             return
         try:
             self.start(self._result.refine(hole, keep=keep, others=self.documents()))

@@ -24,7 +24,7 @@ from dgedit.tui.buffer import Buffer
 from dgedit.tui.overlay import OpenHole
 
 if TYPE_CHECKING:
-    from dgedit.tui.editor import Editor, Touch
+    from dgedit.tui.editor import Editor
     from dgedit.tui.hunks import Hunk
 
 
@@ -69,7 +69,8 @@ class Filling(Edit):
         met = [move for move in self.moves if move.hole in editor.holes]
         _lift(editor, {move.before.span for move in met})
         result = super().do(text_area, record_selection)
-        _settle(editor, [(move.hole, move.after) for move in met], "taken")
+        _settle(editor, [(move.hole, move.after) for move in met])
+        editor.post_message(editor.Touched("taken"))
         return result
 
     def undo(self, text_area: TextArea) -> EditResult:
@@ -77,7 +78,9 @@ class Filling(Edit):
         editor = _editor(text_area)
         _lift(editor, {move.after.span for move in self.moves if move.after is not None})
         result = super().undo(text_area)
-        _settle(editor, [(move.hole, move.before) for move in self.moves], "given back")
+        _settle(editor, [(move.hole, move.before) for move in self.moves])
+        # Who draws drafts draws them again; where others were filling these holes, they are told.
+        editor.post_message(editor.Touched("given back", [move.hole for move in self.moves]))
         return result
 
 
@@ -190,7 +193,7 @@ def _lift(editor: Editor, spans: set[Span]) -> None:
     editor.holes[:] = [hole for hole in editor.holes if hole.span not in spans]
 
 
-def _settle(editor: Editor, places: Sequence[tuple[OpenHole, Place | None]], how: Touch) -> None:
+def _settle(editor: Editor, places: Sequence[tuple[OpenHole, Place | None]]) -> None:
     """Let the holes be where they belong after the change."""
     for hole, place in places:
         hole.clear()
@@ -199,8 +202,6 @@ def _settle(editor: Editor, places: Sequence[tuple[OpenHole, Place | None]], how
             hole.taken, hole.picked = place.taken, place.picked
             editor.open_holes([hole])
     editor.rows.wrap(0)
-    # Who draws drafts draws them again; where others were filling these holes, they are told.
-    editor.post_message(editor.Touched(how))
 
 
 def _editor(text_area: TextArea) -> Editor:

@@ -77,6 +77,7 @@ class View(TextArea):
 
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
     """The columns to show as found in a row."""
+    _height = 0
     _differs = False
     _restyled = True
     _inked: Ink | None = None
@@ -97,6 +98,14 @@ class View(TextArea):
         self.soft_wrap = not self.soft_wrap
 
     # Sizes
+
+    def _on_resize(self) -> None:
+        """A cursor in view stays in view."""
+        y = self._cursor_offset[1] - round(self.scroll_y)
+        seen, self._height = 0 <= y < self._height, self.size.height
+        super()._on_resize()
+        if seen:
+            self.call_after_refresh(self.scroll_cursor_visible)
 
     @property
     def gutter_width(self) -> int:

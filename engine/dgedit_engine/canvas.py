@@ -91,7 +91,10 @@ def seed_canvas(
     """
     for text, size in zip(texts, sizes, strict=True):
         if strength < 1 and len(texts) > 1 and len(text) > size:
-            raise ValueError(f"{len(text)} tokens of a hole's text do not fit its {size} slots")
+            raise ValueError(
+                f"{len(text)} tokens of a hole's text do not fit its {size} slots: "
+                "fill it alone, or with strength 1"
+            )
     ids: list[int] = []
     fixed: list[bool] = []
     blank: list[bool] = []

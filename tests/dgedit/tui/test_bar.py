@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from textual import events
 
+from dgedit.tui import bar
 from dgedit.tui.bar import Question
 
 from .conftest import OpenDesk
@@ -65,3 +67,34 @@ async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
         await d.pilot.pause()
         assert answered == ["first"] and asked(d) == "second"
         assert d.app.editor.text.encode() == CODE
+
+
+async def test_letter_for_one_question_does_not_answer_the_next(
+    desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk({"a.py": CODE}) as d:
+        answered: list[str] = []
+        first, second = (
+            Question(words, {"x": "yes"}, lambda letter, words=words: answered.append(words))  # type: ignore[misc]
+            for words in ("first", "second")
+        )
+        d.app.ask_about(d.app.editor, first)
+        await d.press("f10")
+        monkeypatch.setattr(bar, "_UNSEEN", 1e9)
+        d.app.ask_about(d.app.editor, second)
+        d.app.withdraw(first)
+        await d.press("x")
+        assert (answered, asked(d), d.app.focused) == ([], "second", d.app.bar)
+        monkeypatch.setattr(bar, "_UNSEEN", 0)
+        await d.press("x")
+        assert answered == ["second"] and d.app.editor.text.encode() == CODE
+
+
+async def test_file_that_comes_to_the_front_leaves_the_keyboard_to_the_bar(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}) as d:
+        await d.press("f10")
+        d.app.show(d.app.editors[1])
+        await d.pilot.pause()
+        assert d.app.focused is d.app.bar
+        await d.press("r", "x")
+        assert [one.text.encode() for one in d.app.editors] == [CODE, b"x" + CODE]

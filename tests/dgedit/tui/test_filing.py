@@ -185,6 +185,8 @@ async def test_merge_marks_conflicts_as_one_undo(desk: OpenDesk, tmp_path: Path)
         marked = "<<<<<<< mine\n#def f():\n=======\ndef theirs():\n>>>>>>> on disk\n"
         assert d.app.editor.text.startswith(marked)
         assert d.notice == "merged; 1 conflict at line 1"
+        await d.press("ctrl+s")
+        await d.until(lambda: d.notice.endswith("with 1 conflict marked in it"))
         await d.press("ctrl+z")
         assert d.app.editor.text.encode() == b"#" + CODE
 

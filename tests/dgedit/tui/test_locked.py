@@ -97,3 +97,16 @@ async def test_forced_binary_is_shown_and_saved_exactly(tmp_path: Path) -> None:
             shown = app.editor.render_line(0).text
             assert "\x1b" not in shown and "\0" not in shown and "␀" in shown
         assert (tmp_path / name).read_bytes() == bytes_.replace(b"\r\n", b"\r\nx")
+
+
+async def test_read_only_file_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(CODE)
+    before = path.stat()
+    app = DgeditApp([path], connect=Script, watch=False, read_only=True)
+    async with app.run_test() as pilot:
+        d = Desk(app, pilot, Script())
+        await d.press("ctrl+s")
+        await d.until(lambda: d.notice == "read-only: opened with --read-only")
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

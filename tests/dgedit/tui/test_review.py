@@ -26,7 +26,7 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
         assert "candidate 1 of 3 · score 0.00" in d.app.status.engine
         await d.press("alt+right_square_bracket")
         assert d.row(1) == "    two"
-        assert "candidate 2 of 3 · score -0.10 · leaves 1 syntax error" in d.app.status.engine
+        assert "candidate 2 of 3 · leaves 1 syntax error · score -0.10" in d.app.status.engine
         await d.press("alt+left_square_bracket", "alt+p")
         assert d.row(1) == "    three"
         await d.press("alt+n", "alt+n", "enter")
@@ -213,8 +213,8 @@ async def test_rerun_after_a_part_was_taken_is_for_the_rest(desk: OpenDesk) -> N
         assert script.requests[-1].passages[0].parts[0] == "def f():\n    return"
         assert d.row(1) == "    return None"
         await d.press("ctrl+z")
-        assert d.app.fill is None and spans(d.app.editor) == [(13, 17)]
-        assert d.app.editor.text.encode() == CODE and d.row(1) == "    pass"
+        assert spans(d.app.editor) == [(13, 17)] and d.app.editor.text.encode() == CODE
+        assert (d.row(1), d.notice) == ("    return x", "undone: the draft is back")
 
 
 # Other views
@@ -301,27 +301,28 @@ async def test_away_from_all_holes_keys_are_the_texts_own(desk: OpenDesk) -> Non
         assert d.app.editor.text == CODE.decode().replace(":", ":a[0]\n", 1).replace("pass", "abcd")
 
 
-async def test_footer_names_the_key_that_accepts_from_where_the_cursor_is(desk: OpenDesk) -> None:
-    def keys(d: Desk) -> list[str]:
-        shown = d.app.screen.query(FooterKey)
-        return [key.key_display for key in shown if key.description == "accept"]
+def accept_keys(d: Desk) -> list[str]:
+    shown = d.app.screen.query(FooterKey)
+    return [key.key_display for key in shown if key.description == "accept"]
 
+
+async def test_footer_names_the_key_that_accepts_from_where_the_cursor_is(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE, "b.py": CODE}, Script("abcd")) as d:
         await result(d)
-        await d.until(lambda: keys(d) == ["Enter"])
+        await d.until(lambda: accept_keys(d) == ["Enter"])
         await d.press("up")
-        await d.until(lambda: keys(d) == ["Alt+Y"])
+        await d.until(lambda: accept_keys(d) == ["Alt+Y"])
         await d.press("down")
-        await d.until(lambda: keys(d) == ["Enter"])
+        await d.until(lambda: accept_keys(d) == ["Enter"])
         await d.press("ctrl+pagedown")
-        await d.until(lambda: keys(d) == ["Alt+Y"])
+        await d.until(lambda: accept_keys(d) == ["Alt+Y"])
 
 
 async def test_steps_after_another_candidate_lead_back_to_it(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d)
         await d.press("alt+n", "left_square_bracket")
-        assert (d.row(1), "] to candidate 2" in d.app.status.engine) == ("    o#e", True)
+        assert (d.row(1), "on the way to candidate 2" in d.app.status.engine) == ("    o#e", True)
         await d.press("right_square_bracket")
         assert (d.row(1), "candidate 2 of 2" in d.app.status.engine) == ("    two", True)
         await d.press("enter")
@@ -364,3 +365,24 @@ async def test_enter_accepts_where_the_cursor_has_not_moved(desk: OpenDesk) -> N
         await d.step(3)
         await d.press("enter")
         assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
+
+
+async def test_keys_below_follow_when_the_hole_at_the_cursor_goes(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        d.app.editor.selection = Selection.cursor((1, 4))
+        await d.press("delete")
+        assert "one draft is gone" in d.notice and "for both" not in d.app.status.engine
+        shown = d.app.screen.query(FooterKey)
+        await d.until(
+            lambda: [k.key_display for k in shown if k.description == "accept"] == ["Alt+Y"]
+        )
+
+
+async def test_accepting_in_several_files_says_so(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one", "two", "three")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await result(d, (13, 17), (40, 41))
+        await d.press("enter")
+        assert d.notice == "accepted 3 holes in 2 files"

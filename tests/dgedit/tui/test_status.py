@@ -50,7 +50,7 @@ async def test_edit_that_cancels_is_told_until_the_next_one(desk: OpenDesk) -> N
         await d.step()
         d.select(15, 15)
         await d.press("y")
-        assert d.notice == "cancelled: the hole was edited"
+        assert d.notice == "the draft is gone: its hole was edited"
         await d.press("y")
         assert d.notice == ""
 

@@ -202,7 +202,7 @@ async def test_redo_while_the_hole_is_filled_again_cancels_that(desk: OpenDesk) 
         await d.press("enter", "ctrl+z", "escape", "f5")
         await d.step()
         await d.press("ctrl+y")
-        assert (d.app.fill, d.notice) == (None, "cancelled: the hole was edited")
+        assert (d.app.fill, d.notice) == (None, "the draft is gone: its hole was edited")
         await d.press("ctrl+z")
         assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
 
@@ -228,6 +228,35 @@ async def test_an_acceptance_gives_no_other_draft_back(desk: OpenDesk) -> None:
         await d.press("alt+y")
         assert d.row(5) == "    return two"
         assert (d.app.fill, d.row(1), d.notice) == (None, "    pass", "")
+
+
+async def test_undo_of_a_letter_in_a_draft_gives_the_draft_back(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d)
+        await d.press("alt+n")
+        d.app.editor.selection = Selection.cursor((1, 6))
+        await d.press("q")
+        assert (d.app.fill, d.notice) == (None, "the draft is gone: its hole was edited")
+        assert d.row(1) == "    paqss"
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        assert spans(d.app.editor) == [(13, 17)]
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.row(1)) == (None, "    paqss")
+        await d.press("ctrl+z", "alt+p", "alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one")
+
+
+async def test_undo_of_a_letter_in_one_of_two_drafts(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        d.select(14, 16)
+        await d.press("delete")
+        assert [d.row(1), d.row(5)] == ["    ps", "    return one"]
+        await d.press("ctrl+z")
+        assert [d.row(1), d.row(5)] == ["    one", "    return one"]
+        await d.press("alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"one")
 
 
 async def test_a_part_done_anew_after_a_rejection_is_not_asked_for_again(desk: OpenDesk) -> None:

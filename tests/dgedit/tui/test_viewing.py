@@ -7,6 +7,7 @@ import random
 import pytest
 from rich.cells import cell_len
 from rich.segment import Segment
+from textual.document._document import Selection
 from textual.geometry import Region
 from textual.screen import Screen
 
@@ -207,3 +208,18 @@ async def test_screen_may_be_painted_again_soon(desk: OpenDesk) -> None:
         assert d.app.screen._update_timer is before and d.row(0) == "x"
         frames = d.app.screen._compositor.render_strips()
         assert any("1  x" in strip.text for strip in frames)
+
+
+async def test_cursor_stays_in_view_when_the_terminal_shrinks(desk: OpenDesk) -> None:
+    files = {name: b"".join(b"line %d\n" % i for i in range(100)) for name in ("a.txt", "b.txt")}
+    async with desk(files, size=(80, 45)) as d:
+        for editor in d.app.editors:
+            editor.selection = Selection.cursor((38, 0))
+            await d.press("ctrl+pagedown")
+        await d.pilot.resize_terminal(80, 20)
+        await d.pilot.pause()
+        for _ in range(2):
+            editor = d.app.editor
+            await d.until(lambda: "line 38" in [d.row(y) for y in range(d.app.editor.size.height)])
+            await d.press("ctrl+pagedown")
+            assert d.app.editor is not editor
