@@ -104,6 +104,17 @@ def comment_marks(name: str) -> tuple[str, str] | None:
     return ("#", "") if name in _BY_NAME else _BY_SUFFIX.get(dot + suffix)
 
 
+def opens_block(line: str, name: str) -> bool:
+    """Whether what follows a line, in a file of this name, is indented further: behind an open
+    bracket at its end, in Python behind a colon.
+    """
+    marks = comment_marks(name)
+    line = line.strip()
+    if marks is None or not line or line.startswith(marks[0]):
+        return False
+    return line[-1] in _BRACKETS or (line[-1] == ":" and name.lower().endswith((".py", ".pyi")))
+
+
 # Lines
 
 

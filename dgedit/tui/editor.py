@@ -25,7 +25,7 @@ from textual.message import Message
 
 from dgedit.document import Document, Span
 from dgedit.tui.buffer import Buffer
-from dgedit.tui.commands import comment_marks
+from dgedit.tui.commands import comment_marks, opens_block
 from dgedit.tui.overlay import BANDS, OpenHole
 from dgedit.tui.pointing import piece_at
 from dgedit.tui.rows import Rows
@@ -239,6 +239,8 @@ class Editor(View, Writing):
         row, column = min(self.selection)
         line = self.document[row][:column]
         indent = line[: len(line) - len(line.lstrip(" \t"))]
+        if opens_block(line, self.path.name):
+            indent += "\t" if self.indent_type == "tabs" else " " * self.indent_width
         self._replace_via_keyboard("\n" + indent, *self.selection)
 
     def _replace_via_keyboard(
@@ -306,8 +308,8 @@ class Editor(View, Writing):
 
     def place_cursor(self) -> None:
         """On the cursor's cell; on the caret's, where it is in a draft."""
-        caret = self.rows.caret
-        self._cursor_offset = caret or self.rows.location_to_offset(self.cursor_location)
+        location = min(self.cursor_location, self.document.end)  # of a text that is new, perhaps
+        self._cursor_offset = self.rows.caret or self.rows.location_to_offset(location)
 
     def _recompute_cursor_offset(self) -> None:
         self.place_cursor()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual import events
@@ -257,3 +258,25 @@ def take(editor: Editor, name: str) -> None:
         expected = before[:first] + what.replace("\n", editor.buffer.newline) + before[last:]
         editor._replace_via_keyboard(what, *editor.selection)
     assert editor.text == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "indent"),
+    [
+        ("a.py", b"if x:", "    "),
+        ("a.py", b"    x = f(", "        "),
+        ("a.py", b"\n\tif x: ", "\t\t"),
+        ("a.py", b"    x: int", "    "),
+        ("a.py", b"# as follows:", ""),
+        ("a.js", b"a: {", "    "),
+        ("a.js", b"case 1:", ""),
+        ("a.txt", b"as follows:", ""),
+        ("a.txt", b"f(", ""),
+    ],
+)
+async def test_line_behind_an_open_block_is_indented(
+    desk: OpenDesk, name: str, line: bytes, indent: str
+) -> None:
+    async with desk({name: line}) as d:
+        await d.press("ctrl+end", "enter", "x")
+        assert d.app.editor.text == f"{line.decode()}\n{indent}x"
