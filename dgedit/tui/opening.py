@@ -64,7 +64,7 @@ class Opening(Filing):
             alone = self.editors[0].file.path is None
             self.call_after_refresh(self._show_tree, focus=alone)
         self.call_after_refresh(self.editor.scroll_cursor_visible, center=True)
-        if new := [str(editor.path) for editor in self.editors if _is_new(editor.file)]:
+        if new := [_to_make(editor.path) for editor in self.editors if _is_new(editor.file)]:
             self.notice(f"new file: {', '.join(new)}")
 
     # Open
@@ -102,7 +102,7 @@ class Opening(Filing):
             await self.remove(before)
         self._note(path)
         if _is_new(file):
-            self.notice(f"new file: {path}")
+            self.notice(f"new file: {_to_make(path)}")
         return True
 
     @on(DirectoryTree.FileSelected)
@@ -247,6 +247,10 @@ class Opening(Filing):
 def _is_new(file: Document) -> bool:
     """Whether saving will make the file."""
     return file.path is not None and file.fingerprint is None
+
+
+def _to_make(path: Path) -> str:
+    return str(path) if path.parent.is_dir() else f"{path}, in a folder that is not there"
 
 
 def _same(one: Path, two: Path) -> bool:

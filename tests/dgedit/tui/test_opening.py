@@ -361,3 +361,9 @@ async def test_new_file_is_called_so(desk: OpenDesk, tmp_path: Path) -> None:
         await d.press("right")
         await app.open_file(tmp_path / "other.py")
         assert d.notice == ""
+
+
+async def test_new_file_in_a_missing_folder_says_so(desk: OpenDesk, tmp_path: Path) -> None:
+    async with desk({"a.py": CODE}, size=(160, 16)) as d:
+        await d.app.open_file(tmp_path / "none" / "x.py")
+        assert d.notice.endswith("x.py, in a folder that is not there")
