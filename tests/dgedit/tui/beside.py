@@ -12,22 +12,27 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
+from itertools import count
 from pathlib import Path
 from threading import Semaphore
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from textual import events
+from textual.geometry import Offset
 
 from dgedit.document import LINE_END, Document
 from dgedit.tui.app import DgeditApp
+from dgedit.tui.commands import opens_block
 from dgedit.tui.editor import Editor
 from dgedit.tui.fill import Fill, Stage
 from dgedit.tui.terminal import Burst
 from dgedit_engine.types import Candidate, InfillRequest, Step
 
 from .conftest import DONE, HALF, NOISE, Desk, Script, draft
-from .modelled import History, same_outside
+from .drawn import check_rows, check_view
+from .modelled import History, indent_at, same_outside
 
 NAMES = "a.py", "b.txt"
 FAMILY = "e\u0301👩\u200d👩\u200d👧"
@@ -89,12 +94,15 @@ class Beside(RuleBasedStateMachine):
         self.script = Answers()
         self.app = DgeditApp(self.paths, connect=lambda: self.script, watch=False)
         self.runner.run(self._open())
-        self.editors = self.app.editors
+        self.editors = list(self.app.editors)
         self.texts = {one: Document.from_bytes(one.path.read_bytes()).text for one in self.editors}
         self.first = dict(self.texts)
         self.histories = {one: History(text) for one, text in self.texts.items()}
         self.disk: dict[Editor, bytes | None] = {one: one.path.read_bytes() for one in self.editors}
         self.copied = ""
+        self.left: dict[Path, bytes] = {}
+        """Files whose text goes on under another name."""
+        self.numbers = count()
 
     async def _open(self) -> None:
         pilot = await self.stack.enter_async_context(self.app.run_test(size=(60, 16)))
@@ -110,6 +118,7 @@ class Beside(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:  # no step failed
                 self.do(self._undo_all_and_redo_all)
         finally:
+            self.app.fill = None  # or a step would be drawn on a screen that is gone
             self.script.go(100)
             self.runner.run(self.stack.aclose())
             self.runner.close()
@@ -158,6 +167,34 @@ class Beside(RuleBasedStateMachine):
         self.runner.run(now())
         self.idle()
 
+    def opens_again(self, path: Path) -> None:
+        """Open a file that was closed: all there was to undo is gone."""
+        self.runner.run(self.app.open_file(path))
+        self.idle()
+        (new,) = (one for one in self.app.editors if one not in self.editors)
+        new.cursor_blink = False
+        self.editors = list(self.app.editors)
+        stored = path.read_bytes() if path.exists() else None
+        text = Document.from_bytes(stored or b"").text
+        self.disk[new], self.texts[new], self.first[new] = stored, text, text
+        self.histories[new] = History(text)
+
+    def click(self, at: Offset, to: Offset, chain: int) -> None:
+        """Press the mouse on a cell of the screen, and let it go there, or at another."""
+        widget = self.app.get_widget_at(*at)[0]
+        if not isinstance(widget, Editor):
+            return  # or what is asked there would be answered
+        kinds = [events.MouseDown, events.MouseMove, events.MouseUp]
+        for kind, (x, y) in zip(kinds, (at, to, to), strict=True):
+            self._point(kind(widget, x, y, 0, 0, 1, False, False, False, x, y))
+        if at == to:
+            x, y = at
+            self._point(events.Click(widget, x, y, 0, 0, 1, False, False, False, x, y, chain=chain))
+
+    def _point(self, event: events.MouseEvent) -> None:
+        self.app.mouse_position = Offset(event.screen_x, event.screen_y)
+        self.do(lambda: self.app.screen._forward_event(event))
+
     def step(self, fill: Fill, steps: int) -> None:
         """Let the engine take some more steps."""
         at = min(3, (fill.step.index if fill.step else 0) + steps)
@@ -167,6 +204,17 @@ class Beside(RuleBasedStateMachine):
 
     def until(self, fact: Callable[[], bool]) -> None:
         self.runner.run(self._until(fact))
+
+    def until_holds(self, check: Callable[[], None]) -> None:
+        """Wait a moment for what is painted with the next frame."""
+        for _ in range(10):
+            try:
+                check()
+            except (AssertionError, KeyError):
+                self.runner.run(asyncio.sleep(0.004))
+            else:
+                return
+        check()
 
     async def _until(self, fact: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
@@ -192,6 +240,38 @@ class Beside(RuleBasedStateMachine):
     def _working(self) -> bool:
         """Whether something is being done that waits for no answer."""
         return not self.app.screen.is_modal and any(one.is_running for one in self.app.workers)
+
+    def indent(self) -> str:
+        """What a line begins with that is begun at the cursor."""
+        editor, start = self.front, min(self.front.selected)
+        indent = indent_at(self.text, start)
+        if opens_block(LINE_END.split(self.text[:start])[-1], editor.path.name):
+            indent += "\t" if editor.indent_type == "tabs" else " " * editor.indent_width
+        return indent
+
+    def accepts(self, fill: Fill, key: str) -> None:
+        shown = {hole: fill.shown_for(hole) for _, hole in fill.present}
+        expected = dict(self.texts)
+        for editor, hole in sorted(fill.present, key=lambda one: -one[1].start):
+            one = shown[hole]
+            assert one is not None
+            text = expected[editor]
+            expected[editor] = text[: hole.start] + one.text + text[hole.end :]
+        depths = {one: len(one.history.undo_stack) for one in self.editors}
+        self.press(key)
+        assert self.app.fill is None
+        for editor in self.editors:
+            # Which line ends they have is `Document.apply`'s.
+            assert _read(editor.text) == _read(expected[editor])
+            assert len(editor.history.undo_stack) <= depths[editor] + 1
+            self.follow(editor)
+
+    def with_drafts(self, fill: Fill) -> list[str]:
+        """What the texts are once all that is shown is accepted."""
+        texts = {one: one.text for one in self.editors}
+        for editor, holes in fill.fills():
+            texts[editor] = editor.current.apply([(hole.span, new) for hole, new in holes]).text
+        return [_read(text) for text in texts.values()]
 
     def is_now(self, text: str, cursor: int) -> None:
         """The text in front is that, unless one of its line ends is two by an edit."""
@@ -251,3 +331,24 @@ class Beside(RuleBasedStateMachine):
             assert max(editor.selected) <= size
             stored = editor.path.read_bytes() if editor.path.exists() else None
             assert stored == self.disk[editor]
+            check_rows(editor)
+            if editor.display:
+                self.until_holds(partial(check_view, editor))
+        for path, stored in self.left.items():
+            assert path.read_bytes() == stored
+        self._drafts_are_the_infill()
+
+    def _drafts_are_the_infill(self) -> None:
+        fill = self.app.fill
+        drafted = [hole for editor in self.editors for hole in editor.holes if hole.draft]
+        if fill is None:
+            assert not drafted
+            return
+        present = [hole for _, hole in fill.present]
+        assert present and all(hole in present for hole in drafted)
+        if fill.stage is Stage.READY:
+            assert [hole.draft for hole in present] == [fill.shown_for(hole) for hole in present]
+
+
+def _read(text: str) -> str:
+    return LINE_END.sub("\n", text)

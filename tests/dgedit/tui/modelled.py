@@ -81,7 +81,8 @@ class History:
 
     def edited(self, depth: int, text: str) -> None:
         """An edit led there: nothing beyond it can be done again."""
-        self.texts = {at: one for at, one in self.texts.items() if at < depth}
+        kept = min(self.depth + 1, depth)
+        self.texts = {at: one for at, one in self.texts.items() if at < kept}
         self.gone_to(depth, text)
 
     def gone_to(self, depth: int, text: str) -> None:

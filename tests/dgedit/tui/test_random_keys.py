@@ -17,14 +17,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from textual import events
+from textual.geometry import Offset
 
 from dgedit.document import LINE_END, Document
 from dgedit.errors import InputError
-from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.fill import Stage
 from dgedit.tui.terminal import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .modelled import before, behind, indent_at, lines_around, put, typed
+from .modelled import before, behind, lines_around, put, typed
 from .test_terminal import keys_of
 
 SECONDS = float(os.environ.get("RANDOM_KEYS_SECONDS", "180"))
@@ -52,6 +53,7 @@ LOOKS = keys(
     "alt+v alt+c alt+n alt+p left_square_bracket right_square_bracket shift+right shift+left "
     "escape alt+r alt+h"
 )
+CELLS = st.tuples(st.integers(0, 59), st.integers(1, 13)).map(lambda at: Offset(*at))
 TAKES = keys("alt+a alt+w alt+l ctrl+right ctrl+down")
 
 
@@ -87,14 +89,13 @@ class RandomKeys(Beside):
     @rule()
     def breaks_the_line(self) -> None:
         fill = self.app.fill
-        at_hole = self.app.hole_at_cursor() is not None
-        if at_hole and fill is not None and fill.stage is Stage.READY:
+        if fill is not None and self.app.check_action("accept_here", ()):
             self.accepts(fill, "enter")
-        elif at_hole:
+        elif self.app.hole_at_cursor() is not None:
             self.press("enter")
             self.is_unchanged()
         else:
-            new = self.front.buffer.newline + indent_at(self.text, min(self.front.selected))
+            new = self.front.buffer.newline + self.indent()
             expected = put(self.text, self.front.selected, new)
             self.press("enter")
             self.is_now(*expected)
@@ -157,6 +158,53 @@ class RandomKeys(Beside):
         self.press(key)
         self.is_unchanged()
 
+    @rule()
+    def wraps(self) -> None:
+        self.press("alt+z")
+        self.is_unchanged()
+
+    @rule(at=CELLS, to=st.none() | CELLS, chain=st.integers(1, 3))
+    def points(self, at: Offset, to: Offset | None, chain: int) -> None:
+        self.click(at, to or at, chain)
+        self.is_unchanged()
+
+    @rule(answer=keys("s d escape"))
+    def closes(self, answer: str) -> None:
+        editor = self.front
+        text, dirty = editor.text, editor.dirty
+        self.press("ctrl+w")
+        if self.app.screen.is_modal:
+            assert dirty
+            self.press(answer)
+            if self.app.screen.is_modal:  # what is on disk has changed
+                self.press("escape")
+        if editor in self.app.editors:
+            self.is_unchanged()
+            return
+        if dirty and answer == "s":
+            self.disk[editor] = editor.file.with_text(text).encode()
+        elif not dirty and self.disk[editor] is not None:
+            assert self.disk[editor] == editor.file.encode()
+        self.opens_again(editor.path)
+
+    @rule()
+    def saves_elsewhere(self) -> None:
+        editor = self.front
+        before, new = editor.path, self.folder / f"{next(self.numbers)}{editor.path.suffix}"
+        self.press("f12")
+        self.press("end", "ctrl+u")
+        self.post(events.Paste(str(new)))
+        self.press("enter")
+        self.is_unchanged()
+        if not new.exists():
+            assert "cannot be stored" in self.desk.notice, self.desk.notice
+            return
+        old = self.disk[editor]
+        if old is not None:
+            self.left[before] = old
+        assert not editor.dirty and editor.path.name == new.name
+        self.disk[editor] = editor.file.with_text(self.text).encode()
+
     @rule(answer=keys("k r m d escape"))
     def saves(self, answer: str) -> None:
         self.press("ctrl+s")
@@ -175,7 +223,7 @@ class RandomKeys(Beside):
         try:
             stored = editor.file.with_text(self.text).encode()
         except InputError:
-            assert "cannot be stored" in self.desk.notice
+            assert "cannot be stored" in self.desk.notice, self.desk.notice
             return
         assert "saved" in self.desk.notice and not editor.dirty
         self.disk[editor] = stored
@@ -253,10 +301,7 @@ class RandomKeys(Beside):
     @precondition(lambda self: self.app.fill is not None)
     @rule(key=LOOKS)
     def looks(self, key: str) -> None:
-        fill = self.app.fill
-        bracket = key.endswith("square_bracket")
-        at_hole = self.app.hole_at_cursor() is not None
-        if bracket and not (at_hole and fill and fill.stage is Stage.READY):
+        if key.endswith("square_bracket") and not self.app.check_action("scrub", (1,)):
             return  # then it is typed
         self.press(key)
         self.is_unchanged()
@@ -280,26 +325,52 @@ class RandomKeys(Beside):
         if fill is not None and fill.stage is Stage.READY:
             self.accepts(fill, "alt+y")
 
-    def accepts(self, fill: Fill, key: str) -> None:
-        shown = {hole: fill.shown_for(hole) for _, hole in fill.present}
-        expected = dict(self.texts)
-        for editor, hole in sorted(fill.present, key=lambda one: -one[1].start):
-            one = shown[hole]
-            assert one is not None
-            text = expected[editor]
-            expected[editor] = text[: hole.start] + one.text + text[hole.end :]
-        depths = {one: len(one.history.undo_stack) for one in self.editors}
+    @precondition(lambda self: self.app.fill is not None)
+    @rule(keys=st.lists(keys("n p a a"), max_size=5))
+    def takes_hunks(self, keys: list[str]) -> None:
+        fill = self.app.fill
+        if fill is None or fill.stage is not Stage.READY:
+            return
+        whole = self.with_drafts(fill)
+        self.press("alt+d")
+        for key in keys:
+            if self.app.screen.is_modal:
+                self.press(key)
+        if self.app.screen.is_modal:
+            self.press("escape")
+        for one in self.editors:
+            self.follow(one)
+        assert self.with_drafts(fill) == whole
+
+    @precondition(lambda self: self.app.fill is not None)
+    @rule(key=keys("alt+y alt+a"), anew=keys("alt+y ctrl+y f5 escape"))
+    def takes_and_gives_back(self, key: str, anew: str) -> None:
+        fill, editor = self.app.fill, self.front
+        if fill is None or fill.stage is not Stage.READY:
+            return
+        if not any(owner is editor for owner, _ in fill.present):
+            return
+        text = self.text
+        shown = [(hole.span, fill.shown_for(hole)) for one, hole in fill.present if one is editor]
+        depth = self.depth
         self.press(key)
-        assert self.app.fill is None
-        for editor in self.editors:
-            # Which line ends they have is `Document.apply`'s.
-            assert _read(editor.text) == _read(expected[editor])
-            assert len(editor.history.undo_stack) <= depths[editor] + 1
-            self.follow(editor)
-
-
-def _read(text: str) -> str:
-    return LINE_END.sub("\n", text)
+        for one in self.editors:
+            self.follow(one)
+        if self.depth == depth:
+            return  # no text for an insertion point: nothing to undo
+        taken = self.text
+        self.undoes("ctrl+z", 1)
+        assert self.text == text and self.app.fill is fill
+        back = [(hole.span, fill.shown_for(hole)) for one, hole in fill.present if one is editor]
+        assert back == shown
+        if anew == "alt+y":
+            self.accepts(fill, anew)
+        elif anew == "ctrl+y":
+            self.undoes("ctrl+y", 1)
+            assert self.text == taken
+        else:
+            self.press(anew)
+            self.is_unchanged()
 
 
 ALWAYS = settings(
