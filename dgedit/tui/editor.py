@@ -170,7 +170,7 @@ class Editor(View, Writing):
         return result
 
     def undo(self) -> None:
-        """Undo; the drafts that the edits drew away are back."""
+        """Undo; the holes whose drafts the edits drew away are back."""
         super().undo()
         undone = self.history.redo_stack[-1] if self.history.redo_stack else ()
         for edit, lost in self._lost:
@@ -178,6 +178,7 @@ class Editor(View, Writing):
             if back and any(edit is one for one in undone):
                 for hole, span in back:
                     self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
+                    hole.clear()  # whoever has a draft for it draws it
                     hole.start, hole.end = span.start, span.end
                     self.open_holes([hole])
                 self.post_message(self.Touched("given back", [hole for hole, _ in back]))

@@ -282,3 +282,17 @@ async def test_a_part_done_anew_shows_a_candidate_that_begins_with_it(desk: Open
         assert d.row(1) == "    one a" and "candidate 1 of 2" in d.app.status.engine
         await d.press("alt+y")
         assert "    one a\n" in d.app.editor.text
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_undo_of_an_edit_shows_no_draft_that_is_given_up(desk: OpenDesk, steps: int) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(steps)
+        if steps == 3:
+            await d.press("f5")
+        d.select(14, 16)
+        await d.press("x", "ctrl+z")
+        assert d.app.editor.text.encode() == CODE
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
