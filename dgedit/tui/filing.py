@@ -177,13 +177,15 @@ class Filing(Recovery):
         told = f"saved {editor.path}"
         if count := conflicts_in(editor.text):
             told += f" with {count} conflict{'s' * (count > 1)} marked in it"
-        if self.fill is None or not self._has_draft(editor):
+        if self.fill is None or not self.has_draft(editor):
             return told
         accepts = ": Alt+Y accepts it" * (self.fill.stage is Stage.READY)
         return f"{told} without the draft{accepts}"
 
-    def _has_draft(self, editor: Editor) -> bool:
-        return self.fill is not None and editor in self.fill.editors
+    def has_draft(self, editor: Editor) -> bool:
+        """Whether an infill is open in a file."""
+        present = self.fill.present if self.fill is not None else ()
+        return any(one is editor for one, _ in present)
 
     async def _saved(self, editor: Editor) -> Document:
         try:
@@ -248,7 +250,7 @@ class Filing(Recovery):
             self.tell_place()
 
     def _meet_change(self, editor: Editor, theirs: Document) -> None:
-        live = self._has_draft(editor)
+        live = self.has_draft(editor)
         if not editor.dirty and not live:
             self._adopt(editor, theirs)
             self.notice(f"{editor.path} was reloaded")

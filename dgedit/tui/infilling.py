@@ -269,6 +269,8 @@ class Infilling(Desk):
         if before is not None and before.present:
             self.fill = before
             self.redraw()
+        elif before is not None:  # its holes were taken from in part
+            self._ended.append(before)
 
     # Daemons, not workers: who quits does not wait until a large model is loaded.
 

@@ -148,7 +148,7 @@ class Opening(Filing):
         """Close the file in front; ask first when something would be lost."""
         editor = self.editor
         name = visible(editor.path.name)
-        if self.fill is not None and editor in self.fill.editors:
+        if self.has_draft(editor):
             self.notice(f"an infill is open in {editor.path.name}: accept or reject it first")
             return
         if editor.dirty:

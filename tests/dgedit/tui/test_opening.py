@@ -367,3 +367,17 @@ async def test_new_file_in_a_missing_folder_says_so(desk: OpenDesk, tmp_path: Pa
     async with desk({"a.py": CODE}, size=(160, 16)) as d:
         await d.app.open_file(tmp_path / "none" / "x.py")
         assert d.notice.endswith("x.py, in a folder that is not there")
+
+
+async def test_file_whose_hole_is_accepted_can_be_closed(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one", "two")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(3)
+        await d.press("alt+a", "ctrl+s")
+        await d.until(lambda: not d.app.editor.dirty)
+        await d.press("ctrl+w")
+        await d.until(lambda: len(d.app.editors) == 1)
+        assert d.app.fill is not None and d.row(1) == "    one"

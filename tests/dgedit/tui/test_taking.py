@@ -296,3 +296,14 @@ async def test_undo_of_an_edit_shows_no_draft_that_is_given_up(desk: OpenDesk, s
         await d.press("x", "ctrl+z")
         assert d.app.editor.text.encode() == CODE
         assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
+async def test_undo_after_a_cancelled_rerun_gives_back_what_was_taken_from(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one two")) as d:
+        await result(d)
+        await d.press("alt+w", "f5")
+        await d.step()
+        await d.press("escape")
+        assert (d.app.fill, d.notice) == (None, "cancelled")
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    one two", "undone: the draft is back")
