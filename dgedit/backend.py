@@ -17,15 +17,15 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
     Raises EngineError, in one line, when the engine or its model is unavailable.
     """
     if engine.startswith(("http://", "https://")):
-        from dgedit.remote import connect as connect_to
+        from dgedit.remote.backend import connect as connect_to
 
         return connect_to(engine, model)
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
     name = models.resolve(model)
     if engine != "local":
-        from dgedit.daemon import Daemon
-        from dgedit.sockets import Unavailable
+        from dgedit.serving.daemon import Daemon
+        from dgedit.serving.sockets import Unavailable
 
         try:
             return Daemon.open(name, device)

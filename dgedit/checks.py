@@ -279,7 +279,7 @@ def engine() -> Finding:
         return _server(which)
     if which == "local":
         return Finding("engine", "ok", "in each process: engine is 'local'")
-    from dgedit import daemon, sockets
+    from dgedit.serving import daemon, sockets
 
     try:
         place = sockets.where()

@@ -20,24 +20,20 @@ import typer
 from typer.completion import shell_complete
 
 import dgedit
-from dgedit import (
-    config,
-    config_commands,
-    engine_commands,
-    fill_commands,
-    misuse,
-    model_commands,
-    output,
-    pipe_command,
-    signals,
-)
-from dgedit.coercion import Group, Quick, plainly
-from dgedit.doctor import doctor
+from dgedit import config, signals
+from dgedit.commands import config as config_commands
+from dgedit.commands import engine as engine_commands
+from dgedit.commands import fill as fill_commands
+from dgedit.commands import misuse, output
+from dgedit.commands import model as model_commands
+from dgedit.commands import pipe as pipe_command
+from dgedit.commands.coercion import Group, Quick, plainly
+from dgedit.commands.doctor import doctor
+from dgedit.commands.evaluate import evaluate
+from dgedit.commands.measure import bench
+from dgedit.commands.options import Device, Effort, Engine, Grouped, Model, Seed
+from dgedit.commands.watch import watch
 from dgedit.errors import DgeditError, Exit, UsageError
-from dgedit.evaluate import evaluate
-from dgedit.measure import bench
-from dgedit.options import Device, Effort, Engine, Grouped, Model, Seed
-from dgedit.watch_command import watch
 
 _COMPLETE = "_DGEDIT_COMPLETE"
 """The variable by which a shell asks how a line may go on."""

@@ -146,7 +146,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "keyring", None)  # as where it is not installed
-    monkeypatch.setattr("dgedit.exchange._PAUSE", 0.001)
+    monkeypatch.setattr("dgedit.remote.exchange._PAUSE", 0.001)
 
 
 def steps(fake: FakeChat, request: InfillRequest = REQUEST) -> list[Step]:

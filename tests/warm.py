@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import daemon, sockets
-from dgedit.daemon import Daemon
+from dgedit.serving import daemon, sockets
+from dgedit.serving.daemon import Daemon
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, Step
 from scripted import Scripted
 
@@ -36,7 +36,8 @@ ERRORS = {
 DRIVER = """
 import sys
 from pathlib import Path
-from dgedit import backend, serving
+from dgedit import backend
+from dgedit.serving import server
 from dgedit.errors import EngineError
 from warm import Moody
 def open_here(name, device):
@@ -46,14 +47,15 @@ def open_here(name, device):
         raise EngineError(f"{name} is broken")
     return Moody(name=Path(name).name)
 backend.open_here = open_here
-sys.exit(serving.start(sys.argv[1]))
+sys.exit(server.start(sys.argv[1]))
 """
 COMMAND = (sys.executable, "-c", DRIVER)
 
 # The command line, which starts such engines.
 CLIENT = f"""
 import sys
-from dgedit import cli, daemon
+from dgedit import cli
+from dgedit.serving import daemon
 daemon.COMMAND = (sys.executable, "-c", {DRIVER!r})
 cli.main()
 """

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 import dgedit
-from dgedit import checks, config, languages, models, sockets
+from dgedit import checks, config, languages, models
 from dgedit.checks import Finding, Probe
+from dgedit.serving import sockets
 from dgedit_engine import room
 
 CPU: dict[str, Any] = {"version": "2.13.0", "cuda": None, "hip": None, "mps": False, "gpus": []}

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 import dgedit
-from dgedit import backend, cli, output
+from dgedit import backend, cli
+from dgedit.commands import output
 from dgedit.errors import EngineError, Exit
-from dgedit.wire import step_from_json
+from dgedit.serving.wire import step_from_json
 from scripted import Scripted
 
 Capture = pytest.CaptureFixture[bytes]

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from dgedit import config, wire
+from dgedit import config
 from dgedit.cli import run
 from dgedit.document import Document, Span, UnfitError
 from dgedit.errors import InputError, UsageError
 from dgedit.holes import marked, passage
 from dgedit.journal import Journal, Process
+from dgedit.serving import wire
 from dgedit.targets import parse_target, spans_of
 from dgedit.visible import visible
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, Step

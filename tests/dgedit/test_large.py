@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dgedit import disk, fill, large, output
+from dgedit import disk, fill, large
 from dgedit.cli import run
+from dgedit.commands import output
 from dgedit.diff import unified_diff
 from dgedit.document import Document, UnfitError
 from dgedit.errors import ConflictError, DgeditError, UsageError

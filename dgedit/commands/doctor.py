@@ -1,0 +1,116 @@
+"""The command `dgedit doctor`: whether all is there that dgedit needs, a line each.
+
+What takes long is begun first and told last, and nothing is waited for without an end: about three
+seconds in all, most of them torch's. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dgedit import models
+from dgedit.commands import output
+from dgedit.commands.options import Colored, known_device
+from dgedit.errors import DgeditError, Exit
+from dgedit.visible import visible
+
+if TYPE_CHECKING:
+    from dgedit.checks import Finding
+
+# Seconds from the start until torch is given up.
+_PATIENCE = 10.0
+_WIDTH = 10
+_COLOURS = {"ok": "32", "warn": "33", "fail": "31"}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    color: Colored = "auto",
+) -> int:
+    """Say whether all is there that dgedit needs, and what to do where it is not.
+
+    ok is as it should be, warn could be better, fail keeps dgedit from working: then the exit code
+    is 1. Asks the terminal what it can, and torch, which takes a few seconds; writes nothing.
+
+    Example: dgedit doctor --json
+    """
+    found = []
+    colored = output.is_colored(sys.stdout, color)
+    for finding in examine():
+        found.append(finding)
+        if not as_json:
+            output.show(_line(finding), sys.stdout, paint=_painter(finding) if colored else str)
+    failed = any(finding.state == "fail" for finding in found)
+    if as_json:
+        whole = {"ok": not failed, "findings": [asdict(finding) for finding in found]}
+        output.print_text(json.dumps(whole) + "\n")
+    return Exit.NO if failed else Exit.OK
+
+
+def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
+    """Everything that is found; torch may take so many seconds."""
+    from dgedit import checks
+
+    device = known_device(checks.chosen().device) or None
+    probe = checks.Probe(_model(), device, patience=patience)
+    try:
+        yield from _guarded("terminal", _terminal)
+        for check in (
+            checks.python,
+            checks.packages,
+            checks.settings,
+            checks.grammars,
+            checks.git,
+            checks.disk,
+            checks.memory,
+            checks.engine,
+        ):
+            yield from _guarded(check.__name__, lambda check=check: [check()])  # type: ignore[misc]
+        facts = probe.facts()
+        gpus = bool(facts["torch"].get("gpus"))
+        yield from _guarded("torch", lambda: [checks.torch(facts["torch"])])
+        yield from _guarded("gpu", lambda: [checks.gpu(facts["torch"])])
+        yield from _guarded("kernels", lambda: [checks.kernels(facts["kernels"], gpus=gpus)])
+        yield from _guarded("model", lambda: [checks.model(facts["model"])])
+    finally:
+        probe.close()
+
+
+def _terminal() -> list[Finding]:
+    from dgedit import terminal_checks  # which some systems have no library for
+
+    return terminal_checks.findings()
+
+
+def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
+    """What a check finds. One that fails by itself found something, too."""
+    try:
+        return check()
+    except Exception as error:
+        from dgedit.checks import Finding
+
+        what = f"cannot be looked at: {type(error).__name__}: {error}"
+        return [Finding(name, "fail", what, "install dgedit again, or report it")]
+
+
+def _model() -> str:
+    try:
+        return models.resolve()
+    except DgeditError:  # which is a finding of its own
+        return models.NANO
+
+
+def _line(finding: Finding) -> str:
+    words = f"{finding.what} -> {finding.advice}" if finding.advice else finding.what
+    return visible(f"{finding.state:5} {finding.name:{_WIDTH}} {words}") + "\n"
+
+
+def _painter(finding: Finding) -> Callable[[str], str]:
+    colour, length = _COLOURS[finding.state], len(finding.state)
+    return lambda line: f"\x1b[{colour}m{line[:length]}\x1b[m{line[length:]}"

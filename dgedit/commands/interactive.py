@@ -1,0 +1,200 @@
+"""Asks on the terminal, a key at a time, what is to become of an infill: file after file.
+
+Draws on stderr. What was typed before a question is no answer to it. The terminal is as it was when
+this ends, also by a signal; stopped and continued, it asks again. Writes no file.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from dgedit import fill, signals
+from dgedit.commands import output
+from dgedit.config import Color
+from dgedit.diff import painted
+from dgedit.errors import UsageError
+from dgedit.visible import visible
+from dgedit_engine.types import Backend, Infill, InfillRequest
+
+_KEYS = {
+    "y": "yes",
+    "n": "no",
+    "a": "all",
+    "c": "candidate",
+    "r": "re-roll",
+    "e": "edit",
+    "d": "whole diff",
+    "q": "quit",
+}
+_PATIENCE = 0.2  # seconds
+_LEAST = 5  # rows of a diff that are always shown
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered."""
+
+    result: fill.Result
+    """The infill that was shown last."""
+    accepted: frozenset[int]
+    """The places of the sources that are to be written."""
+    edit: bool = False
+    """Whether it goes on in the editor."""
+
+
+def needs_terminal() -> None:
+    """Raises UsageError where nobody could be asked."""
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise UsageError("--interactive needs a terminal; elsewhere, --diff and --write work")
+
+
+def told(answer: Answer) -> str:
+    """What was written, a line for each file."""
+    result, lines, texts = answer.result, [], iter(answer.result.infill.texts)
+    for at, source in enumerate(result.sources):
+        was = [source.document.text[span.start : span.end] for span in source.spans]
+        count = sum(old != next(texts) for old in was)
+        if at in answer.accepted and count:
+            of = f"{count} of {len(was)}" if count < len(was) else str(count)
+            holes = "hole" if len(was) == 1 else "holes"
+            lines.append(f"wrote {visible(str(source.document.path))}: {of} {holes}\n")
+    return "".join(lines) or "wrote nothing\n"
+
+
+def ask(
+    sources: tuple[fill.Source, ...],
+    request: InfillRequest,
+    backend: Backend,
+    *,
+    color: Color = "auto",
+    seconds: float | None = None,
+) -> Answer:
+    """Fill, show and ask, and once more with the next seed for as long as that is the answer."""
+    while True:
+        infill = fill.run(request, backend, seconds=seconds)
+        signals.look()
+        with _Question() as question:
+            answer = _review(sources, infill, question, color)
+        if answer is not None:
+            return answer
+        request = replace(request, seed=(request.seed + 1) % 2**63)
+
+
+def _review(
+    sources: tuple[fill.Source, ...], infill: Infill, question: _Question, color: Color
+) -> Answer | None:
+    """Ask about each file that would change; None for another infill."""
+    choices = _choices(infill)
+    chosen, accepted = 0, set[int]()
+    result = fill.Result(sources, choices[0])
+    waiting = _changed(result)
+    whole = anew = cut = False
+    while waiting:
+        at = waiting[0]
+        if not anew:
+            cut = _show(fill.diff(result, as_bytes=False, only=at), color, whole=whole)
+        about = [str(sources[at].document.path), f"candidate {chosen + 1} of {len(choices)}"]
+        about += [f"{len(waiting) - 1} more to ask about"] if len(waiting) > 1 else []
+        about += ["not settled"] if infill.stopped == "cap" else []
+        whole = anew = False
+        useless = {"a": len(waiting) == 1, "c": len(choices) == 1, "d": not cut}
+        keys = {key: word for key, word in _KEYS.items() if not useless.get(key)}
+        match question.put(visible(" · ".join(about)), keys):
+            case "y":
+                accepted.add(waiting.pop(0))
+            case "a":
+                accepted.update(waiting)
+                waiting.clear()
+            case "n":
+                waiting.pop(0)
+            case "c":
+                chosen = (chosen + 1) % len(choices)
+                result, accepted = fill.Result(sources, choices[chosen]), set()
+                waiting = _changed(result)
+            case "r":
+                return None
+            case "e":
+                return Answer(result, frozenset(), edit=True)
+            case "d":
+                whole = True
+            case "q":
+                return Answer(result, frozenset())
+            case _:
+                anew = True
+    return Answer(result, frozenset(accepted))
+
+
+def _choices(infill: Infill) -> list[Infill]:
+    """The candidates, each as if it were the infill."""
+    return [
+        replace(infill, texts=tuple(draft.text for draft in one.drafts))
+        for one in infill.candidates
+    ] or [infill]
+
+
+def _changed(result: fill.Result) -> list[int]:
+    """The files that would change; if none would, the first, since one may want another infill."""
+    pairs = enumerate(zip(result.sources, result.documents, strict=True))
+    return [at for at, (old, new) in pairs if old.document.text != new.text] or [0]
+
+
+def _show(diff: str, color: Color, *, whole: bool) -> bool:
+    """Show a diff, or as much of it as there is room for. Whether there is more."""
+    lines = diff.splitlines(keepends=True)
+    room = max(_LEAST, shutil.get_terminal_size().lines - 4)
+    hidden = 0 if whole or len(lines) <= room else len(lines) - room
+    text = "".join(lines[: len(lines) - hidden]) or "nothing would change\n"
+    paint = painted if output.is_colored(sys.stderr, color) else str
+    output.show(text, sys.stderr, paint=paint)
+    if hidden:
+        output.show(f"… {hidden} more lines: d shows them", sys.stderr)
+    return hidden > 0
+
+
+class _Question:
+    """The terminal while it is asked: keys come one by one and are not shown."""
+
+    def __init__(self) -> None:
+        self.fd = sys.stdin.fileno()
+        self.words = ""
+
+    def __enter__(self) -> _Question:
+        self.before = termios.tcgetattr(self.fd)
+        self.continued = signal.signal(signal.SIGCONT, lambda number, frame: self._begin())
+        tty.setcbreak(self.fd)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:  # in the middle of a line
+            print(file=sys.stderr, flush=True)
+        termios.tcsetattr(self.fd, termios.TCSADRAIN, self.before)
+        signal.signal(signal.SIGCONT, self.continued)
+
+    def put(self, about: str, keys: Mapping[str, str]) -> str:
+        """Which of the keys is pressed next, empty for another; q when there will be none."""
+        asked = "  ".join(f"{key} {word}" for key, word in keys.items())
+        self.words = f"{about}\n{asked} ? "
+        self._begin()
+        try:
+            # A signal may come to a thread of the engine's, and this one heeds it when it wakes.
+            while not select.select([self.fd], [], [], _PATIENCE)[0]:
+                pass
+            typed = os.read(self.fd, 32).decode("utf-8", "replace")
+        except OSError:  # the terminal is gone
+            typed = ""
+        key = typed[:1].lower() if typed not in ("", "\x04") else "q"
+        print("" if key == "\x1b" else visible(key.strip()), file=sys.stderr, flush=True)
+        return key if key in keys else ""
+
+    def _begin(self) -> None:
+        """Ask, or ask again where somebody else had the terminal meanwhile; drop what was typed."""
+        tty.setcbreak(self.fd)
+        print(self.words, end="", file=sys.stderr, flush=True)

@@ -1,0 +1,74 @@
+"""The command `dgedit bench`: how fast a model answers on this machine, or a shape would.
+
+Knows the options alone. What is measured the engine knows; it is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dgedit import models
+from dgedit.commands.options import Device
+from dgedit.errors import UsageError
+
+
+class Shape(StrEnum):
+    """Shapes that random weights are made in."""
+
+    RELEASED = "26b"
+    SMALL = "small"
+
+
+class Quant(StrEnum):
+    """What the experts' weights are."""
+
+    BF16 = "bf16"
+    E4M3 = "e4m3"
+    E2M1 = "e2m1"
+    INT4 = "int4"
+
+
+class Keys(StrEnum):
+    """What the prompt's keys are."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
+
+
+def bench(
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
+    ] = None,
+    device: Device = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of each of the model's stages.")] = 30,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of a CPU.")] = None,
+    shape: Annotated[
+        Shape | None,
+        typer.Option(help="Instead of a model: a step taken apart, stage by stage, in this shape."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(metavar="random", help="What the shape is filled with.")
+    ] = "random",
+    quant: Annotated[Quant, typer.Option(help="The shape's experts.")] = Quant.BF16,
+    kv: Annotated[Keys, typer.Option(help="The shape's prompt keys.")] = Keys.BF16,
+    prompt: Annotated[int, typer.Option(min=128, help="Tokens of the shape's prompt.")] = 2048,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Budget of the shape's stages.")] = 2.0,
+) -> None:
+    """Measure how fast a model answers here. Prints a table, and one line of JSON last."""
+    from dgedit_engine.bench import main
+
+    if weights != "random":
+        raise UsageError(f"--weights must be random, not {weights!r}")
+    given: dict[str, object] = {
+        "model": model if shape else models.resolve(model),
+        "device": device,
+        "threads": threads,
+        "shape": shape,
+    }
+    given |= {"rounds": rounds, "quant": quant, "kv": kv, "prompt": prompt, "minutes": minutes}
+    words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    if code := main(words):
+        raise typer.Exit(code)

@@ -1,0 +1,346 @@
+"""The commands `dgedit model …`: models fetched, listed, described, chosen, quantised and removed.
+
+Says what it found and did on stdout, and on stderr how far it is, where somebody looks. Knows the
+options; what names mean `models` knows, what a hub has `hub`, what is in a model the engine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+import typer
+
+from dgedit import config as settings
+from dgedit import models
+from dgedit.commands.coercion import Group, Quick
+from dgedit.commands.options import Device
+from dgedit.errors import EngineError, Exit, UsageError
+from dgedit.models import gigabytes
+from dgedit.visible import visible
+
+if TYPE_CHECKING:
+    from dgedit.models import Entry, Facts
+
+app = typer.Typer(
+    cls=Group,
+    help="""Fetch, list, describe, choose, quantise and remove models.
+
+    A model's name is nano (the embedded one), a path, or a name in the models folder.
+    """,
+    rich_markup_mode=None,
+)
+
+
+class Experts(StrEnum):
+    """What the experts' weights become."""
+
+    E2M1 = "e2m1"
+    INT4 = "int4"
+    E4M3 = "e4m3"
+
+
+class Rest(StrEnum):
+    """What the other matrices become."""
+
+    INT8 = "int8"
+    E4M3 = "e4m3"
+    NONE = "none"
+
+
+_KINDS: dict[Rest, Literal["int8", "e4m3"] | None] = {
+    Rest.INT8: "int8",
+    Rest.E4M3: "e4m3",
+    Rest.NONE: None,
+}
+
+
+class Keys(StrEnum):
+    """What the prompt's keys are."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
+
+
+class Progress(Protocol):
+    """How far something is, in bytes."""
+
+    @property
+    def done(self) -> int:
+        """Those that are there."""
+
+    @property
+    def total(self) -> int:
+        """Those that will be."""
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command(cls=Quick)
+def pull(
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository.")],
+    revision: Annotated[
+        str | None, typer.Option(metavar="R", help="A branch, tag or commit of it.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What to call it; the repository's name.")
+    ] = None,
+    file: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which of several GGUF files.")
+    ] = None,
+) -> None:
+    """Fetch a model into the models folder. Goes on where a stopped pull ended.
+
+    HF_TOKEN gives access to gated repositories, HF_ENDPOINT names another hub.
+    """
+    if name is not None:
+        models.placed(name)  # says now what is wrong with it
+    from dgedit import hub
+
+    plan = hub.plan(repo, revision=revision, file=file)
+    name = name or plan.name
+    place = models.placed(name)
+    if os.path.lexists(place):
+        if not plan.is_at(place):
+            raise EngineError(_taken(name, hub.origin(place)["repo"]))
+        _say(f"{name} is here already")
+        return
+    _follow(hub.pull(plan, place, check=models.shape), f"pulling {repo}")
+    if words := models.fault(place):
+        raise EngineError(
+            f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
+        )
+    _say(f"{name}: {_summary(models.facts(place))}")
+
+
+@app.command("list", cls=Quick)
+def list_(as_json: Json = False) -> None:
+    """List the models that have names. * marks the default."""
+    found = models.entries()
+    if as_json:
+        print(json.dumps([_entry(one) for one in found]))
+        return
+    rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS")]
+    for one in found:
+        what = one.facts
+        columns = (what.format, _count(what.parameters)) if what else ("-", "-")
+        mark = "*" if one.default else " "
+        rows.append((mark, one.name, columns[0], gigabytes(one.bytes), columns[1]))
+    widths = [max(len(visible(row[index])) for row in rows) for index in range(5)]
+    for row, entry in zip(rows, [None, *found], strict=True):
+        cells = (f"{visible(cell):{width}}" for cell, width in zip(row, widths, strict=True))
+        error = f"  {entry.error}" if entry and entry.error else ""
+        _say("  ".join(cells).rstrip() + error)
+
+
+@app.command(cls=Quick)
+def info(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="A name, or a path.")],
+    context: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens that memory is told for.")
+    ] = None,
+    kv: Annotated[Keys, typer.Option(help="How keys and values are kept.")] = Keys.BF16,
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Describe a model: its shape, its files, the memory it needs. Reads no weight."""
+    path = models.path_of(model)
+    found = models.facts(path)
+    limit = found.config.context
+    if context is not None and context > limit:
+        raise UsageError(f"{model} has a context of {limit}, not {context}")
+    said = _described(path, found) | _memory(path, found, context, kv, device)
+    if as_json:
+        print(json.dumps({"name": model, "path": str(path.resolve())} | said))
+        return
+    for key, value in _rows(said):
+        _say(f"{key:11} {value}")
+
+
+@app.command(cls=Quick)
+def use(name: Annotated[str, typer.Argument(help="A name in the models folder, or nano.")]) -> None:
+    """Choose the model that is taken where none is named."""
+    models.choose(name)
+    _say(f"{name} is the default")
+    said = [layer for layer in settings.layers() if "model" in layer.values]
+    if said and said[-1].values["model"] != name:
+        _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
+
+
+@app.command(cls=Quick)
+def quantize(
+    source: Annotated[str, typer.Argument(help="A model's name, or a path.")],
+    name: Annotated[str, typer.Argument(help="What to call the new one; a path, with a slash.")],
+    experts: Annotated[Experts, typer.Option(help="What the experts become.")] = Experts.E2M1,
+    rest: Annotated[Rest, typer.Option(help="What the other matrices become.")] = Rest.NONE,
+    device: Device = None,
+) -> None:
+    """Write a model anew, its weights in fewer bits."""
+    path, target = models.path_of(source), Path(name) if "/" in name else models.placed(name)
+    if os.path.lexists(target):
+        raise EngineError(f"{target} is there already")
+    kind = _KINDS[rest]
+    config = models.shape(path)
+    models.check_room(target, models.quantised_bytes(config, experts=experts.value, rest=kind))
+    with models.engine():
+        from dgedit_engine.engine import device_of
+        from dgedit_engine.quantize import quantize
+
+        place = device_of(device)
+        steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
+        _follow(steps, f"quantising {source}")
+    _say(f"{name}: {_summary(models.facts(target))}")
+
+
+@app.command(cls=Quick)
+def rm(
+    name: Annotated[str, typer.Argument(help="A name in the models folder.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Remove a model from the models folder, or what a stopped pull left of it."""
+    place = models.findable(name)
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
+        if not typer.confirm(f"Remove {visible(str(place))}?", err=True):
+            return Exit.NO
+    if models.remove(name):
+        _say("it was the default, which is nano now")
+    return Exit.OK
+
+
+def _follow(steps: Iterable[Progress], what: str) -> None:
+    """Run it to its end, and show how far it is where somebody looks."""
+    with contextlib.closing(_shown(iter(steps), what)) as shown:
+        for _ in shown:
+            pass
+
+
+def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
+    try:
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            yield from steps
+            return
+        from rich import progress as bars
+        from rich.console import Console
+        from rich.text import Text
+
+        columns = (
+            *(bars.RenderableColumn(Text(visible(what))), bars.BarColumn()),
+            *(bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
+        )
+        with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = None
+            for step in steps:
+                if task is None:  # what is there already says nothing of the pace
+                    task = bar.add_task(what, total=step.total, completed=step.done)
+                bar.update(task, completed=step.done)
+                yield step
+    finally:
+        getattr(steps, "close", lambda: None)()
+
+
+def _described(path: Path, facts: Facts) -> dict[str, Any]:
+    from dgedit.hub import origin
+
+    config = facts.config
+    found = origin(path)
+    return {
+        "format": facts.format,
+        "parameters": facts.parameters,
+        "active": facts.active,
+        "layers": len(config.layers),
+        "width": config.dim,
+        "experts": config.experts,
+        "active_experts": config.active,
+        "vocabulary": config.vocab,
+        "canvas": config.canvas,
+        "context": config.context,
+        "origin": f"{found['repo']}@{found['commit']}" if found["repo"] else None,
+        "bytes": facts.bytes,
+        "files": dict(facts.files),
+    }
+
+
+def _memory(
+    path: Path, facts: Facts, context: int | None, kv: Keys, device: str | None
+) -> dict[str, Any]:
+    """What it takes, or why that cannot be told."""
+    try:
+        with models.engine():
+            from dgedit_engine.engine import device_of
+            from dgedit_engine.memory import need, usual
+
+            context = context or usual(facts.config)
+            place = device or ("cuda" if kv is Keys.FP8 else device_of(None).type)
+            found = need(path, context=context, kv=kv.value, device=place)
+    except EngineError as error:
+        return {"memory": None, "error": str(error)}
+    parts = {"weights": found.weights, "cache": found.cache, "work": found.work}
+    where = {"device": place, "context": context, "kv": kv.value}
+    return {"memory": parts | {"total": found.total} | where, "error": models.missing(path)}
+
+
+def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same for people, a line for each."""
+    yield "format", said["format"]
+    if said["origin"]:
+        yield "from", said["origin"]
+    yield "parameters", f"{_count(said['parameters'])}, {_count(said['active'])} for a token"
+    yield "layers", f"{said['layers']}, {said['width']:,} wide"
+    yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
+    yield "vocabulary", f"{said['vocabulary']:,}"
+    yield "canvas", f"{said['canvas']:,}"
+    yield "context", f"{said['context']:,}"
+    memory = said["memory"]
+    if memory:
+        parts = ", ".join(f"{key} {gigabytes(memory[key])}" for key in ("weights", "cache", "work"))
+        where = f"{memory['device']}, {memory['context']:,} tokens, {memory['kv']} keys"
+        yield "memory", f"{gigabytes(memory['total'])} ({parts}; {where})"
+    yield "disk", gigabytes(said["bytes"])
+    for name, length in said["files"].items():
+        yield "", f"{name}  {gigabytes(length)}"
+    if said["error"]:
+        yield "does not load", said["error"]
+
+
+def _entry(one: Entry) -> dict[str, Any]:
+    what = one.facts
+    return {
+        "name": one.name,
+        "path": str(one.path),
+        "format": what.format if what else None,
+        "bytes": one.bytes,
+        "parameters": what.parameters if what else None,
+        "default": one.default,
+        "error": one.error,
+    }
+
+
+def _summary(facts: Facts) -> str:
+    return f"{facts.format}, {_count(facts.parameters)} parameters, {gigabytes(facts.bytes)}"
+
+
+def _count(number: int) -> str:
+    """Parameters as they are read: "25.2B"."""
+    for unit, length in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= length:
+            return f"{number / length:.1f}{unit}"
+    return str(number)
+
+
+def _taken(name: str, repo: str) -> str:
+    whose = f"another state of {repo}" if repo else "another model"
+    return f"{name} is {whose}; take another --name, or dgedit model rm {name} first"
+
+
+def _say(line: str) -> None:
+    """A line for people."""
+    print(visible(line))

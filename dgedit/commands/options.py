@@ -1,0 +1,113 @@
+"""The options that several commands share, with the words that each `--help` shows for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dgedit.commands.coercion import Quick
+from dgedit.config import DEVICES, Color, is_device
+from dgedit.errors import UsageError
+
+HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
+"""The groups in which `Grouped` shows options."""
+
+_MOST = 64
+"""Candidates; so many of nano take 2 GB, and a hundred thousand the whole machine."""
+
+
+class Grouped(Quick):
+    """A command whose help shows its options in groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write them, those without a group among the last."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and param.param_type_name == "option":  # help tells the others
+                group = getattr(param, "rich_help_panel", None) or ENGINE
+                groups.setdefault(group, []).append(record)
+        for group in (HOLES, RESULT, OUTPUT, ENGINE):
+            if group in groups:
+                with formatter.section(group):
+                    formatter.write_dl(groups[group])
+
+
+def option(group: str, *names: str, **settings: Any) -> Any:
+    """An option of a group; its help names the default where that says something."""
+    return typer.Option(*names, rich_help_panel=group, show_default=False, **settings)
+
+
+def known_device(name: str | None) -> str | None:
+    """Where it is to run, as the engine has it: empty for auto. Raises UsageError."""
+    if name and not is_device(name):
+        raise UsageError(f"no device {name!r}: {DEVICES}")
+    return "" if name == "auto" else name
+
+
+def _some(seconds: float | None) -> float | None:
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--time must be more than 0, not {seconds:g}")
+    return seconds
+
+
+def _few(count: int | None) -> int | None:
+    if count is not None and count > _MOST:
+        raise UsageError(f"--candidates must be at most {_MOST}, not {count}")
+    return count
+
+
+Model = Annotated[
+    str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
+]
+Device = Annotated[
+    str | None,
+    option(
+        ENGINE, metavar="NAME", callback=known_device, help="Where it runs: cpu, cuda, cuda:1, …"
+    ),
+]
+Engine = Annotated[
+    str, option(ENGINE, metavar="WHICH", help="auto, local, warm or a server's address.")
+]
+Effort = Annotated[
+    float, option(RESULT, metavar="0-1", help="0 is fastest, 1 most careful; else 0.5.")
+]
+Seed = Annotated[
+    int, option(RESULT, metavar="N", help="The same seed gives the same infill; else 0.")
+]
+Instruction = Annotated[
+    str, option(RESULT, "-m", "--instruction", metavar="TEXT", help="What you want, in words.")
+]
+Strength = Annotated[
+    float | None,
+    option(RESULT, metavar="0-1", help="The share of the present text to give up; else 1."),
+]
+Seconds = Annotated[
+    float | None,
+    option(
+        RESULT,
+        "--time",
+        metavar="SECONDS",
+        callback=_some,
+        help="Take the best so far after so long.",
+    ),
+]
+Steps = Annotated[
+    int | None, option(RESULT, metavar="N", help="The step cap, instead of --effort's.")
+]
+Candidates = Annotated[
+    int | None,
+    option(RESULT, metavar="N", callback=_few, help="Infills that compete, instead of --effort's."),
+]
+EntropyBound = Annotated[
+    float | None, option(RESULT, metavar="NATS", help="What one step may accept, likewise.")
+]
+Marker = Annotated[
+    str, option(HOLES, metavar="TEXT", help="What marks a hole in the text; else <FILL>.")
+]
+Ranges = Annotated[
+    list[str] | None,
+    option(HOLES, "--range", metavar="RANGE", help="A range or ::NAME of it; repeatable."),
+]
+Colored = Annotated[Color, option(OUTPUT, metavar="WHEN", help="Colours: auto, always or never.")]

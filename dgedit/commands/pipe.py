@@ -1,0 +1,149 @@
+"""The command `dgedit pipe`, a filter for editors: the text in, the text filled out.
+
+Says nothing on stderr when it succeeds, since some editors take that for the text. When it fails,
+the text comes back as it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from dgedit import backend, signals
+from dgedit.commands import output
+from dgedit.commands.options import (
+    HOLES,
+    OUTPUT,
+    Candidates,
+    Device,
+    Effort,
+    Engine,
+    EntropyBound,
+    Grouped,
+    Instruction,
+    Marker,
+    Model,
+    Ranges,
+    Seconds,
+    Seed,
+    Steps,
+    Strength,
+    option,
+)
+from dgedit.commands.output import print_document
+from dgedit.document import Document
+from dgedit.errors import InputError, UsageError
+from dgedit.holes import MARKER, marked
+
+_REWRITTEN = 0.5
+"""The strength for a whole text: at 1 a model would not see what it is told to change."""
+
+
+class Filter(Grouped):
+    """A command that gives back what it read when it is called in a way that cannot be."""
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """Read the options."""
+        given = " ".join(args[1]).replace("=", " ")
+        try:
+            return super().make_context(*args, **settings)
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception:
+            if "--on-error fail" not in given and not sys.stdin.isatty():
+                with _given_back(_stdin(), "echo"):
+                    raise
+            raise
+
+
+def pipe(
+    ranges: Ranges = None,
+    marker: Marker = MARKER,
+    stdin_filename: Annotated[
+        Path | None, option(HOLES, metavar="FILE", help="What the text is called, as context.")
+    ] = None,
+    instruction: Instruction = "",
+    strength: Strength = None,
+    effort: Effort = 0.5,
+    seconds: Seconds = None,
+    candidates: Candidates = None,
+    seed: Seed = 0,
+    steps: Steps = None,
+    entropy_bound: EntropyBound = None,
+    on_error: Annotated[
+        Literal["echo", "fail"],
+        option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
+    ] = "echo",
+    quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
+    model: Model = None,
+    device: Device = None,
+    engine: Engine = "auto",
+) -> int:
+    """Copy stdin to stdout, filled: every <FILL>, or the ranges.
+
+    Without either, and with an instruction, all of the text is rewritten from what it is, at
+    strength 0.5; the blanks around it stay. What fails gives the text back as it was.
+
+    \b
+    vim      :'<,'>!dgedit pipe -m "use pathlib"
+    helix    |dgedit pipe -m "use pathlib"
+    kakoune  |dgedit pipe -m "use pathlib"
+    """
+    from dgedit import fill as work
+    from dgedit.targets import all_of
+    from dgedit_engine.types import InfillRequest
+
+    data = _stdin()
+    with _given_back(data, on_error):
+        named = next((one for one in ranges or () if one.startswith(":")), None)
+        if named and stdin_filename is None:
+            raise UsageError(f"--range {named} needs --stdin-filename, which tells the language")
+        document = Document.from_bytes(data, stdin_filename)
+        rewritten = bool(instruction) and not ranges and not marked(document.text, marker)
+        source = (
+            work.Source(document, (all_of(document.text),))
+            if rewritten
+            else work.Source.of(document, ranges or [None], marker=marker)
+        )
+        if strength is None:
+            strength = _REWRITTEN if rewritten else 1.0
+        request = InfillRequest(
+            (source.passage(marker=marker),),
+            work.instruction(instruction, [source], marker=marker),
+            strength=strength,
+            effort=effort,
+            seed=seed,
+            steps=steps,
+            entropy_bound=entropy_bound,
+            candidates=candidates,
+        )
+        filler = backend.connect(model, device, engine=engine)
+        infill = work.run(request, filler, quiet=quiet, seconds=seconds)
+        signals.look()
+        result = work.Result((source,), infill)
+        result.documents[0].encode()  # says now what cannot be stored
+    print_document(result.documents[0])
+    return result.exit
+
+
+def _stdin() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise InputError(f"cannot read standard input: {error.strerror}") from None
+
+
+@contextmanager
+def _given_back(data: bytes, on_error: str) -> Iterator[None]:
+    """Print the data should anything fail, so that an editor does not lose what it gave."""
+    try:
+        yield
+    except BaseException:
+        if on_error == "echo" and not sys.stdout.isatty():
+            output.give_back(data)
+        raise

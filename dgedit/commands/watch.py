@@ -1,0 +1,228 @@
+"""The command `dgedit watch`: markers are filled where they stand, when their file is saved.
+
+Markers of a file that say the same are filled together, the others one after the other, so that
+the later ones see what came of the earlier. Each time the file is saved whole; one that changed
+meanwhile stays as it is, and is filled from the start.
+
+Knows documents and engines; which files are to be filled `watching` knows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dgedit import backend, signals
+from dgedit.commands import output
+from dgedit.commands.options import (
+    HOLES,
+    OUTPUT,
+    Candidates,
+    Device,
+    Effort,
+    Engine,
+    Instruction,
+    Marker,
+    Model,
+    Seed,
+    option,
+)
+from dgedit.document import LARGEST, Document, Span, readable
+from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
+from dgedit.holes import MARKER, Marked, instruction_of, marked, passage, position
+from dgedit.visible import visible
+from dgedit.watching import Root, Watching, operation_around
+
+if TYPE_CHECKING:
+    from dgedit_engine.types import Backend, Infill, InfillRequest, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Markers that were filled together."""
+
+    lines: tuple[int, ...]
+    """Where what they became begins."""
+    infill: Infill
+    """What came of it."""
+
+
+def watch(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH", help="Folders and files, or else .")
+    ] = None,
+    once: Annotated[bool, option(HOLES, "--once", help="Fill what is there now, and end.")] = False,
+    dry_run: Annotated[
+        bool, option(OUTPUT, "--dry-run", help="Print the markers and fill none.")
+    ] = False,
+    debounce: Annotated[
+        int,
+        option(HOLES, metavar="MS", min=0, help="How long a file must be quiet; else 200."),
+    ] = 200,
+    marker: Marker = MARKER,
+    instruction: Instruction = "",
+    effort: Effort = 0.5,
+    candidates: Candidates = None,
+    seed: Seed = 0,
+    model: Model = None,
+    device: Device = None,
+    engine: Engine = "auto",
+) -> int:
+    """Fill the markers of files as they are saved: <FILL> and <FILL: what to write>.
+
+    What git ignores is left alone, and so is what was there before, which --once fills. During a
+    rebase, a merge, a cherry-pick or a bisect, files wait until git is done.
+
+    Example: dgedit watch src -m "no comments"
+    """
+    from dgedit_engine.types import Hole, InfillRequest, Passage
+
+    if not marker:
+        raise UsageError("the marker must not be empty")
+    wish = InfillRequest(  # says now what is wrong
+        (Passage("", (Hole(),)),),
+        readable(instruction),
+        effort=effort,
+        seed=seed,
+        candidates=candidates,
+    )
+    roots = [Root.of(path) for path in paths or [Path()]]
+    watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
+    work = _Work(watching, wish, lambda: backend.connect(model, device, engine=engine), marker)
+    for path in watching.present() if once else watching.saved():
+        if dry_run:
+            work.show(path)
+        else:
+            work.fill(path, again=not once)
+    return work.exit
+
+
+def fill(
+    document: Document,
+    ask: Callable[[Document, Sequence[Span], str], Infill],
+    save: Callable[[Document], Document],
+    *,
+    marker: str,
+) -> Iterator[Filled]:
+    """Fill a document's markers, those that say the same together, and save it after each turn.
+
+    `ask` is given the holes and what their markers say.
+    """
+    rest = marked(document.text, marker)
+    most = len(rest)
+    while rest:
+        now = [one for one in rest if one.words == rest[0].words][:most]
+        spans = [one.span for one in now]
+        try:
+            infill = ask(document, spans, now[0].words)
+        except (ValueError, InputError):
+            if len(now) == 1:
+                raise
+            most = len(now) // 2  # too many for one request, or too far apart
+            continue
+        rest = [one for one in rest if one not in now]
+        starts: list[int] = []
+        for span, text in reversed(list(zip(spans, infill.texts, strict=True))):
+            before = len(document.text)
+            document = document.apply([(span, text)])
+            moved = len(document.text) - before
+            rest = [_moved(one, moved) if one.span.start > span.start else one for one in rest]
+            starts = [span.start, *(start + moved for start in starts)]
+        document = save(document)
+        yield Filled(tuple(position(document.text, start)[0] for start in starts), infill)
+
+
+class _Work:
+    """What is done with each file, and how it went."""
+
+    def __init__(
+        self,
+        watching: Watching,
+        wish: InfillRequest,
+        connect: Callable[[], Backend],
+        marker: str,
+    ) -> None:
+        self.exit = Exit.OK
+        """The first that was not."""
+        self._watching = watching
+        self._wish = wish
+        self._connect = connect
+        self._marker = marker
+        self._backend: Backend | None = None
+
+    def show(self, path: Path) -> None:
+        """Print where a file's markers are, and what they say."""
+        with self._complaining():
+            document = Document.load(path, largest=LARGEST)
+            for one in marked(document.text, self._marker):
+                line, _ = position(document.text, one.span.start)
+                _print(f"{path}:{line}  {one.words}".rstrip())
+
+    def fill(self, path: Path, *, again: bool) -> None:
+        """Fill a file's markers. One that changes meanwhile is left alone, or filled `again`."""
+        with self._complaining():
+            try:
+                document = Document.load(path, largest=LARGEST)
+                for done in fill(document, self._ask, self._save, marker=self._marker):
+                    unsettled = done.infill.stopped == "cap"
+                    if unsettled and not self.exit:
+                        self.exit = Exit.UNSETTLED
+                    for line in done.lines:
+                        note = " (not settled)" if unsettled else ""
+                        _print(f"{path}:{line}  {done.infill.seconds:.1f} s{note}")
+            except ConflictError:
+                if not again:
+                    raise
+                self._watching.again(path)
+
+    def _ask(self, document: Document, spans: Sequence[Span], words: str) -> Infill:
+        from dgedit.fill import run
+
+        def look(step: Step | None = None) -> None:
+            assert document.path is not None
+            if document.is_stale():
+                raise ConflictError(f"{document.path} has changed on disk since it was read")
+            if what := operation_around(document.path):
+                raise ConflictError(f"{document.path} is not filled before {what} is over")
+
+        look()
+        found = passage(document, spans, marker=self._marker)
+        own = readable(instruction_of(self._wish.instruction, [words]))
+        request = replace(self._wish, passages=(found,), instruction=own)
+        self._backend = self._backend or self._connect()
+        try:
+            return run(request, self._backend, each=look)
+        except EngineError:
+            self._backend = None  # it may have ended, and another may be had
+            raise
+
+    def _save(self, document: Document) -> Document:
+        assert document.path is not None
+        signals.look()
+        with signals.put_off():
+            saved = document.save()
+            self._watching.wrote(document.path, saved.fingerprint)
+        return saved
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """What goes wrong with a file is a line, and no reason to end."""
+        try:
+            yield
+        except (DgeditError, ValueError) as error:
+            code = error.exit if isinstance(error, DgeditError) else Exit.USAGE
+            self.exit = self.exit or code
+            output.complain(str(error))
+
+
+def _moved(one: Marked, by: int) -> Marked:
+    return replace(one, span=Span(one.span.start + by, one.span.end + by))
+
+
+def _print(line: str) -> None:
+    output.print_text(visible(line) + "\n")

@@ -1,0 +1,1 @@
+"""The engine on a server: a chat model asked for the holes over HTTP."""

@@ -1,0 +1,123 @@
+"""Waiting for a server: for how long, how often, and until somebody closes."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import gc
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dgedit.backend import connect
+from dgedit.remote import exchange
+from dgedit.remote.exchange import Head, _pause
+from dgedit_engine.types import Step
+from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeChat]:
+    alone(monkeypatch)
+    with fakechat() as found:
+        found.answers = [GOOD]
+        yield found
+
+
+@pytest.mark.parametrize("chunks", [[9.0], [": ping\n\n", "<hole 1>1", 9.0]])
+def test_silence_ends_the_wait(
+    fake: FakeChat, chunks: list[str | bytes | float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "FIRST", 0.2)
+    monkeypatch.setattr(exchange, "BETWEEN", 0.2)
+    started = time.monotonic()
+    assert "is silent: nothing came for 0 s" in failure(fake, Answer(chunks))
+    assert time.monotonic() - started < 3
+    assert fake.hung_up.wait(3)
+
+
+def test_busy_server_is_asked_again(fake: FakeChat) -> None:
+    busy = Answer(status=429, headers={"Retry-After": "0"}, body=b"")
+    fake.answers = [busy, Answer(status=503, body=b""), GOOD]
+    assert [draft.text for draft in steps(fake)[-1].drafts] == ["123", "45"]
+    assert len(fake.chats) == 3
+
+
+def test_busy_server_is_left_alone_after_a_while(fake: FakeChat) -> None:
+    assert "is busy (503)" in failure(fake, Answer(status=503, body=b""))
+    assert len(fake.chats) == 5
+
+
+def test_pause_doubles_and_heeds_what_the_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "_PAUSE", 0.5)
+
+    def pause(status: int, tries: int, later: str = "", chance: float = 0.5) -> float | None:
+        headers = exchange.httpx2.Headers({"Retry-After": later} if later else {})
+        return _pause(Head(status, headers), tries, chance=lambda: chance)
+
+    assert [pause(503, tries) for tries in range(4)] == [0.5, 1.0, 2.0, 4.0]
+    assert pause(503, 20) == 60.0
+    assert (pause(429, 0, chance=0.0), pause(429, 0, chance=1.0)) == (0.25, 0.75)
+    assert pause(429, 3, "7", chance=0.0) == 7.0
+    assert pause(429, 3, "7") == 7.25
+    assert pause(429, 0, "61") is None
+    assert pause(429, 1, "nonsense") == 1.0
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
+    asked = pause(429, 0, email.utils.format_datetime(later, usegmt=False), chance=0.0)
+    assert asked is not None and 18 < asked <= 20
+    assert pause(200, 0) is None
+
+
+def test_closing_hangs_up_at_once(fake: FakeChat) -> None:
+    fake.answers = [Answer(["<hole 1>1", 30.0])]
+    found = iter(connect(None, None, fake.url).infill(REQUEST))
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    assert fake.hung_up.wait(2)
+    assert next(found, None) is None
+
+
+@pytest.mark.parametrize("chunks", [[30.0], ["<hole 1>1", 30.0]])
+def test_another_thread_may_close(fake: FakeChat, chunks: list[str | bytes | float]) -> None:
+    fake.answers = [Answer(chunks)]
+    found = connect(None, None, fake.url).infill(REQUEST)
+    taken: list[Step] = []
+    reader = threading.Thread(target=lambda: taken.extend(found))
+    reader.start()
+    time.sleep(0.3)
+    started = time.monotonic()
+    found.close()  # type: ignore[attr-defined]
+    reader.join(5)
+    assert not reader.is_alive()
+    assert fake.hung_up.wait(5)
+    assert time.monotonic() - started < 1
+    assert len(taken) == len(chunks) - 1
+
+
+def test_closing_ends_the_wait_for_a_busy_server(
+    fake: FakeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.answers = [Answer(status=429, headers={"Retry-After": "50"}, body=b"")]
+    found = connect(None, None, fake.url).infill(REQUEST)
+    reader = threading.Thread(target=lambda: list(found))
+    reader.start()
+    time.sleep(0.3)
+    found.close()  # type: ignore[attr-defined]
+    reader.join(2)
+    assert not reader.is_alive()
+
+
+def test_steps_that_nobody_wants_any_more_hang_up(fake: FakeChat) -> None:
+    fake.answers = [Answer(["<hole 1>1", 30.0])]
+    found = connect(None, None, fake.url).infill(REQUEST)
+    next(found)
+    del found
+    gc.collect()
+    assert fake.hung_up.wait(2)
+
+
+def test_closing_before_the_first_step_asks_nobody(fake: FakeChat) -> None:
+    connect(None, None, fake.url).infill(REQUEST).close()  # type: ignore[attr-defined]
+    assert not fake.chats

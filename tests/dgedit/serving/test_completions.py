@@ -1,0 +1,262 @@
+"""What editors ask, read into requests; and what they are answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dgedit.serving.completions import Answered, Form, answer, events, read
+from dgedit_engine.types import Draft, Hole, Passage
+
+
+def draft(*pieces: str) -> Draft:
+    return Draft(pieces, (0.9,) * len(pieces), (True,) * len(pieces))
+
+
+DONE = Answered((draft("1", " +", "\n2"), draft("3")), True, 0.5, 0.25)
+
+
+def answered(form: Form, body: dict[str, Any], done: Answered = DONE) -> dict[str, Any]:
+    return answer(read(form, body, effort=0.5), done, model="nano", count=len)
+
+
+def streamed(form: Form, body: dict[str, Any], done: Answered = DONE) -> list[str]:
+    asked = read(form, {**body, "stream": True}, effort=0.5)
+    return list(events(asked, done, model="nano", count=len))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"prompt": "a = ", "suffix": "\nb"},
+        {"prompt": ["a = "], "suffix": "\nb"},
+        {"prompt": "a = ", "suffix": "\r\nb", "temperature": 0.2, "top_p": 1, "best_of": 1},
+        {"prompt": "<fim_prefix>a = <fim_suffix>\nb<fim_middle>"},
+        {"prompt": "<|fim_prefix|>a = <|fim_suffix|>\nb<|fim_middle|>", "suffix": ""},
+    ],
+)
+def test_prompt_and_suffix_are_around_the_hole(body: dict[str, Any]) -> None:
+    asked = read("completions", body, effort=0.75)
+    assert asked.request is not None
+    assert asked.request.passages == (Passage("", ("a = ", Hole(), "\nb")),)
+    assert asked.request.effort == 0.75
+    assert asked.request.candidates is None
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["<fim_prefix>a<fim_middle>", "x<fim_prefix>a<fim_suffix>b<fim_middle>", "<fim_prefix>"],
+)
+def test_marks_that_are_not_all_there_are_text(prompt: str) -> None:
+    asked = read("completions", {"prompt": prompt}, effort=0.5)
+    assert asked.request is not None
+    assert asked.request.passages == (Passage("", (prompt, Hole())),)
+
+
+def test_prompt_alone_is_continued() -> None:
+    for body in ({"prompt": "a"}, {"prompt": "a", "suffix": None, "n": None, "stop": None}):
+        asked = read("completions", body, effort=0.5)
+        assert asked.request is not None
+        assert asked.request.passages == (Passage("", ("a", Hole())),)
+
+
+def test_other_options_of_a_completion_are_heeded() -> None:
+    body = {"prompt": "a\ud800", "n": 3, "seed": 7, "max_tokens": 5, "stop": "\n", "echo": True}
+    asked = read("completions", body, effort=0.5)
+    assert asked.request is not None
+    assert (asked.request.seed, asked.request.candidates) == (7, 3)
+    assert (asked.most, asked.stops, asked.before) == (5, ("\n",), "a\ufffd")
+    minus = read("completions", {"prompt": "a", "seed": -1}, effort=0.5).request
+    assert minus is not None and minus.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "body", "why"),
+    [
+        ("completions", [], "object"),
+        ("completions", {}, "prompt must be one text"),
+        ("completions", {"prompt": [1, 2]}, "prompt"),
+        ("completions", {"prompt": ["a", "b"]}, "prompt"),
+        ("completions", {"prompt": "a", "suffix": 3}, "suffix"),
+        ("completions", {"prompt": "a", "n": 9}, "n must be a whole number, 1 to 8"),
+        ("completions", {"prompt": "a", "n": 0}, "n must"),
+        ("completions", {"prompt": "a", "n": True}, "n must"),
+        ("completions", {"prompt": "a", "max_tokens": 1.5}, "max_tokens"),
+        ("completions", {"prompt": "a", "seed": 2**80}, "seed"),
+        ("completions", {"prompt": "a", "stop": [1]}, "stop"),
+        ("completions", {"prompt": "a", "stop": ["a"] * 65}, "stop"),
+        ("completions", {"prompt": "a", "stop": 3}, "stop"),
+        ("completions", {"prompt": "a", "stream": "yes"}, "stream"),
+        ("infill", {"input_suffix": ""}, '"input_prefix" is required'),
+        ("infill", {"input_prefix": ""}, '"input_suffix" is required'),
+        ("infill", {"input_prefix": "", "input_suffix": "", "prompt": 3}, "prompt"),
+        ("infill", {"input_prefix": "", "input_suffix": "", "input_extra": [{}]}, "text"),
+        ("infill", {"input_prefix": "", "input_suffix": "", "input_extra": {"a": 1}}, "list"),
+    ],
+)
+def test_body_that_makes_no_sense_is_refused(form: Form, body: Any, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        read(form, body, effort=0.5)
+
+
+def test_completion_is_answered_as_openai_does() -> None:
+    found = answered("completions", {"prompt": "x = ", "suffix": "\n"})
+    assert found.pop("id").startswith("cmpl-")
+    assert isinstance(found.pop("created"), int)
+    assert found == {
+        "object": "text_completion",
+        "model": "nano",
+        "choices": [{"index": 0, "text": "1 +\n2", "logprobs": None, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8},
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "finish"),
+    [
+        ({"max_tokens": 2}, "1 +", "length"),
+        ({"max_tokens": 3}, "1 +\n2", "stop"),
+        ({"max_tokens": 0}, "", "length"),
+        ({"max_tokens": -1}, "1 +\n2", "stop"),
+        ({"stop": ["2", "\n"]}, "1 +", "stop"),
+        ({"stop": "+\n"}, "1 ", "stop"),
+        ({"stop": [""]}, "1 +\n2", "stop"),
+        ({"stop": "2", "max_tokens": 2}, "1 +", "length"),
+        ({"echo": True}, "x = 1 +\n2", "stop"),
+        ({"echo": True, "stop": "x"}, "x = 1 +\n2", "stop"),
+    ],
+)
+def test_answer_ends_where_it_should(options: dict[str, Any], text: str, finish: str) -> None:
+    (choice,) = answered("completions", {"prompt": "x = ", **options})["choices"]
+    assert (choice["text"], choice["finish_reason"]) == (text, finish)
+
+
+def test_infill_stopped_at_its_cap_ends_for_length() -> None:
+    cut = Answered((draft("1"),), False, 0.5, 0.25)
+    assert answered("completions", {"prompt": "a"}, cut)["choices"][0]["finish_reason"] == "length"
+
+
+def test_as_many_answers_come_as_are_asked_for() -> None:
+    found = answered("completions", {"prompt": "a", "n": 3})
+    assert [one["text"] for one in found["choices"]] == ["1 +\n2", "3", "1 +\n2"]
+    assert [one["index"] for one in found["choices"]] == [0, 1, 2]
+    assert found["usage"]["completion_tokens"] == 7
+
+
+def test_completion_streams_as_openai_does() -> None:
+    *rest, end = streamed("completions", {"prompt": "a"})
+    assert end == "[DONE]"
+    (chunk,) = map(json.loads, rest)
+    assert chunk["object"] == "text_completion"
+    assert chunk["choices"][0]["text"] == "1 +\n2"
+    assert chunk["choices"][0]["finish_reason"] == "stop"
+    body = {"prompt": "a", "stream_options": {"include_usage": True}}
+    *_, usage, _ = streamed("completions", body)
+    assert json.loads(usage)["usage"]["total_tokens"] == 4
+    assert json.loads(usage)["choices"] == []
+
+
+def test_fill_in_the_middle_is_answered_as_a_chat() -> None:
+    (choice,) = answered("fim", {"prompt": "a", "suffix": "b"})["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "1 +\n2"}
+    chunk = json.loads(streamed("fim", {"prompt": "a", "suffix": "b"})[0])
+    assert chunk["object"] == "chat.completion.chunk"
+    assert chunk["choices"][0]["delta"]["content"] == "1 +\n2"
+
+
+LLAMA: dict[str, Any] = {
+    "input_prefix": "def f():\n",
+    "input_suffix": "\n\nf()\n",
+    "input_extra": [{"text": "g = 1\n", "time": [1, 2], "filename": "g.py"}, {"text": "h"}],
+    "prompt": "    return ",
+    "n_predict": 128,
+    "n_indent": 4,
+    "top_k": 40,
+    "samplers": ["top_k", "infill"],
+    "cache_prompt": True,
+    "t_max_prompt_ms": 500,
+    "t_max_predict_ms": 1500,
+}
+
+
+def test_infill_is_read_as_llama_cpp_does() -> None:
+    asked = read("infill", LLAMA, effort=0.5)
+    assert asked.request is not None
+    assert asked.request.passages == (
+        Passage("", ("def f():\n    return ", Hole(), "\n\nf()\n")),
+        Passage("g.py", ("g = 1\n",)),
+        Passage("", ("h",)),
+    )
+    assert (asked.most, asked.seconds) == (128, 1.5)
+
+
+def test_infill_is_answered_as_llama_cpp_does() -> None:
+    found = answered("infill", LLAMA)
+    assert found["content"] == "1 +\n2"
+    assert (found["stop"], found["stop_type"], found["truncated"]) == (True, "eos", False)
+    assert found["has_new_line"] is True
+    assert found["tokens_predicted"] == 3
+    assert found["tokens_cached"] == found["tokens_evaluated"] + 3
+    timings = found["timings"]
+    assert (timings["prompt_ms"], timings["predicted_ms"]) == (500.0, 250.0)
+    assert timings["predicted_per_second"] == 12.0
+    assert timings["predicted_per_token_ms"] == pytest.approx(250 / 3)
+    found = answered("infill", {**LLAMA, "stop": ["+", "2"], "n_predict": -1})
+    assert (found["content"], found["stop_type"], found["stopping_word"]) == ("1 ", "word", "+")
+    assert answered("infill", {**LLAMA, "n_predict": 1})["stop_type"] == "limit"
+
+
+def test_infill_gives_the_fields_that_are_wanted() -> None:
+    """As llama.vim asks."""
+    fields = ["content", "timings/prompt_n", "timings/predicted_ms", "truncated", "nothing"]
+    assert answered("infill", {**LLAMA, "response_fields": fields}) == {
+        "content": "1 +\n2",
+        "timings/prompt_n": 33,
+        "timings/predicted_ms": 250.0,
+        "truncated": False,
+    }
+    assert answered("infill", {**LLAMA, "response_fields": [""]}) == {}
+
+
+def test_nothing_is_filled_where_no_token_is_wanted() -> None:
+    """As llama.vim announces other files."""
+    asked = read("infill", {**LLAMA, "n_predict": 0}, effort=0.5)
+    assert asked.request is None
+    found = answered("infill", {**LLAMA, "n_predict": 0}, Answered((), True, 0.0, 0.0))
+    assert (found["content"], found["tokens_predicted"]) == ("", 0)
+
+
+def test_infill_streams_as_llama_cpp_does() -> None:
+    first, last = map(json.loads, streamed("infill", LLAMA))
+    assert (first["content"], first["stop"]) == ("1 +\n2", False)
+    assert (last["content"], last["stop"]) == ("", True)
+
+
+WORDS = st.text(max_size=9)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(
+    [
+        *("prompt", "suffix", "n", "seed", "max_tokens", "stop", "stream", "echo"),
+        *("stream_options", "input_prefix", "input_suffix", "input_extra", "n_predict"),
+        *("t_max_predict_ms", "response_fields"),
+    ]
+)
+
+
+@given(st.sampled_from(["completions", "fim", "infill"]), st.dictionaries(NAMES, JSON) | JSON)
+def test_any_body_is_read_or_refused(form: Form, body: object) -> None:
+    try:
+        asked = read(form, body, effort=0.5)
+    except ValueError as error:
+        assert str(error)
+    else:
+        json.dumps(answer(asked, DONE, model="nano", count=len))
+        assert list(events(asked, DONE, model="nano", count=len))

@@ -1,0 +1,117 @@
+"""Clients of the HTTP form among others: in turn, not too often, and gone when they are gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dgedit.serving import turns
+from dgedit.serving.http_server import HttpServing
+from overhttp import ask, begun, served
+from scripted import STEPS, Scripted
+
+
+@pytest.fixture
+def serving() -> Iterator[HttpServing]:
+    with served(Scripted(("1 + 2",))) as found:
+        yield found
+
+
+def test_too_many_requests_are_told_when_to_come_again(
+    serving: HttpServing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_BURST", 2.0)
+    monkeypatch.setattr(turns, "_RATE", 0.5)
+    for _ in range(2):
+        assert ask(serving, "/health", method="GET")[0].status == 200
+    answer, _ = ask(serving, "/health", method="GET")
+    assert answer.status == 429
+    assert answer.getheader("Retry-After") == "2"
+
+
+def test_rate_comes_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
+    rates = turns.Rates()
+    assert [rates.wait("a") for _ in range(60)] == [0.0] * 60
+    assert rates.wait("a") == pytest.approx(0.05)
+    assert rates.wait("b") == 0.0
+    now[0] += 0.11
+    assert [rates.wait("a") > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_infills_run_one_after_the_other() -> None:
+    running, most = [0], [0]
+
+    def during(index: int) -> None:
+        running[0] += index == 1
+        most[0] = max(most[0], running[0])
+        running[0] -= index == STEPS
+
+    with served(Scripted(pause=0.02, during=during)) as serving:
+        found: list[int] = []
+        clients = [
+            threading.Thread(target=lambda: found.append(ask(serving)[0].status)) for _ in range(6)
+        ]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join(20)
+        assert found == [200] * 6
+    assert most == [1]
+
+
+def test_more_than_can_wait_are_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_WAITING", 1)
+    with served(Scripted(pause=0.3)) as serving:
+        first = threading.Thread(target=lambda: ask(serving))
+        first.start()
+        time.sleep(0.2)
+        answer, _ = ask(serving)
+        assert (answer.status, answer.getheader("Retry-After")) == (429, "1")
+        first.join(10)
+
+
+def test_client_that_hangs_up_cancels_within_a_step() -> None:
+    reached: list[int] = []
+    hung_up = threading.Event()
+
+    def during(index: int) -> None:
+        reached.append(index)
+        if index == 2:
+            hung_up.wait(5)
+
+    backend = Scripted(during=during)
+    with served(backend) as serving:
+        client = begun(serving)
+        while 2 not in reached:
+            time.sleep(0.01)
+        client.close()
+        time.sleep(0.1)
+        hung_up.set()
+        assert ask(serving)[0].status == 200
+    assert reached == [1, 2, 1, 2, 3]
+    assert backend.closed == 2
+
+
+def test_client_that_hangs_up_while_it_waits_is_not_served() -> None:
+    backend = Scripted(pause=0.3)
+    with served(backend) as serving:
+        first = begun(serving)
+        time.sleep(0.1)
+        begun(serving).close()
+        first.recv(10)
+        assert ask(serving)[0].status == 200
+        first.close()
+    assert len(backend.requests) == 2
+
+
+def test_time_limit_gives_the_best_so_far() -> None:
+    with served(Scripted(("one two three",), pause=0.1)) as serving:
+        body = {"input_prefix": "", "input_suffix": "", "t_max_predict_ms": 50}
+        found = ask(serving, "/infill", body)[1]
+    assert found["content"] == "one~~~~~~~~~~"
+    assert found["stop_type"] == "limit"
