@@ -121,7 +121,7 @@ async def test_each_side_of_a_split_has_its_name_above_it(desk: OpenDesk) -> Non
         assert [one.size.height for one in (first, second)] == [height - 1] * 2
         strips = d.app.screen._compositor.render_strips()
         titles = strips[first.region.y].text
-        assert "─ ● a.txt ─" in titles and "─ b[1].txt ─" in titles
+        assert "─ ● a.txt " in titles and "─ b[1].txt " in titles
         assert "xa" in strips[first.region.y + 1].text and "bcd" in strips[first.region.y + 1].text
         await d.pilot.click(second, offset=(second.gutter_width + 2, 1))
         await d.pilot.pause()
