@@ -107,7 +107,7 @@ async def main(model: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         path = Path("inventory.py")
         path.write_text(text.replace("<FILL>", "return self.items.pop(name)"))
-        app = DgeditApp([path], connect=lambda: backend, seed=1, watch=False)
+        app = DgeditApp([path], connect=lambda: backend, watch=False)
         async with app.run_test(size=(96, 36)) as pilot:
             for row, start in ((25, 8), (29, 8)):
                 app.editor.move_cursor((row, start))
