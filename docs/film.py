@@ -109,7 +109,7 @@ async def main(model: str | None) -> None:
         path.write_text(text.replace("<FILL>", "return self.items.pop(name)"))
         app = DgeditApp([path], connect=lambda: backend, watch=False)
         async with app.run_test(size=(96, 36)) as pilot:
-            for row, start in ((25, 8), (29, 8)):
+            for row, start in ((25, 12), (29, 8)):
                 app.editor.move_cursor((row, start))
                 end = len(app.editor.document.get_line(row))
                 app.editor.move_cursor((row, end), select=True)
