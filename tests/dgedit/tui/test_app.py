@@ -132,7 +132,7 @@ async def test_typing_elsewhere_is_seen_before_the_fill_ends_and_shifts_it(desk:
         assert d.row(0).startswith("hi")
         assert d.app.fill is not None and d.app.fill.stage is Stage.RUNNING
         await d.step(2)
-        await d.press("enter")
+        await d.press("alt+y")
         assert "    return\n" in d.app.editor.text
         assert "pass" not in d.app.editor.text
 

@@ -241,7 +241,7 @@ async def test_enter_ends_a_line_elsewhere_while_it_runs(desk: OpenDesk) -> None
         assert "not settled" in d.notice
         at(d, 8)
         await d.press("enter")
-        assert d.app.editor.text.startswith("def f():\n\n    pass")
+        assert d.app.editor.text.startswith("def f():\n    \n    pass")
 
 
 async def test_edits_above_shift_what_steps_are_drawn_over(desk: OpenDesk) -> None:
