@@ -92,6 +92,8 @@ class Editor(View, Writing):
         """In order; none overlaps another."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Takes a key before the text does, and says whether it did."""
+        self.reopen: Callable[[Editor], bool] = lambda editor: False
+        """Opens again what was left since the last edit, instead of an undo; whether it did."""
         self._lost: deque[tuple[Edit, list[tuple[OpenHole, Span]]]] = deque(maxlen=_LOST)
         self._syntax = syntax_of(path)
         self._steady = False
@@ -138,6 +140,13 @@ class Editor(View, Writing):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
         self.rows.wrap(0)
 
+    def put_hole(self, hole: OpenHole, span: Span) -> None:
+        """Open a hole again, in the place of what is there; whoever has a draft for it draws it."""
+        self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
+        hole.clear()
+        hole.start, hole.end = span.start, span.end
+        self.open_holes([hole])
+
     def show(
         self,
         drafts: Sequence[tuple[OpenHole, Draft | None]],
@@ -171,16 +180,15 @@ class Editor(View, Writing):
 
     def undo(self) -> None:
         """Undo; the holes whose drafts the edits drew away are back."""
+        if self.reopen(self):
+            return
         super().undo()
         undone = self.history.redo_stack[-1] if self.history.redo_stack else ()
         for edit, lost in self._lost:
             back = [(hole, span) for hole, span in lost if hole not in self.holes]
             if back and any(edit is one for one in undone):
                 for hole, span in back:
-                    self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
-                    hole.clear()  # whoever has a draft for it draws it
-                    hole.start, hole.end = span.start, span.end
-                    self.open_holes([hole])
+                    self.put_hole(hole, span)
                 self.post_message(self.Touched("given back", [hole for hole, _ in back]))
 
     def _shift(self, start: int, end: int, length: int) -> None:

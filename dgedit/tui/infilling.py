@@ -28,6 +28,7 @@ from dgedit.tui.locked import Locked
 from dgedit.tui.overlay import OpenHole
 from dgedit.tui.status import BETWEEN
 from dgedit.tui.stream import Connected, Failed, Refined, Source
+from dgedit.tui.turns import Turn
 
 NOTHING = "no hole yet: F2 masks what the cursor is on"
 """Why nothing can be filled."""
@@ -67,13 +68,16 @@ class Infilling(Desk):
     _waiting: Refined | None = None
     _frame: Timer | None = None
     _ended: deque[Fill]
-    """Those that an undo gives back."""
+    """Those that the undo of an edit gives back."""
+    _turns: deque[Turn]
+    """Those that an undo without an edit does."""
     _left = 0
     """How many holes were being filled when last looked at."""
 
     def on_mount(self) -> None:
         """Load the engine, once the first file is shown."""
         self._ended = deque(maxlen=_GIVEN_BACK)
+        self._turns = deque(maxlen=_GIVEN_BACK)
         self.live = self.settings.live
         calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
@@ -139,9 +143,10 @@ class Infilling(Desk):
     def action_reject(self) -> None:
         """Show the documents again."""
         assert self.fill is not None
+        self._turns.append(Turn.of(self.fill, self.editors))
         self.fill.clear()
         self.end()
-        self.notice("rejected")
+        self.notice("rejected: Ctrl+Z brings it back")
 
     def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
         """Fill all holes; after a result once more, with the same wishes where none are given."""
@@ -251,6 +256,25 @@ class Infilling(Desk):
         self.notice("undone: the draft is back")
         return True
 
+    def reopen(self, editor: Editor) -> bool:
+        """Open the result again that was left since the last edit, if there is one."""
+        while self._turns and not self.running:
+            turn = self._turns[-1]
+            open_still = bool(turn.holes) and all(one.is_attached for one, _, _ in turn.holes)
+            if open_still and not turn.is_next(editor):
+                return False
+            self._turns.pop()
+            if open_still:
+                if self.fill is not None:
+                    self.fill.clear()
+                turn.restore()
+                self.fill = turn.fill
+                self.redraw()
+                self.refresh_bindings()
+                self.notice("undone: the draft is back")
+                return True
+        return False
+
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:
             self.notice("an infill is open: Alt+Y accepts, Esc rejects")
@@ -305,8 +329,10 @@ class Infilling(Desk):
         self.fill.draw(message.step, message.seconds, self.live)
         self.tell_engine()
         if message.step.last:
-            if self.fill.before is not None:
-                self._ended.append(self.fill.before)
+            if (before := self.fill.before) is not None:
+                self._ended.append(before)
+                if set(before.present) >= set(self.fill.present):
+                    self._turns.append(Turn.of(before, self.editors))
                 self.fill.before = None
             self.notice(self.fill.remark())
             self.refresh_bindings()

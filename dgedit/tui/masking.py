@@ -1,6 +1,6 @@
 """What F2 makes a hole of, and what it makes of a hole.
 
-    a selection        itself
+    a selection        itself; of whole lines, without the end of the last one
     on a character     the smallest part of the program that the cursor is on; F2 again: the next
                        larger one, and after the largest the hole is gone
     in an indentation  the same, from the line's first character
@@ -85,8 +85,14 @@ def _selected(editor: Editor) -> Span:
 
 
 def _aimed_at(editor: Editor) -> Span:
-    """The same; of a cursor in an indentation, where nothing is masked, the first character."""
+    """The same, of whole lines without the last one's end; of a cursor in an indentation, where
+    nothing is masked, the first character.
+    """
     span = _selected(editor)
+    row, column = editor.buffer.location(span.end)
+    if span.start < span.end and column == 0:
+        end = editor.buffer.index((row - 1, len(editor.buffer[row - 1])))
+        return Span(span.start, end) if span.start < end else span
     if span.start < span.end or _met(editor, span):
         return span
     line = editor.buffer.index((editor.cursor_location[0], 0))

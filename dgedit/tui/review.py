@@ -96,7 +96,7 @@ class Review(Infilling):
     def page(self, path: Path, file: Document) -> Editor:
         """A widget that lets a result take some keys first."""
         editor = super().page(path, file)
-        editor.first = self._first
+        editor.first, editor.reopen = self._first, self.reopen
         return editor
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -382,6 +382,8 @@ class Review(Infilling):
                 self.notice(_NOT_YET if self.running else "no result is open: F5 fills")
                 return True
             if name == "caret":
+                if "True" in binding.action and self.editor.rows.caret is not None:
+                    return True  # a selection in a draft ends with it
                 self._leave_by(binding.action)
         return False
 

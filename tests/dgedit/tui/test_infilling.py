@@ -315,3 +315,11 @@ async def test_locked_file_has_no_holes(tmp_path: Path) -> None:
     async with app.run_test() as pilot:
         await pilot.press("f2")
         assert not app.editor.holes and "locked" in app.status.notice
+
+
+async def test_whole_lines_are_masked_without_the_end_of_the_last(desk: OpenDesk) -> None:
+    async with desk({"a.txt": b"one\r\ntwo\r\nthree\r\n"}) as d:
+        await d.press("shift+down", "shift+down", "f2")
+        assert (covered(d), d.notice) == (["one\r\ntwo"], "masked the selection, lines 1–2")
+        await d.press("f2", "ctrl+end", "f2")
+        assert covered(d)[-1] == ""

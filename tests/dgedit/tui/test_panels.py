@@ -179,3 +179,17 @@ async def test_tokens_are_the_models_own_where_it_has_them(desk: OpenDesk) -> No
         assert isinstance(d.app.screen, GivenView)
         tokens = len(CODE) - len("pass")
         assert d.app.screen.heading == f"What the model would be given: 3 parts, {tokens} tokens"
+
+
+async def test_hole_of_another_file_is_gone_to_without_scrolling_sideways(desk: OpenDesk) -> None:
+    text = b"".join(b"    line %d = value\n" % i for i in range(60))
+    async with desk({"a.py": CODE, "b.py": text}, size=(100, 24)) as d:
+        editor = d.app.editors[1]
+        await d.press("ctrl+pagedown")
+        await masked(d, 1004, 1008)
+        await d.press("ctrl+home", "ctrl+pagedown", "f4", "enter")
+        await d.pilot.pause()
+        assert d.app.editor is editor and editor.cursor_location[0] > 30
+        assert editor.scroll_x == 0
+        y = editor.cursor_screen_offset.y - editor.region.y
+        assert 0 <= y < editor.size.height

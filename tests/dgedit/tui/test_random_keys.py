@@ -142,8 +142,9 @@ class RandomKeys(Beside):
         for _ in range(times):
             depth, history = self.depth, self.histories[self.front]
             last = not (self.front.history.redo_stack if key == "ctrl+y" else depth)
+            fill = self.app.fill
             self.press(key)
-            if last:
+            if last or (self.depth == depth and self.app.fill not in (None, fill)):
                 self.is_unchanged()
                 continue
             assert self.depth == depth + (1 if key == "ctrl+y" else -1)

@@ -34,10 +34,10 @@ async def test_notice_stands_beside_the_place(desk: OpenDesk) -> None:
 
 async def test_next_key_ends_a_notice_and_its_own_key_does_not(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE, "b.py": CODE}, Script("one")) as d:
-        for end in ("x", "ctrl+z", "ctrl+pagedown"):
+        for end in ("x", "ctrl+y", "ctrl+pagedown"):
             await result(d)
             await d.press("escape")
-            assert d.notice == "rejected"
+            assert d.notice == "rejected: Ctrl+Z brings it back"
             await d.press(end)
             assert d.notice == ""
             d.app.editor.holes.clear()

@@ -76,7 +76,7 @@ async def test_line_by_line(desk: OpenDesk, key: str) -> None:
         await d.press("escape")
         assert d.app.fill is None and spans(d.app.editor) == []
         assert [d.row(y) for y in range(1, 4)] == ["    x = 1", "    y = 2", ""]
-        await d.press("ctrl+z", "ctrl+z")
+        await d.press("ctrl+z", "ctrl+z", "ctrl+z")  # the first opens what was rejected
         assert d.app.editor.text.encode() == CODE
 
 
@@ -192,7 +192,9 @@ async def test_undo_gives_the_result_before_the_last_back_as_well(desk: OpenDesk
         assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
         await d.press("ctrl+z")
         assert d.row(5) == "    return two"
-        await d.press("escape", "f2", "ctrl+z")
+        await d.press("escape", "f2")
+        d.app._turns.clear()  # lest what was rejected is opened first
+        await d.press("ctrl+z")
         assert (d.row(1), d.app.editor.text.encode()) == ("    one", CODE)
 
 
@@ -307,3 +309,61 @@ async def test_undo_after_a_cancelled_rerun_gives_back_what_was_taken_from(desk:
         assert (d.app.fill, d.notice) == (None, "cancelled")
         await d.press("ctrl+z")
         assert (d.row(1), d.notice) == ("    one two", "undone: the draft is back")
+
+
+# Given back without an edit
+
+
+async def test_undo_brings_a_rejected_result_back(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await d.press("#")
+        await result(d, (14, 18))
+        await d.press("alt+n", "escape")
+        assert (d.app.fill, d.row(1)) == (None, "    pass")
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        await d.press("ctrl+z")
+        assert d.app.editor.text.encode() == CODE and d.row(1) == "    two"
+        await d.press("alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"two")
+
+
+async def test_undo_brings_back_what_a_rerun_replaced(desk: OpenDesk) -> None:
+    script = Script("abcd")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("left", "shift+left", "shift+left")
+        script.texts = ("XY",)
+        await d.press("alt+r")
+        await d.step(3)
+        assert d.row(1) == "    aXYd"
+        script.texts = ("other",)
+        await d.press("f5")
+        await d.step(3)
+        assert d.row(1) == "    other"
+        await d.press("ctrl+z")
+        assert d.row(1) == "    aXYd"
+        await d.press("alt+w", "ctrl+z")
+        assert (d.app.editor.text.encode(), d.row(1)) == (CODE, "    aXYd")
+        await d.press("ctrl+z")
+        assert d.row(1) == "    abcd"
+        await d.press("enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"abcd")
+
+
+async def test_undo_of_an_edit_comes_before_what_was_rejected_earlier(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("escape", "ctrl+home", "x")
+        await d.press("ctrl+z")
+        assert (d.app.fill, d.app.editor.text.encode()) == (None, CODE)
+        await d.press("ctrl+z")
+        assert d.row(1) == "    one"
+
+
+async def test_selection_in_a_draft_ends_with_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("ab")) as d:
+        await result(d)
+        await d.press("left", "shift+right", "shift+right", "shift+right")
+        marked = [run.text for run in d.app.editor.rows.row(1)[0] if run.marked]
+        assert marked == ["b"]
