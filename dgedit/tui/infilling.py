@@ -250,30 +250,27 @@ class Infilling(Desk):
         if self.fill is not None and not set(self.fill.present) < set(fill.present):
             return False
         self._ended.remove(fill)
-        self.fill = fill
-        self.redraw()
-        self.refresh_bindings()
-        self.notice("undone: the draft is back")
+        self._open_again(fill)
         return True
 
     def reopen(self, editor: Editor) -> bool:
         """Open the result again that was left since the last edit, if there is one."""
-        while self._turns and not self.running:
-            turn = self._turns[-1]
-            open_still = bool(turn.holes) and all(one.is_attached for one, _, _ in turn.holes)
-            if open_still and not turn.is_next(editor):
-                return False
+        while self._turns and self._turns[-1].gone:
             self._turns.pop()
-            if open_still:
-                if self.fill is not None:
-                    self.fill.clear()
-                turn.restore()
-                self.fill = turn.fill
-                self.redraw()
-                self.refresh_bindings()
-                self.notice("undone: the draft is back")
-                return True
-        return False
+        if self.running or not self._turns or not self._turns[-1].is_next(editor):
+            return False
+        turn = self._turns.pop()
+        if self.fill is not None:
+            self.fill.clear()
+        turn.restore()
+        self._open_again(turn.fill)
+        return True
+
+    def _open_again(self, fill: Fill) -> None:
+        self.fill = fill
+        self.redraw()
+        self.refresh_bindings()
+        self.notice("undone: the draft is back")
 
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import actions, on
 from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
 
@@ -370,7 +370,7 @@ class Review(Infilling):
         bindings = self._bindings.copy()
         bindings.apply_keymap(self._keymap)
         for binding in bindings.key_to_bindings.get(key, ()):
-            name = binding.action.partition("(")[0]
+            _, name, parameters = actions.parse(binding.action)
             if name == "accept_here" and self.running and self.hole_at_cursor() is not None:
                 self.notice(_NOT_YET)  # and no line ends in the hole
                 return True
@@ -382,14 +382,14 @@ class Review(Infilling):
                 self.notice(_NOT_YET if self.running else "no result is open: F5 fills")
                 return True
             if name == "caret":
-                if "True" in binding.action and self.editor.rows.caret is not None:
+                if len(parameters) > 1 and self.editor.rows.caret is not None:
                     return True  # a selection in a draft ends with it
-                self._leave_by(binding.action)
+                self._leave_by(left=parameters[0] == -1)
         return False
 
-    def _leave_by(self, action: str) -> None:
+    def _leave_by(self, *, left: bool) -> None:
         """Let a step out of a draft start from that side of its hole."""
         hole = self._at()
         if hole is not None and hole.caret is not None:
-            index = hole.start if "-" in action else hole.end
+            index = hole.start if left else hole.end
             self.editor.selection = Selection.cursor(self.editor.buffer.location(index))

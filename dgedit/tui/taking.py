@@ -39,6 +39,11 @@ class Place:
     picked: bool = False
     """Whether a hunk of its draft was."""
 
+    @classmethod
+    def of(cls, hole: OpenHole) -> Place:
+        """Where a hole is now."""
+        return cls(hole.span, hole.taken, hole.picked)
+
 
 @dataclass(frozen=True, slots=True)
 class Moved:
@@ -126,7 +131,7 @@ def _take(
         if span.start <= hole.start and hole.end <= span.end:
             end, picked = hole.end + by, hole.picked or hole in grown
             after = None if hole in closed else Place(Span(start, end), hole.taken, picked)
-            moves.append(Moved(hole, Place(hole.span, hole.taken, hole.picked), after))
+            moves.append(Moved(hole, Place.of(hole), after))
     cursor = _cursor(editor, grown)
     with editor.steady(lambda index: moved(index, grown)):
         _edit(editor, text, span, moves)
@@ -139,8 +144,7 @@ def take_part(editor: Editor, hole: OpenHole, text: str) -> None:
     new = old.apply([(span, text)]).text
     end = span.end + len(new) - len(old.text)
     after = Place(Span(end, end), hole.taken + text)
-    before = Place(span, hole.taken, hole.picked)
-    _edit(editor, new[span.start : end], span, [Moved(hole, before, after)])
+    _edit(editor, new[span.start : end], span, [Moved(hole, Place.of(hole), after)])
     editor.selection = Selection.cursor(editor.buffer.location(end))
 
 

@@ -34,6 +34,11 @@ class Turn:
         holes = tuple((editor, hole, hole.span) for editor, hole in fill.present)
         return cls(fill, holes, {editor: _depth(editor) for editor in every})
 
+    @property
+    def gone(self) -> bool:
+        """Whether a file of it was closed, or it had no hole left."""
+        return not self.holes or not all(editor.is_attached for editor, _, _ in self.holes)
+
     def is_next(self, editor: Editor) -> bool:
         """Whether it is what an undo in this file undoes: nothing was edited there since, nor where
         its holes are.
