@@ -7,6 +7,7 @@ of what is said.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import select
@@ -14,7 +15,7 @@ import socket
 import stat
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,7 @@ class Place:
     @property
     def stamp(self) -> int:
         """When the model's files or the engine's code last changed, in nanoseconds."""
-        code = _inside(os.path.dirname(_embedded()))
-        return max(map(_changed, (self.model, *_inside(self.model), *code)))
+        return max(map(_changed, (self.model, *_inside(self.model), *_code())))
 
 
 class Lines:
@@ -231,6 +231,16 @@ def _inside(place: str) -> list[str]:
             return [entry.path for entry in entries if entry.is_file()]
     except OSError:
         return []
+
+
+def _code() -> Iterator[str]:
+    """Every file of the engine and its kernels, but for what Python compiles of them."""
+    for package in ("dgedit_engine", "dgedit_kernels"):
+        spec = importlib.util.find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            for folder, below, names in os.walk(place):
+                below[:] = [name for name in below if name != "__pycache__"]
+                yield from (os.path.join(folder, name) for name in names)
 
 
 def _changed(path: str) -> int:
