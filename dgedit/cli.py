@@ -144,9 +144,9 @@ def edit(
     drawn_elsewhere = "TEXTUAL_DRIVER" in os.environ  # in a browser, by textual-serve
     if not drawn_elsewhere and not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
-    from dgedit.targets import to_open
+    from dgedit.request.ranges import to_open
     from dgedit.tui.app import run as open_editor
-    from dgedit.tui.piping import read_stdin
+    from dgedit.tui.workspace.stdin import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 
     InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong

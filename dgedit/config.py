@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dgedit import disk, saving
 from dgedit.errors import InputError, UsageError
+from dgedit.files import disk, saving
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event, Semaphore
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
 from dgedit.tui.app import DgeditApp
 from dgedit_engine.types import Backend, InfillRequest, Step
 

@@ -42,7 +42,7 @@ def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     """A scripted backend, and the one that the editor gets when it opens an engine."""
     backend = Scripted()
-    monkeypatch.setattr("dgedit.backend.connect", lambda *which, **more: backend)
+    monkeypatch.setattr("dgedit.engines.connect.connect", lambda *which, **more: backend)
     return backend
 
 

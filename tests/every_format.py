@@ -20,7 +20,7 @@ from transformers.models.gemma.tokenization_gemma import GemmaTokenizer
 
 from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import NORM
-from dgedit_engine.quantize import quantize
+from dgedit_engine.weights.quantize import quantize
 from dgedit_kernels.quantised import Quantised
 from published import CONFIG, Coded, is_expert, is_matrix, numbers, publish, write
 
@@ -78,7 +78,7 @@ def ours(folder: Path) -> dict[str, Tensor]:
         pass
     for file in (folder / "narrow").iterdir():
         file.rename(folder / file.name)
-    from dgedit_engine import checkpoint
+    from dgedit_engine.weights import checkpoint
     from published import weights
 
     return {name: one.clone() for name, one in weights(checkpoint.load(SHAPE, folder)).items()}

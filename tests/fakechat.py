@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
 from dgedit.errors import EngineError
 from dgedit_engine.types import Hole, InfillRequest, Passage, Step
 
@@ -146,7 +146,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(sys.modules, "keyring", None)  # as where it is not installed
-    monkeypatch.setattr("dgedit.remote.exchange._PAUSE", 0.001)
+    monkeypatch.setattr("dgedit.engines.remote.exchange._PAUSE", 0.001)
 
 
 def steps(fake: FakeChat, request: InfillRequest = REQUEST) -> list[Step]:

@@ -56,7 +56,7 @@ class Hub(ThreadingHTTPServer):
         for variable in ("HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
             monkeypatch.delenv(variable, raising=False)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        monkeypatch.setattr("dgedit.hub._PAUSE", 0.0)
+        monkeypatch.setattr("dgedit.models.hub._PAUSE", 0.0)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that leave are part of the tests."""

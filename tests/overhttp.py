@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
-from dgedit.serving.http_server import HttpServing
+from dgedit.engines.http.server import HttpServing
 from scripted import Scripted
 
 ASK = {"prompt": "a = ", "suffix": "\n"}

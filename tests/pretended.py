@@ -12,7 +12,7 @@ import termios
 import threading
 import time
 
-# As kitty and xterm answer the questions of `dgedit.terminal`, in their order.
+# As kitty and xterm answer the questions of `dgedit.doctor.terminal`, in their order.
 KITTY = (
     b"\x1b[1;3R\x1b[1;3R\x1bP>|kitty(0.42.1)\x1b\\\x1b[?0u\x1b[?2026;2$y\x1b[?2004;2$y"
     b"\x1bP1+r4d73=5c455d\x1b\\\x1b[?62;52;c"

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import Config, LayerConfig, Sampling, save_config
-from dgedit_engine.model import Model
+from dgedit_engine.model.config import Config, LayerConfig, Sampling, save_config
+from dgedit_engine.model.model import Model
+from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 
 SLIDING, FULL = LayerConfig(True, 2, 16, 1e4, 8), LayerConfig(False, 1, 32, 1e6, 4)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.serving import daemon, sockets
-from dgedit.serving.daemon import Daemon
+from dgedit.engines.warm import client as daemon
+from dgedit.engines.warm import sockets
+from dgedit.engines.warm.client import Daemon
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, Step
 from scripted import Scripted
 
@@ -36,8 +37,8 @@ ERRORS = {
 DRIVER = """
 import sys
 from pathlib import Path
-from dgedit import backend
-from dgedit.serving import server
+from dgedit.engines import connect as backend
+from dgedit.engines.warm import server
 from dgedit.errors import EngineError
 from warm import Moody
 def open_here(name, device):
@@ -55,7 +56,7 @@ COMMAND = (sys.executable, "-c", DRIVER)
 CLIENT = f"""
 import sys
 from dgedit import cli
-from dgedit.serving import daemon
+from dgedit.engines.warm import client as daemon
 daemon.COMMAND = (sys.executable, "-c", {DRIVER!r})
 cli.main()
 """

@@ -16,7 +16,8 @@ TESTS = Path(__file__).parent
 DRIVER = """
 import sys
 from pathlib import Path
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 asked = Path(sys.argv.pop(1))
 def note(index):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgedit import models
 from dgedit.commands import output
 from dgedit.commands.options import Colored, known_device
 from dgedit.errors import DgeditError, Exit
-from dgedit.visible import visible
+from dgedit.models import store as models
+from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.checks import Finding
+    from dgedit.doctor.checks import Finding
 
 # Seconds from the start until torch is given up.
 _PATIENCE = 10.0
@@ -55,7 +55,7 @@ def doctor(
 
 def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
     """Everything that is found; torch may take so many seconds."""
-    from dgedit import checks
+    from dgedit.doctor import checks
 
     device = known_device(checks.chosen().device) or None
     probe = checks.Probe(_model(), device, patience=patience)
@@ -83,7 +83,7 @@ def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
 
 
 def _terminal() -> list[Finding]:
-    from dgedit import terminal_checks  # which some systems have no library for
+    from dgedit.doctor import terminal_checks
 
     return terminal_checks.findings()
 
@@ -93,7 +93,7 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
     try:
         return check()
     except Exception as error:
-        from dgedit.checks import Finding
+        from dgedit.doctor.checks import Finding
 
         what = f"cannot be looked at: {type(error).__name__}: {error}"
         return [Finding(name, "fail", what, "install dgedit again, or report it")]

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgedit import config, models
+from dgedit import config
 from dgedit.commands import output
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Model, known_device
 from dgedit.errors import EngineError, UsageError
-from dgedit.visible import visible
+from dgedit.models import store as models
+from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.serving.daemon import Message
-    from dgedit.serving.sockets import Place
+    from dgedit.engines.warm.client import Message
+    from dgedit.engines.warm.sockets import Place
 
 app = typer.Typer(
     cls=Group,
@@ -42,7 +43,7 @@ def start(model: Model = None, device: Device = None) -> None:
 
     Example: dgedit engine start --model nano
     """
-    from dgedit.serving import daemon
+    from dgedit.engines.warm import client as daemon
 
     opened = daemon.Daemon.open(models.resolve(model), _device(device))
     if said := daemon.status(opened.place.socket):
@@ -57,7 +58,8 @@ def stop(model: Model = None, device: Device = None) -> None:
 
     Example: dgedit engine stop
     """
-    from dgedit.serving import daemon, sockets
+    from dgedit.engines.warm import client as daemon
+    from dgedit.engines.warm import sockets
 
     one = model is not None or device is not None
     for path in [_place(model, device).socket] if one else sockets.present():
@@ -73,7 +75,7 @@ def status(
 
     Example: dgedit engine status --json
     """
-    from dgedit.serving import daemon
+    from dgedit.engines.warm import client as daemon
 
     found = daemon.statuses()
     if as_json:
@@ -100,7 +102,8 @@ def run(
 
     Example: dgedit engine run --http 127.0.0.1:8012
     """
-    from dgedit.serving import daemon, server, sockets
+    from dgedit.engines.warm import client as daemon
+    from dgedit.engines.warm import server, sockets
 
     if http is not None:
         return _serve_http(http, model, device)
@@ -120,10 +123,10 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
     host, _, port = address.rpartition(":")
     if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
-    from dgedit.backend import connect
     from dgedit.commands import tokens
-    from dgedit.serving import server
-    from dgedit.serving.http_server import HttpServing
+    from dgedit.engines.connect import connect
+    from dgedit.engines.http.server import HttpServing
+    from dgedit.engines.warm import server
 
     server.log_to_stderr()
     http = HttpServing(
@@ -139,7 +142,7 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
 
 
 def _place(model: str | None, device: str | None) -> Place:
-    from dgedit.serving.sockets import Place
+    from dgedit.engines.warm.sockets import Place
 
     return Place.of(models.resolve(model), _device(device))
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dgedit import backend
 from dgedit.commands.options import Device
+from dgedit.engines import connect as backend
 from dgedit.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dgedit import backend, signals
+from dgedit import signals
 from dgedit.commands import output
 from dgedit.commands.options import (
     HOLES,
@@ -34,12 +34,13 @@ from dgedit.commands.options import (
 )
 from dgedit.commands.output import print_document, print_text
 from dgedit.config import Color
-from dgedit.diff import painted
+from dgedit.engines import connect as backend
 from dgedit.errors import Exit, UsageError
-from dgedit.holes import MARKER
+from dgedit.request.markers import MARKER
+from dgedit.text.diff import painted
 
 if TYPE_CHECKING:
-    from dgedit.fill import Result, Source
+    from dgedit.request.run import Result, Source
     from dgedit_engine.types import Backend, InfillRequest, Step
 
 Output = Literal["diff", "write", "interactive", "print", "span-only", "json", "events"]
@@ -99,7 +100,7 @@ def fill(
     \b
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
-    from dgedit import fill as work
+    from dgedit.request import run as work
     from dgedit_engine.types import InfillRequest
 
     asked = _output(
@@ -176,7 +177,7 @@ def _named(
     targets: Sequence[str], files: Sequence[Path], ranges: Sequence[str]
 ) -> list[tuple[Path, str | None]]:
     """Which files, and what in each."""
-    from dgedit.targets import parse_target
+    from dgedit.request.ranges import parse_target
 
     named = [*map(parse_target, targets), *((path, None) for path in files)]
     if not named:
@@ -193,7 +194,7 @@ def _named(
 def _give(
     result: Result, asked: Output, request: InfillRequest, engine: Backend, color: Color
 ) -> None:
-    from dgedit import fill as work
+    from dgedit.request import run as work
 
     if asked == "write":
         with signals.unheeded():
@@ -243,6 +244,6 @@ def _tell(
 
 
 def _print_step(step: Step) -> None:
-    from dgedit.serving.wire import step_to_json
+    from dgedit.engines.warm.wire import step_to_json
 
     print_text(json.dumps(step_to_json(step)) + "\n")

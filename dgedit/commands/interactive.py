@@ -16,12 +16,13 @@ import tty
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dgedit import fill, signals
+from dgedit import signals
 from dgedit.commands import output
 from dgedit.config import Color
-from dgedit.diff import painted
 from dgedit.errors import UsageError
-from dgedit.visible import visible
+from dgedit.request import run as fill
+from dgedit.text.diff import painted
+from dgedit.text.visible import visible
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
 _KEYS = {

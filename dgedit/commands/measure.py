@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from dgedit import models
 from dgedit.commands.options import Device
 from dgedit.errors import UsageError
+from dgedit.models import store as models
 
 
 class Shape(StrEnum):
@@ -58,7 +58,7 @@ def bench(
     minutes: Annotated[float, typer.Option(min=0.01, help="Budget of the shape's stages.")] = 2.0,
 ) -> None:
     """Measure how fast a model answers here. Prints a table, and one line of JSON last."""
-    from dgedit_engine.bench import main
+    from dgedit_engine.bench.__main__ import main
 
     if weights != "random":
         raise UsageError(f"--weights must be random, not {weights!r}")

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 import typer
 
 from dgedit import config as settings
-from dgedit import models
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.errors import EngineError, Exit, UsageError
-from dgedit.models import gigabytes
-from dgedit.visible import visible
+from dgedit.models import store as models
+from dgedit.models.store import gigabytes
+from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.models import Entry, Facts
+    from dgedit.models.store import Entry, Facts
 
 app = typer.Typer(
     cls=Group,
@@ -102,7 +102,7 @@ def pull(
     """
     if name is not None:
         models.placed(name)  # says now what is wrong with it
-    from dgedit import hub
+    from dgedit.models import hub
 
     plan = hub.plan(repo, revision=revision, file=file)
     name = name or plan.name
@@ -191,7 +191,7 @@ def quantize(
     models.check_room(target, models.quantised_bytes(config, experts=experts.value, rest=kind))
     with models.engine():
         from dgedit_engine.engine import device_of
-        from dgedit_engine.quantize import quantize
+        from dgedit_engine.weights.quantize import quantize
 
         place = device_of(device)
         steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
@@ -248,7 +248,7 @@ def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
 
 
 def _described(path: Path, facts: Facts) -> dict[str, Any]:
-    from dgedit.hub import origin
+    from dgedit.models.hub import origin
 
     config = facts.config
     found = origin(path)
@@ -276,7 +276,7 @@ def _memory(
     try:
         with models.engine():
             from dgedit_engine.engine import device_of
-            from dgedit_engine.memory import need, usual
+            from dgedit_engine.memory.plan import need, usual
 
             context = context or usual(facts.config)
             place = device or ("cuda" if kv is Keys.FP8 else device_of(None).type)

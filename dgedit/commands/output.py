@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TextIO
 
 from dgedit.config import Color
-from dgedit.document import Document
 from dgedit.errors import UsageError
-from dgedit.visible import visible
+from dgedit.files.document import Document
+from dgedit.text.visible import visible
 
 _HELIX = {"hx", "helix"}
 _NEAR = 3  # callers: there may be shells between

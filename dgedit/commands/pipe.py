@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from dgedit import backend, signals
+from dgedit import signals
 from dgedit.commands import output
 from dgedit.commands.options import (
     HOLES,
@@ -36,9 +36,10 @@ from dgedit.commands.options import (
     option,
 )
 from dgedit.commands.output import print_document
-from dgedit.document import Document
+from dgedit.engines import connect as backend
 from dgedit.errors import InputError, UsageError
-from dgedit.holes import MARKER, marked
+from dgedit.files.document import Document
+from dgedit.request.markers import MARKER, marked
 
 _REWRITTEN = 0.5
 """The strength for a whole text: at 1 a model would not see what it is told to change."""
@@ -94,8 +95,8 @@ def pipe(
     helix    |dgedit pipe -m "use pathlib"
     kakoune  |dgedit pipe -m "use pathlib"
     """
-    from dgedit import fill as work
-    from dgedit.targets import all_of
+    from dgedit.request import run as work
+    from dgedit.request.ranges import all_of
     from dgedit_engine.types import InfillRequest
 
     data = _stdin()

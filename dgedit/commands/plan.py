@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from dgedit.context import given
-from dgedit.visible import visible
+from dgedit.request.context import given
+from dgedit.text.visible import visible
 from dgedit_engine.types import InfillRequest
 
 _WIDE = 48  # columns of a part's title

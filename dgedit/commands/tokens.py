@@ -9,8 +9,8 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from dgedit import models
 from dgedit.errors import EngineError
+from dgedit.models import store as models
 from dgedit_engine.types import ModelError
 
 
@@ -25,7 +25,7 @@ def counter(model: str | None) -> Callable[[str], int] | None:
     file = (folder if folder.is_dir() else folder.parent) / "tokenizer.json"
     if not file.is_file():
         return None
-    from dgedit_engine.tokenizer import Tokenizer
+    from dgedit_engine.prompt.tokenizer import Tokenizer
 
     try:
         encode = Tokenizer(file).encode

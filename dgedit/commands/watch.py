@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dgedit import backend, signals
+from dgedit import signals
 from dgedit.commands import output
 from dgedit.commands.options import (
     HOLES,
@@ -32,11 +32,12 @@ from dgedit.commands.options import (
     Seed,
     option,
 )
-from dgedit.document import LARGEST, Document, Span, readable
+from dgedit.engines import connect as backend
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
-from dgedit.holes import MARKER, Marked, instruction_of, marked, passage, position
-from dgedit.visible import visible
-from dgedit.watching import Root, Watching, operation_around
+from dgedit.files.document import LARGEST, Document, Span, readable
+from dgedit.files.watching import Root, Watching, operation_around
+from dgedit.request.markers import MARKER, Marked, instruction_of, marked, passage, position
+from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
     from dgedit_engine.types import Backend, Infill, InfillRequest, Step
@@ -181,7 +182,7 @@ class _Work:
                 self._watching.again(path)
 
     def _ask(self, document: Document, spans: Sequence[Span], words: str) -> Infill:
-        from dgedit.fill import run
+        from dgedit.request.run import run
 
         def look(step: Step | None = None) -> None:
             assert document.path is not None

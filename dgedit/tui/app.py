@@ -19,26 +19,26 @@ from textual.binding import BindingType
 from textual.document._document import Selection
 
 from dgedit.config import Settings, current, layers
-from dgedit.document import Document, Span
 from dgedit.errors import UsageError
-from dgedit.journal import Journal, state_folder
-from dgedit.project import project_of
-from dgedit.recent import LastTheme, Recent, recent_path, theme_path
-from dgedit.targets import place_in
-from dgedit.tui import keys
-from dgedit.tui.asking import Asking
-from dgedit.tui.clipboard import Clipboard
-from dgedit.tui.desk import Desk
-from dgedit.tui.editor import Editor
-from dgedit.tui.filing import Filing
-from dgedit.tui.finding import Finding
-from dgedit.tui.helping import Helping
-from dgedit.tui.left_over import LeftOver
-from dgedit.tui.overlay import OpenHole
-from dgedit.tui.panels import Panels
-from dgedit.tui.piping import Piping
-from dgedit.tui.review import Review
-from dgedit.tui.stream import Source
+from dgedit.files.document import Document, Span
+from dgedit.files.journal import Journal, state_folder
+from dgedit.files.project import project_of
+from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
+from dgedit.request.ranges import place_in
+from dgedit.tui import keymap as keys
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.help import Helping
+from dgedit.tui.infill.instruction import Asking
+from dgedit.tui.infill.panels import Panels
+from dgedit.tui.infill.review import Review
+from dgedit.tui.infill.worker import Source
+from dgedit.tui.terminal.clipboard import Clipboard
+from dgedit.tui.workspace.finding import Finding
+from dgedit.tui.workspace.leftover import LeftOver
+from dgedit.tui.workspace.saving import Filing
+from dgedit.tui.workspace.stdin import Piping
+from dgedit.tui.workspace.tabs import Desk
 from dgedit_engine.types import Backend
 
 # Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
@@ -68,7 +68,7 @@ def run(
     InputError for a file that cannot be opened, UsageError for settings that make no sense; for
     places both.
     """
-    from dgedit.backend import connect
+    from dgedit.engines.connect import connect
 
     folders = [path for path in paths if os.path.isdir(path)]
     if len(folders) > 1:

@@ -34,10 +34,10 @@ from textual.driver import Driver
 from textual.geometry import Size
 from textual.pilot import Pilot
 
-from dgedit.journal import Journal
+from dgedit.files.journal import Journal
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.editor import Editor
-from dgedit.tui.overlay import OpenHole
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole
 from dgedit_engine.types import Draft, InfillRequest, Step
 
 SIZE = (120, 40)

@@ -14,22 +14,23 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine import checkpoint, room
-from dgedit_engine.cache import KVCache
-from dgedit_engine.config import Sampling, home, load_config, load_sampling
-from dgedit_engine.decoding import Decoding, load_decoding
-from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.loop import Refiner
+from dgedit_engine.decode.loop_cuda import Steps
+from dgedit_engine.decode.phases import Memory
 from dgedit_engine.formats import gguf, vocabulary
-from dgedit_engine.graphs import Steps
 from dgedit_engine.infill import infill
-from dgedit_engine.memory import check
-from dgedit_engine.model import Model, PromptCache
-from dgedit_engine.packing import pack
-from dgedit_engine.passes import KV
-from dgedit_engine.refine import Refiner
-from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.memory import available as room
+from dgedit_engine.memory.passes import KV
+from dgedit_engine.memory.plan import check
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
+from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.work import Memory
+from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights.cpu_int8 import pack
 
 _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from dgedit_engine.config import Config, Sampling
-from dgedit_engine.decoding import Decoding
-from dgedit_engine.drafts import unchanged
-from dgedit_engine.model import Model, PromptCache
-from dgedit_engine.prompt import Prompt, build
-from dgedit_engine.refine import Refiner, refine
-from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.drafts import unchanged
+from dgedit_engine.decode.loop import Refiner, refine
+from dgedit_engine.decode.phases import CANVASES, Memory, Work, encode
+from dgedit_engine.model.config import Config, Sampling
+from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.prompt.prompt import Prompt, build
+from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.work import CANVASES, Memory, Work, encode
 
 
 def infill(

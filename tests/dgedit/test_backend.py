@@ -7,10 +7,10 @@ from types import ModuleType
 
 import pytest
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
+from dgedit.engines.warm.client import Daemon
+from dgedit.engines.warm.sockets import Unavailable
 from dgedit.errors import EngineError, UsageError
-from dgedit.serving.daemon import Daemon
-from dgedit.serving.sockets import Unavailable
 from dgedit_engine.types import ModelError
 from scripted import Scripted
 
@@ -52,9 +52,9 @@ def test_engine_of_no_kind_is_named(engine: str) -> None:
 
 
 def test_address_is_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = ModuleType("dgedit.remote.backend")
+    remote = ModuleType("dgedit.engines.remote.backend")
     remote.connect = lambda url, model: (url, model)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dgedit.remote.backend", remote)
+    monkeypatch.setitem(sys.modules, "dgedit.engines.remote.backend", remote)
     assert connect("m", None, "https://h:1/v1") == ("https://h:1/v1", "m")  # type: ignore[comparison-overlap]
 
 

@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 
 import dgedit
-from dgedit import checks, config, languages, models
-from dgedit.checks import Finding, Probe
-from dgedit.serving import sockets
-from dgedit_engine import room
+from dgedit import config
+from dgedit.doctor import checks
+from dgedit.doctor.checks import Finding, Probe
+from dgedit.engines.warm import sockets
+from dgedit.models import store as models
+from dgedit.text import languages
+from dgedit_engine.memory import available as room
 
 CPU: dict[str, Any] = {"version": "2.13.0", "cuda": None, "hip": None, "mps": False, "gpus": []}
 H100 = {"name": "H100", "free": 70_000_000_000, "total": 80_000_000_000, "capability": "9.0"}

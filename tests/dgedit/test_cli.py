@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 import dgedit
-from dgedit import backend, cli
+from dgedit import cli
 from dgedit.commands import output
+from dgedit.engines import connect as backend
+from dgedit.engines.warm.wire import step_from_json
 from dgedit.errors import EngineError, Exit
-from dgedit.serving.wire import step_from_json
 from scripted import Scripted
 
 Capture = pytest.CaptureFixture[bytes]

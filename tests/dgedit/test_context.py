@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dgedit.context import beside, given
-from dgedit.document import Document
+from dgedit.files.document import Document
+from dgedit.request.context import beside, given
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
 SHAPES = '''"""Shapes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.diff import shown_path, unified_diff
+from dgedit.text.diff import shown_path, unified_diff
 
 
 def text(data: bytes) -> str:

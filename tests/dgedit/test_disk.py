@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import disk
 from dgedit.errors import InputError
+from dgedit.files import disk
 
 
 @pytest.fixture

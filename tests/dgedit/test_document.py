@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.document import Document, Span
 from dgedit.errors import ConflictError, InputError
+from dgedit.files.document import Document, Span
 
 ODD = [
     b"",

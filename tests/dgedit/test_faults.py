@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import disk, saving
 from dgedit.errors import DgeditError
+from dgedit.files import disk, saving
 from faults import failing, killed, number
 
 OLD, NEW = b"old\n" * 1000, b"new!\n" * 1500
@@ -171,7 +171,7 @@ SAVER = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from dgedit import disk, saving
+from dgedit.files import disk, saving
 from dgedit.errors import DgeditError
 path, new = Path(sys.argv[2]), Path(sys.argv[3]).read_bytes()
 expected = disk.read(path)[1]
@@ -190,7 +190,7 @@ APART = {"mmap", "munmap", "brk", "mremap", "madvise", "rt_sigaction", "rt_sigpr
 def traced(case: Case, folder: Path, *inject: str) -> tuple[int, str, list[str]]:
     """The exit code, what was said, and the trace's calls, of a save under strace."""
     (folder / "new").write_bytes(NEW)
-    root = str(Path(saving.__file__).parents[1])
+    root = str(Path(saving.__file__).parents[2])
     saver = [sys.executable, "-ISB", "-c", SAVER, root, case.path, folder / "new"]
     done = subprocess.run(
         ["strace", "-qq", "-o", folder / "trace", *inject, *saver],

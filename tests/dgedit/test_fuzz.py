@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from dgedit import config
 from dgedit.cli import run
-from dgedit.document import Document, Span, UnfitError
+from dgedit.engines.warm import wire
 from dgedit.errors import InputError, UsageError
-from dgedit.holes import marked, passage
-from dgedit.journal import Journal, Process
-from dgedit.serving import wire
-from dgedit.targets import parse_target, spans_of
-from dgedit.visible import visible
+from dgedit.files.document import Document, Span, UnfitError
+from dgedit.files.journal import Journal, Process
+from dgedit.request.markers import marked, passage
+from dgedit.request.ranges import parse_target, spans_of
+from dgedit.text.visible import visible
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, Step
 from fuzzed import ANY_TEXT, JSON, amounts, changed, edited, ended_after, inputs
 from scripted import Scripted

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from dgedit import models
 from dgedit.errors import EngineError
+from dgedit.models import store as models
 from fuzzed import amounts, changed, edited, ended_after, inputs
 
 

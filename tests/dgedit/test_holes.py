@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.document import Document, Span
 from dgedit.errors import InputError
-from dgedit.holes import instruction_of, marked, passage, position
-from dgedit.targets import spans_of
+from dgedit.files.document import Document, Span
+from dgedit.request.markers import instruction_of, marked, passage, position
+from dgedit.request.ranges import spans_of
 from dgedit_engine.types import Hole
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"

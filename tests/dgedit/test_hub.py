@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dgedit import hub
 from dgedit.errors import EngineError, InputError, UsageError
-from dgedit.hub import Progress
+from dgedit.models import hub
+from dgedit.models.hub import Progress
 from fakehub import COMMIT, Hub, serving
 
 WEIGHTS = random.Random(0).randbytes(3_000_000)

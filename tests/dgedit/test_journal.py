@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.document import Document
-from dgedit.journal import Journal, Process, state_folder
+from dgedit.files.document import Document
+from dgedit.files.journal import Journal, Process, state_folder
 
 # Any code point, lone surrogates included, in whatever order.
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -154,8 +154,8 @@ def test_another_editor_is_told_while_it_runs(folder: Path, ours: Journal) -> No
     code = f"""
 import sys
 from pathlib import Path
-from dgedit.document import Document
-from dgedit.journal import Journal
+from dgedit.files.document import Document
+from dgedit.files.journal import Journal
 journal = Journal(Path({str(folder)!r}))
 assert journal.open(Path("/a")) == []
 journal.keep(Document.from_text("unsaved", Path("/a")))

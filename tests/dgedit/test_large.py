@@ -12,14 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dgedit import disk, fill, large
 from dgedit.cli import run
 from dgedit.commands import output
-from dgedit.diff import unified_diff
-from dgedit.document import Document, UnfitError
 from dgedit.errors import ConflictError, DgeditError, UsageError
-from dgedit.fill import Source, places
-from dgedit.targets import _lines
+from dgedit.files import disk
+from dgedit.files.document import Document, UnfitError
+from dgedit.request import large
+from dgedit.request import run as fill
+from dgedit.request.ranges import _lines
+from dgedit.request.run import Source, places
+from dgedit.text.diff import unified_diff
 from scripted import Scripted
 
 PIECES = ["a", "bc ", "\n", "\n", "\n", "x\n", "\r\n", "\r", "\n\n", "é", "漢", "😀"]
@@ -204,7 +206,7 @@ def test_what_cannot_be_filled_is_told(
     code: int,
     said: str,
 ) -> None:
-    monkeypatch.setattr("dgedit.holes._WITHIN", 40_000)
+    monkeypatch.setattr("dgedit.request.markers._WITHIN", 40_000)
     assert run(["fill", target]) == code
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
@@ -240,7 +242,8 @@ def test_what_is_not_text_is_refused(small: Path) -> None:
 # The program with a scripted backend; says on stderr how much memory it took at most.
 DRIVER = """
 import resource, sys
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 backend.connect = lambda *args, **more: Scripted()
 code = cli.run(sys.argv[1:])

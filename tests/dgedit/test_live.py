@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from dgedit.live import picture, status, watch
+from dgedit.request.progress import picture, status, watch
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
 from scripted import Scripted
 

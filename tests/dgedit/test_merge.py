@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.merge import Block, Merged, blocks, merge, split_lines
+from dgedit.text.merge import Block, Merged, blocks, merge, split_lines
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "\n", "c\r\n", "d\n", "e\r"]), max_size=14)
 TEXTS = st.builds("".join, st.tuples(LINES.map("".join), st.sampled_from(["", "x", "\udce9"])))

@@ -15,13 +15,15 @@ import pytest
 import torch
 from gguf import GGUFWriter
 
-from dgedit import backend, config, models
+from dgedit import config
+from dgedit.engines import connect as backend
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
+from dgedit.models import store as models
+from dgedit_engine.bench.shapes import released
 from dgedit_engine.formats import describe
-from dgedit_engine.model import Model
-from dgedit_engine.quantize import quantize
-from dgedit_engine.shapes import released
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights.quantize import quantize
 from published import CONFIG, numbers, write
 
 BAD = ["", ".", "..", "../x", "a/b", "/etc", ".hidden", "-x", "a\\b", "a\0b", "a\nb", "x" * 300]
@@ -170,7 +172,7 @@ def test_connect_opens_what_the_name_means(homes: Path, monkeypatch: pytest.Monk
 def test_names_are_resolved_without_the_engine() -> None:
     code = """
 import sys
-from dgedit import models
+from dgedit.models import store as models
 models.resolve()
 print(sorted({"torch", "numpy", "rich", "huggingface_hub"} & set(sys.modules)))
 """

@@ -17,7 +17,8 @@ TESTS = Path(__file__).parents[1]
 DRIVER = """
 import sys
 from pathlib import Path
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 begun = lambda index: Path("begun").touch()
 slow = Scripted(("x" * 100_000,), pause=float(sys.argv.pop(1)), during=begun)
@@ -69,7 +70,8 @@ def test_interrupt_that_is_swallowed_on_the_way_still_ends_it(tmp_path: Path) ->
     (tmp_path / "a.py").write_text("<FILL>")
     code = """
 import os, signal, sys
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 def connect(*which, **more):  # as an import of ours may, which takes any failure for a missing part
     try:
@@ -90,7 +92,9 @@ def test_interrupt_during_the_write_comes_too_late(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("<FILL>")
     code = """
 import os, signal, sys
-from dgedit import backend, cli, disk
+from dgedit import cli
+from dgedit.engines import connect as backend
+from dgedit.files import disk
 from scripted import Scripted
 replace = os.replace
 def interrupted(*names):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.project import Rules, files_of, project_of
-from dgedit.recent import Recent, recent_path
+from dgedit.files.project import Rules, files_of, project_of
+from dgedit.files.recent import Recent, recent_path
 
 
 def made(root: Path, *names: str) -> None:

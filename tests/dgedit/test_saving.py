@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import disk, saving
 from dgedit.errors import ConflictError, InputError
+from dgedit.files import disk, saving
 
 
 def names(folder: Path) -> set[str]:

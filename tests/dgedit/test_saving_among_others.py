@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import disk, saving
 from dgedit.errors import ConflictError, DgeditError, InputError
+from dgedit.files import disk, saving
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can set this up")

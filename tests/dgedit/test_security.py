@@ -80,7 +80,8 @@ EVIL = "".join(SIGNALS) + "[bold red]x[/bold red]"
 DRIVER = """
 import sys
 sys.path.insert(0, {tests!r})
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 evil = {evil!r}
 backend.connect = lambda *which, **more: Scripted((evil,), name=evil, device=evil)

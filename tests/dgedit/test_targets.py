@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.document import Document, Span
 from dgedit.errors import InputError, UsageError
-from dgedit.targets import all_of, parse_target, place_in, spans_of, to_open
+from dgedit.files.document import Document, Span
+from dgedit.request.ranges import all_of, parse_target, place_in, spans_of, to_open
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
 

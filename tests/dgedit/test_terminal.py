@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dgedit import terminal
-from dgedit.terminal import PASTES, SYNCHRONISED, Answers, ask, parsed
+from dgedit.doctor import terminal
+from dgedit.doctor.terminal import PASTES, SYNCHRONISED, Answers, ask, parsed
 from pretended import KITTY, XTERM, Pretended
 
 

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from dgedit.visible import visible
+from dgedit.text.visible import visible
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dgedit.errors import InputError
-from dgedit.watching import Root, Watching, operation_around
+from dgedit.files.watching import Root, Watching, operation_around
 from watched import Watched
 
 MARKED = "a = <FILL>\n"

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import save_config
 from dgedit_engine.engine import EMBEDDED, Engine, open_engine
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.config import save_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
+from dgedit_engine.weights import checkpoint
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,5 +46,5 @@ def tiny(tiny_folder: Path) -> Engine:
 @pytest.fixture
 def exact(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The same, its matrices without codes beside them."""
-    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
+    monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
     return open_engine(str(tiny_folder), "cpu")

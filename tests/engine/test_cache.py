@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.cache import GradientCache, KVCache
-from dgedit_engine.config import Config, LayerConfig
+from dgedit_engine.model.cache import GradientCache, KVCache
+from dgedit_engine.model.config import Config, LayerConfig
 
 SHAPES = ((2, 4), (1, 6))
 CONFIG = Config(
@@ -91,7 +91,7 @@ def test_growth_that_runs_out_of_memory_leaves_the_cache_as_it_was(
             raise torch.OutOfMemoryError("out of memory")
         return zeros(*shape, **more)
 
-    monkeypatch.setattr("dgedit_engine.cache.torch.zeros", scarce)
+    monkeypatch.setattr("dgedit_engine.model.cache.torch.zeros", scarce)
     with pytest.raises(torch.OutOfMemoryError):
         cache.extend(0, *pair(0, cache.capacity, seed=2), keep=True)
     monkeypatch.undo()

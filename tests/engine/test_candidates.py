@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import candidates as module
 from dgedit_engine import infill as flow
-from dgedit_engine import work
-from dgedit_engine.candidates import Filling, rank
-from dgedit_engine.decoding import Decoding, load_decoding, save_decoding
-from dgedit_engine.drafts import open_part
+from dgedit_engine.decode import phases as work
+from dgedit_engine.decode import rank as module
+from dgedit_engine.decode.decoding import Decoding, load_decoding, save_decoding
+from dgedit_engine.decode.drafts import open_part
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.rank import Filling, rank
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import chosen
-from dgedit_engine.prompt import build
+from dgedit_engine.prompt.prompt import build
 from dgedit_engine.types import (
     Candidate,
     Hole,
@@ -31,7 +32,6 @@ from dgedit_engine.types import (
     Step,
     collect,
 )
-from dgedit_engine.work import encode
 
 ALL = Decoding(candidates=4, origins=("draft", "revised", "canvas", "sample"), canvases=(32, 16))
 REQUEST = InfillRequest((Passage("a.py", ("x = 1\ny = ", Hole(), "\nz = 2\n")),), steps=3)
@@ -40,8 +40,8 @@ REQUEST = InfillRequest((Passage("a.py", ("x = 1\ny = ", Hole(), "\nz = 2\n")),)
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random model hardly ever ends: keep it from going on."""
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
-    monkeypatch.setattr("dgedit_engine.causal.LONGEST", 12)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.decode.causal.LONGEST", 12)
 
 
 def run(engine: Engine, decoding: Decoding, request: InfillRequest = REQUEST) -> list[Step]:
@@ -379,7 +379,7 @@ def test_lone_candidate_is_scored_by_its_pieces(tiny: Engine) -> None:
 def test_hole_that_goes_on_keeps_the_other_candidates(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 2)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 2)
     assert len(run(tiny, Decoding(candidates=3))[-1].candidates) == 3
 
 

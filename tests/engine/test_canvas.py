@@ -7,7 +7,15 @@ from itertools import pairwise
 import pytest
 import torch
 
-from dgedit_engine.canvas import SIZES, Canvas, Seed, seed_canvas, segment_sizes, shrunk, text_ids
+from dgedit_engine.decode.canvas import (
+    SIZES,
+    Canvas,
+    Seed,
+    seed_canvas,
+    segment_sizes,
+    shrunk,
+    text_ids,
+)
 
 END, VOCAB = 1, 4096
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.causal import Drafted, draft, log_probabilities
+from dgedit_engine.decode.causal import Drafted, draft, log_probabilities
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine
-from dgedit_engine.layout import EOS, HOLES
-from dgedit_engine.prompt import Prompt
-from dgedit_engine.work import encode
+from dgedit_engine.prompt.layout import EOS, HOLES
+from dgedit_engine.prompt.prompt import Prompt
 
 IDS = list(range(300, 380))
 

@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine import checkpoint
-from dgedit_engine.cache import GradientCache
-from dgedit_engine.config import Config, LayerConfig, Sampling, save_config
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.cache import GradientCache
+from dgedit_engine.model.config import Config, LayerConfig, Sampling, save_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 from published import LARGE
 
 SLIDING, FULL = LayerConfig(True, 2, 8, 1e4, 4), LayerConfig(False, 1, 12, 1e5, 3)
@@ -202,9 +202,9 @@ PEAK = """
 import re, sys
 from pathlib import Path
 import torch
-from dgedit_engine import checkpoint
-from dgedit_engine.cache import GradientCache
-from dgedit_engine.config import load_config
+from dgedit_engine.weights import checkpoint
+from dgedit_engine.model.cache import GradientCache
+from dgedit_engine.model.config import load_config
 
 def status(key):
     return int(re.search(key + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

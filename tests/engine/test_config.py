@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dgedit_engine.config import (
+from dgedit_engine.model.config import (
     Config,
     LayerConfig,
     Sampling,

@@ -7,9 +7,9 @@ import time
 import pytest
 from torch import Tensor
 
-from dgedit_engine import causal
-from dgedit_engine.cuts import circle, cuts, met
-from dgedit_engine.decoding import Decoding
+from dgedit_engine.decode import causal
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.endings import circle, cuts, met
 from dgedit_engine.engine import Engine
 from dgedit_engine.types import Hole, InfillRequest, Passage
 

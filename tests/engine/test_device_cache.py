@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.cache import KVCache
-from dgedit_engine.config import Config, LayerConfig
-from dgedit_engine.device_cache import CHUNK, DeviceCache
-from dgedit_engine.model import Model, init_weights
-from dgedit_engine.reading import side_by_side
-from dgedit_engine.work import encode
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import CHUNK, DeviceCache
+from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.masks import side_by_side
+from dgedit_engine.model.model import Model, init_weights
 
 SLIDING, FULL = LayerConfig(True, 2, 8, 1e4, 4), LayerConfig(False, 1, 16, 1e5, 4)
 CONFIG = Config(

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine import room
-from dgedit_engine.decoding import Decoding
-from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import EMBEDDED, Engine, free_bytes, open_engine
-from dgedit_engine.memory import need
+from dgedit_engine.memory import available as room
+from dgedit_engine.memory.plan import need
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
-from dgedit_engine.work import encode
 
 
 def request(before: str = "def f(x):\n", after: str = "\nf(1)\n", **more: Any) -> InfillRequest:
@@ -48,7 +48,7 @@ class Counted:
 @pytest.fixture(autouse=True)
 def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a random model, which hardly ever says an end, from going on."""
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
 
 
 def refused(model: str, device: str | None = "cpu") -> str:
@@ -73,8 +73,8 @@ def test_engine_says_what_it_is(tiny: Engine, tiny_folder: Path) -> None:
 def test_cpu_keeps_bf16_matrices_only_where_it_multiplies_them(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.passes.has_bfloat16", lambda: native)
-    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
+    monkeypatch.setattr("dgedit_engine.memory.passes.has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
     engine = open_engine(str(tiny_folder), "cpu")
     matrices = torch.bfloat16 if native else torch.float32
     for name, tensor in engine.model.state_dict().items():
@@ -161,7 +161,7 @@ def test_too_little_memory_is_said_before_a_weight_is_read(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgedit_engine.engine.free_bytes", lambda device: 1 << 20)
-    monkeypatch.setattr("dgedit_engine.checkpoint.load", None)
+    monkeypatch.setattr("dgedit_engine.weights.checkpoint.load", None)
     words = refused(str(tiny_folder))
     assert f"model {tiny_folder} needs" in words and "cpu has 0.0 GB free" in words
 
@@ -253,7 +253,7 @@ def test_damaged_weights_are_said_in_a_line(exact: Engine, value: float) -> None
 def test_weights_of_another_dtype_are_used(
     broken: Path, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.passes.has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.memory.passes.has_bfloat16", lambda: native)
     file = broken / "model.safetensors"
     save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
     assert collect(open_engine(str(broken), "cpu").infill(request())).steps == 4

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval.fillers import DEFAULT, Answer
 from dgedit_engine.eval.judge import Result, edits, judge, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task
-from dgedit_engine.syntax import parses
 
 TEXT = "def area(width, height):\n    return width * height\n"
 TASK = Task("line", 0, "shape.py", TEXT, TEXT.index("width *"), len(TEXT) - 1)

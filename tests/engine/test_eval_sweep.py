@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dgedit_engine.decoding import Decoding
+from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.engine import Engine
 from dgedit_engine.eval import fillers as module
 from dgedit_engine.eval import sweep
@@ -22,8 +22,8 @@ REQUEST = InfillRequest((Passage("a.py", ("x = 1\ny = 2\nz = ", Hole(), "\nprint
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random model hardly ever ends."""
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
-    monkeypatch.setattr("dgedit_engine.causal.LONGEST", 8)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.decode.causal.LONGEST", 8)
 
 
 def test_sweep_measures_every_combination(

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval import ship
 from dgedit_engine.eval.tasks import SINGLE, draw
 from dgedit_engine.eval.texts import SHIPPED, Shipped, held_out
-from dgedit_engine.syntax import parses
 
 KEPT, PARTLY = "held-one", "held-two"
 PACKAGES: dict[str, dict[str, Any]] = {

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine import checkpoint
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import Coding, allocated, coding, common, recoded, spread
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import E2M1, Quantised, quantise
 from published import CONFIG, is_expert, is_matrix, numbers, publish, weights, write
 

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dgedit_engine import checkpoint
 from dgedit_engine.formats.compressed import pieces
 from dgedit_engine.formats.source import Source
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import E2M1, Quantised
 from published import CONFIG, Coded, is_expert, is_matrix, numbers, publish, weights, write
 

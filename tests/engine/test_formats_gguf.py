@@ -14,8 +14,9 @@ import torch
 from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter, quants
 from torch import Tensor
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import (
+from dgedit_engine.formats import gguf
+from dgedit_engine.formats.blocks import decoder, row_bytes
+from dgedit_engine.model.config import (
     Config,
     LayerConfig,
     Sampling,
@@ -23,9 +24,8 @@ from dgedit_engine.config import (
     load_sampling,
     save_config,
 )
-from dgedit_engine.formats import gguf
-from dgedit_engine.formats.blocks import decoder, row_bytes
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 from published import CONFIG, numbers, weights
 

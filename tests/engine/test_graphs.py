@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from as_on_a_card import through_kernels
-from dgedit_engine import sampler
-from dgedit_engine.canvas import seed_canvas
-from dgedit_engine.config import Config, LayerConfig, Sampling
-from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.decode import sampler
+from dgedit_engine.decode.canvas import seed_canvas
+from dgedit_engine.decode.loop import Refined, Start
+from dgedit_engine.decode.loop_cuda import Step, Steps
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine, open_engine
-from dgedit_engine.graphs import Step, Steps
-from dgedit_engine.model import Model, init_weights
-from dgedit_engine.refine import Refined, Start
+from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.config import Config, LayerConfig, Sampling
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
-from dgedit_engine.work import encode
 from dgedit_kernels.canvas_sampler import read_slots
 
 SAMPLING = Sampling(steps=6, entropy_bound=0.5, t_min=0.4, t_max=0.8, confidence=0.3)

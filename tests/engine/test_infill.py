@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from dgedit_engine import infill as flow
-from dgedit_engine import refine as refinement
-from dgedit_engine import work as module
-from dgedit_engine.config import Sampling
-from dgedit_engine.drafts import draft_of
+from dgedit_engine.decode import loop as refinement
+from dgedit_engine.decode import phases as module
+from dgedit_engine.decode.drafts import draft_of
+from dgedit_engine.decode.loop import Refined
+from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import dialled
-from dgedit_engine.layout import EOS, HOLES
-from dgedit_engine.refine import Refined
+from dgedit_engine.model.config import Sampling
+from dgedit_engine.prompt.layout import EOS, HOLES
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
-from dgedit_engine.work import CANVASES
 
 TEXT = "    total = 0\n    for value in values:\n        total += value\n    return total\n"
 

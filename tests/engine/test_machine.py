@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import machine, room
+from dgedit_engine.memory import available as room
+from dgedit_engine.memory import machine
 
 Capture = pytest.CaptureFixture[str]
 
@@ -74,5 +75,5 @@ def test_gpus_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_that_torch_does_is_needed_to_begin() -> None:
-    code = "import sys, dgedit_engine.machine; sys.exit('torch' in sys.modules)"
+    code = "import sys, dgedit_engine.memory.machine; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0

@@ -16,22 +16,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from as_on_a_card import through_kernels
-from dgedit_engine import checkpoint, memory, passes
-from dgedit_engine.cache import KVCache
-from dgedit_engine.canvas import seed_canvas
-from dgedit_engine.checkpoint import slots
-from dgedit_engine.config import Config, Sampling, load_config
-from dgedit_engine.decoding import Decoding
-from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.bench.shapes import random_model, released, small
+from dgedit_engine.decode.canvas import seed_canvas
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.loop import Start, refine
+from dgedit_engine.decode.loop_cuda import Step
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.formats.source import Source
-from dgedit_engine.graphs import Step
-from dgedit_engine.memory import _QUANTISATIONS, Choice, Need, check, fitting, least, need, usual
-from dgedit_engine.model import Model
-from dgedit_engine.quantize import quantize
-from dgedit_engine.refine import Start, refine
-from dgedit_engine.shapes import random_model, released, small
+from dgedit_engine.memory import passes
+from dgedit_engine.memory import plan as memory
+from dgedit_engine.memory.plan import (
+    _QUANTISATIONS,
+    Choice,
+    Need,
+    check,
+    fitting,
+    least,
+    need,
+    usual,
+)
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.config import Config, Sampling, load_config
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
-from dgedit_engine.work import encode
+from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights.checkpoint import slots
+from dgedit_engine.weights.quantize import quantize
 from published import is_expert, numbers, publish, write
 
 GB = 10**9
@@ -42,7 +53,7 @@ LONG = replace(small(), context=1 << 17, vocab=512)
 @pytest.fixture(autouse=True)
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers alone: codes beside them are another test's."""
-    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
+    monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
 
 
 class Peak(TorchDispatchMode):

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.cache import GradientCache, KVCache
-from dgedit_engine.config import load_config
-from dgedit_engine.model import Model
-from dgedit_engine.reading import side_by_side
+from dgedit_engine.model.cache import GradientCache, KVCache
+from dgedit_engine.model.config import load_config
+from dgedit_engine.model.masks import side_by_side
+from dgedit_engine.model.model import Model
+from dgedit_engine.weights import checkpoint
 from dgedit_kernels.moe import experts
 from oracle import random_model
 
@@ -177,7 +177,7 @@ def test_bf16_experts_are_used_as_they_are_stored(
         seen.append(gate_up.data_ptr())
         return experts(x, index, weight, gate_up, down)
 
-    monkeypatch.setattr("dgedit_engine.model.experts", watched)
+    monkeypatch.setattr("dgedit_engine.model.model.experts", watched)
     with torch.no_grad():
         hidden = model.encode(ids(5, seed=1), KVCache(config, dtype=torch.bfloat16))
     assert hidden.dtype == torch.float32

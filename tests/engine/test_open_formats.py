@@ -13,17 +13,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from as_on_a_card import through_kernels
-from dgedit_engine import passes
-from dgedit_engine.cache import KVCache
-from dgedit_engine.canvas import seed_canvas
-from dgedit_engine.config import Sampling, save_config
-from dgedit_engine.device_cache import DeviceCache
+from dgedit_engine.decode.canvas import seed_canvas
+from dgedit_engine.decode.loop import Start, refine
+from dgedit_engine.decode.loop_cuda import Steps
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.formats import gguf
-from dgedit_engine.graphs import Steps
-from dgedit_engine.refine import Start, refine
+from dgedit_engine.memory import passes
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.config import Sampling, save_config
 from dgedit_engine.types import Hole, Infill, InfillRequest, Passage, collect
-from dgedit_engine.work import encode
 from dgedit_kernels.quantised import Quantised
 from every_format import FORMATS, SHAPE, made, tokenizer
 
@@ -34,7 +34,7 @@ CODED = [name for name in FORMATS if name != "plain"]
 @pytest.fixture(autouse=True)
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers alone: codes beside them are another test's."""
-    monkeypatch.setattr("dgedit_engine.packing.available", lambda: False)
+    monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
 
 
 class Stored(NamedTuple):
@@ -47,13 +47,13 @@ class Stored(NamedTuple):
 @pytest.fixture(autouse=True)
 def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a random model, which hardly ever says an end, from going on."""
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
 
 
 @pytest.fixture(autouse=True)
 def own_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GGUF file needs no tokenizer.json beside it."""
-    monkeypatch.setattr("dgedit_engine.config._header", gguf.configuration, raising=False)
+    monkeypatch.setattr("dgedit_engine.model.config._header", gguf.configuration, raising=False)
 
 
 @pytest.fixture(scope="module", params=FORMATS)

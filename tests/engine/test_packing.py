@@ -5,15 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgedit_engine import checkpoint, passes
-from dgedit_engine.cache import KVCache
-from dgedit_engine.config import load_config
 from dgedit_engine.engine import EMBEDDED, open_engine
-from dgedit_engine.memory import need
-from dgedit_engine.model import Model
-from dgedit_engine.packing import pack, packs
-from dgedit_engine.reading import side_by_side
+from dgedit_engine.memory import passes
+from dgedit_engine.memory.plan import need
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.config import load_config
+from dgedit_engine.model.masks import side_by_side
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights.cpu_int8 import pack, packs
 from dgedit_kernels.packed import Packed, available
 
 pytestmark = pytest.mark.skipif(not available(), reason="this CPU has no such products")
@@ -75,7 +76,7 @@ def test_drafts_take_the_codes_and_the_prompt_does_not(
     model = loaded()
     pack(model)
     told: list[bool] = []
-    from dgedit_engine import model as file
+    from dgedit_engine.model import model as file
 
     real = file.packed_product
 

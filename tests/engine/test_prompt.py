@@ -11,9 +11,9 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from dgedit_engine.engine import EMBEDDED
-from dgedit_engine.layout import BOS
-from dgedit_engine.prompt import CHAT_TOKENS, PROMPT_TOKENS, build
-from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.prompt.layout import BOS
+from dgedit_engine.prompt.prompt import CHAT_TOKENS, PROMPT_TOKENS, build
+from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 
 GEMMA = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>")

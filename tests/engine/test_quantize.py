@@ -17,18 +17,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine import checkpoint
-from dgedit_engine import quantize as program
-from dgedit_engine.cache import KVCache
-from dgedit_engine.config import (
-    Sampling,
-    load_config,
-    load_sampling,
-    save_config,
-)
-from dgedit_engine.model import Model
-from dgedit_engine.quantize import Progress, quantize
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.config import Sampling, load_config, load_sampling, save_config
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights import quantize as program
+from dgedit_engine.weights.quantize import Progress, quantize
 from dgedit_kernels.quantised import Quantised, quantise
 from published import CONFIG, LARGE, is_expert, is_matrix, numbers, publish, weights, write
 
@@ -274,8 +269,8 @@ PEAK = """
 import re, sys
 from pathlib import Path
 import torch
-from dgedit_engine import quantize as program
-from dgedit_engine.cache import KVCache
+from dgedit_engine.weights import quantize as program
+from dgedit_engine.model.cache import KVCache
 
 def status(key):
     return int(re.search(key + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.reading import Reading, side_by_side
+from dgedit_engine.model.masks import Reading, side_by_side
 
 
 def rows(mask: Tensor | None) -> list[str]:

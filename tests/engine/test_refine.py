@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgedit_engine.canvas import Seed, seed_canvas
-from dgedit_engine.config import Sampling
+from dgedit_engine.decode.canvas import Seed, seed_canvas
+from dgedit_engine.decode.loop import Start, refine
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine
-from dgedit_engine.refine import Start, refine
-from dgedit_engine.work import encode
+from dgedit_engine.model.config import Sampling
 
 PROMPT = list(range(300, 340))
 SAMPLING = Sampling(steps=4, entropy_bound=2.0)

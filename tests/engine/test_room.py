@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit_engine import room
+from dgedit_engine.memory import available as room
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import checkpoint, sampler
-from dgedit_engine.cache import KVCache
-from dgedit_engine.canvas import Seed, seed_canvas
-from dgedit_engine.config import Sampling, load_config
-from dgedit_engine.model import Model
-from dgedit_engine.refine import Refined, Start, refine
-from dgedit_engine.work import encode
+from dgedit_engine.decode import sampler
+from dgedit_engine.decode.canvas import Seed, seed_canvas
+from dgedit_engine.decode.loop import Refined, Start, refine
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.config import Sampling, load_config
+from dgedit_engine.model.model import Model
+from dgedit_engine.weights import checkpoint
 from oracle import random_model
 
 SLOTS = 16

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.cache import KVCache
-from dgedit_engine.model import Model
-from dgedit_engine.shapes import Quant, random_model, released, small
+from dgedit_engine.bench.shapes import Quant, random_model, released, small
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.model import Model
 from dgedit_kernels.quantised import Quantised
 
 

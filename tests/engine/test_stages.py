@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import bench, reference
-from dgedit_engine.device_cache import DeviceCache
-from dgedit_engine.floors import Card, card_of, entries, size
-from dgedit_engine.shapes import random_model, small
-from dgedit_engine.stages import STEPS, TokenStep, measure, stages, table
-from dgedit_engine.work import encode
+from dgedit_engine.bench import __main__ as bench
+from dgedit_engine.bench import reference
+from dgedit_engine.bench.floors import Card, card_of, entries, size
+from dgedit_engine.bench.shapes import random_model, small
+from dgedit_engine.bench.stages import STEPS, TokenStep, measure, stages, table
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_kernels.quantised import quantise
 
 NAMES = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dgedit_engine import syntax
+from dgedit_engine.decode import syntax
+from dgedit_engine.decode.repair import broken_tokens
+from dgedit_engine.decode.syntax import faults, parses
 from dgedit_engine.engine import Engine
-from dgedit_engine.repair import broken_tokens
-from dgedit_engine.syntax import faults, parses
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dgedit_engine.engine import EMBEDDED
-from dgedit_engine.layout import HOLES, SPECIALS
-from dgedit_engine.tokenizer import Piece, Tokenizer
+from dgedit_engine.prompt.layout import HOLES, SPECIALS
+from dgedit_engine.prompt.tokenizer import Piece, Tokenizer
 from dgedit_engine.types import ModelError
 
 TEXTS = (

@@ -16,7 +16,7 @@ from tokenizers.models import BPE
 from transformers.models.gemma.tokenization_gemma import GemmaTokenizer
 
 from dgedit_engine.formats import vocabulary
-from dgedit_engine.tokenizer import Tokenizer
+from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import ModelError
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|turn>", "<turn|>", "<|channel>"]

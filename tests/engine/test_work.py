@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from dgedit_engine.decoding import Decoding
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine
-from dgedit_engine.prompt import build
+from dgedit_engine.prompt.prompt import build
 from dgedit_engine.types import Hole, InfillRequest, Passage
-from dgedit_engine.work import encode
 
 DECODING = Decoding(candidates=4, origins=("draft", "revised", "canvas", "sample"), canvases=(32,))
 REQUEST = InfillRequest((Passage("a.py", ("x = 1\ny = ", Hole(), "\nz = 2\n")),), steps=3)
@@ -19,8 +19,8 @@ REQUEST = InfillRequest((Passage("a.py", ("x = 1\ny = ", Hole(), "\nz = 2\n")),)
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A random model hardly ever ends: keep it from going on."""
-    monkeypatch.setattr("dgedit_engine.work.CANVASES", 1)
-    monkeypatch.setattr("dgedit_engine.causal.LONGEST", 12)
+    monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
+    monkeypatch.setattr("dgedit_engine.decode.causal.LONGEST", 12)
 
 
 def test_every_pass_of_a_request_is_counted_and_every_phase_named(tiny: Engine) -> None:

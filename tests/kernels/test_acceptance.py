@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine import sampler
+from dgedit_engine.decode import sampler
 from dgedit_kernels.acceptance import (
     Accepted,
     accept_and_renoise,

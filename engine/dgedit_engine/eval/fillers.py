@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from dgedit_engine.decoding import Decoding
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.phases import Memory
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.types import InfillRequest, Step, Stopped
-from dgedit_engine.work import Memory
 
 DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
 """The ways that are measured unless others are asked for."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval.fillers import Answer
 from dgedit_engine.eval.tasks import Task
-from dgedit_engine.syntax import parses
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval.texts import SHIPPED, Excerpt
-from dgedit_engine.syntax import parses
 from dgedit_engine.train.corpus import Corpus, share, shingles
 
 SMALLEST, LARGEST = 1_000, 16_000

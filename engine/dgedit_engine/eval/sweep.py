@@ -16,13 +16,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from dgedit_engine.config import Sampling
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.eval.fillers import fillers
 from dgedit_engine.eval.judge import similarity
 from dgedit_engine.eval.tasks import Task, draw
 from dgedit_engine.eval.texts import held_out
-from dgedit_engine.syntax import parses
+from dgedit_engine.model.config import Sampling
 from dgedit_engine.types import ModelError
 
 Row = dict[str, Any]

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import Config, LayerConfig, Sampling, load_config
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.config import Config, LayerConfig, Sampling, load_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train import feed, vocabulary
 from dgedit_engine.train.feed import Feed
 from dgedit_engine.train.loop import Run, compile_parts
 from dgedit_engine.train.recipe import Recipe, add_options, from_options
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 
 SAMPLING = Sampling(steps=16, entropy_bound=1.0, t_min=0.2, t_max=0.6, confidence=0.05)
 """For small canvases: fewer and colder steps than released, each of which may accept more."""

@@ -28,8 +28,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval.grams import known, shares, texts
-from dgedit_engine.syntax import parses
 
 BENCHMARKS = (
     *("humaneval", "human_eval", "human-eval", "mbpp", "santacoder", "fim-eval", "fim_eval"),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from dgedit_engine.layout import EOS, CanvasLayout, canvas_layout, prompt_ids
+from dgedit_engine.prompt.layout import EOS, CanvasLayout, canvas_layout, prompt_ids
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.spans import KINDS, Cut, Outline, Span, cut, draw_kind
 

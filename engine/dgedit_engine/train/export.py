@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import load_config, load_sampling, save_config
-from dgedit_engine.decoding import load_decoding, save_decoding
+from dgedit_engine.decode.decoding import load_decoding, save_decoding
+from dgedit_engine.model.config import load_config, load_sampling, save_config
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

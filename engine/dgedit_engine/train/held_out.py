@@ -16,10 +16,9 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import load_config
 from dgedit_engine.engine import EMBEDDED
-from dgedit_engine.model import Model
+from dgedit_engine.model.config import load_config
+from dgedit_engine.model.model import Model
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, batches
@@ -27,6 +26,7 @@ from dgedit_engine.train.loop import Means
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.recipe import Noise, Plan, Recipe
 from dgedit_engine.types import ModelError
+from dgedit_engine.weights import checkpoint
 
 SHAPE = (256, 32, 16)
 """Prompt tokens, canvas slots and rows of a batch."""

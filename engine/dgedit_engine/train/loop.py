@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import Sampling, save_config
-from dgedit_engine.model import Layer, Model
+from dgedit_engine.model.config import Sampling, save_config
+from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.optimiser import clip, optimisers, rate
 from dgedit_engine.train.recipe import Plan, Recipe, plan
+from dgedit_engine.weights import checkpoint
 
 _TAIL = 200  # steps over which the averaged weights look back
 _LOGGED = 20  # steps between entries

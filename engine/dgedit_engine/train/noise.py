@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dgedit_engine import sampler
+from dgedit_engine.decode import sampler
 
 STRETCH = 8
 """Slots, on average, that share a level where a canvas has several."""

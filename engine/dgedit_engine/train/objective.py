@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from dgedit_engine.cache import GradientCache
-from dgedit_engine.model import Model
-from dgedit_engine.reading import side_by_side
+from dgedit_engine.model.cache import GradientCache
+from dgedit_engine.model.masks import side_by_side
+from dgedit_engine.model.model import Model
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.loss import canvas_loss, causal_loss, counted_causally, slot_weights
 from dgedit_engine.train.noise import Noised, corrupt, own_draft, shift

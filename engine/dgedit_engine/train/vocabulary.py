@@ -19,7 +19,7 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
-from dgedit_engine.layout import SPECIALS
+from dgedit_engine.prompt.layout import SPECIALS
 from dgedit_engine.train.corpus import Corpus
 
 PIECES = "|".join(

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from dgedit import checks, cli, terminal, terminal_checks
-from dgedit.checks import Finding, Probe
+from dgedit import cli
 from dgedit.commands import doctor
+from dgedit.doctor import checks, terminal, terminal_checks
+from dgedit.doctor.checks import Finding, Probe
+from dgedit.doctor.terminal import PASTES, SYNCHRONISED, Answers
 from dgedit.errors import Exit
-from dgedit.terminal import PASTES, SYNCHRONISED, Answers
 from pretended import KITTY, Pretended
 
 Capture = pytest.CaptureFixture[str]
@@ -287,7 +288,7 @@ def test_clipboard_has_one_way_at_least(
 
 # A torch that is known at once not to be there.
 QUICK = """
-from dgedit.checks import Probe
+from dgedit.doctor.checks import Probe
 Probe.facts = lambda self: {name: {"error": "broken"} for name in ("torch", "kernels", "model")}
 """
 

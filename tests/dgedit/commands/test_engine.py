@@ -95,7 +95,7 @@ def test_stop_does_not_wait_for_a_request(warm: Warm, capfd: Capture) -> None:
 
 def test_run_serves_in_the_foreground_until_interrupted(warm: Warm, capfd: Capture) -> None:
     words = ["engine", "run", "--model", str(warm.model)]
-    code = "from dgedit import backend\nfrom warm import Moody\n"
+    code = "from dgedit.engines import connect as backend\nfrom warm import Moody\n"
     code += "backend.open_here = lambda name, device: Moody(name='foreground')\n"
     process = subprocess.Popen([sys.executable, "-c", code + CLIENT, *words], stderr=-1)
     deadline = time.monotonic() + 20
@@ -125,7 +125,7 @@ def test_http_address_and_token_are_checked_before_a_model_is_opened(
     def opened(*which: object, **more: object) -> None:
         raise AssertionError("opened a model")
 
-    monkeypatch.setattr("dgedit.backend.connect", opened)
+    monkeypatch.setattr("dgedit.engines.connect.connect", opened)
     code, _, err = engine(capfd, "run", "--http", "0.0.0.0:0")
     assert code == Exit.USAGE and "set DGEDIT_HTTP_TOKEN" in err
     with socket.create_server(("127.0.0.1", 0)) as taken:

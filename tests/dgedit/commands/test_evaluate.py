@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from dgedit.errors import EngineError, Exit
 from dgedit_engine.eval import measure
 

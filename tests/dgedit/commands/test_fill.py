@@ -15,9 +15,9 @@ import pytest
 
 from dgedit import cli
 from dgedit.commands.tokens import counter
-from dgedit.diff import painted
 from dgedit.errors import Exit
-from dgedit.fill import run
+from dgedit.request.run import run
+from dgedit.text.diff import painted
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
 from scripted import Scripted
 
@@ -242,7 +242,7 @@ def test_time_that_is_over_exits_with_6(
     file: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture
 ) -> None:
     backend = Slow(("x", -1.0, False))
-    monkeypatch.setattr("dgedit.backend.connect", lambda *args, **options: backend)
+    monkeypatch.setattr("dgedit.engines.connect.connect", lambda *args, **options: backend)
     assert cli.run(["fill", "-w", "a.py:1", "--time", "0.05"]) == Exit.UNSETTLED
     assert file.read_bytes().startswith(b"\xef\xbb\xbfx\r\n")
 

@@ -23,7 +23,8 @@ import fcntl, os, sys, termios
 from dataclasses import replace
 from pathlib import Path
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from dgedit.tui import app
 from dgedit_engine.types import Candidate, Draft
 from scripted import Scripted

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dgedit import cli
-from dgedit_engine import bench
+from dgedit_engine.bench import __main__ as bench
 
 
 def test_bench_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

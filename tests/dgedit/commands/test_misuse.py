@@ -163,7 +163,7 @@ def test_engine_chooses_the_device_for_auto(
         asked.append(device)
         return Scripted()
 
-    monkeypatch.setattr("dgedit.backend.connect", connect)
+    monkeypatch.setattr("dgedit.engines.connect.connect", connect)
     monkeypatch.setenv("DGEDIT_DEVICE", setting)
     assert cli.run(["fill", "a.py", *(["--device", option] if option else [])]) == Exit.OK
     assert asked == [device]

@@ -17,10 +17,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from dgedit import backend, cli, models
+from dgedit import cli
+from dgedit.engines import connect as backend
 from dgedit.errors import Exit
+from dgedit.models import store as models
 from dgedit_engine.formats import shards
-from dgedit_engine.memory import Need
+from dgedit_engine.memory.plan import Need
 from dgedit_engine.types import ModelError
 from fakehub import COMMIT, Hub, serving
 from published import CONFIG, numbers, write
@@ -277,7 +279,7 @@ def test_info_hands_the_engine_what_was_asked(
         asked.append((path, options))
         return Need(10**9, 2 * 10**9, 3 * 10**9)
 
-    monkeypatch.setattr("dgedit_engine.memory.need", need)
+    monkeypatch.setattr("dgedit_engine.memory.plan.need", need)
     options = ("--context", "99", "--kv", "fp8", "--device", "cuda")
     _, out, _ = run(capfd, "info", str(published), *options)
     assert asked == [(published, {"context": 99, "kv": "fp8", "device": "cuda"})]
@@ -287,7 +289,7 @@ def test_info_hands_the_engine_what_was_asked(
     def fail(path: Path, **options: Any) -> Need:
         raise ModelError("no tensor x")
 
-    monkeypatch.setattr("dgedit_engine.memory.need", fail)
+    monkeypatch.setattr("dgedit_engine.memory.plan.need", fail)
     code, out, _ = run(capfd, "info", str(published))
     assert (code, out.splitlines()[-1]) == (0, "does not load no tensor x")
 
@@ -333,7 +335,7 @@ def test_quantising_that_is_stopped_leaves_nothing(
     homes: Path, published: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(homes, published)
-    from dgedit_engine import quantize
+    from dgedit_engine.weights import quantize
 
     write_, seen = quantize._write, []
 
@@ -386,7 +388,8 @@ def test_commands_take_their_model_by_name(
 ) -> None:
     put(homes, published)
     opened: list[Any] = []
-    monkeypatch.setattr("dgedit_engine.bench.main", lambda words: opened.append(words) or 0)
+    bench = "dgedit_engine.bench.__main__.main"
+    monkeypatch.setattr(bench, lambda words: opened.append(words) or 0)
     assert cli.run(["bench", "--model", "tiny"]) == 0
     assert cli.run(["bench", "--shape", "small"]) == 0
     assert f"--model={homes / 'tiny'}" in opened[0]

@@ -26,7 +26,8 @@ TESTS = Path(__file__).parents[2]
 PROGRAM = f"""#!{sys.executable}
 import atexit, os, sys, time
 sys.path[:0] = {[str(TESTS), *(path for path in sys.path if path)]!r}
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from dgedit.errors import EngineError
 from scripted import Scripted
 def connect(*which, **more):

@@ -15,9 +15,9 @@ import pytest
 from dgedit import cli, signals
 from dgedit.commands import watch as watch_command
 from dgedit.commands.watch import fill
-from dgedit.document import Document, Span
 from dgedit.errors import ConflictError, EngineError, Exit, UsageError
-from dgedit.watching import Watching
+from dgedit.files.document import Document, Span
+from dgedit.files.watching import Watching
 from dgedit_engine.types import Infill, InfillRequest, Step
 from scripted import Scripted
 
@@ -133,7 +133,7 @@ def test_options_reach_the_request(folder: Path, scripted: Scripted) -> None:
 def test_dry_run_asks_no_model_and_writes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr("dgedit.backend.connect", None)
+    monkeypatch.setattr("dgedit.engines.connect.connect", None)
     (folder / "a\x1b.py").write_text("\n<FILL: \x1b[2J>\n<FILL>")
     assert once("--dry-run") == Exit.OK
     assert capsys.readouterr().out == "a␛.py:2  ␛[2J\na␛.py:3\n"
@@ -247,7 +247,7 @@ def test_engine_that_fails_is_opened_again_for_the_next_file(
         opened.append(Scripted() if opened else Failing())
         return opened[-1]
 
-    monkeypatch.setattr("dgedit.backend.connect", connect)
+    monkeypatch.setattr("dgedit.engines.connect.connect", connect)
     for name in ("a.py", "b.py", "c.py"):
         (folder / name).write_text("<FILL>")
     assert once() == Exit.ENGINE
@@ -262,7 +262,7 @@ def test_engine_that_is_not_there_is_one_line(
     def connect(*args: object, **more: object) -> Scripted:
         raise EngineError("no such model: none")
 
-    monkeypatch.setattr("dgedit.backend.connect", connect)
+    monkeypatch.setattr("dgedit.engines.connect.connect", connect)
     (folder / "a.py").write_text("<FILL>")
     assert once() == Exit.ENGINE
     assert told(capsys) == ([], ["dgedit: no such model: none"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
 from dgedit.errors import EngineError
 from dgedit_engine.types import InfillRequest, collect
 from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps

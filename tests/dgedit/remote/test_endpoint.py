@@ -12,9 +12,9 @@ from types import ModuleType
 
 import pytest
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
+from dgedit.engines.remote import exchange
 from dgedit.errors import EngineError, UsageError
-from dgedit.remote import exchange
 from fakechat import GOOD, Answer, FakeChat, alone, failure, fakechat, steps
 
 KEY = "sk-very-secret"

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from dgedit.backend import connect
-from dgedit.remote import exchange
-from dgedit.remote.exchange import Head, _pause
+from dgedit.engines.connect import connect
+from dgedit.engines.remote import exchange
+from dgedit.engines.remote.exchange import Head, _pause
 from dgedit_engine.types import Step
 from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.remote.rewrite import Invalid, partial, task, whole
+from dgedit.engines.remote.rewrite import Invalid, partial, task, whole
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
 ONE = InfillRequest((Passage("a.py", ("def f(x):\n    return ", Hole("y"), "\n\nprint(f(1))\n")),))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.serving.completions import Answered, Form, answer, events, read
+from dgedit.engines.http.completions import Answered, Form, answer, events, read
 from dgedit_engine.types import Draft, Hole, Passage
 
 

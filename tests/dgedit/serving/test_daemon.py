@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.backend import connect
+from dgedit.engines.connect import connect
+from dgedit.engines.warm import client as daemon
+from dgedit.engines.warm import sockets, wire
+from dgedit.engines.warm.client import Daemon
+from dgedit.engines.warm.sockets import Place, Unavailable
 from dgedit.errors import EngineError
-from dgedit.serving import daemon, sockets, wire
-from dgedit.serving.daemon import Daemon
-from dgedit.serving.sockets import Place, Unavailable
 from dgedit_engine.types import ModelError, collect
 from scripted import STEPS, Scripted
 from warm import CLIENT, SECRET, Warm, is_gone, request, warm_engines
@@ -141,7 +142,7 @@ def test_engine_of_another_version_is_replaced_after_its_request(
             os.utime(warm.model / "weights", (2e9, 2e9))
         else:
             monkeypatch.setattr(wire, "VERSION", wire.VERSION + 1)
-            versions = "import dgedit.serving.wire; dgedit.serving.wire.VERSION += 1\n"
+            versions = "import dgedit.engines.warm.wire; dgedit.engines.warm.wire.VERSION += 1\n"
             program, option, code = daemon.COMMAND
             monkeypatch.setattr(daemon, "COMMAND", (program, option, versions + code))
         warm.open()
@@ -190,7 +191,9 @@ def test_folder_that_is_not_ours_alone_is_refused(
     else:
         place.touch()
     warm.model.mkdir()
-    monkeypatch.setattr("dgedit.backend.open_here", lambda name, device: Scripted(name="here"))
+    monkeypatch.setattr(
+        "dgedit.engines.connect.open_here", lambda name, device: Scripted(name="here")
+    )
     assert connect(str(warm.model), None, "auto").name == "here"
     with pytest.raises(EngineError, match=r"^no folder for sockets: [^\n]*dgedit"):
         connect(str(warm.model), None, "warm")

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from dgedit.addresses import is_loopback, is_ours
+from dgedit.engines.addresses import is_loopback, is_ours
+from dgedit.engines.http import server as http_server
+from dgedit.engines.http.server import HttpServing
 from dgedit.errors import EngineError, UsageError
-from dgedit.serving import http_server
-from dgedit.serving.http_server import HttpServing
 from dgedit_engine.types import ModelError
 from overhttp import ASK, ask, begun, head, raw, refused, served
 from scripted import Scripted

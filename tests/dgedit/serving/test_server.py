@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from dgedit.engines.warm import server, sockets, wire
+from dgedit.engines.warm.server import Serving
+from dgedit.engines.warm.sockets import Lines, Place
 from dgedit.errors import Exit
-from dgedit.serving import server, sockets, wire
-from dgedit.serving.server import Serving
-from dgedit.serving.sockets import Lines, Place
 from dgedit_engine.types import Backend, InfillRequest, Step
 from scripted import STEPS, Scripted
 from warm import SECRET, request

@@ -15,7 +15,7 @@ PACKAGES = ("engine/dgedit_engine", "kernels/dgedit_kernels")
 # One file in each folder is given a later time than all before it; the stamps then seen.
 TOUCH = """
 import json, os, sys
-from dgedit.serving.sockets import Place
+from dgedit.engines.warm.sockets import Place
 place, seen = Place(sys.argv[1], ""), []
 for later, file in enumerate(sys.argv[2:], 1):
     os.utime(file, ns=(0, 10**19 // 2 + later))

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dgedit.serving import turns
-from dgedit.serving.http_server import HttpServing
+from dgedit.engines.http import queue as turns
+from dgedit.engines.http.server import HttpServing
 from overhttp import ask, begun, served
 from scripted import STEPS, Scripted
 

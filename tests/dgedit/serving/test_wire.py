@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dgedit.serving.wire import (
+from dgedit.engines.warm.wire import (
     request_from_json,
     request_to_json,
     step_from_json,

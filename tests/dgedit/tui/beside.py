@@ -22,12 +22,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant
 from textual import events
 from textual.geometry import Offset
 
-from dgedit.document import LINE_END, Document
+from dgedit.files.document import LINE_END, Document
+from dgedit.text.edits import opens_block
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.commands import opens_block
-from dgedit.tui.editor import Editor
-from dgedit.tui.fill import Fill, Stage
-from dgedit.tui.terminal import Burst
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.infill.session import Fill, Stage
+from dgedit.tui.terminal.driver import Burst
 from dgedit_engine.types import Candidate, InfillRequest, Step
 
 from .conftest import DONE, HALF, NOISE, Desk, Script, draft

@@ -7,10 +7,10 @@ from itertools import pairwise
 from textual.document._document import Location
 from textual.geometry import Offset
 
-from dgedit.tui.editor import Editor
-from dgedit.tui.overlay import EMPTY_HOLE
-from dgedit.tui.syntax import LINE_END
-from dgedit.tui.wrapping import cell_of
+from dgedit.text.cells import cell_of
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.highlighting import LINE_END
+from dgedit.tui.editor.holes import EMPTY_HOLE
 
 from .modelled import boundaries
 

@@ -20,7 +20,8 @@ TESTS = Path(__file__).parents[2]
 # The program with a backend that is there at once.
 DRIVER = """
 import sys
-from dgedit import backend, cli
+from dgedit import cli
+from dgedit.engines import connect as backend
 from scripted import Scripted
 backend.connect = lambda *which, **more: Scripted()
 cli.main()

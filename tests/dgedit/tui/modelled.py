@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import regex
 
-from dgedit.document import LINE_END
+from dgedit.files.document import LINE_END
 
 Selection = tuple[int, int]
 """Where it was begun, where the cursor is."""

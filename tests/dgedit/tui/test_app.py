@@ -12,9 +12,9 @@ from textual import events
 
 from dgedit.errors import InputError
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.dialogs import Ask
-from dgedit.tui.fill import Stage
-from dgedit.tui.stream import Refined
+from dgedit.tui.infill.session import Stage
+from dgedit.tui.infill.worker import Refined
+from dgedit.tui.widgets.dialogs import Ask
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans
@@ -273,7 +273,7 @@ async def test_folder_that_cannot_be_watched_is_told(
         raise PermissionError(13, "Permission denied")
         yield
 
-    monkeypatch.setattr("dgedit.tui.filing.awatch", refused)
+    monkeypatch.setattr("dgedit.tui.workspace.saving.awatch", refused)
     app = DgeditApp([tmp_path / "a.py"], connect=Script)
     async with app.run_test() as pilot:
         desk = Desk(app, pilot, Script())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from dgedit.tui.ask_path import AskPath
+from dgedit.tui.widgets.path_prompt import AskPath
 
 from .conftest import Desk, OpenDesk
 

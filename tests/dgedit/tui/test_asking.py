@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgedit.tui.asking import Box, Slider
+from dgedit.tui.infill.instruction import Box, Slider
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from textual import events
 
-from dgedit.tui import bar
-from dgedit.tui.bar import Question
+from dgedit.tui.widgets import question_bar as bar
+from dgedit.tui.widgets.question_bar import Question
 
 from .conftest import OpenDesk
 from .test_editor import CODE

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.syntax import syntax_of
-from dgedit.tui.wrapping import row_count, width_of
+from dgedit.text.cells import row_count, width_of
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import syntax_of
 
 NASTY = "a\r\nb\n\rc\x0bd\x0ce\x85f\u2028g\n\n\r\r\nlast \udcff\x1b[0m"
 PIECES = ["", "", "x", "\r\n", "\r", "def f():\n\tpass\n", "é\udc80", "\u2028", "\x0c", '"""', "你"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dgedit.document import ERRORS, Document
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.syntax import syntax_of
+from dgedit.files.document import ERRORS, Document
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import syntax_of
 
 PIECES = st.sampled_from(
     [

@@ -8,8 +8,8 @@ from time import monotonic
 import pytest
 from textual import events
 
-from dgedit.tui import clipboard
-from dgedit.tui.clipboard import Tool, copy, find_tool, paste
+from dgedit.tui.terminal import clipboard
+from dgedit.tui.terminal.clipboard import Tool, copy, find_tool, paste
 
 from .conftest import OpenDesk
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dgedit.tui import commands
-from dgedit.tui.commands import Change
+from dgedit.text import edits as commands
+from dgedit.text.edits import Change
 
 Command = Callable[[str, commands.Selection], Change | None]
 

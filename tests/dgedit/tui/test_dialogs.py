@@ -12,13 +12,13 @@ from textual.containers import Vertical
 from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 
-from dgedit.tui.ask_path import AskPath
-from dgedit.tui.asking import Answer, Box
-from dgedit.tui.choose import Choice, Choose
-from dgedit.tui.dialogs import Ask, Modal
-from dgedit.tui.diffview import DiffView
-from dgedit.tui.helping import Help
-from dgedit.tui.panels import GivenView
+from dgedit.tui.help import Help
+from dgedit.tui.infill.instruction import Answer, Box
+from dgedit.tui.infill.panels import GivenView
+from dgedit.tui.widgets.dialogs import Ask, Modal
+from dgedit.tui.widgets.diffview import DiffView
+from dgedit.tui.widgets.path_prompt import AskPath
+from dgedit.tui.widgets.picker import Choice, Choose
 
 from .conftest import OpenDesk
 from .test_editor import CODE

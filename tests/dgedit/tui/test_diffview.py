@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dgedit.tui.diffview import DiffView, diff_lines
+from dgedit.tui.widgets.diffview import DiffView, diff_lines
 
 from .conftest import OpenDesk
 

@@ -8,7 +8,7 @@ from textual import events
 from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
-from dgedit.tui.editor import Editor
+from dgedit.tui.editor.editor import Editor
 
 from .conftest import Desk, OpenDesk, Script
 

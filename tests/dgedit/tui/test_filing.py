@@ -10,9 +10,9 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from dgedit.tui.bar import Choice
-from dgedit.tui.dialogs import Ask
-from dgedit.tui.diffview import DiffView
+from dgedit.tui.widgets.dialogs import Ask
+from dgedit.tui.widgets.diffview import DiffView
+from dgedit.tui.widgets.question_bar import Choice
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans

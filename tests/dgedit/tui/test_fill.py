@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgedit.tui.fill import Fill, Stage
+from dgedit.tui.infill.session import Fill, Stage
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step, Stopped
 
 REQUEST = InfillRequest((Passage("a.py", (Hole(),)),))

@@ -14,10 +14,10 @@ from textual.geometry import Offset
 from textual.widgets import Static
 from tree_sitter import Parser
 
-from dgedit.symbols import symbols
-from dgedit.tui.finding import place_of
-from dgedit.tui.overlay import OpenHole
-from dgedit.tui.search import Found, Query, SearchError, replacements, search
+from dgedit.text.search import Found, Query, SearchError, replacements, search
+from dgedit.text.symbols import symbols
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.workspace.finding import place_of
 
 from .conftest import Desk, OpenDesk
 
@@ -265,7 +265,7 @@ async def test_what_is_wrong_with_an_expression_moves_nothing(desk: OpenDesk) ->
 async def test_endless_expression_leaves_the_editor_alive(
     desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dgedit.tui.search.search.__kwdefaults__", {"seconds": 0.5})
+    monkeypatch.setattr("dgedit.text.search.search.__kwdefaults__", {"seconds": 0.5})
     async with desk({"a.txt": b"a" * 60 + b"!\n"}) as d:
         await d.press("ctrl+f", "alt+r", *"(a|a)+$")
         begun = monotonic()

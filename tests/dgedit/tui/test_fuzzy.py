@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from dgedit.tui.fuzzy import Ranking, positions
+from dgedit.text.fuzzy import Ranking, positions
 
 NAMES = ["docs/tui.md", "src/tui/app.py", "tests/test_tui.py", "tui.py", "a/t/u/i.py", "x.c"]
 

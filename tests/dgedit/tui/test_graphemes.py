@@ -7,7 +7,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.tui.graphemes import left_end, left_of, right_of
+from dgedit.text.graphemes import left_end, left_of, right_of
 
 ONES = [
     "👨‍👩‍👧",

@@ -12,14 +12,14 @@ from textual.geometry import Region
 from textual.widgets import Footer, Input, OptionList
 
 from dgedit.config import Settings
-from dgedit.recent import LastTheme
-from dgedit.tui import keys
+from dgedit.files.recent import LastTheme
+from dgedit.tui import keymap as keys
 from dgedit.tui.app import DgeditApp, Rooms, _named_by
-from dgedit.tui.choose import Choose
-from dgedit.tui.desk import Desk as Base
-from dgedit.tui.editor import Editor
-from dgedit.tui.helping import Columns, Help
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.help import Columns, Help
 from dgedit.tui.synonyms import SYNONYMS
+from dgedit.tui.widgets.picker import Choose
+from dgedit.tui.workspace.tabs import Desk as Base
 
 from .conftest import Desk, OpenDesk, Script
 

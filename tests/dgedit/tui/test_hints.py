@@ -9,7 +9,7 @@ from textual.widgets._footer import FooterKey
 
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.hints import Hints
+from dgedit.tui.widgets.footer import Hints
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked

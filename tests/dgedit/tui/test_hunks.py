@@ -7,11 +7,11 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.document import Document, Span
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.diffview import DiffView
-from dgedit.tui.hunks import hunks
-from dgedit.tui.overlay import OpenHole
+from dgedit.files.document import Document, Span
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.editor.hunks import hunks
+from dgedit.tui.widgets.diffview import DiffView
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import spans

@@ -9,8 +9,8 @@ from textual.document._document import Selection
 
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.fill import Stage
-from dgedit.tui.replacing import replace_text
+from dgedit.tui.editor.replacing import replace_text
+from dgedit.tui.infill.session import Stage
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans

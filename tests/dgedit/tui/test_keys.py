@@ -9,11 +9,11 @@ from textual.binding import Binding
 
 from dgedit.config import Settings
 from dgedit.errors import Exit, UsageError
-from dgedit.tui import keys
+from dgedit.tui import keymap as keys
 from dgedit.tui.app import DgeditApp, Rooms
-from dgedit.tui.desk import Desk as Base
-from dgedit.tui.desk import Page
-from dgedit.tui.editor import Editor
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.workspace.tabs import Desk as Base
+from dgedit.tui.workspace.tabs import Page
 
 from .conftest import Desk, Script
 

@@ -12,10 +12,10 @@ from threading import Event
 
 import pytest
 
-from dgedit.document import Document
-from dgedit.journal import Journal, Process
-from dgedit.tui import recovery
+from dgedit.files.document import Document
+from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
+from dgedit.tui.workspace import recovery
 
 from .conftest import Script
 from .test_editor import CODE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.document import LARGEST, Document, UnfitError
 from dgedit.errors import InputError
+from dgedit.files.document import LARGEST, Document, UnfitError
 from dgedit.tui.app import DgeditApp
 
 from .conftest import Desk, Script

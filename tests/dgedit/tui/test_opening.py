@@ -9,11 +9,11 @@ from time import perf_counter
 from rich.cells import cell_len
 from textual.widgets import Input, OptionList
 
-from dgedit.recent import Recent
+from dgedit.files.recent import Recent
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.ask_path import AskPath, completions
-from dgedit.tui.choose import Choice, Choose
-from dgedit.tui.dialogs import Ask
+from dgedit.tui.widgets.dialogs import Ask
+from dgedit.tui.widgets.path_prompt import AskPath, completions
+from dgedit.tui.widgets.picker import Choice, Choose
 
 from .conftest import Desk, OpenDesk, Script
 from .interminal import InTerminal

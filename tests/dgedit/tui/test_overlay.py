@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from textual.geometry import Offset
 
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.overlay import EMPTY_HOLE, Kind, OpenHole
-from dgedit.tui.rows import Rows
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole
+from dgedit.tui.editor.rows import Rows
 from dgedit_engine.types import Draft
 
 TEXT = "one\ntwo three\nfour\nfive\n"

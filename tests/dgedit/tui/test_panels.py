@@ -9,7 +9,7 @@ from textual.geometry import Region
 
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.panels import GivenView, HolesPanel
+from dgedit.tui.infill.panels import GivenView, HolesPanel
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans

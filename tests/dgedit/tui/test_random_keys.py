@@ -19,10 +19,10 @@ from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 from textual import events
 from textual.geometry import Offset
 
-from dgedit.document import LINE_END, Document
 from dgedit.errors import InputError
-from dgedit.tui.fill import Stage
-from dgedit.tui.terminal import in_bursts
+from dgedit.files.document import LINE_END, Document
+from dgedit.tui.infill.session import Stage
+from dgedit.tui.terminal.driver import in_bursts
 
 from .beside import STORED, TEXTS, Beside
 from .modelled import before, behind, lines_around, put, typed

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from dgedit.document import Document
-from dgedit.journal import Journal, Process
-from dgedit.tui import recovery
+from dgedit.files.document import Document
+from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.diffview import DiffView
-from dgedit.tui.locked import Locked
+from dgedit.tui.widgets.diffview import DiffView
+from dgedit.tui.workspace import recovery
+from dgedit.tui.workspace.locked import Locked
 
 from .conftest import Desk, Script
 from .interminal import DRIVER, RESTORED, InTerminal
@@ -309,7 +309,7 @@ def test_terminal_that_goes_away_ends_it_and_keeps_the_text(tmp_path: Path) -> N
 def test_error_of_ours_keeps_the_text_and_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text\n")
     driver = f"""
-from dgedit.tui.filing import Filing
+from dgedit.tui.workspace.saving import Filing
 def fail(self):
     raise KeyError("oh no")
 Filing.action_save = fail

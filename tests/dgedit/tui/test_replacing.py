@@ -8,10 +8,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dgedit.document import Document, UnfitError
+from dgedit.files.document import Document, UnfitError
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.editor import Editor
-from dgedit.tui.replacing import replace_text
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.replacing import replace_text
 
 from .conftest import Script
 

@@ -9,8 +9,8 @@ import pytest
 from textual.document._document import Selection
 from textual.widgets._footer import FooterKey
 
-from dgedit.tui.diffview import DiffView
-from dgedit.tui.fill import Stage
+from dgedit.tui.infill.session import Stage
+from dgedit.tui.widgets.diffview import DiffView
 from dgedit_engine.types import Draft, InfillRequest, Step
 
 from .conftest import DONE, NOISE, Choices, Desk, OpenDesk, Script, draft

@@ -8,7 +8,7 @@ from types import FunctionType
 import pytest
 
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.editor import Editor
+from dgedit.tui.editor.editor import Editor
 
 CALLED_IN_EACH = {"on_mount", "on_unmount"}
 """By Textual, of every class."""

@@ -6,7 +6,7 @@ import pytest
 from textual.events import Key, Paste
 from textual.widgets import Input
 
-from dgedit.tui.signs import Line
+from dgedit.tui.widgets.line_input import Line
 
 from .conftest import Desk, OpenDesk
 from .test_editor import CODE, masked

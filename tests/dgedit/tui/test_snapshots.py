@@ -124,7 +124,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("shapes.py").write_text(SHAPES)
     Path("test_shapes.py").write_text(TESTS)
     clock = itertools.count(0, 0.5)
-    monkeypatch.setattr("dgedit.tui.stream.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dgedit.tui.infill.worker.monotonic", lambda: next(clock))
 
 
 @pytest.mark.usefixtures("house")

@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from textual.events import Key, MouseDown
 
-from dgedit.tui import desk as module
-from dgedit.tui.terminal import Burst
+from dgedit.tui.terminal.driver import Burst
+from dgedit.tui.workspace import tabs as module
 
 from .conftest import Desk, OpenDesk, Script
 from .test_editor import CODE, masked

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dgedit import cli
-from dgedit.document import Document
 from dgedit.errors import Exit
+from dgedit.files.document import Document
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.dialogs import Ask
+from dgedit.tui.widgets.dialogs import Ask
 
 from .conftest import Desk, Script
 from .interminal import InTerminal

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.syntax import Highlight, Parse, syntax_of
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import Highlight, Parse, syntax_of
 
 from .test_buffer import NASTY, PIECES
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.document._document import Selection
 
-from dgedit.tui.fill import Stage
+from dgedit.tui.infill.session import Stage
 
 from .conftest import Choices, Desk, OpenDesk, Script
 from .test_editor import CODE, masked, spans

@@ -6,7 +6,7 @@ import random
 from bisect import bisect_right
 from itertools import accumulate
 
-from dgedit.tui.tally import Tally
+from dgedit.text.prefix_sums import Tally
 
 
 def test_tally_agrees_with_a_list_after_any_replacement() -> None:

@@ -16,9 +16,9 @@ from textual._xterm_parser import XTermParser
 from textual.document._document import Selection
 
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.editor import Editor
-from dgedit.tui.overlay import OpenHole
-from dgedit.tui.terminal import _APART, Answers, Burst, Keyboard, in_bursts
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.terminal.driver import _APART, Answers, Burst, Keyboard, in_bursts
 
 from .conftest import DONE, Desk, OpenDesk, Script
 from .interminal import InTerminal

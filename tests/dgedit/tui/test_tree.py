@@ -11,7 +11,7 @@ import pytest
 from dgedit.errors import UsageError
 from dgedit.tui import app as app_module
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.tree import FileTree
+from dgedit.tui.widgets.tree import FileTree
 
 from .conftest import Desk, Script
 

@@ -11,7 +11,7 @@ from textual.document._document import Selection
 from textual.geometry import Region
 from textual.screen import Screen
 
-from dgedit.tui.viewing import View
+from dgedit.tui.editor.view import View
 
 from .conftest import Desk, OpenDesk, Script
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import pytest
 from textual.geometry import Offset
 
-from dgedit.tui.buffer import Buffer
-from dgedit.tui.overlay import EMPTY_HOLE, OpenHole
-from dgedit.tui.rows import Rows
-from dgedit.tui.wrapping import breaks, cell_of, column_of, row_count, shown, width_of
+from dgedit.text.cells import breaks, cell_of, column_of, row_count, shown, width_of
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.holes import EMPTY_HOLE, OpenHole
+from dgedit.tui.editor.rows import Rows
 from dgedit_engine.types import Draft
 
 from .conftest import OpenDesk, Script

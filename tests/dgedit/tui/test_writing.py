@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual import events
 
-from dgedit.document import Document
-from dgedit.tui import commands
-from dgedit.tui.editor import Editor
-from dgedit.tui.overlay import OpenHole
+from dgedit.files.document import Document
+from dgedit.text import edits as commands
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole
 
 from .conftest import OpenDesk
 from .test_commands import COMMANDS, TEXTS

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from dgedit_engine.layout import BOS, EOS, FILE, HOLES, MID, NOTE, PRE, SPECIALS, SUF
+from dgedit_engine.prompt.layout import BOS, EOS, FILE, HOLES, MID, NOTE, PRE, SPECIALS, SUF
 from dgedit_engine.train import corpus, examples, spans, vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import assemble, batches

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import load_config, load_sampling, save_config
-from dgedit_engine.decoding import Decoding, load_decoding, save_decoding
+from dgedit_engine.decode.decoding import Decoding, load_decoding, save_decoding
 from dgedit_engine.engine import open_engine
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.config import load_config, load_sampling, save_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
 from dgedit_engine.train.export import main
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
+from dgedit_engine.weights import checkpoint
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import save_config
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.config import save_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
 from dgedit_engine.train.held_out import main
+from dgedit_engine.weights import checkpoint
 
 
 @pytest.fixture

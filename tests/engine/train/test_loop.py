@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from dgedit_engine import checkpoint
-from dgedit_engine.config import load_config, load_sampling, save_config
 from dgedit_engine.engine import open_engine
-from dgedit_engine.model import Model, init_weights
+from dgedit_engine.model.config import load_config, load_sampling, save_config
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train import __main__ as program
 from dgedit_engine.train import feed
 from dgedit_engine.train.examples import Batch
@@ -27,6 +26,7 @@ from dgedit_engine.train.loss import counted_causally
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.recipe import Plan, Recipe, from_options
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
+from dgedit_engine.weights import checkpoint
 
 STEPS = 6
 

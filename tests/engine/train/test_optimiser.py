@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgedit_engine.model import Model
+from dgedit_engine.model.model import Model
 from dgedit_engine.train.__main__ import size
 from dgedit_engine.train.optimiser import Muon, clip, optimisers, orthogonal, rate
 

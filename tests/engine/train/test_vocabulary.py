@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from dgedit_engine.layout import BOS, EOS, HOLES, PAD, SPECIALS
+from dgedit_engine.prompt.layout import BOS, EOS, HOLES, PAD, SPECIALS
 from dgedit_engine.train import corpus, spans, vocabulary
 from dgedit_engine.train.vocabulary import learn, load, save
 

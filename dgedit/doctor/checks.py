@@ -1,0 +1,359 @@
+"""What dgedit needs of a machine, each looked at by itself: a line, and what to do about it.
+
+Nothing is written, no model's weights are read, nothing is sent further than to a server that the
+settings name. What only torch knows is asked of a process of its own: importing it takes seconds,
+and a broken one may take the process with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import dgedit
+from dgedit import config
+from dgedit.errors import DgeditError, EngineError, UsageError
+from dgedit.models import store as models
+from dgedit.models.store import gigabytes
+from dgedit.text import languages
+
+State = Literal["ok", "warn", "fail"]
+Facts = Mapping[str, Any]
+
+_PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
+_OLDEST = (3, 11)
+_LITTLE = 1_000_000_000  # bytes: nano takes half of it
+_DRIVER = Path("/proc/driver/nvidia/version")
+_LATER = "try again when the machine has less to do"
+_COMPILERS = ("gcc", "clang")  # in this order Triton looks
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing."""
+
+    name: str
+    """What was looked at."""
+    state: State
+    """Whether it is as it should be, could be better, or keeps dgedit from working."""
+    what: str
+    """What is there."""
+    advice: str = ""
+    """What to do; nothing where all is well."""
+
+
+class Probe:
+    """The process that knows torch, at work from when this is made."""
+
+    def __init__(self, model: str, device: str | None, *, patience: float) -> None:
+        asked = json.dumps({"model": model, "device": device})
+        self._until = time.monotonic() + patience
+        self._patience = patience
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "dgedit_engine.memory.machine", asked],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def facts(self) -> dict[str, Facts]:
+        """What it said of each part in time; why not, for the others."""
+        try:
+            out, err = self._process.communicate(timeout=max(0, self._until - time.monotonic()))
+            missing = {"error": _reason(self._process.returncode, err)}
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            out, _ = self._process.communicate()
+            missing = {"late": f"not known after {self._patience:g} s"}
+        found: dict[str, Facts] = {}
+        for line in out.splitlines():
+            with contextlib.suppress(ValueError):  # a library's own words
+                found |= json.loads(line)
+        return {name: found.get(name, missing) for name in ("torch", "kernels", "model")}
+
+    def close(self) -> None:
+        """End it, if it has not."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def python() -> Finding:
+    """The interpreter."""
+    what = f"{platform.python_version()} in {sys.prefix}"
+    if sys.version_info[:2] < _OLDEST:
+        return Finding("python", "fail", what, "dgedit needs Python 3.11 or newer")
+    return Finding("python", "ok", what)
+
+
+def packages() -> Finding:
+    """What dgedit needs to be installed, in the versions that it needs."""
+    from packaging.requirements import Requirement
+
+    what = f"dgedit {dgedit.__version__}"
+    try:
+        needs = metadata.requires("dgedit") or []
+    except metadata.PackageNotFoundError:
+        advice = "nobody knows what it needs: pip install it"
+        return Finding("packages", "warn", f"{what} is not installed", advice)
+    wrong, count = [], 0
+    for line in needs:
+        need = Requirement(line)
+        if need.marker and not need.marker.evaluate({"extra": ""}):
+            continue
+        count += 1
+        try:
+            there = metadata.version(need.name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{need.name} is missing")
+            continue
+        if not need.specifier.contains(there, prereleases=True):
+            wrong.append(f"{need.name} {there}, where {need.specifier} is needed")
+    if wrong:
+        advice = "install dgedit again: pip install --upgrade dgedit"
+        return Finding("packages", "fail", f"{what}: {'; '.join(wrong)}", advice)
+    return Finding("packages", "ok", f"{what} with all {count} packages that it needs")
+
+
+def settings() -> Finding:
+    """The settings, and where they come from."""
+    try:
+        found = [(one.where, list(one.values)) for one in config.layers() if one.values]
+    except UsageError as error:
+        return Finding("settings", "fail", str(error), "correct it there: nothing is filled before")
+    said = "; ".join(f"{where}: {', '.join(keys)}" for where, keys in found)
+    return Finding("settings", "ok", said or f"none; {config.config_path()} would hold them")
+
+
+def grammars() -> Finding:
+    """The languages that can be coloured, and whose names can be looked up."""
+    names = languages.known()
+    absent = [name for name in names if languages.grammar_of(name) is None]
+    if absent:
+        advice = "without a grammar a text has no colours: pip install 'textual[syntax]'"
+        return Finding("grammars", "warn", f"none for {', '.join(absent)}", advice)
+    return Finding("grammars", "ok", f"{len(names)}: {', '.join(names)}")
+
+
+def git() -> Finding:
+    """The program, which says what is ignored."""
+    try:
+        done = subprocess.run(
+            ["git", "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=True,
+        )
+    except FileNotFoundError:
+        return Finding("git", "warn", "not there", "dgedit watch asks it what is ignored")
+    except (OSError, subprocess.SubprocessError) as error:
+        return Finding("git", "warn", f"does not run: {error}", "run git --version")
+    return Finding("git", "ok", done.stdout.decode("utf-8", "replace").split(" ")[-1].strip())
+
+
+def disk() -> Finding:
+    """Room for models."""
+    place = models.folder()
+    there = next(one for one in (place, *place.absolute().parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    what = f"{gigabytes(free)} free for models in {place}"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding("disk", "warn", f"{there} cannot be written", "XDG_DATA_HOME moves it")
+    if free < _LITTLE:
+        return Finding("disk", "warn", what, "make room, or move it with XDG_DATA_HOME")
+    return Finding("disk", "ok", what)
+
+
+def memory() -> Finding:
+    """What programs may still take."""
+    from dgedit_engine.memory import available as room
+
+    total, free, left = room.total(), room.free(), room.left()
+    if free is None:
+        return Finding("memory", "ok", "nobody says how much there is")
+    what = f"{gigabytes(free)} free of {gigabytes(total or free)}"
+    if left is not None and left < free:
+        what += f"; a control group leaves {gigabytes(left)} of it"
+    if (room.least() or 0) < _LITTLE:
+        return Finding("memory", "warn", what, "nano takes 0.5 GB; end something, or raise a limit")
+    return Finding("memory", "ok", what)
+
+
+def torch(facts: Facts) -> Finding:
+    """The library that computes."""
+    if "late" in facts:
+        return Finding("torch", "warn", facts["late"], _LATER)
+    if "error" in facts:
+        advice = "install dgedit again, or see pytorch.org for a build that fits this machine"
+        return Finding("torch", "fail", f"cannot be loaded: {facts['error']}", advice)
+    builds = {"CUDA": facts["cuda"], "ROCm": facts["hip"]}
+    built = [f"{name} {version}" for name, version in builds.items() if version]
+    return Finding("torch", "ok", f"{facts['version']} for {', '.join(built) or 'the CPU'}")
+
+
+def gpu(facts: Facts) -> Finding:
+    """The devices that torch sees, and one that it does not."""
+    driver = _driver()
+    if gpus := facts.get("gpus"):
+        each = [
+            f"{one['name']} ({one['capability']}), "
+            f"{gigabytes(one['free'])} free of {gigabytes(one['total'])}"
+            for one in gpus
+        ]
+        return Finding("gpu", "ok", "; ".join([*each, *([f"driver {driver}"] if driver else [])]))
+    if driver and facts.get("cuda"):
+        advice = f"CUDA {facts['cuda']} may need a newer driver; CUDA_VISIBLE_DEVICES may hide it"
+        return Finding("gpu", "warn", f"torch does not see the one of driver {driver}", advice)
+    if driver:
+        what = f"there is one with driver {driver}, and no torch for it"
+        return Finding("gpu", "warn", what, "install a torch for CUDA: see pytorch.org")
+    if "version" not in facts:
+        return Finding("gpu", "ok", "not known without torch")
+    if facts.get("mps"):
+        return Finding("gpu", "ok", "Apple's; --device mps uses it")
+    return Finding("gpu", "ok", "none: models run on the CPU")
+
+
+def kernels(facts: Facts, *, gpus: bool) -> Finding:
+    """What makes the kernels of a GPU."""
+    if not gpus:
+        return Finding("kernels", "ok", "not needed without a GPU")
+    if "late" in facts:
+        return Finding("kernels", "warn", facts["late"], _LATER)
+    if "error" in facts:
+        what = f"Triton cannot be loaded: {facts['error']}"
+        return Finding("kernels", "warn", what, "slower ones in PyTorch run: pip install triton")
+    compiler = os.environ.get("CC") or next(filter(shutil.which, _COMPILERS), None)
+    if compiler is None or shutil.which(compiler) is None:
+        what = f"Triton {facts['triton']} finds no C compiler"
+        return Finding("kernels", "fail", what, "install gcc or clang, or set CC")
+    return Finding("kernels", "ok", f"Triton {facts['triton']}, {compiler}")
+
+
+def model(facts: Facts) -> Finding:
+    """The default model, and whether it would open."""
+    try:
+        config.current()
+    except UsageError:
+        advice = "correct the settings, which may name it"
+        return Finding("model", "warn", "not known before the settings are", advice)
+    try:
+        name = models.default()
+        path = models.resolve()
+        if path != models.NANO and (lacks := models.missing(Path(path))):
+            raise UsageError(lacks)
+    except DgeditError as error:
+        return Finding("model", "fail", str(error), "dgedit model list shows all")
+    if "late" in facts:
+        return Finding("model", "warn", f"{name}: {facts['late']}", _LATER)
+    if "error" in facts:
+        advice = "dgedit model info says what it needs; dgedit model use chooses another"
+        return Finding("model", "fail", f"{name}: {facts['error']}", advice)
+    what = (
+        f"{name}, {facts['format']}: {gigabytes(facts['needs'])} on {facts['device']}"
+        f" for {facts['context']:,} tokens"
+    )
+    return Finding("model", "ok", what)
+
+
+def engine() -> Finding:
+    """Whose engine fills, and whether one is warm."""
+    which = chosen().engine
+    if which.startswith(("http://", "https://")):
+        return _server(which)
+    if which == "local":
+        return Finding("engine", "ok", "in each process: engine is 'local'")
+    from dgedit.engines.warm import client as daemon
+    from dgedit.engines.warm import sockets
+
+    try:
+        place = sockets.where()
+        paths = sockets.present() if os.path.lexists(place) else []
+        said = [one for path in paths if (one := daemon.status(path, _PATIENCE))]
+    except sockets.Unavailable as error:
+        state: State = "fail" if which == "warm" else "warn"
+        advice = "until that is put right, each command opens a model anew"
+        return Finding("engine", state, str(error), advice)
+    except EngineError as error:
+        return Finding("engine", "warn", str(error), "dgedit engine stop ends it")
+    if not said:
+        return Finding("engine", "ok", f"none is warm; one starts when needed, in {place}")
+    running = "; ".join(
+        f"{one['name'] or 'one'} is {one['state']}, process {one['pid']}" for one in said
+    )
+    if any(one.get("version") != dgedit.__version__ for one in said):
+        what = f"{running}; not all are of version {dgedit.__version__}"
+        return Finding("engine", "warn", what, "its next use replaces it")
+    return Finding("engine", "ok", running)
+
+
+def chosen() -> config.Settings:
+    """The settings, or the defaults where they are wrong, which is another finding."""
+    try:
+        return config.current()
+    except UsageError:
+        return config.Settings()
+
+
+def _server(address: str) -> Finding:
+    """Whether somebody listens there."""
+    advice = "start the server, or dgedit config set engine auto"
+    try:
+        parts = urlsplit(address)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        return Finding("engine", "fail", f"no server's address: {error}", advice)
+    host = parts.hostname or ""
+    said = SimpleQueue[str]()
+    # A name may keep a resolver longer than we wait.
+    threading.Thread(target=lambda: said.put(_reach(host, port)), daemon=True).start()
+    try:
+        reason = said.get(timeout=2 * _PATIENCE)
+    except Empty:
+        reason = "no answer in time"
+    if reason:
+        return Finding("engine", "fail", f"the server at {host}:{port}: {reason}", advice)
+    return Finding("engine", "ok", f"the server at {host}:{port} answers")
+
+
+def _reach(host: str, port: int) -> str:
+    """Why a server cannot be reached; nothing where it can."""
+    try:
+        socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _driver() -> str:
+    """The version of NVIDIA's; nothing where there is none."""
+    with contextlib.suppress(OSError):
+        if match := re.search(r"\d+\.\d+(\.\d+)?", _DRIVER.read_text()):
+            return match[0]
+    return ""
+
+
+def _reason(code: int, err: bytes) -> str:
+    """Why a process said no more."""
+    if code < 0:
+        return f"ended by {signal.Signals(-code).name}"
+    lines = err.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"ended with {code}"

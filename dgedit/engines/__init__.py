@@ -1,0 +1,1 @@
+"""Whose engine answers: one Backend behind four doors. Knows no tensors, files or screen."""

@@ -1,0 +1,51 @@
+"""Where steps come from: the one place that imports an engine, and only when one is needed."""
+
+from __future__ import annotations
+
+import os
+
+from dgedit.errors import EngineError, UsageError
+from dgedit.models import store as models
+from dgedit_engine.types import Backend, ModelError
+
+
+def connect(model: str | None, device: str | None, engine: str = "local") -> Backend:
+    """Reach an engine. A model is named as `models.resolve` says; None takes the default. A device
+    of None lets the engine choose. `engine` says whose: "local" one in this process, "warm" the
+    process that stays, "auto" that or, where there can be none, a local one; or a server's address.
+
+    Raises EngineError, in one line, when the engine or its model is unavailable.
+    """
+    if engine.startswith(("http://", "https://")):
+        from dgedit.engines.remote.backend import connect as connect_to
+
+        return connect_to(engine, model)
+    if engine not in ("auto", "local", "warm"):
+        raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
+    name = models.resolve(model)
+    if engine != "local":
+        from dgedit.engines.warm.client import Daemon
+        from dgedit.engines.warm.sockets import Unavailable
+
+        try:
+            return Daemon.open(name, device)
+        except Unavailable:
+            if engine == "warm":
+                raise
+    return open_here(name, device)
+
+
+def open_here(name: str, device: str | None) -> Backend:
+    """Open an engine in this process; `name` is what `models.resolve` has found."""
+    # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
+    # 45 ms, beside another computation on two cores. The library reads this once, when it is
+    # loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        from dgedit_engine.engine import open_engine
+
+        return open_engine(name, device)
+    except ImportError as error:
+        raise EngineError(f"the engine cannot be loaded: {error}") from error
+    except (ModelError, OSError) as error:
+        raise EngineError(str(error)) from error

@@ -1,0 +1,379 @@
+"""The engine for other programs, over HTTP: `/v1/completions` with a suffix, and `/infill`.
+
+What is asked and answered, `completions` knows; here is who may ask, how much and for how long. One
+infill runs at a time, the others wait in the order in which they came. A client that hangs up is
+looked for after each step, and while it waits. A connection carries one request: whoever listens
+next door pays nothing for a new one, and nothing can be smuggled in behind.
+
+A web page that somebody looks at must not be able to ask: another origin, and a host's name that
+is not ours but leads here, are refused. Logs no text of a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import io
+import json
+import logging
+import select
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable, Collection
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import dgedit
+from dgedit.engines.addresses import is_loopback, is_ours
+from dgedit.engines.http import completions
+from dgedit.engines.http.completions import Answered, Asked, Form
+from dgedit.engines.http.queue import Busy, Gone, Rates, Turns
+from dgedit.errors import EngineError, UsageError
+from dgedit.request import run as fill
+from dgedit_engine.types import Backend, Step
+
+log = logging.getLogger("dgedit.engine")
+
+_BODY = 1 << 20  # bytes
+_CLIENTS = 64  # connections at once
+_PATIENCE = 10.0  # seconds for a request to come, and for an answer to be taken
+_FAREWELL = 2.0  # seconds for clients to be answered when it ends
+
+_POSTS: dict[str, Form] = {
+    "/v1/completions": "completions",
+    "/completions": "completions",
+    "/v1/fim/completions": "fim",
+    "/infill": "infill",
+}
+_GETS = frozenset({"/health", "/v1/health", "/models", "/v1/models"})
+
+
+class HttpServing:
+    """A backend, offered at an address."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Backend],
+        host: str,
+        port: int,
+        *,
+        token: str | None = None,
+        hosts: Collection[str] = (),
+        effort: float = 0.5,
+        count: Callable[[str], int] | None = None,
+    ) -> None:
+        """Listen, then connect, which may take long: who asks meanwhile waits.
+
+        `hosts` are further names by which we are known; `count` says how many tokens a text is,
+        without it about.
+
+        Raises UsageError for an address that others reach without a token, EngineError for one
+        where nobody can listen.
+        """
+        if not token and not is_loopback(host):
+            raise UsageError(f"{host} can be reached by others: set DGEDIT_HTTP_TOKEN")
+        self.token, self.effort = token, effort
+        self.count = count or (lambda text: -(-len(text) // 4))
+        self.names = {"localhost", host.lower(), socket.gethostname().lower(), *hosts}
+        self.rates = Rates()
+        self.turns = Turns()
+        self.ending = threading.Event()
+        self._server = _server(self, host, port)
+        try:
+            self.backend = connect()
+        except BaseException:
+            self._server.server_close()
+            raise
+        bound = self._server.server_address
+        self.address = f"[{host}]:{bound[1]}" if ":" in host else f"{host}:{bound[1]}"
+
+    def run(self) -> None:
+        """Answer until told to stop, in the thread that calls this, or until an exception comes."""
+        backend = self.backend
+        log.info("%s on %s, at http://%s", backend.name, backend.device, self.address)
+        try:
+            self._server.serve_forever(0.1)
+        finally:
+            self.ending.set()
+            self._server.server_close()
+            self._server.wait()
+
+    def stop(self) -> None:
+        """Tell it to stop, from another thread: what is under way ends within a step."""
+        self.ending.set()
+        self._server.shutdown()
+
+    def infill(self, asked: Asked, gone: Callable[[], bool]) -> Answered:
+        """Fill what is asked for when its turn has come, unless the client goes."""
+        if asked.request is None:
+            return Answered((), True, 0.0, 0.0)
+        with self.turns.taken(lambda: gone() or self.ending.is_set()):
+            started = time.monotonic()
+            times: list[float] = []
+            last: list[Step] = []
+
+            def look(step: Step) -> None:
+                times.append(time.monotonic())
+                last[:] = [step]
+                if gone() or self.ending.is_set():
+                    raise Gone
+
+            found = fill.run(
+                asked.request, self.backend, each=look, quiet=True, seconds=asked.seconds
+            )
+        drafts = [one.drafts[0] for one in found.candidates] or [last[0].drafts[0]]
+        read, refined = times[0] - started, times[-1] - times[0]
+        return Answered(tuple(drafts), found.stopped != "cap", read, refined)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection, with one request."""
+
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def setup(self) -> None:
+        self.request.settimeout(_PATIENCE)
+        super().setup()
+        self.rfile = io.BufferedReader(_Patient(self.request, time.monotonic() + _PATIENCE))
+
+    def handle(self) -> None:
+        """One request; what comes behind it is not read."""
+        self.started, self.status = time.monotonic(), 0
+        self.path = self.command = ""
+        with contextlib.suppress(OSError):  # the client has gone, or is too slow
+            self.handle_one_request()
+        route = self._route if self._route in _POSTS or self._route in _GETS else "-"
+        log.info("%s %d, %.2f s", route, self.status, time.monotonic() - self.started)
+
+    def do_GET(self) -> None:
+        if self._may_ask(token=not self._route.endswith("/health")):
+            if self._route not in _GETS:
+                self._refuse(HTTPStatus.NOT_FOUND, "no such path")
+            elif self._route.endswith("/health"):
+                self._say({"status": "ok"})
+            else:
+                model = {"id": self.serving.backend.name, "object": "model", "owned_by": "dgedit"}
+                self._say({"object": "list", "data": [model | {"created": int(time.time())}]})
+
+    def do_POST(self) -> None:
+        if not self._may_ask(token=True):
+            return
+        if self._route not in _POSTS:
+            self._refuse(HTTPStatus.NOT_FOUND, "no such path")
+        elif (body := self._body()) is not None:
+            self._answer(_POSTS[self._route], body)
+
+    @property
+    def _route(self) -> str:
+        return self.path.partition("?")[0]
+
+    @property
+    def serving(self) -> HttpServing:
+        """What is served."""
+        return self.server.serving
+
+    def _may_ask(self, *, token: bool) -> bool:
+        """Whether the client may; else it has been told why not."""
+        if wait := self.serving.rates.wait(self.client_address[0]):
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", later=wait)
+            return False
+        hosts = self.headers.get_all("Host") or []
+        if len(hosts) != 1 or not is_ours(hosts[0], self.serving.names):
+            self._refuse(HTTPStatus.FORBIDDEN, "not a name of this server")
+            return False
+        origins = self.headers.get_all("Origin") or []
+        if any(origin != f"http://{hosts[0]}" for origin in origins):
+            self._refuse(HTTPStatus.FORBIDDEN, "not for web pages")
+            return False
+        if token and self.serving.token:
+            given = self.headers.get("Authorization", "")
+            wanted = f"Bearer {self.serving.token}"
+            if not hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode()):
+                self._refuse(
+                    HTTPStatus.UNAUTHORIZED, "a token is needed", WWW_Authenticate="Bearer"
+                )
+                return False
+        return True
+
+    def _body(self) -> object:
+        """The JSON of the body; None when the client has been told what is wrong with it."""
+        lengths = self.headers.get_all("Content-Length") or []
+        if len(lengths) != 1 or self.headers.get("Transfer-Encoding"):
+            self._refuse(HTTPStatus.LENGTH_REQUIRED, "one Content-Length is needed")
+            return None
+        if not lengths[0].isascii() or not lengths[0].isdigit():
+            self._refuse(HTTPStatus.BAD_REQUEST, "Content-Length must be a number")
+            return None
+        length = int(lengths[0][:20])
+        if length > _BODY:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {_BODY:,} bytes")
+            return None
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            super().handle_expect_100()
+        raw = self.rfile.read(length)
+        try:
+            if len(raw) == length:
+                return {} if not raw else json.loads(raw)
+        except (ValueError, RecursionError):
+            pass
+        self._refuse(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+        return None
+
+    def _answer(self, form: Form, body: object) -> None:
+        """Infill, and say what came of it, or what went wrong."""
+        try:
+            asked = completions.read(form, body, effort=self.serving.effort)
+            answered = self.serving.infill(asked, lambda: _has_gone(self.connection))
+        except ValueError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+        except Busy:
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "others are waiting", later=1)
+        except Gone:
+            if self.serving.ending.is_set():
+                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends", later=1)
+        except EngineError as error:
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except Exception as error:  # what it says may quote the user's text
+            log.error("%s", type(error).__name__)
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the engine failed")
+        else:
+            self._tell(asked, answered)
+
+    def _tell(self, asked: Asked, answered: Answered) -> None:
+        model, count = self.serving.backend.name, self.serving.count
+        if not asked.stream:
+            self._say(completions.answer(asked, answered, model=model, count=count))
+            return
+        found = completions.events(asked, answered, model=model, count=count)
+        data = "".join(f"data: {one}\n\n" for one in found).encode()
+        self._send(HTTPStatus.OK, "text/event-stream", data)
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
+
+    def _refuse(self, status: HTTPStatus, why: str, *, later: float = 0.0, **headers: str) -> None:
+        """An error as OpenAI's and llama.cpp's servers say it."""
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        error = {"code": status.value, "message": why, "type": kind}
+        if later:
+            headers["Retry_After"] = str(max(1, round(later)))
+        self._send(status, "application/json", json.dumps({"error": error}).encode(), **headers)
+        self._let_finish()
+
+    def _send(self, status: HTTPStatus, kind: str, data: bytes, **headers: str) -> None:
+        self.status = status
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _let_finish(self) -> None:
+        """Take what the client still sends: it would lose our answer, were the connection reset."""
+        self.connection.shutdown(socket.SHUT_WR)
+        until, left = time.monotonic() + 1.0, 4 * _BODY
+        while left > 0 and (seconds := until - time.monotonic()) > 0:
+            self.connection.settimeout(seconds)
+            got = len(self.connection.recv(1 << 16))
+            if not got:
+                return
+            left -= got
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What http.server refuses by itself, in our form and without what the client said."""
+        status = HTTPStatus(code)
+        self.headers = self.headers if hasattr(self, "headers") else None  # type: ignore[assignment]
+        self._refuse(status, status.phrase.lower())
+
+    def handle_expect_100(self) -> bool:
+        """Let the client go on only when its body is wanted."""
+        return True
+
+    def version_string(self) -> str:
+        return f"dgedit/{dgedit.__version__}"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: `handle` logs, without what the client said."""
+
+
+class _Patient(io.RawIOBase):
+    """What a client sends, until it has had its time, however slowly it sends."""
+
+    def __init__(self, connection: socket.socket, until: float) -> None:
+        self._connection, self._until = connection, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        got = self._connection.recv_into(buffer)
+        self._connection.settimeout(_PATIENCE)
+        return got
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """Gives each connection a thread, up to so many."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = _CLIENTS
+
+    def __init__(self, serving: HttpServing, host: str, port: int, family: int) -> None:
+        self.serving = serving
+        self.address_family = family
+        self._slots = threading.Semaphore(_CLIENTS)
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+            return
+        with contextlib.suppress(OSError):
+            request.settimeout(0.0)
+            request.send(
+                b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n"
+                b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.exception("a connection failed", exc_info=False)
+
+    def wait(self) -> None:
+        """Until every connection is at its end, but not for long."""
+        until = time.monotonic() + _FAREWELL
+        for _ in range(_CLIENTS):
+            self._slots.acquire(timeout=max(0.0, until - time.monotonic()))
+
+
+def _server(serving: HttpServing, host: str, port: int) -> _Server:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return _Server(serving, host, port, family)
+    except OSError as error:
+        raise EngineError(f"cannot listen at {host}:{port}: {error.strerror}") from None
+
+
+def _has_gone(connection: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(connection, select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -1,0 +1,264 @@
+"""The client of a server that speaks OpenAI's chat protocol, such as vLLM: implements `Backend`.
+
+It has no canvas to pin text on, so it is asked in words (`rewrite`) for the holes; what it answers
+is checked, and asked for again where it is no answer. Drafts grow as the answer comes. Knows no
+address and no key: `endpoint` does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+from dgedit.engines.remote import rewrite
+from dgedit.engines.remote.endpoint import Endpoint, message, said
+from dgedit.engines.remote.exchange import Closed, Cut, Head, Line, events, objects
+from dgedit.engines.remote.rewrite import Found, Invalid, Task
+from dgedit.errors import EngineError
+from dgedit.text.visible import visible
+from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+
+_ANSWERS = 3  # asked for, until one is valid
+_TOKENS = 2048  # of an answer, or a quarter of what the model may read
+_PIECES = 2 * _TOKENS  # of which an answer may come: a server need not heed what is asked
+_UNKNOWN = 0.5  # the confidence in what the server gives none for
+_TEMPERATURE = 0.7
+_TOO_LONG = re.compile(r"context.{0,10}(length|window)|too long|maximum.{0,20}length", re.I)
+
+
+def connect(url: str, model: str | None) -> Remote:
+    """Reach the server at a URL, and find what it calls its model: the first it names, for None.
+
+    Raises EngineError, in one line, when it cannot be reached or refuses us; UsageError for what
+    is no server's address.
+    """
+    endpoint = Endpoint(url)
+    known = endpoint.models()
+    if model is None and not known:
+        raise EngineError(f"{endpoint.host} names no model: say which by --model")
+    return Remote(endpoint, model or next(iter(known)), known)
+
+
+class Remote:
+    """A model on a server."""
+
+    def __init__(self, endpoint: Endpoint, model: str, known: dict[str, int | None]) -> None:
+        """`known` is what `Endpoint.models` said."""
+        self._endpoint, self._model, self._known = endpoint, model, known
+        self._logprobs = True  # until the server says that it has none
+
+    @property
+    def name(self) -> str:
+        """What the server calls the model."""
+        return visible(self._model)
+
+    @property
+    def device(self) -> str:
+        """The server's name and port."""
+        return self._endpoint.host
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        """Ask for the request's holes; closing the steps, from whatever thread, hangs up."""
+        line = Line(self._endpoint.client)
+        return _Steps(self._infill(request, line), line)
+
+    def _infill(self, request: InfillRequest, line: Line) -> Generator[Step]:
+        if request.strength == 0:
+            same = tuple(Draft((hole.text,), (1.0,), (True,)) for hole in request.holes)
+            yield Step(1, 1, same, last=True, stopped="unchanged")
+            return
+        task = rewrite.task(request)
+        valid: list[tuple[Draft, ...]] = []
+        wanted = request.candidates or 1
+        index, reason = 0, ""
+        for number in range(wanted + _ANSWERS - 1):
+            answer = _Answer()
+            for pieces in self._answer(line, self._body(task, request, number)):
+                answer.add(pieces)
+                if len(answer) > _PIECES:
+                    raise EngineError(f"{self.device} does not end its answer")
+                index += 1
+                drafts = answer.drafts(rewrite.partial(task, answer.text))
+                yield Step(index, index + 1, drafts, score=_score(drafts), phase="draft")
+            try:
+                valid.append(answer.drafts(rewrite.whole(task, answer.text)))
+            except Invalid as error:
+                reason = str(error)
+            if len(valid) == wanted:
+                break
+        if not valid:
+            raise EngineError(
+                f"{self.device} gave no answer of use in {number + 1} tries: {reason}"
+            )
+        yield _last(index + 1, valid)
+
+    def _body(self, task: Task, request: InfillRequest, number: int) -> dict[str, Any]:
+        """What is sent for an answer; the first one, with seed 0, is to be the likeliest."""
+        context = self._known.get(self._model)
+        return {
+            "model": self._model,
+            "messages": [{"role": "user", "content": task.prompt}],
+            "stream": True,
+            "max_tokens": min(_TOKENS, context // 4) if context else _TOKENS,
+            "temperature": _TEMPERATURE if number or request.seed else 0.0,
+            "seed": (request.seed + number) % 2**31,
+        }
+
+    def _answer(self, line: Line, body: dict[str, Any]) -> Generator[list[_Piece]]:
+        """The pieces of one answer, as many at once as come."""
+        with self._endpoint.words():
+            asked = {**body, "logprobs": True} if self._logprobs else body
+            url = f"{self._endpoint.url}/chat/completions"
+            with line.ask("POST", url, asked) as (head, exchange):
+                if head.status == 200:
+                    kind = head.headers.get("content-type", "")
+                    if not kind.startswith("text/event-stream"):
+                        shown = self._endpoint.shown(kind) or "something unnamed"
+                        raise EngineError(f"{self.device} answers with {shown}, not a stream")
+                    yield from self._pieces(objects(events(exchange.chunks()), end="[DONE]"))
+                    return
+                why = said(exchange)
+        if self._logprobs and head.status in (400, 422) and "logprobs" in why:
+            self._logprobs = False
+            yield from self._answer(line, body)
+            return
+        raise self._refusal(head, why)
+
+    def _refusal(self, head: Head, why: str) -> EngineError:
+        if head.status == 404 and self._known and self._model not in self._known:
+            names = self._endpoint.shown(", ".join(self._known))
+            return EngineError(f"{self.device} has no model {self.name}; it has: {names}")
+        if head.status in (400, 413, 422) and _TOO_LONG.search(why):
+            shown = self._endpoint.shown(why)
+            return EngineError(f"the text is too long for {self.name}: {shown}")
+        return self._endpoint.refusal(head, why)
+
+    def _pieces(self, chunks: Iterator[dict[str, Any]]) -> Iterator[list[_Piece]]:
+        """What a stream of chunks holds of its one answer. Raises Cut where its end is missing."""
+        ended = None
+        for chunk in chunks:
+            if chunk.get("error"):
+                shown = self._endpoint.shown(message(json.dumps(chunk)))
+                raise EngineError(f"{self.device} failed: {shown}")
+            try:
+                choices = chunk["choices"]
+                for choice in choices[:1]:
+                    if pieces := _cut_up(choice):
+                        yield pieces
+                    ended = choice.get("finish_reason") or ended
+            except (LookupError, TypeError, AttributeError, ValueError):
+                raise Cut("an event that is no piece of a chat") from None
+        if ended is None:
+            raise Cut("its end is missing")
+        if ended == "length":
+            raise EngineError(f"{self.device} ends its answer after too few tokens (max_tokens)")
+
+
+class _Steps(Iterator[Step]):
+    """Steps that another thread may close while one is waited for."""
+
+    def __init__(self, steps: Generator[Step], line: Line) -> None:
+        self._steps, self._line = steps, line
+
+    def __next__(self) -> Step:
+        try:
+            return next(self._steps)
+        except Closed:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Hang up, and take no further step."""
+        self._line.close()
+        with contextlib.suppress(ValueError, Closed):  # at work in another thread, where it ends
+            self._steps.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Piece(NamedTuple):
+    """Some text of an answer."""
+
+    text: str
+    """What came."""
+    sure: float
+    """The model's probability for it, 0 to 1."""
+
+
+class _Answer:
+    """An answer, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._pieces: list[_Piece] = []
+        self._starts: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def add(self, pieces: list[_Piece]) -> None:
+        """Append what has come."""
+        for piece in pieces:
+            self._pieces.append(piece)
+            self._starts.append(len(self.text))
+            self.text += piece.text
+
+    def drafts(self, found: tuple[Found, ...]) -> tuple[Draft, ...]:
+        """Each hole's text, cut out of the answer piece by piece."""
+        return tuple(map(self._draft, found))
+
+    def _draft(self, found: Found) -> Draft:
+        if found.start == found.end:
+            return Draft((), (), ())
+        first = bisect_right(self._starts, found.start) - 1
+        last = bisect_left(self._starts, found.end) - 1
+        texts = [piece.text for piece in self._pieces[first : last + 1]]
+        texts[-1] = texts[-1][: found.end - self._starts[last]]
+        texts[0] = texts[0][found.start - self._starts[first] :]
+        sure = tuple(piece.sure for piece in self._pieces[first : last + 1])
+        return Draft(tuple(texts), sure, (found.closed,) * len(texts))
+
+
+def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
+    """The text of a chunk, token by token where the server says how sure it is of each."""
+    text = choice["delta"].get("content") or ""
+    if not isinstance(text, str):
+        raise TypeError
+    tokens = [
+        (str(one["token"]), math.exp(min(0.0, float(one["logprob"]))))
+        for one in (choice.get("logprobs") or {}).get("content") or ()
+    ]
+    if "".join(token for token, _ in tokens) == text:  # not where one is half a character
+        return [_Piece(*one) for one in tokens if one[0]]
+    sure = math.prod(one for _, one in tokens) ** (1 / len(tokens)) if tokens else _UNKNOWN
+    return [_Piece(text, sure)] if text else []
+
+
+def _last(index: int, valid: list[tuple[Draft, ...]]) -> Step:
+    """The step that ends an infill: the surest answer, and the others."""
+    different: dict[tuple[str, ...], Candidate] = {}
+    for drafts in valid:
+        texts = tuple(draft.text for draft in drafts)
+        different.setdefault(texts, Candidate(drafts, _score(drafts), "sample"))
+    candidates = sorted(different.values(), key=lambda one: -one.score)
+    best = candidates[0]
+    return Step(
+        index,
+        index,
+        best.drafts,
+        last=True,
+        stopped="settled",
+        score=best.score,
+        candidates=tuple(candidates),
+    )
+
+
+def _score(drafts: tuple[Draft, ...]) -> float:
+    """Mean log-probability of the pieces, in nats."""
+    sure = [max(one, 1e-30) for draft in drafts for one in draft.confidence]
+    return sum(map(math.log, sure)) / len(sure) if sure else 0.0

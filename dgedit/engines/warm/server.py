@@ -1,0 +1,382 @@
+"""The engine as a process of its own: a model that stays open between the commands that use it.
+
+Listens on a unix socket. Each client has a thread, which reads what it wants and sends it what
+comes of it; the main thread alone works with the model, one request at a time, in the order in
+which they came. A client has one request under way, so nobody's second goes before another's first.
+A client that hangs up is looked for after each step. Ends when nobody has asked for a while, when
+it is told to, or when memory ran out: whoever waits then turns to the next engine.
+
+Knows messages and the protocol `Backend`; neither tensors nor terminals. Logs no text of a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import dgedit
+from dgedit import signals
+from dgedit.engines.warm import sockets, wire
+from dgedit.engines.warm.sockets import Lines, Place
+from dgedit.errors import EngineError, Exit
+from dgedit_engine.types import Backend, InfillRequest
+
+log = logging.getLogger("dgedit.engine")
+
+_CLIENTS = 128  # at once
+_SESSIONS = 32  # whose last requests are remembered
+_LOG_BYTES = 1_000_000  # and as much again of an older log
+_PATIENCE = 60.0  # seconds that a client may be silent before it asks
+_FAREWELL = 2.0  # seconds for clients to be sent what is left
+
+Message = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Job:
+    """A request, from when it was sent until it is answered."""
+
+    lines: Lines
+    request: InfillRequest
+    asker: str
+    """Who asks: the same as before, or another."""
+    out: SimpleQueue[Message | None] = field(default_factory=SimpleQueue)
+    """What is to be sent; None ends it."""
+    unheard: bool = False
+    """Whether sending has failed."""
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.unheard or self.lines.gone()
+
+
+class Serving:
+    """One model, served on a socket."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        path: Path,
+        open_backend: Callable[[], Backend],
+        *,
+        place: Place,
+        idle: float,
+    ) -> None:
+        """`path` is where the listener is bound, `place` says what is opened, `idle` the seconds
+        after which an engine that nobody asks ends.
+        """
+        self._listener, self._path, self._open = listener, path, open_backend
+        self._bound = path.stat().st_ino
+        self._hello = {"dgedit": dgedit.__version__, "wire": wire.VERSION, "stamp": place.stamp}
+        self._model = place.model
+        self._idle = idle
+        self._backend: Backend | None = None
+        self._sessions: OrderedDict[str, Backend] = OrderedDict()
+        self._failure = ""
+        self._opened = threading.Event()
+        self._turn = threading.Condition()
+        self._waiting: list[_Job] = []
+        self._running: _Job | None = None
+        self._ending = False
+        self._slots = threading.Semaphore(_CLIENTS)
+        self._speakers = 0
+        self._began = self._active = time.monotonic()
+        self._answered, self._first = 0, 0.0
+
+    def run(self) -> Exit:
+        """Open the model and answer requests until it is time to end."""
+        self._listener.listen(sockets.BACKLOG)  # anew: who connects is to see our process
+        threading.Thread(target=self._accept, daemon=True).start()
+        try:
+            self._open_model()
+            while job := self._next():
+                self._answer(job)
+                self._finish()
+        finally:
+            self._end()
+        return Exit.ENGINE if self._failure else Exit.OK
+
+    def _open_model(self) -> None:
+        """Open it, or remember for a moment why not, to tell those who wait for it."""
+        try:
+            self._backend = self._open()
+            log.info("open after %.1f s", time.monotonic() - self._began)
+        except Exception as error:
+            known = isinstance(error, EngineError)
+            self._failure = str(error) if known else f"the engine failed: {_words(error)}"
+            self._idle = min(self._idle, _FAREWELL)
+            log.error("the model cannot be opened: %s", _trace(error))
+        finally:
+            self._active = time.monotonic()
+            self._opened.set()
+
+    def _next(self) -> _Job | None:
+        """The next request; None when it is time to end."""
+        with self._turn:
+            while not self._ending and not self._waiting:
+                left = self._active + self._idle - time.monotonic()
+                if left <= 0:
+                    log.info("nobody has asked for %.0f s", self._idle)
+                    return None
+                self._turn.wait(left)
+            if self._ending:
+                return None
+            self._running = self._waiting.pop(0)
+            return self._running
+
+    def _answer(self, job: _Job) -> None:
+        """Work on a request, and put what there is to say of it in the client's queue."""
+        started, steps, outcome = time.monotonic(), 0, "cancelled"
+        try:
+            stream = self._session(job.asker).infill(job.request)
+            try:
+                while not job.given_up and (step := next(stream, None)) is not None:
+                    seconds = time.monotonic() - started
+                    self._first = self._first if steps else seconds
+                    steps += 1
+                    job.out.put({"step": wire.step_to_json(step), "seconds": seconds})
+                    if step.last:
+                        outcome = "done"
+                        break
+            finally:
+                getattr(stream, "close", lambda: None)()
+        except Exception as error:
+            outcome = type(error).__name__
+            self._fail(job, error)
+        holes, seconds = len(job.request.holes), time.monotonic() - started
+        log.info("%d holes: %s after %d steps, %.2f s", holes, outcome, steps, seconds)
+
+    def _fail(self, job: _Job, error: Exception) -> None:
+        """Tell a client what went wrong. Memory that ran out is had back by beginning anew."""
+        kind = next((name for name, one in wire.ERRORS.items() if isinstance(error, one)), "failed")
+        job.out.put({"error": _words(error), "kind": kind})
+        if _is_out_of_memory(error):
+            self._ending = True
+        if kind == "failed":
+            log.error("%s", _trace(error))
+
+    def _finish(self) -> None:
+        """End the running request, and tell the others how far they have come."""
+        with self._turn:
+            assert self._running is not None
+            self._running.out.put(None)
+            self._running = None
+            self._answered += 1
+            self._active = time.monotonic()
+            for before, job in enumerate(self._waiting):
+                job.out.put({"waiting": before})
+
+    def _session(self, asker: str) -> Backend:
+        """The model with a client's own memory of its last request, where it keeps one."""
+        backend = self._backend
+        assert backend is not None
+        session = self._sessions.pop(asker, None)
+        if session is None:
+            session = backend.session() if hasattr(backend, "session") else backend
+        self._sessions[asker] = session
+        if len(self._sessions) > _SESSIONS:
+            self._sessions.popitem(last=False)
+        return session
+
+    def _accept(self) -> None:
+        """Give each client a thread."""
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            ours = sockets.user_of(connection) == os.geteuid()
+            if ours and self._slots.acquire(blocking=False):
+                threading.Thread(target=self._serve, args=(Lines(connection),), daemon=True).start()
+            else:
+                connection.close()
+
+    def _serve(self, lines: Lines) -> None:
+        """Do what a client wants until it hangs up, or says what nobody understands."""
+        with contextlib.closing(lines), contextlib.suppress(OSError):  # hung up, or silent
+            try:
+                while (message := lines.receive(_PATIENCE)) is not None:
+                    with self._speaking():
+                        self._reply(lines, message)
+            except ValueError as error:
+                lines.send({"error": _words(error), "kind": "value"})
+            finally:
+                self._slots.release()
+
+    def _reply(self, lines: Lines, message: Message) -> None:
+        match message.get("do"):
+            case "hello":
+                lines.send({"hello": self._hello})
+                self._opened.wait()
+                lines.send(self._ready())
+            case "infill":
+                request = wire.request_from_json(message.get("request"))
+                self._relay(_Job(lines, request, str(message.get("asker", ""))))
+            case "status":
+                lines.send({"status": self._status()})
+            case "retire":
+                log.info("told to end after the request under way")
+                self._ending = True
+                with self._turn:
+                    self._turn.notify()
+            case "stop":
+                log.info("told to stop")
+                self._unlink()
+                os._exit(Exit.OK)  # now, whatever it is at; the system takes everything back
+            case _:
+                raise ValueError("a message that means nothing")
+
+    def _ready(self) -> Message:
+        if self._backend is None:
+            return {"error": self._failure, "kind": "open"}
+        return {"ready": {"name": self._backend.name, "device": self._backend.device}}
+
+    def _relay(self, job: _Job) -> None:
+        """Queue a request, and send what comes of it until there is no more."""
+        self._opened.wait()
+        with self._turn:
+            if self._backend is None or self._ending:
+                job.out.put({"again": True} if self._ending else self._ready())
+                job.out.put(None)
+            else:
+                before = len(self._waiting) + (self._running is not None)
+                job.out.put({"waiting": before})
+                self._waiting.append(job)
+                self._turn.notify()
+        while (message := job.out.get()) is not None:
+            if not job.unheard:
+                try:
+                    job.lines.send(message)
+                except OSError:
+                    job.unheard = True
+
+    @contextlib.contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Count those who are being answered: the process ends after them."""
+        with self._turn:
+            self._speakers += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._speakers -= 1
+                self._turn.notify()
+
+    def _status(self) -> Message:
+        now = time.monotonic()
+        return {
+            "model": self._model,
+            "name": self._backend.name if self._backend else Path(self._model).name,
+            "device": self._backend.device if self._backend else "",
+            "version": dgedit.__version__,
+            "pid": os.getpid(),
+            "state": "busy" if self._running else "ready" if self._backend else "opening",
+            "seconds": round(now - self._began, 3),
+            "requests": self._answered,
+            "waiting": len(self._waiting),
+            "memory": resident(),
+            "idle": 0.0 if self._running else round(now - self._active, 3),
+            "first_step": self._first,
+        }
+
+    def _end(self) -> None:
+        """Stop listening, send the queue to the next engine, and let what is said be sent."""
+        self._unlink()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._turn:
+            self._ending = True
+            for job in self._waiting:
+                job.out.put({"again": True})
+                job.out.put(None)
+            self._waiting.clear()
+            self._turn.wait_for(lambda: not self._speakers, _FAREWELL)
+
+    def _unlink(self) -> None:
+        """Remove our socket, if it is still ours."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == self._bound:
+                self._path.unlink()
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def start(data: str) -> Exit:
+    """Serve what a client's `daemon.start` asks for, as a process that nobody waits for."""
+    given = json.loads(data)
+    if os.fork():
+        os._exit(Exit.OK)
+    os.umask(0o077)
+    _log_to(RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1))
+    listener = socket.socket(fileno=given["listener"])
+    place = Place(given["model"], given["device"])
+    signals.heed()
+    threading.excepthook = lambda args: log.error("%s", _trace(args.exc_value))
+    try:
+        return serve(listener, Path(given["socket"]), place, idle=given["idle"])
+    except Exception as error:
+        log.error("%s", _trace(error))
+        return Exit.BUG
+
+
+def serve(listener: socket.socket, path: Path, place: Place, *, idle: float) -> Exit:
+    """Serve a model in this process."""
+    from dgedit.engines.connect import open_here
+
+    log.info("dgedit %s begins: %s %s", dgedit.__version__, place.model, place.device)
+    opening = partial(open_here, place.model, place.device or None)
+    return Serving(listener, path, opening, place=place, idle=idle).run()
+
+
+def log_to_stderr() -> None:
+    """Write the log where whoever waits for this process sees it."""
+    _log_to(logging.StreamHandler())
+
+
+def _log_to(handler: logging.Handler) -> None:
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words
+
+
+def _words(error: Exception) -> str:
+    """What an error says, in one line; its name where it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _trace(error: BaseException | None) -> str:
+    """Where an error came from. What it says may quote the user's text, and is left out."""
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+    return f"{type(error).__name__} at {places}"
+
+
+if __name__ == "__main__":
+    sys.exit(start(sys.argv[1]))

@@ -1,0 +1,242 @@
+"""A file's text, and how to put it back so that nothing changes but what was edited.
+
+Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` gives the same bytes.
+Line endings stay as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel
+as lone surrogates. An edit touches its span only; its line ends take the style of those around it.
+
+Knows text and bytes; `disk.py` and `saving.py` know files, nobody here knows models or terminals.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from dgedit.errors import ConflictError, InputError
+from dgedit.files import disk, saving
+
+Encoding = Literal["utf-8", "utf-16-le", "utf-16-be"]
+
+_BOMS: tuple[tuple[bytes, Encoding], ...] = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+ERRORS = {
+    "utf-8": "surrogateescape",
+    "utf-16-le": "surrogatepass",
+    "utf-16-be": "surrogatepass",
+}
+"""How undecodable bytes survive: as escapes in UTF-8, as unpaired surrogates in UTF-16."""
+
+LINE_END = re.compile(r"\r\n|\n|\r")
+"""What ends a line, and nothing else does."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+LARGEST = 20_000_000
+"""A file that large is refused by the editor: every key would take longer than can be borne. The
+command line holds an excerpt of it alone."""
+
+# A NUL in the first 8 KB means "not text", as it does for git and grep.
+_SNIFF = 8192
+# The reach, in characters on either side of a span, within which line ends are counted.
+_AROUND = 2000
+
+
+class UnfitError(InputError):
+    """A file that can be read but is not fit to be edited as text; one may insist."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A half-open range of a document, in code points."""
+
+    start: int
+    """The first code point inside."""
+    end: int
+    """The first code point after it; equal to `start` for a place between two."""
+
+    def __post_init__(self) -> None:
+        assert 0 <= self.start <= self.end, self
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What of a file lies around an excerpt of it, which is made of whole lines."""
+
+    before: int = 0
+    """The bytes before it."""
+    after: int = 0
+    """The bytes behind it."""
+    characters: int = 0
+    """The code points before it."""
+    lines: int = 0
+    """The lines before it."""
+    newlines: int = 0
+    """The lines before it that a diff counts: they end in a newline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text, where it came from, and how it was stored there."""
+
+    text: str
+    """Decoded, line endings exactly as stored, without the BOM."""
+    path: Path | None = None
+    """As the user named it; None for a text without a file."""
+    encoding: Encoding = "utf-8"
+    """How the text is stored."""
+    bom: bytes = b""
+    """The byte order mark that precedes it, if any."""
+    fingerprint: disk.Fingerprint | None = None
+    """The file as loaded or last saved; None if it was neither."""
+    outside: Outside = Outside()
+    """What else the file holds, where the text is an excerpt."""
+
+    @classmethod
+    def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
+        """Read a file. Raises InputError when there is none to be read, UnfitError when it is not
+        text, unless `binary`, or not smaller than `largest`.
+        """
+        if largest is not None and (size := disk.size_of(path)) >= largest:
+            raise UnfitError(f"{path} is too large to edit: {in_units(size)}")
+        data, fingerprint = disk.read(path)
+        return replace(cls.from_bytes(data, path, binary=binary), fingerprint=fingerprint)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, path: Path | None = None, *, binary: bool = False) -> Document:
+        """Decode what was stored. Raises UnfitError when it is not text, unless `binary`."""
+        bom, encoding = bom_of(data)
+        try:
+            text = data[len(bom) :].decode(encoding, ERRORS[encoding])
+            fit = not looks_binary(text)
+        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+            bom, encoding, fit = b"", "utf-8", False
+            text = data.decode("utf-8", "surrogateescape")
+        if not (fit or binary):
+            raise unfit(path, len(data))
+        return cls(text, path, encoding, bom)
+
+    @classmethod
+    def from_text(cls, text: str, path: Path | None = None) -> Document:
+        """A text that no file holds yet; saved as UTF-8."""
+        return cls(text, path)
+
+    @property
+    def is_excerpt(self) -> bool:
+        """Whether the file holds more than the text."""
+        return bool(self.outside.before or self.outside.after)
+
+    @property
+    def eol(self) -> str:
+        """The line ending that the text uses most; a newline when it has none."""
+        return _dominant(self.text) or "\n"
+
+    def encode(self) -> bytes:
+        """The bytes to store. Raises InputError for text that the encoding cannot hold."""
+        try:
+            return self.bom + self.text.encode(self.encoding, ERRORS[self.encoding])
+        except UnicodeEncodeError as error:
+            bad = f"U+{ord(self.text[error.start]):04X}"
+            raise InputError(f"{bad} cannot be stored as {self.encoding}") from None
+
+    def stored(self) -> Iterator[bytes]:
+        """All that is to be stored, in chunks: what `encode` gives, and what lies around it."""
+        if self.path is None or not self.is_excerpt:
+            yield self.encode()
+            return
+        if self.is_stale():
+            raise ConflictError(f"{self.path} has changed on disk since it was read")
+        with disk.reading(self.path), disk.opened(self.path) as fd:
+            for part in self._parts():
+                yield from (
+                    [part] if isinstance(part, bytes) else disk.chunks(fd, part.start, part.end)
+                )
+
+    def with_text(self, text: str) -> Document:
+        """The same document with another text, taken as it is."""
+        return replace(self, text=text)
+
+    def apply(self, edits: Sequence[tuple[Span, str]]) -> Document:
+        """Put each text in its span's place. The spans may come in any order and must not overlap.
+
+        Line ends of the new text follow those around the span. A text that reads the same as the
+        old one changes nothing, so that an unchanged span keeps its odd line ends and bytes.
+        """
+        parts: list[str] = []
+        done = 0
+        for span, new in sorted(edits):
+            assert done <= span.start and span.end <= len(self.text), (
+                f"{span} overlaps or is outside"
+            )
+            old = self.text[span.start : span.end]
+            parts.append(self.text[done : span.start])
+            parts.append(old if readable(new) == readable(old) else self._adapted(new, span))
+            done = span.end
+        return self.with_text("".join(parts) + self.text[done:])
+
+    def save(self, *, overwrite: bool = False) -> Document:
+        """Store the text in its file, wholly or not at all, and return the document as saved.
+
+        Raises ConflictError when the file on disk is not the one this document came from, unless
+        told to overwrite it.
+        """
+        assert self.path is not None, "a document without a path cannot be saved"
+        assert not (overwrite and self.is_excerpt), "what lies around it might be another's"
+        fingerprint = saving.write(
+            self.path, self._parts(), expected=self.fingerprint, overwrite=overwrite
+        )
+        return replace(self, fingerprint=fingerprint)
+
+    def is_stale(self) -> bool:
+        """Whether the file on disk is no longer the one this document came from."""
+        return self.path is not None and disk.has_changed(self.path, self.fingerprint)
+
+    def _parts(self) -> list[bytes | saving.Kept]:
+        size = self.fingerprint.size if self.fingerprint else 0
+        before, after = self.outside.before, size - self.outside.after
+        return [saving.Kept(0, before), self.encode(), saving.Kept(after, size)]
+
+    def _adapted(self, new: str, span: Span) -> str:
+        around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
+        return LINE_END.sub(_dominant(around) or self.eol, new)
+
+
+def readable(text: str) -> str:
+    """The text as a model reads it: lines end in a newline, and what is no character is U+FFFD."""
+    return _SURROGATE.sub("\ufffd", LINE_END.sub("\n", text))
+
+
+def bom_of(head: bytes) -> tuple[bytes, Encoding]:
+    """The byte order mark that a file begins with, if any, and how what follows is stored."""
+    return next(((bom, name) for bom, name in _BOMS if head.startswith(bom)), (b"", "utf-8"))
+
+
+def looks_binary(text: str) -> bool:
+    """Whether the beginning of a text says that it is none."""
+    return "\0" in text[:_SNIFF]
+
+
+def unfit(path: Path | None, size: int) -> UnfitError:
+    """The error for what is not text."""
+    return UnfitError(f"{path or 'standard input'} is not text ({in_units(size)})")
+
+
+def in_units(size: int) -> str:
+    """A size as it is read: "1.0 GB"."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} bytes"
+
+
+def _dominant(text: str) -> str | None:
+    crlf = text.count("\r\n")
+    counts = {"\n": text.count("\n") - crlf, "\r\n": crlf, "\r": text.count("\r") - crlf}
+    most = max(counts, key=lambda eol: counts[eol])
+    return most if counts[most] else None

@@ -1,0 +1,287 @@
+"""Unsaved text, kept where the next start finds it; and which editors have which file open.
+
+One small folder, one file for each open file of each running editor: `….text` holds what is not
+saved yet, `….open` says that the file is open. Both name the process, so that those of one that
+runs are told from those of one that died. No editor writes another's, and an entry that is written
+anew is whole at any moment. Text is exact, lone surrogates included.
+
+Knows texts, paths and processes; nothing of screens. Cheap because a text is written once a second
+at most, and only while there is something to lose: see `tui/recovery.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, get_args
+
+from dgedit.files.document import Document, Encoding
+
+# Seconds after which a file that was never finished will not be.
+_STALE = 3600
+
+# Seconds since 1970 that a calendar can tell.
+_EVER = 2**37
+
+# The name of what has no file: a text from standard input.
+_NAMELESS = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running editor, or one that ran."""
+
+    pid: int
+    """Its number."""
+    host: str
+    """The machine it runs on."""
+    started: str
+    """When it started, by the system's clock; tells it from a later one of the same number."""
+
+    @classmethod
+    def ours(cls) -> Process:
+        """This one."""
+        return cls(os.getpid(), socket.gethostname(), _start_of(os.getpid()))
+
+    @property
+    def runs(self) -> bool:
+        """Whether it still does; what runs on another machine cannot be seen from here."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass  # another user's
+        return _start_of(self.pid) == self.started
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A text that was not saved."""
+
+    path: str
+    """The file, links resolved; - for a text without one."""
+    base: str
+    """What the file held when the text came from it, as a digest; empty if it was not there."""
+    encoding: Encoding
+    """How the file is stored."""
+    bom: bytes
+    """What precedes its text there."""
+    process: Process
+    """Who wrote the entry."""
+    slot: int
+    """Tells apart the texts without a file of one process."""
+    written: float
+    """When, in seconds since 1970."""
+    text: str
+    """The text, exact."""
+
+    @classmethod
+    def of(cls, document: Document, process: Process, slot: int = 0) -> Entry:
+        """What there is to keep of a document as edited."""
+        base = document.fingerprint.digest.hex() if document.fingerprint else ""
+        path, now = real(document.path), time.time()
+        return cls(path, base, document.encoding, document.bom, process, slot, now, document.text)
+
+
+class Journal:
+    """The entries of all editors of one user. May be used from several threads: what is asked for
+    first is done first.
+    """
+
+    def __init__(self, folder: Path, process: Process | None = None) -> None:
+        self.folder = folder
+        self.process = process or Process.ours()
+        self._lock = Lock()
+
+    def keep(self, document: Document, slot: int = 0) -> None:
+        """Store a text, in place of what this editor stored of the file. Raises OSError.
+
+        `slot` tells apart texts that have no file.
+        """
+        entry = Entry.of(document, self.process, slot)
+        text = _encoded(entry.text)
+        head = dataclasses.asdict(entry) | {"text": None, "bom": entry.bom.hex()}
+        with self._lock:
+            self._write(self._file_of(entry), _line(head | {"digest": _digest(text)}) + text)
+
+    def drop(self, path: Path | None, slot: int = 0) -> None:
+        """Forget what this editor stored of a file. Raises OSError."""
+        with self._lock:
+            self._name(real(path), "text", self.process, slot).unlink(missing_ok=True)
+
+    def open(self, path: Path) -> list[Process]:
+        """Note that this editor has the file open; returns the others that have. Raises OSError."""
+        name, key = real(path), _key(real(path))
+        others: list[Process] = []
+        self._sweep()
+        for file in self._files(f"{key}-*.open"):
+            head = _head(file)
+            process = _process(head) if head and head.get("path") == name else None
+            if process is None or (not process.runs and process.host == self.process.host):
+                file.unlink(missing_ok=True)
+            elif process != self.process:
+                others.append(process)
+        head = {"path": name, "process": dataclasses.asdict(self.process)}
+        self._write(self._name(name, "open", self.process), _line(head))
+        return others
+
+    def close(self, path: Path) -> None:
+        """Note that this editor has the file open no more. Raises OSError."""
+        self._name(real(path), "open", self.process).unlink(missing_ok=True)
+
+    def left(self, path: Path | None) -> list[Entry]:
+        """What other editors stored of a file and did not come to save, the latest first."""
+        name = real(path)
+        return self._left(f"{_key(name)}-*.text", lambda stored: stored == name)
+
+    def left_below(self, folder: Path) -> list[Entry]:
+        """The same of all files below a folder."""
+        top = os.path.join(real(folder), "")
+        return self._left("*.text", lambda stored: stored.startswith(top))
+
+    def _left(self, pattern: str, wanted: Callable[[str], bool]) -> list[Entry]:
+        entries = [
+            entry
+            for file in self._files(pattern)
+            if wanted(str((_head(file) or {}).get("path"))) and (entry := _read(file))
+        ]
+        dead = [one for one in entries if one.process != self.process and not one.process.runs]
+        return sorted(dead, key=lambda one: one.written, reverse=True)
+
+    def discard(self, entry: Entry) -> None:
+        """Delete another's entry, unless it was written anew meanwhile. Raises OSError."""
+        file = self._file_of(entry)
+        if _read(file) == entry:
+            file.unlink(missing_ok=True)
+
+    def _file_of(self, entry: Entry) -> Path:
+        return self._name(entry.path, "text", entry.process, entry.slot)
+
+    def _name(self, path: str, kind: str, who: Process, slot: int = 0) -> Path:
+        mark = _key(f"{who.host}\0{who.pid}\0{who.started}\0{slot}")
+        return self.folder / f"{_key(path)}-{mark}.{kind}"
+
+    def _files(self, pattern: str) -> Iterator[Path]:
+        with contextlib.suppress(OSError):
+            yield from sorted(self.folder.glob(pattern))
+
+    def _sweep(self) -> None:
+        """Delete what was being written when an editor was killed."""
+        with contextlib.suppress(OSError):
+            for file in self._files(".*"):
+                if time.time() - file.stat().st_mtime > _STALE:
+                    file.unlink(missing_ok=True)
+
+    def _write(self, file: Path, data: bytes) -> None:
+        """Put a file there wholly or not at all, and for the user's eyes only."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder.stat().st_mode & 0o077:
+            self.folder.chmod(0o700)
+        temp = self.folder / f".{secrets.token_hex(6)}"
+        fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(fd, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(fd)
+            os.replace(temp, file)
+        except BaseException:
+            temp.unlink(missing_ok=True)
+            raise
+
+
+def state_folder() -> Path:
+    """Where the entries are: under `$XDG_STATE_HOME`, or else `~/.local/state`."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    # Who has no home has no place for it either: nothing is there, and nobody may make it.
+    home = Path("/", os.path.expanduser("~"))
+    state = Path(given) if os.path.isabs(given) else home / ".local" / "state"
+    return state / "dgedit" / "recovery"
+
+
+def real(path: Path | None) -> str:
+    """What a file is called in the journal: its path with links resolved."""
+    return _NAMELESS if path is None else os.path.realpath(path)
+
+
+def _start_of(pid: int) -> str:
+    """When a process started, in ticks since the machine did, and which start of it that was;
+    nothing for one that has ended, also if its parent did not yet take note.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""  # no such files here: the number has to do
+    state, *rest = stat.rpartition(b")")[2].split()
+    return "" if state in (b"Z", b"X") else f"{boot}/{rest[18].decode()}"
+
+
+def _key(name: str) -> str:
+    return _digest(name.encode("utf-8", "surrogatepass"))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
+
+
+def _encoded(text: str) -> bytes:
+    """Exact, and unlike JSON's escapes it keeps two lone surrogates from becoming one character."""
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _line(head: dict[str, Any]) -> bytes:
+    return json.dumps(head).encode("ascii") + b"\n"
+
+
+def _head(file: Path) -> dict[str, Any] | None:
+    try:
+        with open(file, "rb") as stream:
+            head = json.loads(stream.readline())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return head if isinstance(head, dict) else None
+
+
+def _process(head: dict[str, Any]) -> Process | None:
+    try:
+        found = Process(**head["process"])
+    except (KeyError, TypeError):
+        return None
+    sound = type(found.pid) is int and 0 < found.pid < 2**31
+    return found if sound and _are(str, found.host, found.started) else None
+
+
+def _read(file: Path) -> Entry | None:
+    """The entry of a file; None for what is none of ours, or is damaged."""
+    try:
+        line, _, text = file.read_bytes().partition(b"\n")
+        head = json.loads(line)
+        if head.pop("digest") != _digest(text):
+            return None
+        if (process := _process(head)) is None:
+            return None
+        more = {"process": process, "bom": bytes.fromhex(head["bom"])}
+        entry = Entry(**head | more | {"text": text.decode("utf-8", "surrogatepass")})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    sound = _are(str, entry.path, entry.base) and entry.encoding in get_args(Encoding)
+    counted = type(entry.slot) is int and type(entry.written) in (int, float)
+    return entry if sound and counted and abs(entry.written) < _EVER else None
+
+
+def _are(kind: type, *values: object) -> bool:
+    return all(isinstance(value, kind) for value in values)

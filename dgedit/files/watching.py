@@ -1,0 +1,323 @@
+"""Files that were saved with a marker in them, each given out once it is quiet.
+
+Folders are watched, not files: an editor that saves by renaming leaves a watched file watched no
+more. What an editor wrote for itself, what git ignores and what we wrote are left alone. While git
+is in the middle of something, files wait: a filled marker would end up in somebody's commit.
+
+Knows paths, markers and git's folders; nothing of models.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dgedit import signals
+from dgedit.errors import InputError
+from dgedit.files import disk
+from dgedit.files.document import LARGEST
+from dgedit.files.project import IGNORED, Rules, files_of, project_of
+
+# Milliseconds: how long changes are gathered, and how often we look whether a file is quiet.
+_STEP, _TICK = 50, 100
+# What editors and we keep beside a file while they write it.
+_BESIDE = re.compile(
+    r".*~|\..*\.sw.|#.*#|\.#.*|.*\.(bak|bck|tmp|orig)|4913|\..*dgedit-.*", re.DOTALL
+)
+_UNFINISHED = {
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "sequencer": "a cherry-pick",
+    "BISECT_LOG": "a bisect",
+}
+_PATIENCE = 5.0  # seconds for git to say what it ignores
+
+Stamp = tuple[int, int, int]
+"""What moves when a file is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder whose files are looked at, or a file."""
+
+    path: Path
+    """As it was named."""
+    real: str
+    """Where it is, with no links on the way."""
+    is_folder: bool
+    """Whether it is one."""
+
+    @classmethod
+    def of(cls, path: Path) -> Root:
+        """The root that a path names. Raises InputError when nothing is there."""
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError):
+            raise InputError(f"no such file or folder: {path}") from None
+        return cls(path, os.path.realpath(path), stat.S_ISDIR(mode))
+
+    @property
+    def folder(self) -> str:
+        """What is watched."""
+        return self.real if self.is_folder else os.path.dirname(self.real)
+
+    def holds(self, path: str) -> bool:
+        """Whether a path, with no links on the way, is this one's or below it."""
+        return path == self.real or (
+            self.is_folder and path.startswith(os.path.join(self.real, ""))
+        )
+
+    def named(self, path: str) -> Path:
+        """A path in it, as whoever named the root would name it."""
+        return self.path if path == self.real else self.path / os.path.relpath(path, self.real)
+
+
+class Watching:
+    """The files of some roots. `say` is told what whoever waits should know."""
+
+    def __init__(
+        self, roots: Sequence[Root], *, marker: str, quiet: float, say: Callable[[str], None]
+    ) -> None:
+        self._roots = roots
+        self._begins = _encoded(marker.removesuffix(">"))
+        self._quiet = quiet
+        self._say = say
+        self._pending: dict[str, tuple[Stamp | None, float]] = {}
+        self._waiting: dict[str, str] = {}  # for git, and what it does
+        self._written: dict[str, disk.Fingerprint | None] = {}
+
+    def present(self) -> Iterator[Path]:
+        """The files that have a marker now."""
+        for root in self._roots:
+            found = files_of(Path(root.real)) if root.is_folder else [root.real]
+            for name in found:
+                path = os.path.join(root.real, name)
+                if _stamp(path) and self._is_wanted(path, root):
+                    yield root.named(path)
+
+    def saved(self) -> Iterator[Path]:
+        """The files that are saved from now on, when they are quiet and have a marker. Endless."""
+        began = False
+        while True:
+            self._wait_for_folders()
+            if began:  # what is there now came while nobody looked
+                self._note_all()
+            for changes in self._changes():
+                if not began:
+                    began = True
+                    self._say(f"watching {', '.join(str(root.path) for root in self._roots)}")
+                for path, is_new in changes:
+                    self._note(path, is_new=is_new)
+                yield from self._ready()
+
+    def wrote(self, path: Path, fingerprint: disk.Fingerprint | None) -> None:
+        """The file is as we left it: it has not been saved."""
+        self._written[os.path.realpath(path)] = fingerprint
+
+    def again(self, path: Path) -> None:
+        """Give the file out once more when it is quiet."""
+        self._note(os.path.realpath(path))
+
+    def _changes(self) -> Iterator[list[tuple[str, bool]]]:
+        """What changes, and whether it is new; nothing now and then. Ends when a folder does."""
+        from watchfiles import Change, watch
+
+        folders = sorted({root.folder for root in self._roots})
+        before = [_identity(folder) for folder in folders]
+        changes = watch(
+            *folders,
+            watch_filter=None,
+            debounce=_TICK,
+            step=_STEP,
+            rust_timeout=_TICK,
+            yield_on_timeout=True,
+            recursive=any(root.is_folder for root in self._roots),
+            ignore_permission_denied=True,
+        )
+        try:
+            for found in changes:
+                yield [(path, change == Change.added) for change, path in found]
+                if [_identity(folder) for folder in folders] != before:
+                    return
+        except KeyboardInterrupt:  # its word for any signal
+            signals.look()
+            raise
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            advice = "WATCHFILES_FORCE_POLLING=1 looks without being told"
+            raise InputError(f"cannot watch {', '.join(folders)}: {error} ({advice})") from None
+
+    def _wait_for_folders(self) -> None:
+        gone = False
+        while missing := [one.path for one in self._roots if not os.path.isdir(one.folder)]:
+            if not gone:
+                self._say(f"waiting until {missing[0]} is there again")
+            gone = True
+            time.sleep(_TICK / 1000)
+
+    def _note_all(self) -> None:
+        for root in self._roots:
+            self._note(root.real, is_new=True)
+
+    def _note(self, path: str, *, is_new: bool = False) -> None:
+        """Something happened to a path."""
+        root = self._root_of(path)
+        if root is None or _is_left_out(path, root):
+            return
+        if not os.path.isdir(path):
+            self._pending[path] = _stamp(path), time.monotonic()
+        elif is_new and not os.path.islink(path):  # what is in it may have come before we looked
+            for name in files_of(Path(path)):
+                inner = os.path.join(path, name)
+                self._pending[inner] = _stamp(inner), time.monotonic()
+
+    def _ready(self) -> Iterator[Path]:
+        """The files that are quiet, and wait for nothing."""
+        examples = {what: path for path, what in self._waiting.items()}
+        over = {what for what, path in examples.items() if not operation_around(Path(path))}
+        for path in [path for path, what in self._waiting.items() if what in over]:
+            del self._waiting[path]
+            self._note(path)
+        for path, (before, since) in list(self._pending.items()):
+            now, root = _stamp(path), self._root_of(path)
+            if now is None or root is None:
+                del self._pending[path]
+            elif now != before:
+                self._pending[path] = now, time.monotonic()
+            elif time.monotonic() - since >= self._quiet:
+                del self._pending[path]
+                if self._is_wanted(path, root) and not self._waits(path):
+                    yield root.named(path)
+
+    def _waits(self, path: str) -> bool:
+        """Whether git is in the middle of something; it is said once."""
+        what = operation_around(Path(path))
+        if what:
+            if what not in self._waiting.values():
+                self._say(f"waiting until {what} is over")
+            self._waiting[path] = what
+        return what is not None
+
+    def _root_of(self, path: str) -> Root | None:
+        return next((root for root in self._roots if root.holds(path)), None)
+
+    def _is_wanted(self, path: str, root: Root) -> bool:
+        """Whether somebody else wrote a marker into a file that is one of ours."""
+        if path in self._written and not disk.has_changed(Path(path), self._written[path]):
+            return False
+        if not self._has_marker(path):
+            return False
+        by_name = path == root.real
+        return by_name or not (_is_left_out(path, root) or _is_ignored(path, root))
+
+    def _has_marker(self, path: str) -> bool:
+        """Whether there seems to be one. Of a file that cannot be read, reading it says why."""
+        try:
+            with open(path, "rb") as file:
+                data = file.read(LARGEST)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return any(begins in data for begins in self._begins)
+
+
+def operation_around(path: Path) -> str | None:
+    """What git is in the middle of where a file is, in words; None for nothing."""
+    project = project_of(path)
+    folder = _git_folder(project)
+    words = (
+        what for name, what in _UNFINISHED.items() if os.path.lexists(os.path.join(folder, name))
+    )
+    what = next(words, None) if folder else None
+    return f"{what} in {project}" if what else None
+
+
+def _git_folder(project: Path) -> str:
+    """Where git keeps what it knows of a work tree; nothing without one."""
+    place = project / ".git"
+    try:
+        if place.is_dir():
+            return str(place)
+        kind, _, where = place.read_text("utf-8", "surrogateescape").partition(": ")
+    except OSError:
+        return ""
+    return str(project / where.strip()) if kind == "gitdir" else ""
+
+
+def _encoded(text: str) -> list[bytes]:
+    """As any file that we read may hold it."""
+    wide = [text.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be")]
+    return [text.encode("utf-8", "surrogateescape"), *wide]
+
+
+def _stamp(path: str) -> Stamp | None:
+    """None for what is no file of its own: a link, of which only the file is looked at, a pipe."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return None
+    regular = stat.S_ISREG(info.st_mode)
+    return (info.st_ino, info.st_size, info.st_mtime_ns) if regular else None
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        info = os.stat(folder)
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
+def _is_left_out(path: str, root: Root) -> bool:
+    """By its name, or behind a link to a folder."""
+    inner = os.path.relpath(path, root.real).split(os.sep)
+    if path == root.real:
+        return False
+    folder = os.path.dirname(path)
+    return (
+        not IGNORED.isdisjoint(inner)
+        or _BESIDE.fullmatch(inner[-1]) is not None
+        or os.path.realpath(folder) != folder
+    )
+
+
+def _is_ignored(path: str, root: Root) -> bool:
+    """By `.gitignore` files, or by whatever else git reads. A root that is ignored was meant."""
+    rules = Rules.within(str(project_of(Path(root.real) / "any")), root.real)
+    *folders, name = os.path.relpath(path, root.real).split(os.sep)
+    for inner in folders:
+        place = os.path.join(rules.folder, inner)
+        if rules.ignore(place, folder=True):
+            return True
+        rules = Rules.of(place, rules)
+    if rules.ignore(os.path.join(rules.folder, name), folder=False):
+        return True
+    return _git_ignores(path) and not _git_ignores(root.real)
+
+
+def _git_ignores(path: str) -> bool:
+    command = ["git", "-C", os.path.dirname(path), "-c", "core.fsmonitor=false"]
+    command += ["check-ignore", "-q", "--", path]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # no git: no more is known
+        return False
+    return done.returncode == 0

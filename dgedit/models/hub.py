@@ -1,0 +1,358 @@
+"""A model's files, fetched from a hub: Hugging Face's, or the one that HF_ENDPOINT names.
+
+What a repository has, `huggingface_hub` says. The bytes are fetched here, by plain ranges: that
+library drops a file that was stopped on its way, and a file here may be 50 GB. Each grows beside
+its name until it is whole and, where the hub gives a sha256, until that is right; the folder takes
+its own name when all of its files have theirs. Knows neither what a model is nor a terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from dgedit.errors import DgeditError, EngineError, InputError, UsageError
+from dgedit.models.store import check_room, discard, gigabytes, partial
+
+ORIGIN = ".origin.json"
+"""The file beside a model's own that says where they are from."""
+
+_CONFIG = "config.json"
+_READ = (
+    *(_CONFIG, "generation_config.json", "hf_quant_config.json", "decoding.json"),
+    *("tokenizer_config.json", "tokenizer.json"),
+)
+"""What is read of a model beside its weights, the file first that tells whether it is one."""
+_INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gguf"
+
+_CHUNK = 1 << 18  # bytes at a time: what a stop may lose
+_TIMEOUT = 30.0  # seconds without a byte
+_TRIES = 5  # in a row that bring no byte
+_PAUSE = 1.0  # seconds between them
+_LATER = (408, 429, 500, 502, 503, 504)
+"""Answers that mean: not now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A file of a repository."""
+
+    name: str
+    """What it is called here."""
+    url: str
+    """Where it is, of a commit that stays what it is."""
+    size: int
+    """Its bytes."""
+    etag: str
+    """What tells its content from another: its sha256, where it is large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be fetched."""
+
+    repo: str
+    """The repository, OWNER/NAME."""
+    commit: str
+    """Which state of it."""
+    files: tuple[Remote, ...]
+    """The small ones first."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called, if nobody says otherwise."""
+        last = self.files[-1].name
+        single = last.removesuffix(_SINGLE)
+        return single if single != last else self.repo.rpartition("/")[2]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def is_at(self, folder: Path) -> bool:
+        """Whether a folder holds these files."""
+        kept = origin(folder)["files"]
+        return bool(kept == {file.name: file.etag for file in self.files})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is."""
+
+    done: int
+    """Bytes that are there."""
+    total: int
+    """Bytes that will be."""
+
+
+def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> Plan:
+    """What to fetch of a repository: what is read of safetensors, or one GGUF file, by `file` where
+    there are several. Raises UsageError and EngineError, naming what is wrong.
+    """
+    with _words(repo, revision):
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=_endpoint())
+        info = api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT)
+        sizes = {one.rfilename: one.size for one in info.siblings or ()}
+        commit = info.sha
+        if commit is None:
+            raise EngineError(f"{_endpoint()} does not say which commit of {repo} it has")
+        names = _chosen(repo, sizes, file)
+        return Plan(repo, commit, tuple(_remote(repo, commit, name) for name in names))
+
+
+def pull(
+    plan: Plan, target: Path, *, check: Callable[[Path], object] | None = None
+) -> Iterator[Progress]:
+    """Fetch to `target`, which must not be there. Closing the iterator stops it; what has come is
+    kept, and the next pull goes on from it. `check` is given the folder when its config.json is
+    there, and may raise: nothing is kept then.
+
+    Raises EngineError for what the hub refuses, InputError for a disk that is full.
+    """
+    part = partial(target)
+    with _writing(part), _alone(part):
+        there = origin(part)["files"]
+        kept = {file for file in plan.files if _is_whole(file, part, there)}
+        begun = sum(_length(part / _growing(file)) for file in plan.files)
+        done = sum(file.size for file in kept)
+        check_room(part, plan.size - done - begun)
+        yield Progress(done, plan.size)
+        for file in plan.files:
+            if file not in kept:
+                with _words(plan.repo, None):
+                    for length in _received(file, part):
+                        yield Progress(done + length, plan.size)
+                done += file.size
+                kept.add(file)
+                _note(plan, kept, part)
+            if file.name == _CONFIG and check is not None:
+                _checked(part, check, plan.repo)
+        for path in part.iterdir():
+            if path.name not in {ORIGIN, *(file.name for file in plan.files)}:
+                path.unlink()
+        part.rename(target)
+
+
+def origin(folder: Path) -> dict[str, Any]:
+    """Where a folder's files are from: `repo`, `commit`, and `files`, the whole ones by name with
+    their etags. Empty words for a folder that was not pulled.
+    """
+    nothing = {"repo": "", "commit": "", "files": {}}
+    try:
+        raw = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return nothing
+    fits = isinstance(raw, dict) and all(
+        isinstance(raw.get(key), type(value)) for key, value in nothing.items()
+    )
+    return raw if fits else nothing
+
+
+def _chosen(repo: str, sizes: dict[str, int | None], file: str | None) -> list[str]:
+    """The names of the files that are fetched, weights last."""
+    small = [name for name in _READ if name in sizes]
+    weights = sorted(name for name in sizes if name.endswith(_WEIGHTS) and "/" not in name)
+    singles = sorted(name for name in sizes if name.endswith(_SINGLE))
+    if file is not None:
+        if file not in singles:
+            known = ", ".join(singles) or "none"
+            raise EngineError(f"{repo} has no GGUF file {file}; it has: {known}")
+        return [*small, file]
+    if weights:
+        return [*small, *([_INDEX] if _INDEX in sizes else []), *weights]
+    if not singles:
+        raise EngineError(f"{repo} holds no model: neither safetensors nor GGUF files are in it")
+    if len(singles) > 1:
+        known = ", ".join(f"{name} ({gigabytes(sizes[name] or 0)})" for name in singles)
+        raise UsageError(f"{repo} has {len(singles)} GGUF files, choose one by --file: {known}")
+    return [*small, *singles]
+
+
+def _remote(repo: str, commit: str, name: str) -> Remote:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, name, revision=commit, endpoint=_endpoint())
+    found = get_hf_file_metadata(url, endpoint=_endpoint())
+    if found.size is None or found.etag is None:
+        raise EngineError(f"{_endpoint()} says neither size nor etag of {repo}'s {name}")
+    own = PurePosixPath(name).name
+    if own.startswith(".") or "\\" in own or "\0" in own:
+        raise EngineError(f"{repo} has a file of an impossible name: {name!r}")
+    return Remote(own, url, found.size, found.etag)
+
+
+def _received(file: Remote, part: Path) -> Iterator[int]:
+    """Fetch what is missing of a file; yields the bytes that are there. It has its own name at the
+    end.
+    """
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    path = part / _growing(file)
+    digest = hashlib.sha256()
+    with path.open("a+b") as out:
+        out.seek(0)
+        while chunk := out.read(_CHUNK):
+            digest.update(chunk)
+        failures = 0
+        while (start := out.tell()) < file.size:
+            trouble: Exception | None = None
+            try:
+                for chunk in _chunks(file, out):
+                    if out.tell() == 0:  # at the start, or because the hub began anew
+                        digest = hashlib.sha256()
+                    out.write(chunk)
+                    digest.update(chunk)
+                    yield out.tell()
+            except HTTPError as error:
+                if getattr(getattr(error, "response", None), "status_code", 503) not in _LATER:
+                    raise
+                trouble = error
+            failures = 0 if out.tell() > start else failures + 1
+            if failures > _TRIES:
+                raise trouble or EngineError(f"{file.name}: the hub sends nothing of it")
+            if trouble is not None:
+                time.sleep(_PAUSE)
+        out.flush()
+        os.fsync(out.fileno())
+    named = re.fullmatch(r"[0-9a-f]{64}", file.etag) is not None
+    if (named and digest.hexdigest() != file.etag) or _length(path) != file.size:
+        path.unlink()
+        raise EngineError(f"{file.name} did not come as the hub has it; pull it again")
+    path.replace(part / file.name)
+
+
+def _chunks(file: Remote, out: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file from where `out` ends, or all of them, and `out` is empty then."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+
+    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
+    if out.tell():
+        headers["Range"] = f"bytes={out.tell()}-"
+    # Redirects go to other hosts, signed; the client takes the token off there.
+    with get_session().stream("GET", file.url, headers=headers, timeout=_TIMEOUT) as response:
+        hf_raise_for_status(response)
+        if response.status_code != 206 and out.tell():
+            out.seek(0)
+            out.truncate()
+        yield from response.iter_bytes(_CHUNK)
+
+
+def _growing(file: Remote) -> str:
+    """The name of a file that is not whole: another content has another."""
+    key = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
+    return f"{file.name}.{key}.incomplete"
+
+
+def _is_whole(file: Remote, part: Path, there: dict[str, Any]) -> bool:
+    return there.get(file.name) == file.etag and _length(part / file.name) == file.size
+
+
+def _length(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _note(plan: Plan, whole: set[Remote], part: Path) -> None:
+    """Write down which files are whole."""
+    files = {file.name: file.etag for file in plan.files if file in whole}
+    new = part / f"{ORIGIN}.new"
+    words = json.dumps({"repo": plan.repo, "commit": plan.commit, "files": files}, indent=1)
+    new.write_text(words + "\n", encoding="utf-8")
+    new.replace(part / ORIGIN)
+
+
+def _checked(part: Path, check: Callable[[Path], object], repo: str) -> None:
+    try:
+        check(part)
+    except DgeditError as error:
+        discard(part)
+        raise EngineError(str(error).replace(str(part), repo)) from None
+
+
+@contextlib.contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Makes the folder, and keeps a second pull out of it."""
+    part.mkdir(parents=True, exist_ok=True)
+    fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise EngineError(f"another pull writes to {part}") from None
+    except OSError:  # some file systems have no locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def _words(repo: str, revision: str | None) -> Iterator[None]:
+    """Turns what a hub and its library raise into a line."""
+    try:
+        from huggingface_hub import errors
+    except ImportError as error:
+        raise EngineError(f"huggingface_hub cannot be loaded: {error}") from error
+    hub = _endpoint()
+    try:
+        yield
+    except errors.HFValidationError:
+        raise UsageError(f"no repository's name: {repo!r} (OWNER/NAME)") from None
+    except errors.OfflineModeIsEnabled:
+        raise EngineError(f"HF_HUB_OFFLINE is set: {repo} is not fetched") from None
+    except errors.GatedRepoError:
+        raise EngineError(
+            f"{repo} is gated: agree to its terms at {hub}/{repo}, and set HF_TOKEN"
+        ) from None
+    except errors.RepositoryNotFoundError:
+        raise EngineError(
+            f"no such repository: {repo} at {hub} (for a private one, set HF_TOKEN)"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise EngineError(f"{repo} has no revision {revision}") from None
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code
+        advice = " (does HF_TOKEN allow it?)" if status in (401, 403) else ""
+        raise EngineError(f"{hub} answers {status} for {repo}{advice}") from None
+    except errors.HTTPError as error:  # type: ignore[attr-defined]
+        reason = str(error) or type(error).__name__
+        raise EngineError(f"{hub} cannot be reached for {repo}: {reason}") from None
+    except (TypeError, ValueError, LookupError) as error:
+        raise EngineError(f"{hub} does not answer as a hub for {repo}: {error}") from None
+
+
+def _endpoint() -> str:
+    """The hub's address: the library reads the variable only when it is loaded."""
+    given = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    if given:
+        return given
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)

@@ -1,0 +1,365 @@
+"""Models by their names: where they lie, which is the default, and what their headers say.
+
+A name means the embedded nano; else a folder or GGUF file that is there; else a folder in the
+models folder. Names are resolved without the engine, which costs a second to load; what is said
+of a model comes from its configuration and its tensors' headers, and no weight is read. Knows no
+hub and no terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dgedit import config as settings
+from dgedit.errors import EngineError, InputError, UsageError
+from dgedit_engine.types import ModelError
+
+if TYPE_CHECKING:
+    from dgedit_engine.model.config import Config
+
+NANO = "nano"
+"""The embedded model's name."""
+
+_SUFFIX = ".gguf"
+_LONGEST = 200  # characters of a name: with what is put around it, a file system takes it
+_BITS = {"e2m1": 4.5, "int4": 4.5, "e4m3": 8.0, "int8": 8.0}
+"""Of a weight with its share of the scales: 8 bits for 16 codes, 16 for 32; rows' hardly count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a model without reading its weights."""
+
+    format: str
+    """How its weights are stored, in a few words."""
+    config: Config
+    """Its shape."""
+    files: tuple[tuple[str, int], ...]
+    """Its files, by their names in its folder, and their bytes."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in its weights."""
+        return _embedded(self.config) + _rest(self.config) + _experts(self.config)
+
+    @property
+    def active(self) -> int:
+        """Those that meet one token."""
+        share = _experts(self.config) // self.config.experts * self.config.active
+        return _embedded(self.config) + _rest(self.config) + share
+
+    @property
+    def bytes(self) -> int:
+        """Its size on disk."""
+        return sum(size for _, size in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the list of models."""
+
+    name: str
+    """What it is called."""
+    path: Path
+    """Where it lies."""
+    bytes: int
+    """Its size on disk."""
+    default: bool
+    """Whether it is taken where none is named."""
+    facts: Facts | None = None
+    """What is known of it, if it can be read."""
+    error: str | None = None
+    """What keeps it from loading, if that is known."""
+
+
+def folder() -> Path:
+    """The models folder, which need not be there."""
+    return settings.folder_of("XDG_DATA_HOME", ".local/share") / "models"
+
+
+def resolve(model: str | None = None) -> str:
+    """What the engine is to open: "nano" or a path. None: what the settings name, there a path only
+    with a slash in it. Raises EngineError for what is no model.
+    """
+    name = default() if model is None else model
+    if model is None and not settings.is_path(name):
+        return _default_place(name)
+    if name == NANO:
+        return NANO
+    if os.path.isdir(name) or (name.endswith(_SUFFIX) and os.path.isfile(name)):
+        return name
+    if os.path.exists(name):
+        raise EngineError(f"no model: {name} is neither a folder nor a GGUF file")
+    if "/" in name:
+        known = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith(".")
+        advice = f"; dgedit model pull {name} fetches a repository" if known else ""
+        raise EngineError(f"no such model: {name} (nothing is there{advice})")
+    return str(installed(name))
+
+
+def path_of(model: str) -> Path:
+    """The folder or file of a model. Raises EngineError as `resolve` does."""
+    found = resolve(model)
+    if found != NANO:
+        return Path(found)
+    from dgedit_engine.engine import EMBEDDED
+
+    return EMBEDDED
+
+
+def placed(name: str) -> Path:
+    """Where in the models folder a model of this name lies, or would. Raises UsageError for what
+    is no name, above all for what would lead out of the folder.
+    """
+    if name == NANO:
+        raise UsageError("nano is the embedded model; take another name")
+    bad = not name or name[0] in ".-" or any(char in name for char in "/\\")
+    if bad or not name.isprintable() or len(name.encode()) > _LONGEST:
+        raise UsageError(f"no name for a model: {name!r} (no slashes, no dot or dash first)")
+    return folder() / name
+
+
+def installed(name: str) -> Path:
+    """The folder of this name in the models folder. Raises EngineError when there is none."""
+    place = placed(name)
+    if not place.is_dir():
+        raise EngineError(f"no such model: {name} ({_advice(name)})")
+    return place
+
+
+def findable(name: str) -> Path:
+    """The same, where it may be broken, a link to nowhere, or what a stopped pull left."""
+    place = placed(name)
+    for one in (place, partial(place)):
+        if one.is_symlink() or one.is_dir():
+            return one
+    raise EngineError(f"no such model: {name} ({_advice(name)})")
+
+
+def partial(place: Path) -> Path:
+    """Where a model is put together before it is whole, and then appears at `place`."""
+    return place.with_name(f".{place.name}.part")
+
+
+def default() -> str:
+    """The name or path that is taken where none is given. Raises UsageError for wrong settings."""
+    return settings.current().model or NANO
+
+
+def choose(name: str) -> None:
+    """Make it the default, in the user's settings. Raises EngineError for a model that does not
+    load.
+    """
+    if name != NANO and (words := fault(installed(name))):
+        raise EngineError(f"{name} does not load: {words}")
+    settings.change("model", None if name == NANO else name, settings.config_path())
+
+
+def remove(name: str) -> bool:
+    """Remove a model of the models folder and what a stopped pull of it left; of a link, the link.
+    Returns whether it was the default, which is nano then. Raises EngineError when there is none.
+    """
+    findable(name)
+    for one in (partial(placed(name)), placed(name)):  # or the first would stand in the way
+        if os.path.lexists(one):
+            discard(one)
+    was_default = settings.load(settings.config_path()).get("model") == name
+    if was_default:
+        choose(NANO)
+    return was_default
+
+
+def discard(place: Path) -> None:
+    """Remove a folder; of a link, the link. Stopped on the way, it leaves what `remove` takes for a
+    stopped pull, and never half a model. Raises InputError when it cannot.
+    """
+    with _writing(place):
+        if place.is_symlink():
+            place.unlink()
+            return
+        part = place if place.name.startswith(".") else partial(place)
+        place.rename(part)
+        shutil.rmtree(part)
+
+
+def entries() -> list[Entry]:
+    """All models with names: nano, those in the models folder, pulls that were stopped."""
+    found = [_entry(NANO, path_of(NANO))]
+    try:
+        places = sorted(
+            place for place in folder().iterdir() if place.is_dir() or place.is_symlink()
+        )
+    except OSError:  # mostly, that nothing was ever put there
+        return found
+    found += [_entry(place.name, place) for place in places if not place.name.startswith(".")]
+    for place in places:
+        name = place.name[1:].removesuffix(".part")
+        if place.name == f".{name}.part" and not (folder() / name).exists():
+            words = "a stopped pull; the same pull goes on with it"
+            found.append(Entry(name, place, size(place), False, error=words))
+    return found
+
+
+def shape(path: Path) -> Config:
+    """What the configuration says. Raises EngineError for what is no model of ours."""
+    with engine():
+        from dgedit_engine.model.config import load_config
+
+        return load_config(path)
+
+
+def facts(path: Path) -> Facts:
+    """What configuration and headers say. Raises EngineError for what is no model of ours."""
+    config = shape(path)
+    with engine():
+        from dgedit_engine.formats import describe
+
+        alone = path.suffix == _SUFFIX
+        files = [(path.name, path.stat().st_size)] if alone else list(_files(path))
+        return Facts(describe(path), config, tuple(files))
+
+
+def fault(path: Path) -> str | None:
+    """What would keep the model from loading, as far as headers tell; None: nothing."""
+    try:
+        found = facts(path)
+        with engine():
+            from dgedit_engine.memory.plan import need, usual
+
+            need(path, context=usual(found.config))
+    except EngineError as error:
+        return str(error)
+    return missing(path)
+
+
+def missing(path: Path) -> str | None:
+    """Which file a model lacks beside its configuration and its weights. GGUF has all in one."""
+    whole = path.suffix == _SUFFIX or any(path.glob(f"*{_SUFFIX}"))
+    there = whole or (path / "tokenizer.json").is_file()
+    return None if there else f"{path} has no tokenizer.json"
+
+
+def quantised_bytes(config: Config, *, experts: str, rest: str | None) -> int:
+    """About what a model takes on disk when its matrices have these kinds, 2% too much."""
+    numbers = _rest(config) * (16.0 if rest is None else _BITS[rest])
+    numbers += _embedded(config) * 16 + _experts(config) * _BITS[experts]
+    return int(numbers / 8 * 1.02) + (1 << 20)
+
+
+def check_room(place: Path, size: int) -> None:
+    """Raise InputError when the disk that `place` is on, or would be, has not so many bytes."""
+    there = next(one for one in (place, *place.absolute().parents) if one.exists())
+    free = shutil.disk_usage(there).free
+    if size > free:
+        raise InputError(f"{place} needs {gigabytes(size)}, the disk has {gigabytes(free)} free")
+
+
+def gigabytes(size: int) -> str:
+    """A size as it is read: "51.7 GB"."""
+    unit, length = next(
+        (
+            (unit, 10**power)
+            for unit, power in (("GB", 9), ("MB", 6), ("kB", 3))
+            if size >= 10**power
+        ),
+        ("B", 1),
+    )
+    return f"{size / length:.1f} {unit}" if length > 1 else f"{size} B"
+
+
+def size(place: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(length for _, length in _files(place))
+
+
+@contextlib.contextmanager
+def engine() -> Iterator[None]:
+    """Turns what the engine has to say of a model into an EngineError."""
+    try:
+        yield
+    except ImportError as error:
+        raise EngineError(f"the engine cannot be loaded: {error}") from error
+    except (ModelError, OSError) as error:
+        raise EngineError(str(error)) from error
+
+
+def _entry(name: str, place: Path) -> Entry:
+    length, default_ = size(place), _is_default(name)
+    try:
+        found = facts(place)
+    except EngineError as error:
+        return Entry(name, place, length, default_, error=str(error))
+    return Entry(name, place, length, default_, found, missing(place))
+
+
+def _default_place(name: str) -> str:
+    if name == NANO:
+        return NANO
+    try:
+        return str(installed(name))
+    except (EngineError, UsageError):
+        raise EngineError(
+            f"the default model {name} is not there; dgedit model use chooses another, or nano"
+        ) from None
+
+
+def _is_default(name: str) -> bool:
+    try:
+        return default() == name
+    except UsageError:
+        return False
+
+
+def _advice(name: str) -> str:
+    try:
+        known = [place.name for place in folder().iterdir() if place.name[0] != "."]
+    except OSError:
+        known = []
+    near = difflib.get_close_matches(name, [NANO, *known], 1, 0.5)
+    meant = f"did you mean {near[0]}? " if near else ""
+    return f"{meant}dgedit model list shows all, dgedit model pull fetches one"
+
+
+def _files(place: Path) -> Iterator[tuple[str, int]]:
+    """Every file below a folder; links to folders are not followed, links to files are."""
+    for top, folders, names in os.walk(place):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(top, name)
+            with contextlib.suppress(OSError):  # removed meanwhile
+                yield str(path.relative_to(place)), path.stat().st_size
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot change {path}: {error.strerror or error}") from None
+
+
+def _embedded(config: Config) -> int:
+    return config.vocab * config.dim
+
+
+def _experts(config: Config) -> int:
+    return len(config.layers) * config.experts * 3 * config.dim * config.expert_width
+
+
+def _rest(config: Config) -> int:
+    """All but the embedding and the experts; vectors, which hardly count, are among them."""
+    dim, dense = config.dim, 3 * config.dim * config.mlp
+    total = dim + dim + dense  # the last norm, and the self-conditioning block
+    for layer in config.layers:
+        rows = 2 * config.heads + (2 if layer.sliding else 1) * layer.kv_heads  # with the output's
+        total += rows * layer.head_dim * dim + dense + 7 * dim + 2 * layer.head_dim
+        total += config.experts * dim + dim + config.experts  # the router, its scales
+    return total

@@ -1,0 +1,140 @@
+"""The refinement, drawn on stderr as it happens, and gone when it is done.
+
+Passes the steps through and draws some of them: the first, the last, and at most 30 a second
+between. Draws nothing where nobody looks: stderr is no terminal, or a dumb one. Told apart without
+colour: settled text is plain, a draft dim and italic, what changed since the last drawing is
+underlined.
+
+What is said of a step counts up: a cap that shrinks and grows from phase to phase says nothing, and
+a share that has settled only something while there is one that has not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
+
+from dgedit.text.visible import visible
+from dgedit_engine.types import Backend, Phase, Step
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_INTERVAL = 1 / 30
+# More rows than this are not read, only scrolled past.
+_MOST_ROWS = 24
+_PHASES: dict[Phase, str] = {
+    "draft": "drafting",
+    "refine": "refining",
+    "repair": "repairing",
+    "continue": "going on",
+}
+
+
+def watch(steps: Iterator[Step], backend: Backend) -> Generator[Step]:
+    """The same steps, drawn on the way where somebody may look. Closing it closes them."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        yield from _drawn(steps, f"{backend.name} · {backend.device}")
+    else:
+        yield from steps
+
+
+def picture(step: Step, before: Step | None, *, least: int, most: int) -> Text:
+    """The drafts in `least` to `most` rows; when they have more, those around the first draft."""
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="ellipsis")
+    first: int | None = None
+    pairs = zip(step.drafts, (before or step).drafts, strict=True)
+    for number, (draft, old) in enumerate(pairs):
+        if number:
+            text.append("\n⋯\n", "dim")
+        for place, (piece, settled) in enumerate(zip(draft.pieces, draft.settled, strict=True)):
+            if first is None and not settled:
+                first = text.plain.count("\n")
+            style = "" if settled else "dim italic"
+            changed = "" if old.pieces[place : place + 1] == (piece,) else " underline"
+            text.append(visible(piece, keep="\n\t"), style + changed)
+    rows = list(text.split("\n", allow_blank=True))
+    top = max(0, min((first or 0) - 2, len(rows) - most))
+    rows = rows[top : top + most]
+    rows.extend([Text()] * (least - len(rows)))
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(rows)
+
+
+def status(step: Step, seconds: float, where: str) -> str:
+    """One line: how far, how settled, how fast, at what cost, who and where."""
+    return " · ".join([*standing(step), *cost(step, seconds), visible(where)])
+
+
+def standing(step: Step, *, of: int | None = None) -> list[str]:
+    """What is being done, at which step, `of` how many, and how much of the drafts has settled."""
+    if step.last:
+        return ["ready, not all settled" if step.stopped == "cap" else "ready"]
+    at = f"{_PHASES[step.phase]}, step {step.index}" + (f" of {of}" if of else "")
+    settled, pieces = _counted(step)
+    if step.phase == "draft" or not pieces:
+        return [at]
+    if settled < pieces:
+        return [at, f"{100 * settled // pieces}% settled"]
+    return [at, "all settled" if of else "all settled, checking"]  # whether it stays so
+
+
+def cost(step: Step, seconds: float) -> list[str]:
+    """Steps in the end, tokens a second, time, passes through the model."""
+    settled, pieces = _counted(step)
+    done = pieces if step.phase == "draft" else settled
+    said = [_many(step.index, "step")] if step.last else []
+    if seconds > 0 and done:
+        said.append(f"{done / seconds:.0f} tok/s")
+    return [
+        *said,
+        f"{seconds:.1f} s",
+        *([_many(step.forwards, "forward")] if step.forwards else []),
+    ]
+
+
+def _counted(step: Step) -> tuple[int, int]:
+    """The pieces that have settled, and all pieces."""
+    drafts = step.drafts
+    return sum(sum(one.settled) for one in drafts), sum(len(one.pieces) for one in drafts)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)
+
+
+def _drawn(steps: Iterator[Step], where: str) -> Generator[Step]:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    screen = Live(
+        console=console,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    shown: Step | None = None
+    started, due, rows = time.monotonic(), 0.0, 0
+    try:
+        with screen:
+            for step in steps:
+                now = time.monotonic()
+                if now >= due or step.last:
+                    # One row for the status and one for the cursor. Never lower than it was: a
+                    # picture that shrinks makes what is below it jump.
+                    most = max(1, min(_MOST_ROWS, console.height - 2))
+                    drafts = picture(step, shown, least=min(rows, most), most=most)
+                    rows = len(drafts.split("\n", allow_blank=True))
+                    line = Text(status(step, now - started, where), no_wrap=True, end="")
+                    screen.update(Group(drafts, line), refresh=True)
+                    shown, due = step, now + _INTERVAL
+                yield step
+    finally:
+        getattr(steps, "close", lambda: None)()

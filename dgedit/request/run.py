@@ -1,0 +1,278 @@
+"""Filling holes from the command line: targets in, edited documents out, nothing drawn or asked.
+
+All holes of all files are one request, with one passage per file. Nothing is written until every
+file has been checked, and a write that fails takes the ones before it back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dgedit.errors import ConflictError, DgeditError, EngineError, Exit
+from dgedit.files import disk
+from dgedit.files.document import LARGEST, Document, Span, readable
+from dgedit.request.markers import instruction_of, marked, passage, position
+from dgedit.request.progress import watch
+from dgedit.request.ranges import spans_of
+from dgedit.text.diff import shown_path, unified_diff
+from dgedit_engine.types import (
+    Backend,
+    Infill,
+    InfillRequest,
+    ModelError,
+    Passage,
+    Step,
+    Stopped,
+    collect,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document and what is to be filled in it."""
+
+    document: Document
+    """As it was read."""
+    spans: tuple[Span, ...]
+    """The holes, in order, not overlapping."""
+
+    @classmethod
+    def of(cls, document: Document, ranges: Sequence[str | None], *, marker: str) -> Source:
+        """The document with the holes that the ranges name; None names every marker."""
+        return cls(document, tuple(spans_of(document, ranges, marker=marker)))
+
+    def passage(self, *, marker: str) -> Passage:
+        """What a model is to read."""
+        return passage(self.document, self.spans, marker=marker)
+
+    def words(self, *, marker: str) -> list[str]:
+        """What the marker in each hole says; empty for none."""
+        said = {one.span: one.words for one in marked(self.document.text, marker)}
+        return [said.get(span, "") for span in self.spans]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The sources, filled."""
+
+    sources: tuple[Source, ...]
+    """What was asked for."""
+    infill: Infill
+    """What came of it."""
+
+    @property
+    def documents(self) -> list[Document]:
+        """Every source's document with its holes filled."""
+        texts = iter(self.infill.texts)
+        return [
+            source.document.apply([(span, next(texts)) for span in source.spans])
+            for source in self.sources
+        ]
+
+    @property
+    def changed(self) -> bool:
+        """Whether any document differs from its source."""
+        pairs = zip(self.sources, self.documents, strict=True)
+        return any(source.document.text != document.text for source, document in pairs)
+
+    @property
+    def exit(self) -> Exit:
+        """How a command ends that gave it."""
+        return Exit.UNSETTLED if self.infill.stopped == "cap" else Exit.OK
+
+
+def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tuple[Source, ...]:
+    """The targets' files, each read once, in the order in which they were first named."""
+    ranges: dict[str, tuple[Path, list[str | None]]] = {}
+    for path, one in targets:
+        ranges.setdefault(os.path.realpath(path), (path, []))[1].append(one)
+    return tuple(_source(path, found, marker) for path, found in ranges.values())
+
+
+def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
+    """What was said of all holes, and what their markers say, for a model to read."""
+    words = [one for source in sources for one in source.words(marker=marker)]
+    return readable(instruction_of(said, words))
+
+
+def run(
+    request: InfillRequest,
+    backend: Backend,
+    *,
+    each: Callable[[Step], None] | None = None,
+    quiet: bool = False,
+    seconds: float | None = None,
+) -> Infill:
+    """Refine until it is done, or for so many seconds. The steps go to `each`, or else onto the
+    screen if there is one, unless it is to be quiet.
+    """
+    try:
+        steps = backend.infill(request)
+        if seconds is not None:
+            steps = _within(steps, seconds)
+        if each is not None:
+            steps = _tapped(steps, each)
+        elif not quiet:
+            steps = watch(steps, backend)
+        with _closed(steps):
+            return collect(steps)
+    except ModelError as error:
+        raise EngineError(str(error)) from error
+    except (MemoryError, RuntimeError) as error:  # above all, a device out of memory
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
+        raise EngineError(f"the engine failed: {reason}") from error
+
+
+def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
+    """The change of every file, or of the one at this place; as the text reads, or with its bytes
+    as surrogate escapes.
+    """
+    parts = []
+    for at, (source, document) in enumerate(zip(result.sources, result.documents, strict=True)):
+        if only is not None and at != only:
+            continue
+        before, after = (
+            _bytes_as_text(one) if as_bytes else one.text for one in (source.document, document)
+        )
+        assert document.path is not None
+        above = document.outside.newlines
+        parts.append(unified_diff(before, after, shown_path(document.path), above=above))
+    return "".join(parts)
+
+
+def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
+    """Where each hole is, JSON-able: in code points, in bytes of the file, in lines and columns."""
+    return [
+        {
+            "path": str(source.document.path or ""),
+            "span": {
+                "start": span.start + source.document.outside.characters,
+                "end": span.end + source.document.outside.characters,
+            },
+            "bytes": {
+                "start": _byte(source.document, span.start),
+                "end": _byte(source.document, span.end),
+            },
+            "start": _line_column(source.document, span.start),
+            "end": _line_column(source.document, span.end),
+        }
+        for source in sources
+        for span in source.spans
+    ]
+
+
+def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str, Any]:
+    """The result in full, JSON-able; spans and positions are those of the files as they were."""
+    infill = result.infill
+    holes = places(result.sources)
+    return {
+        "model": backend.name,
+        "device": backend.device,
+        "holes": [hole | {"text": text} for hole, text in zip(holes, infill.texts, strict=True)],
+        "candidates": [
+            {
+                "texts": [draft.text for draft in one.drafts],
+                "score": one.score,
+                "origin": one.origin,
+                "faults": one.faults,
+            }
+            for one in infill.candidates
+        ],
+        "score": infill.score,
+        "steps": infill.steps,
+        "seconds": round(infill.seconds, 3),
+        "seed": request.seed,
+        "stopped": infill.stopped,
+    }
+
+
+def write(result: Result, *, only: Collection[int] | None = None) -> None:
+    """Save every document that changed, or of them those at these places: all of them or none.
+
+    Raises ConflictError, naming the file, when one is no longer what it was when it was read.
+    """
+    pairs = [
+        (source.document, document)
+        for at, (source, document) in enumerate(zip(result.sources, result.documents, strict=True))
+        if only is None or at in only
+    ]
+    for before, _ in pairs:
+        if before.is_stale():
+            raise ConflictError(f"{before.path} has changed on disk since it was read")
+    saved: list[tuple[Document, Document]] = []
+    try:
+        for before, after in pairs:
+            if after.text != before.text:
+                saved.append((before, after.save()))
+    except BaseException:
+        for before, after in saved:
+            with suppress(DgeditError):  # changed by somebody else since: theirs stays
+                after.with_text(before.text).save()
+        raise
+
+
+def _source(path: Path, ranges: Sequence[str | None], marker: str) -> Source:
+    if disk.size_of(path) < LARGEST:
+        return Source.of(Document.load(path), ranges, marker=marker)
+    from dgedit.request.large import excerpt
+
+    return Source(*excerpt(path, ranges, marker=marker))
+
+
+def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[Step]:
+    with _closed(steps):
+        for step in steps:
+            each(step)
+            yield step
+
+
+def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
+    """The steps until the time is over, the best so far again as the last one.
+
+    That is the surest of its text, or while a draft grows, the longest; there is always one.
+    """
+    until = time.monotonic() + seconds
+    best: Step | None = None
+    with _closed(steps):
+        for step in steps:
+            if best is None or step.score >= best.score or _goes_on(best, step):
+                best = step
+            if time.monotonic() >= until and not step.last:
+                settled = all(draft.settled and all(draft.settled) for draft in best.drafts)
+                stopped: Stopped = "settled" if settled else "cap"
+                yield replace(best, index=step.index, last=True, stopped=stopped)
+                return
+            yield step
+
+
+def _goes_on(before: Step, step: Step) -> bool:
+    pairs = zip(before.drafts, step.drafts, strict=True)
+    return all(new.text.startswith(old.text) for old, new in pairs)
+
+
+@contextmanager
+def _closed(steps: Iterator[Step]) -> Iterator[None]:
+    """Close a backend's steps, which need not be a generator."""
+    try:
+        yield
+    finally:
+        getattr(steps, "close", lambda: None)()
+
+
+def _bytes_as_text(document: Document) -> str:
+    return document.encode().decode("utf-8", "surrogateescape")
+
+
+def _byte(document: Document, offset: int) -> int:
+    return document.outside.before + len(document.with_text(document.text[:offset]).encode())
+
+
+def _line_column(document: Document, offset: int) -> dict[str, int]:
+    line, column = position(document.text, offset)
+    return {"line": line + document.outside.lines, "column": column}

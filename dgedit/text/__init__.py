@@ -1,0 +1,1 @@
+"""Pure values and functions about text. Knows no files, no engines and no screen."""

@@ -1,0 +1,171 @@
+"""The text being edited, line by line, each line with the ending it came with.
+
+Textual's own document splits where Python does and joins with a single line ending, which rewrites
+files that it was only meant to show. This one splits at newlines, carriage returns and the two
+together, and its `text` is exact after any edit. Where lines start and how wide they are is kept
+up to date line by line: a key in 50,000 lines costs 0.1 ms, where measuring all takes 30.
+
+Knows text; nothing of files, holes or screens. The syntax is `syntax.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from textual.document._document import Document, EditResult, Location, Newline
+from textual.geometry import Size
+
+from dgedit.text.cells import row_count, width_of
+from dgedit.text.prefix_sums import Tally
+from dgedit.tui.editor.highlighting import LINE_END, Parse, Syntax
+
+
+class Buffer(Document):
+    """A text as lines and their endings."""
+
+    def __init__(self, text: str, *, newline: str = "\n", syntax: Syntax | None = None) -> None:
+        # Not the parent's constructor: it splits the text its own way.
+        self._newline = cast(Newline, newline)
+        self._lines, self._ends = _split(text)
+        self._text: str | None = text
+        self._lengths = Tally(map(int.__add__, map(len, self._lines), map(len, self._ends)))
+        self._widths: tuple[int, Tally] | None = None
+        self._rows: tuple[int, int, Tally] | None = None
+        self.parse: Parse | None = None
+        """The syntax tree, if there is a grammar."""
+        self.color(syntax)
+        self.edited: Callable[[int, int, int], None] = lambda start, end, length: None
+        """Called after each edit: code points `start` to `end` gave way to `length` others."""
+
+    @property
+    def text(self) -> str:
+        """The exact text."""
+        if self._text is None:
+            parts = [""] * (2 * len(self._lines))
+            parts[::2], parts[1::2] = self._lines, self._ends
+            self._text = "".join(parts)
+        return self._text
+
+    @property
+    def length(self) -> int:
+        """How many code points the text has."""
+        return self._lengths.total
+
+    def color(self, syntax: Syntax | None) -> None:
+        """Have a tree of that syntax from now on, or none."""
+        self.parse = Parse(syntax, self._lines) if syntax else None
+
+    def get_size(self, tab_width: int) -> Size:
+        """Width of the widest line in cells, and the number of lines."""
+        if self._widths is None or self._widths[0] != tab_width:
+            self._widths = tab_width, Tally(width_of(line, tab_width) for line in self._lines)
+        return Size(self._widths[1].most, len(self._lines))
+
+    def row_counts(self, width: int, tab_width: int) -> Tally:
+        """How many rows each line takes where rows have so many cells."""
+        if self._rows is None or self._rows[:2] != (width, tab_width):
+            counts = Tally(row_count(line, width, tab_width) for line in self._lines)
+            self._rows = width, tab_width, counts
+        return self._rows[2]
+
+    def index(self, location: Location) -> int:
+        """The offset of a location in `text`."""
+        row, column = self._clamped(location)
+        return self._lengths.before(row) + column
+
+    def location(self, index: int) -> Location:
+        """The location of an offset in `text`; inside a line ending, the line's end."""
+        row = self._lengths.find(index)
+        return row, min(index - self._lengths.before(row), len(self._lines[row]))
+
+    def get_index_from_location(self, location: Location) -> int:
+        """As the parent names it."""
+        return self.index(location)
+
+    def get_location_from_index(self, index: int) -> Location:
+        """As the parent names it."""
+        return self.location(index)
+
+    def get_text_range(self, start: Location, end: Location) -> str:
+        """The text between two locations, line endings as they are."""
+        (top, left), (bottom, right) = sorted((self._clamped(start), self._clamped(end)))
+        if top == bottom:
+            return self._lines[top][left:right]
+        middle = (
+            line + end
+            for line, end in zip(self._lines[top:bottom], self._ends[top:bottom], strict=True)
+        )
+        return "".join(middle)[left:] + self._lines[bottom][:right]
+
+    def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
+        """Put a text, line endings as they are, in the place of what is between two locations."""
+        top, bottom = sorted((self._clamped(start), self._clamped(end)))
+        replaced = self._held(top, bottom)
+        first = self.index(top)
+        points = (self.parse.point(top), self.parse.point(bottom)) if self.parse else None
+
+        lines, ends = text.rows() if isinstance(text, Held) else _split(text)
+        plain = "\n".join(lines)
+        lines[0] = self._lines[top[0]][: top[1]] + lines[0]
+        result = EditResult((top[0] + len(lines) - 1, len(lines[-1])), replaced)
+        lines[-1] += self._lines[bottom[0]][bottom[1] :]
+        ends[-1] = self._ends[bottom[0]]
+        rows = slice(top[0], bottom[0] + 1)
+        self._lines[rows], self._ends[rows] = lines, ends
+        self._measure(rows, lines, ends)
+
+        if self.parse and points:
+            self.parse.edited(*points, top[1], bottom[1], plain)
+        self.edited(first, first + len(replaced), len(text))
+        return result
+
+    def _held(self, top: Location, bottom: Location) -> Held:
+        (first, left), (last, right) = top, bottom
+        lines = self._lines[first : last + 1]
+        lines[-1] = lines[-1][:right]
+        lines[0] = lines[0][left:]
+        return Held.of(lines, [*self._ends[first:last], ""])
+
+    def _measure(self, rows: slice, lines: list[str], ends: list[str]) -> None:
+        self._text = None
+        lengths = map(int.__add__, map(len, lines), map(len, ends))
+        self._lengths.replace(rows.start, rows.stop, lengths)
+        if self._widths is not None:
+            tab_width, widths = self._widths
+            widths.replace(rows.start, rows.stop, (width_of(line, tab_width) for line in lines))
+        if self._rows is not None:
+            width, tab_width, counts = self._rows
+            taken = (row_count(line, width, tab_width) for line in lines)
+            counts.replace(rows.start, rows.stop, taken)
+
+    def _clamped(self, location: Location) -> Location:
+        row, column = location
+        if row >= len(self._lines):
+            return self.end
+        return max(0, row), min(max(0, column), len(self._lines[row]))
+
+
+class Held(str):
+    """A text that was taken out, and the rows that it was: put back, it is the same again, also
+    where a \\r and a \\n that an edit brought together had stayed two line ends.
+    """
+
+    lines: tuple[str, ...]
+    ends: tuple[str, ...]
+
+    @classmethod
+    def of(cls, lines: list[str], ends: list[str]) -> Held:
+        """The text of such rows."""
+        held = cls("".join([part for pair in zip(lines, ends, strict=True) for part in pair]))
+        held.lines, held.ends = tuple(lines), tuple(ends)
+        return held
+
+    def rows(self) -> tuple[list[str], list[str]]:
+        """Its lines, and their ends."""
+        return list(self.lines), list(self.ends)
+
+
+def _split(text: str) -> tuple[list[str], list[str]]:
+    parts = LINE_END.split(text)
+    return parts[0::2], [*parts[1::2], ""]

@@ -1,0 +1,323 @@
+"""What keys and the mouse do to a text: commands on lines and words, characters as they are read.
+
+The keys are those of most editors outside the terminal. Where a terminal cannot send one (Ctrl+/
+arrives as Ctrl+_, Ctrl+Shift+K and Ctrl+Backspace only from terminals with the newer keyboard
+protocol), there is another beside it.
+
+Every command is one edit, and so one undo; undo has no end. Knows a buffer and commands; nothing
+of files or holes.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, cast
+
+import regex
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.document._document import Location, Selection
+from textual.message import Message
+from textual.widgets import TextArea
+
+from dgedit.text import edits as commands
+from dgedit.text import graphemes
+from dgedit.text.edits import Change
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.changing import Changing, Typing
+
+if TYPE_CHECKING:
+    from dgedit.tui.editor.editor import Editor
+
+
+# Characters that none joins which are like them.
+_ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
+
+
+def is_text(event: events.Key) -> bool:
+    """Whether a key means its character: from most terminals Alt+R has one as well. What joins
+    emoji, and blanks that are not ASCII, are characters although Textual calls none printable.
+    """
+    char = event.character or "\0"
+    printable = event.is_printable or unicodedata.category(char) in ("Cf", "Co", "Zs")
+    return printable and not event.key.startswith(("alt+", "ctrl+"))
+
+
+def _key(keys: str, action: str, words: str) -> Binding:
+    return Binding(keys, action, words, show=False)
+
+
+class Writing(TextArea):
+    """A text area with the keys of an editor."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("ctrl+slash,ctrl+underscore", "toggle_comment", "comment, or no longer"),
+        _key("tab", "indent", "indent"),
+        _key("shift+tab", "dedent", "dedent"),
+        _key("alt+up", "move_lines(False)", "move lines up"),
+        _key("alt+down", "move_lines(True)", "move lines down"),
+        _key("alt+shift+up", "duplicate(False)", "duplicate lines upwards"),
+        _key("alt+shift+down", "duplicate(True)", "duplicate lines"),
+        _key("ctrl+shift+k,alt+k", "delete_line", "delete lines"),
+        _key("ctrl+j", "join", "join lines"),
+        _key("ctrl+d", "select_word", "select word, then its next place"),
+        _key("ctrl+l", "select_lines", "select line, then the next"),
+        _key("ctrl+a", "select_all", "select all"),
+        _key("ctrl+right_square_bracket", "to_bracket", "go to the other bracket"),
+        _key("ctrl+shift+right_square_bracket", "to_bracket(True)", "select to the bracket"),
+        _key("home", "cursor_line_start", "line start"),
+        _key("ctrl+home", "to_end(-1)", "start of the text"),
+        _key("ctrl+end", "to_end(1)", "end of the text"),
+        _key("ctrl+shift+home", "to_end(-1,True)", "select to the start"),
+        _key("ctrl+shift+end", "to_end(1,True)", "select to the end"),
+        _key("shift+pageup", "page(-1)", "select a page up"),
+        _key("shift+pagedown", "page(1)", "select a page down"),
+        _key("delete", "delete_right", "delete"),
+        _key("ctrl+v", "app.paste", "paste"),
+        _key("ctrl+delete,alt+delete", "delete_word_right", "delete word on the right"),
+    ]
+
+    class Note(Message):
+        """Something to tell the user."""
+
+        def __init__(self, words: str) -> None:
+            super().__init__()
+            self.words = words
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            soft_wrap=False,
+            show_line_numbers=True,
+            tab_behavior="indent",
+            max_checkpoints=sys.maxsize,
+        )
+        # Not the parent's to take: it would split and measure the text its own way first, and then
+        # ours twice; in 50,000 lines that is 0.4 s.
+        self._set_document(text, None)
+        self.indent_type = "tabs" if "\n\t" in text else "spaces"
+
+    @property
+    def buffer(self) -> Buffer:
+        """The text area's document."""
+        assert isinstance(self.document, Buffer)
+        return self.document
+
+    @property
+    def selected(self) -> commands.Selection:
+        """Where the selection was begun and where the cursor is, in code points."""
+        start, end = self.selection
+        return self.buffer.index(start), self.buffer.index(end)
+
+    @selected.setter
+    def selected(self, selected: commands.Selection) -> None:
+        start, end = map(self.buffer.location, selected)
+        self.selection = Selection(start, end)
+
+    @property
+    def comment_marks(self) -> tuple[str, str] | None:
+        """What begins and ends a comment here."""
+        return None
+
+    def change(self, change: Change | None) -> None:
+        """Make a change, as one undo."""
+        if change is None or self.read_only:
+            return
+        self.history.checkpoint()
+        self.edit(Changing.of(cast("Editor", self), self.buffer.text, change))
+        self.history.checkpoint()
+
+    def put(self, text: str) -> None:
+        """Put a text in the place of the selection, as one undo."""
+        self.history.checkpoint()
+        self._replace_via_keyboard(text, *self.selection)
+        self.history.checkpoint()
+
+    def type_text(self, text: str) -> None:
+        """Put a text at the cursor as its keys would, one after the other, which any number of
+        characters that stand for themselves can be at once.
+        """
+        self._restart_blink()
+        while text and not self.read_only:
+            count = self._typed_at_once(text)
+            if count > 1:
+                self.edit(Typing.of(self, text[:count]))
+            else:
+                self._replace_via_keyboard(text[0], *self.selection)
+            text = text[max(1, count) :]
+
+    def _typed_at_once(self, text: str) -> int:
+        if not self.selection.is_empty:
+            return 1
+        row, column = self.cursor_location
+        rest = self.buffer[row][column : column + 1]
+        if graphemes.left_end(f"x{rest}", 1) != 1:  # what follows would join it
+            return 1
+        return len(_ALONE.match(text)[0])  # type: ignore[index]
+
+    # Lines
+
+    def action_toggle_comment(self) -> None:
+        """Make comments of the lines, or, where all are, lines of the comments."""
+        if self.comment_marks is None:
+            self.post_message(self.Note("no comments are known for this kind of file"))
+        else:
+            self._run(commands.toggle_comment, self.comment_marks)
+
+    def action_indent(self) -> None:
+        """Indent the lines of a selection, or go to the next tab stop."""
+        start, end = self.selection
+        width = self.indent_width
+        tabs = self.indent_type == "tabs"
+        if start[0] != end[0]:
+            self._run(commands.indent, "\t" if tabs else " " * width)
+        else:
+            blank = (
+                "\t" if tabs else " " * (width - self.get_column_width(*min(start, end)) % width)
+            )
+            self._replace_via_keyboard(blank, start, end)
+
+    def action_dedent(self) -> None:
+        """Dedent the lines."""
+        self._run(commands.dedent, self.indent_width)
+
+    def action_move_lines(self, down: bool) -> None:
+        """Let the lines change places with a neighbour."""
+        self.change(commands.move(self.buffer.text, self.selected, down=down))
+
+    def action_duplicate(self, below: bool) -> None:
+        """Put the lines once more below, and go there or stay."""
+        newline = self.buffer.newline
+        self.change(commands.duplicate(self.buffer.text, self.selected, newline, below=below))
+
+    def action_delete_line(self) -> None:
+        """Take the lines out."""
+        self._run(commands.delete_lines)
+
+    def action_join(self) -> None:
+        """Make one line of several."""
+        self._run(commands.join)
+
+    def action_select_lines(self) -> None:
+        """Select the lines as a whole, then one more."""
+        self.selected = commands.select_lines(self.buffer.text, self.selected)
+
+    def action_cut(self) -> None:
+        """Cut the selection, or the line."""
+        if self.selection.is_empty and not self.read_only:
+            text = self.buffer.text
+            line = commands.line_at(text, self.selected[1])
+            self.app.copy_to_clipboard(text[line.start : line.stop])
+            self.action_delete_line()
+        else:
+            super().action_cut()
+
+    # Words, characters, places
+
+    def action_select_word(self) -> None:
+        """Select the word at the cursor; then go from one place of it to the next."""
+        text, (anchor, cursor) = self.buffer.text, self.selected
+        if anchor == cursor:
+            self.selected = commands.word_at(text, cursor)
+        elif found := commands.next_occurrence(text, (anchor, cursor)):
+            self.selected = found
+
+    def action_to_bracket(self, select: bool = False) -> None:
+        """Go to the partner of a bracket."""
+        at = commands.matching_bracket(self.buffer.text, self.selected[1])
+        if at is not None:
+            self.move_cursor(self.buffer.location(at), select=select)
+
+    def action_to_end(self, which: int, select: bool = False) -> None:
+        """Go to the text's start or end."""
+        self.move_cursor((0, 0) if which < 0 else self.document.end, select=select)
+
+    def action_page(self, by: int) -> None:
+        """Select a page more."""
+        rows = by * max(1, self.content_size.height - 1)
+        target = self.navigator.get_location_at_y_offset(self.cursor_location, rows)
+        self.move_cursor(target, select=True)
+
+    def get_cursor_left_location(self) -> Location:
+        """One character to the left, as it is read."""
+        return self._located(graphemes.left_of)
+
+    def get_cursor_right_location(self) -> Location:
+        """One character to the right, as it is read."""
+        return self._located(graphemes.right_of)
+
+    def get_cursor_word_left_location(self) -> Location:
+        """One word to the left."""
+        return self._located(commands.word_left)
+
+    def get_cursor_word_right_location(self) -> Location:
+        """One word to the right."""
+        return self._located(commands.word_right)
+
+    def get_cursor_line_start_location(self, smart_home: bool = False) -> Location:
+        """The line's first column; `smart_home`: what `commands.home` says of the row that the
+        cursor is on, and where one is there already, of the whole line.
+        """
+        row, column = self.cursor_location
+        if not smart_home:
+            return row, 0
+        line = self.buffer[row]
+        offsets = self.wrapped_document.get_offsets(row)
+        begin = max((start for start in offsets if start <= column), default=0)
+        at = begin + commands.home(line[begin:], column - begin)
+        return row, at if at != column else commands.home(line, column)
+
+    def get_cursor_line_end_location(self) -> Location:
+        """The line's end, not that of the row."""
+        row, _ = self.cursor_location
+        return row, len(self.buffer[row])
+
+    def action_cursor_line_end(self, select: bool = False) -> None:
+        """Go to the end of the row that the cursor is on; from there, to that of the line."""
+        row, column = self.cursor_location
+        last = self.get_cursor_line_end_location()
+        offsets = self.wrapped_document.get_offsets(row)
+        ends = (self.clamp_visitable((row, start - 1)) for start in offsets if start > column)
+        end = next(ends, last)
+        self.move_cursor(last if end == (row, column) else end, select=select)
+
+    def action_delete_word_right(self) -> None:
+        """Delete the selection, or to the end of the word."""
+        start, end = self.selection
+        self._delete_via_keyboard(
+            start, end if start != end else self.get_cursor_word_right_location()
+        )
+
+    def clamp_visitable(self, location: Location) -> Location:
+        """The nearest place a cursor can be: in the text, and never within a character."""
+        row, column = super().clamp_visitable(location)
+        return row, graphemes.left_end(self.buffer[row], column)
+
+    # The mouse
+
+    def on_click(self, event: events.Click) -> None:
+        """Select the word, or the line, that was clicked again and again."""
+        at = self.get_target_document_location(event)
+        here = self.buffer.index(at)
+        if event.chain == 2:
+            self.selected = commands.word_at(self.buffer.text, here)
+        elif event.chain == 3:
+            self.selected = commands.select_lines(self.buffer.text, (here, here))
+
+    def _run(self, command: Callable[..., Change | None], *more: object) -> None:
+        self.change(command(self.buffer.text, self.selected, *more))
+
+    def _located(self, step: Callable[[str, int], int]) -> Location:
+        """A step from the cursor, which looks no further than the lines next to it."""
+        row, column = self.cursor_location
+        lines: Sequence[str] = [
+            self.buffer[at] for at in (row - 1, row, row + 1) if 0 <= at < self.buffer.line_count
+        ]
+        before = len(lines[0]) + 1 if row > 0 else 0
+        at = step("\n".join(lines), before + column)
+        if at < before:
+            return row - 1, at
+        if at > before + len(self.buffer[row]):
+            return row + 1, at - before - len(self.buffer[row]) - 1
+        return row, at - before

@@ -1,0 +1,348 @@
+"""A file being edited, with its holes.
+
+The document changes through edits alone; drafts are drawn over it. Whatever grows or shrinks above
+the viewport, the cursor and what is in the viewport stay where they are.
+
+Knows one file and its holes; nothing of engines, requests or other files.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.document._document import EditResult, Location, Selection
+from textual.document._document_navigator import DocumentNavigator
+from textual.document._edit import Edit
+from textual.geometry import Offset
+from textual.message import Message
+
+from dgedit.files.document import Document, Span
+from dgedit.text.edits import comment_marks, opens_block
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.editing import Writing, is_text
+from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
+from dgedit.tui.editor.holes import BANDS, OpenHole
+from dgedit.tui.editor.pointing import piece_at
+from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.view import View
+from dgedit_engine.types import Draft
+
+if TYPE_CHECKING:
+    from dgedit.tui.terminal.driver import Burst
+
+
+# Edits of drafts whose undo gives them back.
+_LOST = 8
+
+Touch = Literal["edited", "taken", "given back"]
+"""How an edit touched a hole."""
+
+
+class Editor(View, Writing):
+    """A text area that shows drafts in place."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [  # here, or a wide text would be scrolled instead
+        Binding("ctrl+pagedown", "app.turn(1)", "next file", show=False),
+        Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "editor--hole",
+        "editor--draft",
+        "editor--settled",
+        "editor--changed",
+        "editor--sign",
+        "editor--marked",
+        "editor--found",
+        *(f"editor--heat-{band}" for band in range(len(BANDS) + 1)),
+    }
+
+    class Touched(Message):
+        """An edit changed what a hole covers: from then on it is another hole, or none."""
+
+        def __init__(self, how: Touch = "edited", holes: Collection[OpenHole] = ()) -> None:
+            self.how = how
+            """Whether it was any edit, took a draft into the text, or was one of these undone."""
+            self.holes = holes
+            """Those that are given back."""
+            super().__init__()
+
+    class Pointed(Message):
+        """The mouse was pressed, or dragged over a draft."""
+
+        def __init__(self, editor: Editor, hole: OpenHole | None, pieces: range) -> None:
+            self.editor, self.hole = editor, hole
+            self.pieces = pieces
+            """From the piece that it was pressed on to the one that it is on now; none until it is
+            dragged. Without a hole, it was pressed outside all drafts.
+            """
+            super().__init__()
+
+    def __init__(self, path: Path, file: Document) -> None:
+        self.path = path
+        self.file = file
+        """The file as last loaded or saved."""
+        self.holes: list[OpenHole] = []
+        """In order; none overlaps another."""
+        self.first: Callable[[str], Awaitable[bool]] = _none
+        """Takes a key before the text does, and says whether it did."""
+        self.reopen: Callable[[Editor], bool] = lambda editor: False
+        """Opens again what was left since the last edit, instead of an undo; whether it did."""
+        self._lost: deque[tuple[Edit, list[tuple[OpenHole, Span]]]] = deque(maxlen=_LOST)
+        self._syntax = syntax_of(path)
+        self._steady = False
+        self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
+        super().__init__(file.text)
+
+    @property
+    def comment_marks(self) -> tuple[str, str] | None:
+        """What begins and ends a comment in a file of this name."""
+        return comment_marks(self.path.name)
+
+    @property
+    def syntax(self) -> Syntax | None:
+        """The grammar of the text, if it has one."""
+        return self._syntax
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything to save."""
+        return self.buffer.length != len(self.file.text) or self.text != self.file.text
+
+    @property
+    def current(self) -> Document:
+        """The file as edited."""
+        return self.file.with_text(self.text)
+
+    def rename(self, path: Path, file: Document) -> None:
+        """The text is in that file from now on, and in the language that its name says."""
+        self.path, self.file = path, file
+        if (syntax := syntax_of(path)) is not self._syntax:
+            self._syntax = syntax
+            self.buffer.color(syntax)
+            self.refresh()
+
+    # Holes
+
+    def open_holes(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:
+        """Add holes; one that meets another is left out."""
+        for hole in holes:
+            if not any(
+                (h.start < hole.end and hole.start < h.end) or h.span == hole.span
+                for h in self.holes
+            ):
+                insort(self.holes, hole, key=lambda one: (one.start, one.end))
+        self.rows.wrap(0)
+
+    def put_hole(self, hole: OpenHole, span: Span) -> None:
+        """Open a hole again, in the place of what is there; whoever has a draft for it draws it."""
+        self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
+        hole.clear()
+        hole.start, hole.end = span.start, span.end
+        self.open_holes([hole])
+
+    def show(
+        self,
+        drafts: Sequence[tuple[OpenHole, Draft | None]],
+        *,
+        quiet: bool = False,
+        fit: bool = False,
+    ) -> None:
+        """Let drafts stand in for holes, see `OpenHole.show`; None shows the document again."""
+        with self.steady():
+            for hole, draft in drafts:
+                if draft is None:
+                    hole.clear()
+                else:
+                    hole.show(draft, quiet=quiet, fit=fit)
+            self.rows.wrap(0)
+
+    def show_start(self, hole: OpenHole) -> None:
+        """Go where a draft begins, if that is above the view."""
+        start = self.buffer.location(hole.start)
+        if self.rows.y_of(start[0]) < self.scroll_y:
+            self.selection = Selection.cursor(start)
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Make an edit, and remember the drafts that it drew away."""
+        drafted = [(hole, hole.span) for hole in self.holes if hole.draft is not None]
+        result = super().edit(edit)
+        lost = [(hole, span) for hole, span in drafted if hole not in self.holes]
+        if lost and self.history.undo_stack:
+            self._lost.append((self.history.undo_stack[-1][-1], lost))
+        return result
+
+    def undo(self) -> None:
+        """Undo; the holes whose drafts the edits drew away are back."""
+        if self.reopen(self):
+            return
+        super().undo()
+        undone = self.history.redo_stack[-1] if self.history.redo_stack else ()
+        for edit, lost in self._lost:
+            back = [(hole, span) for hole, span in lost if hole not in self.holes]
+            if back and any(edit is one for one in undone):
+                for hole, span in back:
+                    self.put_hole(hole, span)
+                self.post_message(self.Touched("given back", [hole for hole, _ in back]))
+
+    def _shift(self, start: int, end: int, length: int) -> None:
+        """Keep the holes on their text after an edit."""
+        shift = length - (end - start)
+        for at, hole in reversed(list(enumerate(self.holes))):
+            if end <= hole.start:
+                hole.start, hole.end = hole.start + shift, hole.end + shift
+            elif start < hole.end:
+                self.post_message(self.Touched())
+                if start <= hole.start and hole.end <= end:
+                    del self.holes[at]
+                elif start < hole.start:
+                    self.holes[at] = OpenHole(start + length, hole.end + shift)
+                else:
+                    rest = start if hole.end < end else hole.end + shift
+                    self.holes[at] = OpenHole(hole.start, rest)
+
+    # Keys
+
+    async def _on_key(self, event: events.Key) -> None:
+        # Every key in its turn: a binding that bubbled up first would run after what is typed next,
+        # and what is typed after a change of tabs may still come here.
+        front = self.screen.focused
+        if front is not None and front is not self:
+            front.post_message(events.Key(event.key, event.character))
+        elif await self.first(event.key):
+            pass
+        elif is_text(event):
+            self.type_text(event.character or "")
+        elif not await self.app._check_bindings(event.key):
+            if event.key == "escape":
+                self.selection = Selection.cursor(self.selection.end)
+            elif event.key == "enter":
+                self._break_line()
+            elif not event.is_printable:
+                return
+        event.stop()
+        event.prevent_default()
+
+    async def _on_burst(self, burst: Burst) -> None:
+        # As key by key, with one edit for the text between two keys that may be something else.
+        burst.stop()
+        text = ""
+        for event in burst.keys:
+            mine = self.screen.focused in (self, None) and is_text(event)
+            if not mine or (self.holes and len(event.key) > 1):  # which may look at the text
+                self.type_text(text)
+                text = ""
+            if not mine:
+                await self.on_event(event)
+            elif not await self.first(event.key):
+                text += event.character or ""
+        self.type_text(text)
+
+    def _break_line(self) -> None:
+        row, column = min(self.selection)
+        line = self.document[row][:column]
+        indent = line[: len(line) - len(line.lstrip(" \t"))]
+        if opens_block(line, self.path.name):
+            indent += "\t" if self.indent_type == "tabs" else " " * self.indent_width
+        self._replace_via_keyboard("\n" + indent, *self.selection)
+
+    def _replace_via_keyboard(
+        self, insert: str, start: Location, end: Location
+    ) -> EditResult | None:
+        return super()._replace_via_keyboard(LINE_END.sub(self.buffer.newline, insert), start, end)
+
+    # The mouse on drafts
+
+    async def _on_mouse_down(self, event: events.MouseDown) -> None:
+        self.selection = Selection.cursor(self.get_target_document_location(event))
+        self._pressed = self._piece_under(event)
+        hole, piece = self._pressed or (None, 0)
+        self.post_message(self.Pointed(self, hole, range(piece, piece)))
+
+    async def _on_mouse_move(self, event: events.MouseMove) -> None:
+        if self._selecting:
+            self._drag_to(event)
+
+    async def _on_click(self, event: events.Click) -> None:
+        if self._pressed is not None:
+            event.prevent_default()  # which would select a word of the text
+            if event.chain == 2:
+                self._drag_to(event)
+
+    def _drag_to(self, event: events.MouseEvent) -> None:
+        under = self._piece_under(event)
+        if self._pressed is not None and under is not None and under[0] is self._pressed[0]:
+            first, last = self._pressed[1], under[1]
+            pieces = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+            self.post_message(self.Pointed(self, under[0], pieces))
+
+    def _piece_under(self, event: events.MouseEvent) -> tuple[OpenHole, int] | None:
+        left = self.gutter_width + self.gutter.left
+        cell = event.offset - Offset(left, self.gutter.top) + self.scroll_offset
+        return piece_at(self.rows, cell) if event.x >= left else None
+
+    # The view
+
+    @contextmanager
+    def steady(self, moved: Callable[[int], int] = lambda index: index) -> Iterator[None]:
+        """Keep the viewport on its text, whatever happens above; `moved` follows an offset."""
+        top = round(self.scroll_y)
+        row, _ = self.rows.offset_to_location(Offset(0, top))
+        lead = top - self.rows.y_of(row)
+        index = self.buffer.index((row, 0))
+        self._steady = True
+        try:
+            yield
+            self._refresh_size()
+            self.place_cursor()
+            y = self.rows.y_of(self.buffer.location(moved(index))[0]) + lead
+            if y != top:
+                self._scroll_to(y=y, animate=False, force=True)
+        finally:
+            self._steady = False
+        self.refresh()
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Follow the cursor, but not when it is something else that changes."""
+        if self._steady:
+            self.place_cursor()
+            return Offset(0, 0)
+        return super().scroll_cursor_visible(center, animate)
+
+    def place_cursor(self) -> None:
+        """On the cursor's cell; on the caret's, where it is in a draft."""
+        location = min(self.cursor_location, self.document.end)  # of a text that is new, perhaps
+        self._cursor_offset = self.rows.caret or self.rows.location_to_offset(location)
+
+    def _recompute_cursor_offset(self) -> None:
+        self.place_cursor()
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        super()._rewrap_and_refresh_virtual_size()
+        self.place_cursor()
+
+    def _set_document(self, text: str, language: str | None) -> None:
+        buffer = Buffer(text, newline=self.file.eol, syntax=self._syntax)
+        buffer.edited = self._shift
+        self.document = buffer
+        self.wrapped_document = Rows(buffer, self.holes, self.indent_width)
+        self.navigator = DocumentNavigator(self.wrapped_document)
+        self._build_highlight_map()
+        self._rewrap_and_refresh_virtual_size()
+
+
+def _meet(one: Span, two: Span) -> bool:
+    """Whether two spans share text; one of no text, whether the other touches it."""
+    if one.start == one.end:
+        return two.start <= one.start <= two.end
+    return one.start < two.end and two.start < one.end
+
+
+async def _none(key: str) -> bool:
+    return False

@@ -1,0 +1,117 @@
+"""Holes in an open file, and the runs of text that a row is made of.
+
+A draft stands in for its hole on the screen, never in the document.
+
+Knows texts and holes; draws nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from textual.document._document import Location
+
+from dgedit.files.document import Span
+from dgedit.tui.editor.highlighting import LINE_END
+from dgedit_engine.types import Draft
+
+EMPTY_HOLE = "░"
+BANDS = (0.9, 0.7, 0.4)
+"""Confidence is told in four bands: at least the first of these, the second, the third, or less."""
+
+
+class Kind(Enum):
+    """What a run of text is."""
+
+    TEXT = "text"
+    HOLE = "hole"
+    DRAFT = "draft"
+    SETTLED = "settled"
+
+    def __init__(self, name: str) -> None:
+        self.held = name in ("text", "hole")
+        """Whether the document holds it, character by character."""
+
+
+class Run(NamedTuple):
+    """Text on one row that is drawn in one way."""
+
+    text: str
+    """As it is: tabs and control characters included."""
+    kind: Kind
+    """What it is."""
+    at: Location
+    """Where the document holds it; for a draft, where its hole ends."""
+    changed: bool = False
+    """Whether the last step changed it."""
+    heat: int | None = None
+    """The band of its confidence, 0 for sure; None where it is not to be told."""
+    marked: bool = False
+    """Whether it is selected in a draft."""
+
+
+@dataclass(eq=False, slots=True)
+class OpenHole:
+    """A hole in an open file."""
+
+    start: int
+    """Its first code point."""
+    end: int
+    """The first code point after it."""
+    draft: Draft | None = None
+    """What stands in for it at this step; None before the first."""
+    changed: tuple[bool, ...] = ()
+    """Which pieces of the draft differ from the step before."""
+    height: int = 1
+    """The most lines that any draft of it has had, for which rows are kept free."""
+    fits: bool = False
+    """Whether no row is kept free for the text it covers, either."""
+    wrapped: int = 0
+    """The most rows that its lines have taken where long ones are wrapped."""
+    taken: str = ""
+    """The start of its draft that is in the document already."""
+    picked: bool = False
+    """Whether a hunk of its draft is."""
+    caret: int | None = None
+    """The piece of the draft that the cursor is before; None while it is in the document."""
+    anchor: int = 0
+    """The piece where a selection within the draft was begun."""
+    grows: bool = False
+    """Whether it was made from what the cursor was on, and may take in more."""
+
+    @property
+    def span(self) -> Span:
+        """The document's text that it covers."""
+        return Span(self.start, self.end)
+
+    @property
+    def parted(self) -> bool:
+        """Whether a part of its draft is in the document."""
+        return bool(self.taken) or self.picked
+
+    @property
+    def marked(self) -> range:
+        """The pieces of the draft that are selected."""
+        if self.caret is None:
+            return range(0)
+        return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
+
+    def show(self, draft: Draft, *, quiet: bool = False, fit: bool = False) -> None:
+        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: in no
+        more rows than it has.
+        """
+        before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
+        same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
+        self.changed = tuple(not (i < len(same) and same[i]) for i in range(len(draft.pieces)))
+        self.fits = fit
+        if fit:
+            self.height = self.wrapped = 0
+        self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
+        self.draft, self.caret = draft, None
+
+    def clear(self) -> None:
+        """Show the document again."""
+        self.draft, self.changed, self.caret, self.fits = None, (), None, False
+        self.height, self.wrapped = 1, 0

@@ -1,0 +1,174 @@
+"""One row of the editor as styled text.
+
+What a piece of a draft is shows in its attributes, so that it shows without colour too: a settled
+piece is bold, one that may still change is dim and italic, one that the last step changed is
+underlined. Colour only repeats it.
+
+Knows runs, cells and styles; nothing of files, keys or steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual.document._document import Location
+
+from dgedit.tui.editor.highlighting import Highlight
+from dgedit.tui.editor.holes import Kind, Run
+from dgedit.tui.editor.rows import Rows
+
+# On a dark ground and on a light one, where none has less than 4.5 of contrast with white.
+_COLORS = {
+    ("#565f89", "#646a80"): "comment",
+    ("#9ece6a", "#40700f"): "string inline_code markup.raw text.literal",
+    (
+        "#ff9e64",
+        "#96480a",
+    ): "number float boolean constant escape string.escape json.null toml.datetime",
+    (
+        "#bb9af7",
+        "#7a3fc0",
+    ): "keyword conditional repeat exception include storageclass preproc attribute",
+    ("#7aa2f7", "#2257c4"): "function method heading markup.heading list.marker",
+    ("#2ac3de", "#006a83"): "type constructor namespace label",
+    (
+        "#7dcfff",
+        "#04627e",
+    ): "property field json.label yaml.field css.property toml.type link markup.link",
+    ("#89ddff", "#33657f"): "operator punctuation",
+    ("#f7768e", "#b5264c"): "tag variable.builtin error",
+    ("#e0af68", "#7d5500"): "parameter variable.parameter",
+}
+_PLAIN = {
+    "bold": Style(bold=True),
+    "italic": Style(italic=True),
+    "strikethrough": Style(strike=True),
+}
+_DARK, _LIGHT = (
+    {name: Style(color=pair[i]) for pair, names in _COLORS.items() for name in names.split()}
+    | _PLAIN
+    for i in range(2)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """The styles that the style sheet gives."""
+
+    base: Style
+    """The editor itself."""
+    cursor: Style
+    """The cell of the cursor."""
+    cursor_line: Style
+    """The row of the cursor."""
+    gutter: Style
+    """The numbers of lines."""
+    cursor_gutter: Style
+    """The number of the cursor's line."""
+    sign: Style
+    """Added where a hole is."""
+    selection: Style
+    """What is selected."""
+    bracket: Style
+    """The bracket at the cursor and its partner."""
+    hole: Style
+    """Masked text before its first draft."""
+    draft: Style
+    """A piece that may still change."""
+    settled: Style
+    """A piece that was accepted."""
+    changed: Style
+    """Added to either when the last step changed it."""
+    marked: Style
+    """What is selected in a draft."""
+    found: Style
+    """What was looked for."""
+    heat: tuple[Style, ...]
+    """Added to a piece of each band of confidence, the surest first."""
+    dark: bool = True
+    """Whether the ground is."""
+
+
+class Painted:
+    """A row being painted, or what of it starts at a cell."""
+
+    def __init__(self, runs: Sequence[Run], rows: Rows, left: int = 0) -> None:
+        self._rows = rows
+        self._left = left
+        self._placed: list[tuple[Run, int, int, int]] = []
+        plain, x = "", left
+        for run in runs:
+            shown = rows.shown(run.text, x)
+            self._placed.append((run, len(plain), len(plain) + len(shown), x))
+            plain += shown
+            x += cell_len(shown)
+        self.text = Text(plain, end="", no_wrap=True)
+
+    def lay_ground(self, style: Style) -> None:
+        """Style the whole row."""
+        self.text.stylize(style)
+
+    def lay_runs(self, ink: Ink, highlights: Sequence[Sequence[Highlight]]) -> None:
+        """Style every run by what it is, and the document's text by its syntax."""
+        for (run, start, end, x), found in zip(self._placed, highlights, strict=True):
+            left, size = run.at[1], len(run.text)
+            for begin, stop, name in found:
+                first, last = max(0, begin - left), size if stop is None else min(size, stop - left)
+                if first < last and (style := syntax_style(name, ink.dark)):
+                    self._lay(style, run, start, x, first, last)
+            if run.kind is not Kind.TEXT:
+                style = {Kind.HOLE: ink.hole, Kind.SETTLED: ink.settled}.get(run.kind, ink.draft)
+                if run.heat is not None:
+                    style += ink.heat[run.heat]
+                elif run.changed:
+                    style += ink.changed
+                self.text.stylize(style + ink.marked if run.marked else style, start, end)
+
+    def lay_range(self, style: Style, start: Location, end: Location) -> None:
+        """Style what the document holds between two locations."""
+        for run, at, _, x in self._placed:
+            if not run.kind.held:
+                continue
+            row, left = run.at
+            first = start[1] - left if row == start[0] else 0 if row > start[0] else len(run.text)
+            last = end[1] - left if row == end[0] else len(run.text) if row < end[0] else 0
+            first, last = max(0, first), min(last, len(run.text))
+            if first < last:
+                self._lay(style, run, at, x, first, last)
+
+    def _lay(self, style: Style, run: Run, at: int, x: int, first: int, last: int) -> None:
+        if not (run.text.isascii() and run.text.isprintable()):
+            first, last = (len(self._rows.shown(run.text[:one], x)) for one in (first, last))
+        self.text.stylize(style, at + first, at + last)
+
+    def lay_cell(self, style: Style, x: int) -> None:
+        """Style one cell, which may be right of the text."""
+        x -= self._left
+        if x < 0:
+            return
+        plain = self.text.plain
+        width = cell_len(plain)
+        if width <= x:
+            self.text.append(" " * (x + 1 - width))
+            at = len(plain) + x - width
+        elif width == len(plain):
+            at = x
+        else:
+            at = next(i for i in range(len(plain)) if cell_len(plain[: i + 1]) > x)
+        self.text.stylize(style, at, at + 1)
+
+
+@lru_cache(maxsize=256)
+def syntax_style(name: str, dark: bool = True) -> Style | None:
+    """The style of a syntax name, or of what it is a kind of: `function.method` is a `function`."""
+    styles = _DARK if dark else _LIGHT
+    while name not in styles:
+        name, dot, _ = name.rpartition(".")
+        if not dot:
+            return None
+    return styles[name]

@@ -1,0 +1,37 @@
+"""Which piece of a draft is drawn at a cell: what a mouse points at.
+
+Drawn rows know no pieces, since they are made many times a second; here the characters that are
+drawn before the cell are counted instead. Knows rows and drafts.
+"""
+
+from __future__ import annotations
+
+from textual.geometry import Offset
+
+from dgedit.tui.editor.highlighting import LINE_END
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.editor.rows import Rows
+
+
+def piece_at(rows: Rows, cell: Offset) -> tuple[OpenHole, int] | None:
+    """The hole whose draft is drawn at a cell, and the number of the piece; None elsewhere."""
+    region = next((one for one in rows.regions if 0 <= cell.y - one.y < len(one.rows)), None)
+    if region is None:
+        return None
+    row = region.rows[cell.y - region.y]
+    ends = (rows.row_width(row[: at + 1]) for at in range(len(row)))
+    at = next((at for at, end in enumerate(ends) if 0 <= cell.x < end), None)
+    if at is None or row[at].kind.held:
+        return None
+    before = [run for above in region.rows[: cell.y - region.y] for run in above] + [*row[:at]]
+    own = [run for run in before if run.at == row[at].at and not run.kind.held]
+    characters = sum(len(run.text) for run in own)
+    for hole in rows.holes:
+        if hole.draft is None or rows.document.location(hole.end) != row[at].at:
+            continue
+        for number, piece in enumerate(hole.draft.pieces):
+            size = len(LINE_END.sub("", piece))
+            if characters < size:
+                return hole, number
+            characters -= size
+    return None

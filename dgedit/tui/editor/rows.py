@@ -1,0 +1,397 @@
+"""Where everything is on the screen while drafts stand in for what the document holds.
+
+A hole is drawn over the document, never into it. The rows that holes touch form a region. While
+drafts come and go it has at least as many rows as the document has there, and never fewer than it
+had before, so that text below moves only when one grows; a result takes the rows it has. A cursor
+in a hole keeps its cell whatever is drafted around it; a cursor after the hole stays on its
+character. Wrapped, a line takes as many rows as the buffer counts; only those in view are cut.
+
+Knows texts, holes and cells; draws nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from textual.document._document import Location
+from textual.document._wrapped_document import WrappedDocument
+from textual.geometry import Offset
+
+from dgedit.text.cells import breaks, cell_of, column_of, shown
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import LINE_END
+from dgedit.tui.editor.holes import BANDS, EMPTY_HOLE, Kind, OpenHole, Run
+from dgedit_engine.types import Draft
+
+# A row with a longer run is drawn in part.
+_LONG = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Document rows that holes touch, and the rows drawn in their place."""
+
+    top: int
+    """The first document row."""
+    bottom: int
+    """The last document row."""
+    y: int
+    """The first drawn row."""
+    rows: tuple[tuple[Run, ...], ...]
+    """What is drawn; an empty row is kept free for a draft that has been longer."""
+    drafted: tuple[tuple[Location, Location], ...]
+    """The document's ranges that drafts stand in for."""
+    numbers: tuple[int | None, ...]
+    """The document row to number each by; None for one that only goes on or is new."""
+    extra: int
+    """How many more rows are drawn than without holes; below 0, fewer."""
+    caret: tuple[int, int] | None = None
+    """The row of the region and the run in it that the cursor is before, if it is in a draft."""
+
+
+@dataclass(slots=True)
+class _Composer:
+    """Puts runs into rows."""
+
+    buffer: Buffer
+    rows: list[list[Run]] = field(default_factory=lambda: [[]])
+    heat: bool = False
+    caret: tuple[int, int] | None = None
+
+    def held(self, kind: Kind, start: Location, end: Location) -> None:
+        """Add what the document holds between two locations."""
+        for row in range(start[0], end[0] + 1):
+            left = start[1] if row == start[0] else 0
+            right = end[1] if row == end[0] else None
+            if row > start[0]:
+                self.rows.append([])
+            self.rows[-1].append(Run(self.buffer[row][left:right], kind, (row, left)))
+
+    def drafted(self, hole: OpenHole, draft: Draft, at: Location) -> None:
+        """Add a draft."""
+        pieces = zip(draft.pieces, draft.settled, hole.changed, draft.confidence, strict=True)
+        chosen = hole.marked
+        for i, (piece, settled, changed, confidence) in enumerate(pieces):
+            self._meet(hole, i)
+            kind = Kind.SETTLED if settled else Kind.DRAFT
+            heat = sum(confidence < least for least in BANDS) if self.heat else None
+            # Its text, and at each odd place a line's end.
+            parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)
+            for at_end, part in enumerate(parts):
+                if at_end % 2:
+                    self.rows.append([])
+                elif part:
+                    self.rows[-1].append(Run(part, kind, at, changed, heat, i in chosen))
+        self._meet(hole, len(draft.pieces))
+
+    def _meet(self, hole: OpenHole, piece: int) -> None:
+        if hole.caret == piece:
+            self.caret = len(self.rows) - 1, len(self.rows[-1])
+
+
+class Rows(WrappedDocument):
+    """The rows of a buffer with holes drawn over it: from locations to cells and back."""
+
+    def __init__(self, buffer: Buffer, holes: Sequence[OpenHole], tab_width: int) -> None:
+        # Not the parent's constructor: it measures every line.
+        self.document: Buffer = buffer
+        self.holes = holes
+        self._tab_width = tab_width
+        self._width = 0  # of a row in cells; 0 where lines are not wrapped
+        self._regions: list[Region] | None = None
+        self.heat = False
+        """Whether the confidence of each piece is told."""
+
+    @property
+    def height(self) -> int:
+        """The number of rows."""
+        return self._y(self.document.line_count) + sum(region.extra for region in self.regions)
+
+    @property
+    def width(self) -> int:
+        """The width of the widest draft row in cells."""
+        return max((self.row_width(row) for r in self.regions for row in r.rows), default=0)
+
+    @property
+    def regions(self) -> list[Region]:
+        """Where holes are, from top to bottom."""
+        if self._regions is None:
+            self._regions = list(self._laid_out())
+        return self._regions
+
+    @property
+    def caret(self) -> Offset | None:
+        """The cell of the cursor, where it is in a draft."""
+        for region in self.regions:
+            if region.caret is not None:
+                row, run = region.caret
+                return Offset(self.row_width(region.rows[row][:run]), region.y + row)
+        return None
+
+    def fold(self, width: int, tab_width: int) -> None:
+        """Wrap lines at a width in cells; at 0, wrap none."""
+        if width != self._width:
+            for hole in self.holes:
+                hole.wrapped = 0
+        self._width, self._tab_width = width, tab_width
+        self._regions = None
+
+    def wrap(self, width: int, tab_width: int | None = None) -> None:
+        """Lay holes out anew, and lines if a width is given."""
+        self.fold(width or self._width, tab_width or self._tab_width)
+
+    def wrap_range(self, start: Location, old_end: Location, new_end: Location) -> None:
+        """Lay holes out anew; the buffer keeps count of its lines' rows itself."""
+        self._regions = None
+
+    def row(self, y: int) -> tuple[tuple[Run, ...], int | None, bool]:
+        """The runs drawn at a row, the document row to number it by, whether in a region."""
+        for region in reversed(self.regions):
+            if y >= region.y:
+                if y < region.y + len(region.rows):
+                    return region.rows[y - region.y], region.numbers[y - region.y], True
+                y -= region.y - self._y(region.top) + region.extra
+                break
+        if not self._width:
+            return (Run(self.document[y], Kind.TEXT, (y, 0)),), y, False
+        counts = self.document.row_counts(self._width, self._tab_width)
+        row = counts.find(y)
+        part = y - counts.before(row)
+        starts = [0, *self.get_offsets(row), None]
+        text = self.document[row][starts[part] : starts[part + 1]]
+        return (Run(text, Kind.TEXT, (row, starts[part] or 0)),), None if part else row, False
+
+    def window(self, runs: tuple[Run, ...], left: int, right: int) -> tuple[tuple[Run, ...], int]:
+        """What of a row is in view, and at which cell it starts; all of it, if that is not much."""
+        if all(len(run.text) <= _LONG for run in runs):
+            return runs, 0
+        found: list[Run] = []
+        first = x = 0
+        for run in runs:
+            end = self._cell(run.text, len(run.text), x)
+            if left <= end and x <= right:
+                begin = self._column(run.text, x, left)
+                stop = self._column(run.text, x, right) + 1
+                if not found:
+                    first = self._cell(run.text, begin, x)
+                found.append(_cut(run, begin, stop))
+            x = end
+        return tuple(found), first
+
+    def row_width(self, row: Sequence[Run]) -> int:
+        """The cells that a row takes."""
+        x = 0
+        for run in row:
+            x = self._cell(run.text, len(run.text), x)
+        return x
+
+    def shown(self, text: str, x: int) -> str:
+        """What a terminal is given for a text that starts at cell x."""
+        return shown(text, x, self._tab_width)
+
+    def y_of(self, row: int) -> int:
+        """Where a document row is drawn, or begins to be."""
+        for region in reversed(self.regions):
+            if row > region.bottom:
+                return region.y + len(region.rows) + self._y(row) - self._y(region.bottom + 1)
+            if row >= region.top:
+                below = self._y(row) - self._y(region.top)
+                return region.y + min(below, len(region.rows) - 1)
+        return self._y(row)
+
+    def location_to_offset(self, location: Location) -> Offset:
+        """The cell of a location."""
+        row, column = location
+        last = self.height
+        for region in self.regions:
+            if not region.top <= row <= region.bottom:
+                continue
+            last = region.y + len(region.rows) - 1
+            if not any(start <= location <= end for start, end in region.drafted):
+                for y, runs in enumerate(region.rows):
+                    for i, run in enumerate(runs):
+                        at, left = run.at
+                        if (
+                            run.kind.held
+                            and at == row
+                            and left <= column <= left + len(run.text)
+                            and not _goes_on(runs[i:], location, region.rows[y + 1 : y + 2])
+                        ):
+                            x = self.row_width(runs[:i])
+                            return Offset(self._cell(run.text, column - left, x), region.y + y)
+        starts = [0, *self.get_offsets(row)]
+        part = bisect_right(starts, column) - 1
+        text = self.document[row][starts[part] :]
+        y = min(self.y_of(row) + part, last)
+        return Offset(self._cell(text, column - starts[part], 0), y)
+
+    def offset_to_location(self, offset: Offset) -> Location:
+        """The location nearest to a cell."""
+        y = min(max(0, offset.y), self.height - 1)
+        runs, row, _ = self.row(y)
+        if not runs:  # kept free
+            region = next(r for r in reversed(self.regions) if y >= r.y)
+            return region.bottom, len(self.document[region.bottom])
+        x = 0
+        for run in runs:
+            end = self._cell(run.text, len(run.text), x)
+            if offset.x < end or run is runs[-1]:
+                if not run.kind.held:
+                    return run.at
+                column = self._column(run.text, x, max(0, offset.x))
+                last = (run.at[0], run.at[1] + len(run.text))
+                if column == len(run.text) and self._width and y + 1 < self.height:
+                    column -= _goes_on((run,), last, (self.row(y + 1)[0],))
+                return run.at[0], run.at[1] + column
+            x = end
+        raise AssertionError(row)
+
+    def get_target_document_column(self, line_index: int, x_offset: int, y_offset: int) -> int:
+        """The column nearest to a cell of one of the rows of a line."""
+        starts = [0, *self.get_offsets(line_index)]
+        line = self.document[line_index]
+        start = starts[y_offset]
+        rest = starts[starts.index(start) + 1 :]
+        column = start + self._column(line[start:], 0, x_offset)
+        return min(column, rest[0] - 1) if rest else column
+
+    def get_offsets(self, line_index: int) -> list[int]:
+        """The columns at which a line's rows start, but for the first."""
+        if not self._width:
+            return []
+        return list(breaks(self.document[line_index], self._width, self._tab_width))
+
+    def get_sections(self, line_index: int) -> list[str]:
+        """The rows of a line."""
+        line = self.document[line_index]
+        starts = [0, *self.get_offsets(line_index), len(line)]
+        return [line[start:stop] for start, stop in pairwise(starts)]
+
+    def _y(self, row: int) -> int:
+        """Where a document row would be drawn without holes."""
+        if not self._width:
+            return row
+        return self.document.row_counts(self._width, self._tab_width).before(row)
+
+    def _cell(self, text: str, column: int, x: int) -> int:
+        """The cell of a column of a text that starts at cell x."""
+        return cell_of(text, column, x, self._tab_width)
+
+    def _column(self, text: str, start: int, x: int) -> int:
+        """How many of the text's characters are left of cell x, if the text starts at another."""
+        return column_of(text, x, start, self._tab_width)
+
+    def _laid_out(self) -> Iterator[Region]:
+        y = 0  # how far drawn rows are below the document's
+        for group in self._groups():
+            region = self._region(group, y)
+            y += region.extra
+            yield region
+
+    def _groups(self) -> list[list[tuple[OpenHole, Location, Location]]]:
+        """The holes, those together that share a row."""
+        groups: list[list[tuple[OpenHole, Location, Location]]] = []
+        for hole in self.holes:
+            start, end = self.document.location(hole.start), self.document.location(hole.end)
+            if groups and groups[-1][-1][2][0] == start[0]:
+                groups[-1].append((hole, start, end))
+            else:
+                groups.append([(hole, start, end)])
+        return groups
+
+    def _region(self, group: list[tuple[OpenHole, Location, Location]], below: int) -> Region:
+        composer = _Composer(self.document, heat=self.heat)
+        top, bottom = group[0][1][0], group[-1][2][0]
+        done = (top, 0)
+        for hole, start, end in group:
+            composer.held(Kind.TEXT, done, start)
+            if hole.draft is not None:
+                composer.drafted(hole, hole.draft, end)
+            elif hole.start == hole.end:
+                composer.rows[-1].append(Run(EMPTY_HOLE, Kind.DRAFT, end))
+            else:
+                composer.held(Kind.HOLE, start, end)
+            done = end
+        composer.held(Kind.TEXT, done, (bottom, len(self.document[bottom])))
+        rows, numbers, caret = self._folded(composer, top, bottom)
+        alone = self._y(bottom + 1) - self._y(top)
+        kept = sum(hole.height - 1 for hole, _, _ in group) + 1
+        if self._width:
+            drafts = [hole for hole, _, _ in group if hole.draft is not None]
+            kept = max([kept, *(hole.wrapped for hole in drafts)])
+            for hole in drafts:
+                hole.wrapped = max(kept, len(rows))
+        least = 0 if any(hole.fits for hole, _, _ in group) else alone
+        free = max(least, kept) - len(rows)
+        numbers += [
+            at if at <= bottom and not self._width else None
+            for at in range(top + len(rows), top + len(rows) + free)
+        ]
+        rows += [()] * free
+        return Region(
+            top,
+            bottom,
+            self._y(top) + below,
+            tuple(rows),
+            tuple((start, end) for hole, start, end in group if hole.draft is not None),
+            tuple(numbers),
+            len(rows) - alone,
+            caret,
+        )
+
+    def _folded(
+        self, composer: _Composer, top: int, bottom: int
+    ) -> tuple[list[tuple[Run, ...]], list[int | None], tuple[int, int] | None]:
+        """Composed rows, wrapped; the document row that numbers each; the caret among them."""
+        rows: list[tuple[Run, ...]] = []
+        numbers: list[int | None] = []
+        caret = None
+        for i, row in enumerate(composer.rows):
+            text = "".join(run.text for run in row)
+            starts = breaks(text, self._width, self._tab_width) if self._width else ()
+            parts, places = _parted(row, starts)
+            if composer.caret is not None and composer.caret[0] == i:
+                part, run = places[composer.caret[1]]
+                caret = len(rows) + part, run
+            rows += map(tuple, parts)
+            numbers += [top + i if top + i <= bottom else None, *[None] * len(starts)]
+        return rows, numbers, caret
+
+
+def _parted(row: list[Run], starts: Sequence[int]) -> tuple[list[list[Run]], list[tuple[int, int]]]:
+    """A row cut where others start; for each of its runs, and the end, the part and place in it."""
+    parts: list[list[Run]] = [[]]
+    places = []
+    at, left = 0, list(starts)
+    for run in row:
+        rest = run
+        while left and left[0] <= at + len(rest.text):
+            size = left.pop(0) - at
+            if size:
+                parts[-1].append(_cut(rest, 0, size))
+            parts.append([])
+            rest, at = _cut(rest, size, None), at + size
+        places.append((len(parts) - 1, len(parts[-1])))
+        if rest.text or not run.text or not parts[-1]:
+            parts[-1].append(rest)
+        at += len(rest.text)
+    return parts, [*places, (len(parts) - 1, len(parts[-1]))]
+
+
+def _cut(run: Run, start: int, stop: int | None) -> Run:
+    """A part of a run."""
+    row, column = run.at
+    at = (row, column + start) if run.kind.held else run.at
+    return run._replace(text=run.text[start:stop], at=at)
+
+
+def _goes_on(runs: Sequence[Run], location: Location, below: Sequence[tuple[Run, ...]]) -> bool:
+    """Whether a location at the end of a row is the start of the next."""
+    run = runs[0]
+    ends = len(runs) == 1 and (run.at[0], run.at[1] + len(run.text)) == location
+    if not (ends and run.text and below and below[0]):
+        return False
+    return below[0][0].kind.held and below[0][0].at == location

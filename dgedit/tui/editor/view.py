@@ -1,0 +1,336 @@
+"""A text on the screen: which rows are drawn, and which of them differ from what is there.
+
+What a row looks like is a value. A refresh compares the rows in view with those drawn last, and has
+only those painted that differ: after a key that is one row of forty, and Textual's own work on the
+others is most of a frame. A text that takes long to parse is parsed when no key has come for a
+moment, in slices between the keys.
+
+Knows rows, inks and a syntax tree; nothing of keys, files or steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, NamedTuple, Self
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.document._document import Location
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
+
+from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import Highlight
+from dgedit.tui.editor.holes import BANDS, Run
+from dgedit.tui.editor.paint import Ink, Painted
+from dgedit.tui.editor.rows import Rows
+
+# A large text is parsed when no key has come for so many seconds, for so long at a time, and then
+# others have their turn.
+_PAUSE = 0.12
+_SLICE = 0.006
+_GAP = 0.001
+
+# The scroll bar below a wide text moves when its width has grown by so many cells, not by each.
+_STEP = 32
+
+
+class Look(NamedTuple):
+    """All that decides how a row is painted."""
+
+    runs: tuple[Run, ...]
+    """What of it is in view."""
+    left: int
+    """The cell at which that starts."""
+    number: int | None
+    """The document row to number it by."""
+    held: bool
+    """Whether holes touch it."""
+    here: bool
+    """Whether the cursor is on it."""
+    cursor: int | None
+    """The cursor's cell, if it is drawn."""
+    highlights: tuple[list[Highlight], ...]
+    """The syntax of each run."""
+    found: tuple[tuple[Location, Location], ...]
+    """What was looked for, from and to."""
+    ranges: tuple[tuple[bool, Location, Location], ...]
+    """What is selected, or else the brackets that match; which of the two, from, to."""
+    open: bool
+    """Whether the line's end is selected too."""
+    span: tuple[int, int]
+    """The cells in view."""
+    gutter: int
+    """The width of the gutter."""
+
+
+class View(TextArea):
+    """A text area that draws rows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("alt+z", "toggle_wrap", "wrap long lines, or no longer", show=False),
+    ]
+
+    found: Callable[[int], Sequence[tuple[int, int]]] | None = None
+    """The columns to show as found in a row."""
+    _height = 0
+    _differs = False
+    _restyled = True
+    _inked: Ink | None = None
+    _parsing: Timer | None = None
+
+    def __init__(self, text: str) -> None:
+        self._drawn: dict[int, tuple[Look | None, Ink]] = {}
+        super().__init__(text)
+
+    @property
+    def rows(self) -> Rows:
+        """The text area's view of its document."""
+        assert isinstance(self.wrapped_document, Rows)
+        return self.wrapped_document
+
+    def action_toggle_wrap(self) -> None:
+        """Wrap lines that are too long, or no longer."""
+        self.soft_wrap = not self.soft_wrap
+
+    # Sizes
+
+    def _on_resize(self) -> None:
+        """A cursor in view stays in view."""
+        y = self._cursor_offset[1] - round(self.scroll_y)
+        seen, self._height = 0 <= y < self._height, self.size.height
+        super()._on_resize()
+        if seen:
+            self.call_after_refresh(self.scroll_cursor_visible)
+
+    @property
+    def gutter_width(self) -> int:
+        """A blank, the line number, the sign of a hole, a blank; without numbers the last two."""
+        return len(str(self.document.line_count)) + 3 if self.show_line_numbers else 2
+
+    def _watch_soft_wrap(self) -> None:
+        row, _ = self.rows.offset_to_location(self.scroll_offset)
+        self._rewrap_and_refresh_virtual_size()
+        self.scroll_to(x=0, y=self.rows.y_of(row), animate=False, force=True)
+        self.call_after_refresh(self.scroll_cursor_visible)
+
+    def _rewrap_and_refresh_virtual_size(self) -> None:
+        self.rows.fold(self.wrap_width, self.indent_width)
+        self._refresh_size()
+
+    def _refresh_size(self) -> None:
+        height = self.rows.height
+        if self.soft_wrap:
+            self.virtual_size = Size(0, height)
+        else:
+            buffer: Buffer = self.rows.document
+            width = max(buffer.get_size(self.indent_width).width, self.rows.width)
+            width += self.gutter_width + 1
+            if width > self.size.width:
+                width = -(-width // _STEP) * _STEP
+            self.virtual_size = Size(width, height)
+        self._refresh_scrollbars()
+
+    # Syntax
+
+    def _build_highlight_map(self) -> None:
+        """After an edit: what is being parsed is outdated."""
+        if self._parsing is not None:
+            self._parsing.stop()
+            self._parsing = None
+
+    def _colours(self, run: Run) -> list[Highlight]:
+        parse = self.rows.document.parse
+        if parse is None:
+            return []
+        found = parse.highlights(run.at[0], run.at[1], run.at[1] + len(run.text))
+        if not parse.current and self._parsing is None:
+            self._parsing = self.set_timer(_PAUSE if parse.begun else _GAP, self._parse)
+        return found
+
+    def _parse(self) -> None:
+        parse = self.rows.document.parse
+        if parse is None or parse.step(_SLICE):
+            self._parsing = None
+            self.refresh()
+        else:
+            self._parsing = self.set_timer(_GAP, self._parse)
+
+    # Rows
+
+    def refresh(
+        self,
+        *regions: Region,
+        repaint: bool = True,
+        layout: bool = False,
+        recompose: bool = False,
+    ) -> Self:
+        """Paint what differs, at the next moment without messages; all, if the style changed."""
+        whole = self._restyled or layout or recompose or not self.is_mounted
+        if regions or whole or not repaint:
+            self._restyled = self._restyled and not (repaint and not regions)
+            return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+        self._differs = True
+        self.check_idle()
+        return self
+
+    def notify_style_update(self) -> None:
+        """Everything may look different."""
+        self._restyled, self._inked = True, None
+        super().notify_style_update()
+
+    def _check_refresh(self) -> None:
+        if self._differs:
+            self._differs = False
+            width = self.size.width
+            ink = self._ink()
+            regions = [
+                Region(0, y, width, 1)
+                for y in range(self.size.height)
+                if self._drawn.get(y) != (self._look(y), ink)
+            ]
+            if regions:
+                self.refresh(*regions)
+        super()._check_refresh()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Some rows."""
+        # Not the parent's: it would apply the style sheet anew, which takes a tenth of a frame.
+        return super(TextArea, self).render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """One row: the document's, or a draft's."""
+        ink = self._ink()
+        look = self._look(y)
+        self._drawn[y] = look, ink
+        if look is None:
+            return Strip.blank(self.size.width, ink.base)
+        return self._painted(look, ink)
+
+    def _look(self, y: int) -> Look | None:
+        left, top = self.scroll_offset
+        y += top
+        rows = self.rows
+        if y >= rows.height:
+            return None
+        whole, number, held = rows.row(y)
+        right = left + max(0, self.size.width - self.gutter_width)
+        runs, start = rows.window(whole, left, right)
+        here = y == self._cursor_offset[1]
+        return Look(
+            runs=runs,
+            left=start,
+            number=number,
+            held=held,
+            here=here,
+            cursor=self._cursor_offset[0] if here and self._draw_cursor else None,
+            highlights=tuple(self._colours(run) if run.kind.held else [] for run in runs),
+            found=self._found(runs),
+            ranges=self._ranges(runs),
+            open=self._is_open(whole),
+            span=(left, right),
+            gutter=self.gutter_width,
+        )
+
+    def _found(self, runs: tuple[Run, ...]) -> tuple[tuple[Location, Location], ...]:
+        if self.found is None:
+            return ()
+        rows = dict.fromkeys(run.at[0] for run in runs if run.kind.held)
+        return tuple(((row, begin), (row, end)) for row in rows for begin, end in self.found(row))
+
+    def _ranges(self, runs: tuple[Run, ...]) -> tuple[tuple[bool, Location, Location], ...]:
+        start, end = sorted(self.selection)
+        if start != end:
+            held = [run for run in runs if run.kind.held]
+            return tuple(
+                (True, max(start, run.at), min(end, (run.at[0], run.at[1] + len(run.text))))
+                for run in held
+                if start < (run.at[0], run.at[1] + len(run.text)) and run.at < end
+            )
+        bracket = self._matching_bracket_location
+        if bracket is None:
+            return ()
+        return tuple(
+            (False, at, (at[0], at[1] + 1))
+            for at in (bracket, end)
+            if any(run.kind.held and run.at[0] == at[0] for run in runs)
+        )
+
+    def _is_open(self, runs: tuple[Run, ...]) -> bool:
+        """Whether a row ends with a selected line ending."""
+        start, end = sorted(self.selection)
+        if start == end or not runs or not runs[-1].kind.held:
+            return False
+        (row, column), text = runs[-1].at, runs[-1].text
+        whole = column + len(text) == len(self.document[row])
+        return whole and start <= (row, column + len(text)) and row < end[0]
+
+    def _painted(self, look: Look, ink: Ink) -> Strip:
+        painted = Painted(look.runs, self.rows, look.left)
+        if look.here:
+            painted.lay_ground(ink.cursor_line)
+        painted.lay_runs(ink, look.highlights)
+        for start, end in look.found:
+            painted.lay_range(ink.found, start, end)
+        for selected, start, end in look.ranges:
+            painted.lay_range(ink.selection if selected else ink.bracket, start, end)
+        if look.open:
+            painted.lay_cell(ink.selection, look.left + painted.text.cell_len)
+        if look.cursor is not None:
+            painted.lay_cell(ink.cursor, look.cursor)
+        segments = [*painted.text.render(self.app.console)]
+        (left, right), width = look.span, painted.text.cell_len
+        rest = ink.cursor_line if look.here else ink.base
+        if left == look.left and width <= right - left:  # one strip: each takes a while to make
+            segments.append(Segment(" " * (right - left - width), rest))
+        else:
+            whole = Strip(segments, width)
+            segments = [*whole.crop_extend(left - look.left, right - look.left, rest)]
+        inked = Segment.apply_style([*self._gutter(look, ink), *segments], ink.base)
+        return Strip(inked, look.gutter + right - left)
+
+    def _gutter(self, look: Look, ink: Ink) -> list[Segment]:
+        style = ink.cursor_gutter if look.here else ink.gutter
+        numbered = look.number is not None and self.show_line_numbers
+        digits = str((look.number or 0) + 1) if numbered else ""
+        return [
+            Segment(f"{digits:>{look.gutter - 2}}", style),
+            Segment("▌ " if look.held else "  ", style + ink.sign),
+        ]
+
+    def _ink(self) -> Ink:
+        """What the style sheet gives; it is asked once, until it changes."""
+        if self._inked is None:
+            self._theme.apply_css(self)
+            self._inked = self._mixed(self._theme)
+        return self._inked
+
+    def _mixed(self, theme: TextAreaTheme) -> Ink:
+
+        def component(name: str) -> Style:
+            style = self.get_component_rich_style(f"editor--{name}", partial=True)
+            ground = self.get_component_rich_style(f"editor--{name}").bgcolor
+            return style + Style(bgcolor=ground) if style.bgcolor else style
+
+        return Ink(
+            base=theme.base_style or self.rich_style,
+            cursor=theme.cursor_style or Style(reverse=True),
+            cursor_line=theme.cursor_line_style or Style(),
+            gutter=theme.gutter_style or Style(),
+            cursor_gutter=theme.cursor_line_gutter_style or Style(),
+            sign=self.get_component_rich_style("editor--sign", partial=True),
+            selection=theme.selection_style or Style(reverse=True),
+            bracket=theme.bracket_matching_style or Style(),
+            hole=component("hole"),
+            draft=component("draft"),
+            settled=component("settled"),
+            changed=component("changed"),
+            marked=component("marked"),
+            found=component("found"),
+            heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
+            dark=self.app.current_theme.dark,
+        )

@@ -1,0 +1,199 @@
+"""What the editor can do: all keys in a panel, all actions in a list, and the themes.
+
+Both are made of the actions that `keys.py` gathers, with the user's own keys, so they say what is.
+Knows actions and their words; not what they do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import zip_longest
+from textwrap import wrap
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+
+from dgedit.config import config_path
+from dgedit.files.recent import LastTheme
+from dgedit.text.visible import visible
+from dgedit.tui import keymap as keys
+from dgedit.tui.keymap import Action
+from dgedit.tui.synonyms import SYNONYMS
+from dgedit.tui.widgets.dialogs import Modal
+from dgedit.tui.widgets.picker import Choice, Choose
+from dgedit.tui.workspace.tabs import Desk
+
+# Help has the concerns of these in this order: what one uses this editor for, then what one needs
+# in any; the cursor's keys, which everybody knows, come late.
+_ORDER = ("mask", "instruct", "accept", "holes", "save", "open", "find", "split", "answer", "help")
+# Between two columns of help.
+_GAP = "  "
+# Columns that the words have in any case.
+_LEAST = 16
+
+
+class Helping(Desk):
+    """Help."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", "help", key_display="F1"),
+        Binding("alt+x,ctrl+shift+p", "commands", "all commands", show=False),
+        Binding("alt+t", "themes", "choose a theme", show=False),
+    ]
+
+    actions: Sequence[Action] = ()
+    """All there is to do."""
+    last_theme = LastTheme()
+    """The theme to begin with next time."""
+
+    def on_mount(self) -> None:
+        """Take the user's keys, and the theme chosen last."""
+        self.set_keymap(keys.keymap(self.actions, self.settings.keys))
+        self.call_next(self._take_theme)
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        find = next(self._keys_of(one) for one in self.actions if one.id == "commands")
+        self.push_screen(Help(self._sections(), find.partition(_GAP)[0]))
+
+    @work(exclusive=True, group="commands")
+    async def action_commands(self) -> None:
+        """Find a command by a few letters of its name, and do it."""
+        choices = [
+            Choice(action.words, (self._keys_of(action),), _called(action))
+            for action in self.actions
+        ]
+        at = await self.push_screen_wait(Choose("letters of a command", choices))
+        if at is not None:
+            action = self.actions[at]
+            target = self.editor if action.of_text else self
+            if not await self.run_action(action.action, target):
+                self.notice(f"not now: {action.words}")
+
+    @work(exclusive=True, group="commands")
+    async def action_themes(self) -> None:
+        """Choose a theme, seeing each; Escape leaves it as it was."""
+        names, before = sorted(self.available_themes), self.theme
+        names.sort(key=lambda name: name != before)
+
+        def peek(at: int | None) -> None:
+            self.theme = before if at is None else names[at]
+
+        aside = {True: "dark", False: "light"}
+        choices = [Choice(name, (aside[self.available_themes[name].dark],)) for name in names]
+        at = await self.push_screen_wait(Choose("letters of a theme", choices, peek=peek))
+        if at is not None:
+            self.theme = names[at]
+            self.last_theme.keep(self.theme)
+            if named := self.last_theme.named_by:
+                self.notice(f"{self.theme} until you quit: {named} names a theme, and that counts")
+            else:
+                self.notice(f"{self.theme} from now on")
+
+    def _take_theme(self) -> None:
+        if (name := self.last_theme.read()) in self.available_themes:
+            self.theme = name
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key, written the same way everywhere."""
+        return keys.written([binding.key])[0]
+
+    def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
+        """For each concern its actions with a key: keys, words, id."""
+        groups = sorted(
+            keys.grouped(self.actions).items(),
+            key=lambda pair: min(_place(action) for action in pair[1]),
+        )
+        return [
+            (concern, [(self._keys_of(one), one.words, one.id) for one in group if one.keys])
+            for concern, group in groups
+        ]
+
+    def _keys_of(self, action: Action) -> str:
+        return _GAP.join(keys.written(action.keys))
+
+
+class Help(Modal[None]):
+    """All keys, by what they are about."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f1,q,enter", "leave", "close", show=False),
+    ]
+
+    def __init__(
+        self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]], find: str = ""
+    ) -> None:
+        super().__init__()
+        self.sections = sections
+        """Headings, and under each: keys, what they do, its id."""
+        self.find = find
+        """The key that finds one by its name."""
+
+    def compose(self) -> ComposeResult:
+        """The columns, and how to go on from here."""
+        with Vertical() as box, VerticalScroll():
+            yield Columns(self.sections)
+        box.border_title = "Keys"
+        find = f"{self.find} find by name · " if self.find else ""
+        box.border_subtitle = f"↑ ↓ PgUp PgDn scroll · {find}Esc close"
+
+    def action_leave(self) -> None:
+        """Back to the text."""
+        self.dismiss()
+
+
+class Columns(Widget):
+    """Keys, what they do, and their ids: each column as wide as it must be, but for the words,
+    which go on in the next row where the screen is narrow.
+    """
+
+    def __init__(self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]]) -> None:
+        super().__init__()
+        self.sections = sections
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as there are at that width."""
+        return len(self._lines(width).split("\n"))
+
+    def render(self) -> Content:
+        """The rows."""
+        return self._lines(self.size.width)
+
+    def _lines(self, width: int) -> Content:
+        rows = [row for _, group in self.sections for row in group]
+        keyed = max(len(key) for shown, _, _ in rows for key in shown.split(_GAP))
+        named = max(len(name) for _, _, name in rows)
+        room = width - keyed - named - 3 * len(_GAP)
+        worded = max(_LEAST, min(room, max(len(words) for _, words, _ in rows)))
+        parts: list[tuple[str, str] | str] = []
+        for heading, group in self.sections:
+            parts.append((f"{heading}\n", "bold $primary"))
+            for shown, words, name in group:
+                cells = wrap(shown, keyed), wrap(words, worded), [name]
+                for key, word, one in zip_longest(*cells, fillvalue=""):
+                    parts.append((f"{_GAP}{key:<{keyed}}", "$secondary"))
+                    parts.append(f"{_GAP}{word:<{worded}}{_GAP}")
+                    parts.append((f"{one}\n", "$text-muted"))
+            parts.append("\n")
+        where = wrap(visible(str(config_path())), max(1, width - len(_GAP)))
+        parts.append("The names on the right stand for the actions in\n")
+        parts += [f"{_GAP}{line}\n" for line in where]
+        parts.append((f'\n{_GAP}[keys]\n{_GAP}fill = "f5,alt+f"', "$text-muted"))
+        return Content.assemble(*parts)
+
+
+def _called(action: Action) -> frozenset[str]:
+    """All words for an action, in small letters."""
+    words = f"{action.words} {action.id} {action.concern} {SYNONYMS.get(action.id, '')}"
+    return frozenset(re.findall(r"\w+", words.lower()))
+
+
+def _place(action: Action) -> int:
+    return _ORDER.index(action.id) if action.id in _ORDER else len(_ORDER)

@@ -1,0 +1,347 @@
+"""Holes and infills in the editor: asked for, drawn step by step, accepted or not.
+
+Nothing reaches a document before Enter. What else can be done with a result is `review.py`'s. Knows
+editors and steps; threads are `stream.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Collection
+from functools import partial
+from threading import Thread
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.timer import Timer
+
+from dgedit.errors import DgeditError
+from dgedit.files.document import Document
+from dgedit.tui.editor import masking
+from dgedit.tui.editor.editor import Editor, Touch
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.infill.session import Fill, Live, Stage, Wish
+from dgedit.tui.infill.turns import Turn
+from dgedit.tui.infill.worker import Connected, Failed, Refined, Source
+from dgedit.tui.widgets.status import BETWEEN
+from dgedit.tui.workspace.locked import Locked
+from dgedit.tui.workspace.tabs import Desk
+
+NOTHING = "no hole yet: F2 masks what the cursor is on"
+"""Why nothing can be filled."""
+
+# No more than 30 drawings a second.
+_FRAME = 1 / 30
+# Results that an undo gives back; of those before, it gives back the holes.
+_GIVEN_BACK = 20
+_LIVE: tuple[Live, ...] = ("full", "settle", "off")
+
+
+class Holed(Message):
+    """Holes came, went, or are being filled."""
+
+
+class Infilling(Desk):
+    """Holes and infills"""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f2", "mask", "mask", tooltip="mask what is to be filled"),
+        # What most terminals send for Shift+F2 is read as F14.
+        Binding("shift+f2,f14", "point", "insertion point, or close the hole", show=False),
+        Binding("f5", "fill", "fill", tooltip="fill all holes"),
+        Binding("alt+v", "live", "how much of an infill is drawn", show=False),
+        Binding("escape", "cancel", "cancel", tooltip="cancel the infill"),
+        Binding("escape", "reject", "reject", tooltip="reject the result"),
+    ]
+
+    effort: float
+    """Of every infill, see `InfillRequest`."""
+    seed: int
+    """Of the first."""
+    source: Source
+    """The engine's side."""
+    live: Live = "full"
+    """What is drawn before the last step."""
+    _waiting: Refined | None = None
+    _frame: Timer | None = None
+    _ended: deque[Fill]
+    """Those that the undo of an edit gives back."""
+    _turns: deque[Turn]
+    """Those that an undo without an edit does."""
+    _left = 0
+    """How many holes were being filled when last looked at."""
+
+    def on_mount(self) -> None:
+        """Load the engine, once the first file is shown."""
+        self._ended = deque(maxlen=_GIVEN_BACK)
+        self._turns = deque(maxlen=_GIVEN_BACK)
+        self.live = self.settings.live
+        calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
+        if calm and self.live == "full":
+            self.live = "settle"
+        self.status.engine = "loading model…"
+        self.call_after_refresh(self._open_engine)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape is ours while there is an infill; no key is before a question."""
+        if self.screen.is_modal:
+            return False
+        if action == "cancel":
+            return self.running
+        if action == "reject":
+            return self.fill is not None and not self.running
+        return super().check_action(action, parameters)
+
+    def action_mask(self) -> None:
+        """Mask the selection or what the cursor is on; on a hole, let it grow, or close it."""
+        self._hold(masking.mask)
+
+    def action_point(self) -> None:
+        """Open an insertion point, or close the hole at the cursor."""
+        self._hold(masking.point)
+
+    def action_fill(self) -> None:
+        """Fill all holes of all files; after a result, once more with the next seed."""
+        self.ask()
+
+    def action_live(self) -> None:
+        """Draw more or less of what is still being refined."""
+        self.live = _LIVE[(_LIVE.index(self.live) + 1) % len(_LIVE)]
+        words = {
+            "full": "every step is drawn",
+            "settle": "only what has settled is drawn",
+            "off": "only the result is drawn",
+        }
+        self.notice(words[self.live])
+        if self.fill is not None:
+            self.fill.show(self.live, quiet=True)
+
+    def action_accept(self) -> None:
+        """Put the infill into the texts."""
+        fill = self.fill
+        assert fill is not None
+        if not fill.present:  # and the message that says so is still on its way
+            self._look()
+        else:
+            self.accepted(fill)
+            files = len({editor for editor, _ in fill.present})
+            count = len(fill.present)
+            fill.accept()
+            if files > 1:
+                self.notice(f"accepted {count} holes in {files} files")
+
+    def action_cancel(self) -> None:
+        """Stop the engine and show the documents again; of a result that was to be better, the one
+        before.
+        """
+        self._stop()
+        self.notice("cancelled: the result before is back" if self.fill else "cancelled")
+
+    def action_reject(self) -> None:
+        """Show the documents again."""
+        assert self.fill is not None
+        self._turns.append(Turn.of(self.fill, self.editors))
+        self.fill.clear()
+        self.end()
+        self.notice("rejected: Ctrl+Z brings it back")
+
+    def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
+        """Fill all holes; after a result once more, with the same wishes where none are given."""
+        fill = self.fill
+        if self.running:
+            self.notice("an infill is running: Esc cancels")
+            return
+        try:
+            if fill is not None:
+                more = fill.again(
+                    instruction=instruction, strength=strength, others=self.documents()
+                )
+            else:
+                strength = 1.0 if strength is None else strength
+                wish = Wish(self.effort, self.seed, instruction or "", strength)
+                more = Fill.ask(self.editors, wish, others=self.documents())
+            self.start(more)
+        except (DgeditError, ValueError) as error:
+            holed = any(editor.holes for editor in self.editors)
+            self.notice(str(error) if holed else NOTHING)
+
+    @property
+    def running(self) -> bool:
+        """Whether an infill is being refined."""
+        return self.fill is not None and self.fill.stage is not Stage.READY
+
+    def hole_at_cursor(self, fill: Fill | None = None) -> OpenHole | None:
+        """The hole at the cursor, if it is one of that infill, or else of the open one."""
+        editor, fill = self.editor, fill or self.fill
+        if fill is None or editor.selection.start != editor.selection.end:
+            return None
+        index = editor.buffer.index(editor.cursor_location)
+        own = [hole for owner, hole in fill.present if owner is editor]
+        return next((hole for hole in own if hole.start <= index <= hole.end), None)
+
+    def documents(self) -> list[Document]:
+        """The files that have no hole: a model may read them as well."""
+        return [editor.current for editor in self.editors if not editor.holes]
+
+    def start(self, fill: Fill) -> None:
+        """Let the engine begin."""
+        self.fill = fill
+        self._left = len(fill.present)
+        self.notice("")
+        self.tell_engine()
+        self.refresh_bindings()
+        self.post_message(Holed())
+        self._refine(fill)
+
+    def end(self) -> None:
+        """There is no infill any more."""
+        self.fill = None
+        self._waiting = None
+        self.tell_engine()
+        self.refresh_bindings()
+        self.post_message(Holed())
+
+    def accepted(self, fill: Fill) -> None:
+        """Its drafts are in the texts now; an undo gives it back."""
+        self._ended.append(fill)
+        self.end()
+
+    def redraw(self) -> None:
+        """Draw what the infill shows now, and say it."""
+        if self.fill is not None:
+            self._left = len(self.fill.present)
+            self.fill.show(self.live, quiet=True)
+            self.tell_engine()
+        self.post_message(Holed())
+
+    @on(Editor.Touched)
+    def _touched(self, message: Editor.Touched) -> None:
+        if message.how != "given back" or not self._give_back(message.holes):
+            self._look(message.how)
+
+    def _look(self, how: Touch = "edited") -> None:
+        """See which holes are still those that are being filled."""
+        if self.fill is None:
+            return
+        left, before = len(self.fill.present), self._left
+        self.redraw()
+        if how == "taken" and not self.running:
+            if not left:  # done anew
+                self.accepted(self.fill)
+        elif not left:
+            if not self.running:
+                self._ended.append(self.fill)
+            self.fill.clear()
+            self.end()
+            self.notice("the draft is gone: its hole was edited")
+        elif left < before:
+            self.notice("one draft is gone: its hole was edited")
+
+    def _give_back(self, holes: Collection[OpenHole]) -> bool:
+        """Open the result again that an undo has opened holes of; not in the place of one that has
+        others as well.
+        """
+        fill = next((one for one in reversed(self._ended) if one.offers(holes)), None)
+        if fill is None or self.running:
+            return False
+        if self.fill is not None and not set(self.fill.present) < set(fill.present):
+            return False
+        self._ended.remove(fill)
+        self._open_again(fill)
+        return True
+
+    def reopen(self, editor: Editor) -> bool:
+        """Open the result again that was left since the last edit, if there is one."""
+        while self._turns and self._turns[-1].gone:
+            self._turns.pop()
+        if self.running or not self._turns or not self._turns[-1].is_next(editor):
+            return False
+        turn = self._turns.pop()
+        if self.fill is not None:
+            self.fill.clear()
+        turn.restore()
+        self._open_again(turn.fill)
+        return True
+
+    def _open_again(self, fill: Fill) -> None:
+        self.fill = fill
+        self.redraw()
+        self.refresh_bindings()
+        self.notice("undone: the draft is back")
+
+    def _hold(self, how: Callable[[Editor], str]) -> None:
+        if self.fill is not None:
+            self.notice("an infill is open: Alt+Y accepts, Esc rejects")
+        elif isinstance(self.editor, Locked) and self.editor.locked:
+            self.notice("this file is locked: nothing can be filled in it")
+        else:
+            self.notice(how(self.editor))
+            self.post_message(Holed())
+
+    def _stop(self) -> None:
+        """Let the engine stop, and go back to the result before, if there is one."""
+        assert self.fill is not None
+        before = self.fill.before
+        self.fill.clear()
+        self.end()
+        if before is not None and before.present:
+            self.fill = before
+            self.redraw()
+        elif before is not None:  # its holes were taken from in part
+            self._ended.append(before)
+
+    # Daemons, not workers: who quits does not wait until a large model is loaded.
+
+    def _refine(self, fill: Fill) -> None:
+        work = partial(self.source.refine, fill, lambda: self.fill is not fill)
+        Thread(target=work, daemon=True).start()
+
+    def _open_engine(self) -> None:
+        Thread(target=self.source.open, daemon=True).start()
+
+    @on(Connected)
+    def tell_engine(self) -> None:
+        """Say how far the infill is, and with which model."""
+        backend = self.source.backend
+        parts = [self.fill.progress()] if self.fill and backend else []
+        parts += [backend.name, backend.device] if backend else []
+        self.status.engine = BETWEEN.join(parts) or "loading model…"
+
+    @on(Refined)
+    def _draw_step(self, message: Refined) -> None:
+        """Draw a step now, or with the next frame."""
+        if message.fill is not self.fill:
+            return
+        self._waiting = message
+        if self._frame is None:
+            self._draw_waiting()
+
+    def _draw_waiting(self) -> None:
+        message, self._waiting, self._frame = self._waiting, None, None
+        if message is None or message.fill is not self.fill or self.fill is None:
+            return
+        self.fill.draw(message.step, message.seconds, self.live)
+        self.tell_engine()
+        if message.step.last:
+            if (before := self.fill.before) is not None:
+                self._ended.append(before)
+                if set(before.present) >= set(self.fill.present):
+                    self._turns.append(Turn.of(before, self.editors))
+                self.fill.before = None
+            self.notice(self.fill.remark())
+            self.refresh_bindings()
+            self.post_message(Holed())
+        else:
+            self._frame = self.set_timer(_FRAME, self._draw_waiting)
+
+    @on(Failed)
+    def _give_up(self, message: Failed) -> None:
+        if self.fill is not None and message.fill in (None, self.fill):
+            self._stop()
+        words = " ".join(str(message.error).split()) or type(message.error).__name__
+        self.notice(words)
+        if self.source.backend is None:
+            self.status.engine = "no model"

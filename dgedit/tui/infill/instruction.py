@@ -1,0 +1,174 @@
+"""The instruction box: what the model is told, and how much of the present text it may change.
+
+Up and Down bring back earlier instructions, Tab goes to the strength and back, Left and Right
+change it. With a result open, the box asks for that result once more: at strength 1 from scratch,
+below it from the draft that is shown.
+
+Knows words and a number; what becomes of them is `infilling.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from dgedit.tui.infill.controller import NOTHING, Infilling
+from dgedit.tui.widgets.dialogs import Modal
+from dgedit.tui.widgets.line_input import Line
+
+_STEPS = 20
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the box was left with."""
+
+    instruction: str
+    """The user's words; empty for none."""
+    strength: float
+    """How much may change, 0 to 1."""
+
+
+class Slider(Widget, can_focus=True):
+    """A number from 0 to 1, in twentieths."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,minus", "move(-1)", "less"),
+        Binding("right,plus", "move(1)", "more"),
+        Binding("pagedown", "move(-5)", "much less"),
+        Binding("pageup", "move(5)", "much more"),
+        Binding("home", "move(-20)", "none"),
+        Binding("end", "move(20)", "all"),
+    ]
+
+    at = reactive(_STEPS)
+    """How many twentieths."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.set_reactive(Slider.at, round(value * _STEPS))
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.at / _STEPS
+
+    def action_move(self, by: int) -> None:
+        """Change it."""
+        self.at = max(0, min(_STEPS, self.at + by))
+
+    def on_click(self, event: events.Click) -> None:
+        """Take the place that is clicked on."""
+        self.at = max(0, min(_STEPS, event.x))
+
+    def render(self) -> Text:
+        """The track, its knob, the number."""
+        track = "━" * self.at + "●" + "─" * (_STEPS - self.at)
+        return Text(f"{track}  {self.value:.2f}", style="bold" if self.has_focus else "")
+
+
+class Box(Modal[Answer | None]):
+    """Asks for an instruction and a strength."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "close"),
+        Binding("up", "recall(-1)", "earlier"),
+        Binding("down", "recall(1)", "later"),
+        Binding("enter", "answer", "fill"),
+        Binding("tab,shift+tab", "turn", "words or strength"),
+    ]
+
+    def __init__(self, present: Answer, history: Sequence[str], about: str) -> None:
+        super().__init__()
+        self.history = [*history, present.instruction]
+        self.present, self.about = present, about
+        self.at = len(self.history) - 1
+
+    def compose(self) -> ComposeResult:
+        """The words, the strength, the keys."""
+        with Vertical():
+            yield Static(Content(self.about), classes="question")
+            yield Line(self.present.instruction, placeholder="what fits", compact=True)
+            with Horizontal():
+                yield Static("strength ")
+                yield Slider(self.present.strength)
+            yield Static(Content(_KEYS), classes="keys")
+
+    def on_mount(self) -> None:
+        """Write at once."""
+        self.query_one(Input).focus()
+
+    def action_recall(self, by: int) -> None:
+        """Bring back an earlier instruction, or what was being written."""
+        field = self.query_one(Input)
+        if self.at == len(self.history) - 1:
+            self.history[-1] = field.value
+        self.at = max(0, min(len(self.history) - 1, self.at + by))
+        field.value = self.history[self.at]
+        field.cursor_position = len(field.value)
+
+    def action_turn(self) -> None:
+        """Go from the words to the strength, or back."""
+        field, slider = self.query_one(Input), self.query_one(Slider)
+        self.set_focus(field if slider.has_focus else slider)
+
+    @on(Input.Submitted)
+    def action_answer(self) -> None:
+        """Take it."""
+        words = " ".join(self.query_one(Input).value.split())
+        self.dismiss(Answer(words, self.query_one(Slider).value))
+
+    def action_leave(self) -> None:
+        """Change nothing."""
+        self.dismiss(None)
+
+
+_KEYS = "Enter fill   ↑ ↓ earlier   Tab strength   ← → less, more   Esc close"
+
+
+class Asking(Infilling):
+    """Instructions and strength"""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f6,alt+i", "instruct", "instruct", tooltip="fill by an instruction"),
+    ]
+
+    _said: tuple[str, ...] = ()
+    _strength = 1.0
+
+    @work(exclusive=True, group="instruct")
+    async def action_instruct(self) -> None:
+        """Fill with an instruction and a strength; after a result, fill once more."""
+        if self.running:
+            self.notice("an infill is running: Esc cancels")
+            return
+        if self.fill is None and not any(editor.holes for editor in self.editors):
+            self.notice(NOTHING)
+            return
+        if self.fill is not None:
+            asked = self.fill.request
+            present = Answer(asked.instruction, asked.strength)
+            about = "Once more: below strength 1 from the draft that is shown"
+        else:
+            present = Answer("", self._strength)
+            about = "Fill the holes: below strength 1 from the text they hold"
+        answer = await self.push_screen_wait(Box(present, self._said, about))
+        if answer is None:
+            return
+        if answer.instruction:
+            others = [one for one in self._said if one != answer.instruction]
+            self._said = (*others[1 - _MOST :], answer.instruction)
+        self._strength = answer.strength
+        self.ask(instruction=answer.instruction, strength=answer.strength)

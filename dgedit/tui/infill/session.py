@@ -1,0 +1,396 @@
+"""One infill as the editor sees it: which holes it is for, how far it is, what it offers.
+
+A result is looked at from many sides: candidate by candidate, step by step. Whatever is looked at
+is what is accepted. A hole that is edited meanwhile drops out; the others go on. A part of a hole
+may be fixed while the rest is refined again: to the engine it is text between two holes.
+
+Knows holes, steps and words; nothing of threads, keys or screens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from dgedit.files.document import Document, Span, readable
+from dgedit.request.context import beside
+from dgedit.request.markers import passage
+from dgedit.request.progress import cost, standing
+from dgedit.text.drafts import cut, joined, rest, veiled
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.editor.taking import part_from_taken, take, take_part
+from dgedit.tui.widgets.status import BETWEEN
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage, Step
+
+Live = Literal["full", "settle", "off"]
+"""What is drawn while an infill runs: every step, what has settled, or that it runs."""
+
+Weave = tuple[Draft | Hole, ...]
+"""What a hole is to hold: parts that stay as they are, and parts that are refined."""
+
+# Steps kept to go back to.
+_KEPT = 200
+_ORIGINS: dict[Origin, str] = {
+    "canvas": "from noise",
+    "draft": "drafted",
+    "sample": "sampled",
+    "revised": "a draft revised",
+    "warm": "from the last infill",
+    "repaired": "syntax refined again",
+}
+
+
+class Stage(Enum):
+    """How far an infill is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an infill is asked for, beside its holes."""
+
+    effort: float
+    """See `InfillRequest`, as for all of these."""
+    seed: int
+    instruction: str = ""
+    strength: float = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Fill:
+    """The holes of all files, filled together."""
+
+    request: InfillRequest
+    """What was asked."""
+    holes: tuple[tuple[Editor, OpenHole], ...]
+    """What is filled, in the request's order."""
+    stage: Stage = Stage.WAITING
+    """How far it is."""
+    step: Step | None = None
+    """The last step drawn."""
+    seconds: float = 0.0
+    """From the request to that step."""
+    weaves: tuple[Weave, ...] = ()
+    """What each hole is to hold."""
+    before: Fill | None = None
+    """The result that this one refines or replaces: shown again if this one is given up on the way.
+    """
+    kept: list[Step] = field(default_factory=list)
+    """The steps so far; where there were too many, not all of them."""
+    choice: int = 0
+    """The candidate that is shown, also while a step is shown in its place."""
+    at: int | None = None
+    """The kept step that is shown in its place."""
+
+    @classmethod
+    def ask(
+        cls,
+        editors: Sequence[Editor],
+        wish: Wish,
+        *,
+        others: Sequence[Document] = (),
+        weaves: Mapping[OpenHole, Weave] | None = None,
+    ) -> Fill:
+        """An infill of all holes, or of those that are woven; `others` may be read as well.
+
+        Raises InputError for holes too much for one passage, ValueError for no hole at all.
+        """
+        every = [(editor, hole) for editor in editors for hole in editor.holes]
+        parted = part_from_taken(every) if weaves is None else {}  # a redo may have left some open
+        holes = [
+            (editor, parted.get(hole, hole))
+            for editor, hole in every
+            if weaves is None or hole in weaves
+        ]
+        passages, woven = [], []
+        for editor in dict.fromkeys(editor for editor, _ in holes):
+            own = [hole for owner, hole in holes if owner is editor]
+            spans = [Span(hole.start, hole.end) for hole in own]
+            asked = passage(editor.current, spans, marker="")
+            given = [
+                (weaves or {}).get(hole, (part,))
+                for hole, part in zip(own, asked.holes, strict=True)
+            ]
+            passages.append(_woven(asked, given))
+            woven += given
+        request = InfillRequest(
+            (*passages, *beside(passages, others)),
+            instruction=wish.instruction,
+            strength=wish.strength,
+            effort=wish.effort,
+            seed=wish.seed,
+        )
+        return cls(request, tuple(holes), weaves=tuple(woven))
+
+    def again(
+        self,
+        *,
+        instruction: str | None = None,
+        strength: float | None = None,
+        others: Sequence[Document] = (),
+    ) -> Fill:
+        """The same holes as they are now, with the next seed. Below strength 1 what is shown is
+        where it starts.
+        """
+        wish = self._next(instruction, strength)
+        shown = list(self._shown())
+        parted = part_from_taken(self.present)
+        again = Fill.ask(self.editors, wish, others=others)
+        if wish.strength < 1:
+            starts = {parted.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
+            every: dict[OpenHole, Weave] = {
+                hole: starts.get(hole, weave)
+                for (_, hole), weave in zip(again.holes, again.weaves, strict=True)
+            }
+            again = Fill.ask(self.editors, wish, others=others, weaves=every)
+        again.before = self
+        return again
+
+    def refine(self, hole: OpenHole, *, keep: bool, others: Sequence[Document] = ()) -> Fill:
+        """Only a part of one hole again, with the next seed: what is selected in its draft, or with
+        `keep`, the rest of it. Everything else stays as it is shown.
+        """
+        weaves: dict[OpenHole, Weave] = {}
+        for _, one, draft in self._shown():
+            marked = one.marked if one is hole else range(0)
+            parts = [draft] if one is not hole else list(cut(draft, marked))
+            refined = [one is hole and (i == 1) is not keep for i in range(len(parts))]
+            weaves[one] = tuple(
+                Hole(part.text) if again else part
+                for part, again in zip(parts, refined, strict=True)
+                if part.pieces
+            )
+        if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
+            raise ValueError("all of the draft is selected: nothing is left to refine")
+        parted = part_from_taken(self.present)
+        woven = {parted.get(one, one): weave for one, weave in weaves.items()}
+        fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=woven)
+        fill.before = self
+        return fill
+
+    @property
+    def editors(self) -> list[Editor]:
+        """The files concerned that are still open, each once."""
+        return [one for one in dict.fromkeys(editor for editor, _ in self.holes) if one.is_attached]
+
+    @property
+    def present(self) -> list[tuple[Editor, OpenHole]]:
+        """The holes that no edit has touched and that are not accepted yet."""
+        return [
+            (editor, hole)
+            for editor, hole in self.holes
+            if hole in editor.holes and editor.is_attached
+        ]
+
+    @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """What is shown, in the request's order."""
+        return self._chosen if self.at is None else self.kept[self.at].drafts
+
+    def offers(self, holes: Collection[OpenHole]) -> bool:
+        """Whether it has a draft for one of these holes."""
+        return any(hole in holes for _, hole in self.present)
+
+    def keep(self, step: Step) -> None:
+        """Remember a step, to go back to it; beyond 200, every other one."""
+        self.kept.append(step)
+        if len(self.kept) > _KEPT:
+            del self.kept[1::2]
+
+    def draw(self, step: Step, seconds: float, live: Live = "full") -> None:
+        """Let a step's drafts stand in for the holes."""
+        self.step, self.seconds = step, seconds
+        self.stage = Stage.READY if step.last else Stage.RUNNING
+        self.show(live)
+
+    def show(self, live: Live = "full", *, quiet: bool = False) -> None:
+        """Let what is to be shown stand in for the holes; `quiet`: not telling what differs."""
+        if self.step is None:
+            return
+        self._keep_to_taken(self.step.candidates)
+        shown = list(self._shown())
+        fit = self.stage is Stage.READY and self.at is None
+        if self.stage is not Stage.READY:
+            index = self.step.index
+            shown = [(owner, hole, veiled(draft, live, index)) for owner, hole, draft in shown]
+        for editor in self.editors:
+            own = [(hole, draft) for owner, hole, draft in shown if owner is editor]
+            editor.show(own, quiet=quiet, fit=fit)
+
+    def clear(self) -> None:
+        """Show the documents again. A hole whose draft was taken in part is closed."""
+        for editor in self.editors:
+            own = [hole for owner, hole in self.present if owner is editor]
+            editor.show([(hole, None) for hole in own])
+            editor.holes[:] = [one for one in editor.holes if one not in own or not one.parted]
+            editor.rows.wrap(0)
+            editor.refresh()
+
+    def accept(self) -> None:
+        """Put what is shown into the texts, one edit per file."""
+        for editor, own in list(self.fills()):
+            take(editor, own)
+
+    def accept_hole(self, hole: OpenHole) -> None:
+        """Put what is shown for one hole into its text."""
+        owner, draft = self._of(hole)
+        take(owner, [(hole, draft.text)])
+
+    def accept_part(self, hole: OpenHole, text: str) -> None:
+        """Put the start of what is shown for a hole into its text; the hole goes on behind it."""
+        owner, draft = self._of(hole)
+        if text == draft.text:
+            take(owner, [(hole, text)])
+        else:
+            take_part(owner, hole, text)
+
+    def shown_for(self, hole: OpenHole) -> Draft | None:
+        """What is shown for a hole; None where it drops out."""
+        return next((draft for _, one, draft in self._shown() if one is hole), None)
+
+    def fills(self) -> Iterator[tuple[Editor, list[tuple[OpenHole, str]]]]:
+        """Of each file its holes, in order, and what is shown for them."""
+        shown = sorted(self._shown(), key=lambda one: one[1].span)
+        for editor in self.editors:
+            if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
+                yield editor, own
+
+    def turn(self, by: int) -> str:
+        """Show the candidate after this one, or the one before; says why where it cannot."""
+        assert self.step is not None
+        fitting = [i for i, one in enumerate(self.step.candidates) if self._fits(one.drafts)]
+        texts = {tuple(draft.text for draft in self.step.candidates[i].drafts) for i in fitting}
+        if len(fitting) < 2:
+            taken = any(hole.taken for _, hole in self.present)
+            if taken and len(self.step.candidates) > 1:
+                return "no other candidate begins with what was taken"
+            return "there is no other candidate: F5 draws another"
+        if len(texts) == 1:
+            return "every candidate is equal: F5 draws another"
+        at = fitting.index(self.choice) if self.choice in fitting else 0
+        self.choice, self.at = fitting[(at + by) % len(fitting)], None
+        return ""
+
+    def scrub(self, by: int) -> str:
+        """Show the step after this one, or the one before; says why where it cannot."""
+        last = len(self.kept) - 1
+        every = [*(step.drafts for step in self.kept[:last]), self._chosen]
+        fitting = [i for i, drafts in enumerate(every) if self._fits(drafts)]
+        at = last if self.at is None else self.at
+        there = [i for i in fitting if (i > at if by > 0 else i < at)]
+        if not there:
+            return "this is the last step" if by > 0 else "this is the first step"
+        self.at = there[0] if by > 0 else there[-1]
+        if self.at == last:
+            self.at = None
+        return ""
+
+    # What is said
+
+    def progress(self) -> str:
+        """Which candidate is shown, how far it is and at what cost, for the status line."""
+        step = self.step
+        if step is None:
+            return "starting…"
+        if self.at is not None:
+            on = [f"on the way to candidate {self.choice + 1}"] if self.choice else []
+            return BETWEEN.join([*on, *standing(self.kept[self.at], of=step.index)])
+        which = self._which(step.candidates) if len(step.candidates) > 1 else []
+        return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
+
+    def remark(self) -> str:
+        """Why a result shows nothing new; empty where it does."""
+        if self.step is None or self.stage is not Stage.READY:
+            return ""
+        if self.step.stopped == "unchanged":
+            return "unchanged: strength 0 keeps what is there"
+        shown = list(self._shown())
+        if shown and not any(draft.text for _, _, draft in shown):
+            covers = any(hole.start < hole.end for _, hole, _ in shown)
+            deletes = "accepted, it deletes what the hole covers; " if covers else ""
+            return f"the draft is empty: {deletes}F5 draws another"
+        held = [
+            readable(editor.text[hole.start : hole.end]) == draft.text and not hole.taken
+            for editor, hole, draft in shown
+        ]
+        return "the infill is what is there already: F5 draws another" if all(held) else ""
+
+    @property
+    def _chosen(self) -> tuple[Draft, ...]:
+        """The drafts of the candidate; before there are any, of the last step."""
+        step = self.step
+        assert step is not None
+        return step.candidates[self.choice].drafts if step.candidates else step.drafts
+
+    def _which(self, candidates: Sequence[Candidate]) -> list[str]:
+        """The candidate that is shown, in words."""
+        one, holes = candidates[self.choice], len(self.present)
+        both = " for both holes" if holes == 2 else f" for all {holes} holes" if holes > 2 else ""
+        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}"]
+        if one.faults:
+            said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
+        return [*said, f"score {one.score:.2f}", _ORIGINS[one.origin]]
+
+    def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
+        return next((owner, draft) for owner, one, draft in self._shown() if one is hole)
+
+    def _shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
+        """What is shown for each hole that is present."""
+        for (editor, hole), draft in zip(self.holes, self._wholes(self.drafts), strict=True):
+            left = rest(draft, hole.taken)
+            if hole in editor.holes and left is not None:
+                yield editor, hole, left
+
+    def _wholes(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The engine's drafts put together to one for each hole."""
+        if not self.weaves:
+            return list(drafts)
+        left = iter(drafts)
+        return [
+            joined([next(left) if isinstance(part, Hole) else part for part in weave])
+            for weave in self.weaves
+        ]
+
+    def _fits(self, drafts: Sequence[Draft]) -> bool:
+        """Whether drafts begin with what was taken already."""
+        pairs = zip(self.holes, self._wholes(drafts), strict=True)
+        return all(
+            rest(draft, hole.taken) is not None
+            for (editor, hole), draft in pairs
+            if hole in editor.holes
+        )
+
+    def _keep_to_taken(self, candidates: Sequence[Candidate]) -> None:
+        """Show a candidate that begins with what was taken: that may have been done anew."""
+        if not self._fits(self.drafts):
+            fitting = (i for i, one in enumerate(candidates) if self._fits(one.drafts))
+            self.at, self.choice = None, next(fitting, self.choice)
+
+    def _next(self, instruction: str | None, strength: float | None) -> Wish:
+        asked = self.request
+        return Wish(
+            asked.effort,
+            (asked.seed + 1) % 2**63,
+            asked.instruction if instruction is None else instruction,
+            asked.strength if strength is None else strength,
+        )
+
+
+def _woven(asked: Passage, weaves: Sequence[Weave]) -> Passage:
+    """The passage with what each hole is to hold in the hole's place."""
+    parts: list[str | Hole] = []
+    left = iter(weaves)
+    for part in asked.parts:
+        for one in next(left) if isinstance(part, Hole) else (part,):
+            text = one.text if isinstance(one, Draft) else one
+            if isinstance(text, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += text
+            elif text != "":
+                parts.append(text)
+    return Passage(asked.path, tuple(parts))

@@ -1,0 +1,1 @@
+"""What Textual leaves to us of the terminal itself: its driver, its clipboard. Knows no text."""

@@ -1,0 +1,160 @@
+"""The clipboard: the terminal's, the system's and our own.
+
+What is copied goes to the terminal (OSC 52) and, where there is a display and a program for its
+clipboard, to that one; what is pasted comes from that program, without one from the terminal, else
+from our own copy. Who does not answer within a second is not asked again.
+
+Knows programs and texts; nothing of documents. Nothing waits for a copy; a paste waits for its
+text, and so do the keys typed after it, but not the screen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from textual import events, work
+
+from dgedit.files.document import readable
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.terminal.driver import Hosted
+
+# Seconds a program may take; one whose display is alive takes 5 to 20 ms.
+_PATIENCE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Programs that write and read the system's clipboard."""
+
+    copy: tuple[str, ...]
+    """Takes the text from its input."""
+    paste: tuple[str, ...]
+    """Prints the text."""
+    needs: str = ""
+    """The variable that names the display."""
+
+
+_TOOLS = (
+    Tool(("wl-copy",), ("wl-paste", "--no-newline"), "WAYLAND_DISPLAY"),
+    Tool(
+        ("xclip", "-selection", "clipboard"),
+        ("xclip", "-selection", "clipboard", "-o"),
+        "DISPLAY",
+    ),
+    Tool(("xsel", "--clipboard", "--input"), ("xsel", "--clipboard", "--output"), "DISPLAY"),
+    Tool(("pbcopy",), ("pbpaste",)),
+)
+
+
+def find_tool(
+    environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which
+) -> Tool | None:
+    """The first that is there and has a display."""
+    for tool in _TOOLS:
+        at_home = environment.get(tool.needs) if tool.needs else sys.platform == "darwin"
+        if at_home and which(tool.copy[0]) and which(tool.paste[0]):
+            return tool
+    return None
+
+
+async def copy(tool: Tool, text: str, *, patience: float = _PATIENCE) -> bool:
+    """Hand a text over; whether it was taken."""
+    return await _run(tool.copy, text, patience) is not None
+
+
+async def paste(tool: Tool, *, patience: float = _PATIENCE) -> str | None:
+    """The text on the clipboard; None where there is none to be had."""
+    data = await _run(tool.paste, None, patience)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+async def _run(command: tuple[str, ...], text: str | None, patience: float) -> bytes | None:
+    """What a program prints; None when it fails. Raises TimeoutError when it does not end."""
+    process: Process | None = None
+    try:
+        # A program that stays to serve the clipboard would keep a pipe open: no output is read.
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=DEVNULL if text is None else PIPE,
+            stdout=PIPE if text is None else DEVNULL,
+            stderr=DEVNULL,
+        )
+        data = None if text is None else text.encode("utf-8", "replace")
+        out, _ = await asyncio.wait_for(process.communicate(data), patience)
+        return (out or b"") if process.returncode == 0 else None
+    except TimeoutError:  # an OSError too
+        raise
+    except OSError:
+        return None
+    finally:
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+
+class Clipboard(Hosted):
+    """The clipboard"""
+
+    tool: Tool | None = None
+    """The system's, while it answers."""
+    _silent = False
+    """Whether the terminal did not answer."""
+
+    def on_mount(self) -> None:
+        """See what there is."""
+        self.tool = None if self.is_headless else find_tool(os.environ)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy to wherever there is a clipboard."""
+        super().copy_to_clipboard(text)
+        if self.tool is not None:
+            self._hand_over(self.tool, readable(text))
+
+    async def action_paste(self) -> None:
+        """Paste into whatever has the keyboard."""
+        text = await self._pasted()
+        if isinstance(self.focused, Editor):
+            self.focused.put(text)
+        else:
+            self.post_message(events.Paste(text))
+
+    @work(exclusive=True, group="copy")
+    async def _hand_over(self, tool: Tool, text: str) -> None:
+        try:
+            await copy(tool, text)
+        except TimeoutError:
+            self._no_answer(tool)
+
+    async def _pasted(self) -> str:
+        """What the system has; our own where that reads the same, since it is exact to the byte."""
+        text = await self._asked_for()
+        if text is None or readable(text) == readable(self.clipboard):
+            return self.clipboard
+        return text
+
+    async def _asked_for(self) -> str | None:
+        tool, terminal = self.tool, self.terminal
+        try:
+            if tool is not None:
+                return await paste(tool)
+            if terminal is not None and not self._silent:
+                return await terminal.clipboard() or None
+        except TimeoutError:
+            if tool is not None:
+                self._no_answer(tool)
+            else:
+                self._silent = True
+        if tool is None and not self.clipboard:
+            self.notice("nothing was copied here; the terminal has a key of its own for pasting")
+        return None
+
+    def _no_answer(self, tool: Tool) -> None:
+        self.tool = None
+        self.notice(f"{tool.copy[0]} does not answer: pasting what was copied here")

@@ -1,0 +1,233 @@
+"""The terminal we run in, as far as Textual does not know it: text that comes at once, and answers.
+
+A terminal that does not mark what is pasted, or `tmux send-keys`, sends it as keys. Those of one
+read are one message here, and text between two other keys is one edit: 1,200 characters a second
+became 12,000. The answer to a question for the clipboard (OSC 52) is taken out of what is read
+before anybody could take it for keys, also when it comes late or in parts.
+
+Knows bytes, keys and the thread that reads them; nothing of texts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import os
+import selectors
+from codecs import getincrementaldecoder
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import cached_property
+from time import monotonic
+
+import regex
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+
+from dgedit.tui.editor.editing import is_text
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.workspace.tabs import Desk
+
+# Seconds that a terminal may take to answer; one that does takes a few milliseconds.
+_PATIENCE = 0.5
+# Seconds between two looks at whether the input is to end, and at Escape, which may begin a key.
+_TICK = 0.1
+# Seconds after which the beginning of an answer was a key, and a longer one will not be finished.
+_SOON, _LATE = 0.03, 2.0
+
+_ASK = "\x1b]52;c;?\x07"
+_ANSWER = regex.compile(r"\x1b\]52;[a-z0-9]*;([A-Za-z0-9+/=?]*)(?:\x07|\x1b\\)")
+_SURELY = "\x1b]52;"
+
+# Where pasted text begins and ends, and Alt with a key; no other sequence begins like one of these.
+_PASTES = {"\x1b[200~": True, "\x1b[201~": False}
+_APART = regex.compile(r"(\x1b\[20[01]~|\x1b[^\x1b\[\]OPNX^_])")
+
+
+class Burst(Message):
+    """Keys that came at once: text, and the line ends in it."""
+
+    def __init__(self, keys: list[events.Key]) -> None:
+        super().__init__()
+        self.keys = keys
+
+
+class Answers:
+    """What a terminal sends, without the answers to questions for its clipboard."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        """Whether there has been a question: from then on, an answer may come at any time."""
+        self._held = ""
+        self._since = 0.0
+
+    @property
+    def wait(self) -> float:
+        """Seconds after which to ask again what there is to read."""
+        return _SOON if self._held else _TICK
+
+    def take(self, data: str, now: float) -> tuple[str, list[str]]:
+        """What of new data is to be read as keys, and the texts of answers in it."""
+        if not self.asked:
+            return data, []
+        if not data:
+            return self._given_up(now), []
+        data, self._held, self._since = self._held + data, "", now
+        keys, done, texts = "", 0, list[str]()
+        for match in _ANSWER.finditer(data, partial=True):
+            keys += data[done : match.start()]
+            done = match.end()
+            if match.partial:
+                self._held = match[0]
+            elif (text := _decoded(match[1])) is not None:
+                texts.append(text)
+        return keys + data[done:], texts
+
+    def _given_up(self, now: float) -> str:
+        """What has waited for the rest of an answer for too long, and is to be read as keys."""
+        held, surely = self._held, self._held.startswith(_SURELY)
+        if now - self._since < (_LATE if surely else _SOON):
+            return ""
+        self._held = ""
+        return "" if surely else held
+
+
+class Keyboard:
+    """Keys from what a terminal sends. Textual's parser waits for more after Alt and a letter; with
+    another key in the same read, as of Alt+K held down, it took the two for `^` and the letter. To
+    it Alt+Backspace is Ctrl+W, which here closes a file.
+    """
+
+    def __init__(self, parser: XTermParser) -> None:
+        self._parser = parser
+        self._pasting = False
+
+    def read(self, data: str) -> list[Message]:
+        """What is in new data, or what has waited for too long."""
+        found: list[Message] = []
+        for at, part in enumerate(_APART.split(data)):
+            if at % 2 == 0 or self._pasting or part in _PASTES:
+                self._pasting = _PASTES.get(part, self._pasting)
+                found += self._parser.feed(part) if part else ()
+            elif part == "\x1b\x7f":
+                found.append(events.Key("alt+backspace", None))
+            else:
+                keys = self._parser._sequence_to_key_events
+                found += [*keys(part)] or [*keys(part[1], alt=True)]
+        return [*found, *self._parser.tick()]
+
+
+class Terminal(LinuxDriver):
+    """Textual's terminal, read in bursts, and with a clipboard that can be read."""
+
+    _awaited: asyncio.Future[str] | None = None
+
+    async def clipboard(self) -> str:
+        """The text on the terminal's clipboard. Raises TimeoutError when it does not say."""
+        self._answers.asked = True
+        self._awaited = asyncio.get_running_loop().create_future()
+        self.write(_ASK)
+        self.flush()
+        return await asyncio.wait_for(self._awaited, _PATIENCE)
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers()
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """The keyboard's terminal's: Textual asks standard output, which may be a file."""
+        try:
+            return os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
+
+    def run_input_thread(self) -> None:
+        """Read until the end, a burst at a time."""
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        keyboard = Keyboard(XTermParser(self._debug))
+        with selectors.SelectSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            while not self.exit_event.is_set():
+                data = b""
+                if selector.select(self._answers.wait):
+                    data = os.read(self.fileno, 65_536)
+                    if not data:  # nobody is there any more
+                        self.exit_event.wait(_TICK)
+                keys, texts = self._answers.take(decode(data), monotonic())
+                for text in texts:
+                    self._loop.call_soon_threadsafe(self._answer, text)
+                for message in in_bursts(keyboard.read(keys)):
+                    self.process_message(message)
+
+    def _answer(self, text: str) -> None:
+        if self._awaited is not None and not self._awaited.done():
+            self._awaited.set_result(text)
+
+
+class Swift(Screen[None]):
+    """A screen that is painted up to 120 times a second, not 60: a key that comes right after a
+    frame of an infill waits for its own half as long.
+    """
+
+    @cached_property
+    def _update_timer(self) -> Timer:
+        paint = self._on_timer_update
+        return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
+
+
+class Hosted(Desk):
+    """In a terminal"""
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of the editor."""
+        return Swift(id="_default")
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours in the place of the one that it extends."""
+        given = super().get_driver_class()
+        return Terminal if given is LinuxDriver else given
+
+    @property
+    def terminal(self) -> Terminal | None:
+        """The terminal; None for a browser, or nothing at all."""
+        return self._driver if isinstance(self._driver, Terminal) else None
+
+    async def on_burst(self, burst: Burst) -> None:
+        """Give it to what has the keyboard, key by key where that is no text."""
+        self.app_focus = True
+        self.notice("")
+        if isinstance(self.focused, Editor):
+            self.focused.post_message(Burst(burst.keys))
+        else:
+            for key in burst.keys:
+                await self.on_event(key)
+
+
+def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
+    """The messages, with keys of a text that follow each other in one."""
+    run: list[events.Key] = []
+    for message in messages:
+        if isinstance(message, events.Key) and (is_text(message) or message.key == "enter"):
+            run.append(message)
+        else:
+            yield from _burst(run)
+            run = []
+            yield message
+    yield from _burst(run)
+
+
+def _burst(run: list[events.Key]) -> list[Message]:
+    return [Burst(run)] if len(run) > 1 else [*run]
+
+
+def _decoded(data: str) -> str | None:
+    """A text from an answer; None for what is none, such as our own question."""
+    with suppress(binascii.Error, ValueError):
+        return base64.b64decode(data, validate=True).decode("utf-8", "replace")
+    return None

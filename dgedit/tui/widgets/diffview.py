@@ -1,0 +1,205 @@
+"""How texts differ, as a unified diff on a screen of its own.
+
+Lines are told apart by their first column as well as by colour, and what a terminal would not show
+is made visible, line ends included where they are the difference. Read only. Knows texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Static
+
+from dgedit.text.merge import Block, blocks, split_lines
+from dgedit.text.visible import visible
+from dgedit.tui.widgets.dialogs import Modal
+
+# Lines around a change that are shown with it.
+_AROUND = 3
+_TAB = 4
+_FILE = "━"
+"""Begins the line that names a file."""
+
+_Code = tuple[str, int, int, int, int]
+"""`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
+
+
+class DiffView(Modal[None]):
+    """Shows a diff until a key closes it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss", "close"),
+        Binding("n", "change(1)", "next change"),
+        Binding("p", "change(-1)", "previous change"),
+    ]
+    DEFAULT_CSS = """
+    DiffView { align: center middle; background: $background 60%; }
+    DiffView Vertical { width: 94%; height: 92%; background: $surface; border: round $primary; }
+    DiffView Static { height: 1; padding: 0 1; color: $text-muted; }
+    DiffView .title { color: $text; text-style: bold; }
+    """
+
+    KEYS = "↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc close"
+    """The row below."""
+
+    def __init__(self, title: str, lines: Iterable[str]) -> None:
+        """`lines` are those of `diff_lines`, or of `file_line` and `hunks_of`."""
+        super().__init__()
+        self.heading, self.lines = title, list(lines)
+
+    def compose(self) -> ComposeResult:
+        """The title, the lines, the keys."""
+        with Vertical():
+            yield Static(self._title(), classes="title")
+            yield _Lines(self.lines)
+            yield Static(self.KEYS)
+
+    def on_mount(self) -> None:
+        """The keys are for the lines."""
+        self.query_one(_Lines).focus()
+
+    def show(self, lines: Iterable[str], at: int) -> None:
+        """Show other lines; one of them is brought into view."""
+        self.lines = list(lines)
+        self.query_one(".title", Static).update(self._title())
+        view = self.query_one(_Lines)
+        view.show(self.lines)
+        top, height = round(view.scroll_target_y), view.size.height
+        if not top <= at < top + height - _AROUND:
+            view.scroll_to(y=at, animate=False)
+
+    def _title(self) -> Content:
+        added, removed = (sum(line[:1] == sign for line in self.lines) for sign in "+-")
+        return Content(f"{visible(self.heading)}   +{added} −{removed}")
+
+    def action_change(self, by: int) -> None:
+        """Go to the next change, or to the one before."""
+        view = self.query_one(_Lines)
+        heads = [y for y, line in enumerate(self.lines) if line.startswith("@@")]
+        here = round(view.scroll_target_y)
+        if by > 0:
+            there = next((y for y in heads if y > here), None)
+        else:
+            there = next((y for y in reversed(heads) if y < here), None)
+        if there is not None:
+            view.scroll_to(y=there, animate=False)
+
+
+class _Lines(ScrollView, can_focus=True):
+    """The lines, drawn when they are in view: a long diff opens at once."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"diff--added", "diff--removed", "diff--head"}
+    DEFAULT_CSS = """
+    _Lines { height: 1fr; background: $surface; scrollbar-size-vertical: 1; }
+    _Lines > .diff--added { color: $text-success; background: $success 15%; }
+    _Lines > .diff--removed { color: $text-error; background: $error 15%; }
+    _Lines > .diff--head { color: $text-primary; text-style: bold; }
+    """
+    _KINDS: ClassVar[dict[str, str]] = {"+": "added", "-": "removed", "@": "head", _FILE: "head"}
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.show(lines)
+
+    def show(self, lines: list[str]) -> None:
+        """Show these lines."""
+        self.lines = lines
+        widths = (len(line) if line.isascii() else cell_len(line) for line in lines)
+        self.virtual_size = Size(max(widths, default=0) + 1, len(lines))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One line, with its kind's colours to the edge."""
+        left, top = self.scroll_offset
+        if y + top >= len(self.lines):
+            return Strip.blank(self.size.width, self.rich_style)
+        line = self.lines[y + top]
+        kind = self._KINDS.get(line[:1])
+        style = self.get_component_rich_style(f"diff--{kind}") if kind else Style()
+        strip = Strip([Segment(line, self.rich_style + style)])
+        return strip.crop_extend(left, left + self.size.width, self.rich_style + style)
+
+
+def diff_lines(before: str, after: str) -> Iterator[str]:
+    """The lines of the diff, each with its mark, safe to show; one line of words for no change."""
+    old, new = split_lines(before), split_lines(after)
+    if old == new:
+        yield " no difference"
+        return
+    for lines, _ in hunks_of(old, new, blocks(old, new)):
+        yield from lines
+
+
+def hunks_of(
+    old: list[str], new: list[str], shared: Iterable[Block]
+) -> Iterator[tuple[list[str], int]]:
+    """Of each hunk its lines as `diff_lines` has them, and the line of the old text that it ends
+    before; `shared` are the blocks that the texts have in common, as large as they are.
+    """
+    codes: list[_Code] = []
+    i = j = 0
+    for one, two, size in (*shared, Block(len(old), len(new), 0)):
+        if i < one or j < two:
+            codes.append(("replace", i, one, j, two))
+        if size:
+            codes.append(("equal", one, one + size, two, two + size))
+        i, j = one + size, two + size
+    for group in _groups(codes):
+        yield list(_hunk(group, old, new)), group[-1][2]
+
+
+def file_line(name: str) -> str:
+    """The line above the hunks of a file."""
+    return f"{_FILE * 2} {visible(name)}"
+
+
+def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:
+    """The changes with the lines around them; those that are near another, together."""
+    group: list[_Code] = []
+    for at, (kind, a, b, c, d) in enumerate(codes):
+        if kind == "replace":
+            group.append((kind, a, b, c, d))
+            continue
+        first, last = at == 0, at == len(codes) - 1
+        if not first and not last and b - a <= 2 * _AROUND:
+            group.append((kind, a, b, c, d))
+            continue
+        size = min(_AROUND, b - a)
+        if not first:
+            yield [*group, (kind, a, a + size, c, c + size)]
+        group = [(kind, b - size, b, d - size, d)]
+    if len(group) > 1 or (group and group[0][0] == "replace"):
+        yield group
+
+
+def _hunk(group: list[_Code], old: list[str], new: list[str]) -> Iterator[str]:
+    (_, i, _, j, _), (_, _, m, _, n) = group[0], group[-1]
+    yield f"@@ -{i + 1},{m - i} +{j + 1},{n - j} @@"
+    for kind, a, b, c, d in group:
+        if kind == "equal":
+            yield from (" " + _shown(line, False) for line in old[a:b])
+        else:
+            ends = {_end(line) for line in (*old[a:b], *new[c:d])}
+            yield from ("-" + _shown(line, len(ends) > 1) for line in old[a:b])
+            yield from ("+" + _shown(line, len(ends) > 1) for line in new[c:d])
+
+
+def _end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
+
+
+def _shown(line: str, with_end: bool) -> str:
+    end = _end(line)
+    shown = visible(line.removesuffix(end), keep="\t").expandtabs(_TAB)
+    return shown + ((visible(end) or "  (no line end)") if with_end else "")

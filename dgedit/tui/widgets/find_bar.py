@@ -1,0 +1,217 @@
+"""The bars below the text in which one says what to find, what to put there, and where to go.
+
+Each is there all the time and only shown when asked for, so that the letters typed right after its
+key land in it. Knows fields and switches; what is found is `finding.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from dgedit.text.search import Query
+from dgedit.text.visible import visible
+from dgedit.tui.editor.editing import is_text
+from dgedit.tui.widgets.line_input import Line
+
+# At that many columns the switches have their keys beside them.
+_ROOMY = 80
+
+
+def _key(keys: str, action: str, words: str) -> Binding:
+    return Binding(keys, action, words, show=False)
+
+
+class Field(Line):
+    """A line of a bar. Keys are taken in turn, as in the text: what comes after Enter may belong to
+    whatever Enter has gone to.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("ctrl+v", "app.paste", "paste"),
+        _key("ctrl+a", "select_all", "select all"),
+        _key("ctrl+f", "app.find", "find"),
+    ]
+
+    def __init__(self, words: str, entered: str) -> None:
+        super().__init__(placeholder=words, select_on_focus=False)
+        self._entered = entered
+        """The action of Enter."""
+
+    async def action_submit(self) -> None:
+        """Enter."""
+        await self.run_action(self._entered)
+
+    async def _on_key(self, event: events.Key) -> None:
+        front = self.screen.focused
+        if front is not None and front is not self:
+            front.post_message(events.Key(event.key, event.character))
+        elif is_text(event) or not (
+            await self.app._check_bindings(event.key) or event.is_printable
+        ):
+            return  # the line's own
+        event.stop()
+        event.prevent_default()
+
+
+class FindBar(Vertical):
+    """What to find, and, when it is to be replaced, by what."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("escape", "app.close_find", "back to the text"),
+        _key("down", "app.step(1)", "next"),
+        _key("shift+enter,up", "app.step(-1)", "previous"),
+        _key("alt+r", "switch('regex')", "expression or plain text"),
+        _key("alt+c", "switch('case')", "heed capitals, or no longer"),
+        _key("alt+w", "switch('words')", "whole words only, or no longer"),
+        _key("alt+a", "app.replace_all", "replace all"),
+        _key("tab", "other_field(1)", "next field"),
+        _key("shift+tab", "other_field(-1)", "previous field"),
+    ]
+
+    class Asked(Message):
+        """Something else is to be found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._switches = Query("")
+        self.what = Field("find", "app.step(1)")
+        self.by = Field("replace by", "app.replace_one")
+        # Held, not looked up: a search may end when the screen has gone.
+        self._count = Static(classes="count")
+        self._wrong = Static(classes="wrong")
+
+    def compose(self) -> ComposeResult:
+        """One row to find, one to replace; above them what is wrong, so that they stay in place."""
+        yield self._wrong
+        with Horizontal():
+            yield Static("Find    ", classes="name")
+            yield self.what
+            yield Static(classes="switches")
+            yield self._count
+        with Horizontal(classes="replace"):
+            yield Static("Replace ", classes="name")
+            yield self.by
+            yield Static("Enter one · Alt+A all", classes="keys")
+
+    def on_mount(self) -> None:
+        """Not yet."""
+        self.display = False
+
+    def on_resize(self) -> None:
+        """Say the keys of the switches where there is room."""
+        self._show_switches()
+
+    @property
+    def query_asked(self) -> Query:
+        """What is to be found."""
+        return replace(self._switches, text=self.what.value)
+
+    def open(self, text: str, *, replacing: bool) -> None:
+        """Show the bar, with a text to find if there is one."""
+        self.display = True
+        self.set_class(replacing, "-replacing")
+        with self.prevent(Input.Changed):
+            self.what.value = text or self.what.value
+        self.what.action_select_all()
+        self.screen.set_focus(self.what)
+
+    def tell(self, words: str, *, bad: bool = False) -> None:
+        """Say how many there are."""
+        self._count.update(Content(words))
+        self._count.set_class(bad, "-bad")
+        self._wrong.display = False
+
+    def complain(self, words: str) -> None:
+        """Say why nothing is found or replaced."""
+        self.tell("")
+        self._wrong.update(Content(visible(words)))
+        self._wrong.display = True
+
+    def action_switch(self, name: str) -> None:
+        """Turn one of the switches."""
+        on = self._switches
+        self._switches = {
+            "regex": replace(on, regex=not on.regex),
+            "case": replace(on, case=not on.case),
+            "words": replace(on, words=not on.words),
+        }[name]
+        self._show_switches()
+        self.post_message(self.Asked())
+
+    async def action_other_field(self, by: int) -> None:
+        """Go to the other field; from the last one, to the text."""
+        fields = [self.what, self.by] if self.has_class("-replacing") else [self.what]
+        at = next(i for i, field in enumerate(fields) if field.has_focus) + by
+        if 0 <= at < len(fields):
+            self.screen.set_focus(fields[at])
+        else:
+            await self.run_action("app.to_text")
+
+    @on(Input.Changed)
+    def _changed(self, message: Input.Changed) -> None:
+        message.stop()
+        if message.input is self.what:
+            self.post_message(self.Asked())
+
+    def _show_switches(self) -> None:
+        on = self._switches
+        parts: list[tuple[str, str]] = []
+        for key, sign, is_on in (
+            ("Alt+R", ".*", on.regex),
+            ("Alt+C", "Aa", on.case),
+            ("Alt+W", "word", on.words),
+        ):
+            parts.append((f" {key}" * (self.size.width >= _ROOMY), "$text-muted"))
+            parts.append((f" {sign} ", "reverse bold" if is_on else "dim"))
+        self.query_one(".switches", Static).update(Content.assemble(*parts))
+
+
+class LineBar(Horizontal):
+    """Where to go."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        _key("escape", "app.leave_line(False)", "back to where you were"),
+    ]
+
+    class Typed(Message):
+        """A line is being named."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.field = Field("12   12:5   +5   -5", "app.leave_line(True)")
+
+    def compose(self) -> ComposeResult:
+        """A field, and a word about what is typed there."""
+        yield Static("Line    ", classes="name")
+        yield self.field
+        yield Static(classes="count")
+
+    def on_mount(self) -> None:
+        """Not yet."""
+        self.display = False
+
+    def open(self) -> None:
+        """Show the bar."""
+        self.display = True
+        with self.prevent(Input.Changed):
+            self.field.value = ""
+        self.tell("")
+        self.screen.set_focus(self.field)
+
+    def tell(self, words: str) -> None:
+        """Say what is wrong."""
+        self.query_one(".count", Static).update(Content(words))
+
+    @on(Input.Changed)
+    def _changed(self, message: Input.Changed) -> None:
+        message.stop()
+        self.post_message(self.Typed())

@@ -1,0 +1,89 @@
+"""The status line: where you are, what there is to be told, and what the engine does.
+
+Where you are always stands there, and a notice stands beside it; so does what the look of a draft
+means, as long as the look tells how sure the model is. Where the row is too short, the least goes
+first: how the file is written, its folders, what the engine says last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from dgedit.text.visible import visible
+from dgedit.tui.editor.holes import BANDS
+
+BETWEEN = " · "
+"""Between the parts of what is said, which are in the order of their importance."""
+
+_BANDS = len(BANDS) + 1
+# A narrower row has no room for what the look of a draft means.
+_ROOMY = 60
+
+
+class StatusLine(Widget):
+    """One row: the place in the file, a notice, and on the right the engine."""
+
+    place = reactive("")
+    """File, line and column; then how the file is written."""
+    notice = reactive("")
+    """Something to be told."""
+    engine = reactive("")
+    """What the engine does."""
+    heat = reactive(False)
+    """Whether to say which look means how sure the model is."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"editor--heat-{band}" for band in range(_BANDS)}
+
+    def render(self) -> Content:
+        """The row."""
+        legend = self._legend() if self.heat and self.size.width >= _ROOMY else Content("")
+        width = max(0, self.size.width - 2 - legend.cell_length)
+        notice = visible(self.notice)
+        room = 0
+        left = right = ""
+        for left, right in _choices(visible(self.place), visible(self.engine), width):
+            room = width - cell_len(left) - cell_len(right) - 2 * bool(right)
+            if cell_len(notice) + 2 * bool(notice) <= room:
+                break
+        told = f"  {notice}" if notice else ""
+        told = told if cell_len(told) <= room else set_cell_size(told, max(0, room - 1)) + "…"
+        gap = " " * (width - cell_len(left) - cell_len(told) - cell_len(right))
+        return Content.assemble(
+            (left, "$foreground 70%"),
+            (told, "bold $text-warning"),
+            legend,
+            gap,
+            (right, "$secondary"),
+        )
+
+    def _legend(self) -> Content:
+        """The bands, each in its own look."""
+        words = *(f" {least:.0%} " for least in BANDS), " less "
+        looks = (self.get_visual_style(f"editor--heat-{band}") for band in range(_BANDS))
+        return Content.assemble("  sure", *zip(words, looks, strict=True))
+
+
+def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
+    """What may stand left and right, the fullest first; at least the file's name and the place."""
+    path = place.partition(BETWEEN)[0]
+    yield place, engine
+    yield path, engine
+    name = _end(path.rpartition("/")[2], width // 2)
+    parts = engine.split(BETWEEN)
+    for count in range(len(parts), -1, -1):
+        yield name, BETWEEN.join(parts[:count])
+
+
+def _end(text: str, width: int) -> str:
+    """The end of a text that is wider than that."""
+    if cell_len(text) <= width:
+        return text
+    while cell_len(text) >= width > 0:
+        text = text[1:]
+    return "…" + text

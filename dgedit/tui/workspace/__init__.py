@@ -1,0 +1,1 @@
+"""The open files: tabs, opening, saving, recovery, finding. Knows no engine."""

@@ -1,0 +1,321 @@
+"""Unsaved text, kept while it is edited and offered after a crash; and who else has a file open.
+
+A second after an edit at most, what is not saved goes to the journal, in a thread; once it is saved
+or like the file again, or the user leaves without it, it is forgotten. A signal or an error of ours
+writes it at once.
+
+What was left over is looked for before a file is first seen, and so is asked about from the first
+frame on: it takes a look into one folder. Who else has a file open is told later, from a thread.
+
+Knows editors and the journal; what the disk does meanwhile is `filing.py`'s. Between two edits it
+costs nothing: a text is only looked at after one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from time import localtime, strftime
+
+from textual import on, work
+
+from dgedit.files.document import Document
+from dgedit.files.journal import Entry, Journal, Process
+from dgedit.text.visible import visible
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.replacing import replace_text
+from dgedit.tui.widgets.diffview import DiffView, diff_lines
+from dgedit.tui.widgets.question_bar import Question, Questions
+from dgedit.tui.workspace.locked import Locked
+
+# Seconds between two looks at what was edited. With the time that a slow disk takes, what is typed
+# is safe within two.
+_EVERY = 1.0
+
+
+class Recovery(Questions):
+    """What is not saved survives."""
+
+    journal: Journal | None = None
+    """Where it is kept; None keeps nothing."""
+    leaving = False
+    """Whether the user chose to leave, and so what to do with what is not saved."""
+    failure: Exception | None = None
+    """The error of ours that ended it."""
+    _loop: asyncio.AbstractEventLoop | None = None
+    _code: int | None = None
+    """Of the signal that came, perhaps before anything was shown."""
+    _told = False
+    """Whether the user knows that nothing can be kept."""
+
+    @cached_property
+    def _known(self) -> dict[Editor, Document]:
+        """The files met, each as it was then or when its text was last kept."""
+        return {}
+
+    @cached_property
+    def _edited(self) -> set[Editor]:
+        """Those that the journal is behind of."""
+        return set()
+
+    @cached_property
+    def _recovered(self) -> dict[Editor, tuple[Entry, Document]]:
+        """The entry that a text came from, and its file then. It is deleted when that text is saved
+        or given up, not before: undone, it is asked about again.
+        """
+        return {}
+
+    @cached_property
+    def _offered(self) -> dict[Entry, Question | None]:
+        """The entries met, each with the question about it, if there was one."""
+        return {}
+
+    @cached_property
+    def _company(self) -> dict[Editor, list[Process]]:
+        """Who else has a file open."""
+        return {}
+
+    @cached_property
+    def _announced(self) -> dict[Editor, Question]:
+        return {}
+
+    @cached_property
+    def _slots(self) -> dict[Editor, int]:
+        return {}
+
+    def on_mount(self) -> None:
+        """Ask about what was left over, and begin to keep."""
+        self._loop = asyncio.get_running_loop()
+        if self._code is not None:
+            self._leave_at_once(self._code)
+        if self.journal is not None:
+            for editor in self.editors:
+                self._offer_left(editor, self.journal.left(editor.file.path))
+            self._keep_all(self.journal)
+
+    async def add(self, editor: Editor) -> None:
+        """Put another file on the desk, and ask about what was left over of it."""
+        await super().add(editor)
+        if self.journal is not None:
+            self._offer_left(editor, self.journal.left(editor.file.path))
+
+    def end_by_signal(self, code: int) -> None:
+        """Keep what is not saved, and leave. May be called at any moment."""
+        self._code = code
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._leave_at_once, code)
+
+    def secure(self) -> list[Editor]:
+        """Keep at once what is not saved, unless the user has decided; returns what was kept."""
+        kept: list[Editor] = []
+        if self.journal is None:
+            return kept
+        for editor in self.editors:
+            with contextlib.suppress(Exception):  # then what was kept before has to do
+                if editor.dirty and not self.leaving:
+                    self.journal.keep(editor.current, self._slot(editor, editor.file))
+                    kept.append(editor)
+                else:
+                    self.journal.drop(editor.file.path, self._slot(editor, editor.file))
+        return kept
+
+    def retire(self) -> list[Editor]:
+        """The screen is gone: what is to be kept is kept, and no file is open any more."""
+        kept = self.secure()
+        for editor in self._recovered.keys() - {*kept}:
+            self._settle(editor, gone=True)
+        for editor, file in self._known.items():
+            if editor not in kept:
+                self._forget(editor, file)
+            elif self.journal and file.path:
+                with contextlib.suppress(OSError):
+                    self.journal.close(file.path)
+        return kept
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep what is not saved before anything else; the command line says what went wrong."""
+        self.failure = self.failure or error
+        self.secure()
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    def _leave_at_once(self, code: int) -> None:
+        self.secure()
+        self.exit(return_code=code)
+
+    @on(Editor.Changed)
+    def _note_edit(self, message: Editor.Changed) -> None:
+        assert isinstance(message.text_area, Editor)
+        self._edited.add(message.text_area)
+
+    @work(group="journal")
+    async def _keep_all(self, journal: Journal) -> None:
+        while True:
+            for editor in [editor for editor in self._known if editor not in self.editors]:
+                self._settle(editor, gone=True)
+                self._forget(editor, self._known.pop(editor))
+            for editor in list(self.editors):
+                known = self._known.get(editor)
+                if known is None or known.path != editor.file.path:
+                    await self._meet(journal, editor)
+                elif any(not one.runs for one in self._company.get(editor, [])):
+                    await self._look_around(journal, editor)
+                if editor in self._edited or known is not editor.file:
+                    await self._keep(journal, editor)
+            await asyncio.sleep(_EVERY)
+
+    async def _keep(self, journal: Journal, editor: Editor) -> None:
+        self._edited.discard(editor)
+        self._known[editor] = editor.file
+        current, slot = editor.current, self._slot(editor, editor.file)
+        try:
+            if current.text != editor.file.text:
+                await asyncio.to_thread(journal.keep, current, slot)
+            if not editor.dirty or editor not in self.editors:  # now, if not before
+                journal.drop(current.path, slot)
+                self._settle(editor)
+        except OSError as error:
+            self._edited.add(editor)
+            self._complain(error)
+
+    async def _meet(self, journal: Journal, editor: Editor) -> None:
+        """A file is open from now on: who else has it, and is there text of it?"""
+        if editor in self._known:
+            self._forget(editor, self._known[editor])
+        self._known[editor] = editor.file
+        await self._look_around(journal, editor)
+
+    async def _look_around(self, journal: Journal, editor: Editor) -> None:
+        path = editor.file.path
+        try:
+            others = await asyncio.to_thread(journal.open, path) if path else []
+        except OSError as error:
+            others = []
+            self._complain(error)
+        # Those on this machine, of which it can be told when they end.
+        self._company[editor] = [one for one in others if one.runs]
+        self._offer_left(editor, await asyncio.to_thread(journal.left, path))
+        if editor in self._announced:
+            self.withdraw(self._announced.pop(editor))
+        if others:
+            who = visible(", ".join(f"pid {one.pid} on {one.host}" for one in others))
+            words = f"{visible(editor.path.name)} is open in another dgedit: {who}"
+            self._announced[editor] = question = Question(
+                words, {"i": "hide this"}, lambda letter: self.withdraw(question)
+            )
+            self.ask_about(editor, question)
+
+    def _offer_left(self, editor: Editor, entries: Sequence[Entry]) -> None:
+        """Ask about each text that was left, the latest first, if it is met for the first time."""
+        texts = set[str]()
+        for entry in entries:
+            if entry.text in texts:  # recovered once before, and not saved then either
+                self._discard(entry)
+            elif entry not in self._offered:
+                self._offered[entry] = None
+                self._offer_text(editor, entry)
+            texts.add(entry.text)
+
+    def put_back_unchanged(self, editor: Editor, entry: Entry) -> bool:
+        """Answer the question about a text, unless its file has changed since then."""
+        question = self._offered.get(entry)
+        if question not in self.questions or entry.base != _base(editor):
+            return False
+        self._recover(editor, entry, "r", question)
+        return True
+
+    def _offer_text(self, editor: Editor, entry: Entry) -> None:
+        """Ask what to do with text that was left."""
+        name = visible(editor.path.name)
+        if entry.text == editor.text:
+            self._discard(entry)
+            return
+        if isinstance(editor, Locked) and editor.locked:
+            self.notice(f"{editor.path} has unsaved text, to be recovered where it can be edited")
+            return
+        when = strftime("%Y-%m-%d %H:%M", localtime(entry.written))
+        since = "" if entry.base == _base(editor) else "; the file has changed since then"
+        host = entry.process.host
+        where = "" if self.journal and host == self.journal.process.host else f" on {host}"
+        question = Question(
+            f"{name}: changes of {when}{visible(where)} were never saved, but kept{since}",
+            {"r": "put them back", "d": "compare", "x": "throw them away"},
+            lambda letter: self._recover(editor, entry, letter, question),
+        )
+        self._offered[entry] = question
+        self.ask_about(editor, question)
+
+    def _recover(self, editor: Editor, entry: Entry, letter: str, question: Question) -> None:
+        if letter == "d":
+            title = f"{editor.path.name}: the text here, and what was not saved"
+            self.push_screen(DiffView(title, diff_lines(editor.text, entry.text)))
+            return
+        self.withdraw(question)
+        if letter == "x":
+            self._discard(entry)
+            self.notice(f"{editor.path.name} is as it was saved last")
+        elif editor.file.path is None and editor.text:
+            self._recover_apart(editor, entry)
+        else:
+            self._put_back(editor, entry)
+
+    @work(group="recover")
+    async def _recover_apart(self, editor: Editor, entry: Entry) -> None:
+        """A text without a file has a tab of its own."""
+        apart = self.untitled()
+        await self.add(apart)
+        self._put_back(apart, entry)
+        if editor in self.questions.values():
+            self.show(editor)
+
+    def _put_back(self, editor: Editor, entry: Entry) -> None:
+        if editor.file.fingerprint is None:
+            editor.file = replace(editor.file, encoding=entry.encoding, bom=entry.bom)
+        before = self._recovered.get(editor)
+        self._recovered[editor] = entry, editor.file
+        replace_text(editor, entry.text)
+        if before is not None:  # which was there, and is not any more
+            self._offer_text(editor, before[0])
+        self.mark(editor)
+        self.notice("put back, not saved yet: Ctrl+S saves, Ctrl+Z undoes")
+
+    def _settle(self, editor: Editor, *, gone: bool = False) -> None:
+        """What becomes of the entry that a text came from, once that is clean, or its tab gone."""
+        if editor not in self._recovered or (editor.dirty and not gone):
+            return
+        entry, file = self._recovered.pop(editor)
+        if editor.dirty or editor.file is not file:  # the user gave it up, or saved it
+            self._discard(entry)
+        elif not gone:  # undone
+            self._offer_text(editor, entry)
+
+    def _discard(self, entry: Entry) -> None:
+        if self.journal is not None:
+            with contextlib.suppress(OSError):  # it is offered again
+                self.journal.discard(entry)
+
+    def _forget(self, editor: Editor, file: Document) -> None:
+        if self.journal is not None:
+            with contextlib.suppress(OSError):
+                self.journal.drop(file.path, self._slot(editor, file))
+                if file.path is not None:
+                    self.journal.close(file.path)
+
+    def _slot(self, editor: Editor, file: Document) -> int:
+        """Which of the texts without a file it is; 0 for a file's."""
+        if file.path is not None:
+            return 0
+        return self._slots.setdefault(editor, len(self._slots) + 1)
+
+    def _complain(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            self.notice(f"unsaved text cannot be kept for a crash: {error.strerror or error}")
+
+
+def _base(editor: Editor) -> str:
+    fingerprint = editor.file.fingerprint
+    return fingerprint.digest.hex() if fingerprint else ""

@@ -1,0 +1,288 @@
+"""Denoise steps that a GPU runs without the host: fixed buffers, one CUDA graph for each size.
+
+A step is everything from the model to the stop flag: denoise, head, reading, acceptance, noise,
+self-conditioning, cooling. On a GPU it is captured once and replayed; the host waits for nothing
+but one small copy, what a step shows. Elsewhere the same code runs as it stands. Candidates of one
+size are rows of one batch; their prompt is there once.
+
+Knows the sampler's order, not what holes are; `refine.py` is the same loop with PyTorch's random
+numbers, draw for draw as released.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.decode import sampler
+from dgedit_engine.decode.canvas import Canvas, shrunk
+from dgedit_engine.decode.loop import Refined, Start, seed_signal
+from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.config import Sampling
+from dgedit_engine.model.model import Model, product
+from dgedit_engine.types import ModelError
+from dgedit_kernels.acceptance import accept_and_renoise
+from dgedit_kernels.canvas_sampler import read_canvas
+from dgedit_kernels.soft_embed import soft_embed
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One canvas on the device, between two steps."""
+
+    ids: Tensor
+    """(C,) int64."""
+    fixed: Tensor
+    """(C,) bool."""
+    soft: Tensor
+    """(C, D): self-conditioning for the next step; zeros are exactly none."""
+    previous: Tensor
+    """(C,) int64: the best tokens of the last step; -1 before the first."""
+    still: Tensor
+    """() int32: steps for which they have stood."""
+    draw: Tensor
+    """(2,) int64: the seed of its random numbers, and the step."""
+
+    def at(self, slots: Sequence[int]) -> State:
+        """Some of its slots."""
+        ids, fixed, previous = self.ids[slots], self.fixed[slots], self.previous[slots]
+        return State(ids, fixed, self.soft[slots], previous, self.still, self.draw)
+
+
+class Step:
+    """The denoise step of `rows` canvases of `slots` slots each."""
+
+    def __init__(
+        self,
+        model: Model,
+        cache: DeviceCache,
+        *,
+        rows: int,
+        slots: int,
+        pool: Any = None,
+    ) -> None:
+        """`pool` is the memory that captured steps share: only one runs at a time, and what it
+        leaves is in buffers of its own.
+        """
+        self.model, self.cache, self.rows, self.slots = model, cache, rows, slots
+        self.pool = pool
+        self.version = cache.version
+        device, shape = cache.device, (rows, slots)
+        self.ids = torch.zeros(shape, dtype=torch.int64, device=device)
+        self.fixed = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.soft = model.embed(self.ids).zero_()
+        self.previous = torch.full(shape, -1, dtype=torch.int64, device=device)
+        self.still = torch.zeros(rows, dtype=torch.int32, device=device)
+        self.draw = torch.zeros(rows, 2, dtype=torch.int64, device=device)
+        self.heat = torch.ones(rows, device=device)
+        self.cooling = torch.zeros(rows, device=device)
+        """How much colder the next step is."""
+        self.settings = torch.zeros(3, device=device)
+        """Entropy bound, confidence threshold, stability: what a request may change."""
+        self.report = torch.zeros(rows, 3 * slots + 2, dtype=torch.int32, device=device)
+        """What a step shows: best tokens, their probabilities, what was kept, settled, finite."""
+        pinned = device.type == "cuda"
+        self.shown = torch.zeros_like(self.report, device="cpu", pin_memory=pinned)
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def load(self, row: int, state: State, *, heat: float, cooling: float) -> None:
+        """Put a canvas in a row."""
+        for name in ("ids", "fixed", "soft", "previous", "still", "draw"):
+            getattr(self, name)[row].copy_(getattr(state, name))
+        self.heat[row], self.cooling[row] = heat, cooling
+
+    def state(self, row: int) -> State:
+        """A copy of the canvas in a row, as the next step would read it."""
+        names = ("ids", "fixed", "soft", "previous", "still", "draw")
+        return State(**{name: getattr(self, name)[row].clone() for name in names})
+
+    def run(self) -> Tensor:
+        """Advance all rows by a step -> the report, on the host."""
+        forwards = self.model.forwards + 1  # one, however it comes about
+        if self.cache.device.type == "cuda":
+            if self.graph is None:
+                self._capture()
+            assert self.graph is not None
+            self.graph.replay()
+            self.shown.copy_(self.report, non_blocking=True)
+            torch.cuda.current_stream().synchronize()
+        else:
+            self._advance()
+            self.shown.copy_(self.report)
+        self.model.forwards = forwards
+        return self.shown
+
+    @torch.inference_mode()
+    def _capture(self) -> None:
+        """Record a step; what it changes while it warms up is put back."""
+        names = ("ids", "soft", "previous", "still", "draw", "heat")
+        before = {name: getattr(self, name).clone() for name in names}
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):  # compiles the kernels, and lets libraries allocate
+                self._advance()
+        torch.cuda.current_stream().wait_stream(stream)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, pool=self.pool):
+            self._advance()
+        for name, value in before.items():
+            getattr(self, name).copy_(value)
+
+    @torch.inference_mode()
+    def _advance(self) -> None:
+        """The step itself. A row at a time behind the model: logits are the largest buffer."""
+        hidden = self.model.denoise(self.ids, self.cache, self.soft)  # (B, C, D)
+        for row in range(self.rows):
+            self._read(hidden[row : row + 1], slice(row, row + 1), self.draw[row])
+        self.heat -= self.cooling
+        self.draw[:, 1] += 1
+
+    def _read(self, hidden: Tensor, row: slice, draw: Tensor) -> None:
+        """What the head says of one canvas, and what becomes of its slots."""
+        model, config = self.model, self.model.config
+        raw = product(hidden, model.embedding)  # (1, C, V)
+        heat, ids, fixed = self.heat[row], self.ids[row], self.fixed[row]
+        pinned = torch.where(fixed, ids, -1)
+        reading = read_canvas(raw, heat, draw, softcap=config.softcap, pinned=pinned)
+        taken = accept_and_renoise(
+            reading.sample,
+            reading.best,
+            reading.entropy,
+            ids,
+            fixed,
+            self.previous[row],
+            self.still[row],
+            settings=self.settings,
+            vocab=config.vocab,
+            draw=draw,
+        )
+        soft = soft_embed(
+            raw,
+            reading,
+            heat,
+            model.embedding,
+            softcap=config.softcap,
+            scale=model.scale,
+            pinned=pinned,
+        )
+        self.soft[row].copy_(soft)
+        self.ids[row].copy_(taken.ids)
+        self.previous[row].copy_(reading.best)
+        self.still[row].copy_(taken.still)
+        numbers = (reading.best.int(), reading.confidence.view(torch.int32), taken.kept.int())
+        flags = (taken.settled.int()[:, None], reading.finite.int()[:, None])
+        torch.cat((*numbers, *flags), 1, out=self.report[row])
+
+
+@dataclass(slots=True)
+class _Live:
+    """A canvas under way."""
+
+    canvas: Canvas
+    remaining: int
+    """Steps before the end of the schedule."""
+    state: State | None = None
+    """Where it stands, unless it stands in a step's row."""
+    step: Step | None = None
+    row: int = 0
+    latest: Refined | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.remaining == 0 or (self.latest is not None and self.latest.settled)
+
+
+class Steps:
+    """The steps of a model behind a cache, made when they are first wanted and kept."""
+
+    def __init__(self, model: Model, cache: DeviceCache) -> None:
+        self.model, self.cache = model, cache
+        self.made: dict[tuple[int, int], Step] = {}
+        on_gpu = cache.device.type == "cuda"
+        self.pool = torch.cuda.graph_pool_handle() if on_gpu else None
+
+    def of(self, rows: int, slots: int) -> Step:
+        """The step of so many canvases of a size; a new one where the cache has moved."""
+        step = self.made.get((rows, slots))
+        if step is None or step.version != self.cache.version:
+            step = Step(self.model, self.cache, rows=rows, slots=slots, pool=self.pool)
+            self.made[rows, slots] = step
+        return step
+
+    def refine(
+        self,
+        starts: Sequence[Start],
+        sampling: Sampling,
+        generator: torch.Generator,
+        *,
+        shrinking: bool = True,
+    ) -> Iterator[list[Refined]]:
+        """As `refine.refine`: denoise all canvases until each has settled or used up its steps."""
+        live = [self._begun(start, generator) for start in starts]
+        while running := [one for one in live if not one.over]:
+            sizes = dict.fromkeys(one.canvas.slots for one in running)
+            for size in sizes:
+                self._advance([one for one in running if one.canvas.slots == size], sampling)
+            if shrinking:
+                for one in running:
+                    self._shrink(one)
+            yield [one.latest for one in live if one.latest is not None]
+
+    def _begun(self, start: Start, generator: torch.Generator) -> _Live:
+        canvas = start.seed.canvas
+        signal = seed_signal(self.model, start.seed)
+        soft = torch.zeros_like(self.model.embed(canvas.ids)) if signal is None else signal
+        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+        none = torch.full_like(canvas.ids[0], -1)
+        still = torch.zeros((), dtype=torch.int32, device=none.device)
+        draw = torch.cat((seed, torch.zeros_like(seed)))
+        state = State(canvas.ids[0], canvas.fixed[0], soft[0], none, still, draw)
+        return _Live(canvas, start.first, state)
+
+    def _advance(self, group: Sequence[_Live], sampling: Sampling) -> None:
+        """One step of canvases of the same size."""
+        step = self.of(len(group), group[0].canvas.slots)
+        if any(one.step is not step or one.row != row for row, one in enumerate(group)):
+            states = [one.state or _standing(one) for one in group]
+            for row, (one, state) in enumerate(zip(group, states, strict=True)):
+                heat = sampler.temperature(sampling, one.remaining)
+                cooling = heat - sampler.temperature(sampling, one.remaining - 1)
+                step.load(row, state, heat=heat, cooling=cooling)
+                one.step, one.row, one.state = step, row, None
+            settings = (sampling.entropy_bound, sampling.confidence, float(sampling.stability))
+            step.settings.copy_(torch.tensor(settings))
+        for one, row in zip(group, step.run(), strict=True):
+            one.latest = _refined(one.canvas, row)
+            one.remaining -= 1
+
+    def _shrink(self, one: _Live) -> None:
+        """Go on with fewer slots where the next smaller canvas holds every text."""
+        latest, ends = one.latest, self.model.config.eos
+        if latest is None or one.over:
+            return
+        if cut := shrunk(one.canvas, latest.best, latest.confidence, ends):
+            slots, segments = cut
+            one.state = _standing(one).at(slots)
+            one.canvas = Canvas(one.canvas.ids[:, slots], one.canvas.fixed[:, slots], segments)
+            one.step = None
+
+
+def _standing(one: _Live) -> State:
+    assert one.step is not None
+    return one.step.state(one.row)
+
+
+def _refined(canvas: Canvas, report: Tensor) -> Refined:
+    """A row of a step's report. Raises ModelError for logits that are no numbers."""
+    slots = canvas.slots
+    best, confidence, kept = report[: 3 * slots].view(3, slots)
+    settled, finite = report[3 * slots :].tolist()
+    if not finite:
+        raise ModelError("the model's logits are no finite numbers: damaged weights?")
+    sure: list[float] = confidence.view(torch.float32).tolist()
+    return Refined(canvas, best.tolist(), sure, kept.bool().tolist(), bool(settled))

@@ -1,0 +1,249 @@
+"""Several infills for one request: what each is, how they are ranked, which one is shown.
+
+A candidate stands behind another that breaks the grammar less, behind one that does not go round in
+circles, and behind one that came to an end; else the one is best that the causal reading finds most
+likely: its own tokens behind the prompt, and the first tokens behind the hole once it is filled
+(PILL, Hsu et al. 2026, selects so). Knows no canvas: it judges
+finished infills alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from dgedit_engine.decode.causal import log_probabilities
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.drafts import draft_of, mean_log
+from dgedit_engine.decode.endings import circle
+from dgedit_engine.decode.syntax import faults
+from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.prompt.layout import PRE
+from dgedit_engine.prompt.prompt import Prompt
+from dgedit_engine.prompt.tokenizer import Tokenizer
+from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin
+
+_BEFORE = 192
+"""Tokens before a hole from which what follows it is predicted."""
+_AFTER = 8
+"""Tokens behind a hole that are predicted."""
+
+Error = tuple[int, int, int]
+"""A syntax error: the passage, and start and end in its filled text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A finished infill, in tokens."""
+
+    holes: tuple[list[int], ...]
+    """Each hole's tokens, without an end."""
+    confidence: tuple[list[float], ...]
+    """Their probabilities where they were decoded."""
+    origin: Origin
+    """Where it comes from."""
+    ended: bool
+    """Whether every hole came to an end."""
+    settled: bool
+    """Whether the stop rule held."""
+    slots: tuple[int, ...] = ()
+    """Slots that each hole had on its canvas; none for a causal draft."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A filling, judged."""
+
+    filling: Filling
+    """The infill."""
+    candidate: Candidate
+    """The same in text, with its score."""
+    places: tuple[Error, ...] = ()
+    """Its syntax errors."""
+
+
+def rank(
+    fillings: Sequence[Filling],
+    *,
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: PromptCache,
+    prompt: Prompt,
+    request: InfillRequest,
+    decoding: Decoding,
+) -> list[Ranked]:
+    """The different fillings, the best one first. Where several are scored, `cache` is left with
+    the prompt but for its last token, which is read anew.
+    """
+    texts: dict[tuple[str, ...], tuple[Filling, tuple[Draft, ...]]] = {}
+    for filling in fillings:
+        drafts = _drafts(filling, tokenizer, prompt)
+        text = tuple(draft.text for draft in drafts)
+        if text not in texts or (filling.ended and not texts[text][0].ended):
+            texts[text] = (filling, drafts)
+    scores = [mean_log(drafts) for _, drafts in texts.values()]
+    if len(texts) > 1 and decoding.ranked:
+        unique = [filling for filling, _ in texts.values()]
+        scores = _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
+    look = decoding.repairs or (decoding.veto and len(texts) > 1)
+    places = _new_errors(request, list(texts)) if look else [None] * len(texts)
+    ranked = []
+    for (filling, drafts), score, found in zip(texts.values(), scores, places, strict=True):
+        count = None if found is None else len(found)
+        one = Candidate(drafts, round(score, 6), filling.origin, count)
+        ranked.append(Ranked(filling, one, found or ()))
+
+    def key(one: Ranked) -> tuple[int, bool, bool, float]:
+        errors = one.candidate.faults or 0 if decoding.veto else 0
+        drafts = one.candidate.drafts
+        circles = decoding.veto and any(circle(draft.text) is not None for draft in drafts)
+        likely = -one.candidate.score if decoding.ranked else 0.0
+        return errors, circles, not one.filling.ended, likely
+
+    return sorted(ranked, key=key)
+
+
+def _new_errors(
+    request: InfillRequest, texts: Sequence[Sequence[str]]
+) -> list[tuple[Error, ...] | None]:
+    """The syntax errors of each infill that the files do not have whatever fills their holes."""
+    found = [broken(request, text) for text in texts]
+    if any(not errors for errors in found):
+        return found  # a sound one: the files have none of their own
+    holes = len(request.holes)
+    stand_ins = [[word] * holes for word in ("", "pass", "None")]
+    known = [
+        {_anchored(request, text, error) for error in errors or ()}
+        for text, errors in (
+            *zip(texts, found, strict=True),
+            *((text, broken(request, text)) for text in stand_ins),
+        )
+    ]
+    own = set.intersection(*known)
+    return [
+        tuple(error for error in errors or () if _anchored(request, text, error) not in own)
+        for text, errors in zip(texts, found, strict=True)
+    ]
+
+
+def broken(request: InfillRequest, texts: Sequence[str]) -> tuple[Error, ...] | None:
+    """Syntax errors of the passages with `texts` in their holes; None where no passage's language
+    is known.
+    """
+    found: list[Error] = []
+    known = False
+    for index, whole in enumerate(_filled(request, texts)):
+        places = faults(request.passages[index].path, whole)
+        known = known or places is not None
+        found += [(index, start, end) for start, end in places or ()]
+    return tuple(found) if known else None
+
+
+def _filled(request: InfillRequest, texts: Sequence[str]) -> list[str]:
+    """The passages with `texts` in their holes."""
+    left = iter(texts)
+    return [
+        "".join(next(left) if isinstance(part, Hole) else part for part in passage.parts)
+        for passage in request.passages
+    ]
+
+
+def _anchored(request: InfillRequest, texts: Sequence[str], error: Error) -> Error:
+    """The error's place, behind the first hole counted from the passage's end: it does not depend
+    on what fills the holes.
+    """
+    index, start, end = error
+    before = 0
+    for part in request.passages[index].parts:
+        if isinstance(part, Hole):
+            break
+        before += len(part)
+    if end <= before:
+        return error
+    length = len(_filled(request, texts)[index])
+    return index, start - length - 1, end - length - 1
+
+
+def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:
+    return tuple(
+        draft_of(ids, sure, [True] * len(ids), tokenizer, prompt.closing, ended=True)
+        for ids, sure in zip(filling.holes, filling.confidence, strict=True)
+    )
+
+
+def _scores(
+    fillings: Sequence[Filling],
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: PromptCache,
+    prompt: Prompt,
+    request: InfillRequest,
+    following: float,
+) -> list[float]:
+    """Mean log-probabilities in nats: of the infill behind the prompt, weighted with that of the
+    text behind a lone hole.
+
+    Ends are read but not counted: while the reader is young it hardly expects any, and counting
+    them made the longest draft win. An infill without text has nothing but its end.
+    """
+    end = model.config.eos[0]
+    rows, counted = [], []
+    for filling in fillings:
+        row: list[int] = []
+        places: list[int] = []
+        for ids, marker in zip(filling.holes, prompt.markers, strict=True):
+            row += marker
+            places += range(len(row), len(row) + max(1, len(ids)))
+            row += [*ids, end]
+        rows.append(row)
+        counted.append(places)
+    cache.truncate(len(prompt.ids) - 1)
+    last = prompt.ids[-1:]
+    own = log_probabilities(model, cache, [last + row for row in rows], [len(row) for row in rows])
+    means = [
+        sum(values[place] for place in places) / len(places)
+        for values, places in zip(own, counted, strict=True)
+    ]
+    after = _following(fillings, model, tokenizer, cache, request) if following else None
+    if after is None:
+        return means
+    return [
+        (1 - following) * mean + following * behind
+        for mean, behind in zip(means, after, strict=True)
+    ]
+
+
+def _following(
+    fillings: Sequence[Filling],
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: PromptCache,
+    request: InfillRequest,
+) -> list[float] | None:
+    """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
+    where there are several holes or nothing follows.
+    """
+    before, after = around(request)
+    head = tokenizer.encode(after)[:_AFTER]
+    if len(request.holes) > 1 or not head:
+        return None
+    opening = [model.config.bos or 0] + ([PRE] if tokenizer.id("<|pre|>") is not None else [])
+    ids = [*opening, *tokenizer.encode(before)[-_BEFORE:]]
+    context = cache.fresh()
+    if len(ids) > 1:
+        with torch.inference_mode():
+            model.encode(torch.tensor([ids[:-1]], device=cache.device), context)
+    rows = [[ids[-1], *filling.holes[0], *head] for filling in fillings]
+    found = log_probabilities(model, context, rows, [len(head)] * len(rows))
+    return [sum(values) / len(values) for values in found]
+
+
+def around(request: InfillRequest) -> tuple[str, str]:
+    """Some text right before and behind the first hole."""
+    passage = next(passage for passage in request.passages if passage.holes)
+    place = next(index for index, part in enumerate(passage.parts) if isinstance(part, Hole))
+    before = "".join(part for part in passage.parts[:place] if isinstance(part, str))
+    after = "".join(part for part in passage.parts[place + 1 :] if isinstance(part, str))
+    return before[-6 * _BEFORE :], after[: 12 * _AFTER]

@@ -1,0 +1,142 @@
+"""How much of a device's memory a prompt's cache and passes over it take, from the shapes.
+
+The cache is counted on tensors without data, made by the code that makes the real one. What a pass
+writes is an upper estimate, in the terms of `model.py`, `graphs.py` and `refine.py`, and the tests
+hold it to real passes: whoever changes those changes this. Knows no weights and no files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from dgedit_engine.decode.canvas import SIZES
+from dgedit_engine.decode.causal import LONGEST
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import CHUNK, GROWTH, DeviceCache
+from dgedit_engine.model.config import Config
+from dgedit_engine.types import ModelError
+
+KV = Literal["bf16", "fp8"]
+"""How a prompt's keys and values are kept: as wide as the embedding, or in 8 bits."""
+
+_GPU_BYTES = 384 << 20
+"""Of a GPU, whatever the shape: 0.5 to 1 MB lost to the allocator behind each of some 200 large
+tensors, 32 MiB of cuBLAS's for each of three streams, the kernels' code and the graphs' nodes.
+"""
+_SPLIT_BYTES = 24 << 20
+"""What kernels that share out a tile write before they add it up: 128 rows of 256 columns in fp32
+for each of up to 190 processors.
+"""
+_TOP_BYTES = 4096 * 24
+"""For each slot, while its most probable tokens are found: 64 groups of 64 logits and their places,
+twice.
+"""
+_WIDENED = 4 << 20
+"""Entries of a matrix of codes that are widened at a time where no kernel reads them."""
+_WRITTEN = 20
+"""Bytes for each logit where the distribution is written: five numbers in fp32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What decides how much a pass takes, beside the context."""
+
+    config: Config
+    """The shape."""
+    decoding: Decoding
+    """How many candidates there are."""
+    on_gpu: bool
+    """Whether kernels and captured steps run, or PyTorch alone."""
+    matrices: torch.dtype
+    """Of the embedding, and so of keys and values."""
+    between: torch.dtype
+    """Of what goes from layer to layer."""
+    packed: bool = False
+    """Whether matrices have codes beside their numbers (`packing`)."""
+
+    @property
+    def rows(self) -> int:
+        """Candidates side by side: the model's own number, twice as many at effort 1."""
+        return self.decoding.candidates * (2 if self.decoding.candidates > 1 else 1)
+
+    @property
+    def slots(self) -> int:
+        """Of the largest canvas."""
+        return max(self.config.canvas, min(SIZES[-1], 2 * self.config.canvas))
+
+
+def widths(device: torch.device, stored: torch.dtype) -> tuple[torch.dtype, torch.dtype]:
+    """The dtypes of plain weights, which are `stored` so, and of what is between them.
+
+    On a CPU that is fp32. Weights are too where it has no bfloat16 instructions, which is faster.
+    """
+    if device.type != "cpu":
+        return stored, stored
+    return stored if has_bfloat16() else torch.float32, torch.float32
+
+
+def cached(setting: Setting, context: int, kv: KV) -> int:
+    """Bytes of the keys and values of `context` tokens. On a CPU, buffers are there twice as they
+    grow, the new ones with room for the canvases too; on a GPU one layer's at a time.
+    """
+    config, dtype = setting.config, setting.matrices
+    if not setting.on_gpu:
+        if kv == "fp8":
+            raise ModelError("keys and values in fp8 need a GPU")
+        empty = KVCache(config, device="meta", dtype=dtype)
+        each = sum(one.nbytes for one in empty.keys + empty.values) // empty.capacity
+        return each * (2 * context + setting.rows * setting.slots + 2 * empty.capacity)
+    stored = torch.float8_e4m3fn if kv == "fp8" else None
+    room = max(context, GROWTH)
+    cache = DeviceCache(config, device="meta", dtype=dtype, stored=stored, capacity=room)
+    return cache.nbytes + max(one.nbytes for one in cache.keys)
+
+
+def worked(setting: Setting, context: int) -> int:
+    """Bytes of the largest of what runs: a part of the prompt, a step, candidates being ranked."""
+    config, rows, slots = setting.config, setting.rows, setting.slots
+    part = min(context, CHUNK if setting.on_gpu else KVCache.chunk)
+    reading = _pass(setting, part, context)
+    step = _pass(setting, rows * slots, context + rows * slots)
+    ranked, tokens = 0, rows * LONGEST
+    if rows > 1:
+        ranked = _pass(setting, tokens, context + tokens) + 12 * tokens * config.vocab
+    if not setting.on_gpu:
+        return max(reading, step + _WRITTEN * rows * slots * config.vocab, ranked)
+    if rows > 1:  # drafts have the prompt's keys for themselves
+        room = context + GROWTH
+        fork = DeviceCache(config, device="meta", batch=rows, dtype=setting.matrices, capacity=room)
+        ranked += fork.nbytes
+    # logits of a row at a time, and the most probable tokens' places
+    step += slots * (config.vocab * setting.matrices.itemsize * 33 // 32 + _TOP_BYTES)
+    # the graph keeps a step's; beside it is what a step takes before it is captured
+    return _GPU_BYTES + step + max(reading, step, ranked)
+
+
+def _pass(setting: Setting, tokens: int, keys: int) -> int:
+    """What goes from layer to layer, and the most that a layer writes between: around attention,
+    the dense MLP or the experts.
+    """
+    config, size, narrow = setting.config, setting.between.itemsize, setting.matrices.itemsize
+    joined = max((config.heads + 2 * one.kv_heads) * one.head_dim for one in config.layers)
+    attention = 4 * joined * size
+    dense = 4 * config.mlp * size
+    chosen = config.active * size
+    experts = chosen * (config.expert_width + config.dim) + 12 * config.experts
+    beside = _SPLIT_BYTES
+    if not setting.on_gpu:
+        attention += 3 * keys * (config.heads * narrow + 2)  # all scores, and masks
+        experts += 3 * chosen * config.dim
+        largest = max(config.mlp, config.expert_width, joined) * 2 * config.dim
+        beside = 24 * min(_WIDENED, largest)
+    return tokens * (8 * config.dim * size + max(attention, dense, experts)) + beside
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,305 @@
+"""What a model takes of a device's memory, before a weight is read; and what to take instead where
+that is too much.
+
+Weights are counted on tensors without data, made by the code that loads the real ones; cache and
+passes are `passes.py`'s. Knows no device: how much is free is an argument, so that any card can be
+asked about on any machine.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.phases import CANVASES
+from dgedit_engine.formats import opened
+from dgedit_engine.formats.coding import coding
+from dgedit_engine.formats.source import Source, Weight, named
+from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
+from dgedit_engine.model.config import Config, home, load_config
+from dgedit_engine.model.model import Model
+from dgedit_engine.prompt.prompt import CHAT_TOKENS
+from dgedit_engine.types import ModelError
+from dgedit_engine.weights.checkpoint import Move, _make_room, planned, slots
+from dgedit_engine.weights.cpu_int8 import added, packs
+from dgedit_engine.weights.quantize import Experts, Rest, _room
+from dgedit_kernels.quantised import Kind
+
+_STEP = 1024
+"""Contexts are proposed in multiples of it."""
+
+_QUANTISATIONS: tuple[tuple[Experts | None, Rest | None], ...] = (
+    *((None, None), ("e4m3", None), ("e4m3", "int8"), ("e4m3", "e4m3")),
+    *(("e2m1", None), ("e2m1", "int8"), ("e2m1", "e4m3")),
+    *(("int4", None), ("int4", "int8"), ("int4", "e4m3")),
+)
+"""Of the experts and the rest, the most exact first: normal numbers are off by 0.9% in int8, 2.6%
+in e4m3, 9.5% in e2m1 and 9.7% in int4.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes."""
+
+    weights: int
+    """What `checkpoint.load` allocates."""
+    cache: int
+    """Keys and values of the prompt, and what their buffers take beside as they grow."""
+    work: int
+    """An upper estimate of what passes take; or loading, where that is more."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.cache + self.work
+
+
+class Fit(NamedTuple):
+    """How a model is opened."""
+
+    context: int
+    """Tokens, those before the last canvas: the model's number, or a multiple of 1,024."""
+    kv: KV
+    """How their keys and values are kept."""
+    need: Need
+    """What that takes."""
+    setting: Setting
+    """In which widths it runs."""
+
+
+class Choice(NamedTuple):
+    """A quantisation that `quantize` makes of a model, and what fits with it."""
+
+    experts: Experts | None
+    """Of the experts; None: bfloat16."""
+    rest: Rest | None
+    """Of the other matrices; None: bfloat16."""
+    fit: Fit
+    """With the longest context that fits."""
+
+
+def need(path: Path, *, context: int, kv: KV = "bf16", device: str = "cpu") -> Need:
+    """What the model in `path` takes on `device` with a context of so many tokens, from headers
+    alone; `device` need not be there. Raises ModelError for a model that cannot be opened, and for
+    fp8 on a CPU.
+    """
+    return _Asked.of(path, device).need(context, kv)
+
+
+def fitting(
+    source: Path | Config,
+    free: int,
+    *,
+    kv: KV | None = None,
+    wanted: int | None = None,
+    device: str = "cuda",
+) -> list[Choice]:
+    """The quantisations of a model that fit `free` bytes of `device`, each with the longest
+    context, best first.
+
+    The best have a context of `wanted` (None: `usual`), and are the most exact of those; the others
+    follow by their contexts. `kv` None keeps keys and values in fp8 only where `wanted` needs it.
+    """
+    config = source if isinstance(source, Config) else load_config(source)
+    decoding = Decoding() if isinstance(source, Config) else load_decoding(home(source))
+    wanted = min(wanted or usual(config), config.context)
+    setting, found = _setting(config, device, decoding), []
+    for experts, rest in _QUANTISATIONS:
+        try:
+            asked = _Asked(setting, _quantised(setting, experts, rest))
+        except ModelError:  # groups that do not divide a width
+            continue
+        if fit := asked.longest(free, kv=kv, wanted=wanted):
+            found.append(Choice(experts, rest, fit))
+    return sorted(found, key=lambda one: -min(one.fit.context, wanted))
+
+
+def check(
+    path: Path,
+    free: int,
+    *,
+    context: int | None = None,
+    kv: KV | None = None,
+    device: str = "cpu",
+) -> Fit:
+    """How to open the model in `path` with `free` bytes of `device`.
+
+    `context` None is the model's own, or the longest from `least` on that fits; `kv` None is bf16,
+    or fp8 where a context of `usual`, or the given one, fits only so. Raises ModelError for a
+    context that is not possible, and, in one line that says what would fit, where it does not.
+    """
+    asked = _Asked.of(path, device)
+    config = asked.setting.config
+    if context is not None and not least(config) <= context <= config.context:
+        possible = f"{least(config):,} to {config.context:,} are possible"
+        raise ModelError(f"{path}: a context of {context:,}, where {possible}")
+    wanted = context or usual(config)
+    fit = asked.longest(free, kv=kv, wanted=wanted)
+    if fit and not context:
+        return fit
+    if fit and fit.context >= wanted:
+        return asked.fit(wanted, fit.kv)
+    needed = _described(asked.need(wanted, kv or "bf16"), wanted)
+    words = [f"model {path} needs {needed}, {device} has {_down(free)} GB free"]
+    if fit:
+        words.append(f"a context of {fit.context:,} needs {_up(fit.need.total)} GB")
+    if (home(path) / "config.json").is_file():  # which `quantize` reads
+        choices = fitting(path, free, kv=kv, wanted=wanted, device=device)
+        fewer = [one for one in choices if one.fit.need.weights < asked.weights]
+        if fewer and (not fit or fewer[0].fit.context > fit.context):
+            words.append(_instead(path, fewer[0], wanted))
+    raise ModelError("; ".join(words if words[1:] else [*words, "nothing fits"]))
+
+
+def usual(config: Config) -> int:
+    """The most tokens that a chat model's request takes: its prompt and all canvases."""
+    return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
+
+
+def least(config: Config) -> int:
+    """The shortest context with room for some prompt before all canvases."""
+    return min(config.context, CANVASES * config.canvas + _STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Some weights on a device."""
+
+    setting: Setting
+    weights: int
+    """Their bytes."""
+    loading: int = 0
+    """What to load them takes beside."""
+
+    @classmethod
+    def of(cls, path: Path, device: str) -> _Asked:
+        """The weights in a folder or file."""
+        config, source = load_config(path), opened(path)
+        try:
+            with torch.device("meta"):
+                model = Model(config)
+        except (TypeError, RuntimeError) as error:  # their product is no number of bytes
+            raise ModelError(f"{path}: no tensor is as large as the configuration says") from error
+        every = list(slots(model))
+        with named(path):
+            moves = planned(every, source)
+            setting = _setting(config, device, load_decoding(home(path)), source.dtype)
+            if packs(torch.device(device), sum(move.form.shape.numel() for move in moves)):
+                setting = replace(setting, matrices=torch.float32, packed=True)
+            _make_room(moves, "meta", setting.matrices, setting.between)
+        filled = {move.slot for move in moves}
+        weights = sum(slot.weight.nbytes for slot in filled)
+        weights += added(model) if setting.packed else 0
+        # what is absent is a layer's scalar, tied to one of the norms' dtype
+        weights += sum(model.norm.itemsize for slot in every if slot not in filled)
+        loading = max(_loading(move, source, on_gpu=setting.on_gpu) for move in moves)
+        return cls(setting, weights, loading)
+
+    def need(self, context: int, kv: KV) -> Need:
+        """With a context."""
+        work = max(worked(self.setting, context), self.loading)
+        return Need(self.weights, cached(self.setting, context, kv), work)
+
+    def fit(self, context: int, kv: KV) -> Fit:
+        """Opened so."""
+        return Fit(context, kv, self.need(context, kv), self.setting)
+
+    def longest(self, free: int, *, kv: KV | None, wanted: int) -> Fit | None:
+        """The longest context that fits, if any; in fp8 only where that is asked for, or `wanted`
+        needs it.
+        """
+        kinds: list[KV] = [kv] if kv else ["bf16", "fp8"] if self.setting.on_gpu else ["bf16"]
+        first, most = least(self.setting.config), self.setting.config.context
+        lengths = [*range(-(-first // _STEP) * _STEP, most, _STEP), most]
+        found: list[Fit] = []
+        for kind in kinds:
+
+            def total(length: int, kind: KV = kind) -> int:
+                return self.need(length, kind).total
+
+            count = bisect_right(lengths, free, key=total)
+            if count:
+                found.append(self.fit(lengths[count - 1], kind))
+                if found[-1].context >= wanted:
+                    return found[-1]
+        return max(found, key=lambda fit: fit.context, default=None)
+
+
+def _setting(
+    config: Config,
+    device: str,
+    decoding: Decoding,
+    stored: torch.dtype = torch.bfloat16,
+) -> Setting:
+    place = torch.device(device)
+    return Setting(config, decoding, place.type == "cuda", *widths(place, stored))
+
+
+def _loading(move: Move, source: Source, *, on_gpu: bool) -> int:
+    """What a piece takes on its way to its place: its stored tensors, which a CPU has mapped, and
+    where its codes are not kept, its numbers in fp32, three times.
+    """
+    taken, place, form = 0, move.slot.weight, move.form
+    if on_gpu and move.piece.made is not None and move.piece.rows is None:
+        taken = sum(source.headers[name].nbytes for name in move.piece.stored)
+    return taken + (0 if _same(form, place) else 12 * form.shape.numel())
+
+
+def _same(form: Weight, place: Weight) -> bool:
+    if isinstance(form, Tensor) or isinstance(place, Tensor):
+        return isinstance(form, Tensor)
+    return coding(form) == coding(place)
+
+
+def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int:
+    """Bytes of the weights so quantised. Raises ModelError for groups that do not fit a width."""
+    with torch.device("meta"):
+        model = Model(setting.config)
+    known: dict[tuple[torch.Size, Kind], int] = {}
+    total = 0
+    for slot in slots(model):
+        shape = slot.weight.shape
+        kind = experts if len(shape) == 3 else rest
+        if slot.coded and kind is not None:
+            if (shape, kind) not in known:
+                known[shape, kind] = _room(slot, kind, kind).nbytes
+            total += known[shape, kind]
+        else:
+            width = setting.between if len(shape) == 1 else setting.matrices
+            total += shape.numel() * width.itemsize
+    return total
+
+
+def _instead(path: Path, choice: Choice, wanted: int) -> str:
+    """What would fit of the context that is wanted, and the command that makes it."""
+    experts, rest, fit = choice
+    length = min(wanted, fit.context)
+    size = _Asked(fit.setting, fit.need.weights).need(length, fit.kv).total
+    what = f"{experts} experts" + (f" and the rest in {rest}" if rest else "")
+    options = f"--experts {experts}" + (f" --rest {rest}" if rest else "")
+    return (
+        f"a context of {length:,} with {what} needs {_up(size)} GB: "
+        f"dgedit model quantize {path} NAME {options}"
+    )
+
+
+def _described(need: Need, context: int) -> str:
+    parts = f"weights {_up(need.weights)}, {context:,} tokens {_up(need.cache)}"
+    return f"{_up(need.total)} GB ({parts}, work {_up(need.work)})"
+
+
+def _up(size: int) -> str:
+    """Gigabytes, rounded up."""
+    return f"{-(-size // 10**8) / 10:.1f}"
+
+
+def _down(size: int) -> str:
+    """Gigabytes, rounded down."""
+    return f"{size // 10**8 / 10:.1f}"

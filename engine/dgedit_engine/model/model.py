@@ -1,0 +1,373 @@
+"""DiffusionGemma's text model: one set of weights, read in two ways.
+
+`encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
+bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
+sampling (`sampler.py`). Fast because projections that share an input are one matrix, because a
+canvas never copies the prompt's keys, and because weights and activations may differ in dtype: on a
+CPU bfloat16 matrices halve a step while the residual stream stays fp32.
+
+Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
+experts, A active experts, F expert width, V vocabulary.
+
+Source: transformers 5.23, models/diffusion_gemma, which the tests hold this file to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dgedit_engine.model.cache import GradientCache, KVCache, Pass
+from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
+from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.masks import Beside, Reading
+from dgedit_kernels.geglu import geglu
+from dgedit_kernels.moe import experts
+from dgedit_kernels.norm import residual_norm, rms_norm
+from dgedit_kernels.packed import Packed, packed_product
+from dgedit_kernels.qmatmul import qmatmul
+from dgedit_kernels.quantised import Quantised
+from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
+from dgedit_kernels.router import choose
+
+PromptCache = KVCache | DeviceCache
+Cache = PromptCache | GradientCache
+View = Pass | DevicePass
+Matrix = Tensor | Quantised | Packed
+
+
+class Model(nn.Module):
+    """The whole text model. Weights are undefined until `checkpoint.load` or `init_weights` fills
+    them.
+    """
+
+    def __init__(self, config: Config, *, activations: torch.dtype | None = None) -> None:
+        """`activations` is the dtype of the residual stream, where it is not the weights'."""
+        super().__init__()
+        self.config, self.activations = config, activations
+        self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D), the head too
+        self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
+        self.norm = nn.Parameter(torch.empty(config.dim))
+        self.conditioning = SelfConditioning(config)
+        self.head: Packed | None = None
+        """The embedding as the head multiplies by it, where that is another form of it."""
+        self.forwards = 0
+        """Passes so far."""
+        self._ropes: dict[LayerConfig, Rope] = {}
+        self._rope_places: tuple[object, ...] = ()
+
+    def stack(self) -> Iterator[Layer]:
+        """The layers in order."""
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            yield layer
+
+    def encode(
+        self,
+        ids: Tensor,
+        cache: Cache,
+        *,
+        beside: Beside | None = None,
+    ) -> Tensor:
+        """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D).
+
+        Sequences that stand side by side are not kept.
+        """
+        reading = Reading(True, beside)
+        hidden = self.run(self.embed(ids), cache, reading)
+        if reading.kept:
+            cache.commit(ids)
+        return hidden
+
+    def denoise(
+        self,
+        ids: Tensor,
+        cache: Cache,
+        soft: Tensor | None = None,
+        *,
+        beside: Beside | None = None,
+    ) -> Tensor:
+        """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the
+        cache stays.
+
+        `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
+        prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
+        `beside` each other.
+        """
+        return self.run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
+        x = F.embedding(ids, self.embedding) * self.scale
+        return x if self.activations is None else x.to(self.activations)
+
+    def soft_embed(self, probs: Tensor) -> Tensor:
+        """The expected embedding under probs (…, V) -> (…, D)."""
+        table = self.embedding if self.head is None else self.head.weight
+        soft = probs.to(table.dtype) @ table * self.scale
+        return soft.to(self.activations or self.embedding.dtype)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
+        head = self.embedding if self.head is None else self.head
+        raw = linear(hidden, head).float() / self.config.softcap
+        if raw.requires_grad:
+            return raw.tanh() * self.config.softcap
+        return raw.tanh_().mul_(
+            self.config.softcap
+        )  # in place: fresh memory costs more than the maths
+
+    def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
+        logits = self.logits(hidden).flatten(0, -2)
+        return F.cross_entropy(logits, target.flatten(), reduction="none").view(target.shape)
+
+    def read(self, hidden: Tensor, heat: Tensor) -> Tensor:
+        """What hidden (…, D) says of each slot at temperature heat (…) -> probabilities (…, V)."""
+        return (self.logits(hidden) / heat[..., None]).softmax(-1)
+
+    @property
+    def scale(self) -> float:
+        """What embeddings are multiplied by."""
+        # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
+        # bfloat16; a number, since a tensor would be a copy to the device in every step
+        return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
+
+    def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
+        """x (B, n, D) through all layers and the last norm -> (B, n, D)."""
+        self.forwards += 1
+        view = cache.open(x.shape[1], reading)
+        ropes = self.ropes(view, x.dtype)
+        layers = list(self.stack())
+        normed = rms_norm(x, layers[0].attention_in, self.config.eps)
+        for layer, following in zip(layers, [*layers[1:], None], strict=True):
+            norm = self.norm if following is None else following.attention_in
+            x, normed = layer(x, normed, ropes[layer.shape], view, norm)
+        return normed
+
+    def ropes(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+        """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
+        every step of a canvas wants them.
+        """
+        narrow = torch.bfloat16 if torch.bfloat16 in (dtype, self.embedding.dtype) else dtype
+        places = (view.place, view.n, narrow, self.embedding.device)
+        if view.place is not None and self._rope_places == places:
+            return self._ropes
+        ropes = {
+            shape: rope_at(
+                view.positions,
+                head_dim=shape.head_dim,
+                theta=shape.rope_theta,
+                rotated=shape.rotated,
+                dtype=narrow,
+            )
+            for shape in set(self.config.layers)
+        }
+        if view.place is not None:
+            self._rope_places, self._ropes = places, ropes
+        return ropes
+
+
+class Layer(nn.Module):
+    """Attention, then a dense MLP beside routed experts; every part between two norms, the sum
+    times a scalar.
+    """
+
+    encode_scalar: Tensor
+    denoise_scalar: Tensor
+
+    def __init__(self, config: Config, index: int) -> None:
+        super().__init__()
+        self.index, self.config, self.shape = index, config, config.layers[index]
+        shape, dim = self.shape, config.dim
+        joined = config.heads + shape.kv_heads * (2 if shape.sliding else 1)
+        self.qkv = nn.Parameter(
+            torch.empty(joined * shape.head_dim, dim)
+        )  # a full layer has no V of its own
+        self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
+        self.q_norm = nn.Parameter(torch.empty(shape.head_dim))
+        self.k_norm = nn.Parameter(torch.empty(shape.head_dim))
+        self.attention_in, self.attention_out = _norm(dim), _norm(dim)
+        self.mlp_in, self.mlp_out = _norm(dim), _norm(dim)
+        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
+        self.feed_out = _norm(dim)
+        self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
+        self.down = nn.Parameter(torch.empty(dim, config.mlp))
+        self.router = nn.Parameter(torch.empty(config.experts, dim))
+        self.router_scale = _norm(dim)
+        self.expert_scale = nn.Parameter(torch.empty(config.experts))
+        self.experts_gate_up = nn.Parameter(
+            torch.empty(config.experts, 2 * config.expert_width, dim)
+        )
+        self.experts_down = nn.Parameter(torch.empty(config.experts, dim, config.expert_width))
+        # The only weights that the two modes do not share.
+        self.register_buffer("encode_scalar", torch.empty(1))
+        self.register_buffer("denoise_scalar", torch.empty(1))
+
+    def forward(
+        self,
+        x: Tensor,
+        normed: Tensor,
+        rope: Rope,
+        view: View,
+        following: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
+        q, k, v = self.project(normed, rope, exact=view.exact)
+        attended = view.attend(self.index, self.shape, q, k, v)
+        scalar = self.encode_scalar if view.reading.causal else self.denoise_scalar
+        return self.finish(x, attended, scalar, following, exact=view.exact)
+
+    def project(
+        self, normed: Tensor, rope: Rope, *, exact: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
+
+        Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
+        """
+        joined = product(normed, self.qkv, exact=exact)
+        joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
+        return qk_norm_rope(
+            joined,
+            self.q_norm,
+            self.k_norm,
+            rope,
+            heads=self.config.heads,
+            kv_heads=self.shape.kv_heads,
+            shared=not self.shape.sliding,
+            eps=self.config.eps,
+        )
+
+    def finish(
+        self,
+        x: Tensor,
+        attended: Tensor,
+        scalar: Tensor,
+        following: Tensor,
+        *,
+        exact: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
+        eps, one = self.config.eps, self.config.experts == 1
+        attended = product(attended, self.out, exact=exact).to(x.dtype)
+        readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
+        x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
+        dense = feed(inputs[0], self.gate_up, self.down, exact=exact)
+        routed = self._only(inputs[1], exact=exact) if one else self.route(*inputs[1:])
+        x, (normed,) = residual_norm(
+            x,
+            (dense, routed),
+            self.feed_out,
+            eps,
+            inner=(self.mlp_out, self.experts_out),
+            scalar=scalar,
+            weights=(following,),
+        )
+        return x, normed
+
+    def _only(self, x: Tensor, *, exact: bool) -> Tensor:
+        """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""
+        routed = feed(x, self.experts_gate_up[0], self.experts_down[0], exact=exact)
+        return routed * _as(self.expert_scale, x)
+
+    def route(self, x: Tensor, scaled: Tensor) -> Tensor:
+        """The experts' sum for x (B, n, D), chosen by the router, which reads `scaled`."""
+        flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
+        weight, index = choose(
+            linear(scaled, self.router),
+            self.expert_scale,
+            active=self.config.active,
+            factor=self.config.dim**-0.5,
+        )  # (B n, A)
+        gate_up: Tensor | Quantised = self.experts_gate_up
+        down: Tensor | Quantised = self.experts_down
+        if isinstance(gate_up, Tensor) and isinstance(down, Tensor):
+            if flat.dtype != gate_up.dtype:
+                # as `product`: to widen all experts would cost far more than to use some
+                flat = flat.bfloat16()
+            gate_up, down = _as(gate_up, flat), _as(down, flat)
+        return experts(flat, index, _as(weight, flat), gate_up, down).view_as(x).to(x.dtype)
+
+
+class SelfConditioning(nn.Module):
+    """Adds what the last step predicted to the canvas's embeddings (arXiv 2208.04202)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.eps = config.eps
+        self.pre_norm = _norm(config.dim)
+        self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, config.dim))
+        self.down = nn.Parameter(torch.empty(config.dim, config.mlp))
+
+    def forward(self, x: Tensor, soft: Tensor | None) -> Tensor:
+        """x, soft (B, C, D) -> (B, C, D); the closing norm has no weight and acts without a signal
+        too.
+        """
+        signal = None
+        if soft is not None:
+            signal = feed(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
+        return rms_norm(x, None, self.eps, plus=signal)
+
+
+@torch.no_grad()
+def init_weights(model: Model, *, seed: int) -> None:
+    """Fresh weights for training.
+
+    Residual branches start at about 1/sqrt(2 layers) through their closing norm, the part that
+    zero-initialised output projections play elsewhere; queries and keys at E^-1/4, so that
+    attention at scale 1 starts as usual.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    config = model.config
+    branch = (2 * len(config.layers)) ** -0.5
+    for name, parameter in model.named_parameters():
+        leaf = name.rsplit(".", 1)[-1]
+        if leaf in ("attention_out", "feed_out"):
+            parameter.fill_(branch)
+        elif leaf in ("q_norm", "k_norm"):
+            parameter.fill_(parameter.shape[0] ** -0.25)
+        elif parameter.dim() == 1:
+            parameter.fill_(1.0)
+        else:
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
+            )
+    for layer in model.stack():
+        layer.encode_scalar.fill_(1.0)
+        layer.denoise_scalar.fill_(1.0)
+
+
+def _norm(dim: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(dim))
+
+
+def linear(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
+    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
+    y = product(x, weight, exact=exact)
+    return y if y.dtype == x.dtype else y.to(x.dtype)
+
+
+def product(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
+    """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
+    weight takes x as it is. `exact` is without the codes of one that is packed.
+    """
+    if isinstance(weight, Quantised):
+        return qmatmul(x, weight)
+    if isinstance(weight, Packed):
+        return packed_product(x, weight, exact=exact)
+    if x.dtype == weight.dtype:
+        return F.linear(x, weight)
+    return F.linear(x.bfloat16(), weight.bfloat16())
+
+
+def _as(weight: Tensor, x: Tensor) -> Tensor:
+    """The weight in x's dtype; asking first costs a fifth of a `to` that does nothing."""
+    return weight if weight.dtype == x.dtype else weight.to(x.dtype)
+
+
+def feed(x: Tensor, gate_up: Matrix, down: Matrix, *, exact: bool = False) -> Tensor:
+    """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
+    return linear(geglu(linear(x, gate_up, exact=exact)), down, exact=exact)

@@ -1,0 +1,68 @@
+"""A small model's matrices in the form in which this CPU multiplies them fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.formats.source import EMBEDDING
+from dgedit_engine.memory import passes
+from dgedit_engine.model.model import Model
+from dgedit_engine.types import ModelError
+from dgedit_engine.weights.checkpoint import Slot, slots
+from dgedit_kernels.packed import ANY, Packed, available, packed
+
+_FEW = 16
+"""Rows up to which codes beat bfloat16 where a CPU multiplies that itself: a draft's step."""
+_MOST = 200_000_000
+"""Numbers of a small model: three forms of them are 1.4 GB. A larger one is read by its products,
+and has no room to spare.
+"""
+
+
+def packs(device: torch.device, count: int) -> bool:
+    """Whether a model of so many numbers is packed there."""
+    return device.type == "cpu" and count <= _MOST and available()
+
+
+def pack(model: Model) -> None:
+    """Give the matrices of an fp32 model on a CPU codes beside their numbers, which become bfloat16
+    where the CPU multiplies those; but for codes, and stacks of experts, each of which few tokens
+    see.
+
+    Measured with nano, one thread of a Xeon with AMX, against bfloat16 matrices: a step of four
+    drafts takes 0.77 of the time, a pass over canvases 0.93. With codes for every row held-out
+    losses rise by at most 0.006 nats, a quarter of a percent. As x has one scale, what a draft or a
+    small canvas is told depends a little on what stands beside it; what the prompt keeps does not.
+
+    Raises ModelError, naming the weight, for one that is not finite.
+    """
+    most, dtype = (_FEW, torch.bfloat16) if passes.has_bfloat16() else (ANY, torch.float32)
+    for slot, weight in list(_matrices(model)):
+        del slot.module._parameters[slot.attribute]
+        setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
+    model.head = _packed(EMBEDDING, model.embedding, most, dtype)
+
+
+def added(model: Model) -> int:
+    """Bytes that packing adds to an fp32 model: less than none, where it narrows more."""
+    numbers = 2 if passes.has_bfloat16() else 4
+    inside = sum(weight.numel() for _, weight in _matrices(model))
+    beside = 0 if numbers == 4 else 2 * model.embedding.numel()
+    return inside * (numbers - 4 + 1) + beside + model.embedding.numel()
+
+
+def _packed(name: str, weight: Tensor, most: int, dtype: torch.dtype) -> Packed:
+    try:
+        return packed(weight, most=most, dtype=dtype)
+    except ValueError as error:
+        raise ModelError(f"{name}: {error}") from error
+
+
+def _matrices(model: Model) -> Iterator[tuple[Slot, Tensor]]:
+    for slot in slots(model):
+        weight = slot.weight
+        if slot.coded and isinstance(weight, Tensor) and weight.shape[:-2].numel() == 1:
+            yield slot, weight

@@ -1,0 +1,205 @@
+"""A model's weights in fewer bits, in files of our own format (`formats.native`).
+
+Matrices become codes, the experts' of one kind, the rest's of another or none; embedding, norms and
+routers stay bfloat16. Weight by weight: a weight of the source and what is to be written of the
+next file are in memory, and no more. The folder appears at its name when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dgedit_engine.formats import opened
+from dgedit_engine.formats.coding import allocated, coding
+from dgedit_engine.formats.native import settings, stored
+from dgedit_engine.formats.source import Source, Weight, named
+from dgedit_engine.model.config import home, load_config
+from dgedit_engine.model.model import Model
+from dgedit_engine.types import ModelError
+from dgedit_engine.weights.checkpoint import INDEX, Move, Slot, part, planned, slots
+from dgedit_kernels.quantised import Kind, Quantised, quantise
+
+Experts = Literal["e2m1", "int4", "e4m3"]
+Rest = Literal["int8", "e4m3"]
+
+_SHARD_BYTES = 1 << 30
+_STEP = 1 << 18  # numbers that are coded at a time: in fp32, and several times, they fit a cache
+_COPIED = ("generation_config.json", "tokenizer.json", "decoding.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is."""
+
+    done: int
+    """Bytes of the source that were read."""
+    total: int
+    """Bytes of the source that will be."""
+
+
+def quantize(
+    source: Path,
+    target: Path,
+    *,
+    experts: Experts,
+    rest: Rest | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[Progress]:
+    """Write the model in `source` to a new folder `target`; closing the iterator cancels and leaves
+    nothing.
+
+    `experts` is the kind of the experts' codes: e2m1 in groups of 16 (NVFP4), int4 in groups of 32,
+    or e4m3 by rows; `rest` that of attention, dense MLP and self-conditioning, by rows; None leaves
+    those bfloat16. The source may be of any format with a config.json. `device` does the coding.
+
+    Raises ValueError for other kinds, ModelError for a source that does not load, for a width that
+    the groups do not divide and for a target that is there.
+    """
+    if experts not in get_args(Experts) or rest not in (None, *get_args(Rest)):
+        raise ValueError(f"experts as {experts!r} and the rest as {rest!r}")
+    if target.exists():
+        raise ModelError(f"{target} exists")
+    if not (home(source) / "config.json").is_file():
+        raise ModelError(f"no model here: {home(source) / 'config.json'} does not exist")
+    read = opened(source)
+    with torch.device("meta"):
+        model = Model(load_config(source))
+    with named(source):
+        moves: dict[Slot, list[Move]] = {}
+        for move in planned(slots(model), read):
+            moves.setdefault(move.slot, []).append(move)
+        rooms = {slot: _room(slot, experts, rest) for slot in moves}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield from _write(read, moves, rooms, new, device)
+        _describe(home(source), new, experts=experts, rest=rest)
+        new.chmod(0o755)  # a temporary folder is its owner's alone
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _room(slot: Slot, experts: Kind, rest: Kind | None) -> Weight:
+    """What a weight becomes, without data."""
+    shape = slot.weight.shape
+    kind = experts if len(shape) == 3 else rest
+    room = torch.empty(shape, dtype=torch.bfloat16, device="meta")
+    if not slot.coded or kind is None:
+        return room
+    try:
+        return quantise(room, kind)
+    except ValueError as error:
+        raise ModelError(f"{slot.attribute}: {error}") from error
+
+
+def _write(
+    source: Source,
+    moves: dict[Slot, list[Move]],
+    rooms: dict[Slot, Weight],
+    folder: Path,
+    device: torch.device | str,
+) -> Iterator[Progress]:
+    """Write all weights and, at the end, the index by which they are found."""
+    sizes = {
+        slot: sum(
+            source.headers[name].nbytes
+            for name in {name for move in found for name in move.piece.stored}
+        )
+        for slot, found in moves.items()
+    }
+    done, places = 0, dict[str, str]()
+    shard: dict[str, Tensor] = {}
+    for slot, found in moves.items():
+        tensors = _tensors(slot, _filled(source, found, rooms[slot], device))
+        if shard and _bytes(shard) + _bytes(tensors) > _SHARD_BYTES:
+            _close(shard, folder, places)
+        shard |= tensors
+        done += sizes[slot]
+        yield Progress(done, sum(sizes.values()))
+    _close(shard, folder, places)
+    index = json.dumps({"weight_map": places}, indent=1)
+    (folder / INDEX).write_text(index + "\n", encoding="utf-8")
+
+
+def _close(shard: dict[str, Tensor], folder: Path, places: dict[str, str]) -> None:
+    """Write a shard, note where its tensors are, and empty it."""
+    file = f"model-{len(set(places.values())) + 1:05}.safetensors"
+    save_file(shard, folder / file, metadata={"format": "pt"})
+    (folder / file).chmod(0o644)
+    places |= dict.fromkeys(shard, file)
+    shard.clear()
+
+
+def _bytes(tensors: dict[str, Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors.values())
+
+
+def _filled(
+    source: Source, moves: Iterable[Move], room: Weight, device: torch.device | str
+) -> Weight:
+    """A whole weight in the dtype or coding of its room, some rows or matrices at a time: no group
+    reaches beyond a row.
+    """
+    if isinstance(room, Tensor):
+        out: Weight = torch.empty_like(room, device="cpu")
+    else:
+        out = allocated(coding(room), room.shape, "cpu")
+    for move in moves:
+        value = source.value(move.piece, device)
+        place = part(part(out, move.index), move.piece.rows)
+        value, place = _flat(value), _flat(place)
+        step = max(1, _STEP // value.shape[-1])
+        for start in range(0, value.shape[0], step):
+            rows = slice(start, start + step)
+            _code(part(value, rows).to(device), part(place, rows))
+    return out
+
+
+def _flat(weight: Weight) -> Weight:
+    """The rows of all matrices, in one; of a vector, its numbers."""
+    if isinstance(weight, Tensor):
+        return weight.view(-1, weight.shape[-1] if weight.dim() > 1 else 1)
+    rows = weight.shape[:-1].numel()
+    parts = {name: tensor.view(rows, -1) for name, tensor in weight.parts().items()}
+    parts |= {} if weight.row is None else {"row": weight.row.view(rows)}
+    return Quantised(weight.kind, **parts)
+
+
+def _code(value: Weight, place: Weight) -> None:
+    numbers = value if isinstance(value, Tensor) else value.dequantised()
+    if isinstance(place, Tensor):
+        place.copy_(numbers)
+        return
+    coded = quantise(numbers, place.kind, group=place.group).parts()
+    for name, tensor in place.parts().items():
+        tensor.copy_(coded[name])
+
+
+def _tensors(slot: Slot, weight: Weight) -> dict[str, Tensor]:
+    """What a weight is in a file, under Hugging Face's names of its parts."""
+    found: dict[str, Tensor] = {}
+    for name, index in slot.names.items():
+        one = part(weight, index)
+        found |= {name: one} if isinstance(one, Tensor) else stored(name, one)
+    return found
+
+
+def _describe(source: Path, folder: Path, *, experts: Kind, rest: Kind | None) -> None:
+    """Write config.json, and copy what else belongs to the model."""
+    raw = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    raw["quantization_config"] = settings(experts=experts, rest=rest)
+    (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+    for name in _COPIED:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
