@@ -26,9 +26,10 @@ from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import CHAT_TOKENS
 from dgedit_engine.types import ModelError
-from dgedit_engine.weights.checkpoint import Move, _make_room, planned, slots
+from dgedit_engine.weights.checkpoint import Move, _make_room, planned
 from dgedit_engine.weights.cpu_int8 import added, packs
 from dgedit_engine.weights.quantize import Experts, Rest, _room
+from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Kind
 
 _STEP = 1024

@@ -1,4 +1,4 @@
-"""DiffusionGemma's text model: one set of weights, read in two ways.
+"""Gemma's text model, DiffusionGemma's and Gemma 3's: one set of weights, read in two ways.
 
 `encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
 bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
@@ -9,7 +9,8 @@ CPU bfloat16 matrices halve a step while the residual stream stays fp32.
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
 
-Source: transformers 5.23, models/diffusion_gemma, which the tests hold this file to.
+Sources: transformers 5.23, models/diffusion_gemma and models/gemma3, which the tests hold this file
+to.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Model(nn.Module):
         self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D), the head too
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
-        self.conditioning = SelfConditioning(config)
+        self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Packed | None = None
         """The embedding as the head multiplies by it, where that is another form of it."""
         self.forwards = 0
@@ -95,9 +96,12 @@ class Model(nn.Module):
 
         `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
         prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
-        `beside` each other.
+        `beside` each other. A model without self-conditioning takes no signal.
         """
-        return self.run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
+        x = self.embed(ids)
+        if self.conditioning is not None:
+            x = self.conditioning(x, soft)
+        return self.run(x, cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
@@ -112,13 +116,14 @@ class Model(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
-        head = self.embedding if self.head is None else self.head
-        raw = linear(hidden, head).float() / self.config.softcap
+        cap = self.config.softcap
+        raw = linear(hidden, self.embedding if self.head is None else self.head).float()
+        if cap is None:
+            return raw
         if raw.requires_grad:
-            return raw.tanh() * self.config.softcap
-        return raw.tanh_().mul_(
-            self.config.softcap
-        )  # in place: fresh memory costs more than the maths
+            return (raw / cap).tanh() * cap
+        # in place: fresh memory costs more than the maths
+        return raw.div_(cap).tanh_().mul_(cap)
 
     def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
@@ -163,6 +168,7 @@ class Model(nn.Module):
                 theta=shape.rope_theta,
                 rotated=shape.rotated,
                 dtype=narrow,
+                stretch=shape.stretch,
             )
             for shape in set(self.config.layers)
         }
@@ -172,30 +178,40 @@ class Model(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then a dense MLP beside routed experts; every part between two norms, the sum
-    times a scalar.
+    """Attention, then a dense MLP, beside routed experts where there are any; every part between
+    two norms, the sum times a scalar where the family has one.
     """
 
-    encode_scalar: Tensor
-    denoise_scalar: Tensor
+    encode_scalar: Tensor | None
+    denoise_scalar: Tensor | None
 
     def __init__(self, config: Config, index: int) -> None:
         super().__init__()
         self.index, self.config, self.shape = index, config, config.layers[index]
         shape, dim = self.shape, config.dim
-        joined = config.heads + shape.kv_heads * (2 if shape.sliding else 1)
-        self.qkv = nn.Parameter(
-            torch.empty(joined * shape.head_dim, dim)
-        )  # a full layer has no V of its own
+        self.shared = config.family == "gemma4" and not shape.sliding
+        """Whether keys are values too."""
+        joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
+        self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))
         self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
         self.q_norm = nn.Parameter(torch.empty(shape.head_dim))
         self.k_norm = nn.Parameter(torch.empty(shape.head_dim))
         self.attention_in, self.attention_out = _norm(dim), _norm(dim)
-        self.mlp_in, self.mlp_out = _norm(dim), _norm(dim)
-        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
-        self.feed_out = _norm(dim)
+        self.mlp_in, self.feed_out = _norm(dim), _norm(dim)
         self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
         self.down = nn.Parameter(torch.empty(dim, config.mlp))
+        # The only weights that the two modes do not share.
+        scalar = torch.empty(1) if config.family == "gemma4" else None
+        self.register_buffer("encode_scalar", scalar)
+        self.register_buffer("denoise_scalar", None if scalar is None else torch.empty(1))
+        if config.experts:
+            self._with_experts(config)
+
+    def _with_experts(self, config: Config) -> None:
+        """Make the experts' weights, and the norms of two branches."""
+        dim = config.dim
+        self.mlp_out = _norm(dim)
+        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
         self.router = nn.Parameter(torch.empty(config.experts, dim))
         self.router_scale = _norm(dim)
         self.expert_scale = nn.Parameter(torch.empty(config.experts))
@@ -203,9 +219,6 @@ class Layer(nn.Module):
             torch.empty(config.experts, 2 * config.expert_width, dim)
         )
         self.experts_down = nn.Parameter(torch.empty(config.experts, dim, config.expert_width))
-        # The only weights that the two modes do not share.
-        self.register_buffer("encode_scalar", torch.empty(1))
-        self.register_buffer("denoise_scalar", torch.empty(1))
 
     def forward(
         self,
@@ -237,15 +250,16 @@ class Layer(nn.Module):
             rope,
             heads=self.config.heads,
             kv_heads=self.shape.kv_heads,
-            shared=not self.shape.sliding,
+            shared=self.shared,
             eps=self.config.eps,
+            normed_values=self.config.family == "gemma4",
         )
 
     def finish(
         self,
         x: Tensor,
         attended: Tensor,
-        scalar: Tensor,
+        scalar: Tensor | None,
         following: Tensor,
         *,
         exact: bool = False,
@@ -253,6 +267,13 @@ class Layer(nn.Module):
         """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
         eps, one = self.config.eps, self.config.experts == 1
         attended = product(attended, self.out, exact=exact).to(x.dtype)
+        if not self.config.experts:
+            x, (own,) = residual_norm(x, attended, self.attention_out, eps, weights=(self.mlp_in,))
+            dense = feed(own, self.gate_up, self.down, exact=exact)
+            x, (normed,) = residual_norm(
+                x, dense, self.feed_out, eps, scalar=scalar, weights=(following,)
+            )
+            return x, normed
         readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
         x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
         dense = feed(inputs[0], self.gate_up, self.down, exact=exact)
@@ -336,8 +357,9 @@ def init_weights(model: Model, *, seed: int) -> None:
                 torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
             )
     for layer in model.stack():
-        layer.encode_scalar.fill_(1.0)
-        layer.denoise_scalar.fill_(1.0)
+        for scalar in (layer.encode_scalar, layer.denoise_scalar):
+            if scalar is not None:
+                scalar.fill_(1.0)
 
 
 def _norm(dim: int) -> nn.Parameter:

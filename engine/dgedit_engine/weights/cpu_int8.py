@@ -11,7 +11,7 @@ from dgedit_engine.formats.source import EMBEDDING
 from dgedit_engine.memory import passes
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
-from dgedit_engine.weights.checkpoint import Slot, slots
+from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.packed import ANY, Packed, available, packed
 
 _FEW = 16
