@@ -24,12 +24,11 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache, KVCache, Pass
 from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
 from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
-from dgedit_kernels.geglu import geglu
+from dgedit_engine.model.products import feed, linear, product
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
-from dgedit_kernels.packed import Packed, packed_product
-from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
@@ -37,7 +36,6 @@ from dgedit_kernels.router import choose
 PromptCache = KVCache | DeviceCache
 Cache = PromptCache | GradientCache
 View = Pass | DevicePass
-Matrix = Tensor | Quantised | Packed
 
 
 class Model(nn.Module):
@@ -53,8 +51,8 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
-        self.head: Packed | None = None
-        """The embedding as the head multiplies by it, where that is another form of it."""
+        self.head: Head | None = None
+        """The head, where it is not the whole embedding as it is."""
         self.forwards = 0
         """Passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
@@ -110,20 +108,31 @@ class Model(nn.Module):
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        table = self.embedding if self.head is None else self.head.weight
+        table = self.embedding if self.head is None else self.head.rows()
         soft = probs.to(table.dtype) @ table * self.scale
         return soft.to(self.activations or self.embedding.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
+        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap. With a shortlist V are
+        its tokens' places (`tokens`, `places`).
+        """
         cap = self.config.softcap
-        raw = linear(hidden, self.embedding if self.head is None else self.head).float()
+        head = self.head
+        raw = linear(hidden, self.embedding).float() if head is None else head.raw(hidden)
         if cap is None:
             return raw
         if raw.requires_grad:
             return (raw / cap).tanh() * cap
         # in place: fresh memory costs more than the maths
         return raw.div_(cap).tanh_().mul_(cap)
+
+    def tokens(self, places: Tensor) -> Tensor:
+        """The tokens at places of the logits."""
+        return places if self.head is None else self.head.tokens(places)
+
+    def places(self, tokens: Tensor) -> Tensor:
+        """Where tokens stand in the logits; -1 for one that cannot be written."""
+        return tokens if self.head is None else self.head.places(tokens)
 
     def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
@@ -366,30 +375,6 @@ def _norm(dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(dim))
 
 
-def linear(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
-    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
-    y = product(x, weight, exact=exact)
-    return y if y.dtype == x.dtype else y.to(x.dtype)
-
-
-def product(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
-    """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
-    weight takes x as it is. `exact` is without the codes of one that is packed.
-    """
-    if isinstance(weight, Quantised):
-        return qmatmul(x, weight)
-    if isinstance(weight, Packed):
-        return packed_product(x, weight, exact=exact)
-    if x.dtype == weight.dtype:
-        return F.linear(x, weight)
-    return F.linear(x.bfloat16(), weight.bfloat16())
-
-
 def _as(weight: Tensor, x: Tensor) -> Tensor:
     """The weight in x's dtype; asking first costs a fifth of a `to` that does nothing."""
     return weight if weight.dtype == x.dtype else weight.to(x.dtype)
-
-
-def feed(x: Tensor, gate_up: Matrix, down: Matrix, *, exact: bool = False) -> Tensor:
-    """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
-    return linear(geglu(linear(x, gate_up, exact=exact)), down, exact=exact)

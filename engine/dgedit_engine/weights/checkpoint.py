@@ -8,7 +8,7 @@ peak of memory stays near the weights' size.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,13 +53,15 @@ def load(
     device: torch.device | str = "cpu",
     dtype: torch.dtype | None = None,
     activations: torch.dtype | None = None,
+    mapped: bool = False,
 ) -> Model:
     """The model in `folder`, or in a GGUF file, ready for inference. Codes stay codes (int8 by rows
     apart, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width: bfloat16
     for up to 16 bits, else fp32.
 
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
-    product.
+    product. With `mapped`, an embedding that the file has in that dtype is not read: its rows come
+    from the disk when they are looked at.
 
     Raises ModelError, naming file and tensor, for unknown formats, missing or corrupt files, absent
     tensors and wrong shapes.
@@ -69,6 +71,8 @@ def load(
         model = Model(config, activations=activations)
     with named(folder):
         moves = planned(slots(model), source)
+        if mapped:
+            moves = _map_embedding(moves, source, dtype or source.dtype)
         _make_room(moves, device, dtype or source.dtype, activations)
         for move in moves:
             place = part(part(move.slot.weight, move.index), move.piece.rows)
@@ -137,6 +141,19 @@ def planned(all_slots: Iterable[Slot], source: Source) -> list[Move]:
     if missing:
         raise ModelError(f"no tensor {min(missing)} ({len(missing)} missing)")
     return moves
+
+
+def _map_embedding(moves: Sequence[Move], source: Source, dtype: torch.dtype) -> list[Move]:
+    """Put an embedding of that dtype in its place as the file has it -> the other moves."""
+    left = []
+    for move in moves:
+        piece = move.piece
+        whole = piece.made is None and piece.rows is None and isinstance(move.form, Tensor)
+        if move.slot.attribute == "embedding" and whole and move.form.dtype == dtype:
+            move.slot.fill(source.read(piece.stored[0]))
+        else:
+            left.append(move)
+    return left
 
 
 def _make_room(
