@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.left_to_right import LONGEST
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
@@ -24,6 +25,7 @@ from dgedit_engine.formats.source import Source, Weight, named
 from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.prompt.plain import TOKENS as PLAIN
 from dgedit_engine.prompt.prompt import CHAT_TOKENS
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import shortlist
@@ -164,11 +166,15 @@ def check(
 
 def usual(config: Config) -> int:
     """The most tokens that a chat model's request takes: its prompt and all canvases."""
+    if config.family == "gemma3":
+        return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
 
 
 def least(config: Config) -> int:
     """The shortest context with room for some prompt before all canvases."""
+    if config.family == "gemma3":
+        return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
 
 
@@ -200,7 +206,8 @@ class _Asked:
             if packs(torch.device(device), inside):
                 tiny = sum(move.form.shape.numel() for move in moves) <= _WIDE
                 matrices = torch.float32 if tiny else setting.matrices
-                setting = replace(setting, matrices=matrices, packed=True)
+                words = head and head // config.dim
+                setting = replace(setting, matrices=matrices, packed=True, head=words)
             _make_room(moves, "meta", setting.matrices, setting.between)
         filled = {move.slot for move in moves}
         weights = sum(slot.weight.nbytes for slot in filled)

@@ -35,6 +35,13 @@ class Prompt:
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
 
 
+def plain(tokenizer: Tokenizer) -> bool:
+    """Whether the vocabulary has neither marks for holes nor the turns of a model that follows
+    words: what a base reads is text alone (`plain.py`).
+    """
+    return all(tokenizer.id(name) is None for name in ("<|suf|>", "<|turn>"))
+
+
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
     """The prompt in the model's format, at most `context` tokens or what it was trained on.
 
