@@ -33,7 +33,7 @@ ERRORS = {
     "memory": RuntimeError("CUDA out of memory"),
 }
 
-# What is run in place of `daemon.COMMAND`.
+# What is run in place of `client.COMMAND`.
 DRIVER = """
 import sys
 from pathlib import Path

@@ -17,7 +17,7 @@ import typer
 from dgedit.commands import output
 from dgedit.commands.options import Colored, known_device
 from dgedit.errors import DgeditError, Exit
-from dgedit.models import store as models
+from dgedit.models import store
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
 
 def _model() -> str:
     try:
-        return models.resolve()
+        return store.resolve()
     except DgeditError:  # which is a finding of its own
-        return models.NANO
+        return store.NANO
 
 
 def _line(finding: Finding) -> str:

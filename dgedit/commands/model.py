@@ -1,7 +1,7 @@
 """The commands `dgedit model …`: models fetched, listed, described, chosen, quantised and removed.
 
 Says what it found and did on stdout, and on stderr how far it is, where somebody looks. Knows the
-options; what names mean `models` knows, what a hub has `hub`, what is in a model the engine.
+options; what names mean `store` knows, what a hub has `hub`, what is in a model the engine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dgedit import config as settings
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.errors import EngineError, Exit, UsageError
-from dgedit.models import store as models
+from dgedit.models import store
 from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible
 
@@ -101,29 +101,29 @@ def pull(
     HF_TOKEN gives access to gated repositories, HF_ENDPOINT names another hub.
     """
     if name is not None:
-        models.placed(name)  # says now what is wrong with it
+        store.placed(name)  # says now what is wrong with it
     from dgedit.models import hub
 
     plan = hub.plan(repo, revision=revision, file=file)
     name = name or plan.name
-    place = models.placed(name)
+    place = store.placed(name)
     if os.path.lexists(place):
         if not plan.is_at(place):
             raise EngineError(_taken(name, hub.origin(place)["repo"]))
         _say(f"{name} is here already")
         return
-    _follow(hub.pull(plan, place, check=models.shape), f"pulling {repo}")
-    if words := models.fault(place):
+    _follow(hub.pull(plan, place, check=store.shape), f"pulling {repo}")
+    if words := store.fault(place):
         raise EngineError(
             f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
         )
-    _say(f"{name}: {_summary(models.facts(place))}")
+    _say(f"{name}: {_summary(store.facts(place))}")
 
 
 @app.command("list", cls=Quick)
 def list_(as_json: Json = False) -> None:
     """List the models that have names. * marks the default."""
-    found = models.entries()
+    found = store.entries()
     if as_json:
         print(json.dumps([_entry(one) for one in found]))
         return
@@ -151,8 +151,8 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Describe a model: its shape, its files, the memory it needs. Reads no weight."""
-    path = models.path_of(model)
-    found = models.facts(path)
+    path = store.path_of(model)
+    found = store.facts(path)
     limit = found.config.context
     if context is not None and context > limit:
         raise UsageError(f"{model} has a context of {limit}, not {context}")
@@ -167,7 +167,7 @@ def info(
 @app.command(cls=Quick)
 def use(name: Annotated[str, typer.Argument(help="A name in the models folder, or nano.")]) -> None:
     """Choose the model that is taken where none is named."""
-    models.choose(name)
+    store.choose(name)
     _say(f"{name} is the default")
     said = [layer for layer in settings.layers() if "model" in layer.values]
     if said and said[-1].values["model"] != name:
@@ -183,20 +183,20 @@ def quantize(
     device: Device = None,
 ) -> None:
     """Write a model anew, its weights in fewer bits."""
-    path, target = models.path_of(source), Path(name) if "/" in name else models.placed(name)
+    path, target = store.path_of(source), Path(name) if "/" in name else store.placed(name)
     if os.path.lexists(target):
         raise EngineError(f"{target} is there already")
     kind = _KINDS[rest]
-    config = models.shape(path)
-    models.check_room(target, models.quantised_bytes(config, experts=experts.value, rest=kind))
-    with models.engine():
+    config = store.shape(path)
+    store.check_room(target, store.quantised_bytes(config, experts=experts.value, rest=kind))
+    with store.engine():
         from dgedit_engine.engine import device_of
         from dgedit_engine.weights.quantize import quantize
 
         place = device_of(device)
         steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
         _follow(steps, f"quantising {source}")
-    _say(f"{name}: {_summary(models.facts(target))}")
+    _say(f"{name}: {_summary(store.facts(target))}")
 
 
 @app.command(cls=Quick)
@@ -205,13 +205,13 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
     """Remove a model from the models folder, or what a stopped pull left of it."""
-    place = models.findable(name)
+    place = store.findable(name)
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
         if not typer.confirm(f"Remove {visible(str(place))}?", err=True):
             return Exit.NO
-    if models.remove(name):
+    if store.remove(name):
         _say("it was the default, which is nano now")
     return Exit.OK
 
@@ -274,7 +274,7 @@ def _memory(
 ) -> dict[str, Any]:
     """What it takes, or why that cannot be told."""
     try:
-        with models.engine():
+        with store.engine():
             from dgedit_engine.engine import device_of
             from dgedit_engine.memory.plan import need, usual
 
@@ -285,7 +285,7 @@ def _memory(
         return {"memory": None, "error": str(error)}
     parts = {"weights": found.weights, "cache": found.cache, "work": found.work}
     where = {"device": place, "context": context, "kv": kv.value}
-    return {"memory": parts | {"total": found.total} | where, "error": models.missing(path)}
+    return {"memory": parts | {"total": found.total} | where, "error": store.missing(path)}
 
 
 def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from dgedit.errors import EngineError
-from dgedit.models import store as models
+from dgedit.models import store
 from dgedit_engine.types import ModelError
 
 
@@ -19,9 +19,9 @@ def counter(model: str | None) -> Callable[[str], int] | None:
 
     Raises EngineError where there is no such model, or its vocabulary cannot be read.
     """
-    name = models.resolve(model)
+    name = store.resolve(model)
     # The embedded model's folder, whose name the engine has, which takes a second to import.
-    folder = Path(str(files("dgedit_engine") / "nano")) if name == models.NANO else Path(name)
+    folder = Path(str(files("dgedit_engine") / "nano")) if name == store.NANO else Path(name)
     file = (folder if folder.is_dir() else folder.parent) / "tokenizer.json"
     if not file.is_file():
         return None

@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
-from dgedit.models import store as models
+from dgedit.models import store
 from dgedit.models.store import gigabytes
 from dgedit.text import languages
 
@@ -171,7 +171,7 @@ def git() -> Finding:
 
 def disk() -> Finding:
     """Room for models."""
-    place = models.folder()
+    place = store.folder()
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
     what = f"{gigabytes(free)} free for models in {place}"
@@ -184,15 +184,15 @@ def disk() -> Finding:
 
 def memory() -> Finding:
     """What programs may still take."""
-    from dgedit_engine.memory import available as room
+    from dgedit_engine.memory import available
 
-    total, free, left = room.total(), room.free(), room.left()
+    total, free, left = available.total(), available.free(), available.left()
     if free is None:
         return Finding("memory", "ok", "nobody says how much there is")
     what = f"{gigabytes(free)} free of {gigabytes(total or free)}"
     if left is not None and left < free:
         what += f"; a control group leaves {gigabytes(left)} of it"
-    if (room.least() or 0) < _LITTLE:
+    if (available.least() or 0) < _LITTLE:
         return Finding("memory", "warn", what, "nano takes 0.5 GB; end something, or raise a limit")
     return Finding("memory", "ok", what)
 
@@ -256,9 +256,9 @@ def model(facts: Facts) -> Finding:
         advice = "correct the settings, which may name it"
         return Finding("model", "warn", "not known before the settings are", advice)
     try:
-        name = models.default()
-        path = models.resolve()
-        if path != models.NANO and (lacks := models.missing(Path(path))):
+        name = store.default()
+        path = store.resolve()
+        if path != store.NANO and (lacks := store.missing(Path(path))):
             raise UsageError(lacks)
     except DgeditError as error:
         return Finding("model", "fail", str(error), "dgedit model list shows all")
@@ -281,13 +281,12 @@ def engine() -> Finding:
         return _server(which)
     if which == "local":
         return Finding("engine", "ok", "in each process: engine is 'local'")
-    from dgedit.engines.warm import client as daemon
-    from dgedit.engines.warm import sockets
+    from dgedit.engines.warm import client, sockets
 
     try:
         place = sockets.where()
         paths = sockets.present() if os.path.lexists(place) else []
-        said = [one for path in paths if (one := daemon.status(path, _PATIENCE))]
+        said = [one for path in paths if (one := client.status(path, _PATIENCE))]
     except sockets.Unavailable as error:
         state: State = "fail" if which == "warm" else "warn"
         advice = "until that is put right, each command opens a model anew"

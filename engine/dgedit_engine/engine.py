@@ -20,7 +20,7 @@ from dgedit_engine.decode.loop_cuda import Steps
 from dgedit_engine.decode.phases import Memory
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.infill import infill
-from dgedit_engine.memory import available as room
+from dgedit_engine.memory import available
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
 from dgedit_engine.model.cache import KVCache
@@ -119,9 +119,9 @@ def open_engine(
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`memory.check`).
+    only that fits (`plan.check`).
 
-    A CPU computes in fp32 between products. A small model's are with codes (`packing`), a larger
+    A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
     it has none. A very small one sets this process to one thread.
 
@@ -165,7 +165,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
-    least = room.least() if device.type == "cpu" else None
+    least = available.least() if device.type == "cpu" else None
     return sys.maxsize if least is None else least
 
 

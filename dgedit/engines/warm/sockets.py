@@ -51,7 +51,7 @@ class Place:
 
     @classmethod
     def of(cls, model: str, device: str | None) -> Place:
-        """The place for what `models.resolve` has found."""
+        """The place for what `store.resolve` has found."""
         path = os.path.abspath(_embedded() if model == "nano" else model)
         if os.path.isdir(path):
             return cls(os.path.realpath(path), device or "")

@@ -51,7 +51,7 @@ class Refined:
 
 class Refiner(Protocol):
     """Denoises canvases behind a prompt: `refine`, given a model and a cache, or what a GPU does
-    instead (`graphs.py`).
+    instead (`loop_cuda.py`).
     """
 
     def __call__(

@@ -5,7 +5,7 @@ self-conditioning, cooling. On a GPU it is captured once and replayed; the host 
 but one small copy, what a step shows. Elsewhere the same code runs as it stands. Candidates of one
 size are rows of one batch; their prompt is there once.
 
-Knows the sampler's order, not what holes are; `refine.py` is the same loop with PyTorch's random
+Knows the sampler's order, not what holes are; `loop.py` is the same loop with PyTorch's random
 numbers, draw for draw as released.
 """
 
@@ -223,7 +223,7 @@ class Steps:
         *,
         shrinking: bool = True,
     ) -> Iterator[list[Refined]]:
-        """As `refine.refine`: denoise all canvases until each has settled or used up its steps."""
+        """As `loop.refine`: denoise all canvases until each has settled or used up its steps."""
         live = [self._begun(start, generator) for start in starts]
         while running := [one for one in live if not one.over]:
             sizes = dict.fromkeys(one.canvas.slots for one in running)

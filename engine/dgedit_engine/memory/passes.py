@@ -1,7 +1,7 @@
 """How much of a device's memory a prompt's cache and passes over it take, from the shapes.
 
 The cache is counted on tensors without data, made by the code that makes the real one. What a pass
-writes is an upper estimate, in the terms of `model.py`, `graphs.py` and `refine.py`, and the tests
+writes is an upper estimate, in the terms of `model.py`, `loop_cuda.py` and `loop.py`, and the tests
 hold it to real passes: whoever changes those changes this. Knows no weights and no files.
 """
 
@@ -59,7 +59,7 @@ class Setting:
     between: torch.dtype
     """Of what goes from layer to layer."""
     packed: bool = False
-    """Whether matrices have codes beside their numbers (`packing`)."""
+    """Whether matrices have codes beside their numbers (`cpu_int8`)."""
     head: int | None = None
     """Tokens of the head, where it has a shortlist."""
 
