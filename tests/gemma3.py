@@ -63,3 +63,12 @@ def canvas_mask(model: Any, prompt: int, canvas: int) -> dict[str, Tensor]:
         kind: torch.where(one, 0.0, torch.finfo(torch.float32).min)[None, None]
         for kind, one in seen.items()
     }
+
+
+def stored(model: Any) -> dict[str, Tensor]:
+    """What a file has of a model: the tied head is none of it."""
+    return {
+        name: one.detach().clone()
+        for name, one in model.state_dict().items()
+        if not name.startswith("lm_head.")
+    }
