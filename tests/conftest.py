@@ -27,12 +27,13 @@ settings.load_profile("patient")
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No models, settings and warm engines but those that a test makes."""
+    """No models, settings and warm engines but those that a test makes, and tiny for a default."""
     home = tmp_path_factory.mktemp("home", numbered=True)
     for name in [name for name in os.environ if name.startswith("DGEDIT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DGEDIT_ENGINE", "local")  # no test leaves a process
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+    monkeypatch.setenv("DGEDIT_MODEL", "tiny")
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name))
     (home / "run").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))

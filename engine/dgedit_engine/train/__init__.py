@@ -1,1 +1,1 @@
-"""How nano is made: a corpus of Python packages, a vocabulary, examples with holes, the trainer."""
+"""How tiny is made: a corpus of Python packages, a vocabulary, examples with holes, the trainer."""
