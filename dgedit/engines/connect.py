@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 from dgedit.errors import EngineError, UsageError
+from dgedit.models import nano
 from dgedit.models import store
+from dgedit.models.names import NANO
 from dgedit_engine.types import Backend, ModelError
 
 
@@ -14,7 +16,8 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
     of None lets the engine choose. `engine` says whose: "local" one in this process, "warm" the
     process that stays, "auto" that or, where there can be none, a local one; or a server's address.
 
-    Raises EngineError, in one line, when the engine or its model is unavailable.
+    Raises EngineError, in one line, when the engine or its model is unavailable: NoBase where it is
+    nano's base that is missing.
     """
     if engine.startswith(("http://", "https://")):
         from dgedit.engines.remote.backend import connect as connect_to
@@ -23,6 +26,8 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
     name = store.resolve(model)
+    if name == NANO:
+        nano.check()
     if engine != "local":
         from dgedit.engines.warm.client import Daemon
         from dgedit.engines.warm.sockets import Unavailable

@@ -8,7 +8,7 @@ embeddings, against 0.38 TFLOP (0.5 ms on an H100) for the whole expectation. Wi
 exact: logits become probabilities in place, in bfloat16, and a matrix product does the rest.
 
 The signal of `top` 64 differs from the exact one by 0.2% in the median, 1.2% in the mean and 4.6%
-at the 95th percentile (nano, three texts, the released temperatures, all steps); of 1 by 4.2% in
+at the 95th percentile (tiny, three texts, the released temperatures, all steps); of 1 by 4.2% in
 the mean, of 256 by 0.6%. Weights are not renormalised: that doubles the error.
 
 Source: transformers 5.23, modeling_diffusion_gemma.py; truncation after Engels et al., arXiv

@@ -1,4 +1,4 @@
-"""Fetch the Python source that nano is trained on: wheels of `packages.txt`, unpacked, never run.
+"""Fetch the Python source that tiny is trained on: wheels of `packages.txt`, unpacked, never run.
 
     python -m dgedit_engine.train.collect --out scratch/site
     python -m dgedit_engine.train.corpus --limit 3 --out scratch/corpus scratch/site …

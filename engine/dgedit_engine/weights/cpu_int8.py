@@ -32,7 +32,7 @@ def pack(model: Model) -> None:
     """Give the matrices of a model on a CPU codes beside their numbers, which become bfloat16 where
     the CPU multiplies those; but for codes, and stacks of experts, each of which few tokens see.
 
-    Measured with nano, one thread of a Xeon with AMX, against bfloat16 matrices: a step of four
+    Measured with tiny, one thread of a Xeon with AMX, against bfloat16 matrices: a step of four
     drafts takes 0.77 of the time, a pass over canvases 0.93. With codes for every row held-out
     losses rise by at most 0.006 nats, a quarter of a percent. As x has one scale, what a draft or a
     small canvas is told depends a little on what stands beside it; what the prompt keeps does not.

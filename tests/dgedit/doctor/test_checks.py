@@ -83,7 +83,8 @@ def test_settings_say_where_they_are_from(monkeypatch: pytest.MonkeyPatch) -> No
     config.config_path().write_text("effort = 0.2\n")
     found = checks.settings()
     assert held(found) == ("settings", "ok")
-    assert found.what == f"{config.config_path()}: effort; DGEDIT_ENGINE: engine"
+    variables = "DGEDIT_ENGINE: engine; DGEDIT_MODEL: model"
+    assert found.what == f"{config.config_path()}: effort; {variables}"
     config.config_path().write_text("efort = 0.2\n")
     assert held(checks.settings()) == ("settings", "fail")
     assert "did you mean 'effort'?" in checks.settings().what
@@ -205,7 +206,8 @@ def test_kernels_need_triton_and_a_compiler(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_model_that_does_not_open_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held(checks.model(FITS)) == ("model", "ok")
-    assert checks.model(FITS).what == "nano, BF16: 500.0 MB on cpu for 4,096 tokens"
+    assert checks.model(FITS).what == "tiny, BF16: 500.0 MB on cpu for 4,096 tokens"
+    assert "tiny; it is made ready" in checks.model({"prepared": False}).what
     assert held(checks.model({"error": "needs 18 GB, cpu has 1 GB free"})) == ("model", "fail")
     monkeypatch.setenv("DGEDIT_MODEL", "none")
     assert held(checks.model(FITS)) == ("model", "fail")

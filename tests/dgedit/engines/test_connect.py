@@ -23,8 +23,8 @@ def engine(monkeypatch: pytest.MonkeyPatch, open_engine: object) -> None:
 
 def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, lambda model, device: Scripted(name=model, device=device))
-    backend = connect("nano", "cpu")
-    assert (backend.name, backend.device) == ("nano", "cpu")
+    backend = connect("tiny", "cpu")
+    assert (backend.name, backend.device) == ("tiny", "cpu")
 
 
 @pytest.mark.parametrize("error", [ModelError("no weights"), OSError("no weights")])

@@ -30,7 +30,7 @@ READ = {
     *("model-00001.safetensors", "model-00002.safetensors"),
 }
 BLOCKS = {"q4.gguf": b"x" * 1_500_000, "big/q8.gguf": b"y" * 3000, "tokenizer.json": b"{}"}
-REPO = "someone/tiny"
+REPO = "someone/little"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_pull_fetches_what_is_read_and_no_more(server: Hub, tmp_path: Path) -> N
 
 def test_plan_names_the_repository_and_what_it_takes(server: Hub) -> None:
     plan = hub.plan(REPO, revision="main")
-    assert (plan.name, plan.commit) == ("tiny", COMMIT)
+    assert (plan.name, plan.commit) == ("little", COMMIT)
     assert plan.files[0].name == "config.json"
     assert plan.size == sum(len(FILES[name]) for name in READ)
     assert not server.given
@@ -110,7 +110,7 @@ def test_connection_that_breaks_is_taken_up_again(
 
 def test_hub_that_sends_nothing_more_is_given_up(server: Hub, tmp_path: Path) -> None:
     server.breaks = {"model-00001.safetensors": 0}
-    with pytest.raises(EngineError, match="cannot be reached for someone/tiny"):
+    with pytest.raises(EngineError, match="cannot be reached for someone/little"):
         pull(tmp_path / "tiny")
     assert names(tmp_path) == {".tiny.part"}
     assert (tmp_path / ".tiny.part" / "config.json").is_file()
@@ -119,7 +119,7 @@ def test_hub_that_sends_nothing_more_is_given_up(server: Hub, tmp_path: Path) ->
 def test_busy_hub_is_asked_again(server: Hub, tmp_path: Path) -> None:
     plan = hub.plan(REPO)
     server.refusals = {"model-00002": (503, "")}
-    with pytest.raises(EngineError, match="answers 503 for someone/tiny"):
+    with pytest.raises(EngineError, match="answers 503 for someone/little"):
         list(hub.pull(plan, tmp_path / "tiny"))
     assert server.refused == 1 + hub._TRIES
     server.refusals = {"model-00002": (404, "EntryNotFound")}
@@ -233,7 +233,7 @@ def test_several_gguf_files_are_listed_with_their_sizes(server: Hub, tmp_path: P
     ("repo", "revision", "words", "kind"),
     [
         ("someone/else", None, "no such repository: someone/else at http://127", EngineError),
-        (REPO, "gone", "someone/tiny has no revision gone", EngineError),
+        (REPO, "gone", "someone/little has no revision gone", EngineError),
         ("a/b/c", None, "no repository's name: 'a/b/c'", UsageError),
         ("../up", None, "no repository's name", UsageError),
     ],
@@ -248,9 +248,9 @@ def test_repository_that_is_not_there_is_named(
 @pytest.mark.parametrize(
     ("refusal", "words"),
     [
-        ((401, "GatedRepo"), "is gated: agree to its terms at .*/someone/tiny, and set HF_TOKEN"),
+        ((401, "GatedRepo"), "is gated: agree to its terms at .*/someone/little, and set HF_TOKEN"),
         ((403, "GatedRepo"), "is gated"),
-        ((403, ""), r"answers 403 for someone/tiny \(does HF_TOKEN allow it\?\)"),
+        ((403, ""), r"answers 403 for someone/little \(does HF_TOKEN allow it\?\)"),
         ((401, "RepoNotFound"), "no such repository"),
         ((418, ""), "answers 418"),
     ],

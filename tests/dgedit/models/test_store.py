@@ -62,6 +62,8 @@ def test_name_is_nano_then_a_path_then_a_model(homes: Path, tmp_path: Path) -> N
     assert models.resolve("mine") == str(homes / "mine")
     Path("nano").mkdir()
     assert models.resolve("nano") == "nano"
+    Path("tiny").mkdir()
+    assert models.resolve("tiny") == "tiny"
     Path("mine").mkdir()
     assert models.resolve("mine") == "mine"
     Path("x.gguf").touch()
@@ -86,6 +88,8 @@ def test_option_goes_before_environment_before_default(
     assert models.resolve() == str(homes / "chosen")
     models.choose("nano")
     assert (models.resolve(), models.default()) == ("nano", "nano")
+    models.choose("tiny")
+    assert (models.resolve(), models.default()) == ("tiny", "tiny")
 
 
 def test_default_is_a_name_and_never_a_path_from_here(homes: Path) -> None:
@@ -125,11 +129,12 @@ def test_name_that_leads_out_of_the_folder_is_refused_everywhere(homes: Path, na
     assert (homes / "mine").is_dir()
 
 
-def test_nano_is_no_name_in_the_folder(homes: Path) -> None:
-    for take in (models.placed, models.remove):
-        with pytest.raises(UsageError, match="nano is the embedded model"):
-            take("nano")
-    assert models.path_of("nano").joinpath("config.json").is_file()
+def test_ours_are_no_names_in_the_folder(homes: Path) -> None:
+    for name in ("nano", "tiny"):
+        for take in (models.placed, models.remove):
+            with pytest.raises(UsageError, match=f"{name} is a model of dgedit's own"):
+                take(name)
+    assert models.path_of("tiny").joinpath("config.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["gone", "..", "", "./gone"])
@@ -145,7 +150,7 @@ def test_default_that_is_no_model_is_named(name: str) -> None:
         models.resolve()
     assert "\n" not in str(caught.value)
     assert models.resolve("nano") == "nano"
-    assert [entry.default for entry in models.entries()] == [False]
+    assert not any(entry.default for entry in models.entries())
 
 
 def test_model_that_does_not_load_is_not_chosen(homes: Path, tmp_path: Path) -> None:
@@ -163,8 +168,10 @@ def test_connect_opens_what_the_name_means(homes: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("dgedit_engine.engine.open_engine", lambda *given: opened.append(given))
     (homes / "mine").mkdir(parents=True)
     backend.connect("mine", "cpu")
+    backend.connect("tiny", None)
+    monkeypatch.setattr("dgedit.models.nano.check", lambda: None)
     backend.connect(None, None)
-    assert opened == [(str(homes / "mine"), "cpu"), ("nano", None)]
+    assert opened == [(str(homes / "mine"), "cpu"), ("tiny", None), ("nano", None)]
     with pytest.raises(EngineError, match="did you mean mine"):
         backend.connect("mind", None)
 
@@ -237,7 +244,7 @@ def test_entries_hold_what_is_broken_too(homes: Path) -> None:
     (homes / "file").touch()
     (model(homes / "mute") / "tokenizer.json").unlink()
     found = {entry.name: entry for entry in models.entries()}
-    assert list(found) == ["nano", "a", "b", "empty", "link", "lost", "mute", "half"]
+    assert list(found) == ["nano", "tiny", "a", "b", "empty", "link", "lost", "mute", "half"]
     assert "quantised by 'awq'" in str(found["a"].error)
     assert "config.json does not exist" in str(found["empty"].error)
     assert found["lost"].error and found["link"].error is None

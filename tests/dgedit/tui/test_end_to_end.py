@@ -80,7 +80,7 @@ def begin(terminal: InTmux, *files: str) -> None:
     """Edit files."""
     terminal.type(f"{sys.executable} -m dgedit {' '.join(files)}; echo ended $?")
     terminal.press("Enter")
-    terminal.wait_for("nano · ")
+    terminal.wait_for("tiny · ")
 
 
 def mask(terminal: InTmux, text: str) -> None:

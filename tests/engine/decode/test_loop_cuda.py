@@ -165,15 +165,15 @@ def test_damaged_weights_are_said() -> None:
 
 @pytest.fixture
 def on_steps() -> Engine:
-    """nano as on a GPU, but for the GPU: its cache on the device, its steps in buffers."""
-    engine = open_engine("nano", "cpu")
+    """tiny as on a GPU, but for the GPU: its cache on the device, its steps in buffers."""
+    engine = open_engine("tiny", "cpu")
     dtype = engine.model.embedding.dtype
     cache = DeviceCache(engine.model.config, device="cpu", dtype=dtype)
     engine.cache, engine.refiner = cache, Steps(engine.model, cache).refine
     return engine
 
 
-def test_nano_fills_and_shrinks_by_steps(on_steps: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiny_fills_and_shrinks_by_steps(on_steps: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     run_step = Step.run
     monkeypatch.setattr(Step, "run", lambda self: sizes.append(self.slots) or run_step(self))

@@ -20,14 +20,14 @@ Capture = pytest.CaptureFixture[str]
 
 def told(capsys: Capture, **asked: Any) -> dict[str, dict[str, Any]]:
     """What is printed, in the order of the parts."""
-    given = {"model": "nano", "device": "cpu"} | asked
+    given = {"model": "tiny", "device": "cpu"} | asked
     assert machine.main([json.dumps(given)]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [list(line) for line in lines] == [["torch"], ["kernels"], ["model"]]
     return lines[0] | lines[1] | lines[2]
 
 
-def test_this_machine_opens_nano(capsys: Capture) -> None:
+def test_this_machine_opens_tiny(capsys: Capture) -> None:
     found = told(capsys)
     assert found["torch"]["version"] == torch.__version__
     model = found["model"]

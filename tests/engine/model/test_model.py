@@ -134,13 +134,13 @@ def test_canvases_side_by_side_do_not_see_each_other(pair: tuple[Any, Model]) ->
         assert_close(both[:, 8:], ours.denoise(second, training))
 
 
-def test_nano_is_loaded_by_transformers_and_agrees() -> None:
+def test_tiny_is_loaded_by_transformers_and_agrees() -> None:
     from transformers import DiffusionGemmaForBlockDiffusion
 
-    from dgedit_engine.engine import EMBEDDED
+    from dgedit_engine.engine import TINY
 
-    theirs = DiffusionGemmaForBlockDiffusion.from_pretrained(EMBEDDED, dtype=torch.float32).eval()
-    ours = checkpoint.load(load_config(EMBEDDED), EMBEDDED, dtype=torch.float32)
+    theirs = DiffusionGemmaForBlockDiffusion.from_pretrained(TINY, dtype=torch.float32).eval()
+    ours = checkpoint.load(load_config(TINY), TINY, dtype=torch.float32)
     vocab = ours.config.vocab
     generator = torch.Generator().manual_seed(0)
     prompt = torch.randint(vocab, (1, 300), generator=generator)

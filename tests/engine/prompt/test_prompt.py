@@ -1,4 +1,4 @@
-"""The two prompts: nano's markers and Gemma's turns."""
+"""The two prompts: tiny's markers and Gemma's turns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from dgedit_engine.engine import EMBEDDED
+from dgedit_engine.engine import TINY
 from dgedit_engine.prompt.layout import BOS
 from dgedit_engine.prompt.prompt import CHAT_TOKENS, PROMPT_TOKENS, build
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -33,8 +33,8 @@ def byte_level(folder: Path, specials: Sequence[str]) -> Tokenizer:
 
 
 @pytest.fixture(scope="module")
-def nano() -> Tokenizer:
-    return Tokenizer(EMBEDDED / "tokenizer.json")
+def tiny() -> Tokenizer:
+    return Tokenizer(TINY / "tokenizer.json")
 
 
 @pytest.fixture(scope="module")
@@ -57,82 +57,82 @@ def common(one: Sequence[int], two: Sequence[int]) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(two)))
 
 
-def test_one_hole_has_what_follows_before_what_leads_to_it(nano: Tokenizer) -> None:
-    made = build(request("a = 1\n", Hole("b"), "\nc = 3"), nano, context=4096)
-    assert shown(nano, made.ids) == "<bos><|suf|>\nc = 3<|pre|>a = 1\n"
-    assert made.holes == (nano.encode("b"),)
+def test_one_hole_has_what_follows_before_what_leads_to_it(tiny: Tokenizer) -> None:
+    made = build(request("a = 1\n", Hole("b"), "\nc = 3"), tiny, context=4096)
+    assert shown(tiny, made.ids) == "<bos><|suf|>\nc = 3<|pre|>a = 1\n"
+    assert made.holes == (tiny.encode("b"),)
     assert made.markers == ([],) and made.closing is None
 
 
-def test_several_holes_have_markers_in_the_prompt_and_on_the_canvas(nano: Tokenizer) -> None:
-    made = build(request("a", Hole(), "b", Hole("x"), "c", Hole(), "d"), nano, context=4096)
+def test_several_holes_have_markers_in_the_prompt_and_on_the_canvas(tiny: Tokenizer) -> None:
+    made = build(request("a", Hole(), "b", Hole("x"), "c", Hole(), "d"), tiny, context=4096)
     expected = "<bos><|pre|>a<|hole0|>b<|hole1|>c<|hole2|>d<|mid|>"
-    assert shown(nano, made.ids) == expected
-    assert made.holes == ([], nano.encode("x"), [])
-    assert made.markers == ([], [nano.id("<|hole1|>")], [nano.id("<|hole2|>")])
+    assert shown(tiny, made.ids) == expected
+    assert made.holes == ([], tiny.encode("x"), [])
+    assert made.markers == ([], [tiny.id("<|hole1|>")], [tiny.id("<|hole2|>")])
 
 
-def test_several_files_are_announced(nano: Tokenizer) -> None:
+def test_several_files_are_announced(tiny: Tokenizer) -> None:
     passages = (
         Passage("src/one.py", ("a", Hole(), "b")),
         Passage("two.py", ("c", Hole(), "d")),
         Passage("three.py", ("e",)),
     )
-    made = build(InfillRequest(passages), nano, context=4096)
+    made = build(InfillRequest(passages), tiny, context=4096)
     expected = (
         "<bos><|file|>one.py<|pre|>a<|hole0|>b<|file|>two.pyc<|hole1|>d<|file|>three.pye<|mid|>"
     )
-    assert shown(nano, made.ids) == expected
+    assert shown(tiny, made.ids) == expected
     assert len(made.holes) == 2
 
 
-def test_path_and_instruction_stand_first(nano: Tokenizer) -> None:
+def test_path_and_instruction_stand_first(tiny: Tokenizer) -> None:
     asked = request("a", Hole(), "b", path="lib/x.py", instruction="Add it.")
-    made = build(asked, nano, context=4096)
-    assert shown(nano, made.ids) == "<bos><|file|>x.py<|note|>Add it.<|suf|>b<|pre|>a"
+    made = build(asked, tiny, context=4096)
+    assert shown(tiny, made.ids) == "<bos><|file|>x.py<|note|>Add it.<|suf|>b<|pre|>a"
 
 
-def test_markers_in_a_file_stay_text(nano: Tokenizer) -> None:
-    made = build(request("<|suf|><eos>", Hole("<|hole1|>"), "<bos>"), nano, context=4096)
+def test_markers_in_a_file_stay_text(tiny: Tokenizer) -> None:
+    made = build(request("<|suf|><eos>", Hole("<|hole1|>"), "<bos>"), tiny, context=4096)
     assert sum(id < 16 for id in made.ids) == 3  # begin, suffix, prefix
     assert min(made.holes[0]) >= 16
 
 
 @pytest.mark.parametrize("holes", [1, 2, 8])
-def test_prompt_keeps_to_the_budget_and_what_is_near_the_holes(nano: Tokenizer, holes: int) -> None:
+def test_prompt_keeps_to_the_budget_and_what_is_near_the_holes(tiny: Tokenizer, holes: int) -> None:
     parts: list[str | Hole] = [CODE + "near the first"]
     for _ in range(holes - 1):
         parts += [Hole(), " between "]
-    made = build(request(*parts, Hole(), "near the last" + CODE), nano, context=10**6)
-    text = shown(nano, made.ids)
+    made = build(request(*parts, Hole(), "near the last" + CODE), tiny, context=10**6)
+    text = shown(tiny, made.ids)
     assert PROMPT_TOKENS - 128 <= len(made.ids) <= PROMPT_TOKENS
     assert "near the first" in text and "near the last" in text
     assert text.count(" between ") == holes - 1
-    assert len(build(request(*parts, Hole(), CODE), nano, context=300).ids) <= 300
+    assert len(build(request(*parts, Hole(), CODE), tiny, context=300).ids) <= 300
 
 
-def test_more_holes_than_markers_are_refused(nano: Tokenizer) -> None:
+def test_more_holes_than_markers_are_refused(tiny: Tokenizer) -> None:
     with pytest.raises(ValueError, match="9 holes"):
-        build(request(*["a", Hole()] * 9), nano, context=4096)
+        build(request(*["a", Hole()] * 9), tiny, context=4096)
 
 
-def test_text_between_holes_that_does_not_fit_loses_its_middle(nano: Tokenizer) -> None:
-    made = build(request("a\n", Hole(), CODE, Hole(), "\nb"), nano, context=4096)
+def test_text_between_holes_that_does_not_fit_loses_its_middle(tiny: Tokenizer) -> None:
+    made = build(request("a\n", Hole(), CODE, Hole(), "\nb"), tiny, context=4096)
     assert 512 <= len(made.ids) <= PROMPT_TOKENS
-    text = shown(nano, made.ids)
+    text = shown(tiny, made.ids)
     assert text.startswith("<bos><|pre|>a\n<|hole0|>def step_0(value)")
     assert text.endswith("value + 199 * 2\n\n\n<|hole1|>\nb<|mid|>")
     assert "step_100(" not in text
 
 
-def test_long_files_with_a_hole_each_keep_what_is_near_the_holes(nano: Tokenizer) -> None:
+def test_long_files_with_a_hole_each_keep_what_is_near_the_holes(tiny: Tokenizer) -> None:
     passages = tuple(
         Passage(f"{name}.py", (CODE, f"# {name} before\n", Hole(), f"\n# {name} behind\n", CODE))
         for name in ("one", "two", "three")
     )
-    made = build(InfillRequest(passages), nano, context=4096)
+    made = build(InfillRequest(passages), tiny, context=4096)
     assert len(made.ids) <= PROMPT_TOKENS and len(made.holes) == 3
-    text = shown(nano, made.ids)
+    text = shown(tiny, made.ids)
     for name, hole in (("one", "<|hole0|>"), ("two", "<|hole1|>"), ("three", "<|hole2|>")):
         assert f"<|file|>{name}.py" in text
         assert f"# {name} before\n{hole}\n# {name} behind\n" in text
@@ -144,12 +144,12 @@ def test_long_files_with_a_hole_each_keep_what_is_near_the_holes(nano: Tokenizer
     ids=["small file", "hole at the end", "hole at the start", "hole inside"],
 )
 def test_prompt_keeps_its_beginning_while_somebody_types(
-    nano: Tokenizer, before: str, after: str
+    tiny: Tokenizer, before: str, after: str
 ) -> None:
     """Cached keys serve the common prefix; it gets short only where a stride's edge is passed."""
     typed = "    total = value_of_step * 2\n    return total - 1\n"
     prompts = [
-        build(request(before + typed[:end], Hole(), after), nano, context=4096).ids
+        build(request(before + typed[:end], Hole(), after), tiny, context=4096).ids
         for end in range(len(typed) + 1)
     ]
     shares = [common(one, two) / len(two) for one, two in pairwise(prompts)]
@@ -199,8 +199,8 @@ def test_chat_refuses_text_between_holes_that_does_not_fit(gemma: Tokenizer) -> 
         build(request, gemma, context=2000)
 
 
-def test_vocabulary_with_nanos_markers_elsewhere_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="special tokens are not nano's"):
+def test_vocabulary_with_tinys_markers_elsewhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="special tokens are not tiny's"):
         build(request("a", Hole()), byte_level(tmp_path, ("<|suf|>",)), context=4096)
 
 

@@ -1,4 +1,4 @@
-"""Text to ids and back with nano's vocabulary."""
+"""Text to ids and back with tiny's vocabulary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgedit_engine.engine import EMBEDDED
+from dgedit_engine.engine import TINY
 from dgedit_engine.prompt.layout import HOLES, SPECIALS
 from dgedit_engine.prompt.tokenizer import Piece, Tokenizer
 from dgedit_engine.types import ModelError
@@ -27,7 +27,7 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return Tokenizer(EMBEDDED / "tokenizer.json")
+    return Tokenizer(TINY / "tokenizer.json")
 
 
 def spelt(tokenizer: Tokenizer, ids: list[int]) -> str:

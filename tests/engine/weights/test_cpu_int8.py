@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgedit_engine.engine import EMBEDDED, open_engine
+from dgedit_engine.engine import TINY, open_engine
 from dgedit_engine.memory import passes
 from dgedit_engine.memory.plan import need
 from dgedit_engine.model.cache import KVCache
@@ -28,7 +28,7 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
 
 
 def loaded() -> Model:
-    return checkpoint.load(load_config(EMBEDDED), EMBEDDED, dtype=torch.float32)
+    return checkpoint.load(load_config(TINY), TINY, dtype=torch.float32)
 
 
 def of(model: Model) -> list[Packed]:
@@ -97,14 +97,14 @@ def test_drafts_take_the_codes_and_the_prompt_does_not(
 
 
 def test_memory_is_counted_to_the_byte(native: bool) -> None:
-    engine = open_engine(None, "cpu")
+    engine = open_engine("tiny", "cpu")
     model = engine.model
     assert model.embedding.dtype == torch.float32 == engine.cache.dtype
     codes = sum(one.weight.numel() for one in of(model))
     numbers = sum(one.weight.nbytes for one in of(model) if native or one is not model.head)
     assert all((one.weight.dtype == torch.bfloat16) == native for one in of(model))
     rest = {id(one): one.nbytes for one in [*model.parameters(), *model.buffers()]}
-    assert need(EMBEDDED, context=3072).weights == codes + numbers + sum(rest.values())
+    assert need(TINY, context=3072).weights == codes + numbers + sum(rest.values())
 
 
 def test_only_small_models_on_a_cpu_are_packed() -> None:
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_infill() -> None:
     from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 
     request = InfillRequest((Passage("a.py", ("x = [", Hole(), "]\n")),), seed=3)
-    first, second = (collect(open_engine(None, "cpu").infill(request)) for _ in range(2))
+    first, second = (collect(open_engine("tiny", "cpu").infill(request)) for _ in range(2))
     assert first.texts == second.texts and first.score == second.score
 
 
