@@ -48,7 +48,7 @@ ORDER = {
         ("bench", "eval"),
         ("train",),
         ("engine",),
-        ("infill", "memory"),
+        ("infill", "memory", "nano"),
         ("decode", "weights"),
         ("model", "prompt"),
         ("formats",),

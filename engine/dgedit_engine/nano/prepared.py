@@ -22,12 +22,13 @@ from pathlib import Path
 from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
 
-FORM = 1
+FORM = 2
 """Counts the forms in which nano was kept; another number makes it anew."""
 
 _OURS = Path(__file__).parent
-_ADDED = ("*.json", "*.safetensors")  # what the package adds to the base
-_DECODING = "decoding.json"
+_ADDED = ("*.json", "*.safetensors", "*.bin")  # what the package adds to the base
+_DECODING, _SHORTLIST = "decoding.json", "shortlist.bin"
+_PREPARED = 900_000_000  # bytes of the folder while it is made, at most
 _SIZES = "prepared.json"  # written last: every file's bytes
 _CHUNK = 1 << 20
 _UNUSED = 7 * 24 * 3600.0  # seconds after which a folder of another key is not needed
@@ -73,12 +74,15 @@ def check() -> None:
 
 
 def _convert(base: Path, out: Path) -> None:
-    """Bring the base's file into the form that is opened, in `out`, which holds it already.
-
-    The form is the file as it is, and our settings beside it.
+    """Bring the base's file into the form that is opened, in `out`, which holds it already: the file
+    goes when it is done.
     """
+    from dgedit_engine.nano.convert import convert  # loads torch
+
     assert base.parent == out
+    convert(base, (_OURS / _SHORTLIST).read_bytes(), out)
     shutil.copyfile(_OURS / _DECODING, out / _DECODING)
+    base.unlink()
 
 
 def _make(place: Path) -> None:
@@ -147,8 +151,8 @@ def _is_whole(place: Path) -> bool:
 
 def _check_room(cache: Path) -> None:
     free = shutil.disk_usage(cache).free
-    if free < parts.SIZE:
-        need = f"{parts.SIZE / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB free"
+    if free < _PREPARED:
+        need = f"{_PREPARED / 1e6:.0f} MB, the disk has {free / 1e6:.0f} MB free"
         raise ModelError(f"nano cannot be prepared in {cache}: it needs {need}")
 
 

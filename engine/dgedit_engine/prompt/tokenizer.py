@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,15 +54,25 @@ class Tokenizer:
         found = self._inner.token_to_id(token)
         return None if found is None else int(found)
 
+    def texts(self) -> Iterator[tuple[str, int]]:
+        """Each token's text, and the token, in no order; without those that are a lone byte. For a
+        vocabulary that spells a space "▁".
+        """
+        for name, token in self._inner.get_vocab().items():
+            if not _BYTE.fullmatch(name):
+                yield name.replace("▁", " "), int(token)
+
+    def byte_tokens(self) -> list[int]:
+        """The tokens that are a lone byte."""
+        vocabulary = self._inner.get_vocab().items()
+        return sorted(int(token) for name, token in vocabulary if _BYTE.fullmatch(name))
+
     def beginning(self, text: str) -> list[int]:
         """The tokens that begin with a text, and those that it begins with: what may stand where a
-        prompt's last token was given back ("token healing", github.com/guidance-ai/guidance). For a
-        vocabulary that spells a space "▁"; tokens that are a lone byte are left out.
+        prompt's last token was given back ("token healing", github.com/guidance-ai/guidance).
         """
         if not self._sorted:
-            vocabulary = self._inner.get_vocab().items()
-            known = ((name, int(token)) for name, token in vocabulary if not _BYTE.fullmatch(name))
-            self._sorted = sorted((name.replace("▁", " "), token) for name, token in known)
+            self._sorted = sorted(self.texts())
         first = bisect_left(self._sorted, (text, -1))
         last = bisect_left(self._sorted, (text + _LAST, -1))
         found = [token for _, token in self._sorted[first:last]]
@@ -76,6 +86,11 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""
         return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, read side by side."""
+        found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        return [list(one.ids) for one in found]
 
     def encode_lines(self, text: str) -> list[int]:
         """The same, line by line and remembered, for a vocabulary in which no token reaches across
