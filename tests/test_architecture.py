@@ -49,6 +49,7 @@ ORDER = {
         ("train",),
         ("engine",),
         ("infill", "memory"),
+        ("nano",),
         ("decode", "weights"),
         ("model", "prompt"),
         ("formats",),

@@ -21,8 +21,7 @@ from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.errors import EngineError, Exit, UsageError
-from dgedit.models import nano
-from dgedit.models import store
+from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dgedit.errors import EngineError
-from dgedit.models import nano
-from dgedit.models import store
+from dgedit.models import nano, store
 from dgedit.models.names import NANO
 from dgedit_engine.types import ModelError
 

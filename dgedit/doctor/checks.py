@@ -30,8 +30,7 @@ from urllib.parse import urlsplit
 import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
-from dgedit.models import nano
-from dgedit.models import store
+from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text import languages

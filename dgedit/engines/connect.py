@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from dgedit.errors import EngineError, UsageError
-from dgedit.models import nano
-from dgedit.models import store
+from dgedit.models import nano, store
 from dgedit.models.names import NANO
 from dgedit_engine.types import Backend, ModelError
 

@@ -1,3 +1,1 @@
-"""nano, the default model: a published base, and what we add to it. Knows how it comes to lie ready
-on a disk, never what is computed with it.
-"""
+"""nano: a published base and what we add to it, made ready on the disk. Knows no request."""
