@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dgedit_engine.formats.source import EMBEDDING
 from dgedit_engine.memory import passes
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -43,7 +42,8 @@ def pack(model: Model) -> None:
     for slot, weight in list(_matrices(model)):
         del slot.module._parameters[slot.attribute]
         setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
-    model.head = _packed(EMBEDDING, model.embedding, most, dtype)
+    name = next(min(slot.names) for slot in slots(model) if slot.attribute == "embedding")
+    model.head = _packed(name, model.embedding, most, dtype)
 
 
 def added(model: Model) -> int:
