@@ -8,6 +8,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dgedit_engine.model.config import Config, LayerConfig
+
+SLIDING, FULL = LayerConfig(True, 1, 16, 1e4, 8), LayerConfig(False, 1, 16, 1e6, 8, stretch=8.0)
+SHAPE = Config(
+    vocab=320,
+    dim=64,
+    heads=4,
+    layers=(SLIDING,) * 5 + (FULL, SLIDING),
+    window=8,
+    mlp=96,
+    experts=0,
+    active=0,
+    expert_width=0,
+    canvas=16,
+    context=4096,
+    softcap=None,
+    family="gemma3",
+    query_scale=0.25,
+    conditioned=False,
+)
+"""One of our own, made without transformers."""
 TEXT: dict[str, Any] = {
     "vocab_size": 128,
     "hidden_size": 64,

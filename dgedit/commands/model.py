@@ -190,6 +190,8 @@ def quantize(
         raise EngineError(f"{target} is there already")
     kind = _KINDS[rest]
     config = store.shape(path)
+    if not config.experts and kind is None:
+        raise UsageError(f"{source} has no experts: --rest says what its matrices become")
     store.check_room(target, store.quantised_bytes(config, experts=experts.value, rest=kind))
     with store.engine():
         from dgedit_engine.engine import device_of
@@ -306,7 +308,8 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "from", said["origin"]
     yield "parameters", f"{_count(said['parameters'])}, {_count(said['active'])} for a token"
     yield "layers", f"{said['layers']}, {said['width']:,} wide"
-    yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
+    if said["experts"]:
+        yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
     yield "vocabulary", f"{said['vocabulary']:,}"
     yield "canvas", f"{said['canvas']:,}"
     yield "context", f"{said['context']:,}"

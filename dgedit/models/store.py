@@ -52,7 +52,7 @@ class Facts:
     @property
     def active(self) -> int:
         """Those that meet one token."""
-        share = _experts(self.config) // self.config.experts * self.config.active
+        share = _experts(self.config) * self.config.active // max(1, self.config.experts)
         return _embedded(self.config) + _rest(self.config) + share
 
     @property
@@ -375,10 +375,11 @@ def _experts(config: Config) -> int:
 
 def _rest(config: Config) -> int:
     """All but the embedding and the experts; vectors, which hardly count, are among them."""
-    dim, dense = config.dim, 3 * config.dim * config.mlp
-    total = dim + dim + dense  # the last norm, and the self-conditioning block
+    dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
+    total = dim + (dim + dense if config.conditioned else 0)
     for layer in config.layers:
-        rows = 2 * config.heads + (2 if layer.sliding else 1) * layer.kv_heads  # with the output's
-        total += rows * layer.head_dim * dim + dense + 7 * dim + 2 * layer.head_dim
-        total += config.experts * dim + dim + config.experts  # the router, its scales
+        shared = config.family == "gemma4" and not layer.sliding  # keys are values too
+        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # with the output's
+        total += rows * layer.head_dim * dim + dense + 4 * dim + 2 * layer.head_dim
+        total += 4 * dim + experts * dim + experts if experts else 0  # norms, the router's numbers
     return total

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dgedit_engine.formats.source import EMBEDDING
 from dgedit_engine.memory import passes
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.model import Model
@@ -43,9 +42,10 @@ def pack(model: Model) -> None:
     for slot, weight in list(_matrices(model)):
         del slot.module._parameters[slot.attribute]
         setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
+    name = next(min(slot.names) for slot in slots(model) if slot.attribute == "embedding")
     head = model.head or Head(model.embedding)
     if isinstance(rows := head.weight, Tensor):
-        head.weight = _packed(EMBEDDING, rows, most, dtype)
+        head.weight = _packed(name, rows, most, dtype)
     model.head = head
 
 
