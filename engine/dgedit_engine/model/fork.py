@@ -111,7 +111,8 @@ class ForkPass:
             scores = each.view(scores.shape)
         weights = scores.float().softmax(-1).to(q.dtype)
         found = weights[..., :past].transpose(0, 1).reshape(*size, past) @ prompt_v[0]
-        found = found.view(shared, batch, asked, width).transpose(0, 1) + weights[..., past:] @ own_v
+        found = found.view(shared, batch, asked, width).transpose(0, 1)
+        found = found + weights[..., past:] @ own_v
         return found.reshape(batch, heads, n, width).transpose(1, 2).reshape(batch, n, -1)
 
     def _seen(self, past: int, own: int, window: int | None) -> Tensor | None:
