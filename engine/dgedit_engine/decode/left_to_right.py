@@ -37,7 +37,7 @@ _JUDGED = 8  # candidates whose grammar is looked at, the likeliest
 _USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
 _GOING = 4  # drafts that go on to another line, at most
 _STALE = 2  # rounds without a better candidate after which a hole is done
-_ROUND = 32  # tokens after which drafts are judged though some have not ended their line
+_ROUND = 24  # tokens after which drafts are judged though some have not ended their line
 _NOTHING = Draft((), (), ())
 
 
@@ -83,8 +83,8 @@ class Source:
     """How many lines each draft had when they were last judged."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
-        """Write on until every draft has ended another line or is over, and give up those that have
-        gone too far.
+        """Write on until three drafts of four have ended another line or are over; those that have
+        gone too far are given up.
         """
         if not self.taken:
             encode(self.reader.model, self.cache, self.ids)
@@ -98,9 +98,9 @@ class Source:
                 row.over = too_far(text, self.around.before, self.around.behind)
             yield self.rows
             counts = {number: _lines(text) for number, text in texts.items()}
-            if since >= _ROUND or all(
-                row.over or counts[row.number] > self.lines.get(row.number, 0) for row in live
-            ):
+            going = [row.number for row in live if not row.over]
+            late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
+            if since >= _ROUND or len(late) <= len(live) // 4:
                 self.lines |= counts
                 return
         for row in self.rows:
