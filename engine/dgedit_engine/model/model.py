@@ -104,7 +104,10 @@ class Model(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
-        x = F.embedding(ids, self.embedding) * self.scale
+        if self.head is None:
+            x = F.embedding(ids, self.embedding) * self.scale
+        else:
+            x = self.head.look_up(ids, self.embedding) * self.scale
         return x if self.activations is None else x.to(self.activations)
 
     def soft_embed(self, probs: Tensor) -> Tensor:
