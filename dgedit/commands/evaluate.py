@@ -32,7 +32,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="HumanEval-Infilling or SantaCoder's FIM task, as given out; repeatable.",
+            help="functions (ours), HumanEval-Infilling or SantaCoder's, as given out; repeatable.",
         ),
     ] = None,
     ways: Annotated[

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="HumanEval-Infilling (.jsonl, .jsonl.gz) or SantaCoder's FIM task (.parquet too)",
+        help="functions (ours), HumanEval-Infilling (.jsonl, .jsonl.gz) or SantaCoder's (.parquet)",
     )
     add(
         "--ways",

@@ -143,7 +143,9 @@ def _tasks(plan: Plan) -> tuple[list[Task], Run]:
         names |= {task.name for task in read}
         order = np.random.default_rng(plan.seed).permutation(len(read)).tolist()
         tasks += [read[index] for index in order[: plan.limit]]
-        sources.setdefault("benchmarks", {})[path.name] = f"{zlib.crc32(path.read_bytes()):08x}"
+        sources.setdefault("benchmarks", {})[path.name] = (
+            f"{zlib.crc32(benchmarks.file(path).read_bytes()):08x}"
+        )
     return tasks, sources
 
 
