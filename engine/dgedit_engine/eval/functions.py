@@ -28,8 +28,9 @@ import numpy as np
 from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval import sandbox
 from dgedit_engine.eval.slices import Package, Slice
-from dgedit_engine.train.corpus import permissive, share
-from dgedit_engine.train.spans import Span
+from dgedit_engine.train.brackets import Span
+from dgedit_engine.train.corpus import share
+from dgedit_engine.train.licensed import permissive
 
 SHIPPED = Path(__file__).with_name("functions.jsonl.xz")
 """The tasks that ship."""

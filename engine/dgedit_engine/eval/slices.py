@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dgedit_engine.train.spans import Outline, Span
+from dgedit_engine.train.brackets import Span
+from dgedit_engine.train.spans import Outline
 
 FUTURE = "from __future__ import annotations\n"
 

@@ -19,7 +19,7 @@ from dgedit_engine.eval import benchmarks, functions, sandbox
 from dgedit_engine.eval.recording import source
 from dgedit_engine.eval.slices import Package
 from dgedit_engine.train.collect import PACKAGES
-from dgedit_engine.train.corpus import permissive
+from dgedit_engine.train.licensed import permissive
 
 MODULES = {
     "shop/__init__.py": "from .till import total\n",
