@@ -29,7 +29,7 @@ from dgedit_engine.model.config import Sampling, home, load_config, load_samplin
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights import checkpoint, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
 _THREADED = 16_000_000
@@ -147,7 +147,10 @@ def open_engine(
         device=place,
         dtype=fit.setting.matrices,
         activations=fit.setting.between,
+        mapped=place.type == "cpu",
     )
+    if fit.setting.packed:
+        weights.head = shortlist.load(home(path), config.vocab, config.dim)
     small = sum(part.numel() for part in weights.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)

@@ -85,7 +85,7 @@ class CanvasReading:
 
 
 def read_canvas(
-    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float, pinned: Tensor | None = None
+    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
     """Read raw logits (B, C, V), bfloat16 or fp32, as the head's product gives them, at
     `softcap · tanh(raw / softcap) / heat`.
@@ -103,7 +103,7 @@ def read_canvas(
 
 
 def read_canvas_reference(
-    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float, pinned: Tensor | None = None
+    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
     """The same in PyTorch, with the distribution written."""
     z = tempered(raw, heat, softcap)
@@ -130,9 +130,12 @@ def read_canvas_reference(
     )
 
 
-def tempered(raw: Tensor, heat: Tensor, softcap: float) -> Tensor:
-    """`softcap · tanh(raw / softcap) / heat` in fp32, raw (B, C, V), heat (B,) or (B, C)."""
-    return (raw.float() / softcap).tanh() * softcap / _by_slot(heat, raw)[..., None]
+def tempered(raw: Tensor, heat: Tensor, softcap: float | None) -> Tensor:
+    """`softcap · tanh(raw / softcap) / heat` in fp32, raw (B, C, V), heat (B,) or (B, C); without a
+    cap `raw / heat`.
+    """
+    capped = raw.float() if softcap is None else (raw.float() / softcap).tanh() * softcap
+    return capped / _by_slot(heat, raw)[..., None]
 
 
 def peaks_of(raw: Tensor) -> Tensor:
@@ -142,7 +145,7 @@ def peaks_of(raw: Tensor) -> Tensor:
 
 
 def read_canvas_triton(
-    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float, pinned: Tensor | None = None
+    raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
     """The same as `read_canvas` by kernels."""
     batch, canvas, vocab = raw.shape
@@ -158,7 +161,7 @@ def read_canvas_triton(
         finite=torch.empty(batch, dtype=torch.bool, device=raw.device),
     )
     parts = torch.empty((len(rows), 3, groups), dtype=torch.float32, device=raw.device)
-    places = (rows.stride(0), heat.stride(0), heat.stride(1), canvas, softcap, vocab)
+    places = (rows.stride(0), heat.stride(0), heat.stride(1), canvas, softcap or 0.0, vocab)
     _read_groups_kernel[(groups, len(rows))](
         *(rows, heat, pinned, reading.peaks, parts, reading.finite, *places, PEAK, peaks)
     )
@@ -189,8 +192,11 @@ def tempered_bits(raw, heat, softcap):
     1e-5 of a nat; the hardware's own tanh would be off by 4e-2.
     """
     LOG2E: tl.constexpr = 1.4426950408889634
-    high = softcap / heat * LOG2E
-    return high - 2 * high / (1 + tl.exp2(raw * (2 * LOG2E / softcap)))
+    z = raw * (LOG2E / heat)
+    if softcap > 0:  # 0: there is none
+        high = softcap / heat * LOG2E
+        z = high - 2 * high / (1 + tl.exp2(raw * (2 * LOG2E / softcap)))
+    return z
 
 
 @triton.jit

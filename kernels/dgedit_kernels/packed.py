@@ -76,10 +76,10 @@ def packed(weight: Tensor, *, most: int = ANY, dtype: torch.dtype = torch.float3
 
 
 def packed_product(x: Tensor, weight: Packed, *, exact: bool = False) -> Tensor:
-    """x (…, m) fp32 by weight (n, m) -> (…, n) fp32; `exact` is without codes."""
+    """x (…, m) by weight (n, m) -> (…, n) fp32; `exact` is without codes."""
     if x.numel() <= weight.most * x.shape[-1] and not exact:
         product: Callable[..., Tensor] = torch.ops.quantized.linear_dynamic
-        return product(x, weight.codes, reduce_range=weight.reduced)
+        return product(x.float(), weight.codes, reduce_range=weight.reduced)
     return F.linear(x.to(weight.weight.dtype), weight.weight).float()
 
 

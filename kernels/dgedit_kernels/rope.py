@@ -31,23 +31,33 @@ class Rope:
 
 
 def rope_at(
-    positions: Tensor, *, head_dim: int, theta: float, rotated: int, dtype: torch.dtype
+    positions: Tensor,
+    *,
+    head_dim: int,
+    theta: float,
+    rotated: int,
+    dtype: torch.dtype,
+    stretch: float = 1.0,
 ) -> Rope:
     """The rope of tokens at `positions` (n,), with a table in `dtype` where PyTorch will read it.
+
+    `stretch` divides the positions (linear scaling, arXiv 2306.15595).
 
     Made once for a kind of layer and kept: on a GPU for as long as the tensor of positions is.
     """
     table = None
     if not on_gpu(positions) or torch.is_grad_enabled():
-        cos, sin = rope_table(positions, head_dim=head_dim, theta=theta, rotated=rotated)
+        cos, sin = rope_table(
+            positions, head_dim=head_dim, theta=theta, rotated=rotated, stretch=stretch
+        )
         table = cos.to(dtype), sin.to(dtype)
-    frequency = _frequency(head_dim, theta, rotated, positions.device)
+    frequency = _frequency(head_dim, theta, rotated, positions.device) / stretch
     turn = (frequency.double() * (2**32 / math.tau)).round().long().int()
     return Rope(positions, turn, table)
 
 
 def rope_table(
-    positions: Tensor, *, head_dim: int, theta: float, rotated: int
+    positions: Tensor, *, head_dim: int, theta: float, rotated: int, stretch: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Cosine and sine for each position, fp32 (n, E).
 
@@ -55,7 +65,7 @@ def rope_table(
     ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
     RoFormer's table (arXiv 2104.09864).
     """
-    frequency = _frequency(head_dim, theta, rotated, positions.device)
+    frequency = _frequency(head_dim, theta, rotated, positions.device) / stretch
     angle = positions.float()[:, None] * frequency  # (n, E/2)
     return torch.cat((angle.cos(), angle.cos()), -1), torch.cat((angle.sin(), angle.sin()), -1)
 
@@ -77,22 +87,29 @@ def qk_norm_rope(
     kv_heads: int,
     shared: bool,
     eps: float,
+    normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Norm and turn what a layer's joined projection gave -> q (B, H, n, E), k and v (B, K, n, E).
 
     `joined` (B, n, H + 2K, E), or (B, n, H + K, E) where `shared`: the layer has no values of its
     own, and takes the raw keys. Queries and keys are normed over E with q_norm and k_norm (E,) and
-    turned; values are normed without a weight and not turned. The result has joined's dtype; the
-    kernel's is contiguous.
+    turned; values are not turned, and normed without a weight unless `normed_values` is False
+    (Gemma 3). The result has joined's dtype; the kernel's is contiguous.
 
     The kernel's angle is right to 2^-33 of a turn for each position, the table's to fp32's rounding
     of the angle: at position 262,143 they are 0.0002 and 0.008 radians off at worst.
     """
+    assert normed_values or not shared, "keys that stand for values are normed"
     path = qk_norm_rope_reference
     if on_gpu(joined) and not torch.is_grad_enabled():
         path = qk_norm_rope_triton
     return path(
-        joined, q_norm, k_norm, rope, heads=heads, kv_heads=kv_heads, shared=shared, eps=eps
+        *(joined, q_norm, k_norm, rope),
+        heads=heads,
+        kv_heads=kv_heads,
+        shared=shared,
+        eps=eps,
+        normed_values=normed_values,
     )
 
 
@@ -106,6 +123,7 @@ def qk_norm_rope_reference(
     kv_heads: int,
     shared: bool,
     eps: float,
+    normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same in PyTorch, by the rope's table."""
     assert rope.table is not None, "a rope that was made for the kernel"
@@ -114,7 +132,8 @@ def qk_norm_rope_reference(
     weight = torch.cat((q_norm.expand(heads, -1), k_norm.expand(kv_heads, -1)))
     weight = weight if weight.dtype == joined.dtype else weight.to(joined.dtype)
     turned = rotate(normed[:, :, :turning] * weight, *rope.table).transpose(1, 2)
-    v = normed[:, :, heads if shared else turning :].transpose(1, 2)
+    values = normed if normed_values else joined
+    v = values[:, :, heads if shared else turning :].transpose(1, 2)
     return turned[:, :heads], turned[:, heads:], v
 
 
@@ -128,6 +147,7 @@ def qk_norm_rope_triton(
     kv_heads: int,
     shared: bool,
     eps: float,
+    normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same by a kernel, from the rope's positions."""
     joined = joined if joined.stride(-1) == 1 else joined.contiguous()
@@ -141,7 +161,7 @@ def qk_norm_rope_triton(
     _qk_norm_rope_kernel[(batch * n, groups)](
         *(joined, q_norm.contiguous(), k_norm.contiguous(), rope.positions, rope.turn, out),
         *(batch, n, joined.stride(0), joined.stride(1), joined.stride(2), eps),
-        *(heads, kv_heads, width, shared, rows, half),
+        *(heads, kv_heads, width, shared, normed_values, rows, half),
         num_warps=4,
     )
     parts = out.split([batch * count * n * width for count in counts])
@@ -195,6 +215,7 @@ def _qk_norm_rope_kernel(
     K: tl.constexpr,
     E: tl.constexpr,
     SHARED: tl.constexpr,
+    NORMED: tl.constexpr,
     ROWS: tl.constexpr,
     HALF: tl.constexpr,
 ):
@@ -234,7 +255,7 @@ def _qk_norm_rope_kernel(
             tl.store(value + E // 2 + pair, high.to(out.dtype.element_ty), mask=value_too)
         low, high = low * low_weight, high * high_weight
         low, high = low * cos - high * sin, high * cos + low * sin
-    else:
+    elif NORMED:
         low, high = _normed(low, high, eps, E)
     tl.store(target + pair, low.to(out.dtype.element_ty), mask=inside)
     tl.store(target + E // 2 + pair, high.to(out.dtype.element_ty), mask=inside)
@@ -255,7 +276,14 @@ def variants() -> list[Variant]:
         heads = 16 + kv_heads * (1 if shared else 2)
         # strides are constants here, since a launch sees by itself that 16 divides them
         shape = {"batch_stride": 256 * heads * width, "token_stride": heads * width}
-        shape |= {"head_stride": width, "H": 16, "K": kv_heads, "E": width, "SHARED": shared}
+        shape |= {
+            "head_stride": width,
+            "H": 16,
+            "K": kv_heads,
+            "E": width,
+            "SHARED": shared,
+            "NORMED": True,
+        }
         shape |= {"ROWS": 2048 // width, "HALF": width // 2}
         return Variant(name, _qk_norm_rope_kernel, types, shape)
 

@@ -33,7 +33,7 @@ def soft_embed(
     heat: Tensor,
     embedding: Tensor,
     *,
-    softcap: float,
+    softcap: float | None,
     scale: float,
     pinned: Tensor | None = None,
     top: int | None = TOP,
@@ -54,7 +54,7 @@ def soft_embed_reference(
     heat: Tensor,
     embedding: Tensor,
     *,
-    softcap: float,
+    softcap: float | None,
     scale: float,
     pinned: Tensor | None = None,
     top: int | None = TOP,
@@ -77,7 +77,7 @@ def soft_embed_triton(
     heat: Tensor,
     embedding: Tensor,
     *,
-    softcap: float,
+    softcap: float | None,
     scale: float,
     pinned: Tensor | None = None,
     top: int | None = TOP,
@@ -103,7 +103,7 @@ def soft_embed_triton(
                 probs,
                 rows.stride(0),
                 probs.stride(0),
-                softcap,
+                softcap or 0.0,
                 vocab,
                 block,
             )
@@ -114,7 +114,8 @@ def soft_embed_triton(
     out = torch.empty(len(rows), width, dtype=embedding.dtype, device=raw.device)
     block = min(512, triton.next_power_of_2(width))
     _gather_kernel[(divided(width, block), len(rows))](
-        *(value, index, heats, lse, fixed, embedding, out, embedding.stride(0), softcap, scale),
+        *(value, index, heats, lse, fixed, embedding, out, embedding.stride(0)),
+        *(softcap or 0.0, scale),
         *(width, top, block),
     )
     return out.view(batch, slots, width)

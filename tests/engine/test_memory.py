@@ -41,8 +41,8 @@ from dgedit_engine.model.config import Config, Sampling, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
-from dgedit_engine.weights.checkpoint import slots
 from dgedit_engine.weights.quantize import quantize
+from dgedit_engine.weights.slots import slots
 from published import is_expert, numbers, publish, write
 
 GB = 10**9

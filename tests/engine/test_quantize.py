@@ -24,6 +24,7 @@ from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights import quantize as program
 from dgedit_engine.weights.quantize import Progress, quantize
+from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Quantised, quantise
 from published import CONFIG, LARGE, is_expert, is_matrix, numbers, publish, weights, write
 
@@ -72,7 +73,7 @@ def test_quantised_model_reads_as_its_dequantised_twin(
     run(source, tmp_path / "out", experts=experts, rest="int8")
     run_model = checkpoint.load(CONFIG, tmp_path / "out", dtype=torch.float32)
     twin = checkpoint.load(CONFIG, tmp_path / "out", dtype=torch.float32)
-    for slot in checkpoint.slots(twin):
+    for slot in slots(twin):
         if isinstance(slot.weight, Quantised):
             slot.fill(slot.weight.dequantised())
     prompt, canvas = (
@@ -270,6 +271,7 @@ import re, sys
 from pathlib import Path
 import torch
 from dgedit_engine.weights import quantize as program
+from dgedit_engine.weights.slots import slots
 from dgedit_engine.model.cache import KVCache
 
 def status(key):

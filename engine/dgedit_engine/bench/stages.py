@@ -129,10 +129,9 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
     x = model.embed(ids)
     soft = torch.randn_like(x)
     block = model.conditioning
+    assert block is not None
     read, taken = _matrices(slots, block.gate_up, block.down)
-    yield Stage(
-        "self-conditioning", lambda: model.conditioning(model.embed(ids), soft), read, taken
-    )
+    yield Stage("self-conditioning", lambda: block(model.embed(ids), soft), read, taken)
     view = cache.open(slots, Reading(False))
     ropes = model.ropes(view, x.dtype)
     projected = [layer.project(x, ropes[layer.shape]) for layer in layers]

@@ -23,7 +23,8 @@ from dgedit_engine.decode.canvas import Canvas, shrunk
 from dgedit_engine.decode.loop import Refined, Start, seed_signal
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model, product
+from dgedit_engine.model.model import Model
+from dgedit_engine.model.products import product
 from dgedit_engine.types import ModelError
 from dgedit_kernels.acceptance import accept_and_renoise
 from dgedit_kernels.canvas_sampler import read_canvas

@@ -89,7 +89,7 @@ def _compressed(settings: Mapping[str, Any]) -> str:
 
 def _mixture(file: Path) -> str:
     """What llama.cpp calls a file's types; without a name, the one that most of its bytes are."""
-    fields, entries = gguf._header(file)
+    fields, entries = gguf.header(file)
     number = fields.get("general.file_type")
     known = _FILE_TYPES.get(number) if isinstance(number, int) else None
     sizes = Counter[int]()

@@ -1,4 +1,5 @@
-"""llama.cpp's files: GGUF of the architecture `diffusion-gemma`, as unsloth publishes it.
+"""llama.cpp's files: GGUF of the architectures `diffusion-gemma`, as unsloth publishes it, and
+`gemma3`.
 
 One file holds weights and configuration. Its header is read here and not by the `gguf` package,
 which makes an array of each of a vocabulary's 1.3 million strings and numbers: 20 s and 1.3 GB,
@@ -27,7 +28,7 @@ from dgedit_engine.types import ModelError
 SUFFIX = ".gguf"
 """How a file's name ends."""
 
-ARCHITECTURE = "diffusion-gemma"
+ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
 
 _CHUNK_BYTES = 1 << 20  # of a tensor at a time: taken apart in a cache, 0.5 to 1 G codes a second
 _SCALARS = dict(enumerate("BbHhIif?", 0)) | {10: "Q", 11: "q", 12: "d"}
@@ -103,7 +104,7 @@ def found(path: Path) -> Path | None:
 
 def source(file: Path) -> Source:
     """The weights of a file."""
-    _, entries = _header(file)
+    fields, entries = header(file)
     headers = {
         name: torch.empty(one.bytes, dtype=torch.uint8, device="meta")
         for name, one in entries.items()
@@ -115,14 +116,17 @@ def source(file: Path) -> Source:
 
     wide = "token_embd.weight" in entries and entries["token_embd.weight"].kind == 0
     dtype = torch.float32 if wide else torch.bfloat16
-    return Source(headers, read, tuple(_pieces(entries)), dtype)
+    old = fields["general.architecture"] == GEMMA3
+    return Source(headers, read, tuple(_pieces(entries, old=old)), dtype, shifted=old)
 
 
 def configuration(file: Path) -> dict[str, Any]:
     """What Hugging Face's config.json would say of the model in a file. Raises ModelError for
     another architecture, LookupError for an absent value.
     """
-    fields, entries = _header(file)
+    fields, entries = header(file)
+    if fields["general.architecture"] == GEMMA3:
+        return _gemma3(fields, entries)
     own = {key.removeprefix(f"{ARCHITECTURE}."): value for key, value in fields.items()}
     sliding = [bool(one) for one in own["attention.sliding_window_pattern"]]
     heads = own["attention.head_count_kv"]
@@ -168,6 +172,43 @@ def configuration(file: Path) -> dict[str, Any]:
     return {"text_config": text, "canvas_length": canvas, "eos_token_id": _ends(fields)}
 
 
+def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """The same of a Gemma 3.
+
+    What every file leaves out is as llama.cpp's reader has it (llama-model.cpp): each sixth layer
+    is full, local positions turn by 10,000, queries are scaled by their width or, in the largest
+    model (62 layers), by the model's width over its heads.
+    """
+    own = {key.removeprefix(f"{GEMMA3}."): value for key, value in fields.items()}
+    layers, heads, width = own["block_count"], own["attention.head_count"], own["embedding_length"]
+    head_dim, every = own["attention.key_length"], 6
+    full: dict[str, Any] = {"rope_theta": own["rope.freq_base"]}
+    if own.get("rope.scaling.type") == "linear":
+        full |= {"rope_type": "linear", "factor": own["rope.scaling.factor"]}
+    return {
+        "model_type": "gemma3_text",
+        "vocab_size": entries["token_embd.weight"].shape[0],
+        "hidden_size": width,
+        "intermediate_size": own["feed_forward_length"],
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": own["attention.head_count_kv"],
+        "head_dim": head_dim,
+        "query_pre_attn_scalar": width // heads if layers == 62 else head_dim,
+        "max_position_embeddings": own["context_length"],
+        "rms_norm_eps": _plain(own["attention.layer_norm_rms_epsilon"]),
+        "sliding_window": own["attention.sliding_window"],
+        "sliding_window_pattern": every,
+        "rope_parameters": {
+            "sliding_attention": {"rope_theta": own.get("rope.freq_base_swa", 10_000.0)},
+            "full_attention": full,
+        },
+        "bos_token_id": fields.get("tokenizer.ggml.bos_token_id", 2),
+        "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", 0),
+        "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
+    }
+
+
 def _ends(fields: Mapping[str, Any]) -> list[int]:
     """The tokens that end a text, as the released config.json lists them."""
     ends = [fields["tokenizer.ggml.eos_token_id"], fields.get("tokenizer.ggml.eot_token_id")]
@@ -195,12 +236,13 @@ def _plain(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def _pieces(entries: Mapping[str, Entry]) -> Iterator[Piece]:
+def _pieces(entries: Mapping[str, Entry], *, old: bool) -> Iterator[Piece]:
     """Every weight, large ones in parts."""
     for name, entry in entries.items():
         if name in _UNREAD:
             continue
         theirs, made = _name(name), decoder(entry.kind)
+        theirs = theirs.replace("model.decoder.", "model.") if old else theirs
         count, size = entry.shape[0], math.prod(entry.bytes)
         if len(entry.shape) == 1 or size <= _CHUNK_BYTES:
             yield Piece(theirs, (name,), made)
@@ -220,7 +262,7 @@ def _name(name: str) -> str:
     return _WHOLE.get(name.removesuffix(".weight"), name)
 
 
-def _header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+def header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
     """The fields and tensors that a file says it has. Raises ModelError, without the file's name,
     for anything else.
     """
@@ -230,8 +272,8 @@ def _header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
     except _UNREADABLE as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise ModelError(f"no readable GGUF header: {reason or error!r}") from error
-    if (name := fields.get("general.architecture")) != ARCHITECTURE:
-        raise ModelError(f"architecture {name!r}, not {ARCHITECTURE}")
+    if (name := fields.get("general.architecture")) not in (ARCHITECTURE, GEMMA3):
+        raise ModelError(f"architecture {name!r}, not {ARCHITECTURE} or {GEMMA3}")
     size = file.stat().st_size
     for name, entry in entries.items():
         if entry.start + math.prod(entry.bytes) > size:

@@ -22,7 +22,11 @@ from dgedit_engine.types import ModelError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 """The file that holds all weights, and the one that says which shard holds which."""
 
-SKIPPED = ("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head.")
+SKIPPED = (
+    *("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head."),
+    *("vision_tower.", "multi_modal_projector.", "language_model.lm_head."),
+    *("model.vision_tower.", "model.multi_modal_projector."),
+)
 """How the names of tensors begin that no text needs: images, and the tied head."""
 
 _MAP_BYTES = 16 << 20  # read at least this much before maps are opened anew

@@ -23,7 +23,7 @@ Weight = Tensor | Quantised
 """A matrix, vector or stack: numbers, or codes and what they are worth."""
 
 EMBEDDING, NORM = "model.decoder.embed_tokens.weight", "model.decoder.norm.weight"
-"""Two tensors that every checkpoint has, one of them at least as plain numbers."""
+"""Two tensors of every DiffusionGemma, one of them at least as plain numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Source:
     """In the order in which they are best read."""
     dtype: torch.dtype
     """What the plain part computes in: bfloat16 for up to 16 bits, else float32."""
+    shifted: bool = False
+    """Whether norms that Hugging Face's files have less 1 are whole here, as llama.cpp's are."""
 
     def form(self, piece: Piece) -> Weight:
         """The piece without its data. Raises ModelError for tensors that do not fit together."""
@@ -74,7 +76,7 @@ class Source:
 
 def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
     """The dtype in which safetensors' plain part computes."""
-    for name in (EMBEDDING, NORM):
+    for name in (EMBEDDING, NORM, "model.embed_tokens.weight", "model.norm.weight"):
         if name in headers and headers[name].is_floating_point():
             return torch.bfloat16 if headers[name].itemsize <= 2 else torch.float32
     return torch.bfloat16

@@ -1,8 +1,10 @@
 """The tokenizer that a GGUF file's header describes, as its tokenizer.json would.
 
-Gemma 4's is a BPE over characters: spaces become "▁", there are no words, and a character without
-a token is spelt in bytes. The header has the tokens in order, their types and the merges; what it
-leaves out is the same for every file of the kind. Knows no text: `tokenizer.py` encodes.
+Gemma's is a BPE over characters: spaces become "▁", there are no words, and a character without
+a token is spelt in bytes. The header has the tokens in order, their types and, for Gemma 4, the
+merges; for Gemma 3 it has each token's score instead, which is less its rank, and a merge is any
+two tokens that together are a third. What it leaves out is the same for every file of the kind.
+Knows no text: `tokenizer.py` encodes.
 
 Sources: transformers 5.23, tokenization_gemma.py; llama.cpp's converter for Gemma 4, which wrote
 the header, and its reader, after whom a run of newlines that is a token is one whatever the merges
@@ -18,14 +20,15 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 from tokenizers.models import BPE
 
-from dgedit_engine.formats.gguf import _header
+from dgedit_engine.formats.gguf import header
 from dgedit_engine.formats.source import named
 from dgedit_engine.types import ModelError
 
-KIND = "gemma4"
-"""What the header calls it."""
+KIND, SCORED = "gemma4", "llama"
+"""What the header calls one with merges, and one with scores (sentencepiece's BPE)."""
 
-_CONTROL, _OWN = 3, 4  # ggml's types of tokens that stand for themselves, the second also in text
+_NORMAL, _CONTROL, _OWN = 1, 3, 4
+# ggml's types of tokens: the second and third stand for themselves, the third also in text
 _SPACE, _NEWLINE = "▁", "\n"
 _TWIN = "\ufdd0"  # no character: no text has it, and so no merge makes a token with it
 
@@ -35,7 +38,7 @@ def read(file: Path) -> Tokenizer:
     is known.
     """
     with named(file):
-        return made(_header(file)[0])
+        return made(header(file)[0])
 
 
 def made(fields: Mapping[str, Any]) -> Tokenizer:
@@ -44,8 +47,10 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
         fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges", "token_type")
     )
     kind = fields.get("tokenizer.ggml.model")
-    if kind != KIND or not len(merges):
-        what = f"a tokenizer {kind!r} with {len(merges)} merges, not {KIND}"
+    if kind == SCORED and len(types) == len(tokens):
+        merges = _merges(tokens, types, fields.get("tokenizer.ggml.scores", []))
+    if kind not in (KIND, SCORED) or not len(merges):
+        what = f"a tokenizer {kind!r} with {len(merges)} merges, not {KIND} or {SCORED}"
         raise ModelError(f"{what}: put the model's tokenizer.json beside the file")
     if len(types) != len(tokens):
         raise ModelError(f"{len(tokens)} tokens, but {len(types)} types")
@@ -55,7 +60,7 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
     try:
         inner = BPE(
             vocab=vocab | {name: int(name.removeprefix(_TWIN)) for name in twins},
-            merges=[_pair(merge) for merge in merges],
+            merges=[one if isinstance(one, tuple) else _pair(one) for one in merges],
             unk_token="<unk>",
             fuse_unk=True,
             byte_fallback=True,
@@ -69,6 +74,33 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
     tokenizer.decoder = decoders.Sequence([*spelt, blank, decoders.ByteFallback(), whole])
     tokenizer.add_tokens(list(_added(tokens, types)))
     return tokenizer
+
+
+def _merges(
+    tokens: Sequence[str], types: Sequence[int], scores: Sequence[float]
+) -> list[tuple[str, str]]:
+    """The merges of a vocabulary with scores: any two tokens that together are a third, the best
+    third first; of one third's, the longest left part first, as transformers has them
+    (`convert_slow_tokenizer.generate_merges`). Runs of one white space character are tokens of
+    their own kind, which sentencepiece takes before all others.
+    """
+    if len(scores) != len(tokens):
+        raise ModelError(f"{len(tokens)} tokens, but {len(scores)} scores")
+    known = {
+        token: kind != _NORMAL
+        for token, kind in zip(tokens, types, strict=True)
+        if kind == _NORMAL or (kind == _OWN and len(set(token)) == 1)
+    }
+    worth = dict(zip(tokens, map(float, scores), strict=True))
+    found = []
+    for token, blank in known.items():
+        rank = 0.0 if blank else 1.0 - worth[token]
+        for cut in range(1, len(token)):
+            left, right = token[:cut], token[cut:]
+            if left in known and right in known:
+                found.append((rank, -cut, left, right))
+    found.sort(key=lambda one: one[:2])
+    return [(left, right) for *_, left, right in found]
 
 
 def _pair(merge: str) -> tuple[str, str]:

@@ -26,11 +26,15 @@ from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import CHAT_TOKENS
 from dgedit_engine.types import ModelError
-from dgedit_engine.weights.checkpoint import Move, _make_room, planned, slots
+from dgedit_engine.weights import shortlist
+from dgedit_engine.weights.checkpoint import Move, _make_room, planned
 from dgedit_engine.weights.cpu_int8 import added, packs
 from dgedit_engine.weights.quantize import Experts, Rest, _room
+from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Kind
 
+_WIDE = 50_000_000
+"""Numbers of a model up to which a CPU keeps keys and the embedding in fp32."""
 _STEP = 1024
 """Contexts are proposed in multiples of it."""
 
@@ -191,12 +195,17 @@ class _Asked:
         with named(path):
             moves = planned(every, source)
             setting = _setting(config, device, load_decoding(home(path)), source.dtype)
-            if packs(torch.device(device), sum(move.form.shape.numel() for move in moves)):
-                setting = replace(setting, matrices=torch.float32, packed=True)
+            head = shortlist.size(home(path), config.dim)
+            inside = sum(move.form.shape.numel() for move in moves if move.slot.coded)
+            if packs(torch.device(device), inside):
+                tiny = sum(move.form.shape.numel() for move in moves) <= _WIDE
+                matrices = torch.float32 if tiny else setting.matrices
+                setting = replace(setting, matrices=matrices, packed=True)
             _make_room(moves, "meta", setting.matrices, setting.between)
         filled = {move.slot for move in moves}
         weights = sum(slot.weight.nbytes for slot in filled)
-        weights += added(model) if setting.packed else 0
+        if setting.packed:
+            weights += added(model, setting.matrices.itemsize, head)
         # what is absent is a layer's scalar, tied to one of the norms' dtype
         weights += sum(model.norm.itemsize for slot in every if slot not in filled)
         loading = max(_loading(move, source, on_gpu=setting.on_gpu) for move in moves)

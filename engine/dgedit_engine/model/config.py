@@ -8,129 +8,32 @@ shape and is missing is an error. A GGUF file says the same in its header.
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import named
+from dgedit_engine.model.shape import Config, LayerConfig, Sampling
 from dgedit_engine.types import ModelError
+
+__all__ = [
+    "ARCHITECTURE",
+    "GEMMA3",
+    "Config",
+    "LayerConfig",
+    "Sampling",
+    "home",
+    "load_config",
+    "load_sampling",
+    "save_config",
+]
 
 ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
 
-_COUNTS = (
-    *("vocab", "dim", "heads", "window", "mlp", "experts", "active", "expert_width", "canvas"),
-    "context",
-)
+GEMMA3 = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
+"""Architectures whose text part is Gemma 3's; the second looks at images too."""
 
-
-@dataclass(frozen=True, slots=True)
-class LayerConfig:
-    """The shape of one layer's attention."""
-
-    sliding: bool
-    """Sees `window` tokens back; a full layer sees all, and shares its keys as values."""
-    kv_heads: int
-    """Key and value heads, K."""
-    head_dim: int
-    """Width of a head, E."""
-    rope_theta: float
-    """Base wavelength of the rotary embedding."""
-    rotated: int
-    """Pairs that rotate; the others of head_dim / 2 keep still (partial RoPE)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """The architecture of one model."""
-
-    vocab: int
-    """Tokens, V."""
-    dim: int
-    """Model width, D."""
-    heads: int
-    """Query heads, H."""
-    layers: tuple[LayerConfig, ...]
-    """One for each layer, in order."""
-    window: int
-    """Tokens that a sliding layer sees, itself included."""
-    mlp: int
-    """Width of the dense MLP and of the self-conditioning block."""
-    experts: int
-    """Experts in each layer, N."""
-    active: int
-    """Experts for each token, A."""
-    expert_width: int
-    """Width of one expert, F."""
-    canvas: int
-    """Slots of the largest canvas, C."""
-    context: int
-    """Largest position plus one."""
-    eps: float = 1e-6
-    """Added to the mean square in every norm."""
-    softcap: float = 30.0
-    """Logits are bounded to plus and minus this."""
-    bos: int | None = 2
-    """First token of a prompt."""
-    eos: tuple[int, ...] = (1,)
-    """Tokens that end a text."""
-    pad: int = 0
-    """Filler that carries no text."""
-
-    def __post_init__(self) -> None:
-        for name in _COUNTS:
-            _check_number(name, getattr(self, name), whole=True)
-        for name in ("eps", "softcap"):
-            _check_number(name, getattr(self, name))
-        for end in self.eos:
-            _check_number("end token", end, whole=True, zero=True)
-        if not self.eos or self.eos[0] >= self.vocab:
-            raise ModelError(f"end tokens {list(self.eos)} of a vocabulary of {self.vocab}")
-        if not self.layers or self.layers[-1].sliding:
-            raise ModelError(
-                f"the last of {len(self.layers)} layers must be a full-attention layer"
-            )
-        for layer in self.layers:
-            _check_layer(layer)
-            if self.heads % layer.kv_heads:
-                raise ModelError(
-                    f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
-                )
-        if not 0 < self.active <= self.experts:
-            raise ModelError(f"{self.active} active experts of {self.experts}")
-
-    @property
-    def embed_scale(self) -> float:
-        """Embeddings are multiplied by the square root of the width."""
-        return float(self.dim**0.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """The released sampler's settings (`generation_config.json`)."""
-
-    steps: int = 48
-    """Most steps for one canvas."""
-    entropy_bound: float = 0.1
-    """Nats of joint uncertainty accepted in one step (arXiv 2505.24857)."""
-    t_min: float = 0.4
-    """Temperature that the schedule runs towards."""
-    t_max: float = 0.8
-    """Temperature of the first step."""
-    stability: int = 1
-    """Steps for which the argmax must not have changed before a stop."""
-    confidence: float = 0.005
-    """Mean entropy of the free slots, in nats, below which a stable canvas stops."""
-
-    def __post_init__(self) -> None:
-        _check_number("steps", self.steps, whole=True)
-        _check_number("stability", self.stability, whole=True, zero=True)
-        for name in ("entropy_bound", "t_min", "confidence"):
-            _check_number(name, getattr(self, name), zero=True)
-        _check_number("t_max", self.t_max)
-        if self.t_max < self.t_min:
-            raise ModelError(f"t_max {self.t_max} is below t_min {self.t_min}")
+_CANVAS = 128  # slots of a canvas of a model that was trained without any
 
 
 def home(path: Path) -> Path:
@@ -258,12 +161,15 @@ def _described(path: Path) -> dict[str, Any]:
     raw = _read_json(path)
     names = raw.get("architectures")
     names = names if isinstance(names, list) and names else [raw.get("model_type")]
-    if ARCHITECTURE not in names and raw.get("model_type") != "diffusion_gemma":
-        raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE}")
+    known = {ARCHITECTURE, *GEMMA3, "diffusion_gemma", "gemma3", "gemma3_text"}
+    if not known & {raw.get("model_type"), *map(str, names)}:
+        raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or {GEMMA3[0]}")
     return raw
 
 
 def _config(raw: dict[str, Any]) -> Config:
+    if str(raw.get("model_type", "")).startswith("gemma3"):
+        return _gemma3(raw)
     text = raw["text_config"]
     kinds = list(text["layer_types"])
     kinds[-1] = "full_attention"  # as the reference forces it
@@ -290,6 +196,68 @@ def _config(raw: dict[str, Any]) -> Config:
         bos=text.get("bos_token_id", 2),
         eos=tuple(eos) if isinstance(eos, list) else (eos,),
         pad=text.get("pad_token_id", 0),
+    )
+
+
+def _gemma3(raw: dict[str, Any]) -> Config:
+    """Gemma 3's text part, alone or inside a model that looks at images too."""
+    text = raw.get("text_config", raw)
+    if (activation := text.get("hidden_activation", "gelu_pytorch_tanh")) != "gelu_pytorch_tanh":
+        raise ValueError(f"hidden_activation {activation}")
+    refused = ("attention_bias", "attn_logit_softcapping", "use_bidirectional_attention")
+    for name in refused:
+        if text.get(name):
+            raise ValueError(f"{name} {text[name]!r}")
+    count = text["num_hidden_layers"]
+    every = text.get("sliding_window_pattern") or text.get("_sliding_window_pattern") or 6
+    kinds = text.get("layer_types") or [
+        "full_attention" if (index + 1) % every == 0 else "sliding_attention"
+        for index in range(count)
+    ]
+    if len(kinds) != count:
+        raise ValueError(f"{count} layers, but {len(kinds)} layer_types")
+    eos = raw.get("eos_token_id", text.get("eos_token_id", 1))
+    return Config(
+        vocab=text["vocab_size"],
+        dim=text["hidden_size"],
+        heads=text["num_attention_heads"],
+        layers=tuple(_gemma3_layer(text, kind) for kind in kinds),
+        window=text["sliding_window"],
+        mlp=text["intermediate_size"],
+        experts=0,
+        active=0,
+        expert_width=0,
+        canvas=raw.get("canvas_length", _CANVAS),
+        context=text["max_position_embeddings"],
+        eps=text.get("rms_norm_eps", 1e-6),
+        softcap=text.get("final_logit_softcapping"),
+        bos=text.get("bos_token_id", 2),
+        eos=tuple(eos) if isinstance(eos, list) else (eos,),
+        pad=text.get("pad_token_id", 0),
+        family="gemma3",
+        query_scale=float(text["query_pre_attn_scalar"]) ** -0.5,
+        conditioned=bool(raw.get("self_conditioning", False)),
+    )
+
+
+def _gemma3_layer(text: dict[str, Any], kind: str) -> LayerConfig:
+    """A layer's shape, whose rope older files describe in keys of their own."""
+    sliding = {"sliding_attention": True, "full_attention": False}[kind]
+    ropes = text.get("rope_parameters") or {
+        "sliding_attention": {"rope_theta": text.get("rope_local_base_freq", 10_000.0)},
+        "full_attention": {"rope_theta": text["rope_theta"], **(text.get("rope_scaling") or {})},
+    }
+    rope = ropes[kind]
+    stretch = float(rope.get("factor", 1.0))
+    if rope.get("rope_type", "default") not in ("default", "linear") or stretch < 1:
+        raise ValueError(f"rope {rope}")
+    return LayerConfig(
+        sliding=sliding,
+        kv_heads=text["num_key_value_heads"],
+        head_dim=text["head_dim"],
+        rope_theta=float(rope["rope_theta"]),
+        rotated=text["head_dim"] // 2,
+        stretch=stretch if rope.get("rope_type") == "linear" else 1.0,
     )
 
 
@@ -321,23 +289,6 @@ def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
         rope_theta=float(rope["rope_theta"]),
         rotated=int(share * shape["head_dim"] // 2),
     )
-
-
-def _check_layer(layer: LayerConfig) -> None:
-    _check_number("kv_heads", layer.kv_heads, whole=True)
-    _check_number("head_dim", layer.head_dim, whole=True)
-    _check_number("rope_theta", layer.rope_theta)
-    if layer.head_dim % 2 or not 0 <= layer.rotated <= layer.head_dim // 2:
-        raise ModelError(f"{layer.rotated} rotated pairs in a head of {layer.head_dim}")
-
-
-def _check_number(name: str, value: Any, *, whole: bool = False, zero: bool = False) -> None:
-    """Raise ModelError, naming the value, for one that is not positive and finite (or 0)."""
-    kind = int if whole else (int, float)
-    good = isinstance(value, kind) and not isinstance(value, bool)
-    if not good or not (0 < value < math.inf or (zero and value == 0)):
-        least = "at least 0" if zero else "positive"
-        raise ModelError(f"{name} must be {least}{' and whole' if whole else ''}, not {value!r}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

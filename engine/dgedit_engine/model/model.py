@@ -1,4 +1,4 @@
-"""DiffusionGemma's text model: one set of weights, read in two ways.
+"""Gemma's text model, DiffusionGemma's and Gemma 3's: one set of weights, read in two ways.
 
 `encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
 bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
@@ -9,7 +9,8 @@ CPU bfloat16 matrices halve a step while the residual stream stays fp32.
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
 
-Source: transformers 5.23, models/diffusion_gemma, which the tests hold this file to.
+Sources: transformers 5.23, models/diffusion_gemma and models/gemma3, which the tests hold this file
+to.
 """
 
 from __future__ import annotations
@@ -23,12 +24,11 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache, KVCache, Pass
 from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
 from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
-from dgedit_kernels.geglu import geglu
+from dgedit_engine.model.products import feed, linear, product
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
-from dgedit_kernels.packed import Packed, packed_product
-from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
@@ -36,7 +36,6 @@ from dgedit_kernels.router import choose
 PromptCache = KVCache | DeviceCache
 Cache = PromptCache | GradientCache
 View = Pass | DevicePass
-Matrix = Tensor | Quantised | Packed
 
 
 class Model(nn.Module):
@@ -51,9 +50,9 @@ class Model(nn.Module):
         self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D), the head too
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
-        self.conditioning = SelfConditioning(config)
-        self.head: Packed | None = None
-        """The embedding as the head multiplies by it, where that is another form of it."""
+        self.conditioning = SelfConditioning(config) if config.conditioned else None
+        self.head: Head | None = None
+        """The head, where it is not the whole embedding as it is."""
         self.forwards = 0
         """Passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
@@ -95,9 +94,12 @@ class Model(nn.Module):
 
         `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
         prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
-        `beside` each other.
+        `beside` each other. A model without self-conditioning takes no signal.
         """
-        return self.run(self.conditioning(self.embed(ids), soft), cache, Reading(False, beside))
+        x = self.embed(ids)
+        if self.conditioning is not None:
+            x = self.conditioning(x, soft)
+        return self.run(x, cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
@@ -106,19 +108,31 @@ class Model(nn.Module):
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        table = self.embedding if self.head is None else self.head.weight
+        table = self.embedding if self.head is None else self.head.rows()
         soft = probs.to(table.dtype) @ table * self.scale
         return soft.to(self.activations or self.embedding.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap."""
-        head = self.embedding if self.head is None else self.head
-        raw = linear(hidden, head).float() / self.config.softcap
+        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap. With a shortlist V are
+        its tokens' places (`tokens`, `places`).
+        """
+        cap = self.config.softcap
+        head = self.head
+        raw = linear(hidden, self.embedding).float() if head is None else head.raw(hidden)
+        if cap is None:
+            return raw
         if raw.requires_grad:
-            return raw.tanh() * self.config.softcap
-        return raw.tanh_().mul_(
-            self.config.softcap
-        )  # in place: fresh memory costs more than the maths
+            return (raw / cap).tanh() * cap
+        # in place: fresh memory costs more than the maths
+        return raw.div_(cap).tanh_().mul_(cap)
+
+    def tokens(self, places: Tensor) -> Tensor:
+        """The tokens at places of the logits."""
+        return places if self.head is None else self.head.tokens(places)
+
+    def places(self, tokens: Tensor) -> Tensor:
+        """Where tokens stand in the logits; -1 for one that cannot be written."""
+        return tokens if self.head is None else self.head.places(tokens)
 
     def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
         """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
@@ -163,6 +177,7 @@ class Model(nn.Module):
                 theta=shape.rope_theta,
                 rotated=shape.rotated,
                 dtype=narrow,
+                stretch=shape.stretch,
             )
             for shape in set(self.config.layers)
         }
@@ -172,30 +187,40 @@ class Model(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then a dense MLP beside routed experts; every part between two norms, the sum
-    times a scalar.
+    """Attention, then a dense MLP, beside routed experts where there are any; every part between
+    two norms, the sum times a scalar where the family has one.
     """
 
-    encode_scalar: Tensor
-    denoise_scalar: Tensor
+    encode_scalar: Tensor | None
+    denoise_scalar: Tensor | None
 
     def __init__(self, config: Config, index: int) -> None:
         super().__init__()
         self.index, self.config, self.shape = index, config, config.layers[index]
         shape, dim = self.shape, config.dim
-        joined = config.heads + shape.kv_heads * (2 if shape.sliding else 1)
-        self.qkv = nn.Parameter(
-            torch.empty(joined * shape.head_dim, dim)
-        )  # a full layer has no V of its own
+        self.shared = config.family == "gemma4" and not shape.sliding
+        """Whether keys are values too."""
+        joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
+        self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))
         self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
         self.q_norm = nn.Parameter(torch.empty(shape.head_dim))
         self.k_norm = nn.Parameter(torch.empty(shape.head_dim))
         self.attention_in, self.attention_out = _norm(dim), _norm(dim)
-        self.mlp_in, self.mlp_out = _norm(dim), _norm(dim)
-        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
-        self.feed_out = _norm(dim)
+        self.mlp_in, self.feed_out = _norm(dim), _norm(dim)
         self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
         self.down = nn.Parameter(torch.empty(dim, config.mlp))
+        # The only weights that the two modes do not share.
+        scalar = torch.empty(1) if config.family == "gemma4" else None
+        self.register_buffer("encode_scalar", scalar)
+        self.register_buffer("denoise_scalar", None if scalar is None else torch.empty(1))
+        if config.experts:
+            self._with_experts(config)
+
+    def _with_experts(self, config: Config) -> None:
+        """Make the experts' weights, and the norms of two branches."""
+        dim = config.dim
+        self.mlp_out = _norm(dim)
+        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
         self.router = nn.Parameter(torch.empty(config.experts, dim))
         self.router_scale = _norm(dim)
         self.expert_scale = nn.Parameter(torch.empty(config.experts))
@@ -203,9 +228,6 @@ class Layer(nn.Module):
             torch.empty(config.experts, 2 * config.expert_width, dim)
         )
         self.experts_down = nn.Parameter(torch.empty(config.experts, dim, config.expert_width))
-        # The only weights that the two modes do not share.
-        self.register_buffer("encode_scalar", torch.empty(1))
-        self.register_buffer("denoise_scalar", torch.empty(1))
 
     def forward(
         self,
@@ -237,15 +259,16 @@ class Layer(nn.Module):
             rope,
             heads=self.config.heads,
             kv_heads=self.shape.kv_heads,
-            shared=not self.shape.sliding,
+            shared=self.shared,
             eps=self.config.eps,
+            normed_values=self.config.family == "gemma4",
         )
 
     def finish(
         self,
         x: Tensor,
         attended: Tensor,
-        scalar: Tensor,
+        scalar: Tensor | None,
         following: Tensor,
         *,
         exact: bool = False,
@@ -253,6 +276,13 @@ class Layer(nn.Module):
         """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
         eps, one = self.config.eps, self.config.experts == 1
         attended = product(attended, self.out, exact=exact).to(x.dtype)
+        if not self.config.experts:
+            x, (own,) = residual_norm(x, attended, self.attention_out, eps, weights=(self.mlp_in,))
+            dense = feed(own, self.gate_up, self.down, exact=exact)
+            x, (normed,) = residual_norm(
+                x, dense, self.feed_out, eps, scalar=scalar, weights=(following,)
+            )
+            return x, normed
         readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
         x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
         dense = feed(inputs[0], self.gate_up, self.down, exact=exact)
@@ -336,38 +366,15 @@ def init_weights(model: Model, *, seed: int) -> None:
                 torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
             )
     for layer in model.stack():
-        layer.encode_scalar.fill_(1.0)
-        layer.denoise_scalar.fill_(1.0)
+        for scalar in (layer.encode_scalar, layer.denoise_scalar):
+            if scalar is not None:
+                scalar.fill_(1.0)
 
 
 def _norm(dim: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(dim))
 
 
-def linear(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
-    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
-    y = product(x, weight, exact=exact)
-    return y if y.dtype == x.dtype else y.to(x.dtype)
-
-
-def product(x: Tensor, weight: Matrix, *, exact: bool = False) -> Tensor:
-    """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
-    weight takes x as it is. `exact` is without the codes of one that is packed.
-    """
-    if isinstance(weight, Quantised):
-        return qmatmul(x, weight)
-    if isinstance(weight, Packed):
-        return packed_product(x, weight, exact=exact)
-    if x.dtype == weight.dtype:
-        return F.linear(x, weight)
-    return F.linear(x.bfloat16(), weight.bfloat16())
-
-
 def _as(weight: Tensor, x: Tensor) -> Tensor:
     """The weight in x's dtype; asking first costs a fifth of a `to` that does nothing."""
     return weight if weight.dtype == x.dtype else weight.to(x.dtype)
-
-
-def feed(x: Tensor, gate_up: Matrix, down: Matrix, *, exact: bool = False) -> Tensor:
-    """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
-    return linear(geglu(linear(x, gate_up, exact=exact)), down, exact=exact)

@@ -9,16 +9,17 @@ from torch import Tensor
 
 from dgedit_engine.formats.source import EMBEDDING
 from dgedit_engine.memory import passes
+from dgedit_engine.model.head import Head
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
-from dgedit_engine.weights.checkpoint import Slot, slots
+from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.packed import ANY, Packed, available, packed
 
 _FEW = 16
 """Rows up to which codes beat bfloat16 where a CPU multiplies that itself: a draft's step."""
 _MOST = 200_000_000
-"""Numbers of a small model: three forms of them are 1.4 GB. A larger one is read by its products,
-and has no room to spare.
+"""Numbers of a small model's layers: three forms of them are 1.4 GB. A larger one is read by its
+products, and has no room to spare.
 """
 
 
@@ -28,9 +29,8 @@ def packs(device: torch.device, count: int) -> bool:
 
 
 def pack(model: Model) -> None:
-    """Give the matrices of an fp32 model on a CPU codes beside their numbers, which become bfloat16
-    where the CPU multiplies those; but for codes, and stacks of experts, each of which few tokens
-    see.
+    """Give the matrices of a model on a CPU codes beside their numbers, which become bfloat16 where
+    the CPU multiplies those; but for codes, and stacks of experts, each of which few tokens see.
 
     Measured with nano, one thread of a Xeon with AMX, against bfloat16 matrices: a step of four
     drafts takes 0.77 of the time, a pass over canvases 0.93. With codes for every row held-out
@@ -43,15 +43,23 @@ def pack(model: Model) -> None:
     for slot, weight in list(_matrices(model)):
         del slot.module._parameters[slot.attribute]
         setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
-    model.head = _packed(EMBEDDING, model.embedding, most, dtype)
+    head = model.head or Head(model.embedding)
+    if isinstance(rows := head.weight, Tensor):
+        head.weight = _packed(EMBEDDING, rows, most, dtype)
+    model.head = head
 
 
-def added(model: Model) -> int:
-    """Bytes that packing adds to an fp32 model: less than none, where it narrows more."""
+def added(model: Model, width: int, head: int | None = None) -> int:
+    """Bytes that packing adds to a model whose matrices take `width` bytes a number: less than
+    none, where it narrows more. `head` is the size of its shortlist's matrix, where it has one.
+    """
     numbers = 2 if passes.has_bfloat16() else 4
     inside = sum(weight.numel() for _, weight in _matrices(model))
-    beside = 0 if numbers == 4 else 2 * model.embedding.numel()
-    return inside * (numbers - 4 + 1) + beside + model.embedding.numel()
+    whole = model.embedding.numel()
+    beside = whole if head is None else head
+    if head is not None or numbers != width:
+        beside += numbers * beside
+    return inside * (numbers - width + 1) + beside
 
 
 def _packed(name: str, weight: Tensor, most: int, dtype: torch.dtype) -> Packed:

@@ -26,7 +26,8 @@ from dgedit_engine.formats.source import Source, Weight, named
 from dgedit_engine.model.config import home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
-from dgedit_engine.weights.checkpoint import INDEX, Move, Slot, part, planned, slots
+from dgedit_engine.weights.checkpoint import INDEX, Move, planned
+from dgedit_engine.weights.slots import Slot, part, slots
 from dgedit_kernels.quantised import Kind, Quantised, quantise
 
 Experts = Literal["e2m1", "int4", "e4m3"]
@@ -157,6 +158,8 @@ def _filled(
         out = allocated(coding(room), room.shape, "cpu")
     for move in moves:
         value = source.value(move.piece, device)
+        if isinstance(value, Tensor) and source.shifted and move.slot.shift:
+            value = value.float() - move.slot.shift
         place = part(part(out, move.index), move.piece.rows)
         value, place = _flat(value), _flat(place)
         step = max(1, _STEP // value.shape[-1])

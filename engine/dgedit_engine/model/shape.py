@@ -1,0 +1,154 @@
+"""A model's shape and its sampler's settings, in our words. Knows no files and no key names."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dgedit_engine.types import ModelError
+
+Family = Literal["gemma4", "gemma3"]
+
+_COUNTS = ("vocab", "dim", "heads", "window", "mlp", "canvas", "context")
+_EXPERTS = ("experts", "active", "expert_width")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerConfig:
+    """The shape of one layer's attention."""
+
+    sliding: bool
+    """Sees `window` tokens back; a full layer sees all."""
+    kv_heads: int
+    """Key and value heads, K."""
+    head_dim: int
+    """Width of a head, E."""
+    rope_theta: float
+    """Base wavelength of the rotary embedding."""
+    rotated: int
+    """Pairs that rotate; the others of head_dim / 2 keep still (partial RoPE)."""
+    stretch: float = 1.0
+    """Positions are divided by it before they rotate (linear scaling, arXiv 2306.15595)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The architecture of one model."""
+
+    vocab: int
+    """Tokens, V."""
+    dim: int
+    """Model width, D."""
+    heads: int
+    """Query heads, H."""
+    layers: tuple[LayerConfig, ...]
+    """One for each layer, in order."""
+    window: int
+    """Tokens that a sliding layer sees, itself included."""
+    mlp: int
+    """Width of the dense MLP and of the self-conditioning block."""
+    experts: int
+    """Experts in each layer, N; 0: the dense MLP alone."""
+    active: int
+    """Experts for each token, A."""
+    expert_width: int
+    """Width of one expert, F."""
+    canvas: int
+    """Slots of the largest canvas, C."""
+    context: int
+    """Largest position plus one."""
+    eps: float = 1e-6
+    """Added to the mean square in every norm."""
+    softcap: float | None = 30.0
+    """Logits are bounded to plus and minus this; None: they are not."""
+    family: Family = "gemma4"
+    """gemma4 (DiffusionGemma): values are normed, full layers take their keys for values, each
+    layer ends with a scalar. gemma3: none of the three, and files have norms less 1.
+    """
+    query_scale: float = 1.0
+    """What normed queries are multiplied by."""
+    conditioned: bool = True
+    """Whether canvases are told what the last step predicted (`SelfConditioning`)."""
+    bos: int | None = 2
+    """First token of a prompt."""
+    eos: tuple[int, ...] = (1,)
+    """Tokens that end a text."""
+    pad: int = 0
+    """Filler that carries no text."""
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            _check_number(name, getattr(self, name), whole=True)
+        for name in _EXPERTS:
+            _check_number(name, getattr(self, name), whole=True, zero=not self.experts)
+        for name in ("eps", "query_scale"):
+            _check_number(name, getattr(self, name))
+        if self.softcap is not None or self.family == "gemma4":
+            _check_number("softcap", self.softcap)
+        for end in self.eos:
+            _check_number("end token", end, whole=True, zero=True)
+        if not self.eos or self.eos[0] >= self.vocab:
+            raise ModelError(f"end tokens {list(self.eos)} of a vocabulary of {self.vocab}")
+        if not self.layers or (self.layers[-1].sliding and self.family == "gemma4"):
+            raise ModelError(
+                f"the last of {len(self.layers)} layers must be a full-attention layer"
+            )
+        for layer in self.layers:
+            _check_layer(layer)
+            if self.heads % layer.kv_heads:
+                raise ModelError(
+                    f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
+                )
+        if not min(1, self.experts) <= self.active <= self.experts:
+            raise ModelError(f"{self.active} active experts of {self.experts}")
+
+    @property
+    def embed_scale(self) -> float:
+        """Embeddings are multiplied by the square root of the width."""
+        return float(self.dim**0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The released sampler's settings (`generation_config.json`)."""
+
+    steps: int = 48
+    """Most steps for one canvas."""
+    entropy_bound: float = 0.1
+    """Nats of joint uncertainty accepted in one step (arXiv 2505.24857)."""
+    t_min: float = 0.4
+    """Temperature that the schedule runs towards."""
+    t_max: float = 0.8
+    """Temperature of the first step."""
+    stability: int = 1
+    """Steps for which the argmax must not have changed before a stop."""
+    confidence: float = 0.005
+    """Mean entropy of the free slots, in nats, below which a stable canvas stops."""
+
+    def __post_init__(self) -> None:
+        _check_number("steps", self.steps, whole=True)
+        _check_number("stability", self.stability, whole=True, zero=True)
+        for name in ("entropy_bound", "t_min", "confidence"):
+            _check_number(name, getattr(self, name), zero=True)
+        _check_number("t_max", self.t_max)
+        if self.t_max < self.t_min:
+            raise ModelError(f"t_max {self.t_max} is below t_min {self.t_min}")
+
+
+def _check_layer(layer: LayerConfig) -> None:
+    _check_number("kv_heads", layer.kv_heads, whole=True)
+    _check_number("head_dim", layer.head_dim, whole=True)
+    _check_number("rope_theta", layer.rope_theta)
+    _check_number("stretch", layer.stretch)
+    if layer.head_dim % 2 or not 0 <= layer.rotated <= layer.head_dim // 2:
+        raise ModelError(f"{layer.rotated} rotated pairs in a head of {layer.head_dim}")
+
+
+def _check_number(name: str, value: Any, *, whole: bool = False, zero: bool = False) -> None:
+    """Raise ModelError, naming the value, for one that is not positive and finite (or 0)."""
+    kind = int if whole else (int, float)
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    if not good or not (0 < value < math.inf or (zero and value == 0)):
+        least = "at least 0" if zero else "positive"
+        raise ModelError(f"{name} must be {least}{' and whole' if whole else ''}, not {value!r}")

@@ -1,0 +1,52 @@
+"""A model's shortlist: a file beside its weights with the tokens that its head knows.
+
+Knows files and rows of an embedding; what a shortlist is for is `model/head.py`'s.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dgedit_engine.model.head import Head
+from dgedit_engine.types import ModelError
+
+FILE = "shortlist.safetensors"
+"""What the file is called: `ids` (S,) int32, ascending, and `weight` (S, D), their rows."""
+
+
+def save(embedding: Tensor, ids: list[int], folder: Path) -> None:
+    """Write the shortlist of these tokens of an embedding (V, D)."""
+    found = torch.tensor(sorted(set(ids)), dtype=torch.int64)
+    rows = embedding[found].to(torch.bfloat16).contiguous()
+    save_file({"ids": found.int(), "weight": rows}, folder / FILE, metadata={"format": "pt"})
+
+
+def load(folder: Path, vocab: int, dim: int) -> Head | None:
+    """The head over the shortlist in `folder`; None where there is none. Raises ModelError, naming
+    the file, for one that does not fit a vocabulary of `vocab` tokens and a width of `dim`.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        with safe_open(file, "pt") as opened:
+            ids, weight = opened.get_tensor("ids").long(), opened.get_tensor("weight")
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{file}: {error}") from error
+    ascending = ids.dim() == 1 and len(ids) > 0 and bool((ids[1:] > ids[:-1]).all())
+    if not ascending or int(ids[0]) < 0 or int(ids[-1]) >= vocab:
+        raise ModelError(f"{file}: ids that are no ascending tokens of {vocab}")
+    if weight.shape != (len(ids), dim):
+        raise ModelError(f"{file}: weight is {list(weight.shape)}, not {[len(ids), dim]}")
+    return Head(weight, ids, vocab)
+
+
+def size(folder: Path, dim: int) -> int | None:
+    """Numbers of the shortlist's matrix, by the file's size alone; None where there is none."""
+    file = folder / FILE
+    return file.stat().st_size // (2 * dim + 4) * dim if file.is_file() else None

@@ -1,0 +1,176 @@
+"""The weights of a model, one by one, and what files call them.
+
+Names are Hugging Face's. Knows no file: `checkpoint.py` reads and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from torch import Tensor, nn
+
+from dgedit_engine.formats.source import EMBEDDING, NORM, Weight
+from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.shape import Config
+from dgedit_kernels.quantised import Quantised
+
+SHARED = "model.encoder.language_model."
+"""Names of the causal reading's own weights; those it has not are the canvas's."""
+
+_NORMS = {
+    "attention_in": "input_layernorm.weight",
+    "attention_out": "post_attention_layernorm.weight",
+    "mlp_in": "pre_feedforward_layernorm.weight",
+    "feed_out": "post_feedforward_layernorm.weight",
+    "q_norm": "self_attn.q_norm.weight",
+    "k_norm": "self_attn.k_norm.weight",
+}
+_BESIDE_EXPERTS = {
+    "mlp_out": "post_feedforward_layernorm_1.weight",
+    "experts_in": "pre_feedforward_layernorm_2.weight",
+    "experts_out": "post_feedforward_layernorm_2.weight",
+    "router": "router.proj.weight",
+    "router_scale": "router.scale",
+    "expert_scale": "router.per_expert_scale",
+}
+
+Index = tuple[int | slice, ...]
+Names = Mapping[str, Index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """A weight of the model, and what files call it."""
+
+    module: nn.Module
+    """Whose it is."""
+    attribute: str
+    """What it is there."""
+    names: Names
+    """Hugging Face's names of its parts, and which rows or matrices they are."""
+    others: tuple[Names, ...] = ()
+    """Other sets of names under which files may have it."""
+    coded: bool = False
+    """Whether it may be codes."""
+    shift: float = 0.0
+    """What is added to a file's numbers: Gemma 3's have norms less 1."""
+    factor: float = 1.0
+    """What they are multiplied by behind that: attention divides by no square root here, so the
+    norm of the queries does.
+    """
+
+    @property
+    def weight(self) -> Weight:
+        """What is there now."""
+        value = getattr(self.module, self.attribute)
+        return value.data if isinstance(value, Tensor) else value
+
+    def read(self, value: Tensor, *, shifted: bool) -> Tensor:
+        """A file's numbers as they are here; `shifted`, where the file has added the shift."""
+        shift = 0.0 if shifted else self.shift
+        return (
+            value if (shift, self.factor) == (0.0, 1.0) else (value.float() + shift) * self.factor
+        )
+
+    def written(self, value: Tensor) -> Tensor:
+        """What `read` undoes."""
+        same = (self.shift, self.factor) == (0.0, 1.0)
+        return value if same else value.float() / self.factor - self.shift
+
+    def fill(self, value: Weight) -> None:
+        """Put `value` there, instead of what was."""
+        vars(self.module).pop(self.attribute, None)  # codes are no parameters of a module
+        if isinstance(value, Quantised):
+            self.module._parameters.pop(self.attribute, None)
+            setattr(self.module, self.attribute, value)
+        elif self.attribute in self.module._buffers:
+            self.module._buffers[self.attribute] = value
+        else:
+            self.module._parameters[self.attribute] = nn.Parameter(value, requires_grad=False)
+
+
+def canonical(name: str) -> str:
+    """A tensor's name as the model for text alone has it: one that looks at images too names its
+    text part.
+    """
+    for prefix in ("language_model.model.", "model.language_model."):
+        if name.startswith(prefix):
+            return "model." + name.removeprefix(prefix)
+    return name
+
+
+def slots(model: Model) -> Iterator[Slot]:
+    """Every weight of the model."""
+    old = model.config.family == "gemma3"
+    top = "model." if old else "model.decoder."
+    shift = 1.0 if old else 0.0
+    yield Slot(model, "embedding", {f"{top}embed_tokens.weight" if old else EMBEDDING: ()})
+    yield Slot(model, "norm", {f"{top}norm.weight" if old else NORM: ()}, shift=shift)
+    if (conditioning := model.conditioning) is not None:
+        block = f"{top}self_conditioning."
+        yield Slot(conditioning, "pre_norm", {f"{block}pre_norm.weight": ()})
+        yield from _mlp(conditioning, block, model.config.mlp)
+    for index, layer in enumerate(model.stack()):
+        yield from _layer(layer, f"{top}layers.{index}.", model.config, shift)
+        if not old:
+            own = {f"{SHARED}layers.{index}.layer_scalar": ()}
+            yield Slot(layer, "denoise_scalar", {f"{top}layers.{index}.layer_scalar": ()})
+            yield Slot(layer, "encode_scalar", own)
+
+
+def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[Slot]:
+    """A layer's weights, but for its scalars."""
+    shape = layer.shape
+    for ours, theirs in _NORMS.items():
+        factor = config.query_scale if ours == "q_norm" else 1.0
+        yield Slot(layer, ours, {prefix + theirs: ()}, shift=shift, factor=factor)
+    yield Slot(layer, "out", {f"{prefix}self_attn.o_proj.weight": ()}, coded=True)
+    keys = shape.kv_heads * shape.head_dim
+    sizes = {"q": config.heads * shape.head_dim, "k": keys} | ({} if layer.shared else {"v": keys})
+    rows = _rows([f"{prefix}self_attn.{one}_proj.weight" for one in sizes], sizes.values())
+    yield Slot(layer, "qkv", rows, coded=True)
+    yield from _mlp(layer, f"{prefix}mlp.", config.mlp)
+    if config.experts:
+        for ours, theirs in _BESIDE_EXPERTS.items():
+            yield Slot(layer, ours, {prefix + theirs: ()})
+        yield from _experts(layer, f"{prefix}experts.", config)
+
+
+def part(weight: Weight, index: Index | slice | None) -> Weight:
+    """Some rows of a matrix, or matrices of a stack; None: all."""
+    if index is None:
+        return weight
+    if isinstance(weight, Tensor):
+        return weight[index]
+    parts = {name: tensor[index] for name, tensor in weight.parts().items()}
+    return Quantised(weight.kind, **parts)
+
+
+def _mlp(module: nn.Module, prefix: str, width: int) -> Iterator[Slot]:
+    names = [f"{prefix}{one}_proj.weight" for one in ("gate", "up")]
+    yield Slot(module, "gate_up", _rows(names, (width, width)), coded=True)
+    yield Slot(module, "down", {f"{prefix}down_proj.weight": ()}, coded=True)
+
+
+def _experts(layer: nn.Module, prefix: str, config: Config) -> Iterator[Slot]:
+    """The stacks, which files have whole, as parameters or as modules, or expert by expert."""
+    both = {
+        f"{prefix}{index}.{name}_proj.weight": (index, *rows)
+        for index in range(config.experts)
+        for name, rows in _rows(("gate", "up"), (config.expert_width,) * 2).items()
+    }
+    down: dict[str, Index] = {
+        f"{prefix}{index}.down_proj.weight": (index,) for index in range(config.experts)
+    }
+    for name, apart in (("gate_up", both), ("down", down)):
+        whole = f"{prefix}{name}_proj"
+        others: tuple[Names, ...] = ({f"{whole}.weight": ()}, apart)
+        yield Slot(layer, f"experts_{name}", {whole: ()}, others, coded=True)
+
+
+def _rows(names: Sequence[str], sizes: Iterable[int]) -> Names:
+    """Names for the row ranges of a joined weight, in order."""
+    ends = accumulate(sizes, initial=0)
+    return {name: (slice(*range_),) for name, range_ in zip(names, pairwise(ends), strict=True)}
