@@ -25,7 +25,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="A built corpus, instead of the text that ships; `shipped` names that.",
+            help="A built corpus instead of the Python that ships (`shipped`), or what ships of "
+            "javascript, typescript, go or rust.",
         ),
     ] = None,
     benchmark: Annotated[

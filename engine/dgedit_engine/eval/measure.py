@@ -38,7 +38,9 @@ class Plan:
     """What to measure."""
 
     corpus: str | None = None
-    """The folder of a built corpus, or `shipped`; None: the latter, but not beside benchmarks."""
+    """The folder of a built corpus, `shipped`, or the name of a language that ships; None:
+    `shipped`, but not beside benchmarks.
+    """
     benchmarks: Sequence[Path] = ()
     """Files of public benchmarks."""
     ways: Sequence[str] = ()

@@ -1,7 +1,7 @@
 """The held-out texts that a model is judged on: those that ship, or those of a built corpus.
 
-The ones that ship were chosen by `python -m dgedit_engine.eval.ship`; HELDOUT.md says whose they
-are. Knows nothing of spans.
+The ones that ship were chosen by `python -m dgedit_engine.eval.ship`; HELDOUT.md and
+HELDOUT-LANGUAGES.md say whose they are. Knows nothing of spans.
 """
 
 from __future__ import annotations
@@ -16,9 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.licensed import language_of
 
 SHIPPED = Path(__file__).with_name("heldout.jsonl.xz")
 """The file that ships: a JSON line for each text."""
+
+OTHERS = Path(__file__).with_name("heldout-languages.jsonl.xz")
+"""The same of other languages than Python."""
+
+LANGUAGES = ("javascript", "typescript", "go", "rust")
+"""Those, by name."""
 
 
 class Texts(Protocol):
@@ -56,11 +63,14 @@ class Excerpt:
 
 
 class Shipped:
-    """The texts of a file of excerpts."""
+    """The texts of a file of excerpts, all or those of one language."""
 
-    def __init__(self, file: Path = SHIPPED) -> None:
+    def __init__(self, file: Path = SHIPPED, language: str | None = None) -> None:
         with lzma.open(file, "rt", encoding="utf-8", newline="\n") as lines:
-            self.excerpts = [Excerpt(**json.loads(line)) for line in lines]
+            found = [Excerpt(**json.loads(line)) for line in lines]
+        self.excerpts = [
+            one for one in found if language is None or language_of(one.path) == language
+        ]
         self._sizes = np.array([len(one.text.encode()) for one in self.excerpts], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -86,12 +96,15 @@ class Shipped:
 
 
 def held_out(folder: Path | None) -> Texts:
-    """The held-out split of a built corpus, or the texts that ship.
+    """The held-out split of a built corpus, or the texts that ship: None is Python's, a name of
+    LANGUAGES that language's.
 
     Raises OSError, one line naming the folder, for one that holds none.
     """
     if folder is None:
         return Shipped()
+    if str(folder) in LANGUAGES:
+        return Shipped(OTHERS, str(folder))
     try:
         texts = Corpus(folder, "heldout")
     except (ValueError, EOFError) as error:  # an empty or cut-off file

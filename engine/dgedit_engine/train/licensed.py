@@ -57,7 +57,12 @@ class Source:
     @property
     def language(self) -> str:
         """As LANGUAGES has it."""
-        return LANGUAGES[self.file.suffix.lower()]
+        return language_of(self.file.name) or ""
+
+
+def language_of(path: str) -> str | None:
+    """What a file of that name is written in."""
+    return LANGUAGES.get(path[path.rfind(".") :].lower())
 
 
 def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iterator[Source]:

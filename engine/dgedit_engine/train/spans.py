@@ -21,7 +21,7 @@ import numpy as np
 
 from dgedit_engine.train import brackets
 from dgedit_engine.train.brackets import Nodes, Span
-from dgedit_engine.train.licensed import LANGUAGES
+from dgedit_engine.train.licensed import language_of
 
 Kind = Literal["line", "lines", "node", "random", "holes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -67,7 +67,7 @@ class Outline:
 
     def __init__(self, text: str, path: str = ".py") -> None:
         self.text, self.path = text, path
-        self.language = LANGUAGES.get(path[path.rfind(".") :].lower())
+        self.language = language_of(path)
 
     @cached_property
     def lines(self) -> list[Span]:
