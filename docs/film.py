@@ -1,4 +1,4 @@
-"""Draw docs/tui.svg: a real infill by the embedded model, step by step, as one animated picture.
+"""Draw docs/tui.svg: a real infill by the default model, step by step, as one animated picture.
 
 python docs/film.py [MODEL]
 

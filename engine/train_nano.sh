@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Train nano: one command, from a packed corpus to weights that dgedit opens.
+# Train a model of tiny's architecture: one command, from a packed corpus to weights that dgedit
+# opens.
 #
 #   bash engine/train_nano.sh                                     on a CUDA device
 #   DEVICE=cpu SIZE=tiny MINUTES=1 … bash engine/train_nano.sh    the same, anywhere

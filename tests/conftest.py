@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,24 +20,64 @@ if not torch.cuda.is_available():
 
 from hypothesis import settings
 
+from dgedit_engine.nano import parts, prepared
+from dgedit_engine.types import ModelError
 from scripted import Scripted
 
 # A busy machine makes any example slow now and then.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+_READY = "NANO_READY_FOR_TESTS"
+"""The variable by which processes that share the tests share the folder that nano is ready in."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name that folder, in the process that all others come from."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_READY] = tempfile.mkdtemp(prefix="dgedit-nano-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove it."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(_READY), ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once that tests were skipped for want of the base."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum("base is not installed" in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(f"{count} tests of nano were skipped: {parts.MISSING}")
+
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No models, settings and warm engines but those that a test makes."""
+    """No models, settings and warm engines but those that a test makes, and tiny for a default."""
     home = tmp_path_factory.mktemp("home", numbered=True)
     for name in [name for name in os.environ if name.startswith("DGEDIT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DGEDIT_ENGINE", "local")  # no test leaves a process
-    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+    monkeypatch.setenv("DGEDIT_MODEL", "tiny")
+    for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name))
     (home / "run").mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(home / "run"))
+
+
+@pytest.fixture
+def base(nobody: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of nano with its published base, made ready once for all tests, and the default.
+    Without the base, a test that asks for it is skipped.
+    """
+    try:
+        parts.find()
+    except ModelError as error:
+        pytest.skip(str(error))
+    monkeypatch.setenv("XDG_CACHE_HOME", os.environ[_READY])
+    monkeypatch.delenv("DGEDIT_MODEL")
+    return prepared.folder()
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ class Hub(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(files: dict[str, bytes], repo: str = "someone/tiny") -> Iterator[Hub]:
+def serving(files: dict[str, bytes], repo: str = "someone/little") -> Iterator[Hub]:
     with Hub(files, repo) as hub:
         thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
         thread.start()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,67 @@ PACKAGES = {
 FOLDERS = (*PACKAGES.values(), ROOT / "tests")
 LINES = 400
 HOMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "factory", "misc"}
+FLAT = 8
+"""Files that may lie in `dgedit/tui` itself, besides `__init__.py`."""
+ORDER = {
+    "dgedit": (
+        ("__main__",),
+        ("cli",),
+        ("commands",),
+        ("doctor",),
+        ("tui",),
+        ("engines",),
+        ("models", "request"),
+        ("config",),
+        ("text", "files"),
+        ("errors", "signals"),
+    ),
+    "dgedit.tui": (
+        ("bench",),
+        ("app",),
+        ("help",),
+        ("infill", "workspace"),
+        ("editor", "widgets"),
+        ("terminal",),
+        ("keymap", "synonyms"),
+    ),
+    "dgedit_engine": (
+        ("bench", "eval"),
+        ("train",),
+        ("engine",),
+        ("infill", "memory"),
+        ("nano",),
+        ("decode", "weights"),
+        ("model", "prompt"),
+        ("formats",),
+        ("types",),
+    ),
+}
+"""Rooms in rows, the highest first. A room may import those in the rows below its own.
+
+`memory` stands above `decode` and `weights`: it plans what their passes and their files will take.
+"""
+DEBTS = (
+    "dgedit.files.recent -> dgedit.config",
+    "dgedit.tui.editor.hunks -> dgedit.tui.widgets.diffview",
+    "dgedit.tui.infill.controller -> dgedit.tui.workspace.locked",
+    "dgedit.tui.infill.controller -> dgedit.tui.workspace.tabs",
+    "dgedit.tui.terminal.clipboard -> dgedit.tui.editor.editor",
+    "dgedit.tui.terminal.driver -> dgedit.tui.editor.editing",
+    "dgedit.tui.terminal.driver -> dgedit.tui.editor.editor",
+    "dgedit.tui.terminal.driver -> dgedit.tui.workspace.tabs",
+    "dgedit.tui.widgets.find_bar -> dgedit.tui.editor.editing",
+    "dgedit.tui.widgets.line_input -> dgedit.tui.editor.editing",
+    "dgedit.tui.widgets.question_bar -> dgedit.tui.editor.editor",
+    "dgedit.tui.widgets.question_bar -> dgedit.tui.workspace.tabs",
+    "dgedit.tui.widgets.status -> dgedit.tui.editor.holes",
+    "dgedit.tui.workspace.saving -> dgedit.tui.infill.session",
+    "dgedit.tui.workspace.tabs -> dgedit.tui.infill.session",
+    "dgedit_engine.memory.machine -> dgedit_engine.engine",
+    "dgedit_engine.train.corpus -> dgedit_engine.eval.grams",
+    "dgedit_engine.weights.cpu_int8 -> dgedit_engine.memory.passes",
+)
+"""Where the code breaks the order today. The list may only shrink."""
 
 
 def files(package: str) -> list[Path]:
@@ -41,6 +104,7 @@ def imported(tree: ast.AST, file: Path, *, running: bool = False) -> Iterator[st
             yield from imported(node, file, running=running)
 
 
+@cache
 def imports(file: Path, *, running: bool = False) -> set[str]:
     return set(imported(ast.parse(file.read_text()), file, running=running))
 
@@ -92,6 +156,84 @@ def test_packages_import_none_of_the_tests() -> None:
 def test_types_need_the_standard_library_alone() -> None:
     names = roots(imports(PACKAGES["dgedit_engine"] / "types.py"))
     assert names <= set(sys.stdlib_module_names), names
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name; a folder by that of its `__init__.py`."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for file in files(package):
+            parts = file.relative_to(folder).with_suffix("").parts
+            found[".".join((package, *parts)).removesuffix(".__init__")] = file
+    return found
+
+
+def room(module: str, house: str) -> str:
+    """The room of a house that a module is in; "" for the house itself and for what is outside."""
+    inside = module.removeprefix(f"{house}.")
+    return "" if inside == module else inside.split(".")[0]
+
+
+def breaches(house: str) -> set[str]:
+    """Imports of a room in the same row or above, wherever in a file they are."""
+    known = modules()
+    rows = {name: row for row, names in enumerate(ORDER[house]) for name in names}
+    found = set()
+    for module, file in known.items():
+        if not (here := room(module, house)):
+            continue
+        for name in imports(file):
+            while name and name not in known:
+                name = name.rpartition(".")[0]
+            there = room(name, house)
+            if there not in ("", here) and rows[there] <= rows[here]:
+                found.add(f"{module} -> {name}")
+    return found
+
+
+@pytest.mark.parametrize("house", ORDER)
+def test_every_room_has_its_row(house: str) -> None:
+    ordered = [name for row in ORDER[house] for name in row]
+    assert sorted(ordered) == sorted({room(module, house) for module in modules()} - {""})
+
+
+def test_order_is_broken_by_the_debts_alone() -> None:
+    found = set.union(*map(breaches, ORDER))
+    assert not found - set(DEBTS), "new breaches"
+    assert not set(DEBTS) - found, "debts that are paid: strike them off"
+    assert list(DEBTS) == sorted(set(DEBTS))
+
+
+def test_few_files_lie_outside_the_rooms() -> None:
+    flat = [file.stem for file in (PACKAGES["dgedit"] / "tui").glob("*.py")]
+    assert len(set(flat) - {"__init__"}) <= FLAT, flat
+    top = {file.stem for file in PACKAGES["dgedit_engine"].glob("*.py")}
+    assert top == {"__init__", "types", "engine", "infill"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_folder_says_in_one_line_what_it_is_for(package: str) -> None:
+    for folder in {file.parent for file in files(package)}:
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+        line = said.splitlines()[0] if said else ""
+        assert line.endswith((".", ")")) and "TODO" not in line, (folder, line)
+        assert line.split()[0] not in {"What", "Whether", "Where", "How", "Who", "Whose"}, line
+
+
+def test_tests_mirror_the_packages() -> None:
+    tops = {"dgedit": "dgedit", "engine": "dgedit_engine", "kernels": "dgedit_kernels"}
+    for name, package in tops.items():
+        top = ROOT / "tests" / name
+        for folder in {file.parent for file in top.rglob("test_*.py")}:
+            assert (PACKAGES[package] / folder.relative_to(top) / "__init__.py").exists(), folder
+
+
+def test_architecture_page_names_files_that_exist() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text())
+    there = [f"/{file}" for folder in FOLDERS for file in folder.rglob("*.py")]
+    missing = [name for name in named if not any(one.endswith(f"/{name}") for one in there)]
+    assert named and not missing, missing
 
 
 @pytest.mark.parametrize("package", ["dgedit_engine", "dgedit_kernels"])

@@ -1,8 +1,8 @@
 """Every command that the README shows runs as it is written there.
 
 Placeholders alone are filled in: `OWNER/NAME` is a repository of a hub on loopback. What opens the
-editor is left by its key. `make` and `dgedit eval`, which take minutes, are run elsewhere. The
-commands share a warm engine, as a user's do.
+editor is left by its key. `make`, `dgedit eval` and the pull of nano, which take minutes, are run
+elsewhere. The commands share a warm engine, as a user's do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fakehub import Hub, serving
 
 ROOT = Path(__file__).parents[1]
 _LONG = 120  # seconds
-_MINUTES = ("make ", "dgedit eval ")
+_MINUTES = ("make ", "dgedit eval ", "dgedit model pull nano")
 
 
 def commands(block: str) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dgedit.cli import run
-from dgedit_engine.engine import EMBEDDED
+from dgedit_engine.engine import TINY
 
 CODE = "def mean(values):\n    total = sum(values)\n    return total / len(values)\n"
 HOLED = CODE.replace("total / len(values)", "<FILL>")
@@ -32,7 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def model(tmp_path: Path) -> Path:
     """A copy of the embedded model, to be spoilt."""
     folder = tmp_path / "model"
-    shutil.copytree(EMBEDDED, folder)
+    shutil.copytree(TINY, folder)
     return folder
 
 

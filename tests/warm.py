@@ -33,16 +33,17 @@ ERRORS = {
     "memory": RuntimeError("CUDA out of memory"),
 }
 
-# What is run in place of `daemon.COMMAND`.
+# What is run in place of `client.COMMAND`.
 DRIVER = """
 import sys
 from pathlib import Path
 from dgedit.engines import connect as backend
 from dgedit.engines.warm import server
 from dgedit.errors import EngineError
+from dgedit.models.names import OURS
 from warm import Moody
 def open_here(name, device):
-    if not Path(name).is_dir():
+    if name not in OURS and not Path(name).is_dir():
         raise EngineError(f"no such model: {name}")
     if "broken" in name:
         raise EngineError(f"{name} is broken")

@@ -1,1 +1,1 @@
-"""What `dgedit` does on a command line: a file for each command, and what they share."""
+"""The commands of the command line, one a file, and what they share. Knows no tensors."""

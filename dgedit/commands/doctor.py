@@ -17,7 +17,8 @@ import typer
 from dgedit.commands import output
 from dgedit.commands.options import Colored, known_device
 from dgedit.errors import DgeditError, Exit
-from dgedit.models import store as models
+from dgedit.models import store
+from dgedit.models.names import NANO
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
             checks.git,
             checks.disk,
             checks.memory,
+            checks.base,
             checks.engine,
         ):
             yield from _guarded(check.__name__, lambda check=check: [check()])  # type: ignore[misc]
@@ -101,9 +103,9 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
 
 def _model() -> str:
     try:
-        return models.resolve()
+        return store.resolve()
     except DgeditError:  # which is a finding of its own
-        return models.NANO
+        return NANO
 
 
 def _line(finding: Finding) -> str:

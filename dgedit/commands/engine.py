@@ -18,7 +18,7 @@ from dgedit.commands import output
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Model, known_device
 from dgedit.errors import EngineError, UsageError
-from dgedit.models import store as models
+from dgedit.models import store
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -43,10 +43,10 @@ def start(model: Model = None, device: Device = None) -> None:
 
     Example: dgedit engine start --model nano
     """
-    from dgedit.engines.warm import client as daemon
+    from dgedit.engines.warm import client
 
-    opened = daemon.Daemon.open(models.resolve(model), _device(device))
-    if said := daemon.status(opened.place.socket):
+    opened = client.Daemon.open(store.resolve(model), _device(device))
+    if said := client.status(opened.place.socket):
         output.print_text(_line(said))
 
 
@@ -58,12 +58,11 @@ def stop(model: Model = None, device: Device = None) -> None:
 
     Example: dgedit engine stop
     """
-    from dgedit.engines.warm import client as daemon
-    from dgedit.engines.warm import sockets
+    from dgedit.engines.warm import client, sockets
 
     one = model is not None or device is not None
     for path in [_place(model, device).socket] if one else sockets.present():
-        if pid := daemon.stop(path):
+        if pid := client.stop(path):
             output.print_text(f"stopped {pid}\n")
 
 
@@ -75,9 +74,9 @@ def status(
 
     Example: dgedit engine status --json
     """
-    from dgedit.engines.warm import client as daemon
+    from dgedit.engines.warm import client
 
-    found = daemon.statuses()
+    found = client.statuses()
     if as_json:
         output.print_text(json.dumps(found) + "\n")
     else:
@@ -102,15 +101,14 @@ def run(
 
     Example: dgedit engine run --http 127.0.0.1:8012
     """
-    from dgedit.engines.warm import client as daemon
-    from dgedit.engines.warm import server, sockets
+    from dgedit.engines.warm import client, server, sockets
 
     if http is not None:
         return _serve_http(http, model, device)
     place = _place(model, device)
     path = place.socket
-    with daemon.locked(path):
-        if found := daemon.status(path):
+    with client.locked(path):
+        if found := client.status(path):
             raise EngineError(f"the engine {found['pid']} runs already: dgedit engine stop ends it")
         listener = sockets.listen(path)
     server.log_to_stderr()
@@ -144,7 +142,7 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
 def _place(model: str | None, device: str | None) -> Place:
     from dgedit.engines.warm.sockets import Place
 
-    return Place.of(models.resolve(model), _device(device))
+    return Place.of(store.resolve(model), _device(device))
 
 
 def _device(device: str | None) -> str | None:

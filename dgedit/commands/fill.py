@@ -13,6 +13,7 @@ import typer
 
 from dgedit import signals
 from dgedit.commands import output
+from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -130,7 +131,10 @@ def fill(
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)
-    filler = backend.connect(model, device, engine=engine)
+    filler = connected(
+        lambda: backend.connect(model, device, engine=engine),
+        ask=asked not in ("json", "events") and not quiet,
+    )
     if asked == "interactive":
         from dgedit.commands.interactive import ask, told
 

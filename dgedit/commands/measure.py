@@ -12,7 +12,7 @@ import typer
 
 from dgedit.commands.options import Device
 from dgedit.errors import UsageError
-from dgedit.models import store as models
+from dgedit.models import store
 
 
 class Shape(StrEnum):
@@ -63,7 +63,7 @@ def bench(
     if weights != "random":
         raise UsageError(f"--weights must be random, not {weights!r}")
     given: dict[str, object] = {
-        "model": model if shape else models.resolve(model),
+        "model": model if shape else store.resolve(model),
         "device": device,
         "threads": threads,
         "shape": shape,

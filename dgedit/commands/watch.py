@@ -19,6 +19,7 @@ import typer
 
 from dgedit import signals
 from dgedit.commands import output
+from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -36,6 +37,7 @@ from dgedit.engines import connect as backend
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
 from dgedit.files.document import LARGEST, Document, Span, readable
 from dgedit.files.watching import Root, Watching, operation_around
+from dgedit.models.nano import NoBase
 from dgedit.request.markers import MARKER, Marked, instruction_of, marked, passage, position
 from dgedit.text.visible import visible
 
@@ -94,7 +96,11 @@ def watch(
     )
     roots = [Root.of(path) for path in paths or [Path()]]
     watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
-    work = _Work(watching, wish, lambda: backend.connect(model, device, engine=engine), marker)
+
+    def connect() -> Backend:
+        return connected(lambda: backend.connect(model, device, engine=engine))
+
+    work = _Work(watching, wish, connect, marker)
     for path in watching.present() if once else watching.saved():
         if dry_run:
             work.show(path)
@@ -212,9 +218,11 @@ class _Work:
 
     @contextlib.contextmanager
     def _complaining(self) -> Iterator[None]:
-        """What goes wrong with a file is a line, and no reason to end."""
+        """What goes wrong with a file is a line, and no reason to end; no base ends all."""
         try:
             yield
+        except NoBase:
+            raise
         except (DgeditError, ValueError) as error:
             code = error.exit if isinstance(error, DgeditError) else Exit.USAGE
             self.exit = self.exit or code

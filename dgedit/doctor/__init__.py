@@ -1,1 +1,1 @@
-"""What this machine, its terminal and its settings offer (`dgedit doctor`). Knows no text."""
+"""Checks of this machine, its terminal and its settings (`dgedit doctor`). Knows no text."""

@@ -30,7 +30,8 @@ from urllib.parse import urlsplit
 import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
-from dgedit.models import store as models
+from dgedit.models import nano, store
+from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
 from dgedit.text import languages
 
@@ -39,7 +40,7 @@ Facts = Mapping[str, Any]
 
 _PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
 _OLDEST = (3, 11)
-_LITTLE = 1_000_000_000  # bytes: nano takes half of it
+_LITTLE = 1_000_000_000  # bytes: nano takes most of it
 _DRIVER = Path("/proc/driver/nvidia/version")
 _LATER = "try again when the machine has less to do"
 _COMPILERS = ("gcc", "clang")  # in this order Triton looks
@@ -171,7 +172,7 @@ def git() -> Finding:
 
 def disk() -> Finding:
     """Room for models."""
-    place = models.folder()
+    place = store.folder()
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
     what = f"{gigabytes(free)} free for models in {place}"
@@ -184,17 +185,32 @@ def disk() -> Finding:
 
 def memory() -> Finding:
     """What programs may still take."""
-    from dgedit_engine.memory import available as room
+    from dgedit_engine.memory import available
 
-    total, free, left = room.total(), room.free(), room.left()
+    total, free, left = available.total(), available.free(), available.left()
     if free is None:
         return Finding("memory", "ok", "nobody says how much there is")
     what = f"{gigabytes(free)} free of {gigabytes(total or free)}"
     if left is not None and left < free:
         what += f"; a control group leaves {gigabytes(left)} of it"
-    if (room.least() or 0) < _LITTLE:
-        return Finding("memory", "warn", what, "nano takes 0.5 GB; end something, or raise a limit")
+    if (available.least() or 0) < _LITTLE:
+        return Finding("memory", "warn", what, "nano takes 1 GB; end something, or raise a limit")
     return Finding("memory", "ok", what)
+
+
+def base() -> Finding:
+    """What nano is made of, which comes by a package or a pull of its own."""
+    try:
+        nano.check()
+        ready = nano.found()
+    except EngineError as error:
+        what, _, advice = str(error).partition(": ")
+        if chosen().model not in ("", NANO) or chosen().engine.startswith("http"):
+            return Finding("base", "ok", f"{what}, and nano is not asked")
+        return Finding("base", "fail", what, advice or "dgedit model pull nano fetches it")
+    if ready is None:
+        return Finding("base", "ok", "nano's is here; it is made ready when it is first opened")
+    return Finding("base", "ok", f"nano is ready in {ready}")
 
 
 def torch(facts: Facts) -> Finding:
@@ -256,9 +272,9 @@ def model(facts: Facts) -> Finding:
         advice = "correct the settings, which may name it"
         return Finding("model", "warn", "not known before the settings are", advice)
     try:
-        name = models.default()
-        path = models.resolve()
-        if path != models.NANO and (lacks := models.missing(Path(path))):
+        name = store.default()
+        path = store.resolve()
+        if path not in OURS and (lacks := store.missing(Path(path))):
             raise UsageError(lacks)
     except DgeditError as error:
         return Finding("model", "fail", str(error), "dgedit model list shows all")
@@ -267,6 +283,8 @@ def model(facts: Facts) -> Finding:
     if "error" in facts:
         advice = "dgedit model info says what it needs; dgedit model use chooses another"
         return Finding("model", "fail", f"{name}: {facts['error']}", advice)
+    if not facts.get("prepared", True):
+        return Finding("model", "ok", f"{name}; it is made ready when it is first opened")
     what = (
         f"{name}, {facts['format']}: {gigabytes(facts['needs'])} on {facts['device']}"
         f" for {facts['context']:,} tokens"
@@ -281,13 +299,12 @@ def engine() -> Finding:
         return _server(which)
     if which == "local":
         return Finding("engine", "ok", "in each process: engine is 'local'")
-    from dgedit.engines.warm import client as daemon
-    from dgedit.engines.warm import sockets
+    from dgedit.engines.warm import client, sockets
 
     try:
         place = sockets.where()
         paths = sockets.present() if os.path.lexists(place) else []
-        said = [one for path in paths if (one := daemon.status(path, _PATIENCE))]
+        said = [one for path in paths if (one := client.status(path, _PATIENCE))]
     except sockets.Unavailable as error:
         state: State = "fail" if which == "warm" else "warn"
         advice = "until that is put right, each command opens a model anew"

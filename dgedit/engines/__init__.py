@@ -1,1 +1,1 @@
-"""Whose engine answers: one Backend behind four doors. Knows no tensors, files or screen."""
+"""Doors to an engine, the same Backend behind each. Knows no tensors and no screen."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 
 from dgedit.errors import EngineError, UsageError
-from dgedit.models import store as models
+from dgedit.models import nano, store
+from dgedit.models.names import NANO
 from dgedit_engine.types import Backend, ModelError
 
 
 def connect(model: str | None, device: str | None, engine: str = "local") -> Backend:
-    """Reach an engine. A model is named as `models.resolve` says; None takes the default. A device
+    """Reach an engine. A model is named as `store.resolve` says; None takes the default. A device
     of None lets the engine choose. `engine` says whose: "local" one in this process, "warm" the
     process that stays, "auto" that or, where there can be none, a local one; or a server's address.
 
-    Raises EngineError, in one line, when the engine or its model is unavailable.
+    Raises EngineError, in one line, when the engine or its model is unavailable: NoBase where it is
+    nano's base that is missing.
     """
     if engine.startswith(("http://", "https://")):
         from dgedit.engines.remote.backend import connect as connect_to
@@ -22,7 +24,9 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
         return connect_to(engine, model)
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
-    name = models.resolve(model)
+    name = store.resolve(model)
+    if name == NANO:
+        nano.check()
     if engine != "local":
         from dgedit.engines.warm.client import Daemon
         from dgedit.engines.warm.sockets import Unavailable
@@ -36,7 +40,7 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
 
 
 def open_here(name: str, device: str | None) -> Backend:
-    """Open an engine in this process; `name` is what `models.resolve` has found."""
+    """Open an engine in this process; `name` is what `store.resolve` has found."""
     # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
     # loaded.

@@ -6,7 +6,7 @@ runs are told from those of one that died. No editor writes another's, and an en
 anew is whole at any moment. Text is exact, lone surrogates included.
 
 Knows texts, paths and processes; nothing of screens. Cheap because a text is written once a second
-at most, and only while there is something to lose: see `tui/recovery.py`.
+at most, and only while there is something to lose: see `tui/workspace/recovery.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Models by their names: where they lie, which is the default, and what their headers say.
 
-A name means the embedded nano; else a folder or GGUF file that is there; else a folder in the
-models folder. Names are resolved without the engine, which costs a second to load; what is said
+A name means nano or the embedded tiny; else a folder or GGUF file that is there; else a folder in
+the models folder. Names are resolved without the engine, which costs a second to load; what is said
 of a model comes from its configuration and its tensors' headers, and no weight is read. Knows no
 hub and no terminal.
 """
@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
+from dgedit.models import nano
+from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
 
 if TYPE_CHECKING:
     from dgedit_engine.model.config import Config
-
-NANO = "nano"
-"""The embedded model's name."""
 
 _SUFFIX = ".gguf"
 _LONGEST = 200  # characters of a name: with what is put around it, a file system takes it
@@ -53,7 +52,7 @@ class Facts:
     @property
     def active(self) -> int:
         """Those that meet one token."""
-        share = _experts(self.config) // self.config.experts * self.config.active
+        share = _experts(self.config) * self.config.active // max(1, self.config.experts)
         return _embedded(self.config) + _rest(self.config) + share
 
     @property
@@ -86,14 +85,14 @@ def folder() -> Path:
 
 
 def resolve(model: str | None = None) -> str:
-    """What the engine is to open: "nano" or a path. None: what the settings name, there a path only
-    with a slash in it. Raises EngineError for what is no model.
+    """What the engine is to open: "nano", "tiny" or a path. None: what the settings name, there
+    a path only with a slash in it. Raises EngineError for what is no model.
     """
     name = default() if model is None else model
     if model is None and not settings.is_path(name):
         return _default_place(name)
-    if name == NANO:
-        return NANO
+    if name in OURS:
+        return name
     if os.path.isdir(name) or (name.endswith(_SUFFIX) and os.path.isfile(name)):
         return name
     if os.path.exists(name):
@@ -106,21 +105,21 @@ def resolve(model: str | None = None) -> str:
 
 
 def path_of(model: str) -> Path:
-    """The folder or file of a model. Raises EngineError as `resolve` does."""
+    """The folder or file of a model. nano is made ready for it. Raises EngineError as `resolve`
+    does, and where nano's base is missing.
+    """
     found = resolve(model)
-    if found != NANO:
-        return Path(found)
-    from dgedit_engine.engine import EMBEDDED
-
-    return EMBEDDED
+    if found == NANO:
+        return nano.folder()
+    return _embedded_folder() if found == TINY else Path(found)
 
 
 def placed(name: str) -> Path:
     """Where in the models folder a model of this name lies, or would. Raises UsageError for what
     is no name, above all for what would lead out of the folder.
     """
-    if name == NANO:
-        raise UsageError("nano is the embedded model; take another name")
+    if name in OURS:
+        raise UsageError(f"{name} is a model of dgedit's own; take another name")
     bad = not name or name[0] in ".-" or any(char in name for char in "/\\")
     if bad or not name.isprintable() or len(name.encode()) > _LONGEST:
         raise UsageError(f"no name for a model: {name!r} (no slashes, no dot or dash first)")
@@ -158,7 +157,7 @@ def choose(name: str) -> None:
     """Make it the default, in the user's settings. Raises EngineError for a model that does not
     load.
     """
-    if name != NANO and (words := fault(installed(name))):
+    if name not in OURS and (words := fault(installed(name))):
         raise EngineError(f"{name} does not load: {words}")
     settings.change("model", None if name == NANO else name, settings.config_path())
 
@@ -191,14 +190,15 @@ def discard(place: Path) -> None:
 
 
 def entries() -> list[Entry]:
-    """All models with names: nano, those in the models folder, pulls that were stopped."""
-    found = [_entry(NANO, path_of(NANO))]
+    """All models with names: ours, those in the models folder, pulls that were stopped."""
+    found = [_nano(), _entry(TINY, _embedded_folder())]
     try:
         places = sorted(
             place for place in folder().iterdir() if place.is_dir() or place.is_symlink()
         )
     except OSError:  # mostly, that nothing was ever put there
         return found
+    places = [place for place in places if place.name not in (*OURS, f".{NANO}.part")]
     found += [_entry(place.name, place) for place in places if not place.name.startswith(".")]
     for place in places:
         name = place.name[1:].removesuffix(".part")
@@ -291,6 +291,25 @@ def engine() -> Iterator[None]:
         raise EngineError(str(error)) from error
 
 
+def _nano() -> Entry:
+    """nano, which is not made ready for it."""
+    words = "installed; made ready when it is first opened"
+    try:
+        nano.check()
+        if (place := nano.found()) is not None:
+            return _entry(NANO, place)
+    except EngineError as error:
+        words = str(error)
+    return Entry(NANO, nano.where(), 0, _is_default(NANO), error=words)
+
+
+def _embedded_folder() -> Path:
+    """tiny's, without the engine, which takes a second to import."""
+    import dgedit_engine
+
+    return Path(str(dgedit_engine.__file__)).with_name(TINY)
+
+
 def _entry(name: str, place: Path) -> Entry:
     length, default_ = size(place), _is_default(name)
     try:
@@ -301,13 +320,13 @@ def _entry(name: str, place: Path) -> Entry:
 
 
 def _default_place(name: str) -> str:
-    if name == NANO:
-        return NANO
+    if name in OURS:
+        return name
     try:
         return str(installed(name))
     except (EngineError, UsageError):
         raise EngineError(
-            f"the default model {name} is not there; dgedit model use chooses another, or nano"
+            f"the default model {name} is not there; dgedit model use chooses another"
         ) from None
 
 
@@ -323,7 +342,7 @@ def _advice(name: str) -> str:
         known = [place.name for place in folder().iterdir() if place.name[0] != "."]
     except OSError:
         known = []
-    near = difflib.get_close_matches(name, [NANO, *known], 1, 0.5)
+    near = difflib.get_close_matches(name, [*OURS, *known], 1, 0.5)
     meant = f"did you mean {near[0]}? " if near else ""
     return f"{meant}dgedit model list shows all, dgedit model pull fetches one"
 
@@ -356,10 +375,11 @@ def _experts(config: Config) -> int:
 
 def _rest(config: Config) -> int:
     """All but the embedding and the experts; vectors, which hardly count, are among them."""
-    dim, dense = config.dim, 3 * config.dim * config.mlp
-    total = dim + dim + dense  # the last norm, and the self-conditioning block
+    dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
+    total = dim + (dim + dense if config.conditioned else 0)
     for layer in config.layers:
-        rows = 2 * config.heads + (2 if layer.sliding else 1) * layer.kv_heads  # with the output's
-        total += rows * layer.head_dim * dim + dense + 7 * dim + 2 * layer.head_dim
-        total += config.experts * dim + dim + config.experts  # the router, its scales
+        shared = config.family == "gemma4" and not layer.sliding  # keys are values too
+        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # with the output's
+        total += rows * layer.head_dim * dim + dense + 4 * dim + 2 * layer.head_dim
+        total += 4 * dim + experts * dim + experts if experts else 0  # norms, the router's numbers
     return total

@@ -1,1 +1,1 @@
-"""What an engine is asked: markers and ranges become a request. Knows no engine, no screen."""
+"""Requests to an engine, made of markers, ranges and context. Knows no engine and no screen."""

@@ -3,7 +3,7 @@
     <FILL>                          marks a hole
     <FILL: the smaller of both>     and says what is wanted there
 
-Knows texts and spans; how spans are named, `targets` knows.
+Knows texts and spans; how spans are named, `ranges` knows.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The terminal editor: tabs, holes, and every refinement step drawn in place."""
+"""The terminal editor: tabs, holes, and every refinement step drawn in place. Knows no tensors."""

@@ -25,7 +25,7 @@ from dgedit.files.journal import Journal, state_folder
 from dgedit.files.project import project_of
 from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
 from dgedit.request.ranges import place_in
-from dgedit.tui import keymap as keys
+from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.help import Helping
@@ -152,9 +152,9 @@ class Rooms(Finding, Clipboard, Review, Asking, Panels, Piping, LeftOver, Helpin
 
 
 class DgeditApp(Rooms, inherit_bindings=False):
-    """All of it, with an id for each key, and all keys of all rooms: see `keys.py`."""
+    """All of it, with an id for each key, and all keys of all rooms: see `keymap.py`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.rooms(Rooms, Desk)]
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.rooms(Rooms, Desk)]
 
     def __init__(
         self,
@@ -178,5 +178,5 @@ class DgeditApp(Rooms, inherit_bindings=False):
         self.effort, self.seed, self.watching = effort, seed, watch
         self.folder, self.show_tree = folder or project_of(self.editor.path), folder is not None
         self.recent, self.last_theme = recent or Recent(None), last_theme or LastTheme()
-        self.actions = keys.rebound(keys.actions(Rooms, Desk, [Editor]), self.settings.keys)
+        self.actions = keymap.rebound(keymap.actions(Rooms, Desk, [Editor]), self.settings.keys)
         self.source = Source(connect, self.post_message)

@@ -1,7 +1,7 @@
 """What the editor can do: all keys in a panel, all actions in a list, and the themes.
 
-Both are made of the actions that `keys.py` gathers, with the user's own keys, so they say what is.
-Knows actions and their words; not what they do.
+Both are made of the actions that `keymap.py` gathers, with the user's own keys, so they say what
+is. Knows actions and their words; not what they do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from textual.widget import Widget
 from dgedit.config import config_path
 from dgedit.files.recent import LastTheme
 from dgedit.text.visible import visible
-from dgedit.tui import keymap as keys
+from dgedit.tui import keymap
 from dgedit.tui.keymap import Action
 from dgedit.tui.synonyms import SYNONYMS
 from dgedit.tui.widgets.dialogs import Modal
@@ -55,7 +55,7 @@ class Helping(Desk):
 
     def on_mount(self) -> None:
         """Take the user's keys, and the theme chosen last."""
-        self.set_keymap(keys.keymap(self.actions, self.settings.keys))
+        self.set_keymap(keymap.keymap(self.actions, self.settings.keys))
         self.call_next(self._take_theme)
 
     def action_help(self) -> None:
@@ -103,12 +103,12 @@ class Helping(Desk):
 
     def get_key_display(self, binding: Binding) -> str:
         """A key, written the same way everywhere."""
-        return keys.written([binding.key])[0]
+        return keymap.written([binding.key])[0]
 
     def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
         """For each concern its actions with a key: keys, words, id."""
         groups = sorted(
-            keys.grouped(self.actions).items(),
+            keymap.grouped(self.actions).items(),
             key=lambda pair: min(_place(action) for action in pair[1]),
         )
         return [
@@ -117,7 +117,7 @@ class Helping(Desk):
         ]
 
     def _keys_of(self, action: Action) -> str:
-        return _GAP.join(keys.written(action.keys))
+        return _GAP.join(keymap.written(action.keys))
 
 
 class Help(Modal[None]):

@@ -1,3 +1,1 @@
-"""The diffusion engine: text in, a stream of steps out. Knows tensors, never terminals or the files
-being edited.
-"""
+"""The diffusion engine: text in, steps out. Knows tensors, no terminal and no file being edited."""

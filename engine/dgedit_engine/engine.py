@@ -1,6 +1,6 @@
 """A model that is open and warm: the in-process backend.
 
-Opens the embedded nano, a folder or a GGUF file, keeps the prompt's keys and values between
+Opens nano, tiny, a folder or a GGUF file, keeps the prompt's keys and values between
 requests, and answers each request with a stream of steps. One request at a time.
 """
 
@@ -20,13 +20,14 @@ from dgedit_engine.decode.loop_cuda import Steps
 from dgedit_engine.decode.phases import Memory
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.infill import infill
-from dgedit_engine.memory import available as room
+from dgedit_engine.memory import available
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
 from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.nano import prepared
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
 from dgedit_engine.weights import checkpoint, shortlist
@@ -34,10 +35,13 @@ from dgedit_engine.weights.cpu_int8 import pack
 
 _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than
-what it saves: a line's fill by nano 2.3 s with two threads, 1.4 s with one.
+what it saves: a line's fill by tiny 2.3 s with two threads, 1.4 s with one.
 """
 
-EMBEDDED = Path(__file__).parent / "nano"
+NANO = "nano"
+"""The default model: a base that is installed beside us, and what we add to it."""
+
+TINY = Path(__file__).parent / "tiny"
 """The model inside the package."""
 
 
@@ -113,26 +117,22 @@ def open_engine(
     context: int | None = None,
     kv: KV | None = None,
 ) -> Engine:
-    """Open `model`: None or "nano" for the embedded one, else a folder with config, weights and
-    tokenizer, or a GGUF file, of any format that `formats` knows.
+    """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
+    with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
 
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`memory.check`).
+    only that fits (`plan.check`).
 
-    A CPU computes in fp32 between products. A small model's are with codes (`packing`), a larger
+    A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
     it has none. A very small one sets this process to one thread.
 
     Raises ModelError, one line, naming what is wrong, before a weight is read where it is too
     little memory.
     """
-    path = EMBEDDED if model in (None, "nano") else Path(model or "")
-    if not path.is_dir() and not (path.suffix == gguf.SUFFIX and path.is_file()):
-        raise ModelError(
-            f"no such model: {model} (neither nano, a folder nor a {gguf.SUFFIX} file)"
-        )
+    path = located(model)
     place = device_of(device)
     config, sampling = load_config(path), load_sampling(path)
     tokenizer = _tokenizer(path)
@@ -156,8 +156,23 @@ def open_engine(
         pack(weights)
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
-    name, decoding = path.resolve().name.removesuffix(gguf.SUFFIX), load_decoding(home(path))
+    name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
+    decoding = load_decoding(home(path))
     return Engine(weights, tokenizer, sampling, name=name, decoding=decoding, kv=fit.kv)
+
+
+def located(model: str | None) -> Path:
+    """The folder or file of what `open_engine` takes; nano's is made if it is not there. Raises
+    ModelError.
+    """
+    if model in (None, NANO):
+        return prepared.folder()
+    path = TINY if model == TINY.name else Path(model or "")
+    if not path.is_dir() and not (path.suffix == gguf.SUFFIX and path.is_file()):
+        raise ModelError(
+            f"no such model: {model} (neither nano, tiny, a folder nor a {gguf.SUFFIX} file)"
+        )
+    return path
 
 
 def free_bytes(device: torch.device) -> int:
@@ -165,7 +180,7 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept
-    least = room.least() if device.type == "cpu" else None
+    least = available.least() if device.type == "cpu" else None
     return sys.maxsize if least is None else least
 
 

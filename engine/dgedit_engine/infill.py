@@ -14,13 +14,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
+import torch
+
+from dgedit_engine.decode import left_to_right
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
+from dgedit_engine.decode.left_to_right import Reader
 from dgedit_engine.decode.loop import Refiner, refine
 from dgedit_engine.decode.phases import CANVASES, Memory, Work, encode
 from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.model import Model, PromptCache
-from dgedit_engine.prompt.prompt import Prompt, build
+from dgedit_engine.prompt.prompt import Prompt, build, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
 
@@ -45,6 +49,12 @@ def infill(
     if request.strength == 0:
         drafts = tuple(unchanged(hole.text, tokenizer) for hole in request.holes)
         yield Step(1, 1, drafts, last=True, stopped="unchanged")
+        return
+    if plain(tokenizer):
+        generator = torch.Generator(device=cache.device).manual_seed(request.seed)
+        settings = chosen(decoding or Decoding(), replace(request, candidates=None))
+        reader = Reader(model, tokenizer, cache, (memory or Memory()).beside(cache))
+        yield from left_to_right.fill(reader, request, settings, generator)
         return
     prompt = _prompt(request, tokenizer, model.config)
     encode(model, cache, prompt.ids)

@@ -1,3 +1,1 @@
-"""The GPU operations of the engine, one a file: the PyTorch reference first. Knows nothing of
-models or text.
-"""
+"""GPU operations, one a file, the PyTorch reference first. Knows nothing of models or text."""

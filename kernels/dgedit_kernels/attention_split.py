@@ -255,7 +255,7 @@ def _combine_kernel(parts, lse, out, count, splits, E: tl.constexpr, SPLITS: tl.
 
 def variants() -> list[Variant]:
     """Of the released model: a canvas and a chunk of text in both kinds of layer, on a prompt of 16
-    and of 8 bits.
+    and of 8 bits. Of Gemma 3 270M: a canvas in a sliding layer, a text in a full one.
     """
     queries = dict.fromkeys(("q", "k", "v"), "*bf16")
     lists = {"extent": "*i32", "n": "i32", "splits": "i32", "count": "i32"}
@@ -265,25 +265,26 @@ def variants() -> list[Variant]:
         for E, SPLITS in ((256, 4), (512, 16))
     ]
     kinds = (
-        ("sliding canvas", 8, False, "*bf16"),
-        ("sliding text", 8, True, "*i8"),
-        ("full canvas", 2, False, "*bf16"),
-        ("full text", 2, True, "*i8"),
+        ("sliding canvas", 16, 8, 256, False, "*bf16"),
+        ("sliding text", 16, 8, 256, True, "*i8"),
+        ("full canvas", 16, 2, 512, False, "*bf16"),
+        ("full text", 16, 2, 512, True, "*i8"),
+        ("sliding gemma3 canvas", 4, 1, 256, False, "*bf16"),
+        ("full gemma3 text", 4, 1, 256, True, "*bf16"),
     )
-    for (name, heads, causal, code), wide in product(kinds, (False, True)):
-        E = 256 if heads == 8 else 512
-        tile = _tile(4096 // heads, E, 2, _HOPPER if wide else 99)
+    for (name, asking, heads, E, causal, code), wide in product(kinds, (False, True)):
+        tile = _tile(256 * asking // heads, E, 2, _HOPPER if wide else 99)
         types = {**queries, **lists, "prompt_k": code, "prompt_v": code}
-        types |= {"window": "i32"} if heads == 8 else {}
+        types |= {"window": "i32"} if name.startswith("sliding") else {}
         # candidates to be scored stand side by side and fill a card; a canvas shares its keys out
         types |= {"own": "*i32", "offset": "*i32", "out": "*bf16"} if causal else {}
         types |= {} if causal else {"out": "*fp32", "lse": "*fp32"}
         # strides are constants here, since a launch sees by itself that 16 divides them
-        token = {"q": 16 * E, "k": heads * E, "v": (16 + 2 * heads) * E, "prompt": E}
+        token = {"q": asking * E, "k": heads * E, "v": (asking + 2 * heads) * E, "prompt": E}
         strides = {f"{of}_token": size for of, size in token.items()}
         strides |= {f"{of}_head": E for of in "qkv"} | {"prompt_head": 4096 * E}
         strides |= {f"{of}_batch": 256 * token[of] for of in "qkv"} | {"prompt_batch": 0}
-        constants = {**strides, "CAUSAL": causal, "K": heads, "GROUP": 16 // heads, "E": E}
+        constants = {**strides, "CAUSAL": causal, "K": heads, "GROUP": asking // heads, "E": E}
         constants |= {"COLUMNS": tile.columns, "ROWS": tile.rows, "KEYS": tile.keys}
         absent = set(_attend_kernel.arg_names) - types.keys() - constants.keys()
         constants |= dict.fromkeys(absent)

@@ -161,7 +161,7 @@ def read_canvas_triton(
         finite=torch.empty(batch, dtype=torch.bool, device=raw.device),
     )
     parts = torch.empty((len(rows), 3, groups), dtype=torch.float32, device=raw.device)
-    places = (rows.stride(0), heat.stride(0), heat.stride(1), canvas, softcap or 0.0, vocab)
+    places = (rows.stride(0), heat.stride(0), heat.stride(1), canvas, softcap, vocab)
     _read_groups_kernel[(groups, len(rows))](
         *(rows, heat, pinned, reading.peaks, parts, reading.finite, *places, PEAK, peaks)
     )
@@ -192,8 +192,9 @@ def tempered_bits(raw, heat, softcap):
     1e-5 of a nat; the hardware's own tanh would be off by 4e-2.
     """
     LOG2E: tl.constexpr = 1.4426950408889634
-    z = raw * (LOG2E / heat)
-    if softcap > 0:  # 0: there is none
+    if softcap is None:
+        z = raw * (LOG2E / heat)
+    else:
         high = softcap / heat * LOG2E
         z = high - 2 * high / (1 + tl.exp2(raw * (2 * LOG2E / softcap)))
     return z
@@ -262,6 +263,7 @@ def _read_groups_kernel(
     each = tl.exp2(z)
     if V % (PEAK * PEAKS):
         each = tl.where(inside, each, 0.0)
+        z = tl.where(inside, z, 0.0)  # without a soft cap it is infinite
     to = parts + index * 3 * tl.num_programs(0) + group
     tl.store(to, most)
     tl.store(to + tl.num_programs(0), tl.sum(tl.sum(each, 1), 0))
@@ -314,6 +316,8 @@ def _read_canvas_kernel(
     most, top = tl.max(high, 0, return_indices=True)
     most = tempered_bits(most, warmth, softcap)
     behind = tempered_bits(high, warmth, softcap) - most
+    if GROUPS < PADDED:
+        behind = tl.where(inside, behind, 0.0)
     moment = tl.sum((moment + behind * total) * tl.exp2(behind), 0)
     each = total * tl.exp2(behind)
     total = tl.sum(each, 0)
@@ -341,17 +345,22 @@ def _read_canvas_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released vocabulary, with pinned slots."""
+    """For the released vocabulary, with pinned slots; with a soft cap and without."""
     width, heads = 262144, {"raw": "*bf16", "heat": "*fp32", "pinned": "*i64", "parts": "*fp32"}
     outs = {"sample": "*i64", "best": "*i64"}
     outs |= dict.fromkeys(("entropy", "lse", "confidence"), "*fp32")
     # the stride is a constant here, since a launch sees by itself that 16 divides it
-    places = {"heat_row": "i32", "heat_slot": "i32", "canvas": "i32", "softcap": "fp32"}
-    shape = {"V": width, "stride": width}
+    places = {"heat_row": "i32", "heat_slot": "i32", "canvas": "i32"}
+    shape: dict[str, int | None] = {"V": width, "stride": width}
     groups = heads | {"peaks": "*bf16", "finite": "*i1"} | places
     canvas = heads | {"draw": "*i64"} | outs | {"finite": "*i1"} | places
-    group = {"GROUP": 4096, "GROUPS": 64, "PADDED": 64}
-    return [
-        Variant("read_groups", _read_groups_kernel, groups, shape | {"PEAK": 64, "PEAKS": 64}),
-        Variant("read_canvas", _read_canvas_kernel, canvas, shape | group),
-    ]
+    found = []
+    for behind, capped in (("", {"softcap": "fp32"}), (" uncapped", dict[str, str]())):
+        group = shape if capped else shape | {"softcap": None}
+        whole = group | {"GROUP": 4096, "GROUPS": 64, "PADDED": 64}
+        group = group | {"PEAK": 64, "PEAKS": 64}
+        found += [
+            Variant("read_groups" + behind, _read_groups_kernel, groups | capped, group),
+            Variant("read_canvas" + behind, _read_canvas_kernel, canvas | capped, whole),
+        ]
+    return found

@@ -278,7 +278,9 @@ def _residual_norm_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released width: a plain norm, and a layer's two ends."""
+    """For the released width: a plain norm, and a layer's two ends; for Gemma 3 270M's, whose norms
+    are fp32, an end.
+    """
     shape = {"D": 2816, "ROWS": 1, "BLOCK": 4096}
     # strides are constants here, since a launch sees by itself that 16 divides them
     alone = {"plus": None, "x_stride": 2816, "plus_stride": 0}
@@ -304,5 +306,12 @@ def variants() -> list[Variant]:
             ends | two,
             strides | dict.fromkeys(three) | shape,
             warps=8,
+        ),
+        Variant(
+            "residual_norm gemma3",
+            kernel,
+            ends | {"weight": "*fp32", "weight_0": "*fp32"},
+            {"x_stride": 640, "y_stride": 640, "z_stride": 0, "D": 640, "ROWS": 1, "BLOCK": 1024}
+            | dict.fromkeys((*two, *three)),
         ),
     ]

@@ -268,23 +268,24 @@ def _normed(low, high, eps, E: tl.constexpr):
 
 
 def variants() -> list[Variant]:
-    """For the released model's two kinds of layers."""
-    types = {"joined": "*bf16", "q_norm": "*bf16", "k_norm": "*bf16", "positions": "*i64"}
-    types |= {"turn": "*i32", "out": "*bf16", "batches": "i32", "n": "i32", "eps": "fp32"}
+    """For the released model's two kinds of layers, and for Gemma 3 270M's."""
+    types = {"joined": "*bf16", "positions": "*i64", "turn": "*i32", "out": "*bf16"}
+    types |= {"batches": "i32", "n": "i32", "eps": "fp32"}
 
-    def of(name: str, kv_heads: int, width: int, shared: bool) -> Variant:
-        heads = 16 + kv_heads * (1 if shared else 2)
+    def of(
+        name: str, heads: int, kv_heads: int, width: int, *, shared: bool = False, old: bool = False
+    ) -> Variant:
+        rows = heads + kv_heads * (1 if shared else 2)
         # strides are constants here, since a launch sees by itself that 16 divides them
-        shape = {"batch_stride": 256 * heads * width, "token_stride": heads * width}
-        shape |= {
-            "head_stride": width,
-            "H": 16,
-            "K": kv_heads,
-            "E": width,
-            "SHARED": shared,
-            "NORMED": True,
-        }
-        shape |= {"ROWS": 2048 // width, "HALF": width // 2}
-        return Variant(name, _qk_norm_rope_kernel, types, shape)
+        shape = {"batch_stride": 256 * rows * width, "token_stride": rows * width}
+        shape |= {"head_stride": width, "H": heads, "K": kv_heads, "E": width}
+        shape |= {"SHARED": shared, "NORMED": not old}
+        shape |= {"ROWS": min(heads, 2048 // width), "HALF": width // 2}
+        norms = dict.fromkeys(("q_norm", "k_norm"), "*fp32" if old else "*bf16")
+        return Variant(name, _qk_norm_rope_kernel, types | norms, shape)
 
-    return [of("qk_norm_rope", 8, 256, False), of("qk_norm_rope shared", 2, 512, True)]
+    return [
+        of("qk_norm_rope", 16, 8, 256),
+        of("qk_norm_rope shared", 16, 2, 512, shared=True),
+        of("qk_norm_rope gemma3", 4, 1, 256, old=True),
+    ]

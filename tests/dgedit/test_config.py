@@ -36,7 +36,8 @@ OTHERS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DGEDIT_ENGINE")
+    for name in ("DGEDIT_ENGINE", "DGEDIT_MODEL"):
+        monkeypatch.delenv(name)
 
 
 def written(path: Path, text: str) -> Path:

@@ -174,7 +174,8 @@ def test_command_shows_signs(evil: Path, args: tuple[str, ...], keys: bytes, wor
     assert words in said and "Traceback" not in said, said
 
 
-def test_settings_are_shown_with_signs(evil: Path) -> None:
+def test_settings_are_shown_with_signs(evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DGEDIT_MODEL")
     assert b"Traceback" not in seen(evil, "config", "set", "model", EVIL)
     said = seen(evil, "config", "show").decode()
     assert "bold red" in said and [one for one in SIGNALS if one in said] == []

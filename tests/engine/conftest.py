@@ -1,4 +1,4 @@
-"""A tiny model of our own with nano's vocabulary, as a folder and open."""
+"""A tiny model of our own with tiny's vocabulary, as a folder and open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dgedit_engine.engine import EMBEDDED, Engine, open_engine
+from dgedit_engine.engine import TINY, Engine, open_engine
 from dgedit_engine.model.config import save_config
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.__main__ import SAMPLING, size
@@ -33,7 +33,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     init_weights(model, seed=0)
     checkpoint.save(model, folder / "model.safetensors")
     save_config(model.config, SAMPLING, folder)
-    shutil.copy(EMBEDDED / "tokenizer.json", folder)
+    shutil.copy(TINY / "tokenizer.json", folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.phases import encode
-from dgedit_engine.engine import EMBEDDED, Engine, free_bytes, open_engine
+from dgedit_engine.engine import TINY, Engine, free_bytes, open_engine
 from dgedit_engine.memory import available as room
 from dgedit_engine.memory.plan import need
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -191,11 +191,11 @@ def test_keys_of_eight_bits_need_a_gpu(tiny_folder: Path) -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kv", ["bf16", "fp8"])
 def test_keys_are_kept_on_a_gpu_as_asked(kv: Any) -> None:
-    engine = open_engine("nano", "cuda", kv=kv)
+    engine = open_engine("tiny", "cuda", kv=kv)
     assert isinstance(engine.cache, DeviceCache)
     assert engine.cache.stored.itemsize == (1 if kv == "fp8" else 2)
     before = free_bytes(torch.device("cuda"))
-    taken = need(EMBEDDED, context=engine.model.config.context, kv=kv, device="cuda")
+    taken = need(TINY, context=engine.model.config.context, kv=kv, device="cuda")
     assert collect(engine.infill(request())).texts
     assert before - free_bytes(torch.device("cuda")) < taken.cache + taken.work
 

@@ -1,1 +1,1 @@
-"""The engine offered to other editors over HTTP. Knows their forms, no screen and no file."""
+"""An engine offered to other editors over HTTP. Knows their forms, no screen and no disk."""

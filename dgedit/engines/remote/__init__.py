@@ -1,1 +1,1 @@
-"""The engine on a server: a chat model asked over HTTP. Knows no file and no screen."""
+"""An engine on a server: a chat model asked over HTTP. Knows no file and no screen."""

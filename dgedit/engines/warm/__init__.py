@@ -1,1 +1,1 @@
-"""The warm engine: who keeps it, and who asks it over a socket. Knows no file and no screen."""
+"""An engine kept warm in a process of its own, and its clients. Knows no file and no screen."""

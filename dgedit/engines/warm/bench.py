@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from dgedit.engines.warm import client as daemon
+from dgedit.engines.warm import client
 from dgedit.engines.warm.client import Daemon
 from dgedit.errors import EngineError
-from dgedit.models import store as models
+from dgedit.models import store
 
 _TEXT = "".join(f"def half_{n}(x):\n    return x / {n}\n\n\n" for n in range(1, 11))
 _RANGE = "21-22"
@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", help="where it runs: cpu, cuda, …")
     parser.add_argument("--rounds", type=int, default=20, help="calls that are measured")
     asked = parser.parse_args(words)
-    engine = Daemon.open(models.resolve(asked.model), asked.device)
+    engine = Daemon.open(store.resolve(asked.model), asked.device)
     options = [f"--model={asked.model}"] if asked.model else []
     options += [f"--device={asked.device}"] if asked.device else []
     with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def _call(command: Sequence[str], engine: Daemon) -> tuple[float, float, float]:
         process.stdout.readline()
         seconds = time.perf_counter() - began
         process.stdout.read()
-    said = daemon.status(engine.place.socket)
+    said = client.status(engine.place.socket)
     if process.returncode not in (0, 6) or said is None:
         raise EngineError(f"the call ended with {process.returncode}")
     return seconds, float(said["first_step"]), _used() - used

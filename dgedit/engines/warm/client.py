@@ -42,7 +42,7 @@ class Daemon:
     """A model that a process of its own keeps open."""
 
     def __init__(self, model: str, device: str | None) -> None:
-        """`model` is what `models.resolve` has found."""
+        """`model` is what `store.resolve` has found."""
         self.place = Place.of(model, device)
         self._asker = os.urandom(8).hex()
         self._ready: Mapping[str, str] = {}

@@ -323,7 +323,7 @@ def resident() -> int:
 
 
 def start(data: str) -> Exit:
-    """Serve what a client's `daemon.start` asks for, as a process that nobody waits for."""
+    """Serve what a client's `client.start` asks for, as a process that nobody waits for."""
     given = json.loads(data)
     if os.fork():
         os._exit(Exit.OK)

@@ -22,6 +22,7 @@ from typing import Any
 
 import dgedit
 from dgedit.errors import EngineError
+from dgedit.models.names import OURS
 
 LONGEST = 32 * 1024 * 1024
 """Bytes of a line, at most."""
@@ -45,14 +46,16 @@ class Place:
     """Where the engine of one model on one device is to be found."""
 
     model: str
-    """The model's folder or file, links resolved."""
+    """The model's folder or file, links resolved; the name of one of ours."""
     device: str
     """Where it was asked to run; empty where the engine chooses."""
 
     @classmethod
     def of(cls, model: str, device: str | None) -> Place:
-        """The place for what `models.resolve` has found."""
-        path = os.path.abspath(_embedded() if model == "nano" else model)
+        """The place for what `store.resolve` has found."""
+        if model in OURS:
+            return cls(model, device or "")
+        path = os.path.abspath(model)
         if os.path.isdir(path):
             return cls(os.path.realpath(path), device or "")
         above, name = os.path.split(path)  # a file's own name says what it is
@@ -69,7 +72,8 @@ class Place:
     @property
     def stamp(self) -> int:
         """When the model's files or the engine's code last changed, in nanoseconds."""
-        return max(map(_changed, (self.model, *_inside(self.model), *_code())))
+        own = () if self.model in OURS else (self.model, *_inside(self.model))
+        return max(map(_changed, (*own, *_code())))  # what is ours lies in the code's folders
 
 
 class Lines:
@@ -215,13 +219,6 @@ def _private(place: Path) -> Path:
     if not private or found.st_uid != os.geteuid():
         raise Unavailable(f"no folder for sockets: {place} is not ours alone")
     return place
-
-
-def _embedded() -> str:
-    """The folder of the model inside the package."""
-    import dgedit_engine
-
-    return os.path.join(os.path.dirname(dgedit_engine.__file__), "nano")
 
 
 def _inside(place: str) -> list[str]:

@@ -5,7 +5,7 @@ files that it was only meant to show. This one splits at newlines, carriage retu
 together, and its `text` is exact after any edit. Where lines start and how wide they are is kept
 up to date line by line: a key in 50,000 lines costs 0.1 ms, where measuring all takes 30.
 
-Knows text; nothing of files, holes or screens. The syntax is `syntax.py`'s.
+Knows text; nothing of files, holes or screens. The syntax is `highlighting.py`'s.
 """
 
 from __future__ import annotations

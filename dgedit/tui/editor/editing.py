@@ -22,8 +22,7 @@ from textual.document._document import Location, Selection
 from textual.message import Message
 from textual.widgets import TextArea
 
-from dgedit.text import edits as commands
-from dgedit.text import graphemes
+from dgedit.text import edits, graphemes
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.changing import Changing, Typing
@@ -105,13 +104,13 @@ class Writing(TextArea):
         return self.document
 
     @property
-    def selected(self) -> commands.Selection:
+    def selected(self) -> edits.Selection:
         """Where the selection was begun and where the cursor is, in code points."""
         start, end = self.selection
         return self.buffer.index(start), self.buffer.index(end)
 
     @selected.setter
-    def selected(self, selected: commands.Selection) -> None:
+    def selected(self, selected: edits.Selection) -> None:
         start, end = map(self.buffer.location, selected)
         self.selection = Selection(start, end)
 
@@ -163,7 +162,7 @@ class Writing(TextArea):
         if self.comment_marks is None:
             self.post_message(self.Note("no comments are known for this kind of file"))
         else:
-            self._run(commands.toggle_comment, self.comment_marks)
+            self._run(edits.toggle_comment, self.comment_marks)
 
     def action_indent(self) -> None:
         """Indent the lines of a selection, or go to the next tab stop."""
@@ -171,7 +170,7 @@ class Writing(TextArea):
         width = self.indent_width
         tabs = self.indent_type == "tabs"
         if start[0] != end[0]:
-            self._run(commands.indent, "\t" if tabs else " " * width)
+            self._run(edits.indent, "\t" if tabs else " " * width)
         else:
             blank = (
                 "\t" if tabs else " " * (width - self.get_column_width(*min(start, end)) % width)
@@ -180,34 +179,34 @@ class Writing(TextArea):
 
     def action_dedent(self) -> None:
         """Dedent the lines."""
-        self._run(commands.dedent, self.indent_width)
+        self._run(edits.dedent, self.indent_width)
 
     def action_move_lines(self, down: bool) -> None:
         """Let the lines change places with a neighbour."""
-        self.change(commands.move(self.buffer.text, self.selected, down=down))
+        self.change(edits.move(self.buffer.text, self.selected, down=down))
 
     def action_duplicate(self, below: bool) -> None:
         """Put the lines once more below, and go there or stay."""
         newline = self.buffer.newline
-        self.change(commands.duplicate(self.buffer.text, self.selected, newline, below=below))
+        self.change(edits.duplicate(self.buffer.text, self.selected, newline, below=below))
 
     def action_delete_line(self) -> None:
         """Take the lines out."""
-        self._run(commands.delete_lines)
+        self._run(edits.delete_lines)
 
     def action_join(self) -> None:
         """Make one line of several."""
-        self._run(commands.join)
+        self._run(edits.join)
 
     def action_select_lines(self) -> None:
         """Select the lines as a whole, then one more."""
-        self.selected = commands.select_lines(self.buffer.text, self.selected)
+        self.selected = edits.select_lines(self.buffer.text, self.selected)
 
     def action_cut(self) -> None:
         """Cut the selection, or the line."""
         if self.selection.is_empty and not self.read_only:
             text = self.buffer.text
-            line = commands.line_at(text, self.selected[1])
+            line = edits.line_at(text, self.selected[1])
             self.app.copy_to_clipboard(text[line.start : line.stop])
             self.action_delete_line()
         else:
@@ -219,13 +218,13 @@ class Writing(TextArea):
         """Select the word at the cursor; then go from one place of it to the next."""
         text, (anchor, cursor) = self.buffer.text, self.selected
         if anchor == cursor:
-            self.selected = commands.word_at(text, cursor)
-        elif found := commands.next_occurrence(text, (anchor, cursor)):
+            self.selected = edits.word_at(text, cursor)
+        elif found := edits.next_occurrence(text, (anchor, cursor)):
             self.selected = found
 
     def action_to_bracket(self, select: bool = False) -> None:
         """Go to the partner of a bracket."""
-        at = commands.matching_bracket(self.buffer.text, self.selected[1])
+        at = edits.matching_bracket(self.buffer.text, self.selected[1])
         if at is not None:
             self.move_cursor(self.buffer.location(at), select=select)
 
@@ -249,14 +248,14 @@ class Writing(TextArea):
 
     def get_cursor_word_left_location(self) -> Location:
         """One word to the left."""
-        return self._located(commands.word_left)
+        return self._located(edits.word_left)
 
     def get_cursor_word_right_location(self) -> Location:
         """One word to the right."""
-        return self._located(commands.word_right)
+        return self._located(edits.word_right)
 
     def get_cursor_line_start_location(self, smart_home: bool = False) -> Location:
-        """The line's first column; `smart_home`: what `commands.home` says of the row that the
+        """The line's first column; `smart_home`: what `edits.home` says of the row that the
         cursor is on, and where one is there already, of the whole line.
         """
         row, column = self.cursor_location
@@ -265,8 +264,8 @@ class Writing(TextArea):
         line = self.buffer[row]
         offsets = self.wrapped_document.get_offsets(row)
         begin = max((start for start in offsets if start <= column), default=0)
-        at = begin + commands.home(line[begin:], column - begin)
-        return row, at if at != column else commands.home(line, column)
+        at = begin + edits.home(line[begin:], column - begin)
+        return row, at if at != column else edits.home(line, column)
 
     def get_cursor_line_end_location(self) -> Location:
         """The line's end, not that of the row."""
@@ -301,9 +300,9 @@ class Writing(TextArea):
         at = self.get_target_document_location(event)
         here = self.buffer.index(at)
         if event.chain == 2:
-            self.selected = commands.word_at(self.buffer.text, here)
+            self.selected = edits.word_at(self.buffer.text, here)
         elif event.chain == 3:
-            self.selected = commands.select_lines(self.buffer.text, (here, here))
+            self.selected = edits.select_lines(self.buffer.text, (here, here))
 
     def _run(self, command: Callable[..., Change | None], *more: object) -> None:
         self.change(command(self.buffer.text, self.selected, *more))

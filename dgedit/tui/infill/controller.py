@@ -1,7 +1,7 @@
 """Holes and infills in the editor: asked for, drawn step by step, accepted or not.
 
 Nothing reaches a document before Enter. What else can be done with a result is `review.py`'s. Knows
-editors and steps; threads are `stream.py`'s.
+editors and steps; threads are `worker.py`'s.
 """
 
 from __future__ import annotations

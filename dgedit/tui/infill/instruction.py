@@ -4,7 +4,7 @@ Up and Down bring back earlier instructions, Tab goes to the strength and back, 
 change it. With a result open, the box asks for that result once more: at strength 1 from scratch,
 below it from the draft that is shown.
 
-Knows words and a number; what becomes of them is `infilling.py`'s.
+Knows words and a number; what becomes of them is `controller.py`'s.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from textual.widgets.option_list import Option
 from dgedit.errors import DgeditError
 from dgedit.request.context import Given, given
 from dgedit.text.visible import visible
-from dgedit.tui import keymap as keys
+from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.infill.controller import Holed, Infilling
@@ -130,8 +130,10 @@ class Panels(Infilling):
             await panel.remove()
             return
         active = self.active_bindings.items()
-        bound = [key for key, one in active if one.binding.action == "holes" and key != keys.NO_KEY]
-        self._holes = HolesPanel(keys.written(bound)[0] if bound else "")
+        bound = [
+            key for key, one in active if one.binding.action == "holes" and key != keymap.NO_KEY
+        ]
+        self._holes = HolesPanel(keymap.written(bound)[0] if bound else "")
         await self.query_one("#middle").mount(self._holes)
         self._list()
         self.screen.set_focus(self._holes)

@@ -18,7 +18,7 @@ stays where it was.
 Alt with a sign or with Enter comes only from terminals with the newer keyboard protocol: from
 others Textual reads Alt+Enter as Enter and Alt+] as ]. Alt with a letter comes from all.
 
-Knows results and keys; `fill.py` knows what they come to.
+Knows results and keys; `session.py` knows what they come to.
 """
 
 from __future__ import annotations

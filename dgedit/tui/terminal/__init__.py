@@ -1,1 +1,1 @@
-"""What Textual leaves to us of the terminal itself: its driver, its clipboard. Knows no text."""
+"""The terminal itself, where Textual leaves it to us: driver, clipboard. Knows no document."""

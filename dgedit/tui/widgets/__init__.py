@@ -1,1 +1,1 @@
-"""What is drawn around the text and asks or tells. Knows no infill and no file on disk."""
+"""Bars, lists, dialogs and lines around the text. Knows no infill, and opens no file."""

@@ -7,7 +7,7 @@ writes it at once.
 What was left over is looked for before a file is first seen, and so is asked about from the first
 frame on: it takes a look into one folder. Who else has a file open is told later, from a thread.
 
-Knows editors and the journal; what the disk does meanwhile is `filing.py`'s. Between two edits it
+Knows editors and the journal; what the disk does meanwhile is `saving.py`'s. Between two edits it
 costs nothing: a text is only looked at after one.
 """
 

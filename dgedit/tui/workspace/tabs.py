@@ -4,7 +4,8 @@ Which file is in front is an attribute, not something asked of a widget: it is r
 tabs and focus follow with the next messages. A file is shown or hidden, never made anew, so that
 each keeps its cursor, its scroll and its undo.
 
-Knows editors and words; what happens to files is `filing.py`'s, infills are `infilling.py`'s.
+Knows editors and words; what happens to files is `saving.py`'s, infills are those of
+`infill/controller.py`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from dgedit.config import Settings, unknown
 from dgedit.errors import UsageError
 from dgedit.files.document import Document, readable
 from dgedit.text.visible import visible
-from dgedit.tui import keymap as keys
+from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.infill.session import Fill
 from dgedit.tui.widgets.footer import Hints
@@ -41,7 +42,7 @@ _WHILE = 6
 class Page(Editor, inherit_bindings=False):
     """An editor as the user wants it: with the settings, and an id for each of its keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*keys.widget(Editor)]
+    BINDINGS: ClassVar[list[BindingType]] = [*keymap.widget(Editor)]
 
     def __init__(self, path: Path, file: Document, settings: Settings) -> None:
         super().__init__(path, file)

@@ -1,1 +1,1 @@
-"""How fast a model is on this machine (`python -m dgedit_engine.bench`). Knows no quality."""
+"""Measurements of a model's speed (`python -m dgedit_engine.bench`). Knows nothing of quality."""

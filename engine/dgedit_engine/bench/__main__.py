@@ -25,7 +25,7 @@ from dgedit_engine.bench.reference import reference_times
 from dgedit_engine.bench.shapes import SHAPES, Quant, random_model
 from dgedit_engine.bench.stages import measure, table
 from dgedit_engine.decode.phases import encode
-from dgedit_engine.engine import EMBEDDED, Engine, device_of, open_engine
+from dgedit_engine.engine import Engine, device_of, located, open_engine
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 
 PROMPT, CANVAS = 1024, 64
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dgedit_engine.bench", description=__doc__)
     add = parser.add_argument
-    add("--model", help="nano (the default) or a folder")
+    add("--model", help="nano (the default), tiny or a folder")
     add("--device", help="cpu, cuda, …")
     add("--rounds", type=int, default=30, help="rounds of each stage (30)")
     add("--threads", type=int, help="threads for the CPU; the engine's choice, if not given")
@@ -87,10 +87,9 @@ def _model(options: argparse.Namespace) -> int:
     engine = open_engine(options.model, options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    folder = EMBEDDED if options.model in (None, "nano") else Path(options.model)
     figures: dict[str, Any] = {"model": engine.name, "device": engine.device}
     figures |= {"threads": torch.get_num_threads(), "rounds": options.rounds}
-    figures |= step_times(engine, folder, options.rounds)
+    figures |= step_times(engine, located(options.model), options.rounds)
     figures |= refill_times(engine, max(5, options.rounds // 5))
     figures |= line_times(engine, max(5, options.rounds // 5))
     figures |= start_times(options.model)

@@ -25,7 +25,8 @@ from dgedit_engine.decode.phases import encode
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.masks import Reading
-from dgedit_engine.model.model import Model, feed, product
+from dgedit_engine.model.model import Model
+from dgedit_engine.model.products import feed, product
 from dgedit_kernels.acceptance import accept_and_renoise
 from dgedit_kernels.canvas_sampler import read_canvas
 from dgedit_kernels.soft_embed import soft_embed

@@ -51,7 +51,7 @@ class Refined:
 
 class Refiner(Protocol):
     """Denoises canvases behind a prompt: `refine`, given a model and a cache, or what a GPU does
-    instead (`graphs.py`).
+    instead (`loop_cuda.py`).
     """
 
     def __call__(
@@ -71,7 +71,7 @@ class _Live:
 
     canvas: Canvas
     soft: Tensor | None
-    """Self-conditioning for the next step, (1, C, D)."""
+    """Self-conditioning for the next step, (1, C, D); None: no signal."""
     remaining: int
     """Steps before the end of the schedule."""
     previous: Tensor | None = None
@@ -114,9 +114,9 @@ def seed_signal(model: Model, seed: Seed) -> Tensor | None:
     """Self-conditioning for the first step: what is known of a present text, as if it had been
     predicted.
 
-    From noise alone there is none, as released.
+    From noise alone there is none, as released, and for a model without self-conditioning.
     """
-    if bool((seed.known <= seed.canvas.fixed).all()):
+    if model.conditioning is None or bool((seed.known <= seed.canvas.fixed).all()):
         return None
     return model.embed(seed.canvas.ids) * seed.known[..., None]
 
@@ -186,13 +186,15 @@ def _take(
     if one.over:
         return
     ids = torch.where(canvas.fixed, canvas.ids, ids)
-    one.soft, one.previous = model.soft_embed(reading.probs), reading.best
+    one.soft = None if model.conditioning is None else model.soft_embed(reading.probs)
+    one.previous = reading.best
     one.canvas = replace(canvas, ids=ids)
     best, confidence = one.latest.best, one.latest.confidence
     if shrinking and (cut := shrunk(canvas, best, confidence, model.config.eos)):
         slots, segments = cut
         one.canvas = Canvas(ids[:, slots], canvas.fixed[:, slots], segments)
-        one.soft, one.previous = one.soft[:, slots], one.previous[:, slots]
+        one.soft = None if one.soft is None else one.soft[:, slots]
+        one.previous = one.previous[:, slots]
 
 
 def _refined(canvas: Canvas, reading: SlotReading, kept: Tensor, *, settled: bool) -> Refined:

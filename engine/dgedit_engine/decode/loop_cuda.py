@@ -5,7 +5,7 @@ self-conditioning, cooling. On a GPU it is captured once and replayed; the host 
 but one small copy, what a step shows. Elsewhere the same code runs as it stands. Candidates of one
 size are rows of one batch; their prompt is there once.
 
-Knows the sampler's order, not what holes are; `refine.py` is the same loop with PyTorch's random
+Knows the sampler's order, not what holes are; `loop.py` is the same loop with PyTorch's random
 numbers, draw for draw as released.
 """
 
@@ -39,8 +39,10 @@ class State:
     """(C,) int64."""
     fixed: Tensor
     """(C,) bool."""
-    soft: Tensor
-    """(C, D): self-conditioning for the next step; zeros are exactly none."""
+    soft: Tensor | None
+    """(C, D): self-conditioning for the next step; zeros are exactly none. None: the model has no
+    such part.
+    """
     previous: Tensor
     """(C,) int64: the best tokens of the last step; -1 before the first."""
     still: Tensor
@@ -51,7 +53,8 @@ class State:
     def at(self, slots: Sequence[int]) -> State:
         """Some of its slots."""
         ids, fixed, previous = self.ids[slots], self.fixed[slots], self.previous[slots]
-        return State(ids, fixed, self.soft[slots], previous, self.still, self.draw)
+        soft = None if self.soft is None else self.soft[slots]
+        return State(ids, fixed, soft, previous, self.still, self.draw)
 
 
 class Step:
@@ -75,7 +78,7 @@ class Step:
         device, shape = cache.device, (rows, slots)
         self.ids = torch.zeros(shape, dtype=torch.int64, device=device)
         self.fixed = torch.zeros(shape, dtype=torch.bool, device=device)
-        self.soft = model.embed(self.ids).zero_()
+        self.soft = None if model.conditioning is None else model.embed(self.ids).zero_()
         self.previous = torch.full(shape, -1, dtype=torch.int64, device=device)
         self.still = torch.zeros(rows, dtype=torch.int32, device=device)
         self.draw = torch.zeros(rows, 2, dtype=torch.int64, device=device)
@@ -92,14 +95,18 @@ class Step:
 
     def load(self, row: int, state: State, *, heat: float, cooling: float) -> None:
         """Put a canvas in a row."""
-        for name in ("ids", "fixed", "soft", "previous", "still", "draw"):
-            getattr(self, name)[row].copy_(getattr(state, name))
+        for name in State.__slots__:
+            if (buffer := getattr(self, name)) is not None:
+                buffer[row].copy_(getattr(state, name))
         self.heat[row], self.cooling[row] = heat, cooling
 
     def state(self, row: int) -> State:
         """A copy of the canvas in a row, as the next step would read it."""
-        names = ("ids", "fixed", "soft", "previous", "still", "draw")
-        return State(**{name: getattr(self, name)[row].clone() for name in names})
+        copies: dict[str, Any] = {}
+        for name in State.__slots__:
+            buffer = getattr(self, name)
+            copies[name] = None if buffer is None else buffer[row].clone()
+        return State(**copies)
 
     def run(self) -> Tensor:
         """Advance all rows by a step -> the report, on the host."""
@@ -120,8 +127,8 @@ class Step:
     @torch.inference_mode()
     def _capture(self) -> None:
         """Record a step; what it changes while it warms up is put back."""
-        names = ("ids", "soft", "previous", "still", "draw", "heat")
-        before = {name: getattr(self, name).clone() for name in names}
+        changed = (self.ids, self.soft, self.previous, self.still, self.draw, self.heat)
+        before = [(one, one.clone()) for one in changed if one is not None]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -131,8 +138,8 @@ class Step:
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=self.pool):
             self._advance()
-        for name, value in before.items():
-            getattr(self, name).copy_(value)
+        for one, value in before:
+            one.copy_(value)
 
     @torch.inference_mode()
     def _advance(self) -> None:
@@ -162,16 +169,10 @@ class Step:
             vocab=config.vocab,
             draw=draw,
         )
-        soft = soft_embed(
-            raw,
-            reading,
-            heat,
-            model.embedding,
-            softcap=config.softcap,
-            scale=model.scale,
-            pinned=pinned,
-        )
-        self.soft[row].copy_(soft)
+        if self.soft is not None:
+            options: dict[str, Any] = {"softcap": config.softcap, "scale": model.scale}
+            soft = soft_embed(raw, reading, heat, model.embedding, pinned=pinned, **options)
+            self.soft[row].copy_(soft)
         self.ids[row].copy_(taken.ids)
         self.previous[row].copy_(reading.best)
         self.still[row].copy_(taken.still)
@@ -223,7 +224,7 @@ class Steps:
         *,
         shrinking: bool = True,
     ) -> Iterator[list[Refined]]:
-        """As `refine.refine`: denoise all canvases until each has settled or used up its steps."""
+        """As `loop.refine`: denoise all canvases until each has settled or used up its steps."""
         live = [self._begun(start, generator) for start in starts]
         while running := [one for one in live if not one.over]:
             sizes = dict.fromkeys(one.canvas.slots for one in running)
@@ -236,13 +237,16 @@ class Steps:
 
     def _begun(self, start: Start, generator: torch.Generator) -> _Live:
         canvas = start.seed.canvas
-        signal = seed_signal(self.model, start.seed)
-        soft = torch.zeros_like(self.model.embed(canvas.ids)) if signal is None else signal
+        soft = None
+        if self.model.conditioning is not None:
+            signal = seed_signal(self.model, start.seed)
+            soft = torch.zeros_like(self.model.embed(canvas.ids)) if signal is None else signal
+            soft = soft[0]
         seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
         none = torch.full_like(canvas.ids[0], -1)
         still = torch.zeros((), dtype=torch.int32, device=none.device)
         draw = torch.cat((seed, torch.zeros_like(seed)))
-        state = State(canvas.ids[0], canvas.fixed[0], soft[0], none, still, draw)
+        state = State(canvas.ids[0], canvas.fixed[0], soft, none, still, draw)
         return _Live(canvas, start.first, state)
 
     def _advance(self, group: Sequence[_Live], sampling: Sampling) -> None:

@@ -88,7 +88,7 @@ def rank(
         unique = [filling for filling, _ in texts.values()]
         scores = _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
     look = decoding.repairs or (decoding.veto and len(texts) > 1)
-    places = _new_errors(request, list(texts)) if look else [None] * len(texts)
+    places = new_errors(request, list(texts)) if look else [None] * len(texts)
     ranked = []
     for (filling, drafts), score, found in zip(texts.values(), scores, places, strict=True):
         count = None if found is None else len(found)
@@ -105,7 +105,7 @@ def rank(
     return sorted(ranked, key=key)
 
 
-def _new_errors(
+def new_errors(
     request: InfillRequest, texts: Sequence[Sequence[str]]
 ) -> list[tuple[Error, ...] | None]:
     """The syntax errors of each infill that the files do not have whatever fills their holes."""

@@ -20,7 +20,7 @@ def broken_tokens(
 ) -> list[set[int]]:
     """For each hole the places of its tokens that an error covers, and one neighbour on each side.
 
-    `places` are errors as `candidates.broken` finds them: passage, start and end in its filled
+    `places` are errors as `rank.broken` finds them: passage, start and end in its filled
     text. An error outside all holes counts for the token of its passage that is nearest to it. The
     place behind a hole's last token is its end, which may be wrong too.
     """

@@ -2,7 +2,7 @@
 
 The released entropy-bound sampler (transformers 5.23, generation_diffusion_gemma.py; Ben-Hamu et
 al., arXiv 2505.24857), draw for draw, and what in-line editing adds: slots that are fixed count
-nowhere. Pure functions on tensors; the loop is in `refine.py`.
+nowhere. Pure functions on tensors; the loop is in `loop.py`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""How well a model fills: tasks -> fillers -> judge -> table (`python -m dgedit_engine.eval`)."""
+"""Judgement of infills: tasks, fillers, judge, table (`-m dgedit_engine.eval`). Knows no screen."""

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help=f"ways of filling ({', '.join(DEFAULT)})",
     )
-    add("--model", metavar="NAME|FOLDER", help="the model to measure (nano)")
+    add("--model", metavar="NAME|FOLDER", help="the model to measure: tiny, a folder (nano)")
     add("--device", help="cpu or cuda; a GPU if there is one")
     add("--limit", type=int, help=f"spans of each kind ({SPANS}; of a benchmark, all)")
     add("--seed", type=int, default=0, help="which spans, and the sampler's draws (0)")

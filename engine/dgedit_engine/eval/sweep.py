@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dgedit_engine.eval.sweep", description=__doc__)
     add = parser.add_argument
     add("--corpus", type=Path, help="folder of a built corpus; the spans that ship, if not given")
-    add("--model", metavar="NAME|FOLDER", help="the model to measure (nano)")
+    add("--model", metavar="NAME|FOLDER", help="the model to measure: tiny, a folder (nano)")
     add("--device", help="cpu or cuda; a GPU if there is one")
     add("--way", default="canvas", help="how to fill: canvas, fill, … (canvas)")
     add("--limit", type=int, default=50, help="spans of each kind (50)")

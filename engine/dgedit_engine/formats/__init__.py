@@ -1,4 +1,4 @@
-"""The formats in which the model is published, each a small adapter from its tensors to ours.
+"""The formats in which models are published, each a small adapter from its tensors to ours.
 
 An adapter is a function from stored tensors' names and shapes to pieces (`source.py`); this file
 chooses it. Knows no module of the model: `checkpoint.py` puts pieces in their places.

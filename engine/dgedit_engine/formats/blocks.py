@@ -6,8 +6,8 @@ are on, and no number is rounded but the scales of K-quants: theirs are products
 whole number, ours the fp16 nearest to it.
 
 Source of the layouts: ggml's `ggml-quants.c` and `ggml-common.h`, held to gguf-py's `quants.py` by
-the tests. Types that are not here are widened by the `gguf` package and become int8 in groups of
-32, which no code of 6 bits or fewer notices.
+the tests. Codes of 5 bits with a minimum are widened and become int8 in groups of 32, which no code
+of 6 bits or fewer notices; types that are not here are widened by the `gguf` package.
 """
 
 from __future__ import annotations
@@ -74,11 +74,22 @@ def _q4_1(raw: Tensor) -> Quantised:
 
 def _q5_0(raw: Tensor) -> Quantised:
     blocks = _blocks(raw, 6)
-    field = blocks[..., 6:]
-    bits = torch.arange(8, dtype=torch.uint8, device=raw.device)
-    fifth = ((blocks[..., 2:6, None] >> bits) & 1).flatten(-2)  # (…, 32)
-    codes = torch.cat((field & 15, field >> 4), -1) | (fifth << 4)
+    codes = _fives(blocks[..., 2:6], blocks[..., 6:])
     return Quantised("int8", (codes.view(torch.int8) - 16).flatten(-2), _half(blocks[..., :2]))
+
+
+def _q5_1(raw: Tensor) -> Quantised:
+    blocks = _blocks(raw, 7)
+    codes = _fives(blocks[..., 4:8], blocks[..., 8:])
+    worth, least = (_half(blocks[..., at : at + 2]).float()[..., None] for at in (0, 2))
+    return quantise((codes * worth + least).flatten(-2), "int8", group=32)
+
+
+def _fives(high: Tensor, field: Tensor) -> Tensor:
+    """32 codes: their fifth bits (…, 4), and the others (…, 16) in two halves -> (…, 32)."""
+    bits = torch.arange(8, dtype=torch.uint8, device=field.device)
+    fifth = ((high[..., None] >> bits) & 1).flatten(-2)
+    return torch.cat((field & 15, field >> 4), -1) | (fifth << 4)
 
 
 def _q8_0(raw: Tensor) -> Quantised:
@@ -90,13 +101,29 @@ def _q8_0(raw: Tensor) -> Quantised:
 def _q4_k(raw: Tensor) -> Quantised:
     """256 columns: d, dmin, eight scales and eight minima of 6 bits, then four runs of 64."""
     blocks = _blocks(raw, 12)
+    codes = _nibbles(_split(blocks[..., 16:], 4, 32)).flatten(-3)
+    worth, bias = (one.flatten(-2).half() for one in _worth(blocks))
+    return Quantised("int4", codes, worth, bias=bias)
+
+
+def _q5_k(raw: Tensor) -> Quantised:
+    """The same, with a fifth bit of every code before the runs: two of a byte for each run."""
+    blocks = _blocks(raw, 13)
+    field = _split(blocks[..., 48:], 4, 1, 32)  # (…, run, half of it, 32)
+    bits = torch.arange(8, dtype=torch.uint8, device=raw.device).view(4, 2, 1)
+    fifth = (blocks[..., None, None, 16:48] >> bits) & 1
+    codes = (torch.cat((field & 15, field >> 4), -2) | (fifth << 4)).flatten(-3, -2)
+    worth, bias = _worth(blocks)
+    return quantise((codes * worth[..., None] + bias[..., None]).flatten(-3), "int8", group=32)
+
+
+def _worth(blocks: Tensor) -> tuple[Tensor, Tensor]:
+    """What a code is worth in each of eight groups, and what 0 is: (…, 8) both."""
     low, middle, high = blocks[..., 4:8], blocks[..., 8:12], blocks[..., 12:16]
     scale = torch.cat((low & 63, (high & 15) | ((low >> 6) << 4)), -1)
     least = torch.cat((middle & 63, (high >> 4) | ((middle >> 6) << 4)), -1)
-    codes = _nibbles(_split(blocks[..., 16:], 4, 32)).flatten(-3)
-    worth = _half(blocks[..., :2]).float()[..., None] * scale
-    bias = _half(blocks[..., 2:4]).float()[..., None] * -least.float()
-    return Quantised("int4", codes, worth.flatten(-2).half(), bias=bias.flatten(-2).half())
+    each, lower = (_half(blocks[..., at : at + 2]).float()[..., None] for at in (0, 2))
+    return each * scale, lower * -least.float()
 
 
 def _q6_k(raw: Tensor) -> Quantised:
@@ -114,8 +141,8 @@ def _q6_k(raw: Tensor) -> Quantised:
 
 _SIZES = {
     **{0: (1, 4), 1: (1, 2), 30: (1, 2)},  # F32, F16, BF16
-    **{2: (32, 18), 3: (32, 20), 6: (32, 22), 8: (32, 34)},
-    **{12: (256, 144), 14: (256, 210)},
+    **{2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)},
+    **{12: (256, 144), 13: (256, 176), 14: (256, 210)},
 }
 """Of ggml's types: columns and bytes of a block."""
 
@@ -123,7 +150,7 @@ _DECODERS: dict[int, Callable[[Tensor], Weight]] = {
     0: lambda raw: raw.view(torch.float32),
     1: lambda raw: raw.view(torch.float16),
     30: lambda raw: raw.view(torch.bfloat16),
-    **{2: _q4_0, 3: _q4_1, 6: _q5_0, 8: _q8_0, 12: _q4_k, 14: _q6_k},
+    **{2: _q4_0, 3: _q4_1, 6: _q5_0, 7: _q5_1, 8: _q8_0, 12: _q4_k, 13: _q5_k, 14: _q6_k},
 }
 
 

@@ -175,16 +175,16 @@ def configuration(file: Path) -> dict[str, Any]:
 def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Any]:
     """The same of a Gemma 3.
 
-    What every file leaves out is as llama.cpp's reader has it (llama-model.cpp): each sixth layer
-    is full, local positions turn by 10,000, queries are scaled by their width or, in the largest
-    model (62 layers), by the model's width over its heads.
+    What files leave out is as llama.cpp's reader has it (llama-model.cpp): without a window all
+    layers are full, with one each sixth; local positions turn by 10,000; queries are scaled by
+    their width or, in the largest model (62 layers), by the model's width over its heads.
     """
     own = {key.removeprefix(f"{GEMMA3}."): value for key, value in fields.items()}
     layers, heads, width = own["block_count"], own["attention.head_count"], own["embedding_length"]
-    head_dim, every = own["attention.key_length"], 6
+    head_dim = own["attention.key_length"]
     full: dict[str, Any] = {"rope_theta": own["rope.freq_base"]}
-    if own.get("rope.scaling.type") == "linear":
-        full |= {"rope_type": "linear", "factor": own["rope.scaling.factor"]}
+    if (scaling := own.get("rope.scaling.type", "none")) != "none":
+        full |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
     return {
         "model_type": "gemma3_text",
         "vocab_size": entries["token_embd.weight"].shape[0],
@@ -197,16 +197,26 @@ def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str
         "query_pre_attn_scalar": width // heads if layers == 62 else head_dim,
         "max_position_embeddings": own["context_length"],
         "rms_norm_eps": _plain(own["attention.layer_norm_rms_epsilon"]),
-        "sliding_window": own["attention.sliding_window"],
-        "sliding_window_pattern": every,
+        "sliding_window": own.get("attention.sliding_window") or own["context_length"],
+        "layer_types": _kinds(own, layers),
         "rope_parameters": {
             "sliding_attention": {"rope_theta": own.get("rope.freq_base_swa", 10_000.0)},
             "full_attention": full,
         },
+        "final_logit_softcapping": own.get("final_logit_softcapping") or None,
         "bos_token_id": fields.get("tokenizer.ggml.bos_token_id", 2),
         "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", 0),
-        "eos_token_id": fields["tokenizer.ggml.eos_token_id"],
+        "eos_token_id": _ends(fields),
     }
+
+
+def _kinds(own: Mapping[str, Any], layers: int) -> list[str]:
+    """Each layer's; the pattern is a period, or says it of every one."""
+    every = own.get("attention.sliding_window_pattern", 6)
+    if not own.get("attention.sliding_window"):
+        every = 1
+    slides = [(at + 1) % every != 0 for at in range(layers)] if isinstance(every, int) else every
+    return ["sliding_attention" if one else "full_attention" for one in slides]
 
 
 def _ends(fields: Mapping[str, Any]) -> list[int]:

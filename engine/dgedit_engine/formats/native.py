@@ -23,7 +23,7 @@ METHOD, VERSION = "dgedit", 1
 _PARTS = ("codes", "scale", "bias", "row")
 
 
-def settings(*, experts: Kind, rest: Kind | None) -> dict[str, Any]:
+def settings(*, experts: Kind | None, rest: Kind | None) -> dict[str, Any]:
     """The `quantization_config` of a model whose experts and other matrices have these kinds."""
     return {"quant_method": METHOD, "version": VERSION, "experts": experts, "rest": rest}
 

@@ -76,9 +76,10 @@ class Source:
 
 def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
     """The dtype in which safetensors' plain part computes."""
-    for name in (EMBEDDING, NORM, "model.embed_tokens.weight", "model.norm.weight"):
-        if name in headers and headers[name].is_floating_point():
-            return torch.bfloat16 if headers[name].itemsize <= 2 else torch.float32
+    for end in (".embed_tokens.weight", ".norm.weight"):  # whichever model is around them
+        for name, header in headers.items():
+            if name.endswith(end) and header.is_floating_point():
+                return torch.bfloat16 if header.itemsize <= 2 else torch.float32
     return torch.bfloat16
 
 

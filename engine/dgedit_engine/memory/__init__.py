@@ -1,1 +1,1 @@
-"""What a model takes of a device's memory, and what is free. Knows no text."""
+"""Memory: the part that a model takes, and the part that is free. Knows no text."""

@@ -13,7 +13,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 Facts = dict[str, Any]
@@ -71,12 +70,18 @@ def kernel_facts() -> Facts:
 
 
 def model_facts(model: str, device: str | None) -> Facts:
-    """How a model would be opened. Raises ModelError where it does not fit."""
-    from dgedit_engine.engine import EMBEDDED, device_of, free_bytes
+    """How a model would be opened, if that is known without writing. Raises ModelError where it
+    does not fit.
+    """
+    from dgedit_engine.engine import NANO, device_of, free_bytes, located
     from dgedit_engine.formats import describe
     from dgedit_engine.memory.plan import check
+    from dgedit_engine.nano import prepared
 
-    path = EMBEDDED if model == "nano" else Path(model)
+    if model == NANO and prepared.found() is None:  # to make it would write
+        prepared.check()
+        return {"prepared": False}
+    path = located(model)
     place = device_of(device)
     free = free_bytes(place)
     fit = check(path, free, device=str(place))

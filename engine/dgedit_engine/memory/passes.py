@@ -1,7 +1,7 @@
 """How much of a device's memory a prompt's cache and passes over it take, from the shapes.
 
 The cache is counted on tensors without data, made by the code that makes the real one. What a pass
-writes is an upper estimate, in the terms of `model.py`, `graphs.py` and `refine.py`, and the tests
+writes is an upper estimate, in the terms of `model.py`, `loop_cuda.py` and `loop.py`, and the tests
 hold it to real passes: whoever changes those changes this. Knows no weights and no files.
 """
 
@@ -15,9 +15,12 @@ import torch
 from dgedit_engine.decode.canvas import SIZES
 from dgedit_engine.decode.causal import LONGEST
 from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.joint import LOGITS, TOGETHER
+from dgedit_engine.decode.left_to_right import LONGEST as LONGEST_DRAFT
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import CHUNK, GROWTH, DeviceCache
 from dgedit_engine.model.config import Config
+from dgedit_engine.prompt.plain import TOKENS as PLAIN
 from dgedit_engine.types import ModelError
 
 KV = Literal["bf16", "fp8"]
@@ -56,7 +59,9 @@ class Setting:
     between: torch.dtype
     """Of what goes from layer to layer."""
     packed: bool = False
-    """Whether matrices have codes beside their numbers (`packing`)."""
+    """Whether matrices have codes beside their numbers (`cpu_int8`)."""
+    head: int | None = None
+    """Tokens of the head, where it has a shortlist."""
 
     @property
     def rows(self) -> int:
@@ -99,6 +104,8 @@ def cached(setting: Setting, context: int, kv: KV) -> int:
 def worked(setting: Setting, context: int) -> int:
     """Bytes of the largest of what runs: a part of the prompt, a step, candidates being ranked."""
     config, rows, slots = setting.config, setting.rows, setting.slots
+    if config.family == "gemma3":
+        return _left_to_right(setting, context)
     part = min(context, CHUNK if setting.on_gpu else KVCache.chunk)
     reading = _pass(setting, part, context)
     step = _pass(setting, rows * slots, context + rows * slots)
@@ -115,6 +122,19 @@ def worked(setting: Setting, context: int) -> int:
     step += slots * (config.vocab * setting.matrices.itemsize * 33 // 32 + _TOP_BYTES)
     # the graph keeps a step's; beside it is what a step takes before it is captured
     return _GPU_BYTES + step + max(reading, step, ranked)
+
+
+def _left_to_right(setting: Setting, context: int) -> int:
+    """The same where drafts are written and judged from left to right (`left_to_right.py`)."""
+    config, on_gpu = setting.config, setting.on_gpu
+    part = min(context, CHUNK if on_gpu else KVCache.chunk)
+    forked = KVCache(config, device="meta", dtype=setting.matrices)
+    each = sum(one.nbytes for one in forked.keys + forked.values) // forked.capacity
+    drafts = setting.rows * each * 2 * min(context, PLAIN + LONGEST_DRAFT)
+    logits = 4 * 4 * max(LOGITS, setting.rows) * (setting.head or config.vocab)
+    judged = _pass(setting, TOGETHER, context + TOGETHER)
+    beside = _GPU_BYTES if on_gpu else 0
+    return beside + max(_pass(setting, part, context), judged + logits, drafts + logits)
 
 
 def _pass(setting: Setting, tokens: int, keys: int) -> int:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.left_to_right import LONGEST
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
@@ -24,6 +25,7 @@ from dgedit_engine.formats.source import Source, Weight, named
 from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.prompt.plain import TOKENS as PLAIN
 from dgedit_engine.prompt.prompt import CHAT_TOKENS
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import shortlist
@@ -46,6 +48,9 @@ _QUANTISATIONS: tuple[tuple[Experts | None, Rest | None], ...] = (
 """Of the experts and the rest, the most exact first: normal numbers are off by 0.9% in int8, 2.6%
 in e4m3, 9.5% in e2m1 and 9.7% in int4.
 """
+_WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
+    *((None, None), (None, "int8"), (None, "e4m3")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def fitting(
     decoding = Decoding() if isinstance(source, Config) else load_decoding(home(source))
     wanted = min(wanted or usual(config), config.context)
     setting, found = _setting(config, device, decoding), []
-    for experts, rest in _QUANTISATIONS:
+    for experts, rest in _QUANTISATIONS if config.experts else _WITHOUT_EXPERTS:
         try:
             asked = _Asked(setting, _quantised(setting, experts, rest))
         except ModelError:  # groups that do not divide a width
@@ -164,11 +169,15 @@ def check(
 
 def usual(config: Config) -> int:
     """The most tokens that a chat model's request takes: its prompt and all canvases."""
+    if config.family == "gemma3":
+        return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
 
 
 def least(config: Config) -> int:
     """The shortest context with room for some prompt before all canvases."""
+    if config.family == "gemma3":
+        return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
 
 
@@ -200,7 +209,8 @@ class _Asked:
             if packs(torch.device(device), inside):
                 tiny = sum(move.form.shape.numel() for move in moves) <= _WIDE
                 matrices = torch.float32 if tiny else setting.matrices
-                setting = replace(setting, matrices=matrices, packed=True)
+                words = head and head // config.dim
+                setting = replace(setting, matrices=matrices, packed=True, head=words)
             _make_room(moves, "meta", setting.matrices, setting.between)
         filled = {move.slot for move in moves}
         weights = sum(slot.weight.nbytes for slot in filled)
@@ -291,11 +301,14 @@ def _instead(path: Path, choice: Choice, wanted: int) -> str:
     experts, rest, fit = choice
     length = min(wanted, fit.context)
     size = _Asked(fit.setting, fit.need.weights).need(length, fit.kv).total
-    what = f"{experts} experts" + (f" and the rest in {rest}" if rest else "")
-    options = f"--experts {experts}" + (f" --rest {rest}" if rest else "")
+    parts = [f"{experts} experts"] if experts else []
+    options = [f"--experts {experts}"] if experts else []
+    if rest:
+        parts.append(f"the rest in {rest}" if experts else f"matrices in {rest}")
+        options.append(f"--rest {rest}")
     return (
-        f"a context of {length:,} with {what} needs {_up(size)} GB: "
-        f"dgedit model quantize {path} NAME {options}"
+        f"a context of {length:,} with {' and '.join(parts)} needs {_up(size)} GB: "
+        f"dgedit model quantize {path} NAME {' '.join(options)}"
     )
 
 

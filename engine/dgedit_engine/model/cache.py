@@ -101,6 +101,13 @@ class KVCache:
         forked.ids, forked.lasting = self.ids[:length], False
         return forked
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order."""
+        chosen = torch.tensor(list(rows), device=self.device)
+        self.keys = [each[chosen] for each in self.keys]
+        self.values = [each[chosen] for each in self.values]
+        self.shapes = [(len(rows), heads, width) for _, heads, width in self.shapes]
+
     def _reserve(self, capacity: int) -> None:
         """Allocate room for `capacity` tokens and carry over what was there."""
         both = [self._grown(buffers, capacity) for buffers in (self.keys, self.values)]

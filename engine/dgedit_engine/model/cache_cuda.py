@@ -136,6 +136,13 @@ class DeviceCache:
         forked.tell()
         return forked
 
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order."""
+        chosen = torch.tensor(list(rows), device=self.device)
+        self.keys = [each[chosen] for each in self.keys]
+        self.values = [each[chosen] for each in self.values]
+        self.batch = len(rows)
+
     def reserve(self, n: int) -> None:
         """Make room for n more tokens. Raises ValueError for more than a chunk."""
         if n > CHUNK:

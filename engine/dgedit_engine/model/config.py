@@ -8,6 +8,7 @@ shape and is missing is an error. A GGUF file says the same in its header.
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ GEMMA3 = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
 """Architectures whose text part is Gemma 3's; the second looks at images too."""
 
 _CANVAS = 128  # slots of a canvas of a model that was trained without any
+_FAMILY = "gemma3"  # how its model types begin; Gemma 3n's is another architecture
+_LEFT_OUT: dict[str, Any] = {
+    **{"vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
+    **{"max_position_embeddings": 131_072, "rope_theta": 1e6, "query_pre_attn_scalar": 256},
+}
+"""What the released files of Gemma 3 models that look at images do not say of their text part, for
+it is what the 4B model has (transformers 5.23, configuration_gemma3.py).
+"""
 
 
 def home(path: Path) -> Path:
@@ -81,64 +90,7 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     """Write both files so that transformers reads them too. Needs one shape for all layers of a
     kind.
     """
-    sliding = next((layer for layer in config.layers if layer.sliding), config.layers[-1])
-    full = config.layers[-1]
-    text = {
-        "model_type": "diffusion_gemma_text",
-        "vocab_size": config.vocab,
-        "hidden_size": config.dim,
-        "intermediate_size": config.mlp,
-        "num_hidden_layers": len(config.layers),
-        "num_attention_heads": config.heads,
-        "num_key_value_heads": sliding.kv_heads,
-        "head_dim": sliding.head_dim,
-        "hidden_activation": "gelu_pytorch_tanh",
-        "max_position_embeddings": config.context,
-        "rms_norm_eps": config.eps,
-        "sliding_window": config.window,
-        "layer_types": [
-            "sliding_attention" if layer.sliding else "full_attention" for layer in config.layers
-        ],
-        "rope_parameters": {
-            "sliding_attention": {"rope_type": "default", "rope_theta": sliding.rope_theta},
-            "full_attention": {
-                "rope_type": "proportional",
-                "rope_theta": full.rope_theta,
-                "partial_rotary_factor": 2 * full.rotated / full.head_dim,
-            },
-        },
-        "per_layer_config": {
-            str(index): {"head_dim": layer.head_dim, "num_key_value_heads": layer.kv_heads}
-            for index, layer in enumerate(config.layers)
-            if not layer.sliding
-        },
-        "final_logit_softcapping": config.softcap,
-        "num_experts": config.experts,
-        "top_k_experts": config.active,
-        "moe_intermediate_size": config.expert_width,
-        "tie_word_embeddings": True,
-        "bos_token_id": config.bos,
-        "eos_token_id": list(config.eos) if len(config.eos) > 1 else config.eos[0],
-        "pad_token_id": config.pad,
-    }
-    # transformers builds a vision tower for every model of this class; this is the smallest it
-    # takes.
-    vision = {
-        "model_type": "gemma4_vision",
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "head_dim": 16,
-    }
-    vision |= {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
-    model = {
-        "architectures": [ARCHITECTURE],
-        "model_type": "diffusion_gemma",
-        "canvas_length": config.canvas,
-        "dtype": "bfloat16",
-        "tie_word_embeddings": True,
-        "text_config": text,
-        "vision_config": vision,
-    }
+    model = _gemma3_json(config) if config.family == "gemma3" else _json(config)
     generation = {
         "max_denoising_steps": sampling.steps,
         "sampler_config": {
@@ -156,19 +108,112 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 
+def _json(config: Config) -> dict[str, Any]:
+    """A DiffusionGemma's config.json."""
+    sliding = next((layer for layer in config.layers if layer.sliding), config.layers[-1])
+    full = config.layers[-1]
+    ropes = {
+        "sliding_attention": {"rope_type": "default", "rope_theta": sliding.rope_theta},
+        "full_attention": {
+            "rope_type": "proportional",
+            "rope_theta": full.rope_theta,
+            "partial_rotary_factor": 2 * full.rotated / full.head_dim,
+        },
+    }
+    text = _text(config, sliding) | {
+        "model_type": "diffusion_gemma_text",
+        "rope_parameters": ropes,
+        "per_layer_config": {
+            str(index): {"head_dim": layer.head_dim, "num_key_value_heads": layer.kv_heads}
+            for index, layer in enumerate(config.layers)
+            if not layer.sliding
+        },
+        "num_experts": config.experts,
+        "top_k_experts": config.active,
+        "moe_intermediate_size": config.expert_width,
+    }
+    # transformers builds a vision tower for every model of this class; this is the smallest it
+    # takes.
+    vision = {
+        "model_type": "gemma4_vision",
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "head_dim": 16,
+    }
+    vision |= {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
+    return {
+        "architectures": [ARCHITECTURE],
+        "model_type": "diffusion_gemma",
+        "canvas_length": config.canvas,
+        "dtype": "bfloat16",
+        "tie_word_embeddings": True,
+        "text_config": text,
+        "vision_config": vision,
+    }
+
+
+def _gemma3_json(config: Config) -> dict[str, Any]:
+    """A Gemma 3's config.json: transformers' keys and, beside them, what makes it one of ours."""
+    ropes = {
+        _kind(layer): {"rope_type": "default", "rope_theta": layer.rope_theta}
+        | ({} if layer.stretch == 1 else {"rope_type": "linear", "factor": layer.stretch})
+        for layer in config.layers
+    }
+    scalar = config.query_scale**-2
+    ours = {"self_conditioning": True} if config.conditioned else {}
+    return {
+        "architectures": [GEMMA3[0]],
+        "model_type": "gemma3_text",
+        "canvas_length": config.canvas,
+        **ours,
+        "dtype": "bfloat16",
+        **_text(config, config.layers[0]),
+        "query_pre_attn_scalar": round(scalar) if abs(scalar - round(scalar)) < 1e-6 else scalar,
+        "rope_parameters": ropes,
+    }
+
+
+def _text(config: Config, layer: LayerConfig) -> dict[str, Any]:
+    """What both families' files say of the text part, `layer` one of the sliding ones."""
+    return {
+        "vocab_size": config.vocab,
+        "hidden_size": config.dim,
+        "intermediate_size": config.mlp,
+        "num_hidden_layers": len(config.layers),
+        "num_attention_heads": config.heads,
+        "num_key_value_heads": layer.kv_heads,
+        "head_dim": layer.head_dim,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "max_position_embeddings": config.context,
+        "rms_norm_eps": config.eps,
+        "sliding_window": config.window,
+        "layer_types": [_kind(layer) for layer in config.layers],
+        "final_logit_softcapping": config.softcap,
+        "tie_word_embeddings": True,
+        "bos_token_id": config.bos,
+        "eos_token_id": list(config.eos) if len(config.eos) > 1 else config.eos[0],
+        "pad_token_id": config.pad,
+    }
+
+
+def _kind(layer: LayerConfig) -> str:
+    return "sliding_attention" if layer.sliding else "full_attention"
+
+
 def _described(path: Path) -> dict[str, Any]:
     """What a config.json says, if it is of this architecture."""
     raw = _read_json(path)
     names = raw.get("architectures")
     names = names if isinstance(names, list) and names else [raw.get("model_type")]
-    known = {ARCHITECTURE, *GEMMA3, "diffusion_gemma", "gemma3", "gemma3_text"}
-    if not known & {raw.get("model_type"), *map(str, names)}:
+    known = {ARCHITECTURE, *GEMMA3, "diffusion_gemma", _FAMILY, f"{_FAMILY}_text"}
+    if not known & {str(raw.get("model_type")), *map(str, names)}:
         raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or {GEMMA3[0]}")
     return raw
 
 
 def _config(raw: dict[str, Any]) -> Config:
-    if str(raw.get("model_type", "")).startswith("gemma3"):
+    names = {str(raw.get("model_type")), *map(str, raw.get("architectures") or ())}
+    if names & {*GEMMA3, _FAMILY, f"{_FAMILY}_text"}:
         return _gemma3(raw)
     text = raw["text_config"]
     kinds = list(text["layer_types"])
@@ -201,13 +246,13 @@ def _config(raw: dict[str, Any]) -> Config:
 
 def _gemma3(raw: dict[str, Any]) -> Config:
     """Gemma 3's text part, alone or inside a model that looks at images too."""
-    text = raw.get("text_config", raw)
+    inner = raw.get("text_config")
+    text = raw if inner is None else _LEFT_OUT | inner
     if (activation := text.get("hidden_activation", "gelu_pytorch_tanh")) != "gelu_pytorch_tanh":
         raise ValueError(f"hidden_activation {activation}")
-    refused = ("attention_bias", "attn_logit_softcapping", "use_bidirectional_attention")
-    for name in refused:
+    for name in ("attention_bias", "attn_logit_softcapping", "use_bidirectional_attention"):
         if text.get(name):
-            raise ValueError(f"{name} {text[name]!r}")
+            raise ValueError(f"{name} {text[name]!r}, which this engine does not know")
     count = text["num_hidden_layers"]
     every = text.get("sliding_window_pattern") or text.get("_sliding_window_pattern") or 6
     kinds = text.get("layer_types") or [
@@ -248,8 +293,9 @@ def _gemma3_layer(text: dict[str, Any], kind: str) -> LayerConfig:
         "full_attention": {"rope_theta": text["rope_theta"], **(text.get("rope_scaling") or {})},
     }
     rope = ropes[kind]
-    stretch = float(rope.get("factor", 1.0))
-    if rope.get("rope_type", "default") not in ("default", "linear") or stretch < 1:
+    named = rope.get("rope_type") or rope.get("type") or "default"  # the second, in older files
+    stretch = float(rope["factor"]) if named == "linear" else 1.0
+    if named not in ("default", "linear") or not 1 <= stretch < math.inf:
         raise ValueError(f"rope {rope}")
     return LayerConfig(
         sliding=sliding,
@@ -257,7 +303,7 @@ def _gemma3_layer(text: dict[str, Any], kind: str) -> LayerConfig:
         head_dim=text["head_dim"],
         rope_theta=float(rope["rope_theta"]),
         rotated=text["head_dim"] // 2,
-        stretch=stretch if rope.get("rope_type") == "linear" else 1.0,
+        stretch=stretch,
     )
 
 

@@ -1,1 +1,1 @@
-"""What the model reads: text as tokens, laid out around the holes. Knows no tensors of a model."""
+"""Text as the tokens that a model reads, laid out around the holes. Knows no tensors."""

@@ -1,7 +1,7 @@
 """From a request to what the model reads: the prompt's ids, and for each hole its present text on
 the canvas.
 
-Two formats, told apart by the vocabulary: nano's, whose special tokens say what is before and
+Two formats, told apart by the vocabulary: tiny's, whose special tokens say what is before and
 behind a hole (the layout is `layout.py`, shared with training), and Gemma's chat turns, which ask
 for the missing text in words.
 """
@@ -16,7 +16,7 @@ from dgedit_engine.prompt.layout import BOS, FILE, HOLES, PATH_TOKENS, SPECIALS,
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 
-PROMPT_TOKENS = 1024  # nano's context: the longest prompt it was trained on
+PROMPT_TOKENS = 1024  # tiny's context: the longest prompt it was trained on
 CHAT_TOKENS = 8192
 _STRIDE = 128  # see layout.prompt_ids
 
@@ -35,6 +35,13 @@ class Prompt:
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
 
 
+def plain(tokenizer: Tokenizer) -> bool:
+    """Whether the vocabulary has neither marks for holes nor the turns of a model that follows
+    words: what a base reads is text alone (`plain.py`).
+    """
+    return all(tokenizer.id(name) is None for name in ("<|suf|>", "<|turn>"))
+
+
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
     """The prompt in the model's format, at most `context` tokens or what it was trained on.
 
@@ -43,14 +50,14 @@ def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prom
     """
     if (found := tokenizer.id("<|suf|>")) is not None:
         if [tokenizer.id(name) for name in SPECIALS] != list(range(len(SPECIALS))):
-            raise ModelError(f"the tokenizer's special tokens are not nano's: <|suf|> is {found}")
-        return _nano(request, tokenizer, min(context, PROMPT_TOKENS))
+            raise ModelError(f"the tokenizer's special tokens are not tiny's: <|suf|> is {found}")
+        return _tiny(request, tokenizer, min(context, PROMPT_TOKENS))
     if tokenizer.id("<|turn>") is not None:
         return _chat(request, tokenizer, min(context, CHAT_TOKENS))
-    raise ModelError("the tokenizer has neither nano's markers nor Gemma's turns")
+    raise ModelError("the tokenizer has neither tiny's markers nor Gemma's turns")
 
 
-def _nano(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
+def _tiny(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     """The text around the holes; a file after the first is announced where it begins."""
     if len(request.holes) > len(HOLES):
         raise ValueError(

@@ -8,7 +8,8 @@ several tokens spell kept whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from dgedit_engine.types import ModelError
 _LONGEST_CHARACTER = 4  # bytes, and so tokens, that one code point can take
 _UNFINISHED = "\ufffd"
 _LINE_START = re.compile(r"(?=\r\n)|(?<!\r)(?=\n)")
+_LAST = "\U0010ffff"
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _REMEMBERED = 1 << 15  # lines
 
 
@@ -41,6 +44,7 @@ class Tokenizer:
         self._inner.encode_special_tokens = True
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
+        self._sorted: list[tuple[str, int]] = []
 
     def __len__(self) -> int:
         return int(self._inner.get_vocab_size())
@@ -50,9 +54,43 @@ class Tokenizer:
         found = self._inner.token_to_id(token)
         return None if found is None else int(found)
 
+    def texts(self) -> Iterator[tuple[str, int]]:
+        """Each token's text, and the token, in no order; without those that are a lone byte. For a
+        vocabulary that spells a space "▁".
+        """
+        for name, token in self._inner.get_vocab().items():
+            if not _BYTE.fullmatch(name):
+                yield name.replace("▁", " "), int(token)
+
+    def byte_tokens(self) -> list[int]:
+        """The tokens that are a lone byte."""
+        vocabulary = self._inner.get_vocab().items()
+        return sorted(int(token) for name, token in vocabulary if _BYTE.fullmatch(name))
+
+    def beginning(self, text: str) -> list[int]:
+        """The tokens that begin with a text, and those that it begins with: what may stand where a
+        prompt's last token was given back ("token healing", github.com/guidance-ai/guidance).
+        """
+        if not self._sorted:
+            self._sorted = sorted(self.texts())
+        first = bisect_left(self._sorted, (text, -1))
+        last = bisect_left(self._sorted, (text + _LAST, -1))
+        found = [token for _, token in self._sorted[first:last]]
+        for length in range(1, len(text)):
+            place = bisect_left(self._sorted, (text[:length], -1))
+            while place < len(self._sorted) and self._sorted[place][0] == text[:length]:
+                found.append(self._sorted[place][1])
+                place += 1
+        return found
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""
         return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, read side by side."""
+        found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        return [list(one.ids) for one in found]
 
     def encode_lines(self, text: str) -> list[int]:
         """The same, line by line and remembered, for a vocabulary in which no token reaches across

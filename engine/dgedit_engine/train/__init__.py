@@ -1,1 +1,1 @@
-"""How nano is made: a corpus of Python packages, a vocabulary, examples with holes, the trainer."""
+"""Training: corpus, vocabulary, examples with holes, loss, optimiser, loop. Knows no request."""

@@ -1,4 +1,4 @@
-"""`python -m dgedit_engine.train`: train nano, from scratch, from weights, or on from a checkpoint.
+"""`python -m dgedit_engine.train`: train tiny, from scratch, from weights, or on from a checkpoint.
 
 Build a corpus first (`python -m dgedit_engine.train.corpus --help`) and a vocabulary
 (`python -m dgedit_engine.train.vocabulary --help`).

@@ -1,4 +1,4 @@
-"""Fetch the source that nano is trained on: packages, unpacked, never run.
+"""Fetch the source that models are trained on: packages, unpacked, never run.
 
     python -m dgedit_engine.train.collect --out scratch/site
     python -m dgedit_engine.train.collect --out scratch/more --languages

@@ -2,7 +2,7 @@
 
     python -m dgedit_engine.train.export --run FOLDER --out FOLDER [--int8] [--shards]
 
-So nano's weights come into the package. Takes and writes bfloat16 or int8, in one file or shards.
+So tiny's weights come into the package. Takes and writes bfloat16 or int8, in one file or shards.
 """
 
 from __future__ import annotations

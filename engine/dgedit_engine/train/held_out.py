@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine.engine import EMBEDDED
+from dgedit_engine.engine import TINY
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.train import vocabulary
@@ -38,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m dgedit_engine.train.held_out", description=__doc__
     )
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
-    parser.add_argument(
-        "--model", type=Path, default=EMBEDDED, help="nano (the default) or a folder"
-    )
+    parser.add_argument("--model", type=Path, default=TINY, help="tiny (the default) or a folder")
     parser.add_argument("--batches", type=int, default=24, help="batches of 16 (24)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")

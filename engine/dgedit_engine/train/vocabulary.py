@@ -1,4 +1,4 @@
-"""Learn nano's vocabulary: a byte-level BPE over Python source.
+"""Learn tiny's vocabulary: a byte-level BPE over Python source.
 
     python -m dgedit_engine.train.vocabulary --corpus FOLDER --size 4096 --out tokenizer.json
 

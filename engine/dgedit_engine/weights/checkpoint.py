@@ -148,8 +148,9 @@ def _map_embedding(moves: Sequence[Move], source: Source, dtype: torch.dtype) ->
     left = []
     for move in moves:
         piece = move.piece
-        whole = piece.made is None and piece.rows is None and isinstance(move.form, Tensor)
-        if move.slot.attribute == "embedding" and whole and move.form.dtype == dtype:
+        whole = piece.made is None and piece.rows is None
+        fits = isinstance(move.form, Tensor) and move.form.dtype == dtype
+        if move.slot.attribute == "embedding" and whole and fits:
             move.slot.fill(source.read(piece.stored[0]))
         else:
             left.append(move)

@@ -52,29 +52,34 @@ def quantize(
     source: Path,
     target: Path,
     *,
-    experts: Experts,
+    experts: Experts | None = None,
     rest: Rest | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[Progress]:
     """Write the model in `source` to a new folder `target`; closing the iterator cancels and leaves
     nothing.
 
-    `experts` is the kind of the experts' codes: e2m1 in groups of 16 (NVFP4), int4 in groups of 32,
-    or e4m3 by rows; `rest` that of attention, dense MLP and self-conditioning, by rows; None leaves
-    those bfloat16. The source may be of any format with a config.json. `device` does the coding.
+    `experts` is the kind of the experts' codes, where there are any: e2m1 in groups of 16 (NVFP4),
+    int4 in groups of 32, or e4m3 by rows; `rest` that of attention, dense MLP and
+    self-conditioning, by rows; None leaves those bfloat16. The source may be of any format with a
+    config.json. `device` does the coding.
 
     Raises ValueError for other kinds, ModelError for a source that does not load, for a width that
-    the groups do not divide and for a target that is there.
+    the groups do not divide, for a target that is there and where nothing is left to be coded.
     """
-    if experts not in get_args(Experts) or rest not in (None, *get_args(Rest)):
+    if experts not in (None, *get_args(Experts)) or rest not in (None, *get_args(Rest)):
         raise ValueError(f"experts as {experts!r} and the rest as {rest!r}")
     if target.exists():
         raise ModelError(f"{target} exists")
     if not (home(source) / "config.json").is_file():
         raise ModelError(f"no model here: {home(source) / 'config.json'} does not exist")
-    read = opened(source)
+    config, read = load_config(source), opened(source)
+    experts = experts if config.experts else None
+    if (experts, rest) == (None, None):
+        few = "" if config.experts else "it has no experts, and "
+        raise ModelError(f"{source}: nothing to quantise, {few}the rest is to stay as it is")
     with torch.device("meta"):
-        model = Model(load_config(source))
+        model = Model(config)
     with named(source):
         moves: dict[Slot, list[Move]] = {}
         for move in planned(slots(model), read):
@@ -91,7 +96,7 @@ def quantize(
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _room(slot: Slot, experts: Kind, rest: Kind | None) -> Weight:
+def _room(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
     """What a weight becomes, without data."""
     shape = slot.weight.shape
     kind = experts if len(shape) == 3 else rest
@@ -198,7 +203,7 @@ def _tensors(slot: Slot, weight: Weight) -> dict[str, Tensor]:
     return found
 
 
-def _describe(source: Path, folder: Path, *, experts: Kind, rest: Kind | None) -> None:
+def _describe(source: Path, folder: Path, *, experts: Kind | None, rest: Kind | None) -> None:
     """Write config.json, and copy what else belongs to the model."""
     raw = json.loads((source / "config.json").read_text(encoding="utf-8"))
     raw["quantization_config"] = settings(experts=experts, rest=rest)

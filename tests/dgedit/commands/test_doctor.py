@@ -28,7 +28,7 @@ from pretended import KITTY, Pretended
 Capture = pytest.CaptureFixture[str]
 ALL = Answers(True, "kitty", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2))
 SCREEN = ["terminal", "colours", "unicode", "keyboard", "drawing", "pasting", "clipboard"]
-MACHINE = ["python", "packages", "settings", "grammars", "git", "disk", "memory", "engine"]
+MACHINE = ["python", "packages", "settings", "grammars", "git", "disk", "memory", "base", "engine"]
 NAMES = ["terminal", *MACHINE, "torch", "gpu", "kernels", "model"]
 
 
@@ -350,11 +350,12 @@ def test_torch_that_is_not_there_is_a_line(kitty: Pretended, tmp_path: Path) -> 
     assert process.wait(30) == 1
     said = text(kitty, b"model ")
     assert "fail  torch      cannot be loaded: libcudart.so: missing ->" in said
-    assert "fail  model      nano: libcudart.so: missing ->" in said
+    assert "fail  model      tiny: libcudart.so: missing ->" in said
 
 
 def test_nothing_is_written(kitty: Pretended, tmp_path: Path) -> None:
     names = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
+    names = (*names, "XDG_CACHE_HOME")
     homes = {name: str(tmp_path / name) for name in names}
     for place in homes.values():
         Path(place).mkdir()

@@ -95,7 +95,7 @@ def test_dry_run_tells_holes_and_context_and_asks_no_model(
     assert cli.run([*args, "--json"]) == Exit.OK
     told = json.loads(capfdbinary.readouterr().out)
     assert [hole["start"]["line"] for hole in told["holes"]] == [1, 3]
-    count = counter("nano")
+    count = counter("tiny")
     assert count is not None and told["counted"]
     parts = [("say", 0), ("ü = 1", 0), ("\ndef f():\n    ", 0), ("return ü", 0), ("\n", 0)]
     assert [part["tokens"] for part in told["given"]] == [count(text) for text, _ in parts]
@@ -119,9 +119,9 @@ print(sorted({"torch", "textual", "rich"} & set(sys.modules)), file=sys.stderr)
 
 
 def test_vocabulary_that_is_no_file_is_guessed(folder: Path) -> None:
-    from dgedit_engine.engine import EMBEDDED
+    from dgedit_engine.engine import TINY
 
-    assert counter("nano")("a b") == counter(str(EMBEDDED))("a b") > 1  # type: ignore[misc]
+    assert counter("tiny")("a b") == counter(str(TINY))("a b") > 1  # type: ignore[misc]
     Path("x.gguf").touch()
     assert counter("x.gguf") is None
 

@@ -14,11 +14,11 @@ def test_bench_hands_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
     monkeypatch.setattr(bench, "main", lambda words: seen.append(words) or 0)
     assert cli.run(["bench", "--shape", "26b", "--weights", "random", "--quant", "e2m1"]) == 0
-    assert cli.run(["bench", "--model", "nano", "--rounds", "3", "--threads", "2"]) == 0
+    assert cli.run(["bench", "--model", "tiny", "--rounds", "3", "--threads", "2"]) == 0
     for words in seen:
         bench._parser().parse_args(words)
     assert {"--shape=26b", "--quant=e2m1"} <= set(seen[0])
-    assert {"--model=nano", "--rounds=3", "--threads=2"} <= set(seen[1])
+    assert {"--model=tiny", "--rounds=3", "--threads=2"} <= set(seen[1])
 
 
 def test_bench_hands_its_exit_code_on(monkeypatch: pytest.MonkeyPatch) -> None:

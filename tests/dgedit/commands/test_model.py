@@ -23,12 +23,14 @@ from dgedit.errors import Exit
 from dgedit.models import store as models
 from dgedit_engine.formats import shards
 from dgedit_engine.memory.plan import Need
+from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
+from fakebase import without_base
 from fakehub import COMMIT, Hub, serving
 from published import CONFIG, numbers, write
 
 Capture = pytest.CaptureFixture[str]
-REPO = "someone/tiny"
+REPO = "someone/little"
 SHAPE = replace(CONFIG, vocab=20_000)
 
 
@@ -38,6 +40,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("DGEDIT_MODEL", raising=False)
+    without_base(monkeypatch)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "data" / "dgedit" / "models"
@@ -46,7 +49,7 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model in two shards."""
-    folder = tmp_path_factory.mktemp("published") / "tiny"
+    folder = tmp_path_factory.mktemp("published") / "little"
     tensors = {name: one.bfloat16() for name, one in numbers(SHAPE).items()}
     write(folder, tensors, None, config=SHAPE)
     tensors = list(load_file(folder / "model.safetensors").items())
@@ -70,7 +73,7 @@ def server(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
 
 
-def put(homes: Path, published: Path, name: str = "tiny") -> Path:
+def put(homes: Path, published: Path, name: str = "little") -> Path:
     homes.mkdir(parents=True, exist_ok=True)
     (homes / name).symlink_to(published)
     return homes / name
@@ -111,22 +114,24 @@ def test_pull_list_info_use_rm(server: Hub, homes: Path, capfd: Capture) -> None
     code, out, err = run(capfd, "list")
     assert [line.split() for line in out.splitlines()[:2]] == [
         ["NAME", "FORMAT", "SIZE", "PARAMETERS"],
-        ["*", "nano", "BF16", "12.4", "MB", "6.1M"],
+        ["*", "nano", "-", "0", "B", "-", *parts.MISSING.split()],
     ]
+    assert out.splitlines()[2].split() == ["tiny", "BF16", "12.4", "MB", "6.1M"]
     size = sum(path.stat().st_size for path in (homes / "mine").iterdir())
-    assert out.splitlines()[2].split() == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
+    assert out.splitlines()[3].split() == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
     code, out, err = run(capfd, "info", "mine")
     assert (code, err) == (0, "")
     for words in (
-        "from        someone/tiny@01234",
+        "from        someone/little@01234",
         "experts     4, 2 for a token",
         "canvas      16",
     ):
         assert words in out
     assert run(capfd, "use", "mine") == (0, "mine is the default\n", "")
     entries = json.loads(run(capfd, "list", "--json")[1])
-    assert [(one["name"], one["default"]) for one in entries] == [("nano", False), ("mine", True)]
-    assert entries[1]["path"] == str(homes / "mine")
+    names = [("nano", False), ("tiny", False), ("mine", True)]
+    assert [(one["name"], one["default"]) for one in entries] == names
+    assert entries[2]["path"] == str(homes / "mine")
     code, out, err = run(capfd, "rm", "mine", "--yes")
     assert (code, out, err) == (0, "it was the default, which is nano now\n", "")
     assert not list(homes.iterdir())
@@ -135,12 +140,12 @@ def test_pull_list_info_use_rm(server: Hub, homes: Path, capfd: Capture) -> None
 def test_pull_of_what_is_there_does_nothing(server: Hub, homes: Path, capfd: Capture) -> None:
     assert run(capfd, "pull", REPO)[0] == 0
     given = dict(server.given)
-    assert run(capfd, "pull", REPO) == (0, "tiny is here already\n", "")
+    assert run(capfd, "pull", REPO) == (0, "little is here already\n", "")
     assert server.given == given
     server.files["tokenizer.json"] = b"{ }"
     code, out, err = run(capfd, "pull", REPO)
     assert (code, out) == (Exit.ENGINE, "")
-    assert "tiny is another state of someone/tiny; take another --name, or" in err
+    assert "little is another state of someone/little; take another --name, or" in err
     (homes / "own").mkdir()
     assert "own is another model; take" in run(capfd, "pull", REPO, "--name", "own")[2]
     assert run(capfd, "pull", REPO, "--name", "two", "--revision", COMMIT)[0] == 0
@@ -159,20 +164,20 @@ def test_pull_that_is_stopped_goes_on(server: Hub, homes: Path, capfd: Capture) 
     growing = []
     deadline = time.monotonic() + 10
     while not growing or growing[0].stat().st_size == 0:
-        growing = list(homes.glob(".tiny.part/*.incomplete"))
+        growing = list(homes.glob(".little.part/*.incomplete"))
         assert time.monotonic() < deadline
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (Exit.INTERRUPTED, b"", b"")
-    assert [path.name for path in homes.iterdir()] == [".tiny.part"]
+    assert [path.name for path in homes.iterdir()] == [".little.part"]
     code, out, err = run(capfd, "list")
-    assert (code, out.splitlines()[-1].split()[0]) == (0, "tiny") and "a stopped pull" in out
+    assert (code, out.splitlines()[-1].split()[0]) == (0, "little") and "a stopped pull" in out
     server.waits, given = {}, dict(server.given)
     assert run(capfd, "pull", REPO)[0] == 0
     again = {name for name, count in server.given.items() if count != given.get(name)}
     assert large in again and "config.json" not in again
     assert server.given[large] < half + len(server.files[large])
-    assert [path.name for path in homes.iterdir()] == ["tiny"]
+    assert [path.name for path in homes.iterdir()] == ["little"]
 
 
 def test_pull_of_another_architecture_fetches_no_weights(
@@ -182,7 +187,7 @@ def test_pull_of_another_architecture_fetches_no_weights(
     code, out, err = run(capfd, "pull", REPO)
     assert (code, out) == (Exit.ENGINE, "")
     assert (
-        "dgedit: someone/tiny/config.json: " in err
+        "dgedit: someone/little/config.json: " in err
         and "LlamaForCausalLM" in err
         and err.count("\n") == 1
     )
@@ -193,11 +198,11 @@ def test_pull_of_what_does_not_load_stays(server: Hub, homes: Path, capfd: Captu
     del server.files["tokenizer.json"]
     code, out, err = run(capfd, "pull", REPO)
     assert (code, out) == (Exit.ENGINE, "")
-    assert "tiny is pulled, but does not load: " in err and "tiny has no tokenizer.json" in err
-    assert "(dgedit model rm tiny removes it)\n" in err
-    code, out, _ = run(capfd, "info", "tiny")
-    assert code == 0 and out.splitlines()[-1].endswith("tiny has no tokenizer.json")
-    assert run(capfd, "rm", "tiny", "--yes")[0] == 0
+    assert "little is pulled, but does not load: " in err and "little has no tokenizer.json" in err
+    assert "(dgedit model rm little removes it)\n" in err
+    code, out, _ = run(capfd, "info", "little")
+    assert code == 0 and out.splitlines()[-1].endswith("little has no tokenizer.json")
+    assert run(capfd, "rm", "little", "--yes")[0] == 0
     config = json.loads(server.files["config.json"])
     server.files["config.json"] = json.dumps(
         config | {"quantization_config": {"quant_method": "awq"}}
@@ -212,28 +217,23 @@ def test_pull_of_what_does_not_load_stays(server: Hub, homes: Path, capfd: Captu
     ("words", "code", "said"),
     [
         ("pull someone/else", Exit.ENGINE, "no such repository: someone/else"),
-        ("pull someone/tiny --revision x", Exit.ENGINE, "someone/tiny has no revision x"),
-        ("pull someone/tiny --file x.gguf", Exit.ENGINE, "has no GGUF file x.gguf"),
-        ("pull someone/tiny --name ../x", Exit.USAGE, "no name for a model: '../x'"),
-        ("pull someone/tiny --name nano", Exit.USAGE, "nano is the embedded model"),
+        ("pull someone/little --revision x", Exit.ENGINE, "someone/little has no revision x"),
+        ("pull someone/little --file x.gguf", Exit.ENGINE, "has no GGUF file x.gguf"),
+        ("pull someone/little --name ../x", Exit.USAGE, "no name for a model: '../x'"),
         ("pull a/b/c", Exit.USAGE, "no repository's name: 'a/b/c'"),
         ("info gone", Exit.ENGINE, "no such model: gone"),
-        ("info tiny --context 0", Exit.USAGE, "--context"),
-        ("info tiny --context 129", Exit.USAGE, "tiny has a context of 128, not 129"),
-        ("info tiny --kv int8", Exit.USAGE, "int8"),
+        ("info little --context 0", Exit.USAGE, "--context"),
+        ("info little --context 129", Exit.USAGE, "little has a context of 128, not 129"),
+        ("info little --kv int8", Exit.USAGE, "int8"),
         ("use gone", Exit.ENGINE, "no such model: gone"),
         ("use a/b", Exit.USAGE, "no name for a model: 'a/b'"),
         ("rm gone --yes", Exit.ENGINE, "no such model: gone"),
-        ("rm nano --yes", Exit.USAGE, "nano is the embedded model"),
         ("rm ../x --yes", Exit.USAGE, "no name for a model: '../x'"),
-        ("rm .. --yes", Exit.USAGE, "no name for a model: '..'"),
-        ("rm tiny", Exit.USAGE, "needs --yes"),
+        ("rm little", Exit.USAGE, "needs --yes"),
         ("quantize gone new", Exit.ENGINE, "no such model: gone"),
-        ("quantize tiny tiny", Exit.ENGINE, "is there already"),
-        ("quantize tiny nano", Exit.USAGE, "nano is the embedded model"),
-        ("quantize tiny ..", Exit.USAGE, "no name for a model: '..'"),
-        ("quantize tiny new --experts int3", Exit.USAGE, "int3"),
-        ("quantize tiny new --device warp", Exit.USAGE, "no device 'warp'"),
+        ("quantize little little", Exit.ENGINE, "is there already"),
+        ("quantize little new --experts int3", Exit.USAGE, "int3"),
+        ("quantize little new --device warp", Exit.USAGE, "no device 'warp'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_a_code(
@@ -243,7 +243,7 @@ def test_what_cannot_be_done_is_one_line_and_a_code(
     found, out, err = run(capfd, *words.split())
     assert (found, out) == (code, "")
     assert said in err and err.startswith("dgedit: ") and err.count("\n") == 1
-    assert [path.name for path in homes.iterdir()] == ["tiny"]
+    assert [path.name for path in homes.iterdir()] == ["little"]
 
 
 def test_text_of_others_is_made_visible(server: Hub, homes: Path, capfd: Capture) -> None:
@@ -258,7 +258,7 @@ def test_info_tells_what_a_context_takes(homes: Path, published: Path, capfd: Ca
     put(homes, published)
     found = []
     for words in (("--context", "64"), (), ("--kv", "fp8")):
-        code, out, err = run(capfd, "info", "tiny", "--json", *words)
+        code, out, err = run(capfd, "info", "little", "--json", *words)
         assert (code, err) == (0, "")
         found.append(json.loads(out))
     memory = [one["memory"] for one in found]
@@ -311,7 +311,7 @@ def test_use_says_when_the_environment_goes_first(
 ) -> None:
     put(homes, published)
     monkeypatch.setenv("DGEDIT_MODEL", "nano")
-    code, out, _ = run(capfd, "use", "tiny")
+    code, out, _ = run(capfd, "use", "little")
     assert (code, out.splitlines()[1]) == (0, "but DGEDIT_MODEL goes first: nano")
 
 
@@ -319,16 +319,16 @@ def test_quantised_model_loads_under_its_name(
     homes: Path, published: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(homes, published)
-    words = ("tiny", "small", "--experts", "int4", "--rest", "int8", "--device", "cpu")
+    words = ("little", "small", "--experts", "int4", "--rest", "int8", "--device", "cpu")
     code, out, err = run(capfd, "quantize", *words)
     assert (code, err) == (0, "") and out.startswith("small: dgedit int4 + int8, 1.5M parameters")
     assert models.fault(homes / "small") is None
     assert run(capfd, "quantize", "small", "./elsewhere")[0] == 0
     assert Path("elsewhere", "config.json").is_file()
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 5}))
-    code, out, err = run(capfd, "quantize", "tiny", "large")
+    code, out, err = run(capfd, "quantize", "little", "large")
     assert (code, out) == (Exit.INPUT, "") and "the disk has 5 B free" in err
-    assert sorted(path.name for path in homes.iterdir()) == ["small", "tiny"]
+    assert sorted(path.name for path in homes.iterdir()) == ["little", "small"]
 
 
 def test_quantising_that_is_stopped_leaves_nothing(
@@ -347,9 +347,9 @@ def test_quantising_that_is_stopped_leaves_nothing(
             yield step
 
     monkeypatch.setattr(quantize, "_write", stopped)
-    assert run(capfd, "quantize", "tiny", "small") == (Exit.INTERRUPTED, "", "")
+    assert run(capfd, "quantize", "little", "small") == (Exit.INTERRUPTED, "", "")
     assert len(seen) == 2
-    assert [path.name for path in homes.iterdir()] == ["tiny"]
+    assert [path.name for path in homes.iterdir()] == ["little"]
 
 
 class Terminal(io.StringIO):
@@ -379,7 +379,7 @@ def test_progress_is_drawn_where_somebody_looks(
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(sys, "stderr", screen)
     assert cli.run(["model", "pull", REPO]) == 0
-    assert ("pulling someone/tiny" in screen.getvalue()) == shown
+    assert ("pulling someone/little" in screen.getvalue()) == shown
     assert not shown or "MB" in screen.getvalue()
 
 
@@ -390,11 +390,11 @@ def test_commands_take_their_model_by_name(
     opened: list[Any] = []
     bench = "dgedit_engine.bench.__main__.main"
     monkeypatch.setattr(bench, lambda words: opened.append(words) or 0)
-    assert cli.run(["bench", "--model", "tiny"]) == 0
+    assert cli.run(["bench", "--model", "little"]) == 0
     assert cli.run(["bench", "--shape", "small"]) == 0
-    assert f"--model={homes / 'tiny'}" in opened[0]
+    assert f"--model={homes / 'little'}" in opened[0]
     assert not [word for word in opened[1] if word.startswith("--model")]
     monkeypatch.setattr(backend, "connect", lambda *given, **more: opened.append(given) or 1 / 0)
     Path("a.py").write_text("<FILL>")
-    cli.run(["fill", "a.py", "--model", "tiny"])
-    assert opened[2] == ("tiny", None)
+    cli.run(["fill", "a.py", "--model", "little"])
+    assert opened[2] == ("little", None)

@@ -17,7 +17,7 @@ from dgedit.tui.infill.worker import Refined
 from dgedit.tui.widgets.dialogs import Ask
 
 from .conftest import Desk, OpenDesk, Script
-from .test_editor import CODE, masked, spans
+from .editor.test_editor import CODE, masked, spans
 
 NASTY = b"\xef\xbb\xbfa\r\nb\n\x0bc\x0cd\xc2\x85e\xe2\x80\xa8f\r\xff HOLE\r\n\r\nend"
 

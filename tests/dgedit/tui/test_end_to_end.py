@@ -80,7 +80,7 @@ def begin(terminal: InTmux, *files: str) -> None:
     """Edit files."""
     terminal.type(f"{sys.executable} -m dgedit {' '.join(files)}; echo ended $?")
     terminal.press("Enter")
-    terminal.wait_for("nano · ")
+    terminal.wait_for("tiny · ")
 
 
 def mask(terminal: InTmux, text: str) -> None:
@@ -128,7 +128,7 @@ def test_two_places_are_masked_filled_accepted_undone_and_saved(
     holes = b"key is None", b"a.insert(lo, x)"
     for hole in holes:
         mask(terminal, hole.decode())
-    assert terminal.screen().count("▌") == 2
+    terminal.wait_for("▌[^▌]*▌")  # the words for the first mask may still stand for the second
     terminal.press("F5")
     terminal.wait_for("Enter accept")
     assert path.read_bytes() == data

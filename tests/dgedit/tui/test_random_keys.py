@@ -26,7 +26,7 @@ from dgedit.tui.terminal.driver import in_bursts
 
 from .beside import STORED, TEXTS, Beside
 from .modelled import before, behind, lines_around, put, typed
-from .test_terminal import keys_of
+from .terminal.test_driver import keys_of
 
 SECONDS = float(os.environ.get("RANDOM_KEYS_SECONDS", "180"))
 

@@ -1,0 +1,54 @@
+"""Show on stderr how far something is, in bytes, where somebody looks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from typing import Protocol
+
+from dgedit.text.visible import visible
+
+
+class Progress(Protocol):
+    """How far something is, in bytes."""
+
+    @property
+    def done(self) -> int:
+        """Those that are there."""
+
+    @property
+    def total(self) -> int:
+        """Those that will be."""
+
+
+def follow(steps: Iterable[Progress], what: str) -> None:
+    """Run it to its end, and show how far it is where somebody looks."""
+    with contextlib.closing(_shown(iter(steps), what)) as shown:
+        for _ in shown:
+            pass
+
+
+def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
+    try:
+        if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+            yield from steps
+            return
+        from rich import progress as bars
+        from rich.console import Console
+        from rich.text import Text
+
+        columns = (
+            *(bars.RenderableColumn(Text(visible(what))), bars.BarColumn()),
+            *(bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
+        )
+        with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = None
+            for step in steps:
+                if task is None:  # what is there already says nothing of the pace
+                    task = bar.add_task(what, total=step.total, completed=step.done)
+                bar.update(task, completed=step.done)
+                yield step
+    finally:
+        getattr(steps, "close", lambda: None)()

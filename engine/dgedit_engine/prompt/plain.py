@@ -1,0 +1,165 @@
+"""What a model without any marks for holes reads: the text before one, as far as it reaches back.
+
+Such a model, a base as it was published, reads from left to right alone: what stands behind the
+hole is asked of it once the hole is filled (`decode/joint.py`). To draft, it reads the text before,
+and in a second prompt what stands behind and then the text before, as if the file had been cut and
+put together the wrong way round: its names and its style are known then. A prompt must end where
+the model would have ended a token, so the last one is given back where that is not sure, and the
+draft has to begin with its text ("token healing").
+
+Knows text and ids; no tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from dgedit_engine.prompt.tokenizer import Tokenizer
+from dgedit_engine.types import Hole, InfillRequest, Passage
+
+TOKENS = 1024
+"""Tokens of a prompt, at most."""
+
+_CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
+_STRIDE = (
+    1024  # characters by which a long text loses its head: its cached keys last while one types
+)
+_BEHIND = 1200  # characters of the text behind a hole that matter
+_FIRST = 160  # tokens of it in the turned prompt
+_JOINT = "\n\n\n\n"  # between the two parts of that
+_SLASHES = frozenset(
+    (
+        *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
+        *(".mjs", ".mts", ".php", ".rs", ".scala", ".swift", ".ts", ".tsx"),
+    )
+)
+"""Endings of the languages whose comments begin with two slashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a hole stands in."""
+
+    ids: list[int]
+    """The prompt: what is before the hole, but for `forced`."""
+    turned: list[int]
+    """The same behind the beginning of what follows the hole; empty where nothing does."""
+    forced: str
+    """The text with which the draft has to begin, and which is no part of the hole."""
+    before: str
+    """The text before the hole, its end at least."""
+    behind: str
+    """The text behind it, up to the next hole, its beginning at least."""
+
+
+def around(
+    request: InfillRequest,
+    hole: int,
+    filled: Sequence[str],
+    tokenizer: Tokenizer,
+    *,
+    bos: int | None,
+    context: int,
+) -> Around:
+    """What the request's hole of that number stands in, those before it `filled`.
+
+    At most `context` tokens, or `TOKENS`. What goes with the passage, other files and the user's
+    words, stands before it as comments do.
+    """
+    place, before, behind = _split(request, hole, filled)
+    passage = request.passages[place]
+    others = [one for one in request.passages if one is not passage and not one.holes]
+    head = _beside(others)
+    text = _said(_tail(before), passage.path, request.instruction)
+    budget = min(context, TOKENS)
+    own = tokenizer.encode(text)[-budget:]
+    beside = tokenizer.encode(head)[: max(0, budget - len(own))] if head else []
+    ids = [*([] if bos is None else [bos]), *beside, *own]
+    behind = behind[:_BEHIND]
+    forced = _unsure(before, tokenizer, own)
+    turned: list[int] = []
+    if behind.strip():
+        start = [bos] if bos is not None else []
+        after = tokenizer.encode(behind)[:_FIRST]
+        after += tokenizer.encode(_JOINT)
+        turned = [*start, *after, *own[-(budget - len(after)) :]]
+    if forced:
+        ids, turned = ids[:-1], turned[:-1]
+    return Around(ids, turned, forced, before[-_CHARACTERS:], behind)
+
+
+def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[int, str, str]:
+    """The passage of a hole, and its text before and behind it."""
+    number = 0
+    for place, passage in enumerate(request.passages):
+        before = ""
+        for index, part in enumerate(passage.parts):
+            if not isinstance(part, Hole):
+                before += part
+                continue
+            if number == hole:
+                rest = passage.parts[index + 1 : index + 2]
+                behind = rest[0] if rest and isinstance(rest[0], str) else ""
+                return place, before, behind
+            before += filled[number]
+            number += 1
+    raise ValueError(f"hole {hole} of {number}")
+
+
+def _tail(text: str) -> str:
+    """The end of a text, from the start of a line; the cut moves by long strides."""
+    lost = -(-max(0, len(text) - _CHARACTERS) // _STRIDE) * _STRIDE
+    if not lost:
+        return text
+    start = text.find("\n", lost - 1) + 1
+    return text[start or lost :]
+
+
+def _beside(passages: Sequence[Passage]) -> str:
+    """Other files, each under its name; the nearest one last."""
+    said = []
+    for passage in reversed(passages):
+        text = "".join(part for part in passage.parts if isinstance(part, str))
+        name = PurePath(passage.path).name
+        said.append(f"{_comment(passage.path, name)}\n{text.strip()}\n\n\n" if name else text)
+    return "".join(said)
+
+
+def _said(text: str, path: str, words: str) -> str:
+    """The text with the user's words as a comment above its last line."""
+    if not words.strip():
+        return text
+    start = text.rfind("\n") + 1
+    line = text[start:]
+    indent = line[: len(line) - len(line.lstrip())]
+    above = _indent_above(text[:start]) if not line else indent
+    comment = _comment(path, " ".join(words.split()))
+    return f"{text[:start]}{above}{comment}\n{line}"
+
+
+def _indent_above(text: str) -> str:
+    """The indentation that the next line of a text most likely has."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return ""
+    last = lines[-1]
+    indent = last[: len(last) - len(last.lstrip())]
+    return indent + ("    " if last.rstrip().endswith((":", "{", "(", "[")) else "")
+
+
+def _comment(path: str, words: str) -> str:
+    """The words as a comment of the path's language."""
+    slashes = PurePath(path).suffix.lower() in _SLASHES
+    return f"// {words}" if slashes else f"# {words}"
+
+
+def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The last token's text, if another might have stood there: not behind a line's end, nor behind
+    the indentation of a line, whose tokens are their own.
+    """
+    line = before[before.rfind("\n") + 1 :]
+    if not line.strip() or len(ids) < 2:
+        return ""
+    return "".join(piece.text for piece in tokenizer.pieces(ids[-1:]))

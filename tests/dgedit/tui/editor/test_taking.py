@@ -1,0 +1,369 @@
+"""A result taken word by word, line by line, hole by hole: each its own undo."""
+
+from __future__ import annotations
+
+import pytest
+from textual.document._document import Selection
+
+from dgedit.tui.infill.session import Stage
+
+from ..conftest import Choices, Desk, OpenDesk, Script
+from .test_editor import CODE, masked, spans
+
+
+async def result(d: Desk, *holes: tuple[int, int]) -> None:
+    """Fill holes, and wait for the last step."""
+    for hole in holes or [(13, 17)]:
+        await masked(d, *hole)
+    await d.press("f5")
+    await d.step(3)
+    assert d.app.fill is not None and d.app.fill.stage is Stage.READY
+
+
+def undos(d: Desk) -> int:
+    return len(d.app.editor.history.undo_stack)
+
+
+@pytest.mark.parametrize("key", ["ctrl+right", "alt+w"])
+async def test_word_by_word_each_its_own_undo(desk: OpenDesk, key: str) -> None:
+    async with desk({"a.py": CODE}, Script("return x + 1")) as d:
+        await result(d)
+        editor = d.app.editor
+        seen = []
+        for _ in range(2):
+            await d.press(key)
+            seen.append(editor.text.splitlines()[1])
+        assert seen == ["    return", "    return x"]
+        assert d.row(1) == "    return x + 1"
+        assert undos(d) == 2
+        assert spans(editor) == [(21, 21)]
+        await d.press("ctrl+z")
+        assert (editor.text.splitlines()[1], d.row(1)) == ("    return", "    return x + 1")
+        await d.press("ctrl+z")
+        assert editor.text.encode() == CODE
+        assert (d.row(1), spans(editor)) == ("    return x + 1", [(13, 17)])
+        await d.press("ctrl+y", "ctrl+y", key, key)
+        assert editor.text.splitlines()[1] == "    return x + 1"
+        assert d.app.fill is None and spans(editor) == []
+        for _ in range(4):
+            await d.press("ctrl+z")
+        assert editor.text.encode() == CODE
+        assert spans(editor) == [(13, 17)]
+
+
+async def test_word_by_word_takes_signs_with_the_word_behind_them(desk: OpenDesk) -> None:
+    words = ["self", ".name", " =", " x", "\n    f", "(a", ",", ' "b', " c", '"))', " 3.14"]
+    async with desk({"a.py": CODE}, Script("".join(words))) as d:
+        await result(d)
+        seen = [d.app.editor.text]
+        while d.app.fill is not None:
+            await d.press("alt+w")
+            seen.append(d.app.editor.text)
+        behind = CODE.decode()[17:]
+        texts = [text.removeprefix("def f():\n    ").removesuffix(behind) for text in seen[1:]]
+        assert texts == ["".join(words[: count + 1]) for count in range(len(words))]
+
+
+@pytest.mark.parametrize("key", ["ctrl+down", "alt+l"])
+async def test_line_by_line(desk: OpenDesk, key: str) -> None:
+    async with desk({"a.py": CODE}, Script("x = 1\n    y = 2\n    z = 3")) as d:
+        await result(d)
+        await d.press(key)
+        assert d.app.editor.text.startswith("def f():\n    x = 1\n\n")
+        assert [d.row(y) for y in range(1, 4)] == ["    x = 1", "    y = 2", "    z = 3"]
+        await d.press(key)
+        assert d.app.editor.text.startswith("def f():\n    x = 1\n    y = 2\n\n")
+        await d.press("escape")
+        assert d.app.fill is None and spans(d.app.editor) == []
+        assert [d.row(y) for y in range(1, 4)] == ["    x = 1", "    y = 2", ""]
+        await d.press("ctrl+z", "ctrl+z", "ctrl+z")  # the first opens what was rejected
+        assert d.app.editor.text.encode() == CODE
+
+
+async def test_part_of_a_draft_takes_the_line_ends_of_the_file(desk: OpenDesk) -> None:
+    async with desk({"a.txt": b"one\r\nHOLE\r\ntwo\r\n"}, Script("a\nb\nc")) as d:
+        await result(d, (5, 9))
+        await d.press("ctrl+down", "ctrl+down")
+        assert d.app.editor.text == "one\r\na\r\nb\r\ntwo\r\n"
+        await d.press("enter")
+        assert d.app.editor.text == "one\r\na\r\nb\r\nc\r\ntwo\r\n"
+
+
+async def test_one_hole_is_accepted_and_the_others_go_on(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        d.app.editor.selection = Selection.cursor((1, 5))
+        await d.press("alt+enter")
+        assert d.app.editor.text == "def f():\n    one\n\n\ndef g():\n    return 1\n"
+        assert d.row(5) == "    return two"
+        assert spans(d.app.editor) == [(39, 40)] and undos(d) == 1
+        await d.press("ctrl+z")
+        assert [d.row(1), d.row(5)] == ["    one", "    return two"]
+        await d.press("enter")
+        assert d.app.editor.text == "def f():\n    one\n\n\ndef g():\n    return two\n"
+        assert undos(d) == 1
+
+
+async def test_the_nearest_hole_is_accepted_from_elsewhere(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        d.app.editor.selection = Selection.cursor((4, 0))
+        await d.press("alt+a")
+        assert d.app.editor.text.endswith("return two\n")
+        await d.press("alt+enter")
+        assert d.app.fill is None and spans(d.app.editor) == []
+
+
+async def test_word_and_line_keys_move_the_cursor_away_from_a_hole(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        d.app.editor.selection = Selection.cursor((4, 0))
+        await d.press("ctrl+right")
+        assert d.app.editor.cursor_location == (4, 3)
+        assert d.app.editor.text.encode() == CODE
+
+
+async def test_file_without_a_hole_of_the_result_says_so(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("ctrl+pagedown", "alt+w")
+        assert "no hole" in d.notice
+        await d.press("left_square_bracket")
+        assert d.app.editors[1].text == "[" + CODE.decode()
+
+
+@pytest.mark.parametrize(
+    "key", ["alt+enter", "alt+w", "alt+l", "alt+right_square_bracket", "alt+r"]
+)
+async def test_without_a_result_keys_say_why(desk: OpenDesk, key: str) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await d.press(key)
+        assert "F5" in d.notice
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step()
+        await d.press(key)
+        assert "not settled" in d.notice
+        assert d.app.editor.text.encode() == CODE
+
+
+# Given back
+
+
+@pytest.mark.parametrize("key", ["enter", "alt+a", "alt+l"])
+async def test_undo_gives_the_draft_back(desk: OpenDesk, key: str) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d)
+        await d.press("alt+n", key)
+        assert d.app.fill is None and "two" in d.app.editor.text
+        await d.press("ctrl+z")
+        assert d.app.editor.text.encode() == CODE
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        assert "candidate 2 of 2" in d.app.status.engine
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.notice, spans(d.app.editor)) == (None, "", [])
+        await d.press("ctrl+z", "alt+p", "enter")
+        assert "    one\n" in d.app.editor.text
+
+
+async def test_undo_gives_drafts_back_file_by_file(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one", "two")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await result(d)
+        await d.press("enter", "ctrl+z")
+        assert d.row(1) == "    two"
+        await d.press("ctrl+pageup")
+        assert "    one\n" in d.app.editor.text
+        await d.press("ctrl+z")
+        assert d.row(1) == "    one"
+        await d.press("alt+y")
+        assert [editor.text.split()[2] for editor in d.app.editors] == ["one", "two"]
+
+
+async def test_undo_gives_the_result_before_the_last_back_as_well(desk: OpenDesk) -> None:
+    script = Script("one", "two")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("enter")
+        script.texts = ("two",)
+        await result(d, (39, 40))
+        await d.press("enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"two")
+        await d.press("ctrl+z")
+        assert d.row(5) == "    return two"
+        await d.press("escape", "f2")
+        d.app._turns.clear()  # lest what was rejected is opened first
+        await d.press("ctrl+z")
+        assert (d.row(1), d.app.editor.text.encode()) == ("    one", CODE)
+
+
+async def test_redo_while_the_hole_is_filled_again_cancels_that(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("enter", "ctrl+z", "escape", "f5")
+        await d.step()
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.notice) == (None, "the draft is gone: its hole was edited")
+        await d.press("ctrl+z")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
+async def test_rejected_after_an_undo_it_stays_rejected(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("enter", "ctrl+z", "escape")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+        await d.press("ctrl+y", "ctrl+z")
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
+async def test_an_acceptance_gives_no_other_draft_back(desk: OpenDesk) -> None:
+    script = Script("one")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("enter")
+        script.texts = ("two",)
+        await result(d, (39, 40))
+        await d.press("ctrl+z")
+        assert spans(d.app.editor) == [(13, 17), (40, 41)]
+        await d.press("alt+y")
+        assert d.row(5) == "    return two"
+        assert (d.app.fill, d.row(1), d.notice) == (None, "    pass", "")
+
+
+async def test_undo_of_a_letter_in_a_draft_gives_the_draft_back(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d)
+        await d.press("alt+n")
+        d.app.editor.selection = Selection.cursor((1, 6))
+        await d.press("q")
+        assert (d.app.fill, d.notice) == (None, "the draft is gone: its hole was edited")
+        assert d.row(1) == "    paqss"
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        assert spans(d.app.editor) == [(13, 17)]
+        await d.press("ctrl+y")
+        assert (d.app.fill, d.row(1)) == (None, "    paqss")
+        await d.press("ctrl+z", "alt+p", "alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one")
+
+
+async def test_undo_of_a_letter_in_one_of_two_drafts(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await result(d, (13, 17), (40, 41))
+        d.select(14, 16)
+        await d.press("delete")
+        assert [d.row(1), d.row(5)] == ["    ps", "    return one"]
+        await d.press("ctrl+z")
+        assert [d.row(1), d.row(5)] == ["    one", "    return one"]
+        await d.press("alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"one").replace(b"1", b"one")
+
+
+async def test_a_part_done_anew_after_a_rejection_is_not_asked_for_again(desk: OpenDesk) -> None:
+    script = Script("one two")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("alt+w", "escape", "ctrl+z", "ctrl+y")
+        assert spans(d.app.editor) == [(16, 16)]
+        script.texts = (" and three",)
+        await d.press("f5")
+        await d.step(3)
+        assert d.row(1) == "    one and three"
+        await d.press("alt+y")
+        assert "    one and three\n" in d.app.editor.text
+
+
+async def test_a_part_done_anew_shows_a_candidate_that_begins_with_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one a", "two b")) as d:
+        await result(d)
+        await d.press("alt+w", "ctrl+z", "alt+n")
+        assert d.row(1) == "    two b"
+        await d.press("ctrl+y")
+        assert d.row(1) == "    one a" and "candidate 1 of 2" in d.app.status.engine
+        await d.press("alt+y")
+        assert "    one a\n" in d.app.editor.text
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_undo_of_an_edit_shows_no_draft_that_is_given_up(desk: OpenDesk, steps: int) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(steps)
+        if steps == 3:
+            await d.press("f5")
+        d.select(14, 16)
+        await d.press("x", "ctrl+z")
+        assert d.app.editor.text.encode() == CODE
+        assert (d.app.fill, d.row(1), spans(d.app.editor)) == (None, "    pass", [(13, 17)])
+
+
+async def test_undo_after_a_cancelled_rerun_gives_back_what_was_taken_from(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one two")) as d:
+        await result(d)
+        await d.press("alt+w", "f5")
+        await d.step()
+        await d.press("escape")
+        assert (d.app.fill, d.notice) == (None, "cancelled")
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    one two", "undone: the draft is back")
+
+
+# Given back without an edit
+
+
+async def test_undo_brings_a_rejected_result_back(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Choices("one", "two")) as d:
+        await d.press("#")
+        await result(d, (14, 18))
+        await d.press("alt+n", "escape")
+        assert (d.app.fill, d.row(1)) == (None, "    pass")
+        await d.press("ctrl+z")
+        assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
+        await d.press("ctrl+z")
+        assert d.app.editor.text.encode() == CODE and d.row(1) == "    two"
+        await d.press("alt+y")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"two")
+
+
+async def test_undo_brings_back_what_a_rerun_replaced(desk: OpenDesk) -> None:
+    script = Script("abcd")
+    async with desk({"a.py": CODE}, script) as d:
+        await result(d)
+        await d.press("left", "shift+left", "shift+left")
+        script.texts = ("XY",)
+        await d.press("alt+r")
+        await d.step(3)
+        assert d.row(1) == "    aXYd"
+        script.texts = ("other",)
+        await d.press("f5")
+        await d.step(3)
+        assert d.row(1) == "    other"
+        await d.press("ctrl+z")
+        assert d.row(1) == "    aXYd"
+        await d.press("alt+w", "ctrl+z")
+        assert (d.app.editor.text.encode(), d.row(1)) == (CODE, "    aXYd")
+        await d.press("ctrl+z")
+        assert d.row(1) == "    abcd"
+        await d.press("enter")
+        assert d.app.editor.text.encode() == CODE.replace(b"pass", b"abcd")
+
+
+async def test_undo_of_an_edit_comes_before_what_was_rejected_earlier(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("one")) as d:
+        await result(d)
+        await d.press("escape", "ctrl+home", "x")
+        await d.press("ctrl+z")
+        assert (d.app.fill, d.app.editor.text.encode()) == (None, CODE)
+        await d.press("ctrl+z")
+        assert d.row(1) == "    one"
+
+
+async def test_selection_in_a_draft_ends_with_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("ab")) as d:
+        await result(d)
+        await d.press("left", "shift+right", "shift+right", "shift+right")
+        marked = [run.text for run in d.app.editor.rows.row(1)[0] if run.marked]
+        assert marked == ["b"]
