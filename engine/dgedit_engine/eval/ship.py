@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from dgedit_engine.decode.syntax import faults
-from dgedit_engine.eval.texts import LANGUAGES, OTHERS, SHIPPED, Excerpt
+from dgedit_engine.eval.texts import LANGUAGES, OTHERS, SHIPPED
 from dgedit_engine.train.corpus import Corpus, share, shingles
+from dgedit_engine.train.excerpts import Excerpt
 from dgedit_engine.train.licensed import language_of
 
 SMALLEST, LARGEST = 1_000, 16_000

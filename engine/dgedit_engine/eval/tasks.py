@@ -11,7 +11,7 @@ from itertools import count
 
 import numpy as np
 
-from dgedit_engine.eval.texts import Texts
+from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import KINDS, Outline, evaluation_spans
 from dgedit_engine.types import Hole, InfillRequest, Passage
 

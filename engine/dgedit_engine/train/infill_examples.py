@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from dgedit_engine.eval.texts import Texts
 from dgedit_engine.prompt.layout import BOS, EOS, PAD, PRE, SUF
 from dgedit_engine.train.brackets import Span
+from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import Outline, draw_kind, pick
 
 Form = Literal["ahead", "behind"]

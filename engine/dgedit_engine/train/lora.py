@@ -23,12 +23,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from dgedit_engine.eval.texts import Shipped, Texts
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.train import feed
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.excerpts import Excerpts, Texts
 from dgedit_engine.train.infill_examples import Batch, Draw, Weights
 from dgedit_engine.train.lora_recipe import Recipe, add_options, from_options
 from dgedit_engine.train.lora_run import LoraRun
@@ -37,6 +37,9 @@ from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 
 SHORTLIST = "shortlist.npy"
+
+EXCERPTS = Path(__file__).parents[1] / "eval" / "heldout.jsonl.xz"
+"""The held-out Python that ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,10 @@ def _held_out(options: argparse.Namespace, recipe: Recipe) -> dict[str, list[Bat
     ship, which are Python, and of the corpus's held-out half.
     """
     tokenizer, found = tokenizer_of(options.base), {}
-    texts: dict[str, Texts] = {"python": Shipped(), "corpus": Corpus(options.corpus, "heldout")}
+    texts: dict[str, Texts] = {
+        "python": Excerpts(EXCERPTS),
+        "corpus": Corpus(options.corpus, "heldout"),
+    }
     numbers = range(options.held_out // 4)
     for name, each in texts.items():
         draws = [Draw(each, tokenizer, limit=recipe.limit, behind=one) for one in (0.0, 1.0)]

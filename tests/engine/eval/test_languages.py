@@ -9,8 +9,9 @@ import pytest
 
 from dgedit_engine.decode.syntax import faults
 from dgedit_engine.eval.tasks import draw
-from dgedit_engine.eval.texts import LANGUAGES, OTHERS, Shipped, held_out
+from dgedit_engine.eval.texts import LANGUAGES, OTHERS, held_out
 from dgedit_engine.train.corpus import HELD_OUT, share
+from dgedit_engine.train.excerpts import Excerpts
 from dgedit_engine.train.licensed import language_of
 
 
@@ -27,7 +28,7 @@ def test_shipped_texts_give_150_lines_and_nodes(language: str) -> None:
 
 def test_shipped_texts_are_small_sound_and_held_out() -> None:
     assert OTHERS.stat().st_size < 500_000
-    texts = Shipped(OTHERS)
+    texts = Excerpts(OTHERS)
     said = OTHERS.with_name("HELDOUT-LANGUAGES.md").read_text()
     licences = OTHERS.with_name("HELDOUT-LANGUAGES-LICENCES.txt").read_text()
     for one in texts.excerpts:
