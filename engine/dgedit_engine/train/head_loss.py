@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_CHUNK = 1 << 24  # logits at a time: 64 MiB in fp32
+_CHUNK = 1 << 24  # logits at a time on a CPU: 64 MiB in fp32
+_DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
 
 
 def head_loss(
@@ -24,17 +25,18 @@ def head_loss(
     *,
     places: Tensor | None = None,
     teacher: Tensor | None = None,
-) -> Tensor:
-    """The weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`.
+) -> tuple[Tensor, Tensor]:
+    """The weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`; and
+    each of them, (N,), which is not.
 
     hidden (N, D); head (S, D), to whose first K rows `rows` (K, D) are added; weight (N,). Either
     the cross-entropy of the tokens at `places` (N,), or the Kullback-Leibler divergence from what
     the hidden states `teacher` (N, D) say through the head as it is.
     """
     assert (places is None) != (teacher is None), "tokens or a teacher"
-    found: Tensor = _HeadLoss.apply(  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor] = _HeadLoss.apply(  # type: ignore[no-untyped-call]
         hidden, rows, head, weight, places, teacher
-    )[0]
+    )
     return found
 
 
@@ -42,10 +44,7 @@ def losses(hidden: Tensor, rows: Tensor, head: Tensor, places: Tensor) -> Tensor
     """The cross-entropies themselves, (N,), not to be differentiated."""
     with torch.no_grad():
         one = torch.ones(len(hidden), device=hidden.device)
-        found: Tensor = _HeadLoss.apply(  # type: ignore[no-untyped-call]
-            hidden, rows, head, one, places, None
-        )[1]
-    return found
+        return head_loss(hidden, rows, head, one, places=places)[1]
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -65,7 +64,7 @@ class _HeadLoss(torch.autograd.Function):
         d_hidden, d_rows = torch.empty_like(narrow), torch.zeros_like(rows, dtype=torch.float32)
         each = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         wanted = any(ctx.needs_input_grad[:2])
-        step = max(1, _CHUNK // len(head))
+        step = max(1, (_DEVICE_CHUNK if hidden.is_cuda else _CHUNK) // len(head))
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             own, count = narrow[part], weight[part].float()[:, None]

@@ -51,7 +51,7 @@ class Weights:
     """What stood in the hole."""
     end: float = 1.0
     """The end behind it."""
-    text: float = 0.1
+    text: float = 0.03
     """The rest of the text, behind the first 16 tokens of a part."""
 
 

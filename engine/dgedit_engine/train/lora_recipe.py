@@ -47,7 +47,7 @@ class Recipe:
     """Share of examples with the suffix first; the others are left to right."""
     end: float = 1.0
     """Weight of the end token beside the hole's."""
-    text: float = 0.1
+    text: float = 0.03
     """Weight of the rest of the text."""
     text_kept: float = 0.25
     """Share of the rest that is drawn to count, and counts so much more: the head is dear."""

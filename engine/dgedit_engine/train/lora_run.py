@@ -81,15 +81,15 @@ class LoraRun:
     def _update(self, batch: Batch) -> dict[str, Tensor]:
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
-        total = Means()
+        total, nan = Means(), torch.tensor(torch.nan, device=self.device)
         size = len(batch.ids)
         for start in range(0, size, recipe.micro):
             part = _rows(batch, slice(start, start + recipe.micro))
             values, loss = self.loss(part, generator)
             (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
-            total.add(values)
+            total.add({name: values.get(name, nan) for name in ("ahead", "behind", "text", "kl")})
             self.tokens += int((part.ids != PAD).sum())
-        values = {name: torch.tensor(value) for name, value in total.take().items()}
+        values = total.means()
         values["norm"] = clip(self.adapter.parameters(), recipe.clip)
         share = rate(self.progress, warm_up=recipe.warm_up, constant=recipe.constant)
         for group in self.optimiser.param_groups:
@@ -97,8 +97,7 @@ class LoraRun:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        nan = torch.tensor(torch.nan)
-        return {name: values.get(name, nan) for name in ("ahead", "behind", "text", "kl", "norm")}
+        return values
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """What to minimise of one pass, and its parts for the log, nats a token."""
@@ -111,12 +110,12 @@ class LoraRun:
         weights = torch.where(kept, weights / max(recipe.text_kept, 1e-6), weights * ~light)
         hidden = self.read(ids)
         chosen, places, weight = self._counted(ids, weights.to(self.device))
-        loss = head_loss(hidden[chosen], self.adapter.rows, self.head, weight, places=places)
+        rows, head = self.adapter.rows, self.head
+        loss, each = head_loss(hidden[chosen], rows, head, weight, places=places)
         loss = loss / weight.sum()
-        with torch.no_grad():
-            form = "behind" if bool((ids == EOS).any()) else "ahead"
-            own = self._mean(hidden, ids, middle.to(self.device))
-            parts = {form: own, "text": self._mean(hidden, ids, kept.to(self.device))}
+        own = middle.to(self.device)[:, 1:][chosen[:, :-1]]
+        form = "behind" if (batch.ids == EOS).any() else "ahead"
+        parts = {form: each[own].mean(), "text": each[~own].mean()}
         if recipe.kl:
             divergence = self.divergence(ids, hidden, batch, generator)
             loss = loss + recipe.kl * divergence
@@ -163,7 +162,7 @@ class LoraRun:
         at = at.clamp(max=ids.shape[1] - 1)[..., None].expand(-1, -1, hidden.shape[-1])
         own = hidden.gather(1, at)[counted]
         one = torch.full((len(own),), 1 / len(own), device=self.device)
-        return head_loss(own, self.adapter.rows, self.head, one, teacher=teacher)
+        return head_loss(own, self.adapter.rows, self.head, one, teacher=teacher)[0]
 
     @torch.no_grad()
     def measure(self, batches: Sequence[Batch], *, base: bool = False) -> dict[str, float]:

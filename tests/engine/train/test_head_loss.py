@@ -36,11 +36,11 @@ def test_loss_and_gradients_are_those_of_the_formula(
     hidden, rows, head, weight, places, teacher = given()
     hidden.requires_grad_(), rows.requires_grad_()
     if taught:
-        found = head_loss(hidden, rows, head, weight, teacher=teacher)
+        found = head_loss(hidden, rows, head, weight, teacher=teacher)[0]
         own, other = logits(hidden, rows, head).log_softmax(-1), (teacher @ head.T).log_softmax(-1)
         each = F.kl_div(own, other, reduction="none", log_target=True).sum(-1)
     else:
-        found = head_loss(hidden, rows, head, weight, places=places)
+        found = head_loss(hidden, rows, head, weight, places=places)[0]
         each = F.cross_entropy(logits(hidden, rows, head), places, reduction="none")
         torch.testing.assert_close(losses(hidden, rows, head, places), each.detach())
     expected = (each * weight).sum()
@@ -53,6 +53,6 @@ def test_loss_and_gradients_are_those_of_the_formula(
 def test_base_that_teaches_itself_loses_nothing() -> None:
     hidden, _, head, weight, _, _ = given()
     rows = torch.zeros(K, D, requires_grad=True)
-    loss = head_loss(hidden, rows, head, weight, teacher=hidden)
+    loss = head_loss(hidden, rows, head, weight, teacher=hidden)[0]
     (gradient,) = torch.autograd.grad(loss, (rows,))
     assert abs(loss.item()) < 1e-5 and gradient.abs().max() < 1e-5
