@@ -6,6 +6,7 @@ requests, and answers each request with a stream of steps. One request at a time
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from copy import copy
@@ -33,6 +34,11 @@ from dgedit_engine.types import InfillRequest, ModelError, Step
 from dgedit_engine.weights import checkpoint, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
+_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+_KEPT = "16"
+"""Products that oneDNN, on a CPU, keeps compiled for their sizes. Left to itself it keeps 1,024,
+which after a dozen requests, each of other lengths, is more than a gigabyte.
+"""
 _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than
 what it saves: a line's fill by tiny 2.3 s with two threads, 1.4 s with one.
@@ -134,6 +140,9 @@ def open_engine(
     """
     path = located(model)
     place = device_of(device)
+    if place.type == "cpu":
+        for name in _CACHES:
+            os.environ.setdefault(name, _KEPT)
     config, sampling = load_config(path), load_sampling(path)
     tokenizer = _tokenizer(path)
     if len(tokenizer) > config.vocab:

@@ -34,7 +34,10 @@ OFFERED = 4
 
 _SHOWN_EVERY = 4  # tokens between two looks at the first draft
 _JUDGED = 8  # candidates whose grammar is looked at, the likeliest
-_ROUND = 32  # tokens after which drafts are judged though some have not ended their line
+_USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
+_GOING = 4  # drafts that go on to another line, at most
+_STALE = 2  # rounds without a better candidate after which a hole is done
+_ROUND = 24  # tokens after which drafts are judged though some have not ended their line
 _NOTHING = Draft((), (), ())
 
 
@@ -80,8 +83,8 @@ class Source:
     """How many lines each draft had when they were last judged."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
-        """Write on until every draft has ended another line or is over, and give up those that have
-        gone too far.
+        """Write on until three drafts of four have ended another line or are over; those that have
+        gone too far are given up.
         """
         if not self.taken:
             encode(self.reader.model, self.cache, self.ids)
@@ -95,9 +98,9 @@ class Source:
                 row.over = too_far(text, self.around.before, self.around.behind)
             yield self.rows
             counts = {number: _lines(text) for number, text in texts.items()}
-            if since >= _ROUND or all(
-                row.over or counts[row.number] > self.lines.get(row.number, 0) for row in live
-            ):
+            going = [row.number for row in live if not row.over]
+            late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
+            if since >= _ROUND or len(late) <= len(live) // 4:
                 self.lines |= counts
                 return
         for row in self.rows:
@@ -167,13 +170,16 @@ def _search(
 ) -> Iterator[tuple[Draft, Phase]]:
     """Draft and judge in turns; the drafts to be shown on the way, none worse than before."""
     sources = _sources(reader, pool, request, decoding, generator)
-    while sources:
+    stale = 0
+    while sources and stale < _STALE:
         for source in list(sources):
             for rows in source.until_lines_end():
                 if not pool.best and source.taken % _SHOWN_EVERY == 1:
                     yield _shown(rows[0], pool.around, reader.tokenizer), "draft"
         rows = [row for source in sources for row in source.rows]
+        stale += 1
         if _judge(reader, pool, rows):
+            stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(rows, pool, reader.tokenizer)
         sources = [one for one in sources if not all(row.over for row in one.rows)]
@@ -251,17 +257,25 @@ def _admit(reader: Reader, texts: Sequence[str], here: Around) -> None:
 
 
 def _give_up(rows: Sequence[Row], pool: Pool, tokenizer: Tokenizer) -> None:
-    """End the drafts that can no longer come first: what they have written is less likely already
-    than the best candidate together with the text behind, were that as likely as it ever was.
+    """End the drafts that can no longer come first: going on, they could not make up for what they
+    have written, were the text behind as likely as it is at the right place. Of the others the
+    likeliest go on.
     """
     if not pool.best:
         return
-    after, least = max(one.after for one in pool.best), pool.best[0].joint
-    for row in rows:
+    usual, best = -_USUAL * len(tokenizer.encode(pool.behind)), pool.best[0]
+    after = max(one.after for one in pool.best)
+    after = after if best.after >= usual else max(after, usual)
+    hopes: dict[int, float] = {}
+    for place, row in enumerate(rows):
         text = _text(row, pool.around, tokenizer)
         begun = [one for one in pool.best if text.startswith(one.text)]
-        if begun:
-            row.over = row.over or max(begun, key=lambda one: len(one.text)).own + after < least
+        own = max(begun, key=lambda one: len(one.text)).own if begun else -torch.inf
+        if not row.over and own + after > best.joint:
+            hopes[place] = own
+    going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
+    for place, row in enumerate(rows):
+        row.over = row.over or place not in going
 
 
 def _judged(pool: Pool, request: InfillRequest, chosen: Sequence[Sequence[Scored]]) -> list[Scored]:

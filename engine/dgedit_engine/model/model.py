@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache, KVCache, Pass
 from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
 from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.fork import Fork, ForkPass
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import feed, linear, product
@@ -34,8 +35,8 @@ from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
 
 PromptCache = KVCache | DeviceCache
-Cache = PromptCache | GradientCache
-View = Pass | DevicePass
+Cache = PromptCache | GradientCache | Fork
+View = Pass | DevicePass | ForkPass
 
 
 class Model(nn.Module):

@@ -22,7 +22,7 @@ from pathlib import Path
 from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
 
-FORM = 2
+FORM = 3
 """Counts the forms in which nano was kept; another number makes it anew."""
 
 _OURS = Path(__file__).parent
