@@ -27,8 +27,10 @@ _STRIDE = (
     1024  # characters by which a long text loses its head: its cached keys last while one types
 )
 _BEHIND = 1200  # characters of the text behind a hole that matter
-_FIRST = 160  # tokens of it in the turned prompt
-_JOINT = "\n\n\n\n"  # between the two parts of that
+FIRST = 160
+"""Tokens of it in the turned prompt."""
+JOINT = "\n\n\n\n"
+"""What stands between the two parts of that."""
 _SLASHES = frozenset(
     (
         *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
@@ -82,8 +84,8 @@ def around(
     turned: list[int] = []
     if behind.strip():
         start = [bos] if bos is not None else []
-        after = tokenizer.encode(behind)[:_FIRST]
-        after += tokenizer.encode(_JOINT)
+        after = tokenizer.encode(behind)[:FIRST]
+        after += tokenizer.encode(JOINT)
         turned = [*start, *after, *own[-(budget - len(after)) :]]
     if forced:
         ids, turned = ids[:-1], turned[:-1]

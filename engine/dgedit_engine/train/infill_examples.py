@@ -1,9 +1,11 @@
-"""Training examples for the causal reading of a pretrained base: two ways of seeing one hole.
+"""Training examples for the causal reading of a pretrained base: three ways of seeing one hole.
 
 `ahead` reads left to right, as the base was trained: the text up to the hole, what stood in it, and
 some of what follows, as it goes on. `behind` puts what follows first: `BOS SUF suffix PRE prefix |
-middle EOS`. The first has no end of its own, the second learns one. A batch is a function of the
-seed and its number. Knows nothing of the model.
+middle EOS`. `turned` does without special tokens, as `prompt/plain.py` lays it out: `BOS suffix`,
+blank lines, and the text from the prefix on as it goes on. The second has an end to learn; the
+others go on into what follows. A batch is a function of the seed and its number. Knows nothing of
+the model.
 
 Letters: B rows, T tokens.
 """
@@ -19,11 +21,12 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from dgedit_engine.prompt.layout import BOS, EOS, PAD, PRE, SUF
+from dgedit_engine.prompt.plain import FIRST, JOINT
 from dgedit_engine.train.brackets import Span
 from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import Outline, draw_kind, pick
 
-Form = Literal["ahead", "behind"]
+Form = Literal["ahead", "behind", "turned"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
@@ -81,6 +84,8 @@ class Batch:
     """(B, T): the tokens of the holes, and their ends."""
     prefix: npt.NDArray[np.int64]
     """(B, 2): where the text up to the hole stands."""
+    form: Form
+    """How they are laid out."""
 
 
 def lay_out(
@@ -106,6 +111,8 @@ def lay_out(
     after = text[end : end + reach]
     if form == "ahead":
         return _ahead(before, middle, after, tokenizer, limit, weights, suffix_tokens)
+    if form == "turned":
+        return _turned(before, middle, after, tokenizer, limit, weights, suffix_tokens)
     return _behind(before, middle, after, tokenizer, limit, weights, suffix_tokens)
 
 
@@ -134,6 +141,31 @@ def _ahead(
         (at, at + count),
         (1, at),
     )
+
+
+def _turned(
+    before: str,
+    middle: str,
+    after: str,
+    tokenizer: Tokenizer,
+    limit: int,
+    weights: Weights,
+    most: int | None,
+) -> Example | None:
+    """`BOS suffix`, blank lines, `prefix middle suffix`: the last as far as in the first form."""
+    if not after.strip():
+        return _ahead(before, middle, after, tokenizer, limit, weights, None)
+    head = _encode(tokenizer, after)[: min(FIRST if most is None else most, FIRST, limit // 3)]
+    head += _encode(tokenizer, JOINT)
+    found = _ahead(before, middle, after, tokenizer, limit - len(head), weights, None)
+    if found is None:
+        return None
+    ids, moved = found.ids, len(head)
+    counted = [0.0, *_light(moved, weights), *found.weights[1:]]
+    middle_at, prefix_at = (
+        (start + moved, end + moved) for start, end in (found.middle, found.prefix)
+    )
+    return Example([ids[0], *head, *ids[1:]], counted, middle_at, prefix_at)
 
 
 def _behind(
@@ -178,16 +210,19 @@ class Draw:
         *,
         limit: int = 512,
         behind: float = 0.5,
+        turned: float = 0.0,
         weights: Weights = Weights(),
     ) -> None:
         self.corpus, self.tokenizer, self.limit = corpus, tokenizer, limit
-        self.behind, self.weights = behind, weights
+        self.behind, self.turned, self.weights = behind, turned, weights
         self.edges = np.cumsum(np.minimum(corpus.sizes, _LARGEST_DRAW))
 
     def batch(self, rows: int, *, seed: int, number: int) -> Batch:
         """A batch by its number; its examples are of one form, up to two of a document."""
         rng = np.random.default_rng([seed, number])
-        form: Form = "behind" if rng.random() < self.behind else "ahead"
+        drawn = rng.random()
+        form: Form = "behind" if drawn < self.behind else "ahead"
+        form = "turned" if self.behind <= drawn < self.behind + self.turned else form
         found: list[Example] = []
         while len(found) < rows:
             place = int(rng.integers(self.edges[-1]))
@@ -195,7 +230,7 @@ class Draw:
             outline = Outline(self.corpus.text(index), self.corpus.path(index))
             two = [self.example(outline, form, rng) for _ in range(2)]
             found += [one for one in two if one is not None][: rows - len(found)]
-        return batched(found)
+        return batched(found, form)
 
     def example(self, outline: Outline, form: Form, rng: np.random.Generator) -> Example | None:
         """One example of a text; None where none of several spans of one kind fits."""
@@ -215,7 +250,7 @@ class Draw:
         return None
 
 
-def batched(examples: Sequence[Example]) -> Batch:
+def batched(examples: Sequence[Example], form: Form) -> Batch:
     """The examples, filled up to the longest by pads that nothing counts and nothing sees."""
     longest = max(len(one.ids) for one in examples)
     ids = np.full((len(examples), longest), PAD, dtype=np.int64)
@@ -225,7 +260,8 @@ def batched(examples: Sequence[Example]) -> Batch:
         ids[row, : len(one.ids)] = one.ids
         weights[row, : len(one.ids)] = one.weights
         middle[row, slice(*one.middle)] = True
-    return Batch(ids, weights, middle, np.array([one.prefix for one in examples], dtype=np.int64))
+    prefix = np.array([one.prefix for one in examples], dtype=np.int64)
+    return Batch(ids, weights, middle, prefix, form)
 
 
 def _light(count: int, weights: Weights) -> list[float]:

@@ -55,7 +55,9 @@ class InfillFeed:
     rows: int
     """Examples of a batch."""
     behind: float
-    """Share of examples with the suffix first."""
+    """Share of examples with the suffix first, behind special tokens."""
+    turned: float
+    """Share with the suffix first as text."""
     weights: Weights
     """What tokens count."""
     seed: int
@@ -68,6 +70,7 @@ class InfillFeed:
             tokenizer_of(self.base),
             limit=self.limit,
             behind=self.behind,
+            turned=self.turned,
             weights=self.weights,
         )
         return lambda number: draw.batch(self.rows, seed=self.seed, number=number)
@@ -103,7 +106,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         run.resume(options.out)
     source = InfillFeed(
-        *(options.corpus, options.base, recipe.limit, recipe.rows, recipe.behind),
+        *(options.corpus, options.base, recipe.limit, recipe.rows, recipe.behind, recipe.turned),
         weights=recipe.weights(),
         seed=recipe.seed,
     )
@@ -184,7 +187,7 @@ def _shortlist(options: argparse.Namespace) -> list[int]:
 
 
 def _held_out(options: argparse.Namespace, recipe: Recipe) -> dict[str, list[Batch]]:
-    """The same held-out batches for every run of these sizes, in both forms: of the texts that
+    """The same held-out batches for every run of these sizes, in each form: of the texts that
     ship, which are Python, and of the corpus's held-out half.
     """
     tokenizer, found = tokenizer_of(options.base), {}
@@ -194,7 +197,11 @@ def _held_out(options: argparse.Namespace, recipe: Recipe) -> dict[str, list[Bat
     }
     numbers = range(options.held_out // 4)
     for name, each in texts.items():
-        draws = [Draw(each, tokenizer, limit=recipe.limit, behind=one) for one in (0.0, 1.0)]
+        shares = (0.0, 0.0), (1.0, 0.0), (0.0, 1.0)
+        draws = [
+            Draw(each, tokenizer, limit=recipe.limit, behind=behind, turned=turned)
+            for behind, turned in shares
+        ]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found
 

@@ -44,7 +44,9 @@ class Recipe:
     limit: int = 512
     """Tokens of an example."""
     behind: float = 0.5
-    """Share of examples with the suffix first; the others are left to right."""
+    """Share of examples with the suffix first, behind special tokens."""
+    turned: float = 0.0
+    """Share with the suffix first as text; the others are left to right."""
     end: float = 1.0
     """Weight of the end token beside the hole's."""
     text: float = 0.03
@@ -57,7 +59,7 @@ class Recipe:
     """Share of those tokens that is drawn to count."""
 
     def __post_init__(self) -> None:
-        for name in ("behind", "text_kept", "kl_kept", "warm_up", "constant"):
+        for name in ("behind", "turned", "text_kept", "kl_kept", "warm_up", "constant"):
             if not 0 <= (share := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         for name in ("minutes", "lr", "clip", "rows", "micro", "alpha"):
@@ -93,7 +95,8 @@ _HELP = {
     "rows": "examples of a step",
     "micro": "examples of a pass",
     "limit": "tokens of an example",
-    "behind": "share of examples with the suffix first",
+    "behind": "share of examples with the suffix first, behind special tokens",
+    "turned": "share of examples with the suffix first as text",
     "end": "weight of the end token",
     "text": "weight of the text around the hole",
     "text_kept": "share of that text's tokens that is drawn to count",

@@ -23,7 +23,7 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.layout import BOS, EOS, PAD
 from dgedit_engine.train.adapter import Adapter
 from dgedit_engine.train.head_loss import head_loss, losses
-from dgedit_engine.train.infill_examples import Batch
+from dgedit_engine.train.infill_examples import FORMS, Batch
 from dgedit_engine.train.loop import Means
 from dgedit_engine.train.lora_recipe import Recipe
 from dgedit_engine.train.optimiser import clip, rate
@@ -87,7 +87,7 @@ class LoraRun:
             part = _rows(batch, slice(start, start + recipe.micro))
             values, loss = self.loss(part, generator)
             (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
-            total.add({name: values.get(name, nan) for name in ("ahead", "behind", "text", "kl")})
+            total.add({name: values.get(name, nan) for name in (*FORMS, "text", "kl")})
             self.tokens += int((part.ids != PAD).sum())
         values = total.means()
         values["norm"] = clip(self.adapter.parameters(), recipe.clip)
@@ -114,8 +114,7 @@ class LoraRun:
         loss, each = head_loss(hidden[chosen], rows, head, weight, places=places)
         loss = loss / weight.sum()
         own = middle.to(self.device)[:, 1:][chosen[:, :-1]]
-        form = "behind" if (batch.ids == EOS).any() else "ahead"
-        parts = {form: each[own].mean(), "text": each[~own].mean()}
+        parts = {batch.form: each[own].mean(), "text": each[~own].mean()}
         if recipe.kl:
             divergence = self.divergence(ids, hidden, batch, generator)
             loss = loss + recipe.kl * divergence
@@ -166,25 +165,26 @@ class LoraRun:
 
     @torch.no_grad()
     def measure(self, batches: Sequence[Batch], *, base: bool = False) -> dict[str, float]:
-        """Mean nats a token of the holes, in both forms, and of the end behind them."""
+        """Mean nats a token of the holes, in each form, and of the end behind them."""
         means = Means()
         for batch in batches:
             ids = torch.from_numpy(batch.ids).to(self.device)
             middle = torch.from_numpy(batch.middle).to(self.device)
             hidden = self.base(ids) if base else self.read(ids)
-            form = "behind" if bool((ids == EOS).any()) else "ahead"
             ends = middle & (ids == EOS)
             nan = torch.tensor(torch.nan)
-            found = {"ahead": nan, "behind": nan, "end": nan}
-            found[form] = self._mean(hidden, ids, middle & ~ends, base=base)
-            if form == "behind":
+            found: dict[str, Tensor] = dict.fromkeys((*FORMS, "end"), nan)
+            found[batch.form] = self._mean(hidden, ids, middle & ~ends, base=base)
+            if bool(ends.any()):
                 found["end"] = self._mean(hidden, ids, ends, base=base)
             means.add(found)
         return {name: round(value, 4) for name, value in means.take().items()}
 
     def save(self, folder: Path, *, base: str) -> None:
         """Write the adapter, and what `resume` needs."""
-        layout = "bos prefix middle suffix; bos mask suffix unk prefix middle eos"
+        layout = (
+            "bos [suffix blank lines] prefix middle suffix; bos mask suffix unk prefix middle eos"
+        )
         self.adapter.save(folder, base=base, layout=layout)
         state = {
             "adapter": self.adapter.state_dict(),
@@ -229,4 +229,5 @@ def _rows(batch: Batch, part: slice) -> Batch:
         batch.weights[part, columns],
         batch.middle[part, columns],
         batch.prefix[part],
+        batch.form,
     )

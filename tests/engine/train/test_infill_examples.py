@@ -9,6 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from dgedit_engine.prompt.layout import BOS, EOS, PAD, PRE, SUF
+from dgedit_engine.prompt.plain import JOINT
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.infill_examples import (
@@ -88,9 +89,26 @@ def test_empty_and_long_middles_are_none(tokenizer: Tokenizer, form: Form) -> No
     assert lay_out(TEXT, (0, len(TEXT)), tokenizer, form=form, limit=64) is None
 
 
+def test_turned_form_reads_what_follows_first_as_plain_text(tokenizer: Tokenizer) -> None:
+    read = tokenizer.encode
+    start, end = TEXT.index("\n") + 1, TEXT.index("\n", TEXT.index("\n") + 1) + 1
+    one = lay_out(TEXT, (start, end), tokenizer, form="turned", limit=256, suffix_tokens=8)
+    assert one is not None and len(one.ids) == len(one.weights)
+    after = read(TEXT[end:], add_special_tokens=False).ids[:8]
+    joint = read(JOINT, add_special_tokens=False).ids
+    before = read(TEXT[:start], add_special_tokens=False).ids
+    assert one.ids[: one.middle[0]] == [BOS, *after, *joint, *before]
+    assert tokenizer.decode(one.ids[slice(*one.middle)]) == TEXT[start:end]
+    assert [one.weights[place] for place in range(*one.middle)] == [1.0] * len(range(*one.middle))
+    assert one.ids[slice(*one.prefix)] == before
+    nothing = lay_out(TEXT[:end], (start, end), tokenizer, form="turned", limit=256)
+    plain = lay_out(TEXT[:end], (start, end), tokenizer, form="ahead", limit=256)
+    assert nothing == plain
+
+
 def test_batch_is_filled_up_with_what_does_not_count(tokenizer: Tokenizer) -> None:
     one, two = laid_out(tokenizer, "behind", 64), laid_out(tokenizer, "behind", 128)
-    batch = batched([one, two])
+    batch = batched([one, two], "behind")
     assert batch.ids.shape == batch.weights.shape == batch.middle.shape == (2, 128)
     assert (batch.ids[0, 64:] == PAD).all() and not batch.weights[0, 64:].any()
     assert batch.middle.sum() == sum(each.middle[1] - each.middle[0] for each in (one, two))

@@ -39,7 +39,7 @@ def test_command_trains_measures_and_repeats(base: Path, data: Path, tmp_path: P
     assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
     lines = [json.loads(line) for line in (tmp_path / "one/log.jsonl").read_text().splitlines()]
     assert lines[0]["base"].keys() == lines[-1]["held"].keys() == {"python", "corpus"}
-    assert lines[0]["base"]["corpus"].keys() == {"ahead", "behind", "end"}
+    assert lines[0]["base"]["corpus"].keys() == {"ahead", "behind", "turned", "end"}
     shortlist = np.load(tmp_path / "one" / lora.SHORTLIST)
     assert 16 < len(shortlist) < 400 and (np.diff(shortlist) > 0).all()
 
@@ -48,7 +48,9 @@ def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) ->
     assert train(base, data, tmp_path / "whole") == 0
     recipe = Recipe(steps=6, rows=2, micro=1, limit=64, lr=1e-2, rank=2)
     shortlist = np.load(tmp_path / "whole" / lora.SHORTLIST).tolist()
-    source = lora.InfillFeed(data, base, 64, 2, recipe.behind, recipe.weights(), recipe.seed).open()
+    source = lora.InfillFeed(
+        data, base, 64, 2, recipe.behind, recipe.turned, recipe.weights(), recipe.seed
+    ).open()
     model = checkpoint.load(load_config(base), base, dtype=torch.float32)
     model.activations = torch.float32
     first = LoraRun(model, recipe, shortlist)
