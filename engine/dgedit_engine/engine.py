@@ -31,7 +31,7 @@ from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.nano import prepared
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.weights import checkpoint, shortlist
+from dgedit_engine.weights import adapters, checkpoint, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
@@ -122,6 +122,7 @@ def open_engine(
     *,
     context: int | None = None,
     kv: KV | None = None,
+    adapter: Path | None = None,
 ) -> Engine:
     """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
     with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
@@ -129,7 +130,8 @@ def open_engine(
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`plan.check`).
+    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, which
+    are merged.
 
     A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
@@ -160,6 +162,8 @@ def open_engine(
     )
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
+    if adapter is not None:
+        adapters.merge(weights, adapters.load(adapter))
     small = sum(part.numel() for part in weights.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)

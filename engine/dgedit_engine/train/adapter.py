@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from dgedit_engine.model.adapted import Adapted, Change
 from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """What may be changed, as PEFT's `target_modules` names it."""
@@ -29,10 +30,6 @@ ATTENTION = PROJECTIONS[:4]
 
 SPECIALS = 16
 """The first rows of the embedding, those of special tokens, may be trained."""
-
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-
-_ROWS = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ class Adapter(nn.Module):
             for name, part in self.parts.items()
         }
         rows = self._base_rows.float().cpu() + self.rows.detach().float().cpu()
-        return {**found, _ROWS: rows.contiguous()}
+        return {**found, ROWS: rows.contiguous()}
 
     def save(self, folder: Path, *, base: str, layout: str = "") -> None:
         """Write both files; each is complete or as it was."""
@@ -154,12 +151,12 @@ class Adapter(nn.Module):
             if given[name].shape != place.shape:
                 raise ValueError(f"{folder / WEIGHTS}: {name} is {list(given[name].shape)}")
             value = given[name].float()
-            place.copy_(value - self._base_rows.float().cpu() if name == _ROWS else value)
+            place.copy_(value - self._base_rows.float().cpu() if name == ROWS else value)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, part in self.parts.items():
             yield f"{name.replace('/', '.')}.weight", part
-        yield _ROWS, self.rows
+        yield ROWS, self.rows
 
 
 def settings_of(folder: Path) -> Settings:
