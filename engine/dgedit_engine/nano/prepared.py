@@ -74,8 +74,8 @@ def check() -> None:
 
 
 def _convert(base: Path, out: Path) -> None:
-    """Bring the base's file into the form that is opened, in `out`, which holds it already: the file
-    goes when it is done.
+    """Bring the base's file into the form that is opened, in `out`, which holds it already: it goes
+    when it is done.
     """
     from dgedit_engine.nano.convert import convert  # loads torch
 
