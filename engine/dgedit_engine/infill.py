@@ -19,9 +19,9 @@ import torch
 from dgedit_engine.decode import left_to_right
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
-from dgedit_engine.decode.left_to_right import Reader
 from dgedit_engine.decode.loop import Refiner, refine
 from dgedit_engine.decode.phases import CANVASES, Memory, Work, encode
+from dgedit_engine.decode.search import Reader
 from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.prompt import Prompt, build, plain
@@ -53,6 +53,8 @@ def infill(
     if plain(tokenizer):
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         settings = chosen(decoding or Decoding(), replace(request, candidates=None))
+        count = max(settings.candidates, request.candidates or 0)
+        settings = replace(settings, candidates=count)
         reader = Reader(model, tokenizer, cache, (memory or Memory()).beside(cache))
         yield from left_to_right.fill(reader, request, settings, generator)
         return

@@ -95,16 +95,22 @@ def _allowed(
     model: Model,
     beginnings: Callable[[str], list[int]] | None,
 ) -> Tensor | None:
-    """What each row may say, (live, S); None: anything."""
+    """What each row may say, (live, S); None: anything. A row that cannot say what it has to is
+    over.
+    """
     if beginnings is None or not any(row.left for row in rows):
         return None
     allowed = torch.ones(logits.shape, dtype=torch.bool, device=logits.device)
     for place, row in enumerate(rows):
-        if row.left:
-            tokens = torch.tensor(beginnings(row.left), device=logits.device)
-            places = model.places(tokens)
-            allowed[place] = False
-            allowed[place, places[places >= 0]] = True
+        if not row.left or row.over:
+            continue
+        tokens = torch.tensor(beginnings(row.left), dtype=torch.int64, device=logits.device)
+        places = model.places(tokens)
+        row.over = not bool((places >= 0).any())
+        if row.over:
+            continue
+        allowed[place] = False
+        allowed[place, places[places >= 0]] = True
     return allowed
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import torch
 
@@ -36,9 +37,11 @@ class Scored:
     """A candidate for one hole."""
 
     text: str
-    """What it puts there."""
+    """What it puts there; its lines end with "\n"."""
     draft: Draft
-    """The same in pieces, each with the probability that the reader gives it."""
+    """The same in pieces, each with the probability that the reader gives it; its lines end as the
+    file's do.
+    """
     own: float
     """Log-probability of the text, in nats."""
     after: float
@@ -51,9 +54,20 @@ class Scored:
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:
-    """As much of the text behind a hole as is asked for."""
+    """As much of the text behind a hole as is asked for; a character is not cut."""
     pieces = tokenizer.pieces(tokenizer.encode(behind)[:AFTER])
-    return "".join(piece.text for piece in pieces if "\ufffd" not in piece.text)
+    whole = takewhile(lambda piece: "\ufffd" not in piece.text, pieces)
+    return behind[: sum(len(piece.text) for piece in whole)]
+
+
+def rows(
+    around: Around, texts: Sequence[str], behind: str, tokenizer: Tokenizer, end: int
+) -> list[list[int]]:
+    """The tokens of each candidate that are asked for: its own and those of the text `behind`, or
+    the `end` where nothing follows.
+    """
+    ends = [] if behind else [end]
+    return [[*tokenizer.encode(around.forced + text + behind), *ends] for text in texts]
 
 
 def scored(
@@ -65,18 +79,17 @@ def scored(
     behind: str,
 ) -> Iterator[Scored]:
     """The candidates `texts` for a hole in `around`, in order. `behind` is `head`'s; where nothing
-    follows, it is the text's end that has to.
+    follows, it is the text's end that has to. A head with a shortlist knows all of `rows`.
 
     `cache` holds the prompt, and is left with it but for its last token.
     """
     cache.truncate(len(around.ids) - 1)
     last = around.ids[-1]
-    end = [] if behind else [model.config.eos[0]]
-    rows = [[*tokenizer.encode(around.forced + text + behind), *end] for text in texts]
-    for some in _dealt(rows):
-        together = [rows[place] for place in some]
+    asked = rows(around, texts, behind, tokenizer, model.config.eos[0])
+    for some in _dealt(asked):
+        together = [asked[place] for place in some]
         for place, known in zip(some, _read(model, cache, last, together), strict=True):
-            yield _judged(texts[place], rows[place], known, around.forced, tokenizer)
+            yield _judged(texts[place], asked[place], known, around, tokenizer)
 
 
 def _dealt(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
@@ -119,25 +132,37 @@ def _read(
 
 
 def _judged(
-    text: str, row: Sequence[int], known: Sequence[float], forced: str, tokenizer: Tokenizer
+    text: str, row: Sequence[int], known: Sequence[float], around: Around, tokenizer: Tokenizer
 ) -> Scored:
     """A row's log-probabilities, shared out between the text and what stands behind it."""
-    texts: list[str] = []
+    pieces: list[str] = []
     sure: list[float] = []
     own = after = 0.0
-    start, place, end = 0, 0, len(forced) + len(text)
+    before = len(around.forced)
+    start, place, end = 0, 0, before + len(text)
     for piece in tokenizer.pieces(row):
-        worth = sum(known[place : place + piece.tokens])
+        each = known[place : place + piece.tokens]
         place += piece.tokens
         if start >= end:
-            after += worth
+            after += sum(each)
         else:
-            own += worth
-            shown = piece.text[max(0, len(forced) - start) : end - start]
+            own += sum(each)
+            shown = piece.text[max(0, before - start) : end - start]
             if shown:
-                texts.append(shown)
-                sure.append(min(known[place - piece.tokens : place]))
+                pieces.append(shown)
+                sure.append(min(each))
         start += len(piece.text)
-    probabilities = tuple(torch.tensor(sure).exp().tolist())
-    draft = Draft(tuple(texts), probabilities, (True,) * len(texts))
-    return Scored(text, draft, own, after)
+    if "".join(pieces) != text:  # which the vocabulary does not spell as it is
+        pieces, sure = [text], [min(sure)]
+    return Scored(text, drafted_text(pieces, sure, around, settled=True), own, after)
+
+
+def drafted_text(
+    pieces: Sequence[str], sure: Sequence[float], around: Around, *, settled: bool
+) -> Draft:
+    """The draft of these pieces and their log-probabilities, with the file's line ends."""
+    return Draft(
+        tuple(piece.replace("\n", around.newline) for piece in pieces),
+        tuple(torch.tensor(sure).exp().tolist()),
+        (settled,) * len(pieces),
+    )

@@ -16,7 +16,7 @@ from dgedit_engine.decode.canvas import SIZES
 from dgedit_engine.decode.causal import LONGEST
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.joint import LOGITS, TOGETHER
-from dgedit_engine.decode.left_to_right import LONGEST as LONGEST_DRAFT
+from dgedit_engine.decode.search import LONGEST as LONGEST_DRAFT
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import CHUNK, GROWTH, DeviceCache
 from dgedit_engine.model.config import Config
@@ -125,7 +125,7 @@ def worked(setting: Setting, context: int) -> int:
 
 
 def _left_to_right(setting: Setting, context: int) -> int:
-    """The same where drafts are written and judged from left to right (`left_to_right.py`)."""
+    """The same where drafts are written and judged from left to right (`search.py`)."""
     config, on_gpu = setting.config, setting.on_gpu
     part = min(context, CHUNK if on_gpu else KVCache.chunk)
     forked = KVCache(config, device="meta", dtype=setting.matrices)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding, load_decoding
-from dgedit_engine.decode.left_to_right import LONGEST
 from dgedit_engine.decode.phases import CANVASES
+from dgedit_engine.decode.search import LONGEST
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
 from dgedit_engine.formats.source import Source, Weight, named

@@ -5,7 +5,8 @@ hole is asked of it once the hole is filled (`decode/joint.py`). To draft, it re
 and in a second prompt what stands behind and then the text before, as if the file had been cut and
 put together the wrong way round: its names and its style are known then. A prompt must end where
 the model would have ended a token, so the last one is given back where that is not sure, and the
-draft has to begin with its text ("token healing").
+draft has to begin with its text ("token healing"). Whatever a file's lines end with, the model
+reads and writes "\n", as in nearly all that it has ever read.
 
 Knows text and ids; no tensors.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePath
 
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -23,9 +25,8 @@ TOKENS = 1024
 """Tokens of a prompt, at most."""
 
 _CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
-_STRIDE = (
-    1024  # characters by which a long text loses its head: its cached keys last while one types
-)
+# Characters, and then tokens, by which a long text loses its head: cached keys last while one types
+_STRIDE, _TOKENS_STRIDE = 1024, 128
 _BEHIND = 1200  # characters of the text behind a hole that matter
 FIRST = 160
 """Tokens of it in the turned prompt."""
@@ -54,6 +55,10 @@ class Around:
     """The text before the hole, its end at least."""
     behind: str
     """The text behind it, up to the next hole, its beginning at least."""
+    present: str
+    """What the hole holds now."""
+    newline: str
+    """What the file's lines end with; in all that stands here it is "\n"."""
 
 
 def around(
@@ -70,44 +75,59 @@ def around(
     At most `context` tokens, or `TOKENS`. What goes with the passage, other files and the user's
     words, stands before it as comments do.
     """
-    place, before, behind = _split(request, hole, filled)
-    passage = request.passages[place]
-    others = [one for one in request.passages if one is not passage and not one.holes]
-    head = _beside(others)
+    passage, *texts = _split(request, hole, filled)
+    newline = _line_end("".join(texts))
+    before, present, behind = (text.replace(newline, "\n") for text in texts)
     text = _said(_tail(before), passage.path, request.instruction)
-    budget = min(context, TOKENS)
-    own = tokenizer.encode(text)[-budget:]
-    beside = tokenizer.encode(head)[: max(0, budget - len(own))] if head else []
-    ids = [*([] if bos is None else [bos]), *beside, *own]
+    budget, start = min(context, TOKENS), [] if bos is None else [bos]
+    whole = tokenizer.encode(text)
+    own = _last(whole, budget)
+    others = [one for one in request.passages if one is not passage and not one.holes]
+    beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
+    ids = [*start, *beside, *own]
     behind = behind[:_BEHIND]
-    forced = _unsure(before, tokenizer, own)
     turned: list[int] = []
     if behind.strip():
-        start = [bos] if bos is not None else []
-        after = tokenizer.encode(behind)[:FIRST]
+        after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
         after += tokenizer.encode(JOINT)
-        turned = [*start, *after, *own[-(budget - len(after)) :]]
+        turned = [*start, *after, *_last(own, budget - len(after))]
+    forced = _unsure(before, tokenizer, own)
     if forced:
         ids, turned = ids[:-1], turned[:-1]
-    return Around(ids, turned, forced, before[-_CHARACTERS:], behind)
+    return Around(ids, turned, forced, before[-_CHARACTERS:], behind, present, newline)
 
 
-def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[int, str, str]:
-    """The passage of a hole, and its text before and behind it."""
+def _split(
+    request: InfillRequest, hole: int, filled: Sequence[str]
+) -> tuple[Passage, str, str, str]:
+    """The passage of a hole, and its text before the hole, in it and behind it."""
     number = 0
-    for place, passage in enumerate(request.passages):
+    for passage in request.passages:
         before = ""
         for index, part in enumerate(passage.parts):
             if not isinstance(part, Hole):
                 before += part
                 continue
             if number == hole:
-                rest = passage.parts[index + 1 : index + 2]
-                behind = rest[0] if rest and isinstance(rest[0], str) else ""
-                return place, before, behind
+                rest = takewhile(lambda one: isinstance(one, str), passage.parts[index + 1 :])
+                return passage, before, part.text, "".join(map(str, rest))
             before += filled[number]
             number += 1
     raise ValueError(f"hole {hole} of {number}")
+
+
+def _line_end(text: str) -> str:
+    """What most lines of a text end with."""
+    both = text.count("\r\n")
+    counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
+    return max(counts, key=counts.__getitem__)
+
+
+def _last(ids: list[int], room: int) -> list[int]:
+    """The end of some tokens, at most `room`; the cut moves by strides."""
+    stride = max(1, min(_TOKENS_STRIDE, room // 4))
+    lost = -(-max(0, len(ids) - room) // stride) * stride
+    return ids[lost:]
 
 
 def _tail(text: str) -> str:
@@ -115,7 +135,7 @@ def _tail(text: str) -> str:
     lost = -(-max(0, len(text) - _CHARACTERS) // _STRIDE) * _STRIDE
     if not lost:
         return text
-    start = text.find("\n", lost - 1) + 1
+    start = text.find("\n", lost - 1, lost + _STRIDE) + 1
     return text[start or lost :]
 
 
@@ -124,6 +144,7 @@ def _beside(passages: Sequence[Passage]) -> str:
     said = []
     for passage in reversed(passages):
         text = "".join(part for part in passage.parts if isinstance(part, str))
+        text = text.replace(_line_end(text), "\n")
         name = PurePath(passage.path).name
         said.append(f"{_comment(passage.path, name)}\n{text.strip()}\n\n\n" if name else text)
     return "".join(said)
@@ -159,9 +180,10 @@ def _comment(path: str, words: str) -> str:
 
 def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The last token's text, if another might have stood there: not behind a line's end, nor behind
-    the indentation of a line, whose tokens are their own.
+    the indentation of a line, whose tokens are their own, nor behind a character spelt in bytes.
     """
     line = before[before.rfind("\n") + 1 :]
     if not line.strip() or len(ids) < 2:
         return ""
-    return "".join(piece.text for piece in tokenizer.pieces(ids[-1:]))
+    text = "".join(piece.text for piece in tokenizer.pieces(ids[-1:]))
+    return "" if "\ufffd" in text else text

@@ -45,6 +45,7 @@ class Tokenizer:
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
         self._sorted: list[tuple[str, int]] = []
+        self._bytes: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return int(self._inner.get_vocab_size())
@@ -68,20 +69,25 @@ class Tokenizer:
         return sorted(int(token) for name, token in vocabulary if _BYTE.fullmatch(name))
 
     def beginning(self, text: str) -> list[int]:
-        """The tokens that begin with a text, and those that it begins with: what may stand where a
-        prompt's last token was given back ("token healing", github.com/guidance-ai/guidance).
+        """The tokens that begin with a text, and those that it begins with, if the rest of it has
+        tokens too: what may stand where a prompt's last token was given back ("token healing",
+        github.com/guidance-ai/guidance). Neither special tokens nor bytes.
         """
         if not self._sorted:
-            self._sorted = sorted(self.texts())
-        first = bisect_left(self._sorted, (text, -1))
-        last = bisect_left(self._sorted, (text + _LAST, -1))
-        found = [token for _, token in self._sorted[first:last]]
+            marks = self._inner.get_added_tokens_decoder().items()
+            special = {token for token, one in marks if one.special}
+            self._sorted = sorted(one for one in self.texts() if one[1] not in special)
+            self._bytes = frozenset(self.byte_tokens())
+        found = self._between(text, text + _LAST)
         for length in range(1, len(text)):
-            place = bisect_left(self._sorted, (text[:length], -1))
-            while place < len(self._sorted) and self._sorted[place][0] == text[:length]:
-                found.append(self._sorted[place][1])
-                place += 1
+            if self._bytes.isdisjoint(self.encode(text[length:])):
+                found += self._between(text[:length], text[:length] + "\0")
         return found
+
+    def _between(self, first: str, last: str) -> list[int]:
+        """The tokens from one text on and before another, in their texts' order."""
+        start, end = (bisect_left(self._sorted, (text, -1)) for text in (first, last))
+        return [token for _, token in self._sorted[start:end]]
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""

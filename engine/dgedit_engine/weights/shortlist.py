@@ -24,6 +24,7 @@ def save(embedding: Tensor, ids: list[int], folder: Path) -> None:
     found = torch.tensor(sorted(set(ids)), dtype=torch.int64)
     rows = embedding[found].to(torch.bfloat16).contiguous()
     save_file({"ids": found.int(), "weight": rows}, folder / FILE, metadata={"format": "pt"})
+    (folder / FILE).chmod(0o644)  # the library leaves it to its owner alone
 
 
 def load(folder: Path, vocab: int, dim: int) -> Head | None:

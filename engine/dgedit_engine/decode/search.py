@@ -1,0 +1,270 @@
+"""The search for what fills one hole: drafts side by side, every place where one may end judged.
+
+Drafting and judging take turns: as soon as most drafts have ended a line, the candidates so far are
+judged, and a draft goes on only while it could still end in something better. Knows one hole and
+what it stands in; neither requests of several nor steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+
+from dgedit_engine.decode.cuts import cuts, left_block, too_far
+from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.drafting import Row, drafted
+from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.prompt.plain import Around, around
+from dgedit_engine.prompt.tokenizer import Tokenizer
+from dgedit_engine.types import Draft, InfillRequest, Phase
+
+LONGEST = 192
+"""Tokens after which a draft is given up."""
+
+_SHOWN_EVERY = 4  # tokens between two steps
+_ROUND = 24  # tokens after which drafts are judged though most have not ended their line
+_USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
+_GOING = 4  # drafts that go on to another line, at most
+_STALE = 2  # rounds without a better candidate after which a hole is done
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An open model."""
+
+    model: Model
+    tokenizer: Tokenizer
+    cache: PromptCache
+    """For the text before a hole."""
+    beside: PromptCache
+    """For the turned prompt."""
+
+
+@dataclass(slots=True)
+class Pool:
+    """The candidates for one hole so far."""
+
+    reader: Reader
+    around: Around
+    behind: str
+    """As much of the text behind as is asked for."""
+    best: list[Scored] = field(default_factory=list)
+    """All, the best one first."""
+    seen: set[str] = field(default_factory=set)
+    """Their texts, and those that are no candidates."""
+    tokens: set[int] = field(default_factory=set)
+    """Those that the head knows for this hole's sake."""
+
+    def admit(self, tokens: Collection[int]) -> None:
+        """Let the head know these tokens too."""
+        known = self.reader.model.head
+        if known is not None and not self.tokens.issuperset(tokens):
+            self.tokens.update(tokens)
+            known.admit(self.tokens, self.reader.model.embedding)
+
+    def judge(self, texts: Sequence[str]) -> bool:
+        """Score candidates; whether there is another best one."""
+        model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
+        new = [text for text in dict.fromkeys(texts) if text not in self.seen]
+        if not new:
+            return False
+        self.seen.update(new)
+        # joined to what is around it, a text may be spelt in tokens that no draft had
+        asked = rows(self.around, new, self.behind, tokenizer, model.config.eos[0])
+        self.admit({token for row in asked for token in row})
+        before = self.best[:1]
+        encode(model, cache, self.around.ids)
+        judged = scored(model, tokenizer, cache, self.around, new, self.behind)
+        self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
+        return self.best[:1] != before
+
+    def text(self, row: Row) -> str:
+        """A draft's text, without what it had to begin with."""
+        pieces = self.reader.tokenizer.pieces(row.ids)
+        return "".join(piece.text for piece in pieces)[len(self.around.forced) :]
+
+    def shown(self, row: Row) -> Draft:
+        """A draft under way, up to where it may end once it is over; a character that is not yet
+        whole is left out.
+        """
+        text, here = self.text(row), self.around
+        ends = cuts(text, here.before, here.behind) if row.over else []
+        room = ends[-1] if ends else len(text)
+        texts: list[str] = []
+        sure: list[float] = []
+        place, skipped = 0, len(here.forced)
+        for piece in self.reader.tokenizer.pieces(row.ids):
+            own = row.own[place : place + piece.tokens]
+            place += piece.tokens
+            said = piece.text[skipped:][:room]
+            skipped = max(0, skipped - len(piece.text))
+            room -= len(said)
+            if said and "\ufffd" not in said:
+                texts.append(said)
+                sure.append(min(own))
+        return drafted_text(texts, sure, here, settled=False)
+
+
+@dataclass(slots=True)
+class Source:
+    """Drafts behind one prompt."""
+
+    pool: Pool
+    cache: PromptCache
+    ids: list[int]
+    """The prompt."""
+    drafts: Iterator[list[Row]]
+    rows: list[Row] = field(default_factory=list)
+    """The drafts as they are."""
+    taken: int = 0
+    """Tokens so far."""
+    lines: dict[int, int] = field(default_factory=dict)
+    """How many lines each draft had when they were last judged."""
+
+    def until_lines_end(self) -> Iterator[list[Row]]:
+        """Write on until three drafts of four have ended another line or are over; those that have
+        gone too far are given up.
+        """
+        here = self.pool.around
+        if not self.taken:
+            encode(self.pool.reader.model, self.cache, self.ids)
+        since = 0
+        for written in self.drafts:
+            self.rows, self.taken, since = written, self.taken + 1, since + 1
+            live = [row for row in self.rows if not row.over]
+            texts = {row.number: self.pool.text(row) for row in live}
+            for row in live:
+                row.over = too_far(texts[row.number], here.before, here.behind)
+            yield self.rows
+            counts = {number: text.count("\n") for number, text in texts.items()}
+            going = [row.number for row in live if not row.over]
+            late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
+            if since >= _ROUND or len(late) <= len(live) // 4:
+                self.lines |= counts
+                return
+        for row in self.rows:
+            row.over = True
+
+
+def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[str]) -> Pool:
+    """No candidates yet for the request's hole of that number, those before it `filled`."""
+    tokenizer, config = reader.tokenizer, reader.model.config
+    found = around(
+        request,
+        hole,
+        filled,
+        tokenizer,
+        bos=config.eos[0] if config.bos is None else config.bos,
+        context=max(config.context // 2, config.context - 2 * LONGEST),
+    )
+    pool = Pool(reader, found, head(found.behind, tokenizer))
+    forced = [found.forced[start:] for start in range(len(found.forced))]
+    own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
+    pool.admit({*own, *found.ids, *found.turned})
+    return pool
+
+
+def search(
+    pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
+) -> Iterator[tuple[Draft, Phase]]:
+    """Draft and judge in turns; the drafts to be shown on the way, none worse than before.
+
+    Where it may stay as it is, the hole's present text is a candidate as others are.
+    """
+    if request.strength < 1 and _offered(pool):
+        pool.judge([pool.around.present])
+        yield pool.best[0].draft, "draft"
+    sources = _sources(pool, request, decoding, generator)
+    stale = 0
+    while sources and stale < _STALE:
+        for source in sources:
+            for drafts in source.until_lines_end():
+                if source.taken % _SHOWN_EVERY == 1:
+                    best = [one.draft for one in pool.best[:1]] or [pool.shown(drafts[0])]
+                    yield best[0], "refine" if pool.best else "draft"
+        written = [row for source in sources for row in source.rows]
+        stale += 1
+        if pool.judge([text for row in written for text in _endings(pool, row)]):
+            stale = 0
+            yield pool.best[0].draft, "refine"
+        _give_up(pool, written)
+        sources = [one for one in sources if not all(row.over for row in one.rows)]
+
+
+def _offered(pool: Pool) -> bool:
+    """Whether a hole holds something, and no more than can be read beside others."""
+    present = pool.around.present
+    room = 2 * LONGEST - AFTER
+    return bool(present.strip()) and len(pool.reader.tokenizer.encode(present)) <= room
+
+
+def _sources(
+    pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
+) -> list[Source]:
+    """The drafts behind the turned prompt, where there is one, and those behind the plain one."""
+    reader, here, count = pool.reader, pool.around, decoding.candidates
+    turned = -(-2 * count // 3) if here.turned else 0
+    found = []
+    for cache, ids, number in (
+        (reader.beside, here.turned, turned),
+        (reader.cache, here.ids, count - turned),
+    ):
+        if number:
+            drafts = drafted(
+                reader.model,
+                cache,
+                ids,
+                rows=number,
+                longest=LONGEST,
+                heat=decoding.heat,
+                greedy=request.seed == 0,
+                generator=generator,
+                forced=here.forced,
+                beginnings=reader.tokenizer.beginning,
+                text_of=partial(_said, reader.tokenizer),
+            )
+            found.append(Source(pool, cache, ids, drafts))
+    return found
+
+
+def _endings(pool: Pool, row: Row) -> Iterator[str]:
+    """What a draft gives if it ends at one of the places where it may."""
+    if row.left:
+        return
+    here, text = pool.around, pool.text(row)
+    stays = left_block(text, here.before)
+    for length in cuts(text, here.before, here.behind, ended=row.ended):
+        if (stays is None or length <= stays) and "\ufffd" not in text[:length]:
+            yield text[:length]
+
+
+def _give_up(pool: Pool, written: Sequence[Row]) -> None:
+    """End the drafts that can no longer come first: going on, they could not make up for what they
+    have written, were the text behind as likely as it is at the right place. Of the others the
+    likeliest go on.
+    """
+    if not pool.best:
+        return
+    best = pool.best[0]
+    usual = -_USUAL * len(pool.reader.tokenizer.encode(pool.behind))
+    after = max(one.after for one in pool.best)
+    after = after if best.after >= usual else max(after, usual)
+    hopes: dict[int, float] = {}
+    for place, row in enumerate(written):
+        text = pool.text(row)
+        begun = [one for one in pool.best if text.startswith(one.text)]
+        own = max(begun, key=lambda one: len(one.text)).own if begun else -torch.inf
+        if not row.over and own + after > best.joint:
+            hopes[place] = own
+    going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
+    for place, row in enumerate(written):
+        row.over = row.over or place not in going
+
+
+def _said(tokenizer: Tokenizer, token: int) -> str:
+    return tokenizer.pieces([token])[0].text

@@ -1,0 +1,164 @@
+"""The places where a text of a reader that never ends may end."""
+
+from __future__ import annotations
+
+import pytest
+
+from dgedit_engine.decode.cuts import LINES, continues, cuts, left_block, too_far
+
+BEHIND = "\n\n\ndef g():\n"
+
+
+def found(text: str, before: str, behind: str, *, ended: bool = False) -> list[str]:
+    lengths = cuts(text, before, behind, ended=ended)
+    assert lengths == sorted(set(lengths)) and all(0 < one <= len(text) for one in lengths)
+    return [text[:length] for length in lengths]
+
+
+@pytest.mark.parametrize(
+    ("behind", "right"),
+    [("", False), ("\n", False), ("\r\n", False), (")", True), (" ", True), ("x\n", True)],
+)
+def test_line_goes_on_where_no_line_end_follows(behind: str, right: bool) -> None:
+    assert continues(behind) == right
+
+
+def test_rest_of_a_line_ends_before_each_line_end() -> None:
+    text = "a + b\n    # more\n\nc"
+    assert found(text, "    return ", BEHIND) == ["a + b", "a + b\n    # more"]
+
+
+def test_indented_line_ends_as_the_rest_of_one_does() -> None:
+    assert found("x = 1\n    y\n", "def f():\n    ", BEHIND) == ["x = 1", "x = 1\n    y"]
+
+
+def test_whole_lines_at_the_file_s_end_take_their_line_end() -> None:
+    assert found("a = 1\nb = 2\nc", "x\n", "") == ["a = 1\n", "a = 1\nb = 2\n"]
+    assert found("a = 1\nb = 2", "", "", ended=True) == ["a = 1\n", "a = 1\nb = 2"]
+
+
+def test_whole_line_before_a_line_end_leaves_its_own() -> None:
+    assert found("a = 1\nb = 2\n", "x\n", BEHIND) == ["a = 1", "a = 1\nb = 2"]
+    assert found("a = 1\nb = 2\n", "", BEHIND) == ["a = 1", "a = 1\nb = 2"]
+
+
+def test_whole_lines_before_a_line_take_their_line_end() -> None:
+    text = "    total = a + b\n    # so\n    return total\n"
+    assert found(text, "def f():\n", "    return total\n") == [
+        "    total = a + b\n",
+        "    total = a + b\n    # so\n",
+        text,
+    ]
+
+
+def test_part_of_a_line_before_the_text_that_goes_on() -> None:
+    """Where a hole begins a line and the line goes on, four characters of it must be said."""
+    assert found("    return total", "def f():\n", "total\n") == ["    return "]
+    assert found("    return tot", "def f():\n", "total\n") == []
+
+
+@pytest.mark.parametrize("newline", ["", "\n"])
+def test_inside_brackets_a_text_ends_where_the_closing_one_is_said(newline: str) -> None:
+    text = "a, g(b), c)" + newline
+    right = ["a, g(b", "a, g(b), c"] + ([text.strip()] if newline else [])
+    assert found(text, "f(", ")\n") == right
+
+
+def test_places_that_agree_longest_are_taken() -> None:
+    text = "a), b), c), d), e), f) + 1"
+    assert found(text, "f(", ") + 1\n")[-1] == "a), b), c), d), e), f"
+    assert len(found(text, "f(", ") + 1\n")) == 4
+
+
+def test_line_s_end_is_a_place_where_the_line_goes_on() -> None:
+    assert found("a + b\nx", "return ", "  # sum\n") == ["a", "a +", "a + b"]
+    assert found("value", "return ", ";\n") == []
+    assert found("value", "return ", ";\n", ended=True) == ["value"]
+
+
+def test_middle_of_a_word() -> None:
+    """No text at all is no infill."""
+    assert found("ue = 3\n", "val", "ue = 3\n") == ["ue = 3"]
+    assert found("me_val", "na", "val = 3\n") == ["me_"]
+
+
+def test_end_that_the_model_said_is_one() -> None:
+    assert found("a + b  ", "return ", BEHIND, ended=True) == ["a + b"]
+    assert found("a + b  ", "return ", BEHIND) == []
+    assert found("", "return ", BEHIND, ended=True) == []
+    assert found(" \n ", "return ", BEHIND, ended=True) == []
+
+
+@pytest.mark.parametrize("before", ["x\n", "", "def f():\n    "])
+@pytest.mark.parametrize("behind", ["", "\n", BEHIND, "y = 2\n"])
+def test_no_text_ends_with_an_empty_line(before: str, behind: str) -> None:
+    text = "a = 1\n\n    \nb = 2\n\n\n"
+    for one in found(text, before, behind, ended=True):
+        lines = one.removesuffix("\n").split("\n")
+        assert lines[0].strip() and lines[-1].strip()
+
+
+def test_whole_lines_begin_with_no_empty_one() -> None:
+    assert found("\na = 1\n", "x\n", BEHIND) == []
+    assert found("  \na = 1\n", "", "") == []
+    assert found("\n    a = 1\n", "def f():", BEHIND) == ["\n    a = 1"]  # within a line it may
+
+
+def test_white_space_is_no_text() -> None:
+    assert found("   \n\t\n", "x = ", "") == []
+
+
+def test_hundreds_of_lines_are_bounded() -> None:
+    text = "".join(f"x{number}\n" for number in range(300))
+    assert len(found(text, "", "")) == LINES
+    assert too_far(text, "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "behind"),
+    [
+        ("a)\n", "f(", ")\n"),  # the line is over
+        ("    x = 1\n\ndef g", "", "y = 2\n"),
+        ("x\n" * (LINES + 1), "", ""),
+        ("print(a)\nprint(a)\n", "", ""),  # a circle
+        ("x = 1\ndef g(first, second", "", "\n\ndef g(first, second):\n"),  # what stands behind
+        ("x = 1\ny", "def f():\n    ", BEHIND),  # out of the block
+    ],
+)
+def test_more_of_it_is_no_use(text: str, before: str, behind: str) -> None:
+    assert too_far(text, before, behind)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "behind"),
+    [
+        ("", "", ""),
+        ("a, b, c", "f(", ")\n"),
+        ("x = 1\n    y = 2\n", "def f():\n    ", BEHIND),
+        ("    x = 1\n    y = 2\n", "def f():\n", "    return x\n"),
+        ("1\n", "x = ", "\ny = 2\n"),
+        ("a = 1\nb = 2\n", "", ""),
+    ],
+)
+def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
+    assert not too_far(text, before, behind)
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "kept"),
+    [
+        ("x = 1\ny", "def f():\n    ", "x = 1\n"),
+        ("    x = 1\n  y", "def f():\n", "    x = 1\n"),
+        ("\tx\n\t\ty\nz", "", "\tx\n\t\ty\n"),
+        ("a + b\n    # so\n\ndef", "def f():\n    return ", "a + b\n    # so\n\n"),
+        ("x = (\n        1,\n    )\n)", "    ", None),  # what closes a bracket belongs to it
+        ("\n    x\n  y", "    if a:", "\n    x\n"),
+        ("\n\n    x\n    y", "", None),
+        ("x\n\n\ny", "", None),
+        ("", "", None),
+        ("", "    ", None),
+    ],
+)
+def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | None) -> None:
+    place = left_block(text, before)
+    assert (None if place is None else text[:place]) == kept

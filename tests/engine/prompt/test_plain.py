@@ -1,0 +1,197 @@
+"""The text around a hole as a base reads it: budgets, other files, words, line ends, token ends."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from dgedit_engine.prompt import plain
+from dgedit_engine.prompt.plain import TOKENS, Around, around
+from dgedit_engine.prompt.tokenizer import Tokenizer
+from dgedit_engine.types import Hole, InfillRequest, Passage
+from small_base import BOS, request, tokenizer
+
+HOLE = Hole()
+
+
+@pytest.fixture(scope="module")
+def words() -> Tokenizer:
+    return tokenizer()
+
+
+def found(asked: InfillRequest, words: Tokenizer, hole: int = 0, **options: Any) -> Around:
+    filled = options.pop("filled", ())
+    return around(asked, hole, filled, words, **({"bos": BOS, "context": 4096} | options))
+
+
+def said(words: Tokenizer, ids: list[int]) -> str:
+    return "".join(piece.text for piece in words.pieces(ids))
+
+
+def test_prompt_is_the_text_before_and_the_turned_one_has_what_is_behind(words: Tokenizer) -> None:
+    one = found(request("a = 1\n", HOLE, "b = 2\n"), words)
+    assert one.ids == [BOS, *words.encode("a = 1\n")]
+    assert said(words, one.turned) == "b = 2\n\n\n\n\na = 1\n"
+    assert (one.before, one.behind, one.forced) == ("a = 1\n", "b = 2\n", "")
+
+
+@pytest.mark.parametrize("behind", ["", "\n", " \t\n\n  "])
+def test_nothing_behind_leaves_nothing_to_turn(words: Tokenizer, behind: str) -> None:
+    one = found(request("a = 1\n", HOLE, behind), words)
+    assert one.turned == [] and one.behind == behind
+
+
+def test_hole_at_the_start_has_an_empty_prompt(words: Tokenizer) -> None:
+    one = found(request(HOLE, "b = 2\n"), words)
+    assert (one.ids, one.before, one.forced) == ([BOS], "", "")
+    assert found(request(HOLE), words).ids == [BOS]
+
+
+@pytest.mark.parametrize(
+    ("before", "forced"),
+    [
+        ("def f():\n", ""),
+        ("def f():\n    ", ""),
+        ("\t\t", ""),
+        ("def f():\n    ret", "ret"),
+        ("x = total", "total"),
+        ("x = ", " "),
+        ("f(", "("),
+        ("x = '日本", "日本"),
+        ("x = '😀", ""),  # spelt in bytes, which end where they end
+        ("x = '\ufffd", ""),
+        ("x", ""),  # the only token stays
+    ],
+)
+def test_last_token_is_given_back_within_a_line(words: Tokenizer, before: str, forced: str) -> None:
+    one = found(request(before, HOLE, "\n\nb = 2\n"), words)
+    assert one.forced == forced
+    if "\ufffd" not in before:  # whose three bytes would be three of it
+        assert said(words, one.ids) + forced == before
+
+
+def test_earlier_holes_are_filled_and_later_ones_end_what_is_behind(words: Tokenizer) -> None:
+    asked = request("a = ", HOLE, "\nb = ", HOLE, "\nc = ", HOLE, "\n")
+    one = found(asked, words, 1, filled=["1"])
+    assert (one.before, one.behind) == ("a = 1\nb = ", "\nc = ")
+    with pytest.raises(ValueError, match="hole 3 of 3"):
+        found(asked, words, 3, filled=["1", "2", "3"])
+
+
+def test_adjacent_holes_have_nothing_between(words: Tokenizer) -> None:
+    asked = request("f(", HOLE, HOLE, ")", "\nx", path="a.py")
+    assert found(asked, words).behind == ""
+    one = found(asked, words, 1, filled=["a, "])
+    assert (one.before, one.behind) == ("f(a, ", ")\nx")  # parts that are joined
+
+
+def test_hole_of_a_second_file_is_counted_on(words: Tokenizer) -> None:
+    first, second = Passage("a.py", ("a", HOLE, "b")), Passage("b.py", ("c", HOLE, "d", HOLE))
+    asked = InfillRequest((first, second))
+    one = found(asked, words, 2, filled=["1", "2"])
+    assert (one.before, one.behind) == ("c2d", "")
+    assert "a1b" not in said(words, one.ids)
+
+
+def test_other_files_stand_before_under_their_names(words: Tokenizer) -> None:
+    asked = InfillRequest(
+        (
+            Passage("src/a.py", ("a = 1\n", HOLE)),
+            Passage("near.py", ("\r\nnear\r\n  two\r\n\r\n",)),
+            Passage("far.js", ("far",)),
+            Passage("", ("?",)),
+        )
+    )
+    text = said(words, found(asked, words).ids)
+    assert text == "?// far.js\nfar\n\n\n# near.py\nnear\n  two\n\n\na = 1\n"
+
+
+def test_other_files_lose_their_beginning_and_the_text_never(words: Tokenizer) -> None:
+    lines = "".join(f"line {number}\n" for number in range(400))
+    asked = InfillRequest((Passage("a.py", ("own\n" * 40, HOLE)), Passage("b.py", (lines,))))
+    one = found(asked, words)
+    text = said(words, one.ids)
+    assert len(one.ids) <= TOKENS + 1 and len(one.ids) > TOKENS - 130
+    assert text.endswith("line 399\n\n\n" + "own\n" * 40) and "line 3\n" not in text
+    assert said(words, found(asked, words, context=120).ids).startswith("own\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "seen"),
+    [
+        ("", "a.py", "# say it\n"),
+        ("", "a.go", "// say it\n"),
+        ("x = 1\ny = ", "a.py", "x = 1\n# say it\ny = "),
+        ("def f():\n    y = ", "", "def f():\n    # say it\n    y = "),
+        ("def f():\n    ", "a.py", "def f():\n    # say it\n    "),
+        ("def f():\n", "a.py", "def f():\n    # say it\n"),
+        ("f() {\n", "a.ts", "f() {\n    // say it\n"),
+        ("\tx = 1\n", "a.py", "\tx = 1\n\t# say it\n"),
+        ("\n\n", "a.py", "\n\n# say it\n"),
+    ],
+)
+def test_words_are_a_comment_above_the_line(
+    words: Tokenizer, before: str, path: str, seen: str
+) -> None:
+    one = found(request(before, HOLE, path=path, instruction=" say \n it "), words)
+    assert said(words, one.ids) + one.forced == seen
+    assert one.before == before
+
+
+@pytest.mark.parametrize("newline", ["\r\n", "\r"])
+def test_line_ends_are_read_as_newlines(words: Tokenizer, newline: str) -> None:
+    parts = [one.replace("\n", newline) for one in ("a = 1\n    ", "x\ny\n", "\nb = 2\n")]
+    one = found(request(parts[0], Hole(parts[1]), parts[2]), words)
+    assert one.newline == newline
+    assert (one.before, one.present, one.behind) == ("a = 1\n    ", "x\ny\n", "\nb = 2\n")
+    assert "\r" not in said(words, one.ids + one.turned)
+
+
+def test_most_line_ends_decide(words: Tokenizer) -> None:
+    assert found(request("a\n", HOLE, "\nb\r\n"), words).newline == "\n"
+    one = found(request("a\r\n", HOLE, "\r\nb\n"), words)
+    assert (one.newline, one.behind) == ("\r\n", "\nb\n")
+    assert found(request("a", HOLE, "b"), words).newline == "\n"
+    assert found(request(Hole("a\r\nb\r\n")), words).newline == "\r\n"
+
+
+def test_long_text_keeps_its_end_and_moves_by_strides(words: Tokenizer) -> None:
+    lines = "".join(f"x{number} = total\n" for number in range(900))
+    starts = []
+    for more in range(0, 40):
+        one = found(request(lines + "a" * more + "\n", HOLE, "b = 2\n"), words)
+        assert TOKENS - 256 < len(one.ids) <= TOKENS + 1
+        assert len(one.turned) <= TOKENS + 1
+        starts.append((one.ids[:600], one.turned[:600]))
+        assert len(one.before) <= 6 * TOKENS
+    kept = sum(before == after for before, after in pairwise(starts))
+    assert kept >= len(starts) - 3
+
+
+def test_line_longer_than_all_is_cut_within(words: Tokenizer) -> None:
+    one = found(request("x" * 9000 + "\n", HOLE), words)
+    assert said(words, one.ids).endswith("xxx\n") and len(one.ids) > 500
+
+
+def test_small_context_is_kept_to(words: Tokenizer) -> None:
+    text = "".join(f"{number}\n" for number in range(100))
+    for context in (16, 40, 64):
+        one = found(request(text, HOLE, text), words, context=context)
+        assert 1 < len(one.ids) <= context + 1
+        assert len(one.turned) <= context + 2
+        assert said(words, one.ids).endswith("99\n")
+
+
+def test_model_without_a_beginning_gets_none(words: Tokenizer) -> None:
+    one = found(request("a\n", HOLE, "b\n"), words, bos=None)
+    assert one.ids == words.encode("a\n")
+    assert one.turned == words.encode("b\n") + words.encode("\n\n\n\n") + words.encode("a\n")
+
+
+def test_text_behind_is_cut(words: Tokenizer) -> None:
+    behind = "".join(f"y{number}\n" for number in range(900))
+    one = found(request("a\n", HOLE, behind), words)
+    assert behind.startswith(one.behind) and len(one.behind) == plain._BEHIND
+    assert said(words, one.turned).startswith("y0\ny1\n") and len(one.turned) < 180
