@@ -1,19 +1,20 @@
 """A base for nano that is small: four packages whose code must not run, or one file in their place.
 
 What the engine knows of the real one (sizes, hash, names) is changed to it, in this process, and by
-`code` in another.
+`code` in another. It is not converted: what is made of it is the file as it is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from dgedit_engine.nano import parts
+from dgedit_engine.nano import parts, prepared
 from dgedit_engine.nano.parts import Part
 
 PACKAGES = tuple(f"fakebase_part{number}" for number in range(1, 5))
@@ -47,6 +48,11 @@ class FakeBase:
         return place
 
 
+def as_it_is(base: Path, out: Path) -> None:
+    """Stands in for the conversion."""
+    shutil.copyfile(Path(prepared.__file__).with_name("decoding.json"), out / "decoding.json")
+
+
 def without_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have none, whatever is installed here."""
     gone = tuple(Part(f"{part.package}_is_gone", part.file, part.size) for part in parts.PARTS)
@@ -72,8 +78,11 @@ def fake_base(
         "SIZE": len(content),
         "SHA256": hashlib.sha256(content).hexdigest(),
     }
-    lines = ["import sys", f"sys.path.insert(0, {str(site)!r})"]
-    lines += ["from dgedit_engine.nano import parts", "from dgedit_engine.nano.parts import Part"]
+    lines = ["import sys", f"sys.path[:0] = {[str(site), str(Path(__file__).parent)]!r}"]
+    lines += ["from dgedit_engine.nano import parts, prepared"]
+    lines += ["from dgedit_engine.nano.parts import Part", "from fakebase import as_it_is"]
+    lines += ["prepared._convert = as_it_is"]
+    monkeypatch.setattr(prepared, "_convert", as_it_is)
     for name, value in facts.items():
         monkeypatch.setattr(parts, name, value)
         lines.append(f"parts.{name} = {value!r}")

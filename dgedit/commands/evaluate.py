@@ -25,14 +25,15 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FOLDER",
-            help="A built corpus, instead of the text that ships; `shipped` names that.",
+            help="A built corpus instead of the Python that ships (`shipped`), or what ships of "
+            "javascript, typescript, go or rust.",
         ),
     ] = None,
     benchmark: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="HumanEval-Infilling or SantaCoder's FIM task, as given out; repeatable.",
+            help="functions (ours), HumanEval-Infilling or SantaCoder's, as given out; repeatable.",
         ),
     ] = None,
     ways: Annotated[

@@ -6,6 +6,7 @@ requests, and answers each request with a stream of steps. One request at a time
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from copy import copy
@@ -30,9 +31,14 @@ from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.nano import prepared
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.weights import checkpoint, shortlist
+from dgedit_engine.weights import adapters, checkpoint, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
+_CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+_KEPT = "16"
+"""Products that oneDNN, on a CPU, keeps compiled for their sizes. Left to itself it keeps 1,024,
+which after a dozen requests, each of other lengths, is more than a gigabyte.
+"""
 _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than
 what it saves: a line's fill by tiny 2.3 s with two threads, 1.4 s with one.
@@ -116,6 +122,7 @@ def open_engine(
     *,
     context: int | None = None,
     kv: KV | None = None,
+    adapter: Path | None = None,
 ) -> Engine:
     """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
     with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
@@ -123,7 +130,8 @@ def open_engine(
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`plan.check`).
+    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, which
+    are merged.
 
     A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
@@ -134,6 +142,9 @@ def open_engine(
     """
     path = located(model)
     place = device_of(device)
+    if place.type == "cpu":
+        for name in _CACHES:
+            os.environ.setdefault(name, _KEPT)
     config, sampling = load_config(path), load_sampling(path)
     tokenizer = _tokenizer(path)
     if len(tokenizer) > config.vocab:
@@ -151,6 +162,8 @@ def open_engine(
     )
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
+    if adapter is not None:
+        adapters.merge(weights, adapters.load(adapter))
     small = sum(part.numel() for part in weights.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.norm_backward import residual_norm_trained, rms_norm_trained
 
 _OUTPUTS = 3
 """Most scaled norms of one row: the dense MLP's, the experts' and the router's."""
@@ -28,6 +29,8 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | Non
     """
     if on_gpu(x) and not torch.is_grad_enabled():
         return rms_norm_triton(x, weight, eps, plus=plus)
+    if _trained(x):
+        return rms_norm_trained(x, weight, eps, plus=plus)
     x = x if plus is None else x + _as(plus, x)
     return F.rms_norm(x, (x.shape[-1],), None if weight is None else _as(weight, x), eps)
 
@@ -62,6 +65,8 @@ def residual_norm(
     operation: in bfloat16 the two differ by a few units in the last place.
     """
     path = residual_norm_reference
+    if _trained(x) and isinstance(y, Tensor):
+        return residual_norm_trained(x, y, weight, eps, scalar=scalar, weights=weights)
     if on_gpu(x) and not torch.is_grad_enabled():
         path = residual_norm_triton
     return path(x, y, weight, eps, inner=inner, scalar=scalar, weights=weights)
@@ -133,6 +138,11 @@ def residual_norm_triton(
         num_warps=warps,
     )
     return out.view(x.shape), [each.view(x.shape) for each in normed]
+
+
+def _trained(x: Tensor) -> bool:
+    """Whether a written backward is wanted; on a GPU torch has its own, or a compiler makes one."""
+    return torch.is_grad_enabled() and not x.is_cuda
 
 
 def _as(weight: Tensor, x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from dgedit_engine.formats import gguf
 from dgedit_engine.memory import passes
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
-from dgedit_engine.model.config import Sampling, save_config
+from dgedit_engine.model.config import Sampling, load_config, save_config
 from dgedit_engine.types import Hole, Infill, InfillRequest, Passage, collect
 from dgedit_kernels.quantised import Quantised
 from every_format import FORMATS, SHAPE, made, tokenizer
@@ -63,9 +63,9 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def twin(stored: Stored, folder: Path) -> Path:
-    """The same worth in fp32."""
+    """The same worth in fp32, with the same tokens that end a text."""
     folder.mkdir()
-    save_config(SHAPE, Sampling(), folder)
+    save_config(load_config(stored.folder), Sampling(), folder)
     whole = {name: one.float().contiguous() for name, one in stored.worth.items()}
     save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer(folder)

@@ -16,6 +16,8 @@ from torch import Tensor
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.types import ModelError
 
+_LIKELY = 64  # tokens of which one is drawn, the likeliest
+
 
 @dataclass(slots=True)
 class Row:
@@ -128,7 +130,8 @@ def _choose(
     asked = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
     best = asked.argmax(-1)
     if len(logits) > greedy:
-        drawn = (asked[int(greedy) :] / heat).softmax(-1)
-        best[int(greedy) :] = torch.multinomial(drawn, 1, generator=generator)[:, 0]
+        worth, places = asked[int(greedy) :].topk(min(_LIKELY, asked.shape[-1]))
+        drawn = torch.multinomial((worth / heat).softmax(-1), 1, generator=generator)
+        best[int(greedy) :] = places.gather(-1, drawn)[:, 0]
     sure: list[float] = said.gather(-1, best[:, None])[:, 0].tolist()
     return model.tokens(best).tolist(), sure

@@ -1,6 +1,6 @@
 """The search for what fills one hole: drafts side by side, every place where one may end judged.
 
-Drafting and judging take turns: as soon as every draft has ended a line, the candidates so far are
+Drafting and judging take turns: as soon as most drafts have ended a line, the candidates so far are
 judged, and a draft goes on only while it could still end in something better. Knows one hole and
 what it stands in; neither requests of several nor steps.
 """
@@ -27,7 +27,10 @@ LONGEST = 192
 """Tokens after which a draft is given up."""
 
 _SHOWN_EVERY = 4  # tokens between two steps
-_ROUND = 32  # tokens after which drafts are judged though some have not ended their line
+_ROUND = 24  # tokens after which drafts are judged though most have not ended their line
+_USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
+_GOING = 4  # drafts that go on to another line, at most
+_STALE = 2  # rounds without a better candidate after which a hole is done
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,8 @@ class Source:
     """How many lines each draft had when they were last judged."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
-        """Write on until every draft has ended another line or is over, and give up those that have
-        gone too far.
+        """Write on until three drafts of four have ended another line or are over; those that have
+        gone too far are given up.
         """
         here = self.pool.around
         if not self.taken:
@@ -139,9 +142,9 @@ class Source:
                 row.over = too_far(texts[row.number], here.before, here.behind)
             yield self.rows
             counts = {number: text.count("\n") for number, text in texts.items()}
-            if since >= _ROUND or all(
-                row.over or counts[row.number] > self.lines.get(row.number, 0) for row in live
-            ):
+            going = [row.number for row in live if not row.over]
+            late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
+            if since >= _ROUND or len(late) <= len(live) // 4:
                 self.lines |= counts
                 return
         for row in self.rows:
@@ -177,14 +180,17 @@ def search(
         pool.judge([pool.around.present])
         yield pool.best[0].draft, "draft"
     sources = _sources(pool, request, decoding, generator)
-    while sources:
+    stale = 0
+    while sources and stale < _STALE:
         for source in sources:
             for drafts in source.until_lines_end():
                 if source.taken % _SHOWN_EVERY == 1:
                     best = [one.draft for one in pool.best[:1]] or [pool.shown(drafts[0])]
                     yield best[0], "refine" if pool.best else "draft"
         written = [row for source in sources for row in source.rows]
+        stale += 1
         if pool.judge([text for row in written for text in _endings(pool, row)]):
+            stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(pool, written)
         sources = [one for one in sources if not all(row.over for row in one.rows)]
@@ -238,17 +244,26 @@ def _endings(pool: Pool, row: Row) -> Iterator[str]:
 
 
 def _give_up(pool: Pool, written: Sequence[Row]) -> None:
-    """End the drafts that can no longer come first: what they have written is less likely already
-    than the best candidate together with the text behind, were that as likely as it ever was.
+    """End the drafts that can no longer come first: going on, they could not make up for what they
+    have written, were the text behind as likely as it is at the right place. Of the others the
+    likeliest go on.
     """
     if not pool.best:
         return
-    after, least = max(one.after for one in pool.best), pool.best[0].joint
-    for row in written:
+    best = pool.best[0]
+    usual = -_USUAL * len(pool.reader.tokenizer.encode(pool.behind))
+    after = max(one.after for one in pool.best)
+    after = after if best.after >= usual else max(after, usual)
+    hopes: dict[int, float] = {}
+    for place, row in enumerate(written):
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
-        if begun:
-            row.over = row.over or max(begun, key=lambda one: len(one.text)).own + after < least
+        own = max(begun, key=lambda one: len(one.text)).own if begun else -torch.inf
+        if not row.over and own + after > best.joint:
+            hopes[place] = own
+    going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
+    for place, row in enumerate(written):
+        row.over = row.over or place not in going
 
 
 def _said(tokenizer: Tokenizer, token: int) -> str:

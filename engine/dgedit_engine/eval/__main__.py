@@ -1,9 +1,9 @@
 """`python -m dgedit_engine.eval`: measure a model on held-out spans and on public benchmarks.
 
-Without --corpus the spans are of the texts that ship. Prints a table and, last, one JSON line. With
---out each judged infill is a line of that file at once, and a run that was stopped goes on where it
-was. Exits with 2 for unusable arguments, 3 for files that cannot be used, 5 for a model that
-cannot. `dgedit eval` is the same.
+Without --corpus the spans are of the Python that ships; `--corpus go` takes another language.
+Prints a table and, last, one JSON line. With --out each judged infill is a line of that file at
+once, and a run that was stopped goes on where it was. Exits with 2 for unusable arguments, 3 for
+files that cannot be used, 5 for a model that cannot. `dgedit eval` is the same.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from dgedit_engine.engine import open_engine
 from dgedit_engine.eval.fillers import DEFAULT
 from dgedit_engine.eval.measure import SHIPPED, SPANS, Plan, progress_bar, run
+from dgedit_engine.eval.texts import LANGUAGES
 from dgedit_engine.types import ModelError
 
 USAGE, INPUT, ENGINE, INTERRUPTED = 2, 3, 5, 130
@@ -50,7 +51,8 @@ def _say(error: Exception, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dgedit_engine.eval", description=__doc__)
     add = parser.add_argument
-    add("--corpus", metavar="FOLDER", help=f"a built corpus ({SHIPPED}, if no benchmark is given)")
+    said = f"a built corpus, or {', '.join(LANGUAGES)} ({SHIPPED}: Python)"
+    add("--corpus", metavar="FOLDER", help=said)
     add(
         "--benchmark",
         dest="benchmarks",
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         action="extend",
         default=[],
-        help="HumanEval-Infilling (.jsonl, .jsonl.gz) or SantaCoder's FIM task (.parquet too)",
+        help="functions (ours), HumanEval-Infilling (.jsonl, .jsonl.gz) or SantaCoder's (.parquet)",
     )
     add(
         "--ways",

@@ -1,8 +1,9 @@
-"""Read the public infilling benchmarks, in the files they are given out in. None is shipped.
+"""Read the public infilling benchmarks, in the files they are given out in, and our own.
 
 HumanEval-Infilling (github.com/openai/human-eval-infilling): JSON lines, a task each, judged by its
 tests. The FIM task of SantaCoder (bigcode/santacoder-fim-task): JSON lines or Parquet, judged by
-exact match, and by its tests where it has any. Knows nothing of models.
+exact match, and by its tests where it has any. Of these none is shipped. Ours, `functions`, has
+HumanEval-Infilling's format and ships (FUNCTIONS.md). Knows nothing of models.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ KINDS = {
 }
 """The kind of a HumanEval-Infilling task, by what its name begins with."""
 
+SHIPPED = {"functions": Path(__file__).with_name("functions.jsonl.xz")}
+"""The benchmarks that ship, by name."""
+
 SANTACODER = "santacoder"
 """The kind of the others."""
 
@@ -33,12 +37,13 @@ _PATH = "main.py"
 
 
 def read(path: Path, *, languages: Collection[str] = PYTHON) -> list[Task]:
-    """The tasks of a benchmark's file, SantaCoder's in these languages alone.
+    """The tasks of a benchmark's file, or of one that ships by its name; SantaCoder's in these
+    languages alone.
 
     Raises ValueError, one line naming file, line and field, for a row that is no task.
     """
     found: dict[str, Task] = {}
-    for number, row in rows(path):
+    for number, row in rows(file(path)):
         try:
             task = _humaneval(row) if "task_id" in row else _santacoder(row, number, languages)
             if task is None:
@@ -51,6 +56,11 @@ def read(path: Path, *, languages: Collection[str] = PYTHON) -> list[Task]:
     if not found:
         raise ValueError(f"{path}: no tasks")
     return [*found.values()]
+
+
+def file(path: Path) -> Path:
+    """Where a benchmark's rows are: the path itself, but for the name of one that ships."""
+    return SHIPPED.get(str(path), path)
 
 
 def _humaneval(row: Row) -> Task:

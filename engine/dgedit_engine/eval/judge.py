@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dgedit_engine.decode.syntax import parses
+from dgedit_engine.decode.syntax import faults
 from dgedit_engine.eval.fillers import Answer
 from dgedit_engine.eval.tasks import Task
 
@@ -70,7 +70,7 @@ def judge(
         text=text,
         exact=text.strip() == task.gold.strip(),
         identical=text == task.gold,
-        parses=parses(task.filled(text)) if parses(task.text) else None,
+        parses=_sound(task.path, task.filled(text)) if _sound(task.path, task.text) else None,
         passed=passed,
         similarity=round(similarity(text, task.gold), 4),
         first=answer.pieces[:1] == gold[:1],
@@ -82,6 +82,11 @@ def judge(
         stopped=answer.stopped,
         origin=answer.origin,
     )
+
+
+def _sound(path: str, text: str) -> bool:
+    """Whether the text is known to be of its language's grammar."""
+    return faults(path, text) == ()
 
 
 def similarity(one: str, other: str) -> float:

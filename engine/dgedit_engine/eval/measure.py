@@ -38,7 +38,9 @@ class Plan:
     """What to measure."""
 
     corpus: str | None = None
-    """The folder of a built corpus, or `shipped`; None: the latter, but not beside benchmarks."""
+    """The folder of a built corpus, `shipped`, or the name of a language that ships; None:
+    `shipped`, but not beside benchmarks.
+    """
     benchmarks: Sequence[Path] = ()
     """Files of public benchmarks."""
     ways: Sequence[str] = ()
@@ -143,7 +145,9 @@ def _tasks(plan: Plan) -> tuple[list[Task], Run]:
         names |= {task.name for task in read}
         order = np.random.default_rng(plan.seed).permutation(len(read)).tolist()
         tasks += [read[index] for index in order[: plan.limit]]
-        sources.setdefault("benchmarks", {})[path.name] = f"{zlib.crc32(path.read_bytes()):08x}"
+        sources.setdefault("benchmarks", {})[path.name] = (
+            f"{zlib.crc32(benchmarks.file(path).read_bytes()):08x}"
+        )
     return tasks, sources
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")
 """How the names of files end that hold rows."""
 
 
@@ -39,6 +40,11 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: {error}") from None
+    elif path.name.endswith(".xz"):
+        try:
+            data = lzma.decompress(data)
+        except lzma.LZMAError as error:
             raise ValueError(f"{path}: {error}") from None
     for number, line in enumerate(data.split(b"\n"), start=1):
         if not line.strip():

@@ -1,10 +1,12 @@
 """Choose the held-out texts that ship, from a built corpus.
 
     python -m dgedit_engine.eval.ship --corpus FOLDER
+    python -m dgedit_engine.eval.ship --corpus FOLDER --languages
 
 Takes whole files, of packages that are held out whole, so that no neighbour of a text is trained
 on; those packages in turn, which files of them a hash of the path decides. A text of which the
-training split holds a good part is left out. The same corpus gives the same bytes.
+training split holds a good part is left out. With `--languages`: of other languages than Python,
+as many of each. The same corpus gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,15 +24,20 @@ from pathlib import Path
 
 import numpy as np
 
-from dgedit_engine.decode.syntax import parses
-from dgedit_engine.eval.texts import SHIPPED, Excerpt
+from dgedit_engine.decode.syntax import faults
+from dgedit_engine.eval.texts import LANGUAGES, OTHERS, SHIPPED
 from dgedit_engine.train.corpus import Corpus, share, shingles
+from dgedit_engine.train.excerpts import Excerpt
+from dgedit_engine.train.licensed import language_of
 
 SMALLEST, LARGEST = 1_000, 16_000
 """Bytes of a text."""
 
 FILES = 400
 """Texts that ship: enough for 250 spans of each kind from as many files."""
+
+EACH = 90
+"""Texts of each other language."""
 
 KNOWN = 0.3
 """The share of a text's runs of five lines that training may know: licence heads are shared."""
@@ -42,27 +49,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         manifest = json.loads((options.corpus / "manifest.json").read_text(encoding="utf-8"))
         held, train = Corpus(options.corpus, "heldout"), Corpus(options.corpus)
-        excerpts = choose(held, train, manifest["packages"], files=options.files)
+        packages, files = manifest["packages"], options.files
+        if options.languages:
+            out, excerpts = options.out or OTHERS, []
+            for language in LANGUAGES:
+                excerpts += choose(held, train, packages, files=files or EACH, language=language)
+        else:
+            out = options.out or SHIPPED
+            excerpts = choose(held, train, packages, files=files or FILES)
     except (OSError, ValueError, KeyError) as error:
         print(f"ship: {options.corpus}: {error}", file=sys.stderr)
         return 3
-    write(excerpts, options.out)
-    size = options.out.stat().st_size
-    print(f"{options.out}: {len(excerpts)} texts, {size:,} bytes")
+    write(excerpts, out)
+    print(f"{out}: {len(excerpts)} texts, {out.stat().st_size:,} bytes")
     return 0
 
 
 def choose(
-    held: Corpus, train: Corpus, packages: dict[str, dict[str, object]], *, files: int
+    held: Corpus,
+    train: Corpus,
+    packages: dict[str, dict[str, object]],
+    *,
+    files: int,
+    language: str = "python",
 ) -> list[Excerpt]:
-    """Up to `files` texts, in order of package and path. `packages` is the manifest's."""
+    """Up to `files` texts of a language, in order of package and path. `packages` is the
+    manifest's.
+    """
     found: defaultdict[str, list[Excerpt]] = defaultdict(list)
     for index in range(len(held)):
         path, text = held.path(index), held.text(index)
         package = re.sub(r"[-_.]+", "-", path.split("/", 1)[0]).lower()
         facts = packages.get(package)
         fits = SMALLEST <= held.sizes[index] <= LARGEST
-        if facts and facts["held_out"] and fits and parses(text):
+        if language_of(path) != language or path.endswith((".d.ts", ".d.mts")):
+            continue  # declarations hold little to fill
+        if facts and facts["held_out"] and fits and not faults(path, text):
             found[package].append(Excerpt(path, package, str(facts["licence"]), text))
     unknown = _unknown([one for column in found.values() for one in column], train)
     columns = [
@@ -82,17 +104,18 @@ def write(excerpts: Iterable[Excerpt], out: Path) -> None:
     for one in excerpts:
         packages[one.package, one.licence].append(len(one.text.encode()))
     rows = "".join(
-        f"| [{name}](https://pypi.org/project/{name}/) | {licence} | {len(sizes)} "
-        f"| {sum(sizes):,} |\n"
+        f"| {_linked(name)} | {licence} | {len(sizes)} | {sum(sizes):,} |\n"
         for (name, licence), sizes in sorted(packages.items())
     )
-    out.with_name("HELDOUT.md").write_text(_ATTRIBUTION.format(name=out.name, rows=rows))
+    named = "HELDOUT-LANGUAGES" if "languages" in out.name else "HELDOUT"
+    text = _ATTRIBUTION.format(name=out.name, rows=rows, licences=f"{named}-LICENCES.txt")
+    out.with_name(f"{named}.md").write_text(text)
 
 
 _ATTRIBUTION = """# The texts in `{name}`
 
 Source files of these packages, unchanged but for their line ends, each under its package's licence.
-HELDOUT-LICENCES.txt holds the texts of the licences that ask for it; what a file says of its
+{licences} holds the texts of the licences that ask for it; what a file says of its
 authors stands in it. They serve to measure a model (`dgedit eval`): no model of ours is trained on
 them, nor on any other file of these packages. A line of the file is one text: `path`, `package`,
 `licence`, `text`. Made by `python -m dgedit_engine.eval.ship`.
@@ -100,6 +123,11 @@ them, nor on any other file of these packages. A line of the file is one text: `
 | package | licence | files | bytes |
 |---|---|---|---|
 {rows}"""
+
+
+def _linked(package: str) -> str:
+    """A package's name, with its address where it is of PyPI; others say whose they are."""
+    return package if ":" in package else f"[{package}](https://pypi.org/project/{package}/)"
 
 
 def _unknown(excerpts: list[Excerpt], train: Corpus) -> set[Excerpt]:
@@ -121,8 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dgedit_engine.eval.ship", description=__doc__)
     add = parser.add_argument
     add("--corpus", type=Path, required=True, help="folder made by dgedit_engine.train.corpus")
-    add("--files", type=int, default=FILES, help=f"how many texts ({FILES})")
-    add("--out", type=Path, default=SHIPPED, help="file to write (the one that ships)")
+    add("--languages", action="store_true", help="of other languages than Python")
+    add("--files", type=int, help=f"how many texts ({FILES}; {EACH} of each language)")
+    add("--out", type=Path, help="file to write (the one that ships)")
     return parser
 
 

@@ -11,7 +11,7 @@ from itertools import count
 
 import numpy as np
 
-from dgedit_engine.eval.texts import Texts
+from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import KINDS, Outline, evaluation_spans
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -102,7 +102,7 @@ def draw(corpus: Texts, *, limit: int, seed: int) -> list[Task]:
 def _tasks(corpus: Texts, file: int, rng: np.random.Generator) -> list[Task]:
     """A task of each kind that the file has."""
     text, path = corpus.text(file), corpus.path(file)
-    cuts = evaluation_spans(Outline(text), rng)
+    cuts = evaluation_spans(Outline(text, path), rng)
     tasks = [Task(cut.kind, file, path, text, *cut.spans[0]) for cut in cuts]
     return [task for task in tasks if task.gold.strip()]
 

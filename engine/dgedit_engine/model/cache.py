@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.fork import Fork
 from dgedit_engine.model.masks import Reading
 from dgedit_kernels.attention import attention
 
@@ -22,6 +23,8 @@ _GROWTH = 256  # slots by which buffers grow: one full canvas
 class KVCache:
     """Keys and values (B, K, T, E) for every layer, with the ids that made them."""
 
+    lasting = True
+    """Whether what is written may serve other requests."""
     chunk = 1024
     """Tokens encoded at a time, at most: a longer prompt's scores would be gigabytes at once."""
 
@@ -35,8 +38,6 @@ class KVCache:
     ) -> None:
         self.ids: list[int] = []
         """The ids encoded so far (of the first row)."""
-        self.lasting = True
-        """Whether what is written may serve other requests."""
         self.config = config
         self.shapes = [(batch, layer.kv_heads, layer.head_dim) for layer in config.layers]
         self.device, self.dtype = device, dtype
@@ -92,21 +93,9 @@ class KVCache:
         """An empty cache of the same kind."""
         return KVCache(self.config, device=self.device, dtype=self.dtype)
 
-    def fork(self, rows: int, length: int) -> KVCache:
-        """A cache of `rows` sequences that all begin with the first `length` tokens of this one."""
-        forked = KVCache(self.config, batch=rows, device=self.device, dtype=self.dtype)
-        forked._reserve(length + _GROWTH)
-        for ours, theirs in zip(self.keys + self.values, forked.keys + forked.values, strict=True):
-            theirs[:, :, :length] = ours[:, :, :length]
-        forked.ids, forked.lasting = self.ids[:length], False
-        return forked
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone, in this order."""
-        chosen = torch.tensor(list(rows), device=self.device)
-        self.keys = [each[chosen] for each in self.keys]
-        self.values = [each[chosen] for each in self.values]
-        self.shapes = [(len(rows), heads, width) for _, heads, width in self.shapes]
+    def fork(self, rows: int, length: int) -> Fork:
+        """`rows` sequences that all begin with the first `length` tokens of this one."""
+        return Fork(self, rows, length)
 
     def _reserve(self, capacity: int) -> None:
         """Allocate room for `capacity` tokens and carry over what was there."""

@@ -76,6 +76,20 @@ class Head:
         self._more = embedding[new] if len(new) else None
         self._place()
 
+    def look_up(self, tokens: Tensor, embedding: Tensor) -> Tensor:
+        """The embedding's rows of tokens (…) -> (…, D), read here where they are of the shortlist:
+        `embedding` (V, D) may lie on a disk, and 99 of 100 tokens need not be fetched.
+        """
+        weight = self.weight.weight if isinstance(self.weight, Packed) else self.weight
+        if self._places is None or not isinstance(weight, Tensor):
+            return embedding[tokens]
+        places = self._places[tokens]
+        own = (places >= 0) & (places < len(weight))
+        rows = weight[places.where(own, 0)]
+        if not own.all():
+            rows[~own] = embedding[tokens[~own]].to(rows.dtype)
+        return rows
+
     def rows(self) -> Tensor:
         """The embedding's rows of all places, (S + k, D)."""
         weight = self.weight.weight if isinstance(self.weight, Packed) else self.weight

@@ -24,6 +24,7 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache, KVCache, Pass
 from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
 from dgedit_engine.model.config import Config, LayerConfig
+from dgedit_engine.model.fork import Fork, ForkPass
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import feed, linear, product
@@ -34,8 +35,8 @@ from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
 
 PromptCache = KVCache | DeviceCache
-Cache = PromptCache | GradientCache
-View = Pass | DevicePass
+Cache = PromptCache | GradientCache | Fork
+View = Pass | DevicePass | ForkPass
 
 
 class Model(nn.Module):
@@ -103,7 +104,10 @@ class Model(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
-        x = F.embedding(ids, self.embedding) * self.scale
+        if self.head is None:
+            x = F.embedding(ids, self.embedding) * self.scale
+        else:
+            x = self.head.look_up(ids, self.embedding) * self.scale
         return x if self.activations is None else x.to(self.activations)
 
     def soft_embed(self, probs: Tensor) -> Tensor:

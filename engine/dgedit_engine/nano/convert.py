@@ -30,6 +30,6 @@ def convert(base: Path, tokens: bytes, out: Path) -> None:
     text = json.dumps(described, indent=2)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
     model = checkpoint.load(load_config(base), base, dtype=torch.bfloat16)
-    checkpoint.save(model, out / "model.safetensors")
+    checkpoint.save(model, out)  # in shards: the embedding's alone stays mapped
     files.save(model.embedding, shortlist(tokens), out)
     vocabulary.read(base).save(str(out / "tokenizer.json"), pretty=False)

@@ -22,7 +22,7 @@ from pathlib import Path
 from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
 
-FORM = 2
+FORM = 3
 """Counts the forms in which nano was kept; another number makes it anew."""
 
 _OURS = Path(__file__).parent
@@ -74,8 +74,8 @@ def check() -> None:
 
 
 def _convert(base: Path, out: Path) -> None:
-    """Bring the base's file into the form that is opened, in `out`, which holds it already: it goes
-    when it is done.
+    """Bring the base's file into the form that is opened, in `out`, which holds it already. The
+    file goes when that is done.
     """
     from dgedit_engine.nano.convert import convert  # loads torch
 

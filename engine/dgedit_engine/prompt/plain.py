@@ -28,8 +28,10 @@ _CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
 # Characters, and then tokens, by which a long text loses its head: cached keys last while one types
 _STRIDE, _TOKENS_STRIDE = 1024, 128
 _BEHIND = 1200  # characters of the text behind a hole that matter
-_FIRST = 160  # tokens of it in the turned prompt
-_JOINT = "\n\n\n\n"  # between the two parts of that
+FIRST = 160
+"""Tokens of it in the turned prompt."""
+JOINT = "\n\n\n\n"
+"""What stands between the two parts of that."""
 _SLASHES = frozenset(
     (
         *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
@@ -86,8 +88,8 @@ def around(
     behind = behind[:_BEHIND]
     turned: list[int] = []
     if behind.strip():
-        after = tokenizer.encode(behind)[: min(_FIRST, budget // 2)]
-        after += tokenizer.encode(_JOINT)
+        after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
+        after += tokenizer.encode(JOINT)
         turned = [*start, *after, *_last(own, budget - len(after))]
     forced = _unsure(before, tokenizer, own)
     if forced:

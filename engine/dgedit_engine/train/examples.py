@@ -20,8 +20,9 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from dgedit_engine.prompt.layout import EOS, CanvasLayout, canvas_layout, prompt_ids
+from dgedit_engine.train.brackets import Span
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.spans import KINDS, Cut, Outline, Span, cut, draw_kind
+from dgedit_engine.train.spans import KINDS, Cut, Outline, cut, draw_kind
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -139,7 +140,7 @@ class Draw:
         found: list[tuple[Example, CanvasLayout]] = []
         while len(found) < size:
             index = self.document(rng)
-            outline = Outline(self.corpus.text(index))
+            outline = Outline(self.corpus.text(index), self.corpus.path(index))
             pair = [self.example(index, outline, rng) for _ in range(2)]
             found += [one for one in pair if one is not None][: size - len(found)]
         prompts = [self.filled(example.prompt, rng) for example, _ in found]

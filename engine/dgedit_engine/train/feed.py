@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar, cast
 
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, Draw
 
 Shape = tuple[int, int]
+Made = TypeVar("Made", covariant=True)
+
+
+class Source(Protocol, Generic[Made]):
+    """What decides every batch of a run; it is sent to the processes that make them."""
+
+    def open(self) -> Callable[[int], Made]:
+        """Open the files it names; returns what makes a batch by its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +45,20 @@ class Feed:
     seed: int
     """Of the draws."""
 
+    def open(self) -> Callable[[int], Batch]:
+        """As of a source."""
+        corpus, tokenizer = Corpus(self.corpus, "train"), vocabulary.load(self.tokenizer)
+        draws = [Draw(corpus, tokenizer, prompt, canvas) for prompt, canvas in self.shapes]
 
-def batches(feed: Feed, *, start: int = 0, workers: int = 0) -> Generator[Batch, None, None]:
+        def make(number: int) -> Batch:
+            turn, shape = divmod(number, len(draws))
+            rows = max(1, self.tokens // self.shapes[shape][0])
+            return draws[shape].batch(rows, seed=self.seed + shape, number=turn)
+
+        return make
+
+
+def batches(feed: Source[Made], *, start: int = 0, workers: int = 0) -> Generator[Made, None, None]:
     """Batches without end, from number `start` on, made here or by `workers` processes.
 
     Close it to end the processes.
@@ -58,7 +79,7 @@ def batches(feed: Feed, *, start: int = 0, workers: int = 0) -> Generator[Batch,
             sender.close()  # the worker's alone now, so that its end is seen here
         while True:
             for process, (receiver, _) in zip(processes, pipes, strict=True):
-                yield _received(receiver, process)
+                yield cast(Made, _received(receiver, process))
     finally:
         for process, (receiver, _) in zip(processes, pipes, strict=True):
             receiver.close()
@@ -67,7 +88,7 @@ def batches(feed: Feed, *, start: int = 0, workers: int = 0) -> Generator[Batch,
                 process.join()
 
 
-def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> Batch:
+def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> object:
     """The worker's next batch; raises what it raised."""
     try:
         found = receiver.recv()
@@ -76,11 +97,10 @@ def _received(receiver: Connection, process: multiprocessing.process.BaseProcess
         raise RuntimeError(f"a data worker ended with exit code {process.exitcode}") from None
     if isinstance(found, Exception):
         raise found
-    assert isinstance(found, Batch)
     return found
 
 
-def _work(feed: Feed, start: int, every: int, sender: Connection) -> None:
+def _work(feed: Source[object], start: int, every: int, sender: Connection) -> None:
     """Make batches for another process until it closes its end."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each worker has one core
     try:
@@ -92,12 +112,9 @@ def _work(feed: Feed, start: int, every: int, sender: Connection) -> None:
         sender.send(error)
 
 
-def _every(feed: Feed, number: int, step: int) -> Iterator[Batch]:
+def _every(feed: Source[Made], number: int, step: int) -> Iterator[Made]:
     """Batches `number`, `number + step` and so on."""
-    corpus, tokenizer = Corpus(feed.corpus, "train"), vocabulary.load(feed.tokenizer)
-    draws = [Draw(corpus, tokenizer, prompt, canvas) for prompt, canvas in feed.shapes]
+    make = feed.open()
     while True:
-        turn, shape = divmod(number, len(draws))
-        rows = max(1, feed.tokens // feed.shapes[shape][0])
-        yield draws[shape].batch(rows, seed=feed.seed + shape, number=turn)
+        yield make(number)
         number += step

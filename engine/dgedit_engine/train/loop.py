@@ -177,6 +177,11 @@ class Means:
         both = torch.stack((stacked.nan_to_num(0.0, 0.0, 0.0), finite.double()))
         self.names, self.sums = tuple(values), both if self.sums is None else self.sums + both
 
+    def means(self) -> dict[str, Tensor]:
+        """The means so far, on their device; not a number for what was never finite."""
+        assert self.sums is not None
+        return dict(zip(self.names, self.sums[0] / self.sums[1], strict=True))
+
     def take(self) -> dict[str, float]:
         """The means since the last time. Waits for the device."""
         if self.sums is None:

@@ -1,8 +1,9 @@
-"""Choose the spans of a Python text that become holes: lines, syntax nodes, anything, or several.
+"""Choose the spans of a text that become holes: lines, syntax nodes, anything, or several.
 
 People mask by line and by thought, so most spans are lines and syntax nodes; spans of arbitrary
 characters teach the model to meet a hole anywhere (arXiv 2207.14255). Positions are code points.
-Knows nothing of tokens. A text's syntax tree is made once, however many cuts it gives.
+Python's nodes are those of its own parser, other languages' those of their brackets. Knows nothing
+of tokens. A text's syntax tree is made once, however many cuts it gives.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
+
+from dgedit_engine.train import brackets
+from dgedit_engine.train.brackets import Nodes, Span
+from dgedit_engine.train.licensed import language_of
 
 Kind = Literal["line", "lines", "node", "random", "holes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -42,7 +47,6 @@ _EXPRESSIONS: tuple[type[ast.expr], ...] = (
     *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.JoinedStr),
 )
 
-Span = tuple[int, int]
 _Placed = ast.expr | ast.stmt | ast.keyword
 
 
@@ -58,25 +62,12 @@ class Cut:
     """The text counts up to here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The spans of a text's syntax nodes, each list in order of start."""
-
-    names: list[Span]
-    """Variables, attributes and arguments."""
-    expressions: list[Span]
-    """Calls, operations, literals, comprehensions and the like."""
-    arguments: list[Span]
-    """What stands between a call's parentheses."""
-    blocks: list[Span]
-    """The bodies of functions, loops, conditions and the like."""
-
-
 class Outline:
     """A text, and where its lines and syntax nodes are: found once, when first asked for."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str, path: str = ".py") -> None:
+        self.text, self.path = text, path
+        self.language = language_of(path)
 
     @cached_property
     def lines(self) -> list[Span]:
@@ -87,7 +78,9 @@ class Outline:
 
     @cached_property
     def nodes(self) -> Nodes:
-        """The syntax nodes; none in a text that does not parse."""
+        """The syntax nodes; none in Python that does not parse."""
+        if self.language != "python":
+            return brackets.nodes(self.text)
         found = Nodes([], [], [], [])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -236,7 +229,7 @@ def _several(outline: Outline, rng: np.random.Generator) -> tuple[Span, ...] | N
     around = int(rng.integers(len(outline.text)))
     reach = int(np.exp(rng.uniform(np.log(100), np.log(1500))))
     start, end = max(around - reach, 0), min(around + reach, len(outline.text))
-    window = Outline(outline.text[start:end])
+    window = Outline(outline.text[start:end], outline.path)
     spans: list[Span] = []
     for _ in range(4 * wanted):
         kind: Kind = ("line", "node", "random")[int(rng.integers(3))]

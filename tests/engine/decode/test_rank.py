@@ -309,7 +309,7 @@ def test_error_of_the_users_own_is_nobodys_fault(tiny: Engine) -> None:
     """It stands in the file whatever fills the hole: no veto, no repair."""
     passage = Passage("a.py", ("x = (1\ny = 2\ndef f(:\n    return ", Hole(), "\n"))
     asked = InfillRequest((passage,), steps=2)
-    found = module._new_errors(asked, [["1"], ["f(2"]])
+    found = module.new_errors(asked, [["1"], ["f(2"]])
     assert found[0] == () and found[1] is not None
     assert module.broken(asked, ["1"])
 

@@ -123,7 +123,7 @@ def test_read_names_file_line_and_field_of_a_bad_row(
         ("a.jsonl", b"", "no tasks"),
         ("a.jsonl.gz", b"{}", "[Nn]ot a gzipped file"),
         ("a.parquet", b"nothing", "a.parquet: "),
-        ("a.csv", b"", "rows come in .jsonl, .jsonl.gz, .parquet"),
+        ("a.csv", b"", "rows come in .jsonl, .jsonl.gz, .jsonl.xz, .parquet"),
     ],
 )
 def test_read_refuses_what_is_no_file_of_rows(

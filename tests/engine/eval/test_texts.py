@@ -14,7 +14,8 @@ import pytest
 from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval import ship
 from dgedit_engine.eval.tasks import SINGLE, draw
-from dgedit_engine.eval.texts import SHIPPED, Shipped, held_out
+from dgedit_engine.eval.texts import SHIPPED, held_out
+from dgedit_engine.train.excerpts import Excerpts
 
 KEPT, PARTLY = "held-one", "held-two"
 PACKAGES: dict[str, dict[str, Any]] = {
@@ -25,7 +26,7 @@ PACKAGES: dict[str, dict[str, Any]] = {
 
 
 def test_shipped_texts_are_small_parse_and_name_their_packages() -> None:
-    texts = Shipped()
+    texts = Excerpts(SHIPPED)
     assert SHIPPED.stat().st_size < 900_000
     assert texts.nbytes == texts.sizes.sum() == sum(len(e.text.encode()) for e in texts.excerpts)
     assert all(ship.SMALLEST <= size <= ship.LARGEST for size in texts.sizes)
@@ -70,7 +71,7 @@ def write_corpus(folder: Path) -> Path:
 def test_ship_takes_packages_that_are_held_out_whole_in_turn(tmp_path: Path) -> None:
     corpus, out = write_corpus(tmp_path), tmp_path / "out.jsonl.xz"
     assert ship.main(["--corpus", str(corpus), "--out", str(out), "--files", "4"]) == 0
-    texts = Shipped(out)
+    texts = Excerpts(out)
     assert Counter(one.package for one in texts.excerpts) == {KEPT: 2, PARTLY: 2}
     rest = Counter(one.package for one in texts.excerpts if "known" in one.path)
     assert not rest  # training knows half of it

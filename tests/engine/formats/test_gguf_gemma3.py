@@ -16,12 +16,14 @@ from gguf import (
     get_tensor_name_map,
     quants,
 )
+from safetensors.torch import load_file
 from torch import Tensor
 
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights.quantize import quantize
 from dgedit_kernels.quantised import Quantised
 from gemma3 import TEXT, canvas_mask, random_model, stored
 
@@ -177,6 +179,21 @@ def test_config_json_beside_it_is_preferred(tmp_path: Path) -> None:
     publish(tmp_path / "one.gguf", theirs)
     assert load_config(tmp_path).query_scale == TEXT["query_pre_attn_scalar"] ** -0.5
     assert gap(theirs, tmp_path) < 1e-3
+
+
+def test_file_is_quantised_by_the_config_json_beside_it(tmp_path: Path) -> None:
+    """Norms lose there what the file has added."""
+    theirs = random_model(tmp_path / "in")
+    (tmp_path / "in" / "model.safetensors").unlink()
+    publish(tmp_path / "in" / "one.gguf", theirs, "Q8_0")
+    for _ in quantize(tmp_path / "in" / "one.gguf", tmp_path / "out", rest="int8"):
+        pass
+    assert gap(theirs, tmp_path / "out", dtype=torch.float32) < 0.1
+    found = load_file(tmp_path / "out" / "model-00001.safetensors")
+    norms = {name: one for name, one in stored(theirs).items() if one.dim() == 1}
+    assert len(norms) == 6 * 7 + 1
+    for name, one in norms.items():
+        torch.testing.assert_close(found[name].float(), one, rtol=2**-8, atol=1e-6)
 
 
 @pytest.mark.parametrize(

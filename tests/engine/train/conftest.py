@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dgedit_engine.train import examples, loop, spans
 from dgedit_engine.train.vocabulary import learn
@@ -26,4 +28,27 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(folder / f"{split}.idx.npy", np.cumsum([0, *map(len, encoded)], dtype=np.int64))
         paths = "".join(f"p/m{number}.py\n" for number in range(len(texts)))
         (folder / f"{split}.paths").write_text(paths)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def base(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Gemma 3, as transformers writes it, and the vocabulary."""
+    transformers = pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    config = transformers.Gemma3TextConfig(
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=1,
+        head_dim=16,
+        query_pre_attn_scalar=16,
+        sliding_window=512,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    )
+    transformers.Gemma3ForCausalLM(config).save_pretrained(folder)
+    shutil.copy(data / "tokenizer.json", folder / "tokenizer.json")
     return folder

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from dgedit_engine.train.collect import PACKAGES, main
+from dgedit_engine.train import collect
+from dgedit_engine.train.collect import LANGUAGES_LIST, PACKAGES, main
 
 METADATA = "Metadata-Version: 2.1\nName: shop\nVersion: 1.0\nLicense: MIT\n"
 
@@ -50,7 +53,7 @@ def test_package_that_cannot_be_had_is_named(
 ) -> None:
     assert fetch(tmp_path, index, "nowhere", "shop") == 1
     captured = capsys.readouterr()
-    assert captured.err == "collect: no wheel of nowhere\n"
+    assert captured.err == "collect: cannot be had: nowhere\n"
     assert captured.out.startswith("1 of 2 packages")
 
 
@@ -63,3 +66,31 @@ def test_list_of_the_shipped_weights_has_each_name_once() -> None:
     names = PACKAGES.read_text().split()
     assert len(names) == len(set(names)) > 300
     assert names == sorted(names) and all(name == name.lower() for name in names)
+
+
+def test_list_of_other_languages_holds_no_name_twice_and_says_whence() -> None:
+    names = LANGUAGES_LIST.read_text().split()
+    assert names == sorted(set(names)) and len(names) > 150
+    assert {name.split(":")[0] for name in names} == {"npm", "debian", "source"}
+
+
+def test_npm_package_is_unpacked_to_source_and_what_describes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **_: object) -> None:
+        assert command[:2] == ["npm", "pack"] and command[-1] == "@shop/till"
+        place = Path(command[command.index("--pack-destination") + 1])
+        with tarfile.open(place / "shop-till-1.0.tgz", "w:gz") as packed:
+            for name in ("package.json", "src/till.js", "logo.png", *more):
+                item = tarfile.TarInfo(f"package/{name}")
+                item.size = 2
+                packed.addfile(item, io.BytesIO(b"{}"))
+
+    more: list[str] = []
+    monkeypatch.setattr(collect, "_run", run)
+    assert collect._fetched("npm:@shop/till", out=tmp_path / "out", pip=[])
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.js*")}
+    assert files == {"out/@shop-till/package.json", "out/@shop-till/src/till.js"}
+    more.append("../../out.js")
+    assert not collect._fetched("npm:@shop/till", out=tmp_path / "out", pip=[])
+    assert not (tmp_path / "out.js").exists()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dgedit_engine.train import corpus
-from dgedit_engine.train.corpus import Corpus, build, permissive
+from dgedit_engine.train.corpus import Corpus, build
+from dgedit_engine.train.licensed import permissive
 
 HELD_OUT = "motor"  # its hash says so
 BODY = "".join(

@@ -133,7 +133,7 @@ def test_loss_falls_and_is_logged(data: Path, tmp_path: Path) -> None:
     entries = list(run.train(iter(batches(data, 81)), log=log))
     assert [entry["step"] for entry in entries] == [20, 40, 60, 80]
     for key in ("causal", "canvas"):
-        assert entries[-1][key] < 0.85 * entries[0][key], key
+        assert entries[-1][key] < 0.9 * entries[0][key], key
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["step"] for line in lines] == [20, 40, 60, 80]
     assert all(np.isfinite(list(line.values())).all() for line in lines)

@@ -33,6 +33,7 @@ def loaded() -> Model:
 
 def of(model: Model) -> list[Packed]:
     found = [value for one in model.modules() for value in vars(one).values()]
+    found += [] if model.head is None else [model.head.weight]
     return [one for one in found if isinstance(one, Packed)]
 
 
@@ -76,7 +77,7 @@ def test_drafts_take_the_codes_and_the_prompt_does_not(
     model = loaded()
     pack(model)
     told: list[bool] = []
-    from dgedit_engine.model import model as file
+    from dgedit_engine.model import products as file
 
     real = file.packed_product
 
@@ -101,7 +102,7 @@ def test_memory_is_counted_to_the_byte(native: bool) -> None:
     model = engine.model
     assert model.embedding.dtype == torch.float32 == engine.cache.dtype
     codes = sum(one.weight.numel() for one in of(model))
-    numbers = sum(one.weight.nbytes for one in of(model) if native or one is not model.head)
+    numbers = sum(one.weight.nbytes for one in of(model) if native or one is not of(model)[-1])
     assert all((one.weight.dtype == torch.bfloat16) == native for one in of(model))
     rest = {id(one): one.nbytes for one in [*model.parameters(), *model.buffers()]}
     assert need(TINY, context=3072).weights == codes + numbers + sum(rest.values())

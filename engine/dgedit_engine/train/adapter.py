@@ -1,0 +1,185 @@
+"""An adapter that is trained: low-rank changes of a model's projections, and rows of the special
+tokens.
+
+Put on a `Model` in place of its matrices, kept in PEFT's file format: `adapter_config.json` beside
+`adapter_model.safetensors`, named as Hugging Face's class of the base names its modules. Knows
+nothing of losses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dgedit_engine.model.adapted import Adapted, Change
+from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
+
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""What may be changed, as PEFT's `target_modules` names it."""
+
+ATTENTION = PROJECTIONS[:4]
+"""The projections of attention."""
+
+SPECIALS = 16
+"""The first rows of the embedding, those of special tokens, may be trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an adapter is like."""
+
+    rank: int = 8
+    """Of each change."""
+    alpha: float = 16.0
+    """The changes count alpha / rank."""
+    projections: tuple[str, ...] = ATTENTION
+    """Which matrices are changed."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank must be at least 1, not {self.rank}")
+        if unknown := set(self.projections) - set(PROJECTIONS):
+            known = ", ".join(PROJECTIONS)
+            raise ValueError(f"no such projection: {min(unknown)} (known: {known})")
+
+
+class Adapter(nn.Module):
+    """The trained parts of a model whose other weights stay as they are."""
+
+    def __init__(self, model: Model, settings: Settings, *, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = settings
+        self.matrices: list[Adapted] = []
+        self.parts = nn.ParameterDict()
+        """By PEFT's name, dots as slashes: A (r, m) and B (n, r)."""
+        rows = min(SPECIALS, model.config.vocab)
+        self.rows = nn.Parameter(torch.zeros(rows, model.config.dim))
+        """What is added to the embedding's first rows, and so to the tied head's."""
+        self._base_rows = model.embedding.detach()[:rows]
+        generator = torch.Generator().manual_seed(seed)
+        for index, layer in enumerate(model.stack()):
+            for attribute, places in _places(layer):
+                wanted = [
+                    one for one in places if one[0].rsplit(".", 1)[-1] in settings.projections
+                ]
+                if wanted:
+                    self._adapt(layer, attribute, index, wanted, generator)
+
+    def _adapt(
+        self,
+        layer: Layer,
+        attribute: str,
+        index: int,
+        places: Iterable[tuple[str, int, int]],
+        generator: torch.Generator,
+    ) -> None:
+        """Put changes beside one of the layer's matrices."""
+        weight: Tensor = getattr(layer, attribute).detach()
+        rank, width = self.settings.rank, weight.shape[1]
+        changes = []
+        for name, first, last in places:
+            key = f"base_model.model.model.layers.{index}.{name}".replace(".", "/")
+            a = torch.randn(rank, width, generator=generator) * width**-0.5
+            self.parts[f"{key}/lora_A"] = nn.Parameter(a.to(weight.device))
+            self.parts[f"{key}/lora_B"] = nn.Parameter(
+                torch.zeros(last - first, rank, device=weight.device)
+            )
+            changes.append(
+                Change((first, last), self.parts[f"{key}/lora_A"], self.parts[f"{key}/lora_B"])
+            )
+        adapted = Adapted(weight, tuple(changes), self.settings.alpha / rank)
+        delattr(layer, attribute)
+        setattr(layer, attribute, adapted)
+        self.matrices.append(adapted)
+
+    def switch(self, active: bool) -> None:
+        """Let the changes count, or let the base be as it was."""
+        for one in self.matrices:
+            one.active = active
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by PEFT's names; of the token rows the rows themselves, not what is added."""
+        found = {
+            f"{name.replace('/', '.')}.weight": part.detach().cpu().contiguous()
+            for name, part in self.parts.items()
+        }
+        rows = self._base_rows.float().cpu() + self.rows.detach().float().cpu()
+        return {**found, ROWS: rows.contiguous()}
+
+    def save(self, folder: Path, *, base: str, layout: str = "") -> None:
+        """Write both files; each is complete or as it was."""
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = self.settings
+        config: dict[str, Any] = {
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": base,
+            "r": settings.rank,
+            "lora_alpha": settings.alpha,
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "fan_in_fan_out": False,
+            "inference_mode": True,
+            "target_modules": list(settings.projections),
+            "trainable_token_indices": {"embed_tokens": list(range(len(self.rows)))},
+        }
+        new = folder / f"{WEIGHTS}.new"
+        save_file(self.tensors(), new, metadata={"format": "pt", "layout": layout})
+        new.replace(folder / WEIGHTS)
+        new = folder / f"{CONFIG}.new"
+        new.write_text(json.dumps(config, indent=1) + "\n")
+        new.replace(folder / CONFIG)
+
+    @torch.no_grad()
+    def load(self, folder: Path) -> None:
+        """Take the weights of a folder. Raises ValueError, naming the tensor, where they do not
+        fit.
+        """
+        given = load_file(folder / WEIGHTS)
+        own = self.tensors()
+        for name in own.keys() ^ given.keys():
+            raise ValueError(f"{folder / WEIGHTS}: {name} is in one of file and model alone")
+        for name, place in self._named():
+            if given[name].shape != place.shape:
+                raise ValueError(f"{folder / WEIGHTS}: {name} is {list(given[name].shape)}")
+            value = given[name].float()
+            place.copy_(value - self._base_rows.float().cpu() if name == ROWS else value)
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for name, part in self.parts.items():
+            yield f"{name.replace('/', '.')}.weight", part
+        yield ROWS, self.rows
+
+
+def settings_of(folder: Path) -> Settings:
+    """What the adapter in a folder is like."""
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    projections = tuple(name for name in PROJECTIONS if name in config["target_modules"])
+    return Settings(config["r"], float(config["lora_alpha"]), projections)
+
+
+def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
+    """A layer's matrices, and which rows of each are which projection."""
+    config, shape = layer.config, layer.shape
+    queries, keys = config.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    joined = [("self_attn.q_proj", 0, queries), ("self_attn.k_proj", queries, queries + keys)]
+    if not layer.shared:
+        joined.append(("self_attn.v_proj", queries + keys, queries + 2 * keys))
+    yield "qkv", joined
+    yield "out", [("self_attn.o_proj", 0, config.dim)]
+    yield (
+        "gate_up",
+        [
+            ("mlp.gate_proj", 0, config.mlp),
+            ("mlp.up_proj", config.mlp, 2 * config.mlp),
+        ],
+    )
+    yield "down", [("mlp.down_proj", 0, config.dim)]

@@ -1,0 +1,84 @@
+"""Texts by number: what a corpus is to those who read it, and whole files in one packed file.
+
+Knows nothing of what the texts are for.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dgedit_engine.train.licensed import language_of
+
+
+class Texts(Protocol):
+    """Documents by number."""
+
+    def __len__(self) -> int: ...
+
+    def text(self, index: int) -> str:
+        """The document."""
+
+    def path(self, index: int) -> str:
+        """Its path inside its package's folder."""
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The bytes of each document."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """A text: one line of the file."""
+
+    path: str
+    """Its path inside its package's folder."""
+    package: str
+    """The distribution it came with."""
+    licence: str
+    """As the distribution states it."""
+    text: str
+    """The whole file, with whatever its head says of its authors."""
+
+
+class Excerpts:
+    """The texts of a file of excerpts, all or those of one language."""
+
+    def __init__(self, file: Path, language: str | None = None) -> None:
+        with lzma.open(file, "rt", encoding="utf-8", newline="\n") as lines:
+            found = [Excerpt(**json.loads(line)) for line in lines]
+        self.excerpts = [
+            one for one in found if language is None or language_of(one.path) == language
+        ]
+        self._sizes = np.array([len(one.text.encode()) for one in self.excerpts], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.excerpts)
+
+    def text(self, index: int) -> str:
+        """The document."""
+        return self.excerpts[index].text
+
+    def path(self, index: int) -> str:
+        """Its path inside its package's folder."""
+        return self.excerpts[index].path
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The bytes of each document."""
+        return self._sizes
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all documents."""
+        return int(self._sizes.sum())

@@ -1,0 +1,102 @@
+"""The loss of a big vocabulary, without its logits in memory: they are made some rows at a time.
+
+The head is frozen, so that the gradient for the hidden states is known when the loss is: it is made
+in the same pass and kept, N x D numbers instead of N x S. Knows nothing of the model.
+
+Letters: N predictions, D width, S tokens of the head, K first tokens whose rows are trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_CHUNK = 1 << 24  # logits at a time on a CPU: 64 MiB in fp32
+_DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
+
+
+def head_loss(
+    hidden: Tensor,
+    rows: Tensor,
+    head: Tensor,
+    weight: Tensor,
+    *,
+    places: Tensor | None = None,
+    teacher: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`; and
+    each of them, (N,), which is not.
+
+    hidden (N, D); head (S, D), to whose first K rows `rows` (K, D) are added; weight (N,). Either
+    the cross-entropy of the tokens at `places` (N,), or the Kullback-Leibler divergence from what
+    the hidden states `teacher` (N, D) say through the head as it is.
+    """
+    assert (places is None) != (teacher is None), "tokens or a teacher"
+    found: tuple[Tensor, Tensor] = _HeadLoss.apply(  # type: ignore[no-untyped-call]
+        hidden, rows, head, weight, places, teacher
+    )
+    return found
+
+
+def losses(hidden: Tensor, rows: Tensor, head: Tensor, places: Tensor) -> Tensor:
+    """The cross-entropies themselves, (N,), not to be differentiated."""
+    with torch.no_grad():
+        one = torch.ones(len(hidden), device=hidden.device)
+        return head_loss(hidden, rows, head, one, places=places)[1]
+
+
+class _HeadLoss(torch.autograd.Function):
+    """For logits z with softmax p, target t and weight w: `dz = w · (p - t)`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        rows: Tensor,
+        head: Tensor,
+        weight: Tensor,
+        places: Tensor | None,
+        teacher: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        narrow = hidden.to(head.dtype)
+        d_hidden, d_rows = torch.empty_like(narrow), torch.zeros_like(rows, dtype=torch.float32)
+        each = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        wanted = any(ctx.needs_input_grad[:2])
+        step = max(1, (_DEVICE_CHUNK if hidden.is_cuda else _CHUNK) // len(head))
+        for start in range(0, len(hidden), step):
+            part = slice(start, start + step)
+            own, count = narrow[part], weight[part].float()[:, None]
+            logits = (own @ head.T).float()
+            logits[:, : len(rows)] += own.float() @ rows.float().T
+            log_p = logits.log_softmax(-1)
+            if places is not None:
+                index = places[part][:, None]
+                each[part] = -log_p.gather(-1, index)[:, 0]
+            else:
+                assert teacher is not None
+                log_t = (teacher[part].to(head.dtype) @ head.T).float().log_softmax(-1)
+                target = log_t.exp()
+                each[part] = (target * (log_t - log_p)).sum(-1)
+            if not wanted:
+                continue
+            d = log_p.exp_()
+            if places is not None:
+                d.scatter_add_(-1, index, -torch.ones_like(index, dtype=d.dtype))
+            else:
+                d -= target
+            d *= count
+            d_rows += d[:, : len(rows)].T @ own.float()
+            d_hidden[part] = d.to(head.dtype) @ head
+            d_hidden[part] += (d[:, : len(rows)] @ rows.float()).to(head.dtype)
+        ctx.save_for_backward(d_hidden, d_rows)
+        ctx.dtypes = hidden.dtype, rows.dtype
+        ctx.mark_non_differentiable(each)
+        return (each * weight.float()).sum(), each
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        d_hidden, d_rows = ctx.saved_tensors
+        one, two = ctx.dtypes
+        return (d_hidden * given).to(one), (d_rows * given).to(two), None, None, None, None

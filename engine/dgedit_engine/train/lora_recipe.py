@@ -1,0 +1,123 @@
+"""What decides an adapter's training, beside the base and the corpus: each field is an option."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, fields
+
+from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, Settings
+from dgedit_engine.train.infill_examples import Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a run, beside the data and the base."""
+
+    minutes: float = 30.0
+    """Wall-clock of the schedule."""
+    steps: int | None = None
+    """Steps of the schedule instead, repeatable bit for bit on a CPU."""
+    seed: int = 0
+    """Of the first weights and the order."""
+    rank: int = 8
+    """Of each change."""
+    alpha: float = 16.0
+    """Changes count alpha / rank."""
+    projections: str = ",".join(ATTENTION)
+    """Which matrices are changed, with commas; `all` for every one."""
+    lr: float = 2e-4
+    """Peak learning rate of AdamW."""
+    token_lr: float = 4.0
+    """Times the rate that the special tokens' rows have."""
+    decay: float = 0.0
+    """Weight decay."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    warm_up: float = 0.03
+    """Share of the run in which the rate rises."""
+    constant: float = 0.5
+    """Share of the run behind which it falls to zero."""
+    rows: int = 12
+    """Examples of a step."""
+    micro: int = 4
+    """Examples of a pass: a step adds up several."""
+    limit: int = 512
+    """Tokens of an example."""
+    behind: float = 0.5
+    """Share of examples with the suffix first, behind special tokens."""
+    turned: float = 0.0
+    """Share with the suffix first as text; the others are left to right."""
+    end: float = 1.0
+    """Weight of the end token beside the hole's."""
+    text: float = 0.03
+    """Weight of the rest of the text."""
+    text_kept: float = 0.25
+    """Share of the rest that is drawn to count, and counts so much more: the head is dear."""
+    kl: float = 0.0
+    """Weight of the divergence from the base's own reading of the text up to the hole."""
+    kl_kept: float = 0.25
+    """Share of those tokens that is drawn to count."""
+
+    def __post_init__(self) -> None:
+        for name in ("behind", "turned", "text_kept", "kl_kept", "warm_up", "constant"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+        for name in ("minutes", "lr", "clip", "rows", "micro", "alpha"):
+            if not (value := getattr(self, name)) > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+        if self.limit < 32:
+            raise ValueError(f"limit must be at least 32, not {self.limit}")
+        self.settings()
+
+    def settings(self) -> Settings:
+        """What the adapter is like."""
+        names = PROJECTIONS if self.projections == "all" else tuple(self.projections.split(","))
+        return Settings(self.rank, self.alpha, names)
+
+    def weights(self) -> Weights:
+        """What tokens count."""
+        return Weights(end=self.end, text=self.text)
+
+
+_HELP = {
+    "minutes": "wall-clock of the schedule",
+    "steps": "a schedule of so many steps instead, repeatable bit for bit on a CPU",
+    "seed": "decides order and first weights",
+    "rank": "of each change",
+    "alpha": "changes count alpha / rank",
+    "projections": f"which matrices, with commas, or all: {', '.join(PROJECTIONS)}",
+    "lr": "peak learning rate of AdamW",
+    "token_lr": "times the rate that the special tokens' rows have",
+    "decay": "weight decay",
+    "clip": "largest gradient norm",
+    "warm_up": "share of the run in which the rate rises",
+    "constant": "share of the run behind which it falls to zero",
+    "rows": "examples of a step",
+    "micro": "examples of a pass",
+    "limit": "tokens of an example",
+    "behind": "share of examples with the suffix first, behind special tokens",
+    "turned": "share of examples with the suffix first as text",
+    "end": "weight of the end token",
+    "text": "weight of the text around the hole",
+    "text_kept": "share of that text's tokens that is drawn to count",
+    "kl": "weight of the divergence from the base's own left-to-right reading",
+    "kl_kept": "share of the tokens that is drawn for it",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """One option for each field."""
+    for field in fields(Recipe):
+        kind = {"steps": int, "projections": str}.get(field.name) or type(field.default)
+        default = "" if field.default is None else f" ({field.default})"
+        parser.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=kind,
+            default=field.default,
+            help=_HELP[field.name] + default,
+        )
+
+
+def from_options(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
+    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})

@@ -1,0 +1,233 @@
+"""A run that trains an adapter of the causal reading on infilling examples.
+
+The base stays as it is, in bfloat16, under a residual stream in fp32; the head is a shortlist of
+its tokens. The learning rate follows the wall-clock, and a run goes on where it stopped. Knows
+nothing of the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dgedit_engine.model.cache import GradientCache
+from dgedit_engine.model.masks import Reading
+from dgedit_engine.model.model import Model
+from dgedit_engine.prompt.layout import BOS, EOS, PAD
+from dgedit_engine.train.adapter import Adapter
+from dgedit_engine.train.head_loss import head_loss, losses
+from dgedit_engine.train.infill_examples import FORMS, Batch
+from dgedit_engine.train.loop import Means
+from dgedit_engine.train.lora_recipe import Recipe
+from dgedit_engine.train.optimiser import clip, rate
+
+STATE = "state.pt"
+_LOGGED = 10  # steps between entries
+_SKIPPED = 16  # first tokens of a text, which lack context
+
+
+class LoraRun:
+    """One run: the base, its adapter, the optimiser and counters."""
+
+    def __init__(self, model: Model, recipe: Recipe, shortlist: Sequence[int]) -> None:
+        if model.config.softcap is not None:
+            raise ValueError("a base with a soft cap is not trained here")
+        self.model, self.recipe = model, recipe
+        self.device = model.embedding.device
+        self.adapter = Adapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
+        rows = len(self.adapter.rows)
+        ids = torch.tensor(sorted({*range(rows), *shortlist}), device=self.device)
+        self.head = model.embedding.detach()[ids].contiguous()  # (S, D)
+        self.places = torch.full((model.config.vocab,), -1, device=self.device)
+        self.places[ids] = torch.arange(len(ids), device=self.device)
+        groups = [
+            {"params": [*self.adapter.parts.values()], "peak": recipe.lr},
+            {"params": [self.adapter.rows], "peak": recipe.lr * recipe.token_lr},
+        ]
+        self.optimiser = torch.optim.AdamW(
+            groups, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=recipe.decay
+        )
+        self.step, self.tokens, self.progress = 0, 0, 0.0
+
+    def train(self, batches: Iterator[Batch], *, log: Path) -> Iterator[dict[str, float]]:
+        """Train until the clock or the step count ends; yields the log's entries."""
+        started, since, first, entry = time.monotonic(), time.monotonic(), self.progress, Means()
+        for batch in batches:
+            if self.recipe.steps is None:
+                spent = (time.monotonic() - started) / 60 / self.recipe.minutes
+                self.progress = min(1.0, first + spent)
+            else:
+                self.progress = min(1.0, self.step / self.recipe.steps)
+            if self.progress >= 1:
+                return
+            entry.add(self._update(batch))
+            if self.step % _LOGGED == 0:
+                means, now = entry.take(), time.monotonic()
+                values = {"step": self.step, "progress": self.progress, "tokens": self.tokens}
+                values |= {"seconds": now - since, **means}
+                since = now
+                with log.open("a") as lines:
+                    rounded = {key: round(value, 5) for key, value in values.items()}
+                    lines.write(json.dumps(rounded) + "\n")
+                yield values
+
+    def _update(self, batch: Batch) -> dict[str, Tensor]:
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
+        total, nan = Means(), torch.tensor(torch.nan, device=self.device)
+        size = len(batch.ids)
+        for start in range(0, size, recipe.micro):
+            part = _rows(batch, slice(start, start + recipe.micro))
+            values, loss = self.loss(part, generator)
+            (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
+            total.add({name: values.get(name, nan) for name in (*FORMS, "text", "kl")})
+            self.tokens += int((part.ids != PAD).sum())
+        values = total.means()
+        values["norm"] = clip(self.adapter.parameters(), recipe.clip)
+        share = rate(self.progress, warm_up=recipe.warm_up, constant=recipe.constant)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * share
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        return values
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+        """What to minimise of one pass, and its parts for the log, nats a token."""
+        recipe = self.recipe
+        ids = torch.from_numpy(batch.ids).to(self.device)
+        weights = torch.from_numpy(batch.weights)
+        middle = torch.from_numpy(batch.middle)
+        light = (weights > 0) & ~middle
+        kept = light & (torch.rand(weights.shape, generator=generator) < recipe.text_kept)
+        weights = torch.where(kept, weights / max(recipe.text_kept, 1e-6), weights * ~light)
+        hidden = self.read(ids)
+        chosen, places, weight = self._counted(ids, weights.to(self.device))
+        rows, head = self.adapter.rows, self.head
+        loss, each = head_loss(hidden[chosen], rows, head, weight, places=places)
+        loss = loss / weight.sum()
+        own = middle.to(self.device)[:, 1:][chosen[:, :-1]]
+        parts = {batch.form: each[own].mean(), "text": each[~own].mean()}
+        if recipe.kl:
+            divergence = self.divergence(ids, hidden, batch, generator)
+            loss = loss + recipe.kl * divergence
+            parts["kl"] = divergence.detach()
+        return parts, loss
+
+    def read(self, ids: Tensor) -> Tensor:
+        """The causal hidden states of ids (B, T) with the adapter -> (B, T, D)."""
+        rows = self.adapter.rows
+        x = F.embedding(ids, self.model.embedding).float()
+        own = rows[ids.clamp(max=len(rows) - 1)]
+        x = (x + torch.where((ids < len(rows))[..., None], own, 0.0)) * self.model.scale
+        return self._run(x)
+
+    @torch.no_grad()
+    def base(self, ids: Tensor) -> Tensor:
+        """The same as the base reads them."""
+        self.adapter.switch(False)
+        try:
+            return self._run(F.embedding(ids, self.model.embedding).float() * self.model.scale)
+        finally:
+            self.adapter.switch(True)
+
+    def divergence(
+        self, ids: Tensor, hidden: Tensor, batch: Batch, generator: torch.Generator
+    ) -> Tensor:
+        """How far the reading of the text up to the hole is from the base's, which sees nothing but
+        that text: the mean over some tokens, in nats.
+        """
+        longest = int((batch.prefix[:, 1] - batch.prefix[:, 0]).max())
+        plain = torch.full((len(ids), longest + 1), PAD, device=self.device)
+        plain[:, 0] = BOS
+        counted = torch.zeros_like(plain, dtype=torch.bool)
+        at = torch.zeros_like(plain)
+        for row, (first, last) in enumerate(batch.prefix.tolist()):
+            plain[row, 1 : 1 + last - first] = ids[row, first:last]
+            counted[row, _SKIPPED : last - first] = True
+            at[row] = torch.arange(first - 1, first + longest, device=self.device)
+        drawn = torch.rand(plain.shape, generator=generator) < self.recipe.kl_kept
+        counted &= drawn.to(self.device)
+        if not counted.any():
+            return hidden.sum() * 0
+        teacher = self.base(plain)[counted]
+        at = at.clamp(max=ids.shape[1] - 1)[..., None].expand(-1, -1, hidden.shape[-1])
+        own = hidden.gather(1, at)[counted]
+        one = torch.full((len(own),), 1 / len(own), device=self.device)
+        return head_loss(own, self.adapter.rows, self.head, one, teacher=teacher)[0]
+
+    @torch.no_grad()
+    def measure(self, batches: Sequence[Batch], *, base: bool = False) -> dict[str, float]:
+        """Mean nats a token of the holes, in each form, and of the end behind them."""
+        means = Means()
+        for batch in batches:
+            ids = torch.from_numpy(batch.ids).to(self.device)
+            middle = torch.from_numpy(batch.middle).to(self.device)
+            hidden = self.base(ids) if base else self.read(ids)
+            ends = middle & (ids == EOS)
+            nan = torch.tensor(torch.nan)
+            found: dict[str, Tensor] = dict.fromkeys((*FORMS, "end"), nan)
+            found[batch.form] = self._mean(hidden, ids, middle & ~ends, base=base)
+            if bool(ends.any()):
+                found["end"] = self._mean(hidden, ids, ends, base=base)
+            means.add(found)
+        return {name: round(value, 4) for name, value in means.take().items()}
+
+    def save(self, folder: Path, *, base: str) -> None:
+        """Write the adapter, and what `resume` needs."""
+        layout = (
+            "bos [suffix blank lines] prefix middle suffix; bos mask suffix unk prefix middle eos"
+        )
+        self.adapter.save(folder, base=base, layout=layout)
+        state = {
+            "adapter": self.adapter.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "counters": (self.step, self.tokens, self.progress),
+            "recipe": asdict(self.recipe),
+        }
+        torch.save(state, folder / f"{STATE}.new")
+        (folder / f"{STATE}.new").replace(folder / STATE)
+
+    def resume(self, folder: Path) -> None:
+        """Go on from `folder`, to the last bit."""
+        state = torch.load(folder / STATE, map_location=self.device, weights_only=True)
+        self.adapter.load_state_dict(state["adapter"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.tokens, self.progress = state["counters"]
+
+    def _run(self, x: Tensor) -> Tensor:
+        x = x.to(self.model.activations or self.model.embedding.dtype)
+        cache = GradientCache(self.model.config, device=self.device)
+        return self.model.run(x, cache, Reading(True, None))
+
+    def _counted(self, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which hidden states (B, T) predict a token that counts, its place and weight."""
+        places, weights = self.places[ids[:, 1:]], weights[:, 1:]
+        counted = (weights > 0) & (places >= 0)
+        chosen = F.pad(counted, (0, 1))
+        return chosen, places[counted], weights[counted]
+
+    def _mean(self, hidden: Tensor, ids: Tensor, where: Tensor, *, base: bool = False) -> Tensor:
+        chosen, places, _ = self._counted(ids, where.float())
+        rows = torch.zeros_like(self.adapter.rows) if base else self.adapter.rows
+        return losses(hidden[chosen], rows, self.head, places).mean().cpu()
+
+
+def _rows(batch: Batch, part: slice) -> Batch:
+    """Some of a batch's examples, without the columns that only others fill."""
+    longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
+    columns = slice(0, longest)
+    return Batch(
+        batch.ids[part, columns],
+        batch.weights[part, columns],
+        batch.middle[part, columns],
+        batch.prefix[part],
+        batch.form,
+    )

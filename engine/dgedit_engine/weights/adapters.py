@@ -1,0 +1,140 @@
+"""Low-rank changes to a base's matrices (LoRA, arXiv 2106.09685), merged when a model is opened.
+
+In PEFT's file format: `adapter_config.json` says how much the changes count, and
+`adapter_model.safetensors` has A (r, m) and B (n, r) of each projection, whose product times
+alpha / r is added to it; and, where special tokens were trained, their rows of the embedding.
+Projections that share an input are one matrix here, so a change goes to some rows of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dgedit_engine.model.model import Model
+from dgedit_engine.types import ModelError
+from dgedit_engine.weights.slots import Slot, slots
+from dgedit_kernels.quantised import Quantised
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+"""What PEFT calls the two files."""
+ROWS = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
+"""PEFT's name of the tokens' rows, which are whole, whatever it says."""
+
+_PREFIX = "base_model.model."
+_UNKNOWN = ("use_dora", "modules_to_save", "layer_replication", "fan_in_fan_out", "lora_bias")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """The changes in a folder."""
+
+    folder: Path
+    scale: float
+    """What products of A and B are multiplied by."""
+    tensors: dict[str, Tensor]
+    """By PEFT's names."""
+    tokens: tuple[int, ...]
+    """Those with rows of their own, in the rows' order."""
+
+
+def load(folder: Path) -> Adapter:
+    """The adapter in a folder. Raises ModelError, naming file and value, for another kind, and for
+    missing or damaged files.
+    """
+    config = _config(folder / CONFIG)
+    kind, bias = config.get("peft_type"), config.get("bias", "none")
+    if kind != "LORA" or bias != "none":
+        found = f"peft_type {kind!r} with bias {bias!r}"
+        raise ModelError(f"{folder / CONFIG}: {found}, not 'LORA' with 'none'")
+    for name in _UNKNOWN:
+        if config.get(name):
+            raise ModelError(f"{folder / CONFIG}: {name} {config[name]!r} is not known here")
+    for name in ("rank_pattern", "alpha_pattern"):
+        if config.get(name):
+            raise ModelError(f"{folder / CONFIG}: {name} differs by layer, which is not known here")
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
+        raise ModelError(f"{folder / CONFIG}: r {rank!r} and lora_alpha {alpha!r}")
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{folder / WEIGHTS}: {error}") from error
+    scale = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
+    return Adapter(folder, scale, tensors, _tokens(folder / CONFIG, config))
+
+
+@torch.no_grad()
+def merge(model: Model, adapter: Adapter) -> None:
+    """Add an adapter's changes to a model that was just loaded; codes become numbers where they are
+    changed. Raises ModelError, naming the tensor, for one that fits nothing.
+    """
+    left = dict(adapter.tensors)
+    for slot in slots(model):
+        for name, index in slot.names.items():
+            stem = _PREFIX + name.removesuffix(".weight")
+            a, b = (left.pop(f"{stem}.lora_{one}.weight", None) for one in "AB")
+            if a is not None and b is not None:
+                _add(slot, index[0] if index else slice(None), a, b, adapter, stem)
+            elif a is not None or b is not None:
+                raise ModelError(f"{adapter.folder / WEIGHTS}: half of {stem}")
+    if (rows := left.pop(ROWS, None)) is not None:
+        _set_rows(model, rows, adapter)
+    for name in left:
+        raise ModelError(f"{adapter.folder / WEIGHTS}: {name} belongs to nothing in this model")
+
+
+def _add(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, adapter: Adapter, stem: str) -> None:
+    """Add a product to some rows of a matrix."""
+    weight = slot.weight
+    if isinstance(weight, Quantised):
+        slot.fill(weight.dequantised(torch.bfloat16))
+        weight = slot.weight
+    assert isinstance(weight, Tensor)
+    place = weight[rows]
+    if a.dim() != 2 or b.dim() != 2 or (len(b), a.shape[1], len(a)) != (*place.shape, b.shape[1]):
+        found = f"{list(b.shape)} times {list(a.shape)}, not {list(place.shape)}"
+        raise ModelError(f"{adapter.folder / WEIGHTS}: {stem} is {found}")
+    change = b.to(place.device, torch.float32) @ a.to(place.device, torch.float32)
+    place.copy_(place.float() + adapter.scale * change)
+
+
+def _set_rows(model: Model, rows: Tensor, adapter: Adapter) -> None:
+    """Put the trained tokens' rows in place, in the head's shortlist too."""
+    tokens = torch.tensor(adapter.tokens, dtype=torch.int64)
+    fits = rows.shape == (len(tokens), model.config.dim)
+    if not fits or bool((tokens >= model.config.vocab).any()):
+        raise ModelError(f"{adapter.folder / WEIGHTS}: {list(rows.shape)} for {len(tokens)} tokens")
+    model.embedding.data[tokens] = rows.to(model.embedding)
+    if model.head is not None and isinstance(weight := model.head.weight, Tensor):
+        places = model.head.places(tokens)
+        known = (places >= 0) & (places < len(weight))
+        weight[places[known]] = rows[known].to(weight)
+
+
+def _tokens(file: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    found = config.get("trainable_token_indices") or ()
+    if isinstance(found, dict):
+        if found.keys() - {"embed_tokens"}:
+            raise ModelError(f"{file}: trainable_token_indices of {', '.join(found)}")
+        found = found["embed_tokens"]
+    if not all(isinstance(one, int) and one >= 0 for one in found):
+        raise ModelError(f"{file}: trainable_token_indices {found!r}")
+    return tuple(found)
+
+
+def _config(file: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: {error}") from error
+    if not isinstance(raw, dict):
+        raise ModelError(f"{file}: not a JSON object")
+    return raw

@@ -1,0 +1,129 @@
+"""Examples for the causal reading: the two layouts, what counts, and that a batch repeats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from dgedit_engine.prompt.layout import BOS, EOS, PAD, PRE, SUF
+from dgedit_engine.prompt.plain import JOINT
+from dgedit_engine.train import vocabulary
+from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.infill_examples import (
+    AHEAD,
+    Draw,
+    Example,
+    Form,
+    Weights,
+    batched,
+    lay_out,
+)
+
+TEXT = "".join(f"def step_{n}(value):\n    return value + {n}\n\n\n" for n in range(60))
+START = TEXT.index("    return value + 30")
+SPAN = (START, TEXT.index("\n", START) + 1)
+WEIGHTS = Weights(middle=1.0, end=2.0, text=0.25)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(data: Path) -> Tokenizer:
+    return vocabulary.load(data / "tokenizer.json")
+
+
+def laid_out(tokenizer: Tokenizer, form: Form, limit: int = 128, text: str = TEXT) -> Example:
+    found = lay_out(text, SPAN, tokenizer, form=form, limit=limit, weights=WEIGHTS)
+    assert found is not None and len(found.ids) == len(found.weights) <= limit
+    return found
+
+
+def read(tokenizer: Tokenizer, ids: list[int]) -> str:
+    return tokenizer.decode(ids, skip_special_tokens=False)
+
+
+def test_first_form_is_the_text_as_it_goes_on(tokenizer: Tokenizer) -> None:
+    one = laid_out(tokenizer, "ahead")
+    assert one.ids[0] == BOS and EOS not in one.ids and SUF not in one.ids
+    assert read(tokenizer, one.ids[1:]) in TEXT
+    middle = read(tokenizer, one.ids[slice(*one.middle)])
+    assert middle.startswith(TEXT[slice(*SPAN)].rstrip("\n"))
+    assert (
+        read(tokenizer, one.ids[slice(*one.prefix)])
+        == TEXT[SPAN[0] - len(read(tokenizer, one.ids[slice(*one.prefix)])) : SPAN[0]]
+    )
+    assert one.weights[slice(*one.middle)] == [1.0] * (one.middle[1] - one.middle[0])
+    behind = one.weights[one.middle[1] :]
+    assert behind == [0.25] * len(behind) and 0 < len(behind) <= AHEAD
+    assert one.weights[:17] == [0.0] * 17 and one.weights[17] == 0.25
+
+
+def test_second_form_has_the_suffix_first_and_an_end(tokenizer: Tokenizer) -> None:
+    one = laid_out(tokenizer, "behind")
+    assert one.ids[:2] == [BOS, SUF] and one.ids[-1] == EOS
+    bounds = one.ids.index(PRE)
+    assert one.prefix == (bounds + 1, one.middle[0])
+    assert TEXT[SPAN[1] :].startswith(read(tokenizer, one.ids[2:bounds]))
+    assert TEXT[: SPAN[0]].endswith(read(tokenizer, one.ids[slice(*one.prefix)]))
+    first, last = one.middle
+    assert read(tokenizer, one.ids[first : last - 1]) == TEXT[slice(*SPAN)]
+    assert one.weights[first:last] == [1.0] * (last - first - 1) + [2.0]
+    assert one.weights[0] == one.weights[1] == one.weights[bounds] == 0.0
+    assert len(one.ids) == 128
+
+
+def test_short_text_and_no_suffix_fit(tokenizer: Tokenizer) -> None:
+    text = TEXT[SPAN[0] : SPAN[1]]
+    span = (0, len(text))
+    for form in ("ahead", "behind"):
+        one = lay_out(text, span, tokenizer, form=form, limit=64)
+        assert one is not None and one.prefix[0] == one.prefix[1]
+        expected = [BOS] if form == "ahead" else [BOS, SUF, PRE]
+        assert one.ids[: one.middle[0]] == expected
+
+
+@pytest.mark.parametrize("form", ["ahead", "behind"])
+def test_empty_and_long_middles_are_none(tokenizer: Tokenizer, form: Form) -> None:
+    assert lay_out(TEXT, (9, 9), tokenizer, form=form, limit=64) is None
+    assert lay_out(TEXT, (0, len(TEXT)), tokenizer, form=form, limit=64) is None
+
+
+def test_turned_form_reads_what_follows_first_as_plain_text(tokenizer: Tokenizer) -> None:
+    read = tokenizer.encode
+    start, end = TEXT.index("\n") + 1, TEXT.index("\n", TEXT.index("\n") + 1) + 1
+    one = lay_out(TEXT, (start, end), tokenizer, form="turned", limit=256, suffix_tokens=8)
+    assert one is not None and len(one.ids) == len(one.weights)
+    after = read(TEXT[end:], add_special_tokens=False).ids[:8]
+    joint = read(JOINT, add_special_tokens=False).ids
+    before = read(TEXT[:start], add_special_tokens=False).ids
+    assert one.ids[: one.middle[0]] == [BOS, *after, *joint, *before]
+    assert tokenizer.decode(one.ids[slice(*one.middle)]) == TEXT[start:end]
+    assert [one.weights[place] for place in range(*one.middle)] == [1.0] * len(range(*one.middle))
+    assert one.ids[slice(*one.prefix)] == before
+    nothing = lay_out(TEXT[:end], (start, end), tokenizer, form="turned", limit=256)
+    plain = lay_out(TEXT[:end], (start, end), tokenizer, form="ahead", limit=256)
+    assert nothing == plain
+
+
+def test_batch_is_filled_up_with_what_does_not_count(tokenizer: Tokenizer) -> None:
+    one, two = laid_out(tokenizer, "behind", 64), laid_out(tokenizer, "behind", 128)
+    batch = batched([one, two], "behind")
+    assert batch.ids.shape == batch.weights.shape == batch.middle.shape == (2, 128)
+    assert (batch.ids[0, 64:] == PAD).all() and not batch.weights[0, 64:].any()
+    assert batch.middle.sum() == sum(each.middle[1] - each.middle[0] for each in (one, two))
+    assert tuple(batch.prefix[0]) == one.prefix
+
+
+def test_batches_repeat_and_are_of_one_form(data: Path, tokenizer: Tokenizer) -> None:
+    draw = Draw(Corpus(data), tokenizer, limit=96)
+    forms = set()
+    for number in range(8):
+        one, two = (draw.batch(3, seed=5, number=number) for _ in range(2))
+        assert np.array_equal(one.ids, two.ids) and np.array_equal(one.weights, two.weights)
+        assert one.ids.shape[0] == 3 and one.ids.shape[1] <= 96
+        second = one.ids[:, 1] == SUF
+        assert second.all() or not second.any()
+        forms.add(bool(second.all()))
+        assert (one.weights[one.middle] > 0).all()
+    assert forms == {True, False}
