@@ -204,7 +204,7 @@ class _Asked:
         with named(path):
             moves = planned(every, source)
             setting = _setting(config, device, load_decoding(home(path)), source.dtype)
-            head = shortlist.size(home(path), config.dim)
+            head = shortlist.size(home(path))
             inside = sum(move.form.shape.numel() for move in moves if move.slot.coded)
             if packs(torch.device(device), inside):
                 tiny = sum(move.form.shape.numel() for move in moves) <= _WIDE

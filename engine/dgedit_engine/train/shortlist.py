@@ -20,6 +20,7 @@ import numpy as np
 from dgedit_engine.model.head import bitmap
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.types import ModelError
 
 SPECIAL = 16
 """Tokens at the start of the vocabulary that are always known: ends, marks, unused ones."""
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         held = counted(Corpus(options.corpus, "heldout"), tokenizer)
         chosen = chose(counts, tokenizer)
         options.out.write_bytes(bitmap(chosen, len(counts)))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ModelError) as error:
         print(f"shortlist: {error}", file=sys.stderr)
         return 2
     share = float(held[chosen].sum() / max(1, held.sum()))

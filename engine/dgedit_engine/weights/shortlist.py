@@ -5,7 +5,11 @@ Knows files and rows of an embedding; what a shortlist is for is `model/head.py`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,20 +38,34 @@ def load(folder: Path, vocab: int, dim: int) -> Head | None:
     file = folder / FILE
     if not file.is_file():
         return None
-    try:
-        with safe_open(file, "pt") as opened:
-            ids, weight = opened.get_tensor("ids").long(), opened.get_tensor("weight")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ModelError(f"{file}: {error}") from error
+    with _opened(file) as tensors:
+        ids, weight = tensors.get_tensor("ids").long(), tensors.get_tensor("weight")
     ascending = ids.dim() == 1 and len(ids) > 0 and bool((ids[1:] > ids[:-1]).all())
     if not ascending or int(ids[0]) < 0 or int(ids[-1]) >= vocab:
         raise ModelError(f"{file}: ids that are no ascending tokens of {vocab}")
     if weight.shape != (len(ids), dim):
         raise ModelError(f"{file}: weight is {list(weight.shape)}, not {[len(ids), dim]}")
+    if not weight.is_floating_point():
+        raise ModelError(f"{file}: weight is {weight.dtype}")
     return Head(weight, ids, vocab)
 
 
-def size(folder: Path, dim: int) -> int | None:
-    """Numbers of the shortlist's matrix, by the file's size alone; None where there is none."""
+def size(folder: Path) -> int | None:
+    """Numbers of the shortlist's matrix, by the file's header; None where there is none. Raises
+    ModelError, naming the file, for one that is damaged.
+    """
     file = folder / FILE
-    return file.stat().st_size // (2 * dim + 4) * dim if file.is_file() else None
+    if not file.is_file():
+        return None
+    with _opened(file) as tensors:
+        return prod(tensors.get_slice("weight").get_shape())
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The file's tensors."""
+    try:
+        with safe_open(file, "pt") as tensors:
+            yield tensors
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(f"{file}: {error}") from error

@@ -161,3 +161,30 @@ def test_more_than_a_chunk_at_once_is_refused(model: Model) -> None:
     _, ours = both()
     with pytest.raises(ValueError, match=f"{CHUNK + 1} tokens at once"):
         model.encode(torch.zeros(1, CHUNK + 1, dtype=torch.long), ours)
+
+
+@pytest.mark.parametrize("rows", [[0, 2, 3], [2], [1, 0]])
+def test_rows_that_are_kept_go_on_in_their_order(model: Model, rows: list[int]) -> None:
+    text = torch.randint(50, (4, 9), generator=torch.Generator().manual_seed(0))
+    for cache in both():
+        encode(model, cache, list(range(20)))
+        right = model.encode(text, cache.fork(4, 19))[rows, 5:]
+        forked = cache.fork(4, 19)
+        model.encode(text[:, :5], forked)
+        forked.keep(rows)
+        found = model.encode(text[rows, 5:], forked)
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-4)
+        assert len(forked) == 28 and cache.ids == list(range(20))
+
+
+def test_rows_that_are_kept_outgrow_their_buffers(model: Model) -> None:
+    text = torch.randint(50, (3, 600), generator=torch.Generator().manual_seed(0))
+    said = []
+    for cache in both(capacity=8):
+        encode(model, cache, [1, 2, 3])
+        forked = cache.fork(3, 2)
+        model.encode(text[:, :7], forked)
+        forked.keep([2, 0])
+        parts = [model.encode(part, forked) for part in text[[2, 0], 7:].split(300, 1)]
+        said.append(torch.cat(parts, 1))
+    torch.testing.assert_close(said[0], said[1], rtol=1e-3, atol=1e-3)
