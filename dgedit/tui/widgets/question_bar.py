@@ -243,5 +243,5 @@ class Questions(Desk):
                 del self.questions[question]
         asked = self.questions.items()
         front = [one for one, editor in asked if editor in (None, self.editor)]
-        if self.bar.is_mounted:
+        if self.bar.is_mounted and self.screen_stack:  # a tab's last word may come at the very end
             self.bar.ask(next(iter([*front, *self.questions]), None))

@@ -23,7 +23,7 @@ from dgedit_engine.types import Candidate, Draft, InfillRequest, Phase, Step
 OFFERED = 4
 """Candidates of a hole that are offered where a request does not say how many, at most."""
 
-_JUDGED = 8  # candidates whose grammar is looked at, the likeliest
+_JUDGED = 24  # candidates whose grammar is looked at, the likeliest
 _NOTHING = Draft((), (), ())
 
 

@@ -134,13 +134,9 @@ def _json(config: Config) -> dict[str, Any]:
     }
     # transformers builds a vision tower for every model of this class; this is the smallest it
     # takes.
-    vision = {
-        "model_type": "gemma4_vision",
-        "hidden_size": 16,
-        "intermediate_size": 16,
-        "head_dim": 16,
-    }
-    vision |= {"num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1}
+    one = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+    vision = {"model_type": "gemma4_vision", **dict.fromkeys(one, 1)}
+    vision |= dict.fromkeys(("hidden_size", "intermediate_size", "head_dim"), 16)
     return {
         "architectures": [ARCHITECTURE],
         "model_type": "diffusion_gemma",

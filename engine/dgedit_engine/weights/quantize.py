@@ -23,7 +23,7 @@ from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import allocated, coding
 from dgedit_engine.formats.native import settings, stored
 from dgedit_engine.formats.source import Source, Weight, named
-from dgedit_engine.model.config import home, load_config
+from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.checkpoint import INDEX, Move, planned
@@ -69,15 +69,12 @@ def quantize(
     """
     if experts not in (None, *get_args(Experts)) or rest not in (None, *get_args(Rest)):
         raise ValueError(f"experts as {experts!r} and the rest as {rest!r}")
-    if target.exists():
-        raise ModelError(f"{target} exists")
-    if not (home(source) / "config.json").is_file():
-        raise ModelError(f"no model here: {home(source) / 'config.json'} does not exist")
-    config, read = load_config(source), opened(source)
+    config = _checked(source, target)
     experts = experts if config.experts else None
     if (experts, rest) == (None, None):
         few = "" if config.experts else "it has no experts, and "
         raise ModelError(f"{source}: nothing to quantise, {few}the rest is to stay as it is")
+    read = opened(source)
     with torch.device("meta"):
         model = Model(config)
     with named(source):
@@ -94,6 +91,15 @@ def quantize(
         new.rename(target)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _checked(source: Path, target: Path) -> Config:
+    """The source's shape. Raises ModelError where it says none, and for a target that is there."""
+    if target.exists():
+        raise ModelError(f"{target} exists")
+    if not (home(source) / "config.json").is_file():
+        raise ModelError(f"no model here: {home(source) / 'config.json'} does not exist")
+    return load_config(source)
 
 
 def _room(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:

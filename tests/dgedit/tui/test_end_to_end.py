@@ -87,7 +87,7 @@ def mask(terminal: InTmux, text: str) -> None:
     """Find a text, and mask it."""
     terminal.press("C-f")
     terminal.type(text)
-    terminal.wait_for(r"\d of \d")
+    terminal.wait_for(re.escape(text) + r".*\d of \d")  # not those of the last text
     terminal.press("Tab", "Escape")  # back to the text, and no bar
     terminal.press("F2")
     terminal.wait_for("masked")
