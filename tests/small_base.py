@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model, PromptCache, init_weights
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
-from gemma3 import SHAPE
+from gemma3 import SHAPE, random_model, stored
 
 SPECIAL = [
     *("<pad>", "<eos>", "<bos>", "<unk>", "<mask>"),
@@ -57,10 +58,10 @@ class Leaning(Model):
     bias: Tensor | None = None
 
     def logits(self, hidden: Tensor) -> Tensor:
-        found = super().logits(hidden)
         if self.bias is None:
-            return found
-        found = 0.3 * found  # random weights are too sure
+            return super().logits(hidden)
+        # random weights are too sure, above all of the token that they have just read
+        found = 0.3 * super().logits(hidden.roll(1, -1))
         places = self.tokens(torch.arange(found.shape[-1]))
         return found + self.bias[places]
 
@@ -71,8 +72,8 @@ def leaning(words: Tokenizer) -> Tensor:
     bias[: len(SPECIAL)] = -30.0
     bias[len(words) :] = -30.0
     bias[words.byte_tokens()] = -30.0
-    bias[words.encode("\n")] = 5.0
-    bias[EOS] = 3.0
+    bias[words.encode("\n")] = 3.5
+    bias[EOS] = 2.0
     return bias
 
 
@@ -109,3 +110,44 @@ def plainly(made: Model, prompt: Sequence[int], text: Sequence[int]) -> list[flo
         said = made.logits(made.encode(whole, cache))[0].log_softmax(-1)
     places = made.places(whole[0])
     return [float(said[place - 1, places[place]]) for place in range(len(prompt), whole.shape[1])]
+
+
+def write(file: Path) -> Any:
+    """A GGUF file as llama.cpp's converter writes it, numbers in fp32 -> transformers' model."""
+    from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
+
+    shape = {"vocab_size": VOCAB, "max_position_embeddings": 2048, "query_pre_attn_scalar": 16}
+    theirs = random_model(**shape)
+    config, header = theirs.config, fields()
+    writer = GGUFWriter(file, "gemma3")
+    for key, value in {
+        "context_length": config.max_position_embeddings,
+        "embedding_length": config.hidden_size,
+        "block_count": config.num_hidden_layers,
+        "feed_forward_length": config.intermediate_size,
+        "attention.head_count": config.num_attention_heads,
+        "attention.head_count_kv": config.num_key_value_heads,
+        "attention.key_length": config.head_dim,
+        "attention.value_length": config.head_dim,
+        "attention.sliding_window": config.sliding_window,
+    }.items():
+        writer.add_uint32(f"gemma3.{key}", value)
+    writer.add_float32("gemma3.attention.layer_norm_rms_epsilon", config.rms_norm_eps)
+    writer.add_float32("gemma3.rope.freq_base", 1e6)
+    writer.add_string("gemma3.rope.scaling.type", "linear")
+    writer.add_float32("gemma3.rope.scaling.factor", 8.0)
+    writer.add_tokenizer_model(header["tokenizer.ggml.model"])
+    writer.add_token_list(header["tokenizer.ggml.tokens"])
+    writer.add_token_scores(header["tokenizer.ggml.scores"])
+    writer.add_token_types(header["tokenizer.ggml.token_type"])
+    for name, token in (("bos", BOS), ("eos", EOS), ("padding", 0)):
+        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
+    names = get_tensor_name_map(MODEL_ARCH.GEMMA3, config.num_hidden_layers)
+    for name, tensor in stored(theirs).items():
+        stem, end = name.rsplit(".", 1)
+        writer.add_tensor(f"{names.get_name(stem)}.{end}", (tensor + (tensor.dim() == 1)).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return theirs

@@ -13,6 +13,7 @@ from dgedit_engine.decode.endings import circle, met
 LINES = 40
 """Lines after which a draft is given up."""
 
+_EMPTY = "\n" * 5  # ends a draft that has nothing more to say
 _INSIDE = 4  # places within a line at which a draft may end, at most
 _AGREED = 4  # characters of the text behind that a line's draft must say to end inside it
 
@@ -22,6 +23,16 @@ def continues(behind: str) -> bool:
     return bool(behind) and behind[0] not in "\r\n"
 
 
+def visible(text: str, before: str) -> str:
+    """A draft without the empty lines that it begins with, where it begins a line: those around a
+    hole stand there already.
+    """
+    if before and not before.endswith("\n"):
+        return text
+    start = len(text) - len(text.lstrip())
+    return text[text.rfind("\n", 0, start) + 1 :]
+
+
 def cuts(text: str, before: str, behind: str, *, ended: bool = False) -> list[int]:
     """Lengths at which the draft `text` may end, ascending; `ended`, where its end is one too.
 
@@ -29,25 +40,23 @@ def cuts(text: str, before: str, behind: str, *, ended: bool = False) -> list[in
     the line ends behind it, before one; within a line, where the draft goes on as the line does.
     """
     starts_line = not before or before.endswith("\n")
-    ends = [place for place, char in enumerate(text) if char == "\n"][:LINES]
-    found: set[int] = set()
-    if not continues(behind):
-        whole = starts_line and not behind
-        found.update([end + 1 for end in ends] if whole else ends)
-        found.update([len(text) if whole else len(text.rstrip())] if ended else [])
-    else:
-        line = text[: ends[0] if ends else len(text)]
+    goes_on = continues(behind)
+    takes_end = starts_line and (goes_on or not behind)
+    ends = [place + takes_end for place, char in enumerate(text) if char == "\n"][:LINES]
+    found = set(ends)
+    if goes_on:
+        line = text.split("\n", 1)[0]
+        if not starts_line:
+            found = {len(line)} if ends or ended else set()
         found.update(_agreeing(line, behind, _AGREED if starts_line else 1))
-        if starts_line:
-            found.update(end + 1 for end in ends)
-        elif ends or ended:
-            found.add(len(line))
-    return sorted(length for length in found if _sound(text[:length], starts_line))
+    elif ended:
+        found.add(len(text) if takes_end else len(text.rstrip()))
+    return sorted(length for length in found if _sound(text[:length], starts_line, takes_end))
 
 
 def too_far(text: str, before: str, behind: str) -> bool:
     """Whether more of a draft can be no use: it says what stands behind the hole, has left the
-    hole's block or the line, goes round in circles or is too long.
+    hole's block or the line, goes round in circles, says nothing more or is too long.
     """
     lines = text.split("\n")
     starts_line = not before or before.endswith("\n")
@@ -55,7 +64,7 @@ def too_far(text: str, before: str, behind: str) -> bool:
         return True
     if continues(behind) and not starts_line:
         return len(lines) > 1
-    return met(text, behind) or left_block(text, before) is not None
+    return text.endswith(_EMPTY) or met(text, behind) or left_block(text, before) is not None
 
 
 def left_block(text: str, before: str) -> int | None:
@@ -99,10 +108,10 @@ def _agreeing(line: str, behind: str, least: int) -> list[int]:
     return [place for _, place in sorted(found)[:_INSIDE]]
 
 
-def _sound(text: str, starts_line: bool) -> bool:
+def _sound(text: str, starts_line: bool, takes_end: bool) -> bool:
     """Whether a text can be a hole's: it says something, and neither begins nor ends with an empty
     line.
     """
-    lines = text.removesuffix("\n" if starts_line else "").split("\n")
+    lines = (text.removesuffix("\n") if takes_end else text).split("\n")
     blank = not lines[-1].strip() and len(lines) > 1
     return bool(text.strip()) and not blank and not (starts_line and not lines[0].strip())

@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 
-from dgedit_engine.decode.cuts import cuts, left_block, too_far
+from dgedit_engine.decode.cuts import cuts, left_block, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
@@ -83,10 +83,14 @@ class Pool:
         self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
         return self.best[:1] != before
 
-    def text(self, row: Row) -> str:
-        """A draft's text, without what it had to begin with."""
+    def said(self, row: Row) -> str:
+        """All that a draft says, without what it had to begin with."""
         pieces = self.reader.tokenizer.pieces(row.ids)
         return "".join(piece.text for piece in pieces)[len(self.around.forced) :]
+
+    def text(self, row: Row) -> str:
+        """What of it may stand in the hole."""
+        return visible(self.said(row), self.around.before)
 
     def shown(self, row: Row) -> Draft:
         """A draft under way, up to where it may end once it is over; a character that is not yet
@@ -97,7 +101,7 @@ class Pool:
         room = ends[-1] if ends else len(text)
         texts: list[str] = []
         sure: list[float] = []
-        place, skipped = 0, len(here.forced)
+        place, skipped = 0, len(here.forced) + len(self.said(row)) - len(text)
         for piece in self.reader.tokenizer.pieces(row.ids):
             own = row.own[place : place + piece.tokens]
             place += piece.tokens
@@ -137,11 +141,10 @@ class Source:
         for written in self.drafts:
             self.rows, self.taken, since = written, self.taken + 1, since + 1
             live = [row for row in self.rows if not row.over]
-            texts = {row.number: self.pool.text(row) for row in live}
             for row in live:
-                row.over = too_far(texts[row.number], here.before, here.behind)
+                row.over = too_far(self.pool.said(row), here.before, here.behind)
             yield self.rows
-            counts = {number: text.count("\n") for number, text in texts.items()}
+            counts = {row.number: self.pool.text(row).count("\n") for row in live}
             going = [row.number for row in live if not row.over]
             late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
             if since >= _ROUND or len(late) <= len(live) // 4:
@@ -188,7 +191,7 @@ def search(
                     best = [one.draft for one in pool.best[:1]] or [pool.shown(drafts[0])]
                     yield best[0], "refine" if pool.best else "draft"
         written = [row for source in sources for row in source.rows]
-        stale += 1
+        stale += bool(pool.best)
         if pool.judge([text for row in written for text in _endings(pool, row)]):
             stale = 0
             yield pool.best[0].draft, "refine"
@@ -251,14 +254,14 @@ def _give_up(pool: Pool, written: Sequence[Row]) -> None:
     if not pool.best:
         return
     best = pool.best[0]
-    usual = -_USUAL * len(pool.reader.tokenizer.encode(pool.behind))
+    usual = -_USUAL * max(1, len(pool.reader.tokenizer.encode(pool.behind)))
     after = max(one.after for one in pool.best)
     after = after if best.after >= usual else max(after, usual)
     hopes: dict[int, float] = {}
     for place, row in enumerate(written):
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
-        own = max(begun, key=lambda one: len(one.text)).own if begun else -torch.inf
+        own = max(begun, key=lambda one: len(one.text)).own if begun else sum(row.own)
         if not row.over and own + after > best.joint:
             hopes[place] = own
     going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgedit_engine.decode.cuts import LINES, continues, cuts, left_block, too_far
+from dgedit_engine.decode.cuts import LINES, continues, cuts, left_block, too_far, visible
 
 BEHIND = "\n\n\ndef g():\n"
 
@@ -94,7 +94,8 @@ def test_end_that_the_model_said_is_one() -> None:
 def test_no_text_ends_with_an_empty_line(before: str, behind: str) -> None:
     text = "a = 1\n\n    \nb = 2\n\n\n"
     for one in found(text, before, behind, ended=True):
-        lines = one.removesuffix("\n").split("\n")
+        takes_end = not before.endswith(" ") and behind != "\n" and behind != BEHIND
+        lines = (one.removesuffix("\n") if takes_end else one).split("\n")
         assert lines[0].strip() and lines[-1].strip()
 
 
@@ -102,6 +103,24 @@ def test_whole_lines_begin_with_no_empty_one() -> None:
     assert found("\na = 1\n", "x\n", BEHIND) == []
     assert found("  \na = 1\n", "", "") == []
     assert found("\n    a = 1\n", "def f():", BEHIND) == ["\n    a = 1"]  # within a line it may
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "right"),
+    [
+        ("\n\n    x\n\ny", "", "    x\n\ny"),
+        ("  \n\t\nx", "a\n", "x"),
+        ("    x", "a\n", "    x"),
+        ("\n\n", "a\n", ""),
+        ("", "", ""),
+        ("\n  x", "def f():", "\n  x"),
+        ("\n  x", "    ", "\n  x"),
+    ],
+)
+def test_empty_lines_at_the_start_of_whole_lines_are_left_out(
+    text: str, before: str, right: str
+) -> None:
+    assert visible(text, before) == right
 
 
 def test_white_space_is_no_text() -> None:
@@ -121,6 +140,7 @@ def test_hundreds_of_lines_are_bounded() -> None:
         ("    x = 1\n\ndef g", "", "y = 2\n"),
         ("x\n" * (LINES + 1), "", ""),
         ("print(a)\nprint(a)\n", "", ""),  # a circle
+        ("x = 1" + "\n" * 5, "", ""),  # nothing more
         ("x = 1\ndef g(first, second", "", "\n\ndef g(first, second):\n"),  # what stands behind
         ("x = 1\ny", "def f():\n    ", BEHIND),  # out of the block
     ],

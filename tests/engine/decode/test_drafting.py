@@ -79,7 +79,7 @@ def test_rows_that_drop_out_change_nothing_for_those_left(opened: Reader) -> Non
     ids = prompt(opened)
     rows = run(opened, ids, rows=8, longest=24, over=lambda row, count: row.number < count // 2)
     left = rows[-1]
-    assert [len(row.ids) for row in rows[:3]] == sorted(len(row.ids) for row in rows[:3])
+    assert all(len(row.ids) <= 2 * row.number + 2 for row in rows[:-1])
     assert len(left.ids) > 12 or left.ended
     assert left.own == pytest.approx(plainly(opened.model, ids, left.ids), abs=1e-3)
     first = run(opened, ids, rows=4, longest=24, over=lambda row, count: row.number > 0)[0]
@@ -145,12 +145,12 @@ def test_shortlist_that_lacks_what_is_forced_ends_the_rows() -> None:
 @pytest.mark.parametrize("token", [EOS, 0])
 def test_end_of_the_text_ends_a_draft(token: int) -> None:
     bias = leaning(tokenizer())
-    bias[token] = 6.0
+    bias[token] = 3.0
     opened = reader(model(bias=bias))
     rows = run(opened, prompt(opened), rows=8, longest=120)
     assert all(row.over == row.ended == (len(row.ids) < 120) for row in rows)
     assert not any(token in row.ids for row in rows)
-    assert len({len(row.ids) for row in rows}) > 1
+    assert any(row.ended for row in rows)
 
 
 def test_prompt_of_one_token_is_enough(opened: Reader) -> None:
