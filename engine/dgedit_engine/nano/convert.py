@@ -15,21 +15,24 @@ import torch
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.head import shortlist
-from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights import adapters, checkpoint
 from dgedit_engine.weights import shortlist as files
 
 
-def convert(base: Path, tokens: bytes, out: Path) -> None:
+def convert(base: Path, tokens: bytes, out: Path, *, adapter: Path | None = None) -> None:
     """Write the model of a GGUF file to the folder `out`: config.json, tokenizer.json, the weights
-    in bfloat16, and the rows of the tokens whose bits are set in `tokens`.
+    in bfloat16, with an adapter's changes where one is given, and the rows of the tokens whose bits
+    are set in `tokens`.
 
-    Raises ModelError for a file that is no model.
+    Raises ModelError for a file that is no model, and for an adapter that does not fit it.
     """
     described = {"architectures": ["Gemma3ForCausalLM"], "dtype": "bfloat16"}
     described |= gguf.configuration(base)
     text = json.dumps(described, indent=2)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
     model = checkpoint.load(load_config(base), base, dtype=torch.bfloat16)
+    if adapter is not None:
+        adapters.merge(model, adapters.load(adapter))
     checkpoint.save(model, out)  # in shards: the embedding's alone stays mapped
     files.save(model.embedding, shortlist(tokens), out)
     vocabulary.read(base).save(str(out / "tokenizer.json"), pretty=False)

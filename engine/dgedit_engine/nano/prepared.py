@@ -28,6 +28,7 @@ FORM = 3
 _OURS = Path(__file__).parent
 _ADDED = ("*.json", "*.safetensors", "*.bin")  # what the package adds to the base
 _DECODING, _SHORTLIST = "decoding.json", "shortlist.bin"
+_ADAPTER = "encode"  # the folder of the causal reading's adapter, where there is one
 _PREPARED = 900_000_000  # bytes of the folder while it is made, at most
 _SIZES = "prepared.json"  # written last: every file's bytes
 _CHUNK = 1 << 20
@@ -80,7 +81,9 @@ def _convert(base: Path, out: Path) -> None:
     from dgedit_engine.nano.convert import convert  # loads torch
 
     assert base.parent == out
-    convert(base, (_OURS / _SHORTLIST).read_bytes(), out)
+    adapter = _OURS / _ADAPTER
+    tokens = (_OURS / _SHORTLIST).read_bytes()
+    convert(base, tokens, out, adapter=adapter if adapter.is_dir() else None)
     shutil.copyfile(_OURS / _DECODING, out / _DECODING)
     base.unlink()
 

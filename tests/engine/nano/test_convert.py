@@ -16,6 +16,7 @@ from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.head import bitmap
 from dgedit_engine.nano.convert import convert
+from dgedit_engine.train.adapter import Adapter, Settings
 from dgedit_engine.types import Hole, ModelError
 from dgedit_engine.weights import checkpoint, shortlist
 from dgedit_kernels.packed import available
@@ -80,6 +81,30 @@ def test_weights_are_the_base_s_in_bfloat16(made: tuple[Path, Any]) -> None:
         found = model.logits(model.encode(ids, KVCache(model.config, dtype=torch.float32)))
         right = deepcopy(theirs).bfloat16().float()(ids).logits
     assert float((found - right).abs().max()) < 1e-2 < float(right.std())
+
+
+def test_adapter_is_in_the_weights(made: tuple[Path, Any], tmp_path: Path) -> None:
+    folder, base = made[0], made[0].parent / "base.gguf"
+    adapted = Adapter(checkpoint.load(load_config(folder), folder), Settings(rank=2), seed=1)
+    with torch.no_grad():
+        for part in adapted.parameters():
+            part.add_(0.5)
+    adapted.save(tmp_path / "encode", base="small")
+    (tmp_path / "out").mkdir()
+    convert(base, bitmap(KNOWN, VOCAB), tmp_path / "out", adapter=tmp_path / "encode")
+    merged, plain = (
+        checkpoint.load(load_config(one), one, dtype=torch.float32)
+        for one in (tmp_path / "out", folder)
+    )
+    change = merged.layers[0].qkv - plain.layers[0].qkv  # type: ignore[operator]
+    name = "base_model/model/model/layers/0/self_attn/q_proj/lora_"
+    a, b = adapted.parts[f"{name}A"], adapted.parts[f"{name}B"]
+    wanted = 8 * (b @ a).detach()  # alpha / r
+    torch.testing.assert_close(change[: len(wanted)], wanted, rtol=2e-2, atol=2e-2)
+    assert torch.equal(merged.layers[0].down, plain.layers[0].down)  # type: ignore[arg-type]
+    head = shortlist.load(tmp_path / "out", VOCAB, 64)
+    assert head is not None
+    torch.testing.assert_close(head.rows()[:16].float(), merged.embedding[:16])
 
 
 def test_shortlist_is_the_bitmap_s_rows(made: tuple[Path, Any]) -> None:
