@@ -58,7 +58,8 @@ def size(folder: Path) -> int | None:
     if not file.is_file():
         return None
     with _opened(file) as tensors:
-        return prod(tensors.get_slice("weight").get_shape())
+        shape: list[int] = tensors.get_slice("weight").get_shape()
+    return prod(shape)
 
 
 @contextmanager
