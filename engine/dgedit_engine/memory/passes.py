@@ -128,13 +128,17 @@ def _left_to_right(setting: Setting, context: int) -> int:
     """The same where drafts are written and judged from left to right (`search.py`)."""
     config, on_gpu = setting.config, setting.on_gpu
     part = min(context, CHUNK if on_gpu else KVCache.chunk)
-    forked = KVCache(config, device="meta", dtype=setting.matrices)
-    each = sum(one.nbytes for one in forked.keys + forked.values) // forked.capacity
-    drafts = setting.rows * each * 2 * min(context, PLAIN + LONGEST_DRAFT)
+    one = KVCache(config, device="meta", dtype=setting.matrices)
+    each = sum(buffer.nbytes for buffer in one.keys + one.values) // one.capacity
+    prompt = min(context, PLAIN)
+    # a GPU's drafts have the prompt's keys for themselves; all grow, or drop rows, by copying
+    slots = 2 * (prompt + LONGEST_DRAFT if on_gpu else LONGEST_DRAFT)
+    scores = 16 * config.heads * (prompt + LONGEST_DRAFT)
+    drafts = setting.rows * (each * slots + scores)
     logits = 4 * 4 * max(LOGITS, setting.rows) * (setting.head or config.vocab)
     judged = _pass(setting, TOGETHER, context + TOGETHER)
-    beside = _GPU_BYTES if on_gpu else 0
-    return beside + max(_pass(setting, part, context), judged + logits, drafts + logits)
+    beside = each * 2 * prompt + (_GPU_BYTES if on_gpu else 0)  # the turned prompt's cache
+    return beside + max(_pass(setting, part, context), drafts + logits + judged)
 
 
 def _pass(setting: Setting, tokens: int, keys: int) -> int:

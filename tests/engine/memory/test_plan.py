@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from as_on_a_card import through_kernels
 from dgedit_engine.bench.shapes import random_model, released, small
@@ -43,6 +40,7 @@ from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights.quantize import quantize
 from dgedit_engine.weights.slots import slots
+from peak import Peak
 from published import is_expert, numbers, publish, write
 
 GB = 10**9
@@ -54,36 +52,6 @@ LONG = replace(small(), context=1 << 17, vocab=512)
 def unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers alone: codes beside them are another test's."""
     monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
-
-
-class Peak(TorchDispatchMode):
-    """Bytes of the tensors that are made and still there, at most."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.most = 0
-        self.known: dict[int, int] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        given = {one.untyped_storage()._cdata for one in tensors((args, kwargs))}
-        for storage in (one.untyped_storage() for one in tensors(out)):
-            key = storage._cdata
-            if key not in self.known and key not in given:
-                self.known[key] = storage.nbytes()
-                self.now += self.known[key]
-                self.most = max(self.most, self.now)
-                weakref.finalize(storage, self._gone, key)
-        return out
-
-    def _gone(self, key: int) -> None:
-        self.now -= self.known.pop(key)
-
-
-def tensors(tree: Any) -> list[Tensor]:
-    return [one for one in tree_leaves(tree) if isinstance(one, Tensor)]
 
 
 def weights(model: Model) -> int:
