@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import PurePath
 
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -109,11 +108,21 @@ def _split(
                 before += part
                 continue
             if number == hole:
-                rest = takewhile(lambda one: isinstance(one, str), passage.parts[index + 1 :])
-                return passage, before, part.text, "".join(map(str, rest))
+                return passage, before, part.text, _following(passage.parts[index + 1 :])
             before += filled[number]
             number += 1
     raise ValueError(f"hole {hole} of {number}")
+
+
+def _following(parts: Sequence[str | Hole]) -> str:
+    """The text behind a hole, up to the next one; holes right behind it are passed over."""
+    behind = ""
+    for part in parts:
+        if isinstance(part, str):
+            behind += part
+        elif behind:
+            break
+    return behind
 
 
 def _line_end(text: str) -> str:

@@ -80,9 +80,10 @@ def test_earlier_holes_are_filled_and_later_ones_end_what_is_behind(words: Token
         found(asked, words, 3, filled=["1", "2", "3"])
 
 
-def test_adjacent_holes_have_nothing_between(words: Tokenizer) -> None:
-    asked = request("f(", HOLE, HOLE, ")", "\nx", path="a.py")
-    assert found(asked, words).behind == ""
+@pytest.mark.parametrize("between", [(), ("",)])
+def test_adjacent_holes_have_the_same_behind_them(words: Tokenizer, between: Any) -> None:
+    asked = request("f(", HOLE, *between, HOLE, ")", "\nx", HOLE, "y")
+    assert found(asked, words).behind == ")\nx"
     one = found(asked, words, 1, filled=["a, "])
     assert (one.before, one.behind) == ("f(a, ", ")\nx")  # parts that are joined
 
