@@ -141,8 +141,8 @@ def residual_norm_triton(
 
 
 def _trained(x: Tensor) -> bool:
-    """Whether a written backward is wanted; on a GPU torch has its own, or a compiler makes one."""
-    return torch.is_grad_enabled() and not x.is_cuda
+    """Whether a written backward is wanted: on a GPU torch has one, a compiler makes one."""
+    return torch.is_grad_enabled() and not x.is_cuda and not torch.compiler.is_compiling()
 
 
 def _as(weight: Tensor, x: Tensor) -> Tensor:

@@ -187,12 +187,18 @@ def _comment(path: str, words: str) -> str:
     return f"// {words}" if slashes else f"# {words}"
 
 
-def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The last token's text, if another might have stood there: not behind a line's end, nor behind
-    the indentation of a line, whose tokens are their own, nor behind a character spelt in bytes.
+def sure(before: str) -> bool:
+    """Whether a text ends where a token does, whatever follows: behind a line's end, or behind the
+    indentation of a line, whose tokens are their own.
     """
-    line = before[before.rfind("\n") + 1 :]
-    if not line.strip() or len(ids) < 2:
+    return not before[before.rfind("\n") + 1 :].strip()
+
+
+def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
+    """The last token's text, if another might have stood there, and it is no part of a character
+    spelt in bytes.
+    """
+    if sure(before) or len(ids) < 2:
         return ""
     text = "".join(piece.text for piece in tokenizer.pieces(ids[-1:]))
     return "" if "\ufffd" in text else text

@@ -30,6 +30,7 @@ from dgedit_engine.train import feed
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.excerpts import Excerpts, Texts
 from dgedit_engine.train.infill_examples import Batch, Draw, Weights
+from dgedit_engine.train.loop import compile_layers
 from dgedit_engine.train.lora_recipe import Recipe, add_options, from_options
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.types import ModelError
@@ -54,10 +55,8 @@ class InfillFeed:
     """Tokens of an example."""
     rows: int
     """Examples of a batch."""
-    behind: float
-    """Share of examples with the suffix first, behind special tokens."""
     turned: float
-    """Share with the suffix first as text."""
+    """Share of examples with the suffix first."""
     weights: Weights
     """What tokens count."""
     seed: int
@@ -69,7 +68,6 @@ class InfillFeed:
             Corpus(self.corpus),
             tokenizer_of(self.base),
             limit=self.limit,
-            behind=self.behind,
             turned=self.turned,
             weights=self.weights,
         )
@@ -101,12 +99,14 @@ def _train(options: argparse.Namespace) -> int:
     )
     widen(model)
     run = LoraRun(model, recipe, shortlist)
+    if options.compile:
+        compile_layers(model)
     if options.start:
         run.adapter.load(options.start)
     if options.resume:
         run.resume(options.out)
     source = InfillFeed(
-        *(options.corpus, options.base, recipe.limit, recipe.rows, recipe.behind, recipe.turned),
+        *(options.corpus, options.base, recipe.limit, recipe.rows, recipe.turned),
         weights=recipe.weights(),
         seed=recipe.seed,
     )
@@ -197,11 +197,7 @@ def _held_out(options: argparse.Namespace, recipe: Recipe) -> dict[str, list[Bat
     }
     numbers = range(options.held_out // 4)
     for name, each in texts.items():
-        shares = (0.0, 0.0), (1.0, 0.0), (0.0, 1.0)
-        draws = [
-            Draw(each, tokenizer, limit=recipe.limit, behind=behind, turned=turned)
-            for behind, turned in shares
-        ]
+        draws = [Draw(each, tokenizer, limit=recipe.limit, turned=turned) for turned in (0.0, 1.0)]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found
 
@@ -232,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="cpu", help="cpu or cuda")
     add("--threads", type=int, help="threads for the CPU")
     add("--workers", type=int, default=0, help="processes that make batches; 0: this one (0)")
+    add("--compile", action="store_true", help="compile the layers: a minute, then faster")
     add("--fp32", action="store_true", help="the base in float32, not bfloat16")
     add("--held-out", type=int, default=48, help="held-out batches of --micro examples (48)")
     add("--save-every", type=float, default=2, help="minutes between checkpoints (2)")

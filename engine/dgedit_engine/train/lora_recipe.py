@@ -43,13 +43,11 @@ class Recipe:
     """Examples of a pass: a step adds up several."""
     limit: int = 512
     """Tokens of an example."""
-    behind: float = 0.5
-    """Share of examples with the suffix first, behind special tokens."""
-    turned: float = 0.0
-    """Share with the suffix first as text; the others are left to right."""
+    turned: float = 0.8
+    """Share of examples with the suffix first; the others are left to right."""
     end: float = 1.0
-    """Weight of the end token beside the hole's."""
-    text: float = 0.03
+    """Weight of the first tokens behind a hole, beside the hole's."""
+    text: float = 0.1
     """Weight of the rest of the text."""
     text_kept: float = 0.25
     """Share of the rest that is drawn to count, and counts so much more: the head is dear."""
@@ -59,7 +57,7 @@ class Recipe:
     """Share of those tokens that is drawn to count."""
 
     def __post_init__(self) -> None:
-        for name in ("behind", "turned", "text_kept", "kl_kept", "warm_up", "constant"):
+        for name in ("turned", "text_kept", "kl_kept", "warm_up", "constant"):
             if not 0 <= (share := getattr(self, name)) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, not {share}")
         for name in ("minutes", "lr", "clip", "rows", "micro", "alpha"):
@@ -95,8 +93,7 @@ _HELP = {
     "rows": "examples of a step",
     "micro": "examples of a pass",
     "limit": "tokens of an example",
-    "behind": "share of examples with the suffix first, behind special tokens",
-    "turned": "share of examples with the suffix first as text",
+    "turned": "share of examples with the suffix first",
     "end": "weight of the end token",
     "text": "weight of the text around the hole",
     "text_kept": "share of that text's tokens that is drawn to count",

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
-from dgedit_engine.prompt.layout import BOS, EOS, PAD
+from dgedit_engine.prompt.layout import BOS, PAD
 from dgedit_engine.train.adapter import Adapter
 from dgedit_engine.train.head_loss import head_loss, losses
 from dgedit_engine.train.infill_examples import FORMS, Batch
@@ -30,6 +30,8 @@ from dgedit_engine.train.optimiser import clip, rate
 
 STATE = "state.pt"
 _LOGGED = 10  # steps between entries
+_MEASURED = tuple(f"{form}{part}" for form in FORMS for part in ("", " end"))
+_WIDTH = 64  # a pass has a multiple of so many columns, so that few shapes are compiled
 _SKIPPED = 16  # first tokens of a text, which lack context
 
 
@@ -165,26 +167,21 @@ class LoraRun:
 
     @torch.no_grad()
     def measure(self, batches: Sequence[Batch], *, base: bool = False) -> dict[str, float]:
-        """Mean nats a token of the holes, in each form, and of the end behind them."""
+        """Mean nats a token of the holes, in each form, and of the first ones behind them."""
         means = Means()
         for batch in batches:
             ids = torch.from_numpy(batch.ids).to(self.device)
-            middle = torch.from_numpy(batch.middle).to(self.device)
             hidden = self.base(ids) if base else self.read(ids)
-            ends = middle & (ids == EOS)
-            nan = torch.tensor(torch.nan)
-            found: dict[str, Tensor] = dict.fromkeys((*FORMS, "end"), nan)
-            found[batch.form] = self._mean(hidden, ids, middle & ~ends, base=base)
-            if bool(ends.any()):
-                found["end"] = self._mean(hidden, ids, ends, base=base)
+            found = dict.fromkeys(_MEASURED, torch.tensor(torch.nan))
+            for name, where in ((batch.form, batch.middle), (f"{batch.form} end", batch.ends)):
+                counted = torch.from_numpy(where).to(self.device)
+                found[name] = self._mean(hidden, ids, counted, base=base)
             means.add(found)
         return {name: round(value, 4) for name, value in means.take().items()}
 
     def save(self, folder: Path, *, base: str) -> None:
         """Write the adapter, and what `resume` needs."""
-        layout = (
-            "bos [suffix blank lines] prefix middle suffix; bos mask suffix unk prefix middle eos"
-        )
+        layout = "bos [suffix blank lines] prefix middle suffix"
         self.adapter.save(folder, base=base, layout=layout)
         state = {
             "adapter": self.adapter.state_dict(),
@@ -221,13 +218,14 @@ class LoraRun:
 
 
 def _rows(batch: Batch, part: slice) -> Batch:
-    """Some of a batch's examples, without the columns that only others fill."""
+    """Some of a batch's examples, without most of the columns that only others fill."""
     longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
-    columns = slice(0, longest)
+    columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
     return Batch(
         batch.ids[part, columns],
         batch.weights[part, columns],
         batch.middle[part, columns],
+        batch.ends[part, columns],
         batch.prefix[part],
         batch.form,
     )

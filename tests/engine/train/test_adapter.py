@@ -123,5 +123,5 @@ def test_unusable_settings_are_named() -> None:
         Settings(rank=0)
     with pytest.raises(ValueError, match="no such projection: nose"):
         Recipe(projections="q_proj,nose")
-    with pytest.raises(ValueError, match="behind is a share"):
-        Recipe(behind=2)
+    with pytest.raises(ValueError, match="turned is a share"):
+        Recipe(turned=2)

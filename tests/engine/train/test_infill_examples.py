@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from dgedit_engine.prompt.layout import BOS, EOS, PAD, PRE, SUF
+from dgedit_engine.prompt.layout import BOS, EOS, PAD
 from dgedit_engine.prompt.plain import JOINT
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.infill_examples import (
     AHEAD,
+    END,
+    FORMS,
     Draw,
     Example,
     Form,
@@ -45,7 +47,7 @@ def read(tokenizer: Tokenizer, ids: list[int]) -> str:
 
 def test_first_form_is_the_text_as_it_goes_on(tokenizer: Tokenizer) -> None:
     one = laid_out(tokenizer, "ahead")
-    assert one.ids[0] == BOS and EOS not in one.ids and SUF not in one.ids
+    assert one.ids[0] == BOS and EOS not in one.ids
     assert read(tokenizer, one.ids[1:]) in TEXT
     middle = read(tokenizer, one.ids[slice(*one.middle)])
     assert middle.startswith(TEXT[slice(*SPAN)].rstrip("\n"))
@@ -55,35 +57,21 @@ def test_first_form_is_the_text_as_it_goes_on(tokenizer: Tokenizer) -> None:
     )
     assert one.weights[slice(*one.middle)] == [1.0] * (one.middle[1] - one.middle[0])
     behind = one.weights[one.middle[1] :]
-    assert behind == [0.25] * len(behind) and 0 < len(behind) <= AHEAD
+    assert behind[:END] == [2.0] * END
+    assert behind[END:] == [0.25] * (len(behind) - END) and END < len(behind) <= AHEAD
     assert one.weights[:17] == [0.0] * 17 and one.weights[17] == 0.25
-
-
-def test_second_form_has_the_suffix_first_and_an_end(tokenizer: Tokenizer) -> None:
-    one = laid_out(tokenizer, "behind")
-    assert one.ids[:2] == [BOS, SUF] and one.ids[-1] == EOS
-    bounds = one.ids.index(PRE)
-    assert one.prefix == (bounds + 1, one.middle[0])
-    assert TEXT[SPAN[1] :].startswith(read(tokenizer, one.ids[2:bounds]))
-    assert TEXT[: SPAN[0]].endswith(read(tokenizer, one.ids[slice(*one.prefix)]))
-    first, last = one.middle
-    assert read(tokenizer, one.ids[first : last - 1]) == TEXT[slice(*SPAN)]
-    assert one.weights[first:last] == [1.0] * (last - first - 1) + [2.0]
-    assert one.weights[0] == one.weights[1] == one.weights[bounds] == 0.0
-    assert len(one.ids) == 128
 
 
 def test_short_text_and_no_suffix_fit(tokenizer: Tokenizer) -> None:
     text = TEXT[SPAN[0] : SPAN[1]]
     span = (0, len(text))
-    for form in ("ahead", "behind"):
+    for form in FORMS:
         one = lay_out(text, span, tokenizer, form=form, limit=64)
         assert one is not None and one.prefix[0] == one.prefix[1]
-        expected = [BOS] if form == "ahead" else [BOS, SUF, PRE]
-        assert one.ids[: one.middle[0]] == expected
+        assert one.ids[: one.middle[0]] == [BOS]
 
 
-@pytest.mark.parametrize("form", ["ahead", "behind"])
+@pytest.mark.parametrize("form", FORMS)
 def test_empty_and_long_middles_are_none(tokenizer: Tokenizer, form: Form) -> None:
     assert lay_out(TEXT, (9, 9), tokenizer, form=form, limit=64) is None
     assert lay_out(TEXT, (0, len(TEXT)), tokenizer, form=form, limit=64) is None
@@ -106,24 +94,40 @@ def test_turned_form_reads_what_follows_first_as_plain_text(tokenizer: Tokenizer
     assert nothing == plain
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_token_before_a_hole_inside_a_word_is_read_with_it(
+    tokenizer: Tokenizer, form: Form
+) -> None:
+    start = TEXT.index("return value + 30") + len("ret")
+    span = (start, TEXT.index("\n", start))
+    one = lay_out(TEXT, span, tokenizer, form=form, limit=128)
+    assert one is not None
+    before = read(tokenizer, one.ids[slice(*one.prefix)])
+    place = TEXT.rindex(before, 0, start) + len(before)
+    assert start - len("ret") <= place < start
+    expected = tokenizer.encode(TEXT[place:], add_special_tokens=False).ids
+    count = one.middle[1] - one.prefix[1]
+    assert one.ids[one.prefix[1] : one.middle[1]] == expected[:count]
+    assert read(tokenizer, one.ids[one.prefix[1] : one.middle[1]]) == TEXT[place : span[1]]
+
+
 def test_batch_is_filled_up_with_what_does_not_count(tokenizer: Tokenizer) -> None:
-    one, two = laid_out(tokenizer, "behind", 64), laid_out(tokenizer, "behind", 128)
-    batch = batched([one, two], "behind")
-    assert batch.ids.shape == batch.weights.shape == batch.middle.shape == (2, 128)
-    assert (batch.ids[0, 64:] == PAD).all() and not batch.weights[0, 64:].any()
+    one, two = laid_out(tokenizer, "turned", 64), laid_out(tokenizer, "turned", 128)
+    batch = batched([one, two], "turned")
+    assert batch.ids.shape == batch.weights.shape == batch.middle.shape == (2, len(two.ids))
+    assert (batch.ids[0, len(one.ids) :] == PAD).all() and not batch.weights[0, 64:].any()
     assert batch.middle.sum() == sum(each.middle[1] - each.middle[0] for each in (one, two))
+    assert batch.ends.sum() == 2 * END and not (batch.ends & batch.middle).any()
     assert tuple(batch.prefix[0]) == one.prefix
 
 
 def test_batches_repeat_and_are_of_one_form(data: Path, tokenizer: Tokenizer) -> None:
-    draw = Draw(Corpus(data), tokenizer, limit=96)
+    draw = Draw(Corpus(data), tokenizer, limit=96, turned=0.5)
     forms = set()
     for number in range(8):
         one, two = (draw.batch(3, seed=5, number=number) for _ in range(2))
         assert np.array_equal(one.ids, two.ids) and np.array_equal(one.weights, two.weights)
         assert one.ids.shape[0] == 3 and one.ids.shape[1] <= 96
-        second = one.ids[:, 1] == SUF
-        assert second.all() or not second.any()
-        forms.add(bool(second.all()))
+        forms.add(one.form)
         assert (one.weights[one.middle] > 0).all()
-    assert forms == {True, False}
+    assert forms == set(FORMS)
