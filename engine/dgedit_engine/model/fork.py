@@ -100,19 +100,23 @@ class ForkPass:
             prompt_k, prompt_v = prompt_k[:, :, first:], prompt_v[:, :, first:]
         batch, heads, n, width = q.shape
         shared, past, own = own_k.shape[1], prompt_k.shape[2], own_k.shape[2]
+        rows = batch * shared
         q = q.to(own_k.dtype).reshape(batch, shared, -1, width)  # (B, K, G n, E)
         asked = q.shape[2]
-        size = (shared, batch * asked)
-        before = q.transpose(0, 1).reshape(*size, width) @ prompt_k[0].transpose(1, 2)
-        before = before.view(shared, batch, asked, past).transpose(0, 1)
-        scores = torch.cat((before, q @ own_k.transpose(2, 3)), -1)  # (B, K, G n, past + own)
+        # all rows' queries of a key head meet the prompt in one product; each row's meet its own
+        scores = q.new_empty(batch, shared, asked, past + own)
+        met = q.transpose(0, 1).reshape(shared, -1, width) @ prompt_k[0].transpose(1, 2)
+        scores[..., :past] = met.view(shared, batch, asked, past).transpose(0, 1)
+        owned = torch.bmm(q.view(rows, asked, width), own_k.flatten(0, 1).transpose(1, 2))
+        scores[..., past:] = owned.view(batch, shared, asked, own)
         if (seen := self._seen(past, own, window)) is not None:
             each = scores.view(batch, heads, n, past + own).masked_fill(~seen, -torch.inf)
             scores = each.view(scores.shape)
-        weights = scores.float().softmax(-1).to(q.dtype)
-        found = weights[..., :past].transpose(0, 1).reshape(*size, past) @ prompt_v[0]
-        found = found.view(shared, batch, asked, width).transpose(0, 1)
-        found = found + weights[..., past:] @ own_v
+        weights = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
+        before = weights[..., :past].transpose(0, 1).reshape(shared, -1, past)
+        found = (before @ prompt_v[0]).view(shared, batch, asked, width).transpose(0, 1)
+        behind = torch.bmm(weights[..., past:].reshape(rows, asked, own), own_v.flatten(0, 1))
+        found = found + behind.view(batch, shared, asked, width)
         return found.reshape(batch, heads, n, width).transpose(1, 2).reshape(batch, n, -1)
 
     def _seen(self, past: int, own: int, window: int | None) -> Tensor | None:
