@@ -105,15 +105,15 @@ class ForkPass:
         asked = q.shape[2]
         # all rows' queries of a key head meet the prompt in one product; each row's meet its own
         scores = q.new_empty(batch, shared, asked, past + own)
-        met = q.transpose(0, 1).reshape(shared, -1, width) @ prompt_k[0].transpose(1, 2)
+        met = q.transpose(0, 1).reshape(shared, batch * asked, width) @ prompt_k[0].transpose(1, 2)
         scores[..., :past] = met.view(shared, batch, asked, past).transpose(0, 1)
-        owned = torch.bmm(q.view(rows, asked, width), own_k.flatten(0, 1).transpose(1, 2))
+        owned = torch.bmm(q.reshape(rows, asked, width), own_k.flatten(0, 1).transpose(1, 2))
         scores[..., past:] = owned.view(batch, shared, asked, own)
         if (seen := self._seen(past, own, window)) is not None:
             each = scores.view(batch, heads, n, past + own).masked_fill(~seen, -torch.inf)
             scores = each.view(scores.shape)
         weights = scores.softmax(-1, dtype=torch.float32).to(q.dtype)
-        before = weights[..., :past].transpose(0, 1).reshape(shared, -1, past)
+        before = weights[..., :past].transpose(0, 1).reshape(shared, batch * asked, past)
         found = (before @ prompt_v[0]).view(shared, batch, asked, width).transpose(0, 1)
         behind = torch.bmm(weights[..., past:].reshape(rows, asked, own), own_v.flatten(0, 1))
         found = found + behind.view(batch, shared, asked, width)
