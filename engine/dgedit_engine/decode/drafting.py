@@ -1,14 +1,18 @@
-"""Drafts side by side behind one prompt, token by token: the likeliest one, and others drawn.
+"""Drafts side by side behind one prompt, token by token: the likeliest ones, none twice.
 
-The rows share the prompt's keys and advance together; those that are over are left out of a step's
-work once they are half of all. Knows ids and how a draft must begin; neither holes nor
-when a draft is over, which the caller says between two steps.
+Drawn one by one, drafts say the same again and again: of twelve behind a line's place four differ.
+A beam has twelve, and the likeliest, which are the ones that the text behind is to choose from. A
+draft may be held, as one is that has ended its line: it keeps its place by what it was worth then,
+and goes on without branching, so that the others can catch up.
+
+The rows share the prompt's keys and advance together. Knows ids and how a draft must begin; neither
+holes nor when a draft is over or held, which the caller says between two steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -16,25 +20,31 @@ from torch import Tensor
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.types import ModelError
 
-_LIKELY = 64  # tokens of which one is drawn, the likeliest
+_LIKELY = 64  # tokens of which others are drawn, the likeliest
 
 
 @dataclass(slots=True)
 class Row:
     """One draft under way."""
 
-    number: int
-    """Which one it is; 0 is the likeliest where that was asked for."""
     left: str = ""
     """What of the text that it has to begin with is still to come."""
     ids: list[int] = field(default_factory=list)
     """Its tokens."""
     own: list[float] = field(default_factory=list)
     """Their log-probabilities, in nats, as the model has them."""
+    odds: float = 0.0
+    """Their sum, at the temperature at which they are drawn."""
+    worth: float = 0.0
+    """By which it has its place: its odds, or a draw around them; it stays while it is held."""
+    lines: int = 0
+    """How many it had when it was last judged; for the caller."""
+    held: bool = False
+    """Whether it keeps its place until it is judged; for the caller to set, and to take back."""
     ended: bool = False
     """Whether the model said the end of the text."""
     over: bool = False
-    """Whether it is done with; for the caller to set."""
+    """Whether it gets no more tokens; for the caller to set. It is left out unless it is held."""
 
 
 def drafted(
@@ -44,49 +54,113 @@ def drafted(
     *,
     rows: int,
     longest: int,
-    heat: float,
-    greedy: bool,
-    generator: torch.Generator | None,
+    heat: float = 1.0,
+    generator: torch.Generator | None = None,
     forced: str = "",
     beginnings: Callable[[str], list[int]] | None = None,
     text_of: Callable[[int], str] | None = None,
 ) -> Iterator[list[Row]]:
-    """`rows` drafts behind the prompt `ids`, which `cache` holds, of at most `longest` tokens; all
-    of them after each token.
+    """At most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most `longest`
+    tokens; all of them after each token, the best one first.
 
-    All but a `greedy` first one are drawn at temperature `heat`. They begin with the text `forced`,
-    in tokens that `beginnings` gives for what is left of it and whose texts are `text_of`. Raises
-    ModelError for logits that are no numbers.
+    They are the likeliest, or with a `generator` drawn without replacement at temperature `heat`
+    (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", arXiv 1903.06059). They
+    begin with the text `forced`, in tokens that `beginnings` gives for what is left of it and whose
+    texts are `text_of`. Raises ModelError for logits that are no numbers.
     """
-    found = [Row(number, forced) for number in range(rows)]
-    live = list(found)
-    forked = cache.fork(rows, len(ids) - 1)
-    tokens = [ids[-1]] * rows
+    live, done = [Row(forced)], list[Row]()
+    forked = cache.fork(1, len(ids) - 1)
+    tokens = [ids[-1]]
     for _ in range(longest):
         with torch.inference_mode():
             fed = torch.tensor(tokens, device=cache.device)[:, None]
             logits = model.logits(model.encode(fed, forked))[:, -1]  # (live, S)
             allowed = _allowed(logits, live, model, beginnings)
-            first = greedy and live[0].number == 0
-            chosen, sure = _choose(logits, allowed, model, heat, generator, greedy=first)
-        for row, token, own in zip(live, chosen, sure, strict=True):
-            if row.over:
-                continue
-            if token in model.config.eos or token == model.config.pad:
-                row.ended = row.over = True
-                continue
-            row.ids.append(token)
-            row.own.append(own)
-            if row.left and text_of is not None:
-                row.left = row.left[len(text_of(token)) :]
+            children = _children(logits, allowed, live, model, rows, heat, generator)
+        children += [(None, row) for row in done]
+        children.sort(key=lambda child: -child[1].worth)
+        del children[rows:]
+        for _, row in children:
+            _settle(row, model, text_of)
+        found = [row for _, row in children]
         yield found
-        kept = [place for place, row in enumerate(live) if not row.over]
-        if not kept:
+        going = [(parent, row) for parent, row in children if not row.over and parent is not None]
+        done = [row for row in found if row.over and row.held]
+        if not going:
             return
-        if len(kept) <= len(live) // 2:
-            forked.keep(kept)
-            live, chosen = [live[place] for place in kept], [chosen[place] for place in kept]
-        tokens = chosen
+        parents = [parent for parent, _ in going]
+        if parents != list(range(len(live))):
+            forked.keep(parents)
+        live, tokens = [row for _, row in going], [row.ids[-1] for _, row in going]
+
+
+def _children(
+    logits: Tensor,
+    allowed: Tensor | None,
+    live: Sequence[Row],
+    model: Model,
+    rows: int,
+    heat: float,
+    generator: torch.Generator | None,
+) -> list[tuple[int | None, Row]]:
+    """The rows one token on, each with its parent's place: the `rows` likeliest of each, one of
+    those that are held. A row that cannot go on has none.
+    """
+    said = logits.log_softmax(-1)
+    if bool(said[..., 0].isnan().any()):  # a draw would fail the device
+        raise ModelError("the model's logits are no finite numbers: damaged weights?")
+    odds = said if generator is None or heat == 1 else (logits / heat).log_softmax(-1)
+    odds = odds if allowed is None else odds.masked_fill(~allowed, -torch.inf)
+    count = min(rows if generator is None else max(rows, _LIKELY), odds.shape[-1])
+    odds, places = odds.topk(count, -1)  # (live, count)
+    totals = odds.double() + torch.tensor([[row.odds] for row in live], device=odds.device)
+    worth = totals if generator is None else _drawn(totals, live, generator)
+    worth, order = worth.topk(min(rows, count), -1)
+    totals, places = totals.gather(-1, order), places.gather(-1, order)
+    own = said.gather(-1, places).tolist()
+    tokens = model.tokens(places).tolist()
+    found: list[tuple[int | None, Row]] = []
+    for parent, (row, sums, values) in enumerate(
+        zip(live, totals.tolist(), worth.tolist(), strict=True)
+    ):
+        least = int(totals[parent].argmax()) if row.held else 0
+        for place in range(least, least + 1) if row.held else range(len(sums)):
+            if sums[place] == -torch.inf:
+                continue
+            child = replace(
+                row,
+                ids=[*row.ids, tokens[parent][place]],
+                own=[*row.own, own[parent][place]],
+                odds=sums[place],
+                worth=row.worth if row.held else values[place],
+            )
+            found.append((parent, child))
+    return found
+
+
+def _drawn(totals: Tensor, live: Sequence[Row], generator: torch.Generator) -> Tensor:
+    """Draws around the odds of the rows' children (live, n), the largest of each as much as its
+    parent is worth: so the largest of all are drawn without replacement.
+    """
+    uniform = torch.rand(totals.shape, generator=generator, device=totals.device).double()
+    drawn = totals - (-uniform.clamp(1e-12, 1 - 1e-12).log()).log()
+    parents = torch.tensor([[row.worth] for row in live], device=totals.device).double()
+    below = (drawn - drawn.amax(-1, keepdim=True)).expm1().neg().log()  # log(1 - e^x)
+    gap = parents - drawn + below
+    found = parents - gap.clamp(min=0) - (-gap.abs()).exp().log1p()
+    return found.masked_fill(totals == -torch.inf, -torch.inf)
+
+
+def _settle(row: Row, model: Model, text_of: Callable[[int], str] | None) -> None:
+    """Take an end from a row that has just said it, and what it had to say from what is left."""
+    if row.over:
+        return
+    if row.ids[-1] in model.config.eos or row.ids[-1] == model.config.pad:
+        row.ids.pop()
+        row.own.pop()
+        row.ended = row.over = row.held = True
+    elif row.left and text_of is not None:
+        row.left = row.left[len(text_of(row.ids[-1])) :]
 
 
 def _allowed(
@@ -95,43 +169,15 @@ def _allowed(
     model: Model,
     beginnings: Callable[[str], list[int]] | None,
 ) -> Tensor | None:
-    """What each row may say, (live, S); None: anything. A row that cannot say what it has to is
-    over.
-    """
+    """What each row may say, (live, S); None: anything."""
     if beginnings is None or not any(row.left for row in rows):
         return None
     allowed = torch.ones(logits.shape, dtype=torch.bool, device=logits.device)
     for place, row in enumerate(rows):
-        if not row.left or row.over:
+        if not row.left:
             continue
         tokens = torch.tensor(beginnings(row.left), dtype=torch.int64, device=logits.device)
         places = model.places(tokens)
-        row.over = not bool((places >= 0).any())
-        if row.over:
-            continue
         allowed[place] = False
         allowed[place, places[places >= 0]] = True
     return allowed
-
-
-def _choose(
-    logits: Tensor,
-    allowed: Tensor | None,
-    model: Model,
-    heat: float,
-    generator: torch.Generator | None,
-    *,
-    greedy: bool,
-) -> tuple[list[int], list[float]]:
-    """A token for each row of logits (rows, S), and its log-probability."""
-    said = logits.log_softmax(-1)
-    if bool(said[..., 0].isnan().any()):  # a draw would fail the device
-        raise ModelError("the model's logits are no finite numbers: damaged weights?")
-    asked = logits if allowed is None else logits.masked_fill(~allowed, -torch.inf)
-    best = asked.argmax(-1)
-    if len(logits) > greedy:
-        worth, places = asked[int(greedy) :].topk(min(_LIKELY, asked.shape[-1]))
-        drawn = torch.multinomial((worth / heat).softmax(-1), 1, generator=generator)
-        best[int(greedy) :] = places.gather(-1, drawn)[:, 0]
-    sure: list[float] = said.gather(-1, best[:, None])[:, 0].tolist()
-    return model.tokens(best).tolist(), sure

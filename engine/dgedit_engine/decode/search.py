@@ -27,7 +27,7 @@ LONGEST = 192
 """Tokens after which a draft is given up."""
 
 _SHOWN_EVERY = 4  # tokens between two steps
-_ROUND = 24  # tokens after which drafts are judged though most have not ended their line
+_ROUND = 24  # tokens after which drafts are judged though many have not ended their line
 _USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
 _GOING = 4  # drafts that go on to another line, at most
 _STALE = 2  # rounds without a better candidate after which a hole is done
@@ -88,6 +88,10 @@ class Pool:
         pieces = self.reader.tokenizer.pieces(row.ids)
         return "".join(piece.text for piece in pieces)[len(self.around.forced) :]
 
+    def lines(self, row: Row) -> int:
+        """How many lines a draft has ended."""
+        return self.text(row).count("\n")
+
     def text(self, row: Row) -> str:
         """What of it may stand in the hole."""
         return visible(self.said(row), self.around.before)
@@ -115,43 +119,37 @@ class Pool:
 
 
 @dataclass(slots=True)
-class Source:
-    """Drafts behind one prompt."""
+class Drafts:
+    """Those of a hole, under way."""
 
     pool: Pool
-    cache: PromptCache
-    ids: list[int]
-    """The prompt."""
-    drafts: Iterator[list[Row]]
+    made: Iterator[list[Row]]
+    """All of them after each token, `drafted`'s."""
     rows: list[Row] = field(default_factory=list)
-    """The drafts as they are."""
+    """As they are, the best one first."""
     taken: int = 0
     """Tokens so far."""
-    lines: dict[int, int] = field(default_factory=dict)
-    """How many lines each draft had when they were last judged."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
-        """Write on until three drafts of four have ended another line or are over; those that have
-        gone too far are given up.
+        """Write on until the better half of the drafts have ended another line or are over; those
+        that have gone too far are given up.
         """
-        here = self.pool.around
-        if not self.taken:
-            encode(self.pool.reader.model, self.cache, self.ids)
-        since = 0
-        for written in self.drafts:
-            self.rows, self.taken, since = written, self.taken + 1, since + 1
-            live = [row for row in self.rows if not row.over]
-            for row in live:
-                row.over = too_far(self.pool.said(row), here.before, here.behind)
-            yield self.rows
-            counts = {row.number: self.pool.text(row).count("\n") for row in live}
-            going = [row.number for row in live if not row.over]
-            late = [one for one in going if counts[one] <= self.lines.get(one, 0)]
-            if since >= _ROUND or len(late) <= len(live) // 4:
-                self.lines |= counts
-                return
+        pool, here = self.pool, self.pool.around
+        for since, written in enumerate(self.made, 1):
+            self.rows, self.taken = written, self.taken + 1
+            for row in written:
+                if not row.over and too_far(pool.said(row), here.before, here.behind):
+                    row.over = row.held = True
+                row.held = row.held or pool.lines(row) > row.lines
+            yield written
+            better = self.rows[: -(-len(self.rows) // 2)]
+            if since == _ROUND or all(row.held for row in better):
+                break
+        else:
+            for row in self.rows:
+                row.over = True
         for row in self.rows:
-            row.over = True
+            row.lines, row.held = pool.lines(row), False
 
 
 def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[str]) -> Pool:
@@ -182,21 +180,17 @@ def search(
     if request.strength < 1 and _offered(pool):
         pool.judge([pool.around.present])
         yield pool.best[0].draft, "draft"
-    sources = _sources(pool, request, decoding, generator)
-    stale = 0
-    while sources and stale < _STALE:
-        for source in sources:
-            for drafts in source.until_lines_end():
-                if source.taken % _SHOWN_EVERY == 1:
-                    best = [one.draft for one in pool.best[:1]] or [pool.shown(drafts[0])]
-                    yield best[0], "refine" if pool.best else "draft"
-        written = [row for source in sources for row in source.rows]
+    drafts, stale = _drafts(pool, request, decoding, generator), 0
+    while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
+        for written in drafts.until_lines_end():
+            if drafts.taken % _SHOWN_EVERY == 1 and written:
+                best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
+                yield best[0], "refine" if pool.best else "draft"
         stale += bool(pool.best)
-        if pool.judge([text for row in written for text in _endings(pool, row)]):
+        if pool.judge([text for row in drafts.rows for text in _endings(pool, row)]):
             stale = 0
             yield pool.best[0].draft, "refine"
-        _give_up(pool, written)
-        sources = [one for one in sources if not all(row.over for row in one.rows)]
+        _give_up(pool, drafts.rows)
 
 
 def _offered(pool: Pool) -> bool:
@@ -206,33 +200,26 @@ def _offered(pool: Pool) -> bool:
     return bool(present.strip()) and len(pool.reader.tokenizer.encode(present)) <= room
 
 
-def _sources(
+def _drafts(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
-) -> list[Source]:
-    """The drafts behind the turned prompt, where there is one, and those behind the plain one."""
-    reader, here, count = pool.reader, pool.around, decoding.candidates
-    turned = -(-2 * count // 3) if here.turned else 0
-    found = []
-    for cache, ids, number in (
-        (reader.beside, here.turned, turned),
-        (reader.cache, here.ids, count - turned),
-    ):
-        if number:
-            drafts = drafted(
-                reader.model,
-                cache,
-                ids,
-                rows=number,
-                longest=LONGEST,
-                heat=decoding.heat,
-                greedy=request.seed == 0,
-                generator=generator,
-                forced=here.forced,
-                beginnings=reader.tokenizer.beginning,
-                text_of=partial(_said, reader.tokenizer),
-            )
-            found.append(Source(pool, cache, ids, drafts))
-    return found
+) -> Drafts:
+    """Drafts behind the turned prompt, where there is one, else behind the plain one."""
+    reader, here = pool.reader, pool.around
+    cache, ids = (reader.beside, here.turned) if here.turned else (reader.cache, here.ids)
+    encode(reader.model, cache, ids)
+    made = drafted(
+        reader.model,
+        cache,
+        ids,
+        rows=decoding.candidates,
+        longest=LONGEST,
+        heat=decoding.heat,
+        generator=generator if request.seed else None,
+        forced=here.forced,
+        beginnings=reader.tokenizer.beginning,
+        text_of=partial(_said, reader.tokenizer),
+    )
+    return Drafts(pool, made)
 
 
 def _endings(pool: Pool, row: Row) -> Iterator[str]:

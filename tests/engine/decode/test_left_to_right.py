@@ -20,7 +20,7 @@ from dgedit_engine.infill import infill
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.types import Hole, InfillRequest, Passage, Step, collect
-from small_base import leaning, model, reader, request, tokenizer
+from small_base import EOS, leaning, model, reader, request, tokenizer
 
 ONE = request("def f(a):\n    return ", Hole(), "\n\n\ndef g():\n    return a\n", path="a.py")
 
@@ -147,9 +147,10 @@ def test_hole_is_filled_behind_what_was_chosen_before(
 
 
 def test_no_candidate_is_no_text() -> None:
-    bias = leaning(tokenizer())
-    bias[tokenizer().encode("\n")] = -30.0
-    bias[1] = -30.0  # neither a line's end nor the text's
+    words = tokenizer()
+    bias = leaning(words)
+    lines = [token for token in range(len(words)) if "\n" in words.pieces([token])[0].text]
+    bias[[EOS, *lines]] = -30.0  # neither a line's end nor the text's
     steps = list(run(reader(model(bias=bias)), request("x = ", Hole(), "\n")))
     last = steps[-1]
     assert last.stopped == "cap" and last.last
