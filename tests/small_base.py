@@ -94,7 +94,7 @@ def reader(made: Model | None = None, cache: PromptCache | None = None) -> Reade
     words = tokenizer()
     made = made or model(bias=leaning(words))
     cache = cache or KVCache(made.config, dtype=torch.float32)
-    return Reader(made, words, cache, cache.fresh())
+    return Reader(made, words, cache)
 
 
 def request(*parts: str | Hole, path: str = "", **options: Any) -> InfillRequest:

@@ -55,7 +55,7 @@ def infill(
         settings = chosen(decoding or Decoding(), replace(request, candidates=None))
         count = max(settings.candidates, request.candidates or 0)
         settings = replace(settings, candidates=count)
-        reader = Reader(model, tokenizer, cache, (memory or Memory()).beside(cache))
+        reader = Reader(model, tokenizer, cache)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
     prompt = _prompt(request, tokenizer, model.config)

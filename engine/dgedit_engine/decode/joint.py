@@ -1,12 +1,15 @@
-"""How well an infill and the text behind it follow from the text before: one number for both.
+"""How well an infill and the text behind it follow from the prompt: one number for both.
 
 For a model that reads from left to right, the best infill m of a hole between p and s is the one
 that makes p m s likeliest: P(m | p, s) is P(m | p) P(s | p, m) up to a factor that all infills
 share. So the text that is scored is that of the infill and the beginning of s, in the tokens in
 which a reader meets it, and the sum counts, not the mean: a longer infill has more to answer for.
+The prompt has s already (`prompt/plain.py`), which makes it likely behind any infill, so what is
+left to tell counts twice.
 
-Measured on HumanEval-Infilling's single lines, four drafts of Gemma 3 270M each: the sum chooses a
-line that passes wherever there is one among the drafts, weighted means in two thirds of the cases.
+Measured on 94 of HumanEval-Infilling's single lines, a beam of twelve drafts of Gemma 3 270M each,
+of which some draft passes in 52%: chosen by the sum behind the prompt without s 43%, behind this
+one 45, and s counted twice 45, exact 35, 37 and 38; by the infill's own odds alone 33 and 27.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from dgedit_engine.types import Draft
 
 AFTER = 24
 """Tokens of the text behind that are asked for."""
+
+BEHIND = 2.0
+"""How much they count."""
 
 TOGETHER = 640
 """Tokens of candidates that are read at a time."""
@@ -50,7 +56,7 @@ class Scored:
     @property
     def joint(self) -> float:
         """What it is ranked by: both."""
-        return self.own + self.after
+        return self.own + BEHIND * self.after
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:

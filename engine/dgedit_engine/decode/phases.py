@@ -41,12 +41,6 @@ class Memory:
     """Its prompt."""
     holes: tuple[list[int], ...] = ()
     """The tokens that filled its holes."""
-    _beside: PromptCache | None = None
-
-    def beside(self, cache: PromptCache) -> PromptCache:
-        """A second cache, for a second prompt of each request."""
-        self._beside = self._beside or cache.fresh()
-        return self._beside
 
 
 def encode(model: Model, cache: PromptCache, ids: Sequence[int]) -> None:

@@ -16,7 +16,7 @@ import torch
 from dgedit_engine.decode.cuts import cuts, left_block, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
-from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, drafted_text, head, rows, scored
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.plain import Around, around
@@ -28,7 +28,7 @@ LONGEST = 192
 
 _SHOWN_EVERY = 4  # tokens between two steps
 _ROUND = 24  # tokens after which drafts are judged though many have not ended their line
-_USUAL = 1.0  # nats a token that the text behind a rightly filled hole costs, mostly less
+_USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, mostly less
 _GOING = 4  # drafts that go on to another line, at most
 _STALE = 2  # rounds without a better candidate after which a hole is done
 
@@ -40,9 +40,7 @@ class Reader:
     model: Model
     tokenizer: Tokenizer
     cache: PromptCache
-    """For the text before a hole."""
-    beside: PromptCache
-    """For the turned prompt."""
+    """For the prompt."""
 
 
 @dataclass(slots=True)
@@ -166,7 +164,7 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
     pool = Pool(reader, found, head(found.behind, tokenizer))
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
-    pool.admit({*own, *found.ids, *found.turned})
+    pool.admit({*own, *found.ids})
     return pool
 
 
@@ -203,14 +201,13 @@ def _offered(pool: Pool) -> bool:
 def _drafts(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Drafts:
-    """Drafts behind the turned prompt, where there is one, else behind the plain one."""
+    """The hole's drafts, none written yet."""
     reader, here = pool.reader, pool.around
-    cache, ids = (reader.beside, here.turned) if here.turned else (reader.cache, here.ids)
-    encode(reader.model, cache, ids)
+    encode(reader.model, reader.cache, here.ids)
     made = drafted(
         reader.model,
-        cache,
-        ids,
+        reader.cache,
+        here.ids,
         rows=decoding.candidates,
         longest=LONGEST,
         heat=decoding.heat,
@@ -249,7 +246,7 @@ def _give_up(pool: Pool, written: Sequence[Row]) -> None:
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
         own = max(begun, key=lambda one: len(one.text)).own if begun else sum(row.own)
-        if not row.over and own + after > best.joint:
+        if not row.over and own + BEHIND * after > best.joint:
             hopes[place] = own
     going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
     for place, row in enumerate(written):

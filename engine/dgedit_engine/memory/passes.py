@@ -137,7 +137,7 @@ def _left_to_right(setting: Setting, context: int) -> int:
     drafts = setting.rows * (each * slots + scores)
     logits = 4 * 4 * max(LOGITS, setting.rows) * (setting.head or config.vocab)
     judged = _pass(setting, TOGETHER, context + TOGETHER)
-    beside = each * 2 * prompt + (_GPU_BYTES if on_gpu else 0)  # the turned prompt's cache
+    beside = _GPU_BYTES if on_gpu else 0
     return beside + max(_pass(setting, part, context), drafts + logits + judged)
 
 

@@ -1,12 +1,12 @@
-"""What a model without any marks for holes reads: the text before one, as far as it reaches back.
+"""What a model without any marks for holes reads: what follows one, and then the text before it.
 
-Such a model, a base as it was published, reads from left to right alone: what stands behind the
-hole is asked of it once the hole is filled (`decode/joint.py`). To draft, it reads the text before,
-and in a second prompt what stands behind and then the text before, as if the file had been cut and
-put together the wrong way round: its names and its style are known then. A prompt must end where
-the model would have ended a token, so the last one is given back where that is not sure, and the
-draft has to begin with its text ("token healing"). Whatever a file's lines end with, the model
-reads and writes "\n", as in nearly all that it has ever read.
+Such a model, a base as it was published, reads from left to right alone. So what stands behind the
+hole comes first, then blank lines, then the text before, as if the file had been cut and put
+together the wrong way round: its names and its style are known, and where an infill has its end,
+the text goes on as it began. A prompt must end where the model would have ended a token, so the
+last one is given back where that is not sure, and the draft has to begin with its text ("token
+healing"). Whatever a file's lines end with, the model reads and writes "\n", as in nearly all that
+it has ever read.
 
 Knows text and ids; no tensors.
 """
@@ -28,9 +28,9 @@ _CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
 _STRIDE, _TOKENS_STRIDE = 1024, 128
 _BEHIND = 1200  # characters of the text behind a hole that matter
 FIRST = 160
-"""Tokens of it in the turned prompt."""
+"""Tokens of it in the prompt."""
 JOINT = "\n\n\n\n"
-"""What stands between the two parts of that."""
+"""What stands between it and the text before."""
 _SLASHES = frozenset(
     (
         *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
@@ -45,9 +45,9 @@ class Around:
     """What a hole stands in."""
 
     ids: list[int]
-    """The prompt: what is before the hole, but for `forced`."""
-    turned: list[int]
-    """The same behind the beginning of what follows the hole; empty where nothing does."""
+    """The prompt: the beginning of what follows the hole, where something does, and what is before
+    it, but for `forced`.
+    """
     forced: str
     """The text with which the draft has to begin, and which is no part of the hole."""
     before: str
@@ -71,8 +71,8 @@ def around(
 ) -> Around:
     """What the request's hole of that number stands in, those before it `filled`.
 
-    At most `context` tokens, or `TOKENS`. What goes with the passage, other files and the user's
-    words, stands before it as comments do.
+    At most `context` tokens, or `TOKENS`. What goes with the passage, other files under their names
+    and the user's words, stands before it as comments do.
     """
     passage, *texts = _split(request, hole, filled)
     newline = _line_end("".join(texts))
@@ -80,20 +80,18 @@ def around(
     text = _said(_tail(before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
     whole = tokenizer.encode(text)
-    own = _last(whole, budget)
-    others = [one for one in request.passages if one is not passage and not one.holes]
-    beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
-    ids = [*start, *beside, *own]
     behind = behind[:_BEHIND]
-    turned: list[int] = []
+    after: list[int] = []
     if behind.strip():
         after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
         after += tokenizer.encode(JOINT)
-        turned = [*start, *after, *_last(own, budget - len(after))]
+        budget -= len(after)
+    own = _last(whole, budget)
+    others = [one for one in request.passages if one is not passage and not one.holes]
+    beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
     forced = _unsure(before, tokenizer, own)
-    if forced:
-        ids, turned = ids[:-1], turned[:-1]
-    return Around(ids, turned, forced, before[-_CHARACTERS:], behind, present, newline)
+    ids = [*start, *beside, *after, *(own[:-1] if forced else own)]
+    return Around(ids, forced, before[-_CHARACTERS:], behind, present, newline)
 
 
 def _split(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgedit_engine.decode import joint
-from dgedit_engine.decode.joint import AFTER, Scored, head, rows, scored
+from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, head, rows, scored
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.model.cache import KVCache
@@ -59,8 +59,8 @@ def test_sum_is_that_of_one_plain_pass_over_the_whole(opened: Reader, name: str)
         ids = opened.tokenizer.encode(here.forced + one.text + behind)
         ids += [] if here.behind else [EOS]
         known = plainly(opened.model, here.ids, ids)
-        assert one.joint == pytest.approx(sum(known), abs=1e-2)
-        assert one.own + one.after == one.joint
+        assert one.own + one.after == pytest.approx(sum(known), abs=1e-2)
+        assert one.own + BEHIND * one.after == one.joint
         assert one.own < 0 and one.after < 0
 
 
@@ -132,7 +132,7 @@ def test_what_is_forced_is_scored_and_not_shown(opened: Reader) -> None:
     one = judged(opened, here, ["urn a"])[0]  # one token with what is before it
     assert one.draft.pieces == ("urn", " a")
     known = plainly(opened.model, here.ids, opened.tokenizer.encode("return a\nx\n"))
-    assert one.joint == pytest.approx(sum(known), abs=1e-2)
+    assert one.own + one.after == pytest.approx(sum(known), abs=1e-2)
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\r"])

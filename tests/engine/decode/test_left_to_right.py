@@ -233,7 +233,7 @@ def test_model_without_a_beginning_or_text_starts_from_an_end() -> None:
     opened = reader(made)
     asked = request(Hole(), "\nx = 1\n")
     assert list(run(opened, asked))[-1].last
-    assert module.begin(opened, asked, 0, ()).around.ids == [1]
+    assert module.begin(opened, asked, 0, ()).around.ids[0] == EOS
 
 
 def test_hundreds_of_lines_around_are_read_within_the_context(opened: Reader) -> None:

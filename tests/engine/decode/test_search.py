@@ -13,6 +13,7 @@ from dgedit_engine.decode import search as module
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
+from dgedit_engine.decode.joint import BEHIND
 from dgedit_engine.decode.search import Pool, Reader, begin, search
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -118,16 +119,6 @@ def test_seed_0_has_the_likeliest_drafts_and_others_draw(
     assert [one["generator"] is None for one in asked_for] == [True, False]
 
 
-def test_drafts_know_what_follows_where_something_does(
-    opened: Reader, asked_for: list[dict[str, Any]]
-) -> None:
-    for name, turned in (("lines", True), ("at the end", False)):
-        pool, _ = run(opened, ASKED[name], rows=3)
-        asked = asked_for.pop()
-        assert asked["rows"] == 3
-        assert asked["ids"] == (pool.around.turned if turned else pool.around.ids)
-
-
 def test_shortlist_admits_the_text_s_own_tokens_and_keeps_them() -> None:
     made = model(bias=leaning(tokenizer()))
     made.head = Head(made.embedding[:380], torch.arange(380), made.config.vocab)
@@ -208,9 +199,10 @@ def test_drafts_that_cannot_come_first_are_given_up(opened: Reader) -> None:
     for one in pool.best:  # what it has written is judged already
         begun = [each for each in pool.best if (one.text + "x").startswith(each.text)]
         own = max(begun, key=lambda each: len(each.text)).own
-        assert given_up(one.text + "x", -99.0) == (own + after <= best.joint)
-    assert not given_up("total", best.joint - after + 0.1)  # a long first line may yet be it
-    assert given_up("total", best.joint - after - 0.1)
+        assert given_up(one.text + "x", -99.0) == (own + BEHIND * after <= best.joint)
+    # a long first line may yet be it
+    assert not given_up("total", best.joint - BEHIND * after + 0.1)
+    assert given_up("total", best.joint - BEHIND * after - 0.1)
     assert given_up("total", 0.0, over=True)
 
 

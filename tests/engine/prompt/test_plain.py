@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dgedit_engine.prompt import plain
-from dgedit_engine.prompt.plain import TOKENS, Around, around
+from dgedit_engine.prompt.plain import JOINT, TOKENS, Around, around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
 from small_base import BOS, request, tokenizer
@@ -30,22 +30,26 @@ def said(words: Tokenizer, ids: list[int]) -> str:
     return "".join(piece.text for piece in words.pieces(ids))
 
 
-def test_prompt_is_the_text_before_and_the_turned_one_has_what_is_behind(words: Tokenizer) -> None:
+def own(words: Tokenizer, one: Around) -> str:
+    """The part of a prompt that stands before the hole."""
+    return said(words, one.ids).rpartition(JOINT)[2]
+
+
+def test_prompt_is_what_follows_and_then_the_text_before(words: Tokenizer) -> None:
     one = found(request("a = 1\n", HOLE, "b = 2\n"), words)
-    assert one.ids == [BOS, *words.encode("a = 1\n")]
-    assert said(words, one.turned) == "b = 2\n\n\n\n\na = 1\n"
+    assert one.ids[0] == BOS and said(words, one.ids) == "b = 2\n\n\n\n\na = 1\n"
     assert (one.before, one.behind, one.forced) == ("a = 1\n", "b = 2\n", "")
 
 
 @pytest.mark.parametrize("behind", ["", "\n", " \t\n\n  "])
-def test_nothing_behind_leaves_nothing_to_turn(words: Tokenizer, behind: str) -> None:
+def test_where_nothing_follows_the_prompt_is_the_text_before(words: Tokenizer, behind: str) -> None:
     one = found(request("a = 1\n", HOLE, behind), words)
-    assert one.turned == [] and one.behind == behind
+    assert one.ids == [BOS, *words.encode("a = 1\n")] and one.behind == behind
 
 
 def test_hole_at_the_start_has_an_empty_prompt(words: Tokenizer) -> None:
     one = found(request(HOLE, "b = 2\n"), words)
-    assert (one.ids, one.before, one.forced) == ([BOS], "", "")
+    assert (own(words, one), one.before, one.forced) == ("", "", "")
     assert found(request(HOLE), words).ids == [BOS]
 
 
@@ -69,7 +73,7 @@ def test_last_token_is_given_back_within_a_line(words: Tokenizer, before: str, f
     one = found(request(before, HOLE, "\n\nb = 2\n"), words)
     assert one.forced == forced
     if "\ufffd" not in before:  # whose three bytes would be three of it
-        assert said(words, one.ids) + forced == before
+        assert own(words, one) + forced == before
 
 
 def test_earlier_holes_are_filled_and_later_ones_end_what_is_behind(words: Tokenizer) -> None:
@@ -137,7 +141,7 @@ def test_words_are_a_comment_above_the_line(
     words: Tokenizer, before: str, path: str, seen: str
 ) -> None:
     one = found(request(before, HOLE, path=path, instruction=" say \n it "), words)
-    assert said(words, one.ids) + one.forced == seen
+    assert own(words, one) + one.forced == seen
     assert one.before == before
 
 
@@ -147,7 +151,7 @@ def test_line_ends_are_read_as_newlines(words: Tokenizer, newline: str) -> None:
     one = found(request(parts[0], Hole(parts[1]), parts[2]), words)
     assert one.newline == newline
     assert (one.before, one.present, one.behind) == ("a = 1\n    ", "x\ny\n", "\nb = 2\n")
-    assert "\r" not in said(words, one.ids + one.turned)
+    assert "\r" not in said(words, one.ids)
 
 
 def test_most_line_ends_decide(words: Tokenizer) -> None:
@@ -164,8 +168,7 @@ def test_long_text_keeps_its_end_and_moves_by_strides(words: Tokenizer) -> None:
     for more in range(0, 40):
         one = found(request(lines + "a" * more + "\n", HOLE, "b = 2\n"), words)
         assert TOKENS - 256 < len(one.ids) <= TOKENS + 1
-        assert len(one.turned) <= TOKENS + 1
-        starts.append((one.ids[:600], one.turned[:600]))
+        starts.append(one.ids[:600])
         assert len(one.before) <= 6 * TOKENS
     kept = sum(before == after for before, after in pairwise(starts))
     assert kept >= len(starts) - 3
@@ -181,18 +184,16 @@ def test_small_context_is_kept_to(words: Tokenizer) -> None:
     for context in (16, 40, 64):
         one = found(request(text, HOLE, text), words, context=context)
         assert 1 < len(one.ids) <= context + 1
-        assert len(one.turned) <= context + 2
         assert said(words, one.ids).endswith("99\n")
 
 
 def test_model_without_a_beginning_gets_none(words: Tokenizer) -> None:
     one = found(request("a\n", HOLE, "b\n"), words, bos=None)
-    assert one.ids == words.encode("a\n")
-    assert one.turned == words.encode("b\n") + words.encode("\n\n\n\n") + words.encode("a\n")
+    assert one.ids == words.encode("b\n") + words.encode(JOINT) + words.encode("a\n")
 
 
 def test_text_behind_is_cut(words: Tokenizer) -> None:
     behind = "".join(f"y{number}\n" for number in range(900))
     one = found(request("a\n", HOLE, behind), words)
     assert behind.startswith(one.behind) and len(one.behind) == plain._BEHIND
-    assert said(words, one.turned).startswith("y0\ny1\n") and len(one.turned) < 180
+    assert said(words, one.ids).startswith("y0\ny1\n") and len(one.ids) < 180
