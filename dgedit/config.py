@@ -17,13 +17,14 @@ import difflib
 import os
 import re
 import tomllib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from dgedit.errors import InputError, UsageError
-from dgedit.files import disk, saving
+from dgedit.files import disk, saving, small
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
@@ -34,6 +35,7 @@ PROJECT = ".dgedit.toml"
 DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 """Where a model may run, in words."""
 
+_LARGEST = 64_000  # bytes of a settings file: of more, the reader takes seconds in the worst case
 _WIDEST = 16
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
@@ -109,13 +111,11 @@ def layers(folder: Path | None = None) -> list[Layer]:
 def load(path: Path, *, project: bool = False) -> dict[str, Any]:
     """What one file says; nothing where there is none. Raises UsageError for a mistake."""
     try:
-        with path.open("rb") as file:
-            return parse(tomllib.load(file), str(path), project=project)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, or a tower of brackets
+        said = small.text(path, most=_LARGEST)
+        return {} if said is None else parse(tomllib.loads(said), str(path), project=project)
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    except (ValueError, RecursionError) as error:  # no TOML, or a tower of brackets
         raise UsageError(f"{path} is not TOML: {error}") from None
 
 
@@ -155,17 +155,19 @@ def change(key: str, value: Any, path: Path) -> None:
     """
     import tomlkit
 
+    table = load(path, project=path.name == PROJECT)
     before: tuple[bytes, disk.Fingerprint | None] = (b"", None)
     if os.path.lexists(path):
         before = disk.read(path)
-    table = load(path, project=path.name == PROJECT)
-    text = tomlkit.parse(before[0])
+    bom = before[0][: len(BOM_UTF8) * before[0].startswith(BOM_UTF8)]
+    text = tomlkit.parse(before[0][len(bom) :])
     if value is None:
         text.pop(key, None)
     else:
         parse({**table, key: value}, str(path), project=path.name == PROJECT)
         if key not in text and any(isinstance(one, Mapping) for one in text.values()):
-            text = tomlkit.parse(tomlkit.dumps({key: value}).encode() + before[0])  # before tables
+            first = tomlkit.dumps({key: value}).encode()  # before tables
+            text = tomlkit.parse(first + before[0][len(bom) :])
         else:
             text[key] = value
     try:
@@ -173,7 +175,7 @@ def change(key: str, value: Any, path: Path) -> None:
     except OSError as error:
         raise InputError(f"cannot change {path}: {error.strerror}") from None
     try:
-        data = tomlkit.dumps(text).encode()
+        data = bom + tomlkit.dumps(text).encode()
     except UnicodeEncodeError:
         raise UsageError(f"{path}: {key} cannot be {_shown(value)}, which is no UTF-8") from None
     saving.write(path, data, expected=before[1])

@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
+from dgedit.files import git as program
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
@@ -156,18 +157,11 @@ def grammars() -> Finding:
 def git() -> Finding:
     """The program, which says what is ignored."""
     try:
-        done = subprocess.run(
-            ["git", "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=True,
-        )
+        return Finding("git", "ok", program.version(patience=_PATIENCE))
     except FileNotFoundError:
         return Finding("git", "warn", "not there", "dgedit watch asks it what is ignored")
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("git", "warn", f"does not run: {error}", "run git --version")
-    return Finding("git", "ok", done.stdout.decode("utf-8", "replace").split(" ")[-1].strip())
 
 
 def disk() -> Finding:

@@ -25,10 +25,15 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, get_args
 
+from dgedit.errors import InputError
+from dgedit.files import disk, small
 from dgedit.files.document import Document, Encoding
 
 # Seconds after which a file that was never finished will not be.
 _STALE = 3600
+
+# Bytes of an entry's first line, and of a whole one: no text that a screen has held is larger.
+_HEAD, _LARGEST = 1 << 16, 1 << 30
 
 # Seconds since 1970 that a calendar can tell.
 _EVER = 2**37
@@ -249,9 +254,9 @@ def _line(head: dict[str, Any]) -> bytes:
 
 def _head(file: Path) -> dict[str, Any] | None:
     try:
-        with open(file, "rb") as stream:
-            head = json.loads(stream.readline())
-    except (OSError, ValueError, RecursionError):
+        with disk.opened(file) as fd:
+            head = json.loads(next(disk.chunks(fd, 0, _HEAD), b"").partition(b"\n")[0])
+    except (OSError, InputError, ValueError, RecursionError):
         return None
     return head if isinstance(head, dict) else None
 
@@ -268,7 +273,7 @@ def _process(head: dict[str, Any]) -> Process | None:
 def _read(file: Path) -> Entry | None:
     """The entry of a file; None for what is none of ours, or is damaged."""
     try:
-        line, _, text = file.read_bytes().partition(b"\n")
+        line, _, text = (small.read(file, most=_LARGEST) or b"").partition(b"\n")
         head = json.loads(line)
         if head.pop("digest") != _digest(text):
             return None
@@ -276,7 +281,7 @@ def _read(file: Path) -> Entry | None:
             return None
         more = {"process": process, "bom": bytes.fromhex(head["bom"])}
         entry = Entry(**head | more | {"text": text.decode("utf-8", "surrogatepass")})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (InputError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     sound = _are(str, entry.path, entry.base) and entry.encoding in get_args(Encoding)
     counted = type(entry.slot) is int and type(entry.written) in (int, float)

@@ -15,8 +15,11 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+
+from dgedit.errors import InputError
+from dgedit.files import globs, small
 
 _CACHES = ".mypy_cache .pytest_cache .ruff_cache __pycache__"
 IGNORED = frozenset(f".git .hg .svn .venv .tox .nox node_modules .DS_Store {_CACHES}".split())
@@ -25,7 +28,8 @@ IGNORED = frozenset(f".git .hg .svn .venv .tox .nox node_modules .DS_Store {_CAC
 MOST = 50_000
 """Files of one project that are looked at."""
 
-_LARGEST = 1_000_000  # bytes of a .gitignore: nobody writes that many by hand
+_LARGEST, _RULES = 1_000_000, 5_000
+# Bytes and lines of a .gitignore: nobody writes that many by hand, and each is tried on every path.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,11 @@ class Rules:
     def of(cls, folder: str, above: Rules | None = None) -> Rules:
         """The rules of a folder, given those of the one that holds it."""
         try:
-            with open(os.path.join(folder, ".gitignore"), "rb") as file:
-                lines = file.read(_LARGEST).decode("utf-8", "surrogateescape").splitlines()
-        except OSError:
-            return cls(folder, (), above)
-        return cls(folder, tuple(rule for line in lines for rule in _rules(line)), above)
+            said = small.text(Path(folder, ".gitignore"), most=_LARGEST, errors="surrogateescape")
+        except InputError:
+            said = None
+        rules = (rule for line in (said or "").split("\n") for rule in _rules(line))
+        return cls(folder, tuple(islice(rules, _RULES)), above)
 
     @classmethod
     def within(cls, root: str, folder: str) -> Rules:
@@ -128,42 +132,12 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 
 def _rules(line: str) -> Iterator[_Rule]:
+    line = line.removesuffix("\r")
     line = line.rstrip() if not line.endswith("\\ ") else line
     ignores = not line.startswith("!")
     line = line.removeprefix("!")
     folders, line = line.endswith("/"), line.rstrip("/")
     if line and not line.startswith("#"):
-        if line.startswith("\\"):
-            line = line[1:]
-        anchored = "/" in line
-        pattern = _pattern(line.lstrip("/"))
+        pattern = globs.compiled(line.lstrip("/") if "/" in line else f"**/{line}")
         if pattern is not None:
-            prefix = "" if anchored else "(?:.*/)?"
-            yield _Rule(re.compile(prefix + pattern, re.DOTALL), folders, ignores)
-
-
-@lru_cache(maxsize=1024)
-def _pattern(glob: str) -> str | None:
-    """The regular expression of a glob; None for one that makes no sense."""
-    out = []
-    token = re.compile(r"\*\*/|/\*\*$|\*+|\?|\[!?\]?[^\]]*\]|\\?.", re.DOTALL)
-    signs = {"**/": "(?:.*/)?", "/**": "/.*", "?": "[^/]"}
-    for match in token.finditer(glob):
-        text = match[0]
-        if text in signs:
-            out.append(signs[text])
-        elif text[0] == "*":
-            out.append("[^/]*")
-        elif text == "[":
-            return None
-        elif text[0] == "[":
-            inner = text[1:-1]
-            out.append("[" + ("^" + inner[1:] if inner[:1] == "!" else inner) + "]")
-        else:
-            out.append(re.escape(text[-1]))
-    pattern = "".join(out)
-    try:
-        re.compile(pattern)
-    except re.error:
-        return None
-    return pattern
+            yield _Rule(pattern, folders, ignores)

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dgedit.config import folder_of
+from dgedit.errors import InputError
+from dgedit.files import small
 
 _MOST = 100
+_LARGEST = 1_000_000  # bytes: more than so many paths have
 
 
 def recent_path() -> Path:
@@ -42,8 +45,8 @@ class Recent:
         if self.path is None:
             return self._here
         try:
-            data = self.path.read_bytes()
-        except OSError:
+            data = small.read(self.path, most=_LARGEST) or b""
+        except InputError:
             return []
         lines = data.decode("utf-8", "surrogateescape").split("\n")
         return [Path(line) for line in lines if os.path.isabs(line) and "\0" not in line][:_MOST]
@@ -73,8 +76,8 @@ class LastTheme:
         if self.path is None or self.named_by:
             return ""
         try:
-            return self.path.read_text("utf-8", "replace").strip()
-        except OSError:
+            return (small.text(self.path, most=_LARGEST, errors="replace") or "").strip()
+        except InputError:
             return ""
 
     def keep(self, name: str) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from dgedit import signals
 from dgedit.errors import InputError
-from dgedit.files import disk
+from dgedit.files import disk, git, small
 from dgedit.files.document import LARGEST
 from dgedit.files.project import IGNORED, Rules, files_of, project_of
 
@@ -39,7 +38,8 @@ _UNFINISHED = {
     "sequencer": "a cherry-pick",
     "BISECT_LOG": "a bisect",
 }
-_PATIENCE = 5.0  # seconds for git to say what it ignores
+
+_PLACE = 8192  # bytes of a file that says where git's folder is
 
 Stamp = tuple[int, int, int]
 """What moves when a file is written."""
@@ -223,11 +223,11 @@ class Watching:
     def _has_marker(self, path: str) -> bool:
         """Whether there seems to be one. Of a file that cannot be read, reading it says why."""
         try:
-            with open(path, "rb") as file:
-                data = file.read(LARGEST)
+            with disk.opened(Path(path)) as fd:
+                data = b"".join(disk.chunks(fd, 0, LARGEST))
         except FileNotFoundError:
             return False
-        except OSError:
+        except (OSError, InputError):
             return True
         return any(begins in data for begins in self._begins)
 
@@ -249,9 +249,10 @@ def _git_folder(project: Path) -> str:
     try:
         if place.is_dir():
             return str(place)
-        kind, _, where = place.read_text("utf-8", "surrogateescape").partition(": ")
-    except OSError:
+        said = small.text(place, most=_PLACE, errors="surrogateescape") or ""
+    except InputError:
         return ""
+    kind, _, where = said.partition(": ")
     return str(project / where.strip()) if kind == "gitdir" else ""
 
 
@@ -303,21 +304,4 @@ def _is_ignored(path: str, root: Root) -> bool:
         rules = Rules.of(place, rules)
     if rules.ignore(os.path.join(rules.folder, name), folder=False):
         return True
-    return _git_ignores(path) and not _git_ignores(root.real)
-
-
-def _git_ignores(path: str) -> bool:
-    command = ["git", "-C", os.path.dirname(path), "-c", "core.fsmonitor=false"]
-    command += ["check-ignore", "-q", "--", path]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):  # no git: no more is known
-        return False
-    return done.returncode == 0
+    return git.ignores(path) and not git.ignores(root.real)

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
+from dgedit.files import small
 from dgedit.models.store import check_room, discard, gigabytes, partial
 
 ORIGIN = ".origin.json"
@@ -151,8 +152,8 @@ def origin(folder: Path) -> dict[str, Any]:
     """
     nothing = {"repo": "", "commit": "", "files": {}}
     try:
-        raw = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        raw = json.loads(small.text(folder / ORIGIN) or "null")
+    except (InputError, ValueError, RecursionError):
         return nothing
     fits = isinstance(raw, dict) and all(
         isinstance(raw.get(key), type(value)) for key, value in nothing.items()

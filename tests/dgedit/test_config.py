@@ -168,7 +168,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*: Is a directory"):
         load(folder)
     (folder / "bytes.toml").write_bytes(b'theme = "\xff"')
-    with pytest.raises(UsageError, match="is not TOML"):
+    with pytest.raises(UsageError, match="is not UTF-8: byte 10"):
         load(folder / "bytes.toml")
 
 

@@ -1,0 +1,130 @@
+"""Git is asked, and nothing of the tree that it is asked about runs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dgedit.files import git
+
+pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is what is asked")
+ROOT = Path(__file__).parents[3]
+
+
+def asked(folder: Path, *words: str) -> str:
+    """What git says without our options."""
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A work tree as somebody may pack it: git must fetch an ignore file to answer at all."""
+    tree = tmp_path / "tree"
+    (tree / "d").mkdir(parents=True)
+    (tree / "d" / ".gitignore").write_text("*.log\n")
+    (tree / "d" / "a.py").write_text("x\n")
+    asked(tree, "init", "-q")
+    asked(tree, "add", "-A")
+    asked(tree, "commit", "-qm", "x")
+    blob = asked(tree, "rev-parse", "HEAD:d/.gitignore")
+    asked(tree, "update-index", "--skip-worktree", "d/.gitignore")
+    (tree / "d" / ".gitignore").unlink()
+    (tree / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    return tree
+
+
+def program(tree: Path) -> tuple[Path, Path]:
+    """A program in the tree, and the file that it leaves where it has run."""
+    ran, path = tree.parent / "ran", tree / "evil"
+    path.write_text(f"#!/bin/sh\necho >{ran}\n")
+    path.chmod(0o755)
+    return path, ran
+
+
+TRAPS = {
+    "ssh": ("ssh://a/b", {"core.sshCommand": "{evil}"}),
+    "ext": ("ext::{evil}", {"protocol.ext.allow": "always"}),
+    "file": (".", {"remote.o.uploadpack": "{evil}", "protocol.file.allow": "always"}),
+    "helper": ("o::x", {"protocol.allow": "always"}),
+    "proxy": ("git://a/b", {"core.gitProxy": "{evil}"}),
+    "monitor": ("ssh://a/b", {"core.sshCommand": "false", "core.fsmonitor": "{evil}"}),
+}
+"""Where a missing object would come from, and what the tree's configuration says of it."""
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_fault_8_nothing_of_the_tree_runs(
+    tree: Path, trap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil, ran = program(tree)
+    url, settings = TRAPS[trap]
+    settings = settings | {
+        **{"remote.o.url": url, "remote.o.promisor": "true", "extensions.partialClone": "o"},
+        **{"core.pager": "{evil}", "core.hooksPath": str(tree), "core.askPass": "{evil}"},
+    }
+    if trap == "helper":
+        evil.rename(tree.parent / "git-remote-o")
+        monkeypatch.setenv("PATH", f"{tree.parent}:{os.environ['PATH']}")
+    asked(tree, "config", "core.repositoryFormatVersion", "1")
+    for name, value in settings.items():
+        asked(tree, "config", name, value.format(evil=evil))
+    path = str(tree / "d" / "a.log")
+    subprocess.run(
+        ["git", "-C", str(tree / "d"), "check-ignore", "-q", "--", path],
+        check=False,
+        capture_output=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
+    )
+    assert ran.exists(), "the trap is none: git alone runs nothing here either"
+    ran.unlink()
+    # A session's own variables do not open what we close.
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(tree / "evil"))
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ssh:ext:file")
+    assert not git.ignores(path)
+    assert git.version()
+    assert not ran.exists()
+
+
+def test_git_says_what_only_it_knows(tmp_path: Path) -> None:
+    asked(tmp_path, "init", "-q")
+    (tmp_path / ".git" / "info").mkdir(exist_ok=True)
+    (tmp_path / ".git" / "info" / "exclude").write_text("*.log\n")
+    assert git.ignores(str(tmp_path / "a.log"))
+    assert not git.ignores(str(tmp_path / "a.py"))
+    (tmp_path / ".git" / "info" / "exclude").write_text("x*\n")
+    assert git.ignores(str(tmp_path / "x[a]:*"))
+
+
+def test_git_is_asked_about_the_paths_own_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a hook of another one has started us."""
+    for name, ignored in (("one", "*.log"), ("two", "*.txt")):
+        (tmp_path / name).mkdir()
+        asked(tmp_path / name, "init", "-q")
+        (tmp_path / name / ".gitignore").write_text(ignored)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "two" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "two"))
+    assert git.ignores(str(tmp_path / "one" / "a.log"))
+
+
+def test_fault_8_git_is_run_in_one_place() -> None:
+    """A second way would need its own environment, and would be forgotten one day."""
+    found = []
+    for file in sorted((ROOT / "dgedit").rglob("*.py")):
+        words = {
+            node.value
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.List | ast.Tuple)
+            for node in node.elts[:1]
+            if isinstance(node, ast.Constant)
+        }
+        if "git" in words:
+            found.append(file.relative_to(ROOT).as_posix())
+    assert found == ["dgedit/files/git.py"]

@@ -1,0 +1,98 @@
+"""Globs mean what git means by them, and no path stalls one."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dgedit.files.globs import LONGEST, compiled
+
+SIGNS = ["a", "b", "*", "?", "[ab]", "[!a]", "/", "**", "/**/"]
+GLOBS = st.lists(st.sampled_from(SIGNS)).map("".join)
+PATHS = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4).map("/".join)
+
+
+def fits(glob: str, path: str) -> bool:
+    """The specification, in quadratic time: names against names, a `**` against any run of them."""
+    globs, names = tuple(glob.split("/")), tuple(path.split("/"))
+
+    @cache
+    def rest(at: int, to: int) -> bool:
+        if at == len(globs):
+            return to == len(names)
+        if globs[at] != "**":
+            one = re.sub(r"\*+", "*", globs[at])
+            return to < len(names) and fnmatch.fnmatchcase(names[to], one) and rest(at + 1, to + 1)
+        if at == len(globs) - 1:
+            return at == 0 or to < len(names)
+        return rest(at + 1, to) or (to < len(names) and rest(at, to + 1))
+
+    return rest(0, 0)
+
+
+@settings(max_examples=2000)
+@given(GLOBS, PATHS)
+def test_glob_fits_what_the_specification_says(glob: str, path: str) -> None:
+    pattern = compiled(glob)
+    assert pattern is not None
+    assert bool(pattern.fullmatch(path)) == fits(glob, path), pattern.pattern
+
+
+@pytest.mark.parametrize(
+    ("glob", "fit", "unfit"),
+    [
+        ("*.log", ".log a.log", "a/b.log a.logs"),
+        ("[]a]", "] a", "b []a]"),
+        ("[a-c-]", "a b c -", "d"),
+        ("[c-a]", "", "a b c c-a"),
+        ("[!a-]", "b", "a - /"),
+        ("[[:digit:]x]", "1 x", "a :"),
+        (r"[\]\\]", "] \\", "a"),
+        (r"a\*\?", "a*?", "ab?"),
+        ("x\\", "x\\", "x"),
+        ("[^b]", "a", "b /"),
+        ("a**b", "ab axb", "a/b"),
+        ("**", "a a/b", ""),
+        ("a/**", "a/b a/b/c", "a"),
+        ("a/**/b", "a/b a/x/b a/x/y/b", "ab a/xb"),
+        ("**/a/b", "a/b x/a/b", "xa/b a/b/c"),
+        ("\n?", "\n\n", "a"),
+        ("\udcff*", "\udcffa", "a"),
+    ],
+)
+def test_glob_fits_whole_paths(glob: str, fit: str, unfit: str) -> None:
+    pattern = compiled(glob)
+    assert pattern is not None
+    assert all(pattern.fullmatch(path) for path in fit.split(" ") if path)
+    assert not any(pattern.fullmatch(path) for path in unfit.split(" ") if path)
+
+
+@pytest.mark.parametrize(
+    "glob", ["[", "a[b", "[[:odd:]]", "a" * (LONGEST + 1), "[" * LONGEST, "[a/b]"]
+)
+def test_glob_that_makes_no_sense_is_none(glob: str) -> None:
+    assert compiled(glob) is None
+
+
+@pytest.mark.parametrize(
+    ("glob", "path"),
+    [
+        ("*a" * 30 + "b", "a" * 100),
+        ("**/a/" * 20 + "x", "a/" * 100 + "y"),
+        ("**/*a*a*a/" * 20 + "x", "aaaa/" * 100 + "y"),
+        ("**/" * 60 + "*" * 60 + "x", "a/" * 200 + "y"),
+        ("?*" * 60 + "x", "a" * 250),
+        ("[ab]*" * 60 + "[!ab]", "ab" * 120),
+        ("*a" * 2000 + "b", "a" * 4000),
+    ],
+)
+def test_fault_9_no_path_stalls_a_glob(glob: str, path: str) -> None:
+    pattern = compiled(glob)
+    assert pattern is not None
+    for _ in range(100):  # one that goes back does not even end once
+        assert not pattern.fullmatch(path)
