@@ -142,12 +142,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle(self) -> None:
         """One request; what comes behind it is not read."""
-        self.started, self.status = time.monotonic(), 0
+        self.started, self.status, self.probed = time.monotonic(), 0, False
         self.path = self.command = ""
         with contextlib.suppress(OSError):  # the client has gone, or is too slow
             self.handle_one_request()
         route = self._route if self._route in _POSTS or self._route in _GETS else "-"
         log.info("%s %d, %.2f s", route, self.status, time.monotonic() - self.started)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
         if self._may_ask(token=not self._route.endswith("/health")):
@@ -227,7 +230,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Infill, and say what came of it, or what went wrong."""
         try:
             asked = completions.read(form, body, effort=self.serving.effort)
-            answered = self.serving.infill(asked, lambda: _has_gone(self.connection))
+            answered = self.serving.infill(asked, self._has_gone)
         except ValueError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except Busy:
@@ -242,6 +245,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the engine failed")
         else:
             self._tell(asked, answered)
+
+    def _has_gone(self) -> bool:
+        """Whether nobody waits for the answer. A client that has closed its sending side may listen
+        still, or have hung up: what is sent then is reset. An interim answer may be sent at any
+        time, and clients skip it.
+        """
+        poll = select.poll()
+        poll.register(self.connection, select.POLLRDHUP)
+        found = dict(poll.poll(0)).get(self.connection.fileno(), 0)
+        if found & ~select.POLLRDHUP:
+            return True
+        if found and not self.probed and self.request_version != "HTTP/1.0":
+            self.probed = True
+            try:
+                self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            except OSError:
+                return True
+        return False
 
     def _tell(self, asked: Asked, answered: Answered) -> None:
         model, count = self.serving.backend.name, self.serving.count
@@ -275,7 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def _let_finish(self) -> None:
         """Take what the client still sends: it would lose our answer, were the connection reset."""
@@ -371,9 +393,3 @@ def _server(serving: HttpServing, host: str, port: int) -> _Server:
         return _Server(serving, host, port, family)
     except OSError as error:
         raise EngineError(f"cannot listen at {host}:{port}: {error.strerror}") from None
-
-
-def _has_gone(connection: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(connection, select.POLLRDHUP)
-    return bool(poll.poll(0))

@@ -80,7 +80,7 @@ class Remote:
             answer = _Answer()
             for pieces in self._answer(line, self._body(task, request, number)):
                 answer.add(pieces)
-                if len(answer) > _PIECES:
+                if len(answer) > _PIECES or len(answer.text) > rewrite.LONGEST:
                     raise EngineError(f"{self.device} does not end its answer")
                 index += 1
                 drafts = answer.drafts(rewrite.partial(task, answer.text))

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty, Full, Queue
 from typing import Any
 
 import httpx2
@@ -26,6 +26,7 @@ from dgedit.errors import EngineError
 CONNECT = 10.0  # seconds until a connection stands
 FIRST = 120.0  # until the first byte of the answer: the prompt is read, a canvas refined
 BETWEEN = 60.0  # between two pieces of an answer
+LONGEST = 900.0  # until its end, whatever comes meanwhile
 LARGEST = 16_000_000  # bytes of an answer
 
 _TRIES = 5  # while a server is busy
@@ -33,6 +34,8 @@ _PAUSE = 0.5  # seconds after the first of them; twice as long after each furthe
 _LONGEST_PAUSE = 60.0
 _BUSY = (429, 503)
 _EVENT = 1_000_000  # bytes of one server-sent event
+_AHEAD = 16  # chunks that are read before somebody wants them: then the server has to wait
+_LOOK = 0.1  # seconds between looks whether anybody still wants them
 
 
 class Silent(EngineError):
@@ -61,7 +64,7 @@ class Exchange:
     """A request on its way. Used by one thread; any other may close it."""
 
     def __init__(self, client: httpx2.Client, method: str, url: str, body: object = None) -> None:
-        self._queue: SimpleQueue[Head | bytes | Exception | None] = SimpleQueue()
+        self._queue: Queue[Head | bytes | Exception | None] = Queue(_AHEAD)
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
         self._closed = False
@@ -82,12 +85,14 @@ class Exchange:
 
     def chunks(self) -> Iterator[bytes]:
         """The answer's bytes as they come."""
-        wait, size = FIRST, 0
+        wait, size, until = FIRST, 0, time.monotonic() + LONGEST
         while (item := self._next(wait)) is not None:
             assert isinstance(item, bytes)
             size += len(item)
             if size > LARGEST:
                 raise Cut(f"an answer of more than {LARGEST:,} bytes")
+            if time.monotonic() > until:
+                raise Cut(f"an answer that takes more than {LONGEST:g} s")
             wait = BETWEEN
             yield item
 
@@ -102,7 +107,8 @@ class Exchange:
             if self._connection is not None:
                 with contextlib.suppress(OSError):  # the server was faster
                     self._connection.shutdown(socket.SHUT_RDWR)
-        self._queue.put(Closed())
+        with contextlib.suppress(Full):  # who waits has something to wake it
+            self._queue.put_nowait(Closed())
 
     def _next(self, wait: float) -> Head | bytes | None:
         try:
@@ -121,17 +127,24 @@ class Exchange:
         try:
             response = client.send(request, stream=True)
             with contextlib.closing(response):
-                self._queue.put(Head(response.status_code, response.headers))
+                self._put(Head(response.status_code, response.headers))
                 for chunk in response.iter_raw():  # as sent: nothing unfolds to more than it was
-                    self._queue.put(chunk)
-            self._queue.put(None)
+                    self._put(chunk)
+            self._put(None)
         except Exception as error:
-            self._queue.put(error)
+            self._put(error)
         finally:
             with self._lock:
                 if self._connection is not None:
                     self._connection.close()
                     self._connection = None
+
+    def _put(self, item: Head | bytes | Exception | None) -> None:
+        """Hand on what came when there is room, unless nobody wants it any more."""
+        while not self._closed:
+            with contextlib.suppress(Full):
+                self._queue.put(item, timeout=_LOOK)
+                return
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
         """Keep a handle on the connection, which is to be shut down from another thread."""
