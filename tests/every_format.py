@@ -84,9 +84,9 @@ def ours(folder: Path) -> dict[str, Tensor]:
     return {name: one.clone() for name, one in weights(checkpoint.load(SHAPE, folder)).items()}
 
 
-def q8_0(folder: Path) -> dict[str, Tensor]:
-    """A GGUF file, and nothing beside it."""
-    writer = GGUFWriter(folder / "model.gguf", "diffusion-gemma")
+def q8_0(folder: Path, *, each: int = 0) -> dict[str, Tensor]:
+    """A GGUF file, and nothing beside it; split into some of so many tensors, if not 0."""
+    writer = GGUFWriter(folder / "model.gguf", "diffusion-gemma", split_max_tensors=each)
     _describe(writer)
     worth = {name: _calm(name, one) for name, one in numbers(SHAPE).items()}
     names = {theirs: f"{ours}.weight" for ours, theirs in gguf._WHOLE.items()}

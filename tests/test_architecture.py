@@ -53,6 +53,7 @@ ORDER = {
         ("decode", "weights"),
         ("model", "prompt"),
         ("formats",),
+        ("files",),
         ("types",),
     ),
 }

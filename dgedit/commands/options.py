@@ -13,9 +13,6 @@ from dgedit.errors import UsageError
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
 """The groups in which `Grouped` shows options."""
 
-_MOST = 64
-"""Candidates; so many of nano take 2 GB, and a hundred thousand the whole machine."""
-
 
 class Grouped(Quick):
     """A command whose help shows its options in groups."""
@@ -50,12 +47,6 @@ def _some(seconds: float | None) -> float | None:
     if seconds is not None and not seconds > 0:
         raise UsageError(f"--time must be more than 0, not {seconds:g}")
     return seconds
-
-
-def _few(count: int | None) -> int | None:
-    if count is not None and count > _MOST:
-        raise UsageError(f"--candidates must be at most {_MOST}, not {count}")
-    return count
 
 
 Model = Annotated[
@@ -98,7 +89,7 @@ Steps = Annotated[
 ]
 Candidates = Annotated[
     int | None,
-    option(RESULT, metavar="N", callback=_few, help="Infills that compete, instead of --effort's."),
+    option(RESULT, metavar="N", help="Infills that compete, instead of --effort's."),
 ]
 EntropyBound = Annotated[
     float | None, option(RESULT, metavar="NATS", help="What one step may accept, likewise.")

@@ -34,6 +34,7 @@ _READ = (
 )
 """What is read of a model beside its weights, the file first that tells whether it is one."""
 _INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gguf"
+_PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 _CHUNK = 1 << 18  # bytes at a time: what a stop may lose
 _TIMEOUT = 30.0  # seconds without a byte
@@ -71,7 +72,7 @@ class Plan:
     @property
     def name(self) -> str:
         """What the model is called, if nobody says otherwise."""
-        last = self.files[-1].name
+        last = _whole(self.files[-1].name)
         single = last.removesuffix(_SINGLE)
         return single if single != last else self.repo.rpartition("/")[2]
 
@@ -170,15 +171,20 @@ def _chosen(repo: str, sizes: dict[str, int | None], file: str | None) -> list[s
         if file not in singles:
             known = ", ".join(singles) or "none"
             raise EngineError(f"{repo} has no GGUF file {file}; it has: {known}")
-        return [*small, file]
+        return [*small, *(one for one in singles if _whole(one) == _whole(file))]
     if weights:
         return [*small, *([_INDEX] if _INDEX in sizes else []), *weights]
     if not singles:
         raise EngineError(f"{repo} holds no model: neither safetensors nor GGUF files are in it")
-    if len(singles) > 1:
+    if len(set(map(_whole, singles))) > 1:
         known = ", ".join(f"{name} ({gigabytes(sizes[name] or 0)})" for name in singles)
         raise UsageError(f"{repo} has {len(singles)} GGUF files, choose one by --file: {known}")
     return [*small, *singles]
+
+
+def _whole(name: str) -> str:
+    """What a GGUF file's name would be if its model were not split."""
+    return _PART.sub(_SINGLE, name)
 
 
 def _remote(repo: str, commit: str, name: str) -> Remote:

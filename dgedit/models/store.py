@@ -220,10 +220,10 @@ def facts(path: Path) -> Facts:
     """What configuration and headers say. Raises EngineError for what is no model of ours."""
     config = shape(path)
     with engine():
-        from dgedit_engine.formats import describe
+        from dgedit_engine.formats import describe, gguf
 
-        alone = path.suffix == _SUFFIX
-        files = [(path.name, path.stat().st_size)] if alone else list(_files(path))
+        alone = gguf.parts(path) if path.suffix == _SUFFIX else []
+        files = [(one.name, one.stat().st_size) for one in alone] or list(_files(path))
         return Facts(describe(path), config, tuple(files))
 
 

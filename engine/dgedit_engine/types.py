@@ -25,6 +25,16 @@ syntax errors refined again; a further canvas of a long hole.
 """
 
 
+MOST_CANDIDATES = 64
+"""Infills that compete; so many of nano take 2 GB, and a hundred thousand the whole machine."""
+MOST_STEPS = 10_000
+"""Steps of a canvas; the released sampler takes 48."""
+MOST_HOLES = 10_000
+"""Holes of one request."""
+MOST_CHARACTERS = 32_000_000
+"""Of all texts of a request: what is around the holes of a file as large as may be edited."""
+
+
 class ModelError(Exception):
     """A model that cannot be opened: weights missing or corrupt, another architecture, no such
     device. One line.
@@ -57,7 +67,7 @@ class Passage:
 @dataclass(frozen=True, slots=True)
 class InfillRequest:
     """Everything that an engine may know. Raises ValueError, naming the value, for one outside its
-    range.
+    range: here and nowhere else are a request's limits, whichever door it comes through.
     """
 
     passages: tuple[Passage, ...]
@@ -89,19 +99,31 @@ class InfillRequest:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
-        for name in ("steps", "candidates"):
+        for name, most in (("steps", MOST_STEPS), ("candidates", MOST_CANDIDATES)):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
+            if value is not None and value > most:
+                raise ValueError(f"{name} must be at most {most}, not {value}")
         if self.entropy_bound is not None and not 0 <= self.entropy_bound < math.inf:
             raise ValueError(f"entropy_bound must be at least 0, not {self.entropy_bound}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be between 0 and 2**63 - 1, not {self.seed}")
+        if (holes := len(self.holes)) > MOST_HOLES:
+            raise ValueError(f"a request has at most {MOST_HOLES} holes, not {holes}")
+        if (length := self._length()) > MOST_CHARACTERS:
+            raise ValueError(f"a request has at most {MOST_CHARACTERS} characters, not {length}")
 
     @property
     def holes(self) -> tuple[Hole, ...]:
         """The holes of all passages, in order."""
         return tuple(hole for passage in self.passages for hole in passage.holes)
+
+    def _length(self) -> int:
+        """Characters of all its texts."""
+        parts = (part for passage in self.passages for part in passage.parts)
+        texts = (part.text if isinstance(part, Hole) else part for part in parts)
+        return len(self.instruction) + sum(map(len, texts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,18 @@ from noise.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from dgedit_engine.types import ModelError, Origin
+from dgedit_engine.files import small
+from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
 """What the file is called, beside a checkpoint's others."""
 
+_MOST = 1 << 16  # slots of a canvas
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
 
 
@@ -54,31 +57,33 @@ class Decoding:
     def __post_init__(self) -> None:
         for name, least in (("candidates", 1), ("cuts", 0), ("repairs", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ModelError(f"{name} must be a whole number from {least} on, not {value!r}")
+            if type(value) is not int or not least <= value <= MOST_CANDIDATES:
+                span = f"from {least} to {MOST_CANDIDATES}"
+                raise ModelError(f"{name} must be a whole number {span}, not {value!r}")
         for name in ("revision", "following"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
-        if self.heat <= 0:
+        if not 0 < self.heat < math.inf:
             raise ModelError(f"heat must be positive, not {self.heat!r}")
         if not self.origins or not set(self.origins) <= set(_ORIGINS):
-            raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r}")
-        if any(not isinstance(size, int) or size < 4 for size in self.canvases):
-            raise ModelError(f"canvases must have at least 4 slots, not {self.canvases!r}")
+            raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r:.100}")
+        if any(type(size) is not int or not 4 <= size <= _MOST for size in self.canvases):
+            raise ModelError(f"canvases must have 4 to {_MOST} slots, not {self.canvases!r:.100}")
+        if self.slots is not None and not (type(self.slots) is int and 1 <= self.slots <= _MOST):
+            raise ModelError(f"slots must be a whole number from 1 to {_MOST}, not {self.slots!r}")
+        for name in ("origins", "canvases"):
+            if len(getattr(self, name)) > MOST_CANDIDATES:
+                raise ModelError(f"{name} must be at most {MOST_CANDIDATES}")
 
 
 def load_decoding(folder: Path) -> Decoding:
     """The settings in `folder/decoding.json`. Raises ModelError for unusable ones."""
     path = folder / FILE
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if (raw := small.table(path)) is None:
         return Decoding()
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: {error}") from error
     known = {field.name for field in fields(Decoding)}
-    if not isinstance(raw, dict) or not raw.keys() <= known:
-        raise ModelError(f"{path}: {raw!r}; known are {', '.join(sorted(known))}")
+    if strange := sorted(raw.keys() - known):
+        raise ModelError(f"{path}: {strange[0]!r:.50}; known are {', '.join(sorted(known))}")
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()
     }

@@ -6,13 +6,14 @@ chooses it. Knows no module of the model: `checkpoint.py` puts pieces in their p
 
 from __future__ import annotations
 
-import json
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dgedit_engine.files import small
 from dgedit_engine.formats import compressed, gguf, modelopt, native, plain, shards
 from dgedit_engine.formats.source import Source, computed, named
 from dgedit_engine.types import ModelError
@@ -142,12 +143,8 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: {error}") from error
-    return raw if isinstance(raw, dict) else {}
+    return small.table(file) or {}
 
 
 def _has_safetensors(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (shards.SINGLE, shards.INDEX))
+    return any(os.path.lexists(folder / name) for name in (shards.SINGLE, shards.INDEX))

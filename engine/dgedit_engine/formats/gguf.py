@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgedit_engine.files import small
 from dgedit_engine.formats.blocks import decoder, row_bytes
-from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, Source
+from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, Source, refuse_many
 from dgedit_engine.types import ModelError
 
 SUFFIX = ".gguf"
@@ -33,6 +35,9 @@ ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
 _CHUNK_BYTES = 1 << 20  # of a tensor at a time: taken apart in a cache, 0.5 to 1 G codes a second
 _SCALARS = dict(enumerate("BbHhIif?", 0)) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
+# Bytes of a header, values of its arrays, fields, tensors: four times what the largest files have.
+_LONGEST, _VALUES, _FIELDS, _TENSORS, _ALIGNED = 64 << 20, 1 << 22, 4096, 65_536, 1 << 16
 _TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
 _UNREAD = ("rope_freqs.weight", "output.weight")  # read by the configuration; tied
 _WHOLE = {
@@ -88,18 +93,32 @@ class Entry:
     """The same, its columns in bytes."""
     start: int
     """Its first byte in the file."""
+    file: Path
+    """Which one that is: a model may be split."""
 
 
 def found(path: Path) -> Path | None:
-    """The GGUF file that `path` is, or that a folder without other weights holds. Raises ModelError
-    for a folder of several.
+    """The GGUF file that `path` is, or that a folder without other weights holds; of a model that
+    is split, the first. Raises ModelError for a folder of several models.
     """
     if path.suffix == SUFFIX:
-        return path
+        return parts(path)[0]
     files = sorted(path.glob(f"*{SUFFIX}"))
-    if len(files) > 1:
+    if len(files) > 1 and not set(files) <= set(parts(files[0])):
         raise ModelError(f"{path}: {len(files)} GGUF files; give the path of one")
-    return files[0] if files else None
+    return parts(files[0])[0] if files else None
+
+
+def parts(file: Path) -> list[Path]:
+    """The files that a model is split into, by the name of one of them, as llama.cpp's
+    `gguf-split` gives them; the file itself where it is whole.
+    """
+    named = _PART.fullmatch(file.name)
+    if named is None:
+        return [file]
+    stem, count = named["stem"], named["count"]
+    names = (f"{stem}-{number:05}-of-{count}{SUFFIX}" for number in range(1, int(count) + 1))
+    return [file.with_name(name) for name in names] or [file]
 
 
 def source(file: Path) -> Source:
@@ -112,7 +131,7 @@ def source(file: Path) -> Source:
 
     def read(name: str) -> Tensor:
         one = entries[name]
-        return torch.from_numpy(np.memmap(file, np.uint8, "c", one.start, one.bytes))
+        return torch.from_numpy(np.memmap(one.file, np.uint8, "c", one.start, one.bytes))
 
     wide = "token_embd.weight" in entries and entries["token_embd.weight"].kind == 0
     dtype = torch.float32 if wide else torch.bfloat16
@@ -128,6 +147,7 @@ def configuration(file: Path) -> dict[str, Any]:
     if fields["general.architecture"] == GEMMA3:
         return _gemma3(fields, entries)
     own = {key.removeprefix(f"{ARCHITECTURE}."): value for key, value in fields.items()}
+    refuse_many(own["block_count"], own["expert_count"])
     sliding = [bool(one) for one in own["attention.sliding_window_pattern"]]
     heads = own["attention.head_count_kv"]
     heads = list(heads) if isinstance(heads, (list, np.ndarray)) else [heads] * len(sliding)
@@ -158,7 +178,7 @@ def configuration(file: Path) -> dict[str, Any]:
             "full_attention": {
                 "rope_type": "proportional",
                 "rope_theta": own["rope.freq_base"],
-                "partial_rotary_factor": 2 * _rotated(file, entries, wide // 2) / wide,
+                "partial_rotary_factor": 2 * _rotated(entries, wide // 2) / wide,
             },
         },
         "final_logit_softcapping": own["final_logit_softcapping"],
@@ -180,6 +200,7 @@ def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str
     their width or, in the largest model (62 layers), by the model's width over its heads.
     """
     own = {key.removeprefix(f"{GEMMA3}."): value for key, value in fields.items()}
+    refuse_many(own["block_count"])
     layers, heads, width = own["block_count"], own["attention.head_count"], own["embedding_length"]
     head_dim = own["attention.key_length"]
     full: dict[str, Any] = {"rope_theta": own["rope.freq_base"]}
@@ -227,14 +248,14 @@ def _ends(fields: Mapping[str, Any]) -> list[int]:
     return [end for end in dict.fromkeys(ends) if end is not None]
 
 
-def _rotated(file: Path, entries: Mapping[str, Entry], pairs: int) -> int:
+def _rotated(entries: Mapping[str, Entry], pairs: int) -> int:
     """How many of a full layer's pairs turn: the others' frequencies are divided by 1e30."""
     if "rope_freqs.weight" not in entries:
         return pairs
     entry = entries["rope_freqs.weight"]
     if entry.kind != 0 or entry.shape != (pairs,):
         raise ModelError(f"rope_freqs.weight is {list(entry.shape)}, not {[pairs]} of F32")
-    divisors = np.memmap(file, np.float32, "r", entry.start, entry.shape)
+    divisors = np.memmap(entry.file, np.float32, "r", entry.start, entry.shape)
     turning = int((divisors == 1).sum())
     if not (divisors[:turning] == 1).all() or not (divisors[turning:] >= 1e20).all():
         raise ModelError("rope_freqs.weight scales the positions")
@@ -273,26 +294,41 @@ def _name(name: str) -> str:
 
 
 def header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
-    """The fields and tensors that a file says it has. Raises ModelError, without the file's name,
-    for anything else.
+    """The fields and tensors that a file says it has, with those of the files that go on where it
+    ends. Raises ModelError, without the file's name, for anything else.
     """
-    try:
-        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            fields, entries = _parsed(m)
-    except _UNREADABLE as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise ModelError(f"no readable GGUF header: {reason or error!r}") from error
+    first, *others = parts(file)
+    fields, entries = _read(first)
+    if fields.get("split.count", 1) not in (0, 1 + len(others)):
+        raise ModelError(f"it is one of {fields['split.count']} files, and not called so")
+    for number, other in enumerate(others, 1):
+        own, more = _read(other)
+        if own.get("split.no") != number or more.keys() & entries.keys():
+            raise ModelError(f"{other} is not part {number + 1} of {first.name}")
+        entries |= more
     if (name := fields.get("general.architecture")) not in (ARCHITECTURE, GEMMA3):
         raise ModelError(f"architecture {name!r}, not {ARCHITECTURE} or {GEMMA3}")
-    size = file.stat().st_size
-    for name, entry in entries.items():
-        if entry.start + math.prod(entry.bytes) > size:
-            raise ModelError(f"{name} ends behind the file")
     return fields, entries
 
 
-def _parsed(data: mmap.mmap) -> tuple[dict[str, Any], dict[str, Entry]]:
-    place = 0
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+    """What one file says of itself."""
+    small.sound(file)
+    try:
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:
+            size = len(m)
+            fields, entries = _parsed(m, file)
+    except _UNREADABLE as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise ModelError(f"{file}: no readable GGUF header: {reason or error!r}") from error
+    for name, entry in entries.items():
+        if entry.start + math.prod(entry.bytes) > size:
+            raise ModelError(f"{file}: {name} ends behind the file")
+    return fields, entries
+
+
+def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+    place, values = 0, 0
 
     def take(form: str) -> tuple[Any, ...]:
         nonlocal place
@@ -304,19 +340,22 @@ def _parsed(data: mmap.mmap) -> tuple[dict[str, Any], dict[str, Entry]]:
         nonlocal place
         (length,) = take("Q")
         start, place = place, place + length
-        if place > len(data):
-            raise ValueError("a string ends behind the file")
+        if place > min(len(data), _LONGEST):
+            raise ValueError(f"a string ends behind the header, at {place:,}")
         return data[start:place].decode("utf-8", "replace")
 
     def value(kind: int) -> Any:
-        nonlocal place
+        nonlocal place, values
         if kind == _STRING:
             return text()
         if kind != _ARRAY:
             return take(_SCALARS[kind])[0]
         inner, count = take("IQ")
-        if inner in (_STRING, _ARRAY):
-            return [value(inner) for _ in range(count)]
+        values += count
+        if inner == _ARRAY or values > _VALUES:
+            raise ValueError(f"an array of {'arrays' if inner == _ARRAY else f'{values:,} values'}")
+        if inner == _STRING:
+            return [text() for _ in range(count)]
         dtype = np.dtype("<" + _SCALARS[inner])
         numbers = np.frombuffer(data, dtype, count, place).copy()  # outlives the map
         place += numbers.nbytes
@@ -325,6 +364,8 @@ def _parsed(data: mmap.mmap) -> tuple[dict[str, Any], dict[str, Entry]]:
     magic, version, tensors, fields = take("4sIQQ")
     if magic != b"GGUF" or version not in (2, 3):
         raise ValueError(f"{magic!r} of version {version}")
+    if fields > _FIELDS or tensors > _TENSORS:
+        raise ValueError(f"{fields:,} fields and {tensors:,} tensors")
     known = {text(): value(take("I")[0]) for _ in range(fields)}
     placed: dict[str, tuple[int, tuple[int, ...], int]] = {}
     for _ in range(tensors):
@@ -334,14 +375,18 @@ def _parsed(data: mmap.mmap) -> tuple[dict[str, Any], dict[str, Entry]]:
         shape = take(f"{dims}Q")
         kind, offset = take("IQ")
         placed[name] = kind, tuple(reversed(shape)), offset
-    align = int(known.get("general.alignment", 32))
+    align = known.get("general.alignment", 32)
+    if type(align) is not int or not 0 < align <= _ALIGNED:
+        raise ValueError(f"general.alignment {align!r}")
     start = -(-place // align) * align
-    return known, {name: _entry(name, *one, start=start) for name, one in placed.items()}
+    return known, {name: _entry(name, file, *one, start=start) for name, one in placed.items()}
 
 
-def _entry(name: str, kind: int, shape: tuple[int, ...], offset: int, *, start: int) -> Entry:
+def _entry(
+    name: str, file: Path, kind: int, shape: tuple[int, ...], offset: int, *, start: int
+) -> Entry:
     try:
         length = row_bytes(kind, shape[-1])
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
-    return Entry(kind, shape, (*shape[:-1], length), start + offset)
+    return Entry(kind, shape, (*shape[:-1], length), start + offset, file)

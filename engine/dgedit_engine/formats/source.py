@@ -25,6 +25,9 @@ Weight = Tensor | Quantised
 EMBEDDING, NORM = "model.decoder.embed_tokens.weight", "model.decoder.norm.weight"
 """Two tensors of every DiffusionGemma, one of them at least as plain numbers."""
 
+_LAYERS, _EXPERTS, _STACKS = 512, 4096, 65_536
+# Layers, experts of one, and of all: published models have up to 126, 512 and 23,000.
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -81,6 +84,15 @@ def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
             if name.endswith(end) and header.is_floating_point():
                 return torch.bfloat16 if header.itemsize <= 2 else torch.float32
     return torch.bfloat16
+
+
+def refuse_many(layers: int, experts: int = 0) -> None:
+    """Raise ModelError for numbers that no model has: they size loops before anything is read."""
+    if layers > _LAYERS or experts > _EXPERTS or layers * experts > _STACKS:
+        raise ModelError(
+            f"{layers} layers of {experts} experts are more than any model has"
+            f" ({_LAYERS}, {_EXPERTS}, {_STACKS} in all)"
+        )
 
 
 @contextmanager

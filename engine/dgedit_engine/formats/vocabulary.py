@@ -32,6 +32,7 @@ KIND, SCORED = "gemma4", "llama"
 _NORMAL, _CONTROL, _OWN = 1, 3, 4
 # ggml's types of tokens: the second and third stand for themselves, the third also in text
 _SPACE, _NEWLINE = "▁", "\n"
+_CHARACTERS = 8_000_000  # of all tokens, which are cut at every place; Gemma's have 2 million
 _TWIN = "\ufdd0"  # no character: no text has it, and so no merge makes a token with it
 
 
@@ -47,6 +48,8 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer of a header's fields. Raises ModelError for one of another kind, or damaged."""
     tokens, said = (fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges"))
     kind, types = fields.get("tokenizer.ggml.model"), _numbers(fields, "token_type")
+    if not isinstance(tokens, list) or sum(map(len, tokens)) > _CHARACTERS:
+        raise ModelError("tokenizer.ggml.tokens are no vocabulary")
     if kind in (KIND, SCORED) and len(types) != len(tokens):
         raise ModelError(f"{len(tokens)} tokens, but {len(types)} types")
     if kind == SCORED:

@@ -12,8 +12,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from dgedit_engine.files import small
 from dgedit_engine.formats import gguf
-from dgedit_engine.formats.source import named
+from dgedit_engine.formats.source import named, refuse_many
 from dgedit_engine.model.shape import Config, LayerConfig, Sampling
 from dgedit_engine.types import ModelError
 
@@ -213,6 +214,7 @@ def _config(raw: dict[str, Any]) -> Config:
         return _gemma3(raw)
     text = raw["text_config"]
     kinds = list(text["layer_types"])
+    refuse_many(len(kinds), text["num_experts"])
     kinds[-1] = "full_attention"  # as the reference forces it
     if (activation := text.get("hidden_activation", "gelu_pytorch_tanh")) != "gelu_pytorch_tanh":
         raise ValueError(f"hidden_activation {activation}")
@@ -250,6 +252,7 @@ def _gemma3(raw: dict[str, Any]) -> Config:
         if text.get(name):
             raise ValueError(f"{name} {text[name]!r}, which this engine does not know")
     count = text["num_hidden_layers"]
+    refuse_many(count)
     every = text.get("sliding_window_pattern") or text.get("_sliding_window_pattern") or 6
     kinds = text.get("layer_types") or [
         "full_attention" if (index + 1) % every == 0 else "sliding_attention"
@@ -334,12 +337,6 @@ def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"no model here: {path} does not exist") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    if not isinstance(raw, dict):
-        raise ModelError(f"{path}: not a JSON object")
+    if (raw := small.table(path)) is None:
+        raise ModelError(f"no model here: {path} does not exist")
     return raw

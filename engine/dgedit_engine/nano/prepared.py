@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dgedit_engine.files import small
 from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
 
@@ -146,9 +147,11 @@ def _appear(made: Path, place: Path) -> None:
 def _is_whole(place: Path) -> bool:
     """Whether a folder has all of its files, by their sizes."""
     try:
-        sizes = json.loads((place / _SIZES).read_text(encoding="utf-8"))
+        sizes = small.table(place / _SIZES)
+        if sizes is None:
+            return False
         return all((place / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ModelError):
         return False
 
 

@@ -7,14 +7,17 @@ several tokens spell kept whole.
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tokenizers
 
+from dgedit_engine.files import small
 from dgedit_engine.types import ModelError
 
 _LONGEST_CHARACTER = 4  # bytes, and so tokens, that one code point can take
@@ -23,6 +26,11 @@ _LINE_START = re.compile(r"(?=\r\n)|(?<!\r)(?=\n)")
 _LAST = "\U0010ffff"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _REMEMBERED = 1 << 15  # lines
+_LARGEST = 64_000_000  # bytes of a tokenizer.json; Gemma's has half of it
+_LONGEST_EXPRESSION, _REPEATS, _DEEPEST = 4096, 4, 8
+_ESCAPED = re.compile(r"\\[pPx]\{[^}]*\}|\\.", re.DOTALL)
+_GROUP = re.compile(r"\([^()]*\)")
+_SET = re.compile(r"\[\^?\]?[^\[\]]*\]")
 
 
 class Piece(NamedTuple):
@@ -40,7 +48,8 @@ class Tokenizer:
     """
 
     def __init__(self, source: Path | tokenizers.Tokenizer) -> None:
-        self._inner = _read(source) if isinstance(source, Path) else source
+        with _in_words(source if isinstance(source, Path) else None):
+            self._inner = _read(source) if isinstance(source, Path) else source
         self._inner.encode_special_tokens = True
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
@@ -91,11 +100,13 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""
-        return list(self._inner.encode(text, add_special_tokens=False).ids)
+        with _in_words():
+            return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text, read side by side."""
-        found = self._inner.encode_batch(list(texts), add_special_tokens=False)
+        with _in_words():
+            found = self._inner.encode_batch(list(texts), add_special_tokens=False)
         return [list(one.ids) for one in found]
 
     def encode_lines(self, text: str) -> list[int]:
@@ -107,7 +118,8 @@ class Tokenizer:
         if len(self._lines) + len(new) > _REMEMBERED:
             self._lines.clear()
             new = list(dict.fromkeys(lines))
-        encoded = self._inner.encode_batch(new, add_special_tokens=False)
+        with _in_words():
+            encoded = self._inner.encode_batch(new, add_special_tokens=False)
         self._lines.update((line, one.ids) for line, one in zip(new, encoded, strict=True))
         return [token for line in lines for token in self._lines[line]]
 
@@ -134,14 +146,67 @@ class Tokenizer:
         if key not in self._decoded:
             if len(self._decoded) > 1 << 16:
                 self._decoded.clear()
-            self._decoded[key] = str(self._inner.decode(list(key), skip_special_tokens=True))
+            with _in_words():
+                self._decoded[key] = str(self._inner.decode(list(key), skip_special_tokens=True))
         return self._decoded[key]
 
 
 def _read(path: Path) -> tokenizers.Tokenizer:
-    if not path.is_file():
+    if not path.exists():
         raise ModelError(f"no tokenizer: {path} does not exist")
+    small.sound(path, most=_LARGEST)
     try:
-        return tokenizers.Tokenizer.from_file(str(path))
+        found = tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception for a file it cannot read
         raise ModelError(f"{path}: {error}") from error
+    for part in (found.normalizer, found.pre_tokenizer, found.decoder):
+        for expression in _expressions(part and json.loads(part.__getstate__())):
+            if not may_be_run(expression):
+                raise ModelError(f"{path}: {expression!r:.100} may take for ever on some text")
+    return found
+
+
+def may_be_run(expression: str) -> bool:
+    """Whether an expression of a tokenizer's takes no more than a power of a text's length: nothing
+    that has parts of its own is repeated, little is repeated at all in one branch, nothing is
+    called again. So are all that are published; the library gives up on others in the middle of a
+    text, with words of its own on stderr.
+    """
+    plain = _ESCAPED.sub(_harmless, expression)
+    for _ in range(_DEEPEST):  # from the inside out
+        plain = _SET.sub("x", plain)
+    if "[" in plain or "(?#" in plain or "(?x" in plain or len(expression) > _LONGEST_EXPRESSION:
+        return False
+    if re.search(r"\)\s*[*+{]|[*+?}]\s*[*{]|\}\s*\+", plain):
+        return False
+    for _ in range(_DEEPEST):
+        plain = _GROUP.sub(lambda group: re.sub(r"[^*+{]", "", group[0]), plain)
+    return all(len(re.findall(r"[*+{]", branch)) <= _REPEATS for branch in plain.split("|"))
+
+
+def _harmless(escaped: re.Match[str]) -> str:
+    """A character that an escape is as good as; for a call of another part, what is refused."""
+    return "[" if escaped[0][1] in "gkKX123456789" else "x"
+
+
+def _expressions(value: Any) -> Iterator[str]:
+    """The expressions in a part of a tokenizer."""
+    if isinstance(value, dict):
+        if isinstance(found := value.get("Regex"), str):
+            yield found
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _expressions(one)
+
+
+@contextmanager
+def _in_words(path: Path | None = None) -> Iterator[None]:
+    """Turns the library's panics, which are no Exceptions, into a ModelError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        where = f"{path}: " if path else ""
+        raise ModelError(f"{where}the tokenizer fails: {error}") from None

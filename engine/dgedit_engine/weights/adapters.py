@@ -8,7 +8,6 @@ Projections that share an input are one matrix here, so a change goes to some ro
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dgedit_engine.files import small
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.slots import Slot, slots
@@ -64,7 +64,7 @@ def load(folder: Path) -> Adapter:
     if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
         raise ModelError(f"{folder / CONFIG}: r {rank!r} and lora_alpha {alpha!r}")
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(small.sound(folder / WEIGHTS))
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{folder / WEIGHTS}: {error}") from error
     scale = alpha / rank**0.5 if config.get("use_rslora") else alpha / rank
@@ -131,10 +131,6 @@ def _tokens(file: Path, config: dict[str, Any]) -> tuple[int, ...]:
 
 
 def _config(file: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file}: {error}") from error
-    if not isinstance(raw, dict):
-        raise ModelError(f"{file}: not a JSON object")
+    if (raw := small.table(file)) is None:
+        raise ModelError(f"{file} does not exist")
     return raw

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dgedit_engine.files import small
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import allocated, coding
 from dgedit_engine.formats.native import settings, stored
@@ -211,7 +212,7 @@ def _tensors(slot: Slot, weight: Weight) -> dict[str, Tensor]:
 
 def _describe(source: Path, folder: Path, *, experts: Kind | None, rest: Kind | None) -> None:
     """Write config.json, and copy what else belongs to the model."""
-    raw = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    raw = small.table(source / "config.json") or {}
     raw["quantization_config"] = settings(experts=experts, rest=rest)
     (folder / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
     for name in _COPIED:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from dgedit_engine.files import small
 from dgedit_engine.model.head import Head
 from dgedit_engine.types import ModelError
 
@@ -66,7 +67,7 @@ def size(folder: Path) -> int | None:
 def _opened(file: Path) -> Iterator[Any]:
     """The file's tensors."""
     try:
-        with safe_open(file, "pt") as tensors:
+        with safe_open(small.sound(file), "pt") as tensors:
             yield tensors
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{file}: {error}") from error

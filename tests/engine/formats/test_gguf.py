@@ -290,7 +290,7 @@ def test_folder_of_none_asks_for_the_usual_files(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    assert "No such file" in refused(tmp_path / "none.gguf")
+    assert "does not exist" in refused(tmp_path / "none.gguf")
 
 
 def test_another_architecture_is_named(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
+import tokenizers
+from tokenizers.models import BPE
 
 from dgedit_engine.engine import TINY
 from dgedit_engine.prompt.layout import HOLES, SPECIALS
@@ -119,3 +122,62 @@ def test_encoding_by_lines_is_the_same_and_remembers(tokenizer: Tokenizer) -> No
     texts = [*TEXTS, Path(__file__).read_text(), "\n", "\n\n  \n", "a\n\n\tb\n", "\u2028\n 😀\r\nx"]
     for text in texts * 2:
         assert tokenizer.encode_lines(text) == tokenizer.encode(text)
+
+
+PUBLISHED = (
+    # GPT-2, Llama 3, o200k, DeepSeek-V3, BLOOM
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+""",
+    r" ?[^(\s|[.,!?…。，、।۔،])]+",
+)
+ENDLESS = (
+    *(r"(a+)+b|.", r"(?:a|aa)+$b", r"a+*b", r"a{1,2}+b", r"(a){2,}", r"((a+)?)*", r"(a)\1+"),
+    *(r"(?<n>a|b\g<n>c)", "(?x: (a+) # c\n+)", r"a*a*a*a*a*b", r"(a*|x)(a*|x)(a*|x)(a*|x)(a*|x)b"),
+)
+
+
+def splitting(expression: str, path: Path) -> Path:
+    """A tokenizer.json that cuts texts by an expression."""
+    made = tokenizers.Tokenizer(BPE({"a": 0, "b": 1}, []))
+    raw = json.loads(made.to_str())
+    split = {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated"}
+    raw["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [{**split, "invert": False}]}
+    path.write_text(json.dumps(raw))
+    return path
+
+
+@pytest.mark.parametrize("expression", PUBLISHED)
+def test_published_expressions_are_run(expression: str, tmp_path: Path) -> None:
+    assert len(Tokenizer(splitting(expression, tmp_path / "t.json"))) == 2
+
+
+@pytest.mark.parametrize("expression", ENDLESS)
+def test_fault_15_expression_that_may_not_end_is_refused_in_a_line(
+    expression: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"t\.json: .*may take for ever") as caught:
+        Tokenizer(splitting(expression, tmp_path / "t.json"))
+    assert "\n" not in str(caught.value)
+
+
+def test_fault_15_library_that_gives_up_is_a_models_error(tmp_path: Path) -> None:
+    """An expression that is let through, made to go on by a long text."""
+    tokenizer = Tokenizer(splitting(r"a*a*a*a*[bc]|x", tmp_path / "t.json"))
+    text = "a" * 400 + "-b"
+    for encode in (tokenizer.encode, tokenizer.encode_lines):
+        with pytest.raises(ModelError, match=r"the tokenizer fails: .*retry-limit"):
+            encode(text)
+    with pytest.raises(ModelError, match=r"the tokenizer fails: .*retry-limit"):
+        tokenizer.encode_all([text])
+
+
+def test_fault_18_tokenizer_that_git_lfs_left_out_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 33\n"
+    )
+    with pytest.raises(ModelError, match="is a git-lfs pointer, not the file: git lfs pull"):
+        Tokenizer(tmp_path / "tokenizer.json")
