@@ -253,16 +253,13 @@ class _Handler(BaseHTTPRequestHandler):
         """
         poll = select.poll()
         poll.register(self.connection, select.POLLRDHUP)
-        found = dict(poll.poll(0)).get(self.connection.fileno(), 0)
-        if found & ~select.POLLRDHUP:
-            return True
+        found = dict(poll.poll(0)).values()
         if found and not self.probed and self.request_version != "HTTP/1.0":
             self.probed = True
-            try:
+            with contextlib.suppress(OSError):
                 self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            except OSError:
-                return True
-        return False
+            found = dict(poll.poll(0)).values()  # from this machine, a reset has come by now
+        return any(one & ~select.POLLRDHUP for one in found)
 
     def _tell(self, asked: Asked, answered: Answered) -> None:
         model, count = self.serving.backend.name, self.serving.count

@@ -130,6 +130,8 @@ class Exchange:
                 self._put(Head(response.status_code, response.headers))
                 for chunk in response.iter_raw():  # as sent: nothing unfolds to more than it was
                     self._put(chunk)
+                    if self._closed:  # a server need not end: what it sends would come for ever
+                        return
             self._put(None)
         except Exception as error:
             self._put(error)

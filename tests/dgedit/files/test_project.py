@@ -11,6 +11,7 @@ import pytest
 
 from dgedit.files.project import Rules, files_of, project_of
 from dgedit.files.recent import Recent, recent_path
+from fuzzed import ended_after
 
 
 def made(root: Path, *names: str) -> None:
@@ -113,3 +114,20 @@ def test_recent_files_that_cannot_be_kept_are_no_error(tmp_path: Path) -> None:
 def test_recent_place_follows_xdg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert recent_path() == tmp_path / "dgedit" / "recent"
+
+
+def test_fault_9_ignore_files_that_stall_no_walk(tmp_path: Path) -> None:
+    made(tmp_path, "a" * 100, "/".join("a" * 40) + "/x", "d/" + "a" * 200)
+    (tmp_path / ".gitignore").write_text("*a" * 30 + "b\n" + "**/a/" * 20 + "b\n")
+    (tmp_path / "d" / ".gitignore").write_text("[!b]*" * 50 + "b\n" + "!" + "?*" * 60 + "b\n")
+    with ended_after(10):
+        assert len(list(files_of(tmp_path))) == 5
+        assert not Rules.of(str(tmp_path)).ignore(str(tmp_path / ("a" * 250)), folder=False)
+
+
+def test_fault_9_ignore_file_of_more_lines_than_people_write(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("\n".join(f"{n}*" for n in range(120_000)))
+    with ended_after(20):
+        rules = Rules.of(str(tmp_path))
+    assert len(rules.own) == 5_000
+    assert rules.ignore(str(tmp_path / "49"), folder=False)

@@ -290,6 +290,18 @@ def test_server_that_is_no_hub_is_named(server: Hub) -> None:
         hub.plan(REPO)
 
 
+def test_fault_19_split_gguf_is_fetched_as_one(server: Hub, tmp_path: Path) -> None:
+    parts = {f"q4/m-{number:05}-of-00002.gguf": b"x" * number for number in (1, 2)}
+    server.files = {**parts, "q8.gguf": b"y"}
+    plan = hub.plan(REPO, file="q4/m-00001-of-00002.gguf")
+    list(hub.pull(plan, tmp_path / plan.name))
+    assert names(tmp_path / "m") == {*(name[3:] for name in parts), hub.ORIGIN}
+    with pytest.raises(UsageError, match="choose one by --file"):
+        hub.plan(REPO)
+    server.files = parts
+    assert hub.plan(REPO).name == "m"
+
+
 @pytest.mark.parametrize("name", ["sub/.hidden.gguf", "a\\b.gguf"])
 def test_name_that_leads_elsewhere_is_refused(server: Hub, name: str) -> None:
     server.files = {name: b"x"}

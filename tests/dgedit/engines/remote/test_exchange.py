@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 import email.utils
 import gc
+import itertools
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -121,3 +123,53 @@ def test_steps_that_nobody_wants_any_more_hang_up(fake: FakeChat) -> None:
 def test_closing_before_the_first_step_asks_nobody(fake: FakeChat) -> None:
     connect(None, None, fake.url).infill(REQUEST).close()  # type: ignore[attr-defined]
     assert not fake.chats
+
+
+@pytest.mark.parametrize(
+    ("chunk", "most", "words"),
+    [
+        (b": a comment\n\n" * 5000, "LARGEST", "an answer of more than 1,000,000 bytes"),
+        ("x" * 60_000, "LARGEST", "an answer of more than 1,000,000 bytes"),
+        (b"data: " + b"x" * 60_000, "_EVENT", "an event of more than 1,000,000 bytes"),
+        ("x" * 600_000, "", "does not end its answer"),
+        ("x", "", "does not end its answer"),
+    ],
+)
+def test_fault_12_answer_without_an_end_ends(
+    fake: FakeChat, chunk: str | bytes, most: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if most:
+        monkeypatch.setattr(exchange, most, 1_000_000)
+    endless: Any = itertools.repeat(chunk)
+    assert words in failure(fake, Answer(endless))
+    assert fake.hung_up.wait(10)
+
+
+def test_fault_12_answer_that_only_says_that_it_comes_ends(
+    fake: FakeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "LONGEST", 0.3)
+    endless: Any = itertools.cycle([b": not yet\n\n", 0.02])
+    assert "an answer that takes more than 0.3 s" in failure(fake, Answer(endless))
+
+
+def test_fault_12_server_waits_for_who_takes_its_answer(fake: FakeChat) -> None:
+    """What is not drawn yet is in its buffers, not in our memory."""
+    sent: list[int] = []
+
+    def endless() -> Iterator[str | bytes]:
+        yield "<hole 1>1"
+        while True:
+            sent.append(60_000)
+            yield b": " + b"x" * 60_000 + b"\n\n"
+
+    chunks: Any = endless()
+    fake.answers = [Answer(chunks)]
+    found = connect(None, None, fake.url).infill(REQUEST)
+    next(found)
+    before, now = -1, 0
+    while before < now:  # until it can send no more, which it could for ever
+        time.sleep(0.5)
+        before, now = now, len(sent)
+        assert sum(sent) < 50_000_000, "nobody has taken any of it"
+    found.close()  # type: ignore[attr-defined]

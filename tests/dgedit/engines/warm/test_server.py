@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -255,3 +255,40 @@ def test_log_says_where_an_error_came_from_and_not_what_it_quotes(
         assert answer(lines)[-1] == {"error": repr(SECRET), "kind": "failed"}
     assert "KeyError at" in caplog.text and "test_server.py" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_fault_11_request_beyond_the_limits_costs_nobody_anything(tmp_path: Path) -> None:
+    backend = Scripted()
+    with served(backend, tmp_path) as path, client(path) as bad, client(path) as good:
+        harm = wire.request_to_json(request()) | {"candidates": 1_000_000_000}
+        bad.send({"do": "infill", "request": harm, "asker": "me"})
+        said = answer(bad)
+        assert said == [{"error": "candidates must be at most 64, not 1000000000", "kind": "value"}]
+        ask(good)
+        assert answer(good)[-1]["step"]["last"]
+    assert len(backend.requests) == 1
+
+
+def test_fault_11_work_ends_within_a_step_of_a_hang_up(tmp_path: Path) -> None:
+    gone, steps = threading.Event(), list[int]()
+
+    def during(index: int) -> None:
+        steps.append(index)
+        assert gone.wait(10)  # in the first step, from which it comes when nobody listens
+
+    backend = Scripted(during=during)
+    with served(backend, tmp_path) as path:
+        with client(path) as lines:
+            ask(lines)
+            assert lines.receive(10) == {"waiting": 0}
+            until(lambda: steps == [1])
+        gone.set()
+        until(lambda: backend.closed == 1)
+    assert steps == [1]
+
+
+def until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
