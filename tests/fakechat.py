@@ -78,7 +78,8 @@ def fakechat(wrap: Callable[[socket.socket], socket.socket] | None = None) -> It
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             fake.asked.append(Asked(self.path, dict(self.headers), {}))
-            self._send(fake.models)
+            with contextlib.suppress(OSError):  # it is more than anybody wants
+                self._send(fake.models)
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -28,6 +28,7 @@ FIRST = 120.0  # until the first byte of the answer: the prompt is read, a canva
 BETWEEN = 60.0  # between two pieces of an answer
 LONGEST = 900.0  # until its end, whatever comes meanwhile
 LARGEST = 16_000_000  # bytes of an answer
+TABLE = 4_000_000  # bytes of one that is read as a whole
 
 _TRIES = 5  # while a server is busy
 _PAUSE = 0.5  # seconds after the first of them; twice as long after each further one
@@ -83,22 +84,23 @@ class Exchange:
         assert isinstance(item, Head)
         return item
 
-    def chunks(self) -> Iterator[bytes]:
-        """The answer's bytes as they come."""
+    def chunks(self, most: int | None = None) -> Iterator[bytes]:
+        """The answer's bytes as they come, `LARGEST` at most or so many."""
+        most = LARGEST if most is None else most
         wait, size, until = FIRST, 0, time.monotonic() + LONGEST
         while (item := self._next(wait)) is not None:
             assert isinstance(item, bytes)
             size += len(item)
-            if size > LARGEST:
-                raise Cut(f"an answer of more than {LARGEST:,} bytes")
+            if size > most:
+                raise Cut(f"an answer of more than {most:,} bytes")
             if time.monotonic() > until:
                 raise Cut(f"an answer that takes more than {LONGEST:g} s")
             wait = BETWEEN
             yield item
 
     def body(self) -> bytes:
-        """All of them."""
-        return b"".join(self.chunks())
+        """All of them, `TABLE` at most."""
+        return b"".join(self.chunks(TABLE))
 
     def close(self) -> None:
         """Shut the connection down, and wake whoever waits."""

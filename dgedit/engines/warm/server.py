@@ -40,6 +40,7 @@ log = logging.getLogger("dgedit.engine")
 
 _CLIENTS = 128  # at once
 _SESSIONS = 32  # whose last requests are remembered
+_NAME = 64  # characters of who asks: names are kept as long as what they asked
 _LOG_BYTES = 1_000_000  # and as much again of an older log
 _PATIENCE = 60.0  # seconds that a client may be silent before it asks
 _FAREWELL = 2.0  # seconds for clients to be sent what is left
@@ -227,7 +228,7 @@ class Serving:
                 lines.send(self._ready())
             case "infill":
                 request = wire.request_from_json(message.get("request"))
-                self._relay(_Job(lines, request, str(message.get("asker", ""))))
+                self._relay(_Job(lines, request, str(message.get("asker", ""))[:_NAME]))
             case "status":
                 lines.send({"status": self._status()})
             case "retire":

@@ -16,6 +16,7 @@ import pytest
 from dgedit.engines.connect import connect
 from dgedit.engines.remote import exchange
 from dgedit.engines.remote.exchange import Head, _pause
+from dgedit.errors import EngineError
 from dgedit_engine.types import Step
 from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps
 
@@ -173,3 +174,10 @@ def test_fault_12_server_waits_for_who_takes_its_answer(fake: FakeChat) -> None:
         before, now = now, len(sent)
         assert sum(sent) < 50_000_000, "nobody has taken any of it"
     found.close()  # type: ignore[attr-defined]
+
+
+def test_fault_12_list_of_models_without_an_end_ends(fake: FakeChat) -> None:
+    endless: Any = itertools.repeat(b" " * 60_000)
+    fake.models = Answer(endless, headers={"Content-Type": "application/json"})
+    with pytest.raises(EngineError, match="an answer of more than 4,000,000 bytes"):
+        connect(None, None, fake.url)
