@@ -2,9 +2,10 @@
 
 A `*`, and a `**` between slashes, takes as little as lets what stands behind it match, and is never
 tried again: what comes later has the most room so, and nothing is matched twice. Each is an atomic
-group, and the time grows with the length of the glob times that of the path. Our own, since the
-libraries for it (pathspec, Python's `glob.translate`) make expressions that go back: thirty stars
-and a name of a hundred characters never end there.
+group, but for a name's last, which ends where the name does. The time grows with the length of the
+glob times that of the path. Our own, since the libraries for it (pathspec, Python's
+`glob.translate`) make expressions that go back: thirty stars and a name of a hundred characters
+never end there.
 
 Knows texts; no files.
 """
@@ -29,7 +30,6 @@ _KINDS = {
     **{"lower": "a-z", "upper": "A-Z", "space": r"\s", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f"},
     **{"punct": r"!-/:-@\[-`{-~", "graph": "!-~", "print": " -~"},
 }
-_END = r"(?=/|\Z)"
 _FOLDERS = "(?:[^/]*/)*?"
 
 
@@ -86,7 +86,7 @@ def _name(glob: str) -> str | None:
         return first
     *inner, end = others
     found = "".join(f"(?>[^/]*?{chunk})" for chunk in inner if chunk)
-    return first + found + (f"(?>[^/]*?{end}{_END})" if end else "(?>[^/]*)")
+    return f"{first}{found}[^/]*{end}"  # a slash or the path's end follows: there is one place
 
 
 def _set(inner: str) -> str | None:

@@ -37,7 +37,9 @@ class _Rule:
     """One line of a `.gitignore`."""
 
     pattern: re.Pattern[str]
-    """Of paths relative to its folder."""
+    """Of paths relative to its folder, or of names."""
+    paths: bool
+    """Which of the two."""
     folders: bool
     """Whether it is for folders alone."""
     ignores: bool
@@ -77,13 +79,15 @@ class Rules:
 
     def ignore(self, path: str, *, folder: bool) -> bool:
         """Whether a path directly in this folder is left out."""
-        if os.path.basename(path) in IGNORED:
+        name = os.path.basename(path)
+        if name in IGNORED:
             return True
         rules: Rules | None = self
         while rules is not None:
             inner = path[len(rules.folder.rstrip(os.sep)) + 1 :]
             for rule in reversed(rules.own):
-                if (folder or not rule.folders) and rule.pattern.fullmatch(inner):
+                of = inner if rule.paths else name
+                if (folder or not rule.folders) and rule.pattern.fullmatch(of):
                     return rule.ignores
             rules = rules.above
         return False
@@ -138,6 +142,6 @@ def _rules(line: str) -> Iterator[_Rule]:
     line = line.removeprefix("!")
     folders, line = line.endswith("/"), line.rstrip("/")
     if line and not line.startswith("#"):
-        pattern = globs.compiled(line.lstrip("/") if "/" in line else f"**/{line}")
+        pattern = globs.compiled(line.lstrip("/"))
         if pattern is not None:
-            yield _Rule(pattern, folders, ignores)
+            yield _Rule(pattern, "/" in line, folders, ignores)
