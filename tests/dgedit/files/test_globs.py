@@ -43,6 +43,18 @@ def test_glob_fits_what_the_specification_says(glob: str, path: str) -> None:
     assert bool(pattern.fullmatch(path)) == fits(glob, path), pattern.pattern
 
 
+ODD = st.sampled_from("[]!^-:\\/*?a{}()|+.$& \n\udcff~") | st.characters()
+
+
+@pytest.mark.filterwarnings("error")
+@settings(max_examples=1000)
+@given(st.text(ODD, max_size=12), st.text(ODD, max_size=6))
+def test_any_text_is_a_glob_or_makes_no_sense(glob: str, path: str) -> None:
+    pattern = compiled(glob)
+    if pattern is not None and pattern.fullmatch(path):
+        assert path.count("/") >= glob.replace("**", "").count("/") - 2 * glob.count("**")
+
+
 @pytest.mark.parametrize(
     ("glob", "fit", "unfit"),
     [
@@ -73,7 +85,8 @@ def test_glob_fits_whole_paths(glob: str, fit: str, unfit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "glob", ["[", "a[b", "[[:odd:]]", "a" * (LONGEST + 1), "[" * LONGEST, "[a/b]"]
+    "glob",
+    ["[", "a[b", "[]", "[!]", "[^]a", "[[:odd:]]", "a" * (LONGEST + 1), "[" * LONGEST, "[a/b]"],
 )
 def test_glob_that_makes_no_sense_is_none(glob: str) -> None:
     assert compiled(glob) is None
