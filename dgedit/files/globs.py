@@ -21,7 +21,7 @@ LONGEST = 4096
 
 _TOKEN = re.compile(
     r"(?P<stars>\*+)|(?P<one>\?)"
-    r"|(?P<set>\[[!^]?+\]?+(?:\[:\w+:\]|\\.|[^\]\\])*\])|(?P<open>\[)|\\?(?P<sign>.)",
+    r"|(?P<set>\[[!^]?+\]?+(?:\[:\w+:\]|\\.|[^\]\\])*+\])|(?P<open>\[|\\\Z)|\\?(?P<sign>.)",
     re.DOTALL,
 )
 _MEMBER = re.compile(r"\[:(\w+):\]|(?:\\?(.))(?:-(?:\\?([^\]])))?", re.DOTALL)
@@ -42,7 +42,7 @@ def compiled(glob: str) -> re.Pattern[str] | None:
         return None
     runs: list[list[str]] = [[]]
     for name in glob.split("/"):
-        if name == "**":
+        if len(name) > 1 and not name.strip("*"):
             runs.append([])
         elif (part := _name(name)) is None:
             return None
@@ -66,7 +66,7 @@ def _joined(runs: list[list[str]]) -> Iterator[str]:
 
 
 def _name(glob: str) -> str | None:
-    """The expression of a name, which ends where a folder does; None where a `[` has no end."""
+    """The expression of a name; None where a set, or an escape, has no end."""
     chunks = [""]
     for token in _TOKEN.finditer(glob):
         if token["open"]:

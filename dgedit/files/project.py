@@ -142,6 +142,6 @@ def _rules(line: str) -> Iterator[_Rule]:
     line = line.removeprefix("!")
     folders, line = line.endswith("/"), line.rstrip("/")
     if line and not line.startswith("#"):
-        pattern = globs.compiled(line.lstrip("/"))
+        pattern = globs.compiled(line.removeprefix("/"))
         if pattern is not None:
             yield _Rule(pattern, "/" in line, folders, ignores)

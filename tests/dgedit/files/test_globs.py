@@ -19,7 +19,7 @@ PATHS = st.lists(st.text("ab", min_size=1, max_size=4), min_size=1, max_size=4).
 
 def fits(glob: str, path: str) -> bool:
     """The specification, in quadratic time: names against names, a `**` against any run of them."""
-    globs, names = tuple(glob.split("/")), tuple(path.split("/"))
+    globs, names = re.sub(r"(^|/)\*{3,}(?=/|$)", r"\1**", glob).split("/"), path.split("/")
 
     @cache
     def rest(at: int, to: int) -> bool:
@@ -66,7 +66,8 @@ def test_any_text_is_a_glob_or_makes_no_sense(glob: str, path: str) -> None:
         ("[[:digit:]x]", "1 x", "a :"),
         (r"[\]\\]", "] \\", "a"),
         (r"a\*\?", "a*?", "ab?"),
-        ("x\\", "x\\", "x"),
+        ("x\\\\", "x\\", "x"),
+        ("***/a", "a b/a", "b"),
         ("[^b]", "a", "b /"),
         ("a**b", "ab axb", "a/b"),
         ("**", "a a/b", ""),
@@ -86,7 +87,19 @@ def test_glob_fits_whole_paths(glob: str, fit: str, unfit: str) -> None:
 
 @pytest.mark.parametrize(
     "glob",
-    ["[", "a[b", "[]", "[!]", "[^]a", "[[:odd:]]", "a" * (LONGEST + 1), "[" * LONGEST, "[a/b]"],
+    [
+        "[",
+        "a[b",
+        "[]",
+        "[!]",
+        "[^]a",
+        "[a[:alpha:]",
+        "x\\",
+        "[[:odd:]]",
+        "a" * (LONGEST + 1),
+        "[" * LONGEST,
+        "[a/b]",
+    ],
 )
 def test_glob_that_makes_no_sense_is_none(glob: str) -> None:
     assert compiled(glob) is None
