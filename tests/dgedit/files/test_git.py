@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,3 +129,27 @@ def test_fault_8_git_is_run_in_one_place() -> None:
         if "git" in words:
             found.append(file.relative_to(ROOT).as_posix())
     assert found == ["dgedit/files/git.py"]
+
+
+STARTS = {
+    "dgedit/commands/nano.py": "our own interpreter, to install the base",
+    "dgedit/doctor/checks.py": "our own interpreter, which asks torch",
+    "dgedit/engines/warm/bench.py": "for developers: dgedit itself",
+    "dgedit/engines/warm/client.py": "our own interpreter, which is the engine",
+    "dgedit/files/git.py": "git",
+    "dgedit/tui/bench.py": "for developers: dgedit itself",
+    "dgedit/tui/terminal/clipboard.py": "the clipboard's programs",
+}
+"""Who may start a program, and which."""
+
+
+def test_fault_8_programs_are_started_by_few() -> None:
+    kinds = r"(subprocess\.(run|Popen|call|check_\w+)|(asyncio\.)?create_subprocess_\w+"
+    kinds += r"|os\.(exec\w+|spawn\w+|posix_spawn\w*|popen|system|startfile))"
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "dgedit").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and re.fullmatch(kinds, ast.unparse(node.func))
+    }
+    assert found == set(STARTS)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgedit.files.globs import LONGEST, compiled
+
+ROOT = Path(__file__).parents[3]
 
 SIGNS = ["a", "b", "*", "?", "[ab]", "[!a]", "/", "**", "/**/"]
 GLOBS = st.lists(st.sampled_from(SIGNS)).map("".join)
@@ -122,3 +126,43 @@ def test_fault_9_no_path_stalls_a_glob(glob: str, path: str) -> None:
     assert pattern is not None
     for _ in range(100):  # one that goes back does not even end once
         assert not pattern.fullmatch(path)
+
+
+MAY = {
+    "dgedit/commands/misuse.py": "a table of its own",
+    "dgedit/commands/coercion.py": "a table of its own",
+    "dgedit/files/globs.py": "the one",
+    "dgedit/request/markers.py": "a marker, escaped",
+    "dgedit/text/edits.py": "a bracket, escaped",
+    "dgedit/text/fuzzy.py": "letters, escaped, between sets that exclude them",
+    "dgedit/text/search.py": "an expression that a user types, under a time limit",
+}
+"""Who may make an expression of what is not in the source, and why it cannot stall."""
+MAKES = r"(re|regex)\.(compile|search|match|fullmatch|sub|split|findall|finditer)"
+
+
+def test_fault_9_expressions_are_made_of_patterns_in_one_way() -> None:
+    found = set()
+    for file in (ROOT / "dgedit").rglob("*.py"):
+        name = file.relative_to(ROOT).as_posix()
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {"fnmatch", "glob", "pathspec", "wcmatch"} & set(names), name
+            if isinstance(node, ast.Call) and re.fullmatch(MAKES, ast.unparse(node.func)):
+                own = all(isinstance(one, ast.Constant) for one in parts(node.args[0]))
+                found |= set() if own else {name}
+    assert found == set(MAY)
+
+
+def parts(node: ast.expr) -> list[ast.expr]:
+    """What an expression is put together of; a name in capitals is a constant of the file's."""
+    if isinstance(node, ast.BinOp):
+        return [*parts(node.left), *parts(node.right)]
+    if isinstance(node, ast.JoinedStr):
+        return [one for value in node.values for one in parts(value)]
+    if isinstance(node, ast.FormattedValue):
+        return parts(node.value)
+    if ast.unparse(node).split(".")[0].isupper() or ast.unparse(node).endswith(".pattern"):
+        return []
+    return [node]
