@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dgedit.files import git
+from dgedit.files.watching import Root, Watching
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is what is asked")
 ROOT = Path(__file__).parents[3]
@@ -89,6 +90,9 @@ def test_fault_8_nothing_of_the_tree_runs(
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ssh:ext:file")
     assert not git.ignores(path)
     assert git.version()
+    (tree / "d" / "a.py").write_text("x = <FILL>\n")
+    watching = Watching([Root.of(tree)], marker="<FILL>", quiet=0, say=print)
+    assert list(watching.present()) == [tree / "d" / "a.py"]
     assert not ran.exists()
 
 
