@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dgedit_engine.types import ModelError
+from dgedit_engine.types import MOST_STEPS, ModelError
 
 Family = Literal["gemma4", "gemma3"]
 
@@ -128,6 +128,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         _check_number("steps", self.steps, whole=True)
+        if self.steps > MOST_STEPS:
+            raise ModelError(f"steps must be at most {MOST_STEPS}, not {self.steps}")
         _check_number("stability", self.stability, whole=True, zero=True)
         for name in ("entropy_bound", "t_min", "confidence"):
             _check_number(name, getattr(self, name), zero=True)

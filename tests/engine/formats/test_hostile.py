@@ -19,7 +19,7 @@ import every_format
 from dgedit_engine.decode.decoding import load_decoding
 from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import describe, gguf, opened, shards, vocabulary
-from dgedit_engine.model.config import load_config
+from dgedit_engine.model.config import load_config, load_sampling
 from dgedit_engine.types import ModelError
 from fuzzed import ended_after
 
@@ -141,6 +141,13 @@ def test_fault_14_way_of_decoding_that_takes_the_machine_is_refused(
     (tmp_path / "decoding.json").write_text(json.dumps(raw))
     with pytest.raises(ModelError, match=rf"decoding\.json: {next(iter(raw))} must"):
         load_decoding(tmp_path)
+
+
+def test_fault_14_sampler_that_takes_a_billion_steps_is_refused(tmp_path: Path) -> None:
+    settings_ = {"max_denoising_steps": 10**9}
+    (tmp_path / "generation_config.json").write_text(json.dumps(settings_))
+    with pytest.raises(ModelError, match=r"generation_config\.json: steps must be at most 10000"):
+        load_sampling(tmp_path)
 
 
 @pytest.mark.parametrize("shape", [[2**63, 0], [0, 2**64 - 1], [2**62, 0]])
