@@ -26,7 +26,7 @@ from dgedit_engine.prompt.plain import Around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft
 
-AFTER = 24
+AFTER = 16
 """Tokens of the text behind that are asked for."""
 
 BEHIND = 2.0

@@ -7,7 +7,9 @@ what it stands in; neither requests of several nor steps.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import bisect
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -31,6 +33,8 @@ _ROUND = 24  # tokens after which drafts are judged though many have not ended t
 _USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, mostly less
 _GOING = 4  # drafts that go on to another line, at most
 _STALE = 2  # rounds without a better candidate after which a hole is done
+_RANKED = 8  # the best candidates, of which none is missed
+_SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than its draft had
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +69,29 @@ class Pool:
             self.tokens.update(tokens)
             known.admit(self.tokens, self.reader.model.embedding)
 
-    def judge(self, texts: Sequence[str]) -> bool:
-        """Score candidates; whether there is another best one."""
-        model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
-        new = [text for text in dict.fromkeys(texts) if text not in self.seen]
-        if not new:
-            return False
+    def judge(self, texts: Mapping[str, float]) -> bool:
+        """Score candidates; whether there is another best one. `texts` says what each is worth at
+        most, its own log-probability: one that cannot be among the best is not read.
+        """
+        new = sorted(texts.keys() - self.seen, key=lambda text: (-texts[text], text))
         self.seen.update(new)
-        # joined to what is around it, a text may be spelt in tokens that no draft had
-        asked = rows(self.around, new, self.behind, tokenizer, model.config.eos[0])
-        self.admit({token for row in asked for token in row})
         before = self.best[:1]
-        encode(model, cache, self.around.ids)
-        judged = scored(model, tokenizer, cache, self.around, new, self.behind)
-        self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
+        for start in range(0, len(new), _RANKED):
+            least = self.best[_RANKED - 1].joint if len(self.best) >= _RANKED else -math.inf
+            some = [text for text in new[start : start + _RANKED] if texts[text] + _SLACK > least]
+            if not some:
+                break
+            self._score(some)
         return self.best[:1] != before
+
+    def _score(self, texts: Sequence[str]) -> None:
+        model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
+        # joined to what is around it, a text may be spelt in tokens that no draft had
+        asked = rows(self.around, texts, self.behind, tokenizer, model.config.eos[0])
+        self.admit({token for row in asked for token in row})
+        encode(model, cache, self.around.ids)
+        judged = scored(model, tokenizer, cache, self.around, texts, self.behind)
+        self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
 
     def said(self, row: Row) -> str:
         """All that a draft says, without what it had to begin with."""
@@ -176,7 +188,7 @@ def search(
     Where it may stay as it is, the hole's present text is a candidate as others are.
     """
     if request.strength < 1 and _offered(pool):
-        pool.judge([pool.around.present])
+        pool.judge({pool.around.present: 0.0})
         yield pool.best[0].draft, "draft"
     drafts, stale = _drafts(pool, request, decoding, generator), 0
     while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
@@ -185,7 +197,7 @@ def search(
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
                 yield best[0], "refine" if pool.best else "draft"
         stale += bool(pool.best)
-        if pool.judge([text for row in drafts.rows for text in _endings(pool, row)]):
+        if pool.judge(_candidates(pool, drafts.rows)):
             stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(pool, drafts.rows)
@@ -219,15 +231,38 @@ def _drafts(
     return Drafts(pool, made)
 
 
-def _endings(pool: Pool, row: Row) -> Iterator[str]:
-    """What a draft gives if it ends at one of the places where it may."""
+def _candidates(pool: Pool, written: Sequence[Row]) -> dict[str, float]:
+    """What the drafts give, each text with the most that it is worth."""
+    found: dict[str, float] = {}
+    for row in written:
+        for text, odds in _endings(pool, row):
+            found[text] = max(odds, found.get(text, -math.inf))
+    return found
+
+
+def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
+    """What a draft gives if it ends at one of the places where it may, and the log-probability of
+    the tokens that say it.
+    """
     if row.left:
         return
     here, text = pool.around, pool.text(row)
     stays = left_block(text, here.before)
+    skipped = len(here.forced) + len(pool.said(row)) - len(text)
+    ends, odds = _odds(pool.reader.tokenizer, row)
     for length in cuts(text, here.before, here.behind, ended=row.ended):
         if (stays is None or length <= stays) and "\ufffd" not in text[:length]:
-            yield text[:length]
+            yield text[:length], odds[bisect.bisect_right(ends, skipped + length) - 1]
+
+
+def _odds(tokenizer: Tokenizer, row: Row) -> tuple[list[int], list[float]]:
+    """The places in a draft where its pieces begin and end, and the log-probability up to each."""
+    ends, odds, place = [0], [0.0], 0
+    for piece in tokenizer.pieces(row.ids):
+        ends.append(ends[-1] + len(piece.text))
+        odds.append(odds[-1] + sum(row.own[place : place + piece.tokens]))
+        place += piece.tokens
+    return ends, odds
 
 
 def _give_up(pool: Pool, written: Sequence[Row]) -> None:

@@ -13,13 +13,13 @@ from dgedit_engine.decode import search as module
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
-from dgedit_engine.decode.joint import BEHIND
+from dgedit_engine.decode.joint import BEHIND, Scored
 from dgedit_engine.decode.search import Pool, Reader, begin, search
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.head import Head
 from dgedit_engine.types import Draft, Hole, InfillRequest, Phase
-from small_base import leaning, model, reader, request, tokenizer
+from small_base import leaning, model, plainly, reader, request, tokenizer
 
 Shown = list[tuple[Draft, Phase]]
 ASKED = {
@@ -188,7 +188,8 @@ def test_good_present_text_is_not_replaced(opened: Reader) -> None:
 def test_drafts_that_cannot_come_first_are_given_up(opened: Reader) -> None:
     pool = begin(opened, ASKED["at the end"], 0, ())
     words = opened.tokenizer
-    assert pool.judge(["a\n", "b\n", "b\nb\n"]) and not pool.judge(["a\n"])
+    assert pool.judge(dict.fromkeys(("a\n", "b\n", "b\nb\n"), 0.0))
+    assert not pool.judge({"a\n": 0.0})
     best, after = pool.best[0], max(-module._USUAL, *(one.after for one in pool.best))
 
     def given_up(text: str, own: float, *, over: bool = False) -> bool:
@@ -212,10 +213,45 @@ def test_only_the_likeliest_go_on(opened: Reader) -> None:
     rows = [Row(ids=ids, own=[-0.01 * (place * 7 % 10)]) for place in range(10)]
     module._give_up(pool, rows)
     assert not any(row.over for row in rows)  # nothing is better yet
-    pool.judge(["a\n"])
+    pool.judge({"a\n": 0.0})
     module._give_up(pool, rows)
     going = sorted(-row.own[0] for row in rows if not row.over)
     assert going == pytest.approx([0.0, 0.01, 0.02, 0.03])
+
+
+def test_endings_are_worth_no_more_than_their_tokens_say() -> None:
+    opened = reader()
+    for name, asked in ASKED.items():
+        pool = begin(opened, asked, 0, ())
+        row = Row(ids=opened.tokenizer.encode(pool.around.forced + "total + a\nb"))
+        row.own = plainly(opened.model, pool.around.ids, row.ids)
+        endings = dict(module._endings(pool, row))
+        pool.judge(dict.fromkeys(endings, 0.0))
+        worth = {one.text: one.own for one in pool.best}
+        for text, most in endings.items():
+            assert worth[text] <= most + 1e-2, name
+
+
+def test_candidate_that_cannot_be_among_the_best_is_not_read(
+    opened: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    scored = module.scored
+
+    def watched(*given: Any) -> Iterator[Scored]:
+        read.extend(given[4])
+        return scored(*given)
+
+    monkeypatch.setattr(module, "scored", watched)
+    monkeypatch.setattr(module, "_RANKED", 2)
+    pool = begin(opened, ASKED["at the end"], 0, ())
+    pool.judge({"a\n": 0.0, "b\n": -0.5, "total\n": -0.6, "x\n": -99.0})
+    assert read[:2] == ["a\n", "b\n"] and "x\n" not in read
+    least = pool.best[1].joint
+    pool.judge({"y\n": least - 1.1, "z\n": least - 0.9})
+    assert read[-1] == "z\n" and "y\n" not in read
+    assert pool.seen >= {"x\n", "y\n", "z\n"}
+    assert not pool.judge({"y\n": 0.0}) and "y\n" not in read
 
 
 def test_line_longer_than_some_rounds_is_found(
@@ -241,14 +277,14 @@ def test_row_whose_beginning_is_not_said_is_no_candidate(opened: Reader) -> None
     pool = begin(opened, ASKED["in a word"], 0, ())
     assert pool.around.forced == "tot"
     ids = opened.tokenizer.encode("total\n")
-    assert [*module._endings(pool, Row(left="t", ids=ids))] == []
-    assert [*module._endings(pool, Row(ids=ids))] == ["al"]
+    assert [text for text, _ in module._endings(pool, Row(left="t", ids=ids))] == []
+    assert [text for text, _ in module._endings(pool, Row(ids=ids))] == ["al"]
 
 
 def test_candidates_do_not_leave_their_block(opened: Reader) -> None:
     pool = begin(opened, request("def f():\n    ", Hole(), "\n\n\nx\n"), 0, ())
     row = Row(ids=opened.tokenizer.encode("a\n    b\nc\nd\n"))
-    assert [*module._endings(pool, row)] == ["a", "a\n    b"]
+    assert [text for text, _ in module._endings(pool, row)] == ["a", "a\n    b"]
 
 
 def test_half_a_character_is_neither_shown_nor_a_candidate(opened: Reader) -> None:
@@ -261,7 +297,7 @@ def test_half_a_character_is_neither_shown_nor_a_candidate(opened: Reader) -> No
     row.own += [-1.0] * 2
     assert pool.shown(row).pieces == ("a", "😀")
     broken = [*opened.tokenizer.encode(" a"), *smile[:2], *opened.tokenizer.encode("\nb\n")]
-    assert [*module._endings(pool, Row(ids=broken))] == []
+    assert [text for text, _ in module._endings(pool, Row(ids=broken))] == []
 
 
 def test_draft_that_is_over_is_shown_up_to_where_it_may_end(opened: Reader) -> None:
