@@ -31,7 +31,7 @@ from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.nano import prepared
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
-from dgedit_engine.weights import adapters, checkpoint, shortlist
+from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
@@ -123,6 +123,7 @@ def open_engine(
     context: int | None = None,
     kv: KV | None = None,
     adapter: Path | None = None,
+    canvas: bool | None = None,
 ) -> Engine:
     """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
     with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
@@ -130,8 +131,9 @@ def open_engine(
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, which
-    are merged.
+    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, of one
+    reading or of both (`weights/readings.py`); a model's own folder may have the canvas's too.
+    `canvas` says whether drafts from the canvas are candidates; None: what the model's settings say.
 
     A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
@@ -151,7 +153,10 @@ def open_engine(
         raise ModelError(
             f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
         )
-    fit = check(path, free_bytes(place), context=context, kv=kv, device=str(place))
+    given = readings.Readings(None, None) if adapter is None else readings.load(adapter)
+    refined = given.denoise or readings.canvas(home(path))
+    free = free_bytes(place) - (refined.nbytes if refined else 0)
+    fit = check(path, free, context=context, kv=kv, device=str(place))
     weights = checkpoint.load(
         replace(config, context=fit.context),
         path,
@@ -162,15 +167,19 @@ def open_engine(
     )
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
-    if adapter is not None:
-        adapters.merge(weights, adapters.load(adapter))
+    if given.encode is not None:
+        adapters.merge(weights, given.encode)
     small = sum(part.numel() for part in weights.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)
+    if refined is not None:
+        readings.let_refine(weights, refined)
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
     name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
     decoding = load_decoding(home(path))
+    if canvas is not None:
+        decoding = replace(decoding, canvas=canvas)
     return Engine(weights, tokenizer, sampling, name=name, decoding=decoding, kv=fit.kv)
 
 

@@ -51,6 +51,8 @@ class Decoding:
     """Rounds in which tokens under syntax errors are noised and refined again."""
     warm: bool = False
     """Whether, after an edit elsewhere, the last infill is revised as a candidate too."""
+    canvas: bool = False
+    """Whether drafts from the canvas join those read from left to right, where a base has one."""
     slots: int | None = None
     """Slots of the canvas of a lone hole, all of them text: an evaluation's length control."""
 

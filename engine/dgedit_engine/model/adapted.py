@@ -1,16 +1,26 @@
-"""A frozen matrix with low-rank changes beside it that are trained (LoRA, arXiv 2106.09685).
+"""A frozen matrix with low-rank changes beside it (LoRA, arXiv 2106.09685), for one reading.
 
-`x W^T + s · x A^T B^T`: the gradient never meets W's shape, so that a step costs two thirds of one
-that trains W. Knows nothing of layers.
+`x W^T + s · x A^T B^T`: in training the gradient never meets W's shape, so that a step costs two
+thirds of one that trains W. At inference the canvas's reading shares the causal one's matrices so:
+of Gemma 3 270M its changes of rank 16 take 8 MB, where matrices of its own would take 200, and 300
+with codes beside them; their two thin products are 4% of the pass's multiplications.
+
+Knows nothing of layers, nor of what form the matrix has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dgedit_kernels.packed import Packed
+from dgedit_kernels.quantised import Quantised
+
+Matrix = Tensor | Quantised | Packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,50 +30,75 @@ class Change:
     rows: tuple[int, int]
     """Which: from the first up to the last, without it."""
     a: Tensor
-    """(r, m), fp32."""
+    """(r, m)."""
     b: Tensor
-    """(rows, r), fp32."""
+    """(rows, r)."""
 
 
 @dataclass(slots=True)
 class Adapted:
     """A matrix (n, m) and its changes, by rows in ascending order, none twice."""
 
-    weight: Tensor
+    weight: Matrix
     """(n, m)."""
     changes: tuple[Change, ...]
     """At least one."""
     scale: float
     """alpha / r."""
+    causal: bool = True
+    """Which reading is changed: the causal one, or the canvas's."""
     active: bool = True
     """False: the matrix alone, as the base has it."""
 
-    def product(self, x: Tensor) -> Tensor:
-        """x (…, m) -> (…, n), in bfloat16 where x or the matrix is."""
-        narrow = torch.bfloat16 in (x.dtype, self.weight.dtype)
-        dtype = torch.bfloat16 if narrow else x.dtype
-        x = x.to(dtype)
-        y = F.linear(x, self.weight.to(dtype))
-        if not self.active:
-            return y
-        low = F.linear(x, torch.cat([one.a for one in self.changes]).to(dtype))
+    @property
+    def shape(self) -> torch.Size:
+        """(n, m)."""
+        return self.weight.shape
+
+    def change(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """What the changes add to the product of x (…, m) -> (…, n), taken in `dtype`."""
+        low = F.linear(x.to(dtype), self._first.to(dtype))
         parts, done, column = [], 0, 0
         for one in self.changes:
             first, last = one.rows
             if first > done:
                 parts.append(low.new_zeros(*low.shape[:-1], first - done))
             rank = one.a.shape[0]
+            own = low[..., column : column + rank]
             # the factor on the smaller tensor
-            parts.append(F.linear(low[..., column : column + rank] * self.scale, one.b.to(dtype)))
+            own = own if self.scale == 1 else own * self.scale
+            parts.append(F.linear(own, one.b.to(dtype)))
             done, column = last, column + rank
-        if done < y.shape[-1]:
-            parts.append(low.new_zeros(*low.shape[:-1], y.shape[-1] - done))
-        return y + (torch.cat(parts, -1) if len(parts) > 1 else parts[0])
+        if done < self.shape[0]:
+            parts.append(low.new_zeros(*low.shape[:-1], self.shape[0] - done))
+        return torch.cat(parts, -1) if len(parts) > 1 else parts[0]
 
     @torch.no_grad()
     def merged(self) -> Tensor:
         """The matrix with its changes in it, (n, m) fp32."""
+        assert isinstance(self.weight, Tensor), "codes are not changed in place"
         merged = self.weight.float().clone()
         for one in self.changes:
             merged[slice(*one.rows)] += self.scale * one.b.float() @ one.a.float()
         return merged
+
+    @property
+    def _first(self) -> Tensor:
+        """All A, (R, m)."""
+        if len(self.changes) == 1:
+            return self.changes[0].a
+        return torch.cat([one.a for one in self.changes])
+
+
+def joined(changes: Sequence[Change], rows: int, scale: float, dtype: torch.dtype) -> Change:
+    """The changes of a matrix of so many rows as one, which two products take: B in blocks, zeros
+    around them.
+    """
+    a = torch.cat([one.a for one in changes]).to(dtype)
+    b = a.new_zeros(rows, len(a))
+    column = 0
+    for one in changes:
+        rank = one.a.shape[0]
+        b[slice(*one.rows), column : column + rank] = (one.b * scale).to(dtype)
+        column += rank
+    return Change((0, rows), a, b)

@@ -54,6 +54,10 @@ class Model(nn.Module):
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Head | None = None
         """The head, where it is not the whole embedding as it is."""
+        self.canvas = config.family == "gemma4" or config.conditioned
+        """Whether a canvas was ever trained."""
+        self.shifted = False
+        """Whether the token before a slot says what is in it, as a base was trained."""
         self.forwards = 0
         """Passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
@@ -242,19 +246,20 @@ class Layer(nn.Module):
         following: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
-        q, k, v = self.project(normed, rope, exact=view.exact)
+        causal = view.reading.causal
+        q, k, v = self.project(normed, rope, exact=view.exact, causal=causal)
         attended = view.attend(self.index, self.shape, q, k, v)
-        scalar = self.encode_scalar if view.reading.causal else self.denoise_scalar
-        return self.finish(x, attended, scalar, following, exact=view.exact)
+        scalar = self.encode_scalar if causal else self.denoise_scalar
+        return self.finish(x, attended, scalar, following, exact=view.exact, causal=causal)
 
     def project(
-        self, normed: Tensor, rope: Rope, *, exact: bool = False
+        self, normed: Tensor, rope: Rope, *, exact: bool = False, causal: bool = True
     ) -> tuple[Tensor, Tensor, Tensor]:
         """normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
 
         Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
         """
-        joined = product(normed, self.qkv, exact=exact)
+        joined = product(normed, self.qkv, exact=exact, causal=causal)
         joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
         return qk_norm_rope(
             joined,
@@ -276,20 +281,21 @@ class Layer(nn.Module):
         following: Tensor,
         *,
         exact: bool = False,
+        causal: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
         eps, one = self.config.eps, self.config.experts == 1
-        attended = product(attended, self.out, exact=exact).to(x.dtype)
+        attended = product(attended, self.out, exact=exact, causal=causal).to(x.dtype)
         if not self.config.experts:
             x, (own,) = residual_norm(x, attended, self.attention_out, eps, weights=(self.mlp_in,))
-            dense = feed(own, self.gate_up, self.down, exact=exact)
+            dense = feed(own, self.gate_up, self.down, exact=exact, causal=causal)
             x, (normed,) = residual_norm(
                 x, dense, self.feed_out, eps, scalar=scalar, weights=(following,)
             )
             return x, normed
         readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
         x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
-        dense = feed(inputs[0], self.gate_up, self.down, exact=exact)
+        dense = feed(inputs[0], self.gate_up, self.down, exact=exact, causal=causal)
         routed = self._only(inputs[1], exact=exact) if one else self.route(*inputs[1:])
         x, (normed,) = residual_norm(
             x,
@@ -332,18 +338,23 @@ class SelfConditioning(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.eps = config.eps
+        self.closed = config.family == "gemma4"
+        """Whether a norm closes it: a base that was trained without keeps its embeddings' scale."""
         self.pre_norm = _norm(config.dim)
         self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, config.dim))
         self.down = nn.Parameter(torch.empty(config.dim, config.mlp))
 
     def forward(self, x: Tensor, soft: Tensor | None) -> Tensor:
-        """x, soft (B, C, D) -> (B, C, D); the closing norm has no weight and acts without a signal
+        """x, soft (B, C, D) -> (B, C, D); a closing norm has no weight and acts without a signal
         too.
         """
         signal = None
         if soft is not None:
-            signal = feed(rms_norm(soft, self.pre_norm, self.eps), self.gate_up, self.down)
-        return rms_norm(x, None, self.eps, plus=signal)
+            normed = rms_norm(soft, self.pre_norm, self.eps)
+            signal = feed(normed, self.gate_up, self.down, causal=False)
+        if self.closed:
+            return rms_norm(x, None, self.eps, plus=signal)
+        return x if signal is None else x + signal.to(x.dtype)
 
 
 @torch.no_grad()

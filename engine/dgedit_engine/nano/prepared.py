@@ -29,7 +29,7 @@ FORM = 3
 _OURS = Path(__file__).parent
 _ADDED = ("*.json", "*.safetensors", "*.bin")  # what the package adds to the base
 _DECODING, _SHORTLIST = "decoding.json", "shortlist.bin"
-_ADAPTER = "encode"  # the folder of the causal reading's adapter, where there is one
+_ENCODE, _DENOISE = "encode", "denoise"  # the folders of the readings' adapters, where they are
 _PREPARED = 900_000_000  # bytes of the folder while it is made, at most
 _SIZES = "prepared.json"  # written last: every file's bytes
 _CHUNK = 1 << 20
@@ -50,7 +50,8 @@ def folder() -> Path:
 
 def where() -> Path:
     """The folder's path; it need not be there."""
-    said = [FORM, parts.SHA256, *(f"{path.name} {_hash(path)}" for path in _added())]
+    added = (f"{path.relative_to(_OURS)} {_hash(path)}" for path in _added())
+    said = [FORM, parts.SHA256, *added]
     key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
     return cache() / f"nano-{key}"
 
@@ -82,9 +83,11 @@ def _convert(base: Path, out: Path) -> None:
     from dgedit_engine.nano.convert import convert  # loads torch
 
     assert base.parent == out
-    adapter = _OURS / _ADAPTER
+    encode, denoise = _OURS / _ENCODE, _OURS / _DENOISE
     tokens = (_OURS / _SHORTLIST).read_bytes()
-    convert(base, tokens, out, adapter=adapter if adapter.is_dir() else None)
+    convert(base, tokens, out, adapter=encode if encode.is_dir() else None)
+    if denoise.is_dir():  # whose changes stand beside the matrices when these are opened
+        shutil.copytree(denoise, out / _DENOISE)
     shutil.copyfile(_OURS / _DECODING, out / _DECODING)
     base.unlink()
 
@@ -134,7 +137,8 @@ def _join(sources: Sequence[Path], out: Path) -> None:
 
 def _appear(made: Path, place: Path) -> None:
     """Give a finished folder its name, unless another is there, whole, where locks do nothing."""
-    sizes = {path.name: path.stat().st_size for path in made.iterdir()}
+    files = (path for path in made.rglob("*") if path.is_file())
+    sizes = {str(path.relative_to(made)): path.stat().st_size for path in files}
     (made / _SIZES).write_text(json.dumps(sizes) + "\n", encoding="utf-8")
     if _is_whole(place):
         return

@@ -42,6 +42,10 @@ class Settings:
     """The changes count alpha / rank."""
     projections: tuple[str, ...] = ATTENTION
     """Which matrices are changed."""
+    tokens: int = SPECIALS
+    """The first rows of the embedding that are trained too; none for the canvas's reading, which
+    shares the embedding with the causal one.
+    """
 
     def __post_init__(self) -> None:
         if self.rank < 1:
@@ -54,13 +58,16 @@ class Settings:
 class Adapter(nn.Module):
     """The trained parts of a model whose other weights stay as they are."""
 
-    def __init__(self, model: Model, settings: Settings, *, seed: int = 0) -> None:
+    def __init__(
+        self, model: Model, settings: Settings, *, seed: int = 0, causal: bool = True
+    ) -> None:
+        """`causal` says for which reading: the causal one, or the canvas's."""
         super().__init__()
-        self.settings = settings
+        self.settings, self.causal = settings, causal
         self.matrices: list[Adapted] = []
         self.parts = nn.ParameterDict()
         """By PEFT's name, dots as slashes: A (r, m) and B (n, r)."""
-        rows = min(SPECIALS, model.config.vocab)
+        rows = min(settings.tokens, model.config.vocab)
         self.rows = nn.Parameter(torch.zeros(rows, model.config.dim))
         """What is added to the embedding's first rows, and so to the tied head's."""
         self._base_rows = model.embedding.detach()[:rows]
@@ -95,7 +102,8 @@ class Adapter(nn.Module):
             changes.append(
                 Change((first, last), self.parts[f"{key}/lora_A"], self.parts[f"{key}/lora_B"])
             )
-        adapted = Adapted(weight, tuple(changes), self.settings.alpha / rank)
+        scale = self.settings.alpha / rank
+        adapted = Adapted(weight, tuple(changes), scale, causal=self.causal)
         delattr(layer, attribute)
         setattr(layer, attribute, adapted)
         self.matrices.append(adapted)
@@ -111,6 +119,8 @@ class Adapter(nn.Module):
             f"{name.replace('/', '.')}.weight": part.detach().cpu().contiguous()
             for name, part in self.parts.items()
         }
+        if not len(self.rows):
+            return found
         rows = self._base_rows.float().cpu() + self.rows.detach().float().cpu()
         return {**found, ROWS: rows.contiguous()}
 
@@ -129,8 +139,9 @@ class Adapter(nn.Module):
             "fan_in_fan_out": False,
             "inference_mode": True,
             "target_modules": list(settings.projections),
-            "trainable_token_indices": {"embed_tokens": list(range(len(self.rows)))},
         }
+        if rows := len(self.rows):
+            config["trainable_token_indices"] = {"embed_tokens": list(range(rows))}
         new = folder / f"{WEIGHTS}.new"
         save_file(self.tensors(), new, metadata={"format": "pt", "layout": layout})
         new.replace(folder / WEIGHTS)
@@ -156,14 +167,16 @@ class Adapter(nn.Module):
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for name, part in self.parts.items():
             yield f"{name.replace('/', '.')}.weight", part
-        yield ROWS, self.rows
+        if len(self.rows):
+            yield ROWS, self.rows
 
 
 def settings_of(folder: Path) -> Settings:
     """What the adapter in a folder is like."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     projections = tuple(name for name in PROJECTIONS if name in config["target_modules"])
-    return Settings(config["r"], float(config["lora_alpha"]), projections)
+    rows = (config.get("trainable_token_indices") or {}).get("embed_tokens", ())
+    return Settings(config["r"], float(config["lora_alpha"]), projections, len(rows))
 
 
 def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:

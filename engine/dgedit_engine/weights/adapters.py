@@ -1,13 +1,17 @@
-"""Low-rank changes to a base's matrices (LoRA, arXiv 2106.09685), merged when a model is opened.
+"""Low-rank changes to a base's matrices (LoRA, arXiv 2106.09685), put on a model that is opened.
 
 In PEFT's file format: `adapter_config.json` says how much the changes count, and
 `adapter_model.safetensors` has A (r, m) and B (n, r) of each projection, whose product times
 alpha / r is added to it; and, where special tokens were trained, their rows of the embedding.
 Projections that share an input are one matrix here, so a change goes to some rows of it.
+
+Those of the causal reading are merged; those of the canvas stand beside the matrices, which it
+shares (`model/adapted.py` says why). Which adapter is whose, `readings.py` knows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dgedit_engine.files import small
+from dgedit_engine.model.adapted import Adapted, Change, joined
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.slots import Slot, slots
@@ -76,34 +81,71 @@ def merge(model: Model, adapter: Adapter) -> None:
     """Add an adapter's changes to a model that was just loaded; codes become numbers where they are
     changed. Raises ModelError, naming the tensor, for one that fits nothing.
     """
+    for slot, changes in _changes(model, adapter):
+        weight = slot.weight
+        if isinstance(weight, Quantised):
+            slot.fill(weight.dequantised(torch.bfloat16))
+            weight = slot.weight
+        assert isinstance(weight, Tensor), "merged before it is packed"
+        for one in changes:
+            place = weight[slice(*one.rows)]
+            change = one.b.to(place.device, torch.float32) @ one.a.to(place.device, torch.float32)
+            place.copy_(place.float() + adapter.scale * change)
+    if (rows := adapter.tensors.get(ROWS)) is not None:
+        _set_rows(model, rows, adapter)
+
+
+@torch.no_grad()
+def stand_beside(model: Model, adapter: Adapter) -> None:
+    """Put an adapter's changes beside the matrices of a model that was opened, for the canvas's
+    reading alone. Raises ModelError, naming the tensor, for one that fits nothing, and for rows of
+    the embedding, which all readings share.
+    """
+    if ROWS in adapter.tensors:
+        words = "token rows, which the canvas's reading has not of its own"
+        raise ModelError(f"{adapter.folder / WEIGHTS}: {words}")
+    device, dtype = model.embedding.device, model.embedding.dtype
+    for slot, changes in _changes(model, adapter):
+        weight = getattr(slot.module, slot.attribute)
+        weight = weight.weight if isinstance(weight, Adapted) else slot.weight
+        own = joined(changes, weight.shape[0], adapter.scale, dtype)
+        own = Change(own.rows, own.a.to(device), own.b.to(device))
+        vars(slot.module).pop(slot.attribute, None)
+        slot.module._parameters.pop(slot.attribute, None)
+        setattr(slot.module, slot.attribute, Adapted(weight, (own,), 1.0, causal=False))
+
+
+def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[Change]]]:
+    """Each matrix that an adapter changes, and how. Raises ModelError, naming the tensor, for one
+    that fits nothing, once all others are given.
+    """
     left = dict(adapter.tensors)
+    left.pop(ROWS, None)
     for slot in slots(model):
+        changes = []
         for name, index in slot.names.items():
             stem = _PREFIX + name.removesuffix(".weight")
             a, b = (left.pop(f"{stem}.lora_{one}.weight", None) for one in "AB")
             if a is not None and b is not None:
-                _add(slot, index[0] if index else slice(None), a, b, adapter, stem)
+                rows = index[0] if index else slice(None)
+                changes.append(_change(slot, rows, a, b, f"{adapter.folder / WEIGHTS}: {stem}"))
             elif a is not None or b is not None:
                 raise ModelError(f"{adapter.folder / WEIGHTS}: half of {stem}")
-    if (rows := left.pop(ROWS, None)) is not None:
-        _set_rows(model, rows, adapter)
+        if changes:
+            yield slot, changes
     for name in left:
         raise ModelError(f"{adapter.folder / WEIGHTS}: {name} belongs to nothing in this model")
 
 
-def _add(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, adapter: Adapter, stem: str) -> None:
-    """Add a product to some rows of a matrix."""
-    weight = slot.weight
-    if isinstance(weight, Quantised):
-        slot.fill(weight.dequantised(torch.bfloat16))
-        weight = slot.weight
-    assert isinstance(weight, Tensor)
-    place = weight[rows]
-    if a.dim() != 2 or b.dim() != 2 or (len(b), a.shape[1], len(a)) != (*place.shape, b.shape[1]):
-        found = f"{list(b.shape)} times {list(a.shape)}, not {list(place.shape)}"
-        raise ModelError(f"{adapter.folder / WEIGHTS}: {stem} is {found}")
-    change = b.to(place.device, torch.float32) @ a.to(place.device, torch.float32)
-    place.copy_(place.float() + adapter.scale * change)
+def _change(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, words: str) -> Change:
+    """A change of some rows of a matrix; `words` name it."""
+    shape = getattr(slot.module, slot.attribute).shape
+    assert isinstance(rows, slice), "stacks are changed whole, and so not at all"
+    first, last, _ = rows.indices(shape[0])
+    place = [last - first, *shape[1:]]
+    if a.dim() != 2 or b.dim() != 2 or [len(b), a.shape[1], len(a)] != [*place, b.shape[1]]:
+        raise ModelError(f"{words} is {list(b.shape)} times {list(a.shape)}, not {place}")
+    return Change((first, last), a, b)
 
 
 def _set_rows(model: Model, rows: Tensor, adapter: Adapter) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from dgedit_engine.model.adapted import Adapted, Change
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.products import product
 from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, Adapter, Settings, settings_of
 from dgedit_engine.train.lora_recipe import Recipe
 from dgedit_engine.train.lora_run import LoraRun
@@ -48,11 +49,15 @@ def test_adapted_product_is_that_of_the_merged_matrix(dtype: torch.dtype) -> Non
     adapted = Adapted(weight, changes, 0.5)
     tolerance = 1e-5 if dtype == torch.float32 else 0.1
     expected = F.linear(x, adapted.merged())
-    torch.testing.assert_close(adapted.product(x).float(), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(product(x, adapted).float(), expected, rtol=tolerance, atol=tolerance)
     untouched = [0, 1, 5, 6, 10, 11]
     assert torch.equal(adapted.merged()[untouched], weight.float()[untouched])
     adapted.active = False
-    assert torch.equal(adapted.product(x), F.linear(x.to(dtype), weight))
+    assert torch.equal(product(x, adapted), F.linear(x.to(dtype), weight))
+    adapted.active, adapted.causal = True, False
+    assert torch.equal(product(x, adapted), F.linear(x.to(dtype), weight))
+    changed = product(x, adapted, causal=False).float()
+    torch.testing.assert_close(changed, expected, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("projections", [PROJECTIONS, ATTENTION, ("v_proj", "up_proj")])
