@@ -131,9 +131,10 @@ def open_engine(
     `device` None takes a GPU if there is one. `context` is the most tokens that a prompt and its
     canvases may take; None: the model's own, or the most that fits the device's free memory. `kv`
     says how the prompt's keys and values are kept, fp8 on a GPU alone; None: bf16, or fp8 where
-    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, of one
-    reading or of both (`weights/readings.py`); a model's own folder may have the canvas's too.
-    `canvas` says whether drafts from the canvas are candidates; None: what the model's settings say.
+    only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, of
+    one reading or of both (`weights/readings.py`); a model's own folder may have the canvas's too.
+    `canvas` says whether drafts from the canvas are candidates; None: what the model's own settings
+    say.
 
     A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
     one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where

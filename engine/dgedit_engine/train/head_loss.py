@@ -1,20 +1,53 @@
 """The loss of a big vocabulary, without its logits in memory: they are made some rows at a time.
 
 The head is frozen, so that the gradient for the hidden states is known when the loss is: it is made
-in the same pass and kept, N x D numbers instead of N x S. Knows nothing of the model.
+in the same pass and kept, N x D numbers instead of N x S.
 
 Letters: N predictions, D width, S tokens of the head, K first tokens whose rows are trained.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dgedit_engine.model.model import Model
+
 _CHUNK = 1 << 24  # logits at a time on a CPU: 64 MiB in fp32
 _DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """The head's rows of some tokens."""
+
+    ids: Tensor
+    """(S,): which, in ascending order."""
+    rows: Tensor
+    """(S, D)."""
+    places: Tensor
+    """(V,): where each token is, -1 for one that is not."""
+
+    @classmethod
+    def of(cls, model: Model, tokens: Iterable[int]) -> Shortlist:
+        """Those of a model. Raises ValueError for one whose logits have a cap, which the losses
+        here do not know.
+        """
+        if model.config.softcap is not None:
+            raise ValueError("a base with a soft cap is not trained here")
+        device = model.embedding.device
+        ids = torch.tensor(sorted(set(tokens)), device=device)
+        places = torch.full((model.config.vocab,), -1, device=device)
+        places[ids] = torch.arange(len(ids), device=device)
+        return cls(ids, model.embedding.detach()[ids].contiguous(), places)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """hidden (…, D) -> fp32 (…, S)."""
+        return (hidden.to(self.rows.dtype) @ self.rows.T).float()
 
 
 def head_loss(

@@ -22,9 +22,9 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, batches
-from dgedit_engine.train.loop import Means
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.recipe import Noise, Plan, Recipe
+from dgedit_engine.train.schedule import Means
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from dgedit_engine.train.spans import Outline, draw_kind, pick
 
 Form = Literal["ahead", "turned"]
 FORMS: tuple[Form, ...] = get_args(Form)
+Made = TypeVar("Made", covariant=True)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
 """The share of each kind of span: none of several holes."""
@@ -108,18 +109,11 @@ def lay_out(
     with the token before it where that might have been another one, as it will be when it is
     filled.
     """
-    start, end = span
-    reach = limit * _CHARACTERS
-    first = max(0, start - reach)
-    first = text.find("\n", first, start) + 1 or first if first else 0
-    before, middle, after = text[first:start], text[start:end], text[end : end + reach]
-    prefix, begun = _prefix(before, tokenizer)
-    read = tokenizer.encode(begun + middle + after[: 8 * AHEAD], add_special_tokens=False)
-    own = [begin < len(begun) + len(middle) and stop > len(begun) for begin, stop in read.offsets]
-    if not 1 <= sum(own) <= min(LONGEST, limit // 2):
+    read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD)
+    if read is None:
         return None
-    head = [] if form == "ahead" else _turned_head(after, tokenizer, suffix_tokens, limit)
-    skipped, over = own.index(True), own.index(True) + sum(own)
+    head = [] if form == "ahead" else turned_head(read.after, tokenizer, suffix_tokens, limit)
+    prefix, (skipped, over) = read.prefix, read.middle
     rest = read.ids[: over + AHEAD][: limit - 1 - len(head)]
     prefix = prefix[max(0, len(prefix) - (limit - 1 - len(head) - len(rest))) :]
     at = 1 + len(head) + len(prefix)
@@ -131,6 +125,44 @@ def lay_out(
         (at + skipped, at + over),
         (1 + len(head), at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """A hole's text and what it stands in, as tokens."""
+
+    prefix: list[int]
+    """Before it, but for a token that might have been another one."""
+    ids: list[int]
+    """That token's text, the hole's and some of what follows, read together."""
+    middle: Span
+    """Which of these are the hole's."""
+    whole: bool
+    """Whether they reach the end of the text."""
+    after: str
+    """What follows the hole."""
+
+
+def read_around(
+    text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int
+) -> Around | None:
+    """The tokens around a span, at least `ahead` behind it where there are so many; None where the
+    span's own are none or more than a hole may have.
+    """
+    start, end = span
+    reach = limit * _CHARACTERS
+    first = max(0, start - reach)
+    first = text.find("\n", first, start) + 1 or first if first else 0
+    before, middle, after = text[first:start], text[start:end], text[end : end + reach]
+    prefix, begun = _prefix(before, tokenizer)
+    behind = after[: 8 * ahead]
+    read = tokenizer.encode(begun + middle + behind, add_special_tokens=False)
+    own = [begin < len(begun) + len(middle) and stop > len(begun) for begin, stop in read.offsets]
+    if not 1 <= sum(own) <= min(LONGEST, limit // 2):
+        return None
+    skipped = own.index(True)
+    whole = end + len(behind) == len(text)
+    return Around(prefix, read.ids, (skipped, skipped + sum(own)), whole, after)
 
 
 def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
@@ -146,12 +178,63 @@ def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
     ], before[start:]
 
 
-def _turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) -> list[int]:
+def turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) -> list[int]:
     """What stands before the text in the turned form: nothing where nothing follows."""
     if not after.strip():
         return []
     share = min(FIRST if most is None else most, FIRST, limit // 3)
     return _encode(tokenizer, after)[:share] + _encode(tokenizer, JOINT)
+
+
+class Lay(Protocol[Made]):
+    """Lays out the hole at a span of a text, with at most so many tokens of what follows it first;
+    None where it cannot be.
+    """
+
+    def __call__(self, text: str, span: Span, form: Form, suffix_tokens: int) -> Made | None: ...
+
+
+class Holes:
+    """Draws holes from a corpus."""
+
+    def __init__(self, corpus: Texts, *, turned: float) -> None:
+        """`turned` is the share of that form."""
+        self.corpus, self.turned = corpus, turned
+        self.edges = np.cumsum(np.minimum(corpus.sizes, _LARGEST_DRAW))
+
+    def drawn(
+        self, rows: int, lay: Lay[Made], *, seed: int, number: int
+    ) -> tuple[Form, list[Made]]:
+        """So many holes, laid out, of one form, up to two of a document: a function of the seed and
+        the number.
+        """
+        rng = np.random.default_rng([seed, number])
+        form: Form = "turned" if rng.random() < self.turned else "ahead"
+        found: list[Made] = []
+        while len(found) < rows:
+            place = int(rng.integers(self.edges[-1]))
+            index = int(np.searchsorted(self.edges, place, side="right"))
+            outline = Outline(self.corpus.text(index), self.corpus.path(index))
+            two = [self._one(outline, form, lay, rng) for _ in range(2)]
+            found += [one for one in two if one is not None][: rows - len(found)]
+        return form, found
+
+    def _one(
+        self, outline: Outline, form: Form, lay: Lay[Made], rng: np.random.Generator
+    ) -> Made | None:
+        """One hole of a text; None where none of several spans of one kind fits."""
+        kind = draw_kind(rng, WEIGHTS)  # type: ignore[arg-type]
+        for _ in range(_TRIES):
+            span = pick(outline, kind, rng)
+            if span is None or not outline.text[slice(*span)].strip():
+                continue
+            if span[1] - span[0] > LONGEST * _CHARACTERS:
+                continue
+            text = outline.text[: span[1]] if rng.random() < EMPTY_SUFFIX else outline.text
+            share = int(rng.integers(16, FIRST + 1))
+            if (found := lay(text, span, form, share)) is not None:
+                return found
+        return None
 
 
 class Draw:
@@ -166,39 +249,24 @@ class Draw:
         turned: float = 0.8,
         weights: Weights = Weights(),
     ) -> None:
-        self.corpus, self.tokenizer, self.limit = corpus, tokenizer, limit
-        self.turned, self.weights = turned, weights
-        self.edges = np.cumsum(np.minimum(corpus.sizes, _LARGEST_DRAW))
+        self.holes, self.tokenizer = Holes(corpus, turned=turned), tokenizer
+        self.limit, self.weights = limit, weights
 
     def batch(self, rows: int, *, seed: int, number: int) -> Batch:
-        """A batch by its number; its examples are of one form, up to two of a document."""
-        rng = np.random.default_rng([seed, number])
-        form: Form = "turned" if rng.random() < self.turned else "ahead"
-        found: list[Example] = []
-        while len(found) < rows:
-            place = int(rng.integers(self.edges[-1]))
-            index = int(np.searchsorted(self.edges, place, side="right"))
-            outline = Outline(self.corpus.text(index), self.corpus.path(index))
-            two = [self.example(outline, form, rng) for _ in range(2)]
-            found += [one for one in two if one is not None][: rows - len(found)]
+        """A batch by its number."""
+        form, found = self.holes.drawn(rows, self._laid_out, seed=seed, number=number)
         return batched(found, form)
 
-    def example(self, outline: Outline, form: Form, rng: np.random.Generator) -> Example | None:
-        """One example of a text; None where none of several spans of one kind fits."""
-        kind = draw_kind(rng, WEIGHTS)  # type: ignore[arg-type]
-        for _ in range(_TRIES):
-            span = pick(outline, kind, rng)
-            if span is None or not outline.text[slice(*span)].strip():
-                continue
-            if span[1] - span[0] > LONGEST * _CHARACTERS:
-                continue
-            text = outline.text[: span[1]] if rng.random() < EMPTY_SUFFIX else outline.text
-            share = int(rng.integers(16, FIRST + 1))
-            options = {"form": form, "limit": self.limit, "weights": self.weights}
-            found = lay_out(text, span, self.tokenizer, suffix_tokens=share, **options)  # type: ignore[arg-type]
-            if found is not None:
-                return found
-        return None
+    def _laid_out(self, text: str, span: Span, form: Form, suffix_tokens: int) -> Example | None:
+        return lay_out(
+            text,
+            span,
+            self.tokenizer,
+            form=form,
+            limit=self.limit,
+            weights=self.weights,
+            suffix_tokens=suffix_tokens,
+        )
 
 
 def batched(examples: Sequence[Example], form: Form) -> Batch:

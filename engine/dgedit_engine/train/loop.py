@@ -1,15 +1,12 @@
 """The training loop: batches in, checkpoints and a log out, as many steps as the clock allows.
 
-The learning rate follows the wall-clock, so a run of `minutes` always ends annealed, on any
-machine. A checkpoint every few minutes is a folder that `dgedit` can open, and a run resumes from
-it with its optimiser. From a seed and a number of steps a run on the CPU repeats bit for bit. Steps
-never wait for the device: the log's values add up there and are read every 20 steps.
+How long a run takes is `schedule.py`'s. A checkpoint every few minutes is a folder that `dgedit`
+can open, and a run resumes from it with its optimiser. From a seed and a number of steps a run on
+the CPU repeats bit for bit.
 """
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -21,6 +18,7 @@ from torch import Tensor
 
 from dgedit_engine.model.config import Sampling, save_config
 from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.train import schedule
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.optimiser import clip, optimisers, rate
@@ -44,28 +42,7 @@ class Run:
         """Train until the clock or the step count ends; yields the log's entries, one each 20
         steps.
         """
-        started, entry, since = time.monotonic(), Means(), time.monotonic()
-        first = self.progress
-        for batch in batches:
-            spent = (time.monotonic() - started) / 60 / self.recipe.minutes
-            if self.recipe.steps is None:
-                self.progress = min(1.0, first + spent)
-            else:  # `step` counts the whole schedule, resumed or not
-                self.progress = min(1.0, self.step / self.recipe.steps)
-            if self.progress >= 1:
-                return
-            entry.add(self._update(batch))
-            if self.step % _LOGGED == 0:
-                means = entry.take()  # waits for the device, so that the clock below is true
-                now = time.monotonic()
-                values = {"step": self.step, "progress": self.progress, "tokens": self.tokens}
-                values |= {"seconds": now - since, **means}
-                since = now
-                with log.open("a") as lines:
-                    lines.write(
-                        json.dumps({key: round(value, 5) for key, value in values.items()}) + "\n"
-                    )
-                yield values
+        yield from schedule.train(self, batches, log=log, every=_LOGGED)
 
     def warm_up(self, batches: Iterable[Batch]) -> None:
         """Run every kind of pass on the batches, so that compiling is over when the clock starts,
@@ -79,7 +56,8 @@ class Run:
                 done[1].backward()  # type: ignore[no-untyped-call]
                 self.model.zero_grad(set_to_none=True)
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make a step."""
         self.model.train()
         seed = self.recipe.seed * 1_000_003 + self.step
         generator = torch.Generator(self.device).manual_seed(seed)
@@ -123,12 +101,11 @@ class Run:
             "counters": (self.step, self.tokens, self.progress),
             "recipe": asdict(self.recipe),
         }
-        torch.save(state, folder / "state.pt.new")
-        (folder / "state.pt.new").replace(folder / "state.pt")
+        schedule.keep(state, folder)
 
     def resume(self, folder: Path) -> None:
         """Continue from `folder`: weights, averages, optimisers and counters, to the last bit."""
-        state = torch.load(folder / "state.pt", map_location=self.device, weights_only=True)
+        state = schedule.kept(folder, self.device)
         _fill(self.model, state["live"])
         self.average = {name: state["average"][name] for name in self.average}
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -164,34 +141,3 @@ def _fill(model: Model, values: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(values[name])
-
-
-class Means:
-    """Running means of the log's values, which stay on their device until they are taken; one that
-    is not finite (no such slot in the batch) is left out.
-    """
-
-    def __init__(self) -> None:
-        self.names: tuple[str, ...] = ()
-        self.sums: Tensor | None = None  # (2, names): totals and counts
-
-    def add(self, values: dict[str, Tensor]) -> None:
-        """Count one step's values; every step has the same ones."""
-        stacked = torch.stack([value.double() for value in values.values()])
-        finite = stacked.isfinite()
-        both = torch.stack((stacked.nan_to_num(0.0, 0.0, 0.0), finite.double()))
-        self.names, self.sums = tuple(values), both if self.sums is None else self.sums + both
-
-    def means(self) -> dict[str, Tensor]:
-        """The means so far, on their device; not a number for what was never finite."""
-        assert self.sums is not None
-        return dict(zip(self.names, self.sums[0] / self.sums[1], strict=True))
-
-    def take(self) -> dict[str, float]:
-        """The means since the last time. Waits for the device."""
-        if self.sums is None:
-            return {}
-        totals, counts = self.sums.tolist()
-        self.sums = None
-        each = zip(self.names, totals, counts, strict=True)
-        return {name: total / count for name, total, count in each if count}

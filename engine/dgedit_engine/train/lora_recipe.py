@@ -1,17 +1,25 @@
-"""What decides an adapter's training, beside the base and the corpus: each field is an option."""
+"""What decides an adapter's training, beside the base and the corpus: each field is an option.
+
+`Adapting` is what every reading's adapter is trained by, `Recipe` the causal one's.
+"""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+from torch import nn
+
+from dgedit_engine.train import options
 from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, Settings
 from dgedit_engine.train.infill_examples import Weights
+from dgedit_engine.train.optimiser import Descent
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides a run, beside the data and the base."""
+class Adapting:
+    """How an adapter of any reading is trained."""
 
     minutes: float = 30.0
     """Wall-clock of the schedule."""
@@ -28,7 +36,9 @@ class Recipe:
     lr: float = 2e-4
     """Peak learning rate of AdamW."""
     token_lr: float = 4.0
-    """Times the rate that the special tokens' rows have."""
+    """Times the rate that what is no change of a matrix has: rows of special tokens, and a block
+    that the base has not.
+    """
     decay: float = 0.0
     """Weight decay."""
     clip: float = 1.0
@@ -45,21 +55,9 @@ class Recipe:
     """Tokens of an example."""
     turned: float = 0.8
     """Share of examples with the suffix first; the others are left to right."""
-    end: float = 1.0
-    """Weight of the first tokens behind a hole, beside the hole's."""
-    text: float = 0.1
-    """Weight of the rest of the text."""
-    text_kept: float = 0.25
-    """Share of the rest that is drawn to count, and counts so much more: the head is dear."""
-    kl: float = 0.0
-    """Weight of the divergence from the base's own reading of the text up to the hole."""
-    kl_kept: float = 0.25
-    """Share of those tokens that is drawn to count."""
 
     def __post_init__(self) -> None:
-        for name in ("turned", "text_kept", "kl_kept", "warm_up", "constant"):
-            if not 0 <= (share := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+        check_shares(self, "turned", "warm_up", "constant")
         for name in ("minutes", "lr", "clip", "rows", "micro", "alpha"):
             if not (value := getattr(self, name)) > 0:
                 raise ValueError(f"{name} must be positive, not {value}")
@@ -72,12 +70,52 @@ class Recipe:
         names = PROJECTIONS if self.projections == "all" else tuple(self.projections.split(","))
         return Settings(self.rank, self.alpha, names)
 
+
+@dataclass(frozen=True, slots=True)
+class Recipe(Adapting):
+    """Everything that decides a run of the causal reading's, beside the data and the base."""
+
+    end: float = 1.0
+    """Weight of the first tokens behind a hole, beside the hole's."""
+    text: float = 0.1
+    """Weight of the rest of the text."""
+    text_kept: float = 0.25
+    """Share of the rest that is drawn to count, and counts so much more: the head is dear."""
+    kl: float = 0.0
+    """Weight of the divergence from the base's own reading of the text up to the hole."""
+    kl_kept: float = 0.25
+    """Share of those tokens that is drawn to count."""
+
+    def __post_init__(self) -> None:
+        Adapting.__post_init__(self)
+        check_shares(self, "text_kept", "kl_kept")
+
     def weights(self) -> Weights:
         """What tokens count."""
         return Weights(end=self.end, text=self.text)
 
 
-_HELP = {
+def descent(
+    recipe: Adapting, changes: Iterable[nn.Parameter], others: Iterable[nn.Parameter]
+) -> Descent:
+    """The optimiser of a recipe, for an adapter's changes of matrices and its other parts."""
+    return Descent(
+        [(changes, recipe.lr), (others, recipe.lr * recipe.token_lr)],
+        decay=recipe.decay,
+        clip=recipe.clip,
+        warm_up=recipe.warm_up,
+        constant=recipe.constant,
+    )
+
+
+def check_shares(recipe: object, *names: str) -> None:
+    """Raise ValueError, naming it, for a field that is no share."""
+    for name in names:
+        if not 0 <= (share := getattr(recipe, name)) <= 1:
+            raise ValueError(f"{name} is a share from 0 to 1, not {share}")
+
+
+WORDS = {
     "minutes": "wall-clock of the schedule",
     "steps": "a schedule of so many steps instead, repeatable bit for bit on a CPU",
     "seed": "decides order and first weights",
@@ -85,7 +123,7 @@ _HELP = {
     "alpha": "changes count alpha / rank",
     "projections": f"which matrices, with commas, or all: {', '.join(PROJECTIONS)}",
     "lr": "peak learning rate of AdamW",
-    "token_lr": "times the rate that the special tokens' rows have",
+    "token_lr": "times the rate that rows of special tokens and new blocks have",
     "decay": "weight decay",
     "clip": "largest gradient norm",
     "warm_up": "share of the run in which the rate rises",
@@ -94,6 +132,10 @@ _HELP = {
     "micro": "examples of a pass",
     "limit": "tokens of an example",
     "turned": "share of examples with the suffix first",
+}
+"""What the options of `Adapting` are, in their help."""
+
+_HELP = WORDS | {
     "end": "weight of the end token",
     "text": "weight of the text around the hole",
     "text_kept": "share of that text's tokens that is drawn to count",
@@ -104,17 +146,9 @@ _HELP = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """One option for each field."""
-    for field in fields(Recipe):
-        kind = {"steps": int, "projections": str}.get(field.name) or type(field.default)
-        default = "" if field.default is None else f" ({field.default})"
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=kind,
-            default=field.default,
-            help=_HELP[field.name] + default,
-        )
+    options.add(parser, Recipe, _HELP)
 
 
-def from_options(options: argparse.Namespace) -> Recipe:
+def from_options(given: argparse.Namespace) -> Recipe:
     """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
-    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    return options.read(given, Recipe)

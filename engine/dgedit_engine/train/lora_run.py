@@ -7,8 +7,6 @@ nothing of the command line.
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,14 +19,13 @@ from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.layout import BOS, PAD
+from dgedit_engine.train import schedule
 from dgedit_engine.train.adapter import Adapter
-from dgedit_engine.train.head_loss import head_loss, losses
+from dgedit_engine.train.head_loss import Shortlist, head_loss, losses
 from dgedit_engine.train.infill_examples import FORMS, Batch
-from dgedit_engine.train.loop import Means
-from dgedit_engine.train.lora_recipe import Recipe
-from dgedit_engine.train.optimiser import clip, rate
+from dgedit_engine.train.lora_recipe import Recipe, descent
+from dgedit_engine.train.schedule import Means
 
-STATE = "state.pt"
 _LOGGED = 10  # steps between entries
 _MEASURED = tuple(f"{form}{part}" for form in FORMS for part in ("", " end"))
 _WIDTH = 64  # a pass has a multiple of so many columns, so that few shapes are compiled
@@ -39,48 +36,20 @@ class LoraRun:
     """One run: the base, its adapter, the optimiser and counters."""
 
     def __init__(self, model: Model, recipe: Recipe, shortlist: Sequence[int]) -> None:
-        if model.config.softcap is not None:
-            raise ValueError("a base with a soft cap is not trained here")
         self.model, self.recipe = model, recipe
         self.device = model.embedding.device
         self.adapter = Adapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
-        rows = len(self.adapter.rows)
-        ids = torch.tensor(sorted({*range(rows), *shortlist}), device=self.device)
-        self.head = model.embedding.detach()[ids].contiguous()  # (S, D)
-        self.places = torch.full((model.config.vocab,), -1, device=self.device)
-        self.places[ids] = torch.arange(len(ids), device=self.device)
-        groups = [
-            {"params": [*self.adapter.parts.values()], "peak": recipe.lr},
-            {"params": [self.adapter.rows], "peak": recipe.lr * recipe.token_lr},
-        ]
-        self.optimiser = torch.optim.AdamW(
-            groups, lr=recipe.lr, betas=(0.9, 0.95), weight_decay=recipe.decay
-        )
+        known = Shortlist.of(model, (*range(len(self.adapter.rows)), *shortlist))
+        self.head, self.places = known.rows, known.places
+        self.descent = descent(recipe, self.adapter.parts.values(), [self.adapter.rows])
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
     def train(self, batches: Iterator[Batch], *, log: Path) -> Iterator[dict[str, float]]:
         """Train until the clock or the step count ends; yields the log's entries."""
-        started, since, first, entry = time.monotonic(), time.monotonic(), self.progress, Means()
-        for batch in batches:
-            if self.recipe.steps is None:
-                spent = (time.monotonic() - started) / 60 / self.recipe.minutes
-                self.progress = min(1.0, first + spent)
-            else:
-                self.progress = min(1.0, self.step / self.recipe.steps)
-            if self.progress >= 1:
-                return
-            entry.add(self._update(batch))
-            if self.step % _LOGGED == 0:
-                means, now = entry.take(), time.monotonic()
-                values = {"step": self.step, "progress": self.progress, "tokens": self.tokens}
-                values |= {"seconds": now - since, **means}
-                since = now
-                with log.open("a") as lines:
-                    rounded = {key: round(value, 5) for key, value in values.items()}
-                    lines.write(json.dumps(rounded) + "\n")
-                yield values
+        yield from schedule.train(self, batches, log=log, every=_LOGGED)
 
-    def _update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make a step."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         total, nan = Means(), torch.tensor(torch.nan, device=self.device)
@@ -92,12 +61,7 @@ class LoraRun:
             total.add({name: values.get(name, nan) for name in (*FORMS, "text", "kl")})
             self.tokens += int((part.ids != PAD).sum())
         values = total.means()
-        values["norm"] = clip(self.adapter.parameters(), recipe.clip)
-        share = rate(self.progress, warm_up=recipe.warm_up, constant=recipe.constant)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * share
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        values["norm"] = self.descent.step(self.progress)
         self.step += 1
         return values
 
@@ -185,18 +149,17 @@ class LoraRun:
         self.adapter.save(folder, base=base, layout=layout)
         state = {
             "adapter": self.adapter.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": self.descent.adam.state_dict(),
             "counters": (self.step, self.tokens, self.progress),
             "recipe": asdict(self.recipe),
         }
-        torch.save(state, folder / f"{STATE}.new")
-        (folder / f"{STATE}.new").replace(folder / STATE)
+        schedule.keep(state, folder)
 
     def resume(self, folder: Path) -> None:
         """Go on from `folder`, to the last bit."""
-        state = torch.load(folder / STATE, map_location=self.device, weights_only=True)
+        state = schedule.kept(folder, self.device)
         self.adapter.load_state_dict(state["adapter"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.descent.adam.load_state_dict(state["optimiser"])
         self.step, self.tokens, self.progress = state["counters"]
 
     def _run(self, x: Tensor) -> Tensor:

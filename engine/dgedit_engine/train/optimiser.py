@@ -7,7 +7,7 @@ et al. 2024, kellerjordan.github.io/posts/muon). Embeddings, norms and scalars t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -100,6 +100,42 @@ def optimisers(model: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:
         betas=(0.9, 0.98),
     )
     return [Muon(matrices, lr=lr, momentum=0.95, decay=0.01), adam]
+
+
+class Descent:
+    """AdamW over some groups of an adapter's parameters, each with a peak rate of its own."""
+
+    def __init__(
+        self,
+        groups: Sequence[tuple[Iterable[nn.Parameter], float]],
+        *,
+        decay: float,
+        clip: float,
+        warm_up: float,
+        constant: float,
+    ) -> None:
+        """`clip` is the largest gradient norm of all together; the schedule is `rate`'s."""
+        self.clip, self.warm_up, self.constant = clip, warm_up, constant
+        self.parameters = [list(parameters) for parameters, _ in groups]
+        self.adam = torch.optim.AdamW(
+            [
+                {"params": own, "lr": peak, "peak": peak}
+                for own, (_, peak) in zip(self.parameters, groups, strict=True)
+                if own
+            ],
+            betas=(0.9, 0.95),
+            weight_decay=decay,
+        )
+
+    def step(self, progress: float) -> Tensor:
+        """One update from the gradients, which become none; returns the norm that they had."""
+        norm = clip((one for group in self.parameters for one in group), self.clip)
+        share = rate(progress, warm_up=self.warm_up, constant=self.constant)
+        for group in self.adam.param_groups:
+            group["lr"] = group["peak"] * share
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
 
 
 def rate(progress: float, *, warm_up: float = 0.01, constant: float = 0.5) -> float:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import random
-from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+from dgedit_engine.train import options
 
 Noise = Literal["uniform", "masked"]
 
@@ -83,7 +85,22 @@ class Plan:
     """Share of canvases into which tokens are inserted or deleted."""
 
 
-def plan(recipe: Recipe, progress: float, step: int) -> Plan:
+class Planned(Protocol):
+    """What of a recipe decides a step's plan; the fields are `Recipe`'s."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def conditioned(self) -> float: ...
+    @property
+    def on_policy(self) -> float: ...
+    @property
+    def last_phase(self) -> float: ...
+    @property
+    def shifted(self) -> float: ...
+
+
+def plan(recipe: Planned, progress: float, step: int) -> Plan:
     """The plan of a step, which the seed and its number decide.
 
     The entropy bound is drawn log-uniformly, so that canvases with few and with many accepted slots
@@ -125,19 +142,9 @@ _HELP = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """One option for each field of the recipe."""
-    for field in fields(Recipe):
-        kind = int if field.name in ("steps", "seed", "copies") else float
-        choices = get_args(Noise) if field.name == "noise" else None
-        default = "" if field.default is None else f" ({field.default})"
-        parser.add_argument(
-            "--" + field.name.replace("_", "-"),
-            type=str if choices else kind,
-            choices=choices,
-            default=field.default,
-            help=_HELP[field.name] + default,
-        )
+    options.add(parser, Recipe, _HELP)
 
 
-def from_options(options: argparse.Namespace) -> Recipe:
+def from_options(given: argparse.Namespace) -> Recipe:
     """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
-    return Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    return options.read(given, Recipe)

@@ -49,7 +49,9 @@ def test_adapted_product_is_that_of_the_merged_matrix(dtype: torch.dtype) -> Non
     adapted = Adapted(weight, changes, 0.5)
     tolerance = 1e-5 if dtype == torch.float32 else 0.1
     expected = F.linear(x, adapted.merged())
-    torch.testing.assert_close(product(x, adapted).float(), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(
+        product(x, adapted).float(), expected, rtol=tolerance, atol=tolerance
+    )
     untouched = [0, 1, 5, 6, 10, 11]
     assert torch.equal(adapted.merged()[untouched], weight.float()[untouched])
     adapted.active = False

@@ -21,10 +21,11 @@ from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train import __main__ as program
 from dgedit_engine.train import feed
 from dgedit_engine.train.examples import Batch
-from dgedit_engine.train.loop import Means, Run, compile_parts
+from dgedit_engine.train.loop import Run, compile_parts
 from dgedit_engine.train.loss import counted_causally
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.recipe import Plan, Recipe, from_options
+from dgedit_engine.train.schedule import Means
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 from dgedit_engine.weights import checkpoint
 
@@ -143,7 +144,7 @@ def test_broken_gradient_is_skipped(data: Path) -> None:
     run = started(steps=None)
     run.model.embedding.data[5] = torch.nan
     before = {name: p.detach().clone() for name, p in run.model.named_parameters()}
-    values = run._update(batches(data, 1)[0])
+    values = run.update(batches(data, 1)[0])
     assert not values["norm"].isfinite()
     for name, parameter in run.model.named_parameters():
         assert torch.equal(parameter.nan_to_num(7), before[name].nan_to_num(7)), name
@@ -242,11 +243,11 @@ def test_steps_never_wait_for_the_device(data: Path) -> None:
     run = Run(started().model, Recipe(**EVERYTHING), device="cuda")
     run.progress = 0.5
     given, means = batches(data, 4), Means()
-    run._update(given[0])
+    run.update(given[0])
     torch.cuda.set_sync_debug_mode("error")
     try:
         for batch in given[1:]:
-            means.add(run._update(batch))
+            means.add(run.update(batch))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert all(value > 0 for value in means.take().values())

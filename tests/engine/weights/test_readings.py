@@ -183,7 +183,9 @@ def test_lone_adapter_is_the_causal_readings(base: Path, both: Path) -> None:
 
 def test_folders_that_are_none_are_named(base: Path, both: Path, tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(ModelError, match=r"no adapter: .* has neither adapter_config\.json nor"):
+        with pytest.raises(
+            ModelError, match=r"no adapter: .* has neither adapter_config\.json nor"
+        ):
             readings.load(place)
     (tmp_path / "encode").mkdir()
     with pytest.raises(ModelError, match=r"encode/adapter_config\.json: "):

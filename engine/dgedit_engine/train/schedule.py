@@ -1,0 +1,147 @@
+"""A run by the clock: batches in, a log out, as many steps as there is time for.
+
+The learning rate follows the progress, so a run of `minutes` always ends annealed, on any machine;
+one of a number of steps repeats. Steps never wait for the device: the log's values add up there and
+are read when an entry is due. Knows no model and no loss.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+STATE = "state.pt"
+"""The file from which a run goes on."""
+
+Batch = TypeVar("Batch", contravariant=True)
+
+
+class Timed(Protocol):
+    """How long a run takes."""
+
+    @property
+    def minutes(self) -> float:
+        """Wall-clock of the schedule."""
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of the schedule instead."""
+
+
+class Run(Protocol, Generic[Batch]):
+    """What is trained."""
+
+    step: int
+    """Steps so far."""
+    tokens: int
+    """Tokens so far."""
+    progress: float
+    """The share of the schedule that is over."""
+
+    @property
+    def recipe(self) -> Timed:
+        """How long it takes."""
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Make a step, and say what is to be logged."""
+
+
+def train(
+    run: Run[Batch], batches: Iterable[Batch], *, log: Path, every: int
+) -> Iterator[dict[str, float]]:
+    """Train until the clock or the step count ends; yields the log's entries, one each so many
+    steps.
+    """
+    started, entry, since = time.monotonic(), Means(), time.monotonic()
+    first, recipe = run.progress, run.recipe
+    for batch in batches:
+        if recipe.steps is None:
+            spent = (time.monotonic() - started) / 60 / recipe.minutes
+            run.progress = min(1.0, first + spent)
+        else:  # `step` counts the whole schedule, resumed or not
+            run.progress = min(1.0, run.step / recipe.steps)
+        if run.progress >= 1:
+            return
+        entry.add(run.update(batch))
+        if run.step % every == 0:
+            means = entry.take()  # waits for the device, so that the clock below is true
+            now = time.monotonic()
+            values = {"step": run.step, "progress": run.progress, "tokens": run.tokens}
+            values |= {"seconds": now - since, **means}
+            since = now
+            with log.open("a") as lines:
+                rounded = {key: round(value, 5) for key, value in values.items()}
+                lines.write(json.dumps(rounded) + "\n")
+            yield values
+
+
+def follow(
+    entries: Iterable[dict[str, float]], due: Sequence[tuple[float, Callable[[], None]]]
+) -> None:
+    """Print a run's entries, and do what is `due` each so many minutes, all of it at the end."""
+    done = [time.monotonic()] * len(due)
+    for entry in entries:
+        print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()), flush=True)
+        for place, (minutes, act) in enumerate(due):
+            if time.monotonic() - done[place] > 60 * minutes:
+                act()
+                done[place] = time.monotonic()
+    for _, act in due:
+        act()
+
+
+def report(log: Path, run: Run[Any], found: dict[str, Any]) -> None:
+    """Print what was measured, and write it to the log."""
+    entry = {"step": run.step, "tokens": run.tokens, **found}
+    print(json.dumps(entry), flush=True)
+    with log.open("a") as lines:
+        lines.write(json.dumps(entry) + "\n")
+
+
+def keep(state: dict[str, Any], folder: Path) -> None:
+    """Write what a run goes on from; the file is complete or as it was."""
+    torch.save(state, folder / f"{STATE}.new")
+    (folder / f"{STATE}.new").replace(folder / STATE)
+
+
+def kept(folder: Path, device: torch.device | str) -> dict[str, Any]:
+    """What `keep` wrote."""
+    state: dict[str, Any] = torch.load(folder / STATE, map_location=device, weights_only=True)
+    return state
+
+
+class Means:
+    """Running means of the log's values, which stay on their device until they are taken; one that
+    is not finite (no such slot in the batch) is left out.
+    """
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.sums: Tensor | None = None  # (2, names): totals and counts
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Count one step's values; every step has the same ones."""
+        stacked = torch.stack([value.double() for value in values.values()])
+        finite = stacked.isfinite()
+        both = torch.stack((stacked.nan_to_num(0.0, 0.0, 0.0), finite.double()))
+        self.names, self.sums = tuple(values), both if self.sums is None else self.sums + both
+
+    def means(self) -> dict[str, Tensor]:
+        """The means so far, on their device; not a number for what was never finite."""
+        assert self.sums is not None
+        return dict(zip(self.names, self.sums[0] / self.sums[1], strict=True))
+
+    def take(self) -> dict[str, float]:
+        """The means since the last time. Waits for the device."""
+        if self.sums is None:
+            return {}
+        totals, counts = self.sums.tolist()
+        self.sums = None
+        each = zip(self.names, totals, counts, strict=True)
+        return {name: total / count for name, total, count in each if count}
