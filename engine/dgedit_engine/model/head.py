@@ -42,6 +42,11 @@ class Head:
         if self.ids is not None:
             self._place()
 
+    @property
+    def size(self) -> int:
+        """Tokens that it knows, S + k."""
+        return self.weight.shape[0] + len(self._admitted)
+
     def raw(self, hidden: Tensor) -> Tensor:
         """hidden (…, D) -> fp32 (…, S + k)."""
         found = linear(hidden, self.weight).float()
@@ -92,10 +97,22 @@ class Head:
 
     def rows(self) -> Tensor:
         """The embedding's rows of all places, (S + k, D)."""
-        weight = self.weight.weight if isinstance(self.weight, Packed) else self.weight
-        if isinstance(weight, Quantised):
-            weight = weight.dequantised()
+        weight = self._numbers
         return weight if self._more is None else torch.cat((weight, self._more.to(weight.dtype)))
+
+    def expected(self, probs: Tensor) -> Tensor:
+        """The mean of the rows under probs (…, S + k) -> (…, D); the rows are not copied."""
+        weight, more = self._numbers, self._more
+        found = probs[..., : len(weight)].to(weight.dtype) @ weight
+        if more is None:
+            return found
+        return found + probs[..., len(weight) :].to(weight.dtype) @ more.to(weight.dtype)
+
+    @property
+    def _numbers(self) -> Tensor:
+        """The rows of the shortlist, (S, D)."""
+        weight = self.weight.weight if isinstance(self.weight, Packed) else self.weight
+        return weight.dequantised() if isinstance(weight, Quantised) else weight
 
     def _place(self) -> None:
         assert self.ids is not None

@@ -116,9 +116,9 @@ class Model(nn.Module):
 
     def soft_embed(self, probs: Tensor) -> Tensor:
         """The expected embedding under probs (…, V) -> (…, D)."""
-        table = self.embedding if self.head is None else self.head.rows()
-        soft = probs.to(table.dtype) @ table * self.scale
-        return soft.to(self.activations or self.embedding.dtype)
+        table, head = self.embedding, self.head
+        soft = probs.to(table.dtype) @ table if head is None else head.expected(probs)
+        return (soft * self.scale).to(self.activations or table.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap. With a shortlist V are

@@ -1,0 +1,243 @@
+"""Drafts from the canvas for a base that has one: from noise, all slots at once, in a few steps.
+
+Several canvases stand side by side behind one prompt. A step reads all their slots, keeps those it
+is sure of, and more of them every time, so that the last step keeps all; the others become noise
+again, and what was predicted for them comes back as the self-conditioning signal. A canvas was
+taught to go on behind the hole as the file does, so its text is a draft as one that is read from
+left to right: every place where it may end is a candidate, for the causal reading to judge.
+
+Knows one hole and what it stands in; neither how candidates are judged nor steps of a request.
+
+Letters: K canvases, C slots, S tokens of the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from dgedit_engine.decode import sampler
+from dgedit_engine.decode.cuts import cuts, left_block, visible
+from dgedit_engine.decode.drafts import mean_log
+from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.canvases import behind, restored
+from dgedit_engine.model.config import Sampling
+from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.prompt.plain import Around
+from dgedit_engine.prompt.tokenizer import Tokenizer
+from dgedit_engine.types import Draft, ModelError
+from dgedit_kernels.canvas_sampler import SlotReading, read_slots
+
+SLOTS = 32
+"""Slots of a canvas where nobody says: a line and what follows it."""
+STEPS = 6
+"""Steps from noise to a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """Where the canvases stand after a step."""
+
+    texts: list[str]
+    """What they say that may stand in the hole: the surest canvas first, and of each the text up to
+    where it goes on as the file does; none twice.
+    """
+    draft: Draft
+    """The first of them in pieces, to be shown."""
+
+
+def refined(
+    model: Model,
+    tokenizer: Tokenizer,
+    cache: PromptCache,
+    prompt: Sequence[int],
+    here: Around,
+    *,
+    rows: int,
+    sampling: Sampling,
+    generator: torch.Generator | None,
+    slots: int = SLOTS,
+    steps: int = STEPS,
+    greedy: bool = True,
+) -> Iterator[Refined]:
+    """Refine `rows` canvases of `slots` behind the prompt `prompt`, for the hole that stands in
+    `here`; yields where they stand after each step, and ends when all stand still.
+
+    The temperature and the entropy bound are `sampling`'s. All but a `greedy` first canvas keep
+    tokens that are drawn. `cache` is for that prompt; whoever uses it between two steps leaves the
+    prompt's beginning in it, or it is read again. Raises ModelError for a model that reads no
+    canvas, and for logits that are no numbers.
+    """
+    if not model.canvas:
+        raise ModelError("the model was not taught to refine a canvas")
+    sampling, known = replace(sampling, steps=steps), prompt[: behind(model, len(prompt))]
+    last = torch.tensor(prompt[-1:], device=cache.device)
+    state = _State(torch.empty(0), None)
+    for step in range(steps):
+        encode(model, cache, known)
+        with torch.inference_mode():
+            if not step:
+                size = _size(model)
+                state.ids = _noise(model, size, (rows, slots), cache.device, generator)
+            hidden = restored(model, state.ids[None], last, cache, state.soft)[0]  # (K, C, D)
+            logits = _begun(model.logits(hidden), model, tokenizer, here.forced)
+            reading = _read(logits / sampler.temperature(sampling, steps - step), generator)
+            kept = _kept(reading.entropy, sampling.entropy_bound, (step + 1) / steps)
+            still = state.take(model, reading, kept, generator, greedy=greedy)
+            best, sure = model.tokens(reading.best), reading.probs.amax(-1)
+        yield _said(best.tolist(), sure.tolist(), kept.tolist(), model, tokenizer, here)
+        if still:
+            return
+
+
+@dataclass(slots=True)
+class _State:
+    """What the next step reads."""
+
+    ids: Tensor
+    """(K, C): tokens."""
+    soft: Tensor | None
+    """(1, K, C, D): the signal."""
+
+    def take(
+        self,
+        model: Model,
+        reading: SlotReading,
+        kept: Tensor,
+        generator: torch.Generator | None,
+        *,
+        greedy: bool,
+    ) -> bool:
+        """Keep slots, and make the others noise; whether nothing has changed, and nothing will."""
+        chosen = reading.sample.clone()
+        if greedy:
+            chosen[0] = reading.best[0]
+        tokens = model.tokens(chosen)
+        size = reading.probs.shape[-1]
+        noise = _noise(model, size, tokens.shape, tokens.device, generator)
+        still = bool((kept & (tokens == self.ids)).all())
+        self.ids = torch.where(kept, tokens, noise)
+        if model.conditioning is not None:
+            self.soft = model.soft_embed(reading.probs)[None]
+        return still
+
+
+def _size(model: Model) -> int:
+    """The tokens that the head knows."""
+    return model.config.vocab if model.head is None else model.head.size
+
+
+def _noise(
+    model: Model,
+    size: int,
+    shape: Sequence[int],
+    device: torch.device | str,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Tokens drawn evenly from the `size` that the head knows."""
+    return model.tokens(torch.randint(size, tuple(shape), generator=generator, device=device))
+
+
+def _begun(logits: Tensor, model: Model, tokenizer: Tokenizer, forced: str) -> Tensor:
+    """Let the first slot of logits (K, C, S) be nothing but the beginning of a text that the draft
+    has to begin with.
+    """
+    if not forced:
+        return logits
+    tokens = torch.tensor(tokenizer.beginning(forced), dtype=torch.int64, device=logits.device)
+    places = model.places(tokens)
+    places = places[places >= 0]
+    if len(places):
+        some = logits[:, 0, places].clone()
+        logits[:, 0] = -torch.inf
+        logits[:, 0, places] = some
+    return logits
+
+
+def _read(logits: Tensor, generator: torch.Generator | None) -> SlotReading:
+    try:
+        return read_slots(logits, generator)
+    except FloatingPointError:
+        raise ModelError("the model's logits are no finite numbers: damaged weights?") from None
+
+
+def _kept(entropy: Tensor, bound: float, share: float) -> Tensor:
+    """Which slots of entropy (K, C) are kept: those within the bound, and at least that share, the
+    most certain first.
+    """
+    least = -(-entropy.shape[-1] * share // 1)
+    order = entropy.argsort(-1).argsort(-1)
+    return sampler.accept(entropy, bound) | (order < least)
+
+
+def _said(
+    best: Sequence[Sequence[int]],
+    sure: Sequence[Sequence[float]],
+    kept: Sequence[Sequence[bool]],
+    model: Model,
+    tokenizer: Tokenizer,
+    here: Around,
+) -> Refined:
+    """The canvases' texts, the surest first."""
+    found = [
+        _draft(*row, model.config.eos, tokenizer, here)
+        for row in zip(best, sure, kept, strict=True)
+    ]
+    drafts = [one for one in found if one is not None]
+    drafts.sort(key=lambda one: -mean_log([one[0]]))
+    texts: dict[str, None] = {}
+    for _, ends in drafts:
+        texts.update(dict.fromkeys(ends))
+    return Refined([*texts], drafts[0][0] if drafts else Draft((), (), ()))
+
+
+def _draft(
+    ids: Sequence[int],
+    sure: Sequence[float],
+    kept: Sequence[bool],
+    ends: Sequence[int],
+    tokenizer: Tokenizer,
+    here: Around,
+) -> tuple[Draft, list[str]] | None:
+    """A canvas's draft, up to where it goes on as the file does, and its candidates; None for one
+    that does not begin as it has to.
+    """
+    over = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+    pieces = tokenizer.pieces(ids[:over])
+    whole = "".join(piece.text for piece in pieces)
+    if not whole.startswith(here.forced):
+        return None
+    text = visible(whole[len(here.forced) :], here.before)
+    stays = left_block(text, here.before)
+    lengths = [
+        length
+        for length in cuts(text, here.before, here.behind, ended=over < len(ids))
+        if (stays is None or length <= stays) and "\ufffd" not in text[:length]
+    ]
+    lengths.sort(key=lambda length: -_agreed(text[length:], here.behind))  # ties: the shorter
+    room = lengths[0] if lengths else len(text)
+    skipped, place = len(whole) - len(text), 0
+    shown: list[tuple[str, float, bool]] = []
+    for piece in pieces:
+        own = slice(place, place + piece.tokens)
+        place += piece.tokens
+        said = piece.text[skipped:][:room]
+        skipped = max(0, skipped - len(piece.text))
+        room -= len(said)
+        if said and "\ufffd" not in said:
+            shown.append((said.replace("\n", here.newline), min(sure[own]), all(kept[own])))
+    parts = tuple(zip(*shown, strict=True)) or ((), (), ())
+    return Draft(*parts), [text[:length] for length in lengths]
+
+
+def _agreed(text: str, following: str) -> int:
+    """How many visible characters a text has in common with the beginning of what follows."""
+    agreed = 0
+    for mine, theirs in zip(text, following, strict=False):
+        if mine != theirs:
+            break
+        agreed += not mine.isspace()
+    return agreed
