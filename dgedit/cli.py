@@ -31,7 +31,7 @@ from dgedit.commands.coercion import Group, Quick, plainly
 from dgedit.commands.doctor import doctor
 from dgedit.commands.evaluate import evaluate
 from dgedit.commands.measure import bench
-from dgedit.commands.options import Device, Effort, Engine, Grouped, Model, Seed
+from dgedit.commands.options import Adapter, Device, Effort, Engine, Grouped, Model, Seed
 from dgedit.commands.watch import watch
 from dgedit.errors import DgeditError, Exit, UsageError
 
@@ -124,6 +124,7 @@ def top(
 def edit(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files, or a folder.")],
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     engine: Engine = "auto",
     effort: Effort = 0.5,
@@ -154,6 +155,7 @@ def edit(
     return open_editor(
         [*places],
         model=model,
+        adapter=adapter,
         device=device,
         engine=engine,
         effort=effort,

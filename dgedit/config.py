@@ -40,7 +40,7 @@ _WIDEST = 16
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
 # What a project's file may not say.
-_PERSONAL = frozenset({"engine", "device", "idle", "keys"})
+_PERSONAL = frozenset({"adapter", "engine", "device", "idle", "keys"})
 # Variables of ours that are no settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
@@ -54,6 +54,8 @@ class Settings:
 
     model: str = ""
     """A model's name, or a path with a slash in it; nano for an empty text."""
+    adapter: str = ""
+    """A folder of low-rank changes of that model, none for an empty text."""
     device: str = ""
     """Where it runs: cpu, cuda, cuda:1, mps; the engine chooses for auto or an empty text."""
     engine: str = "auto"
@@ -289,6 +291,7 @@ def _is_keys(value: object) -> str:
 
 _CHECKS: Mapping[str, Callable[[object], str]] = {
     "model": _is_text,
+    "adapter": _is_text,
     "device": _is_device,
     "engine": _is_engine,
     "idle": _is_between(0.1, _DAY),

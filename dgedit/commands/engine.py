@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +17,7 @@ import typer
 from dgedit import config
 from dgedit.commands import output
 from dgedit.commands.coercion import Group, Quick
-from dgedit.commands.options import Device, Model, known_device
+from dgedit.commands.options import Adapter, Device, Model, known_device
 from dgedit.errors import EngineError, UsageError
 from dgedit.models import store
 from dgedit.text.visible import visible
@@ -35,7 +36,7 @@ _UNITS = ((3600, "h"), (60, "min"), (1, "s"))
 
 
 @app.command(cls=Quick)
-def start(model: Model = None, device: Device = None) -> None:
+def start(model: Model = None, adapter: Adapter = None, device: Device = None) -> None:
     """Start an engine and wait until its model is open.
 
     One that runs already is left as it is. Commands that fill start theirs themselves. It ends when
@@ -45,13 +46,14 @@ def start(model: Model = None, device: Device = None) -> None:
     """
     from dgedit.engines.warm import client
 
-    opened = client.Daemon.open(store.resolve(model), _device(device))
+    changes = store.adapter_of(adapter, model)
+    opened = client.Daemon.open(store.resolve(model), _device(device), changes)
     if said := client.status(opened.place.socket):
         output.print_text(_line(said))
 
 
 @app.command(cls=Quick)
-def stop(model: Model = None, device: Device = None) -> None:
+def stop(model: Model = None, adapter: Adapter = None, device: Device = None) -> None:
     """End the engine of one model, or all of them.
 
     At once, whatever they are at.
@@ -60,8 +62,8 @@ def stop(model: Model = None, device: Device = None) -> None:
     """
     from dgedit.engines.warm import client, sockets
 
-    one = model is not None or device is not None
-    for path in [_place(model, device).socket] if one else sockets.present():
+    one = any(given is not None for given in (model, adapter, device))
+    for path in [_place(model, adapter, device).socket] if one else sockets.present():
         if pid := client.stop(path):
             output.print_text(f"stopped {pid}\n")
 
@@ -86,6 +88,7 @@ def status(
 @app.command(cls=Quick)
 def run(
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     idle: Annotated[
         float | None, typer.Option(metavar="MINUTES", min=0.1, help="End when unasked for so long.")
@@ -104,8 +107,8 @@ def run(
     from dgedit.engines.warm import client, server, sockets
 
     if http is not None:
-        return _serve_http(http, model, device)
-    place = _place(model, device)
+        return _serve_http(http, model, adapter, device)
+    place = _place(model, adapter, device)
     path = place.socket
     with client.locked(path):
         if found := client.status(path):
@@ -117,7 +120,7 @@ def run(
         return server.serve(listener, path, place, idle=60 * minutes)
 
 
-def _serve_http(address: str, model: str | None, device: str | None) -> int:
+def _serve_http(address: str, model: str | None, adapter: Path | None, device: str | None) -> int:
     host, _, port = address.rpartition(":")
     if not host or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or int(port) > 65535:
         raise UsageError(f"--http takes HOST:PORT, not {address}")
@@ -128,7 +131,7 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
 
     server.log_to_stderr()
     http = HttpServing(
-        lambda: connect(model, _device(device), "auto"),
+        lambda: connect(model, _device(device), "auto", adapter),
         host.strip("[]"),
         int(port),
         token=os.environ.get("DGEDIT_HTTP_TOKEN"),
@@ -139,10 +142,10 @@ def _serve_http(address: str, model: str | None, device: str | None) -> int:
     return 0
 
 
-def _place(model: str | None, device: str | None) -> Place:
+def _place(model: str | None, adapter: Path | None, device: str | None) -> Place:
     from dgedit.engines.warm.sockets import Place
 
-    return Place.of(store.resolve(model), _device(device))
+    return Place.of(store.resolve(model), _device(device), store.adapter_of(adapter, model))
 
 
 def _device(device: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from dgedit.commands.options import Device
+from dgedit.commands.options import Adapter, Device
 from dgedit.engines import connect as backend
 from dgedit.errors import InputError
 
@@ -53,6 +53,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
+    adapter: Adapter = None,
     device: Device = None,
 ) -> None:
     """Measure how well a model fills code that it was not trained on.
@@ -60,7 +61,8 @@ def evaluate(
     The spans are of code that ships, of a corpus of yours, or of public benchmarks. Prints a table
     of rates in percent, each with its 95% interval, and one line of JSON last.
     """
-    engine = cast("Engine", backend.connect(model, device))  # first: it says how torch is loaded
+    # first: it says how torch is loaded
+    engine = cast("Engine", backend.connect(model, device, adapter=adapter))
     from dgedit_engine.eval.measure import Plan, progress_bar, run
 
     plan = Plan(

@@ -17,6 +17,7 @@ from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    Adapter,
     Candidates,
     Colored,
     Device,
@@ -87,6 +88,7 @@ def fill(
     ] = False,
     color: Colored = "auto",
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -132,7 +134,7 @@ def fill(
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)
     filler = connected(
-        lambda: backend.connect(model, device, engine=engine),
+        lambda: backend.connect(model, device, engine=engine, adapter=adapter),
         ask=asked not in ("json", "events") and not quiet,
     )
     if asked == "interactive":
@@ -140,7 +142,7 @@ def fill(
 
         answer = ask(sources, request, filler, color=color, seconds=seconds)
         if answer.edit:
-            return _edit(sources, request, model, device, engine)
+            return _edit(sources, request, model, adapter, device, engine)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
         output.show(told(answer), sys.stderr)
@@ -219,6 +221,7 @@ def _edit(
     sources: Sequence[Source],
     request: InfillRequest,
     model: str | None,
+    adapter: Path | None,
     device: str | None,
     engine: str,
 ) -> int:
@@ -228,6 +231,7 @@ def _edit(
     return open_editor(
         [Path(str(source.document.path)) for source in sources],
         model=model,
+        adapter=adapter,
         device=device,
         engine=engine,
         effort=request.effort,

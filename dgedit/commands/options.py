@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,6 +52,10 @@ def _some(seconds: float | None) -> float | None:
 
 Model = Annotated[
     str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
+]
+Adapter = Annotated[
+    Path | None,
+    option(ENGINE, "--adapter", metavar="FOLDER", help="Low-rank changes of it, in PEFT's format."),
 ]
 Device = Annotated[
     str | None,

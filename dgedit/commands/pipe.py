@@ -19,6 +19,7 @@ from dgedit.commands import output
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    Adapter,
     Candidates,
     Device,
     Effort,
@@ -82,6 +83,7 @@ def pipe(
     ] = "echo",
     quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -123,7 +125,7 @@ def pipe(
             entropy_bound=entropy_bound,
             candidates=candidates,
         )
-        filler = backend.connect(model, device, engine=engine)
+        filler = backend.connect(model, device, engine=engine, adapter=adapter)
         infill = work.run(request, filler, quiet=quiet, seconds=seconds)
         signals.look()
         result = work.Result((source,), infill)

@@ -23,6 +23,7 @@ from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    Adapter,
     Candidates,
     Device,
     Effort,
@@ -73,6 +74,7 @@ def watch(
     candidates: Candidates = None,
     seed: Seed = 0,
     model: Model = None,
+    adapter: Adapter = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -98,7 +100,7 @@ def watch(
     watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
 
     def connect() -> Backend:
-        return connected(lambda: backend.connect(model, device, engine=engine))
+        return connected(lambda: backend.connect(model, device, engine=engine, adapter=adapter))
 
     work = _Work(watching, wish, connect, marker)
     for path in watching.present() if once else watching.saved():

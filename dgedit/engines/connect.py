@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from dgedit.errors import EngineError, UsageError
 from dgedit.models import nano, store
@@ -10,10 +11,13 @@ from dgedit.models.names import NANO
 from dgedit_engine.types import Backend, ModelError
 
 
-def connect(model: str | None, device: str | None, engine: str = "local") -> Backend:
-    """Reach an engine. A model is named as `store.resolve` says; None takes the default. A device
-    of None lets the engine choose. `engine` says whose: "local" one in this process, "warm" the
-    process that stays, "auto" that or, where there can be none, a local one; or a server's address.
+def connect(
+    model: str | None, device: str | None, engine: str = "local", adapter: Path | None = None
+) -> Backend:
+    """Reach an engine. A model is named as `store.resolve` says; None takes the default; `adapter`
+    is a folder of changes of it. A device of None lets the engine choose. `engine` says whose:
+    "local" one in this process, "warm" the process that stays, "auto" that or, where there can be
+    none, a local one; or a server's address.
 
     Raises EngineError, in one line, when the engine or its model is unavailable: NoBase where it is
     nano's base that is missing.
@@ -21,10 +25,12 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
     if engine.startswith(("http://", "https://")):
         from dgedit.engines.remote.backend import connect as connect_to
 
+        if adapter is not None:
+            raise UsageError(f"--adapter changes a model here, not one of {engine}")
         return connect_to(engine, model)
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
-    name = store.resolve(model)
+    name, changes = store.resolve(model), store.adapter_of(adapter, model)
     if name == NANO:
         nano.check()
     if engine != "local":
@@ -32,15 +38,17 @@ def connect(model: str | None, device: str | None, engine: str = "local") -> Bac
         from dgedit.engines.warm.sockets import Unavailable
 
         try:
-            return Daemon.open(name, device)
+            return Daemon.open(name, device, changes)
         except Unavailable:
             if engine == "warm":
                 raise
-    return open_here(name, device)
+    return open_here(name, device, changes)
 
 
-def open_here(name: str, device: str | None) -> Backend:
-    """Open an engine in this process; `name` is what `store.resolve` has found."""
+def open_here(name: str, device: str | None, adapter: str | None) -> Backend:
+    """Open an engine in this process; `name` is what `store.resolve` has found, `adapter` what
+    `store.adapter_of` has.
+    """
     # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
     # loaded.
@@ -48,7 +56,7 @@ def open_here(name: str, device: str | None) -> Backend:
     try:
         from dgedit_engine.engine import open_engine
 
-        return open_engine(name, device)
+        return open_engine(name, device, adapter=None if adapter is None else Path(adapter))
     except ImportError as error:
         raise EngineError(f"the engine cannot be loaded: {error}") from error
     except (ModelError, OSError) as error:

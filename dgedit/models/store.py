@@ -104,6 +104,18 @@ def resolve(model: str | None = None) -> str:
     return str(installed(name))
 
 
+def adapter_of(adapter: Path | None, model: str | None) -> str | None:
+    """The folder of the changes that a model is opened with: the one that is asked for, else what
+    the settings name, which goes with the model that they name. Raises EngineError for what is no
+    folder.
+    """
+    named = settings.current().adapter if model is None and adapter is None else ""
+    place = str(adapter) if adapter is not None else named
+    if place and not os.path.isdir(place):
+        raise EngineError(f"no adapter: {place} is no folder")
+    return place or None
+
+
 def path_of(model: str) -> Path:
     """The folder or file of a model. nano is made ready for it. Raises EngineError as `resolve`
     does, and where nano's base is missing.

@@ -50,6 +50,7 @@ def run(
     paths: list[Path],
     *,
     model: str | None,
+    adapter: Path | None = None,
     device: str | None,
     engine: str = "local",
     effort: float,
@@ -76,7 +77,7 @@ def run(
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
-        connect=partial(connect, model, device, engine=engine),
+        connect=partial(connect, model, device, engine=engine, adapter=adapter),
         effort=effort,
         seed=seed,
         settings=current(),

@@ -178,6 +178,7 @@ def open_engine(
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
     name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
+    name += "" if adapter is None else f"+{adapter.resolve().name}"
     decoding = load_decoding(home(path))
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)

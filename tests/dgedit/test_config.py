@@ -19,6 +19,7 @@ Capture = pytest.CaptureFixture[str]
 
 OTHERS: dict[str, Any] = {
     "model": "big",
+    "adapter": "tuned",
     "device": "cuda",
     "engine": "local",
     "idle": 3.5,

@@ -41,18 +41,18 @@ _PATIENCE = 20.0  # seconds for a process that is there to say that it is
 class Daemon:
     """A model that a process of its own keeps open."""
 
-    def __init__(self, model: str, device: str | None) -> None:
-        """`model` is what `store.resolve` has found."""
-        self.place = Place.of(model, device)
+    def __init__(self, model: str, device: str | None, adapter: str | None = None) -> None:
+        """`model` is what `store.resolve` has found, `adapter` a folder."""
+        self.place = Place.of(model, device, adapter)
         self._asker = os.urandom(8).hex()
         self._ready: Mapping[str, str] = {}
 
     @classmethod
-    def open(cls, model: str, device: str | None) -> Daemon:
+    def open(cls, model: str, device: str | None, adapter: str | None = None) -> Daemon:
         """Reach the engine, or start it, and wait until its model is open. Raises Unavailable where
         there can be none, EngineError where the model cannot be opened.
         """
-        daemon = cls(model, device)
+        daemon = cls(model, device, adapter)
         daemon._connected().close()
         return daemon
 
@@ -234,6 +234,7 @@ def _start(place: Place) -> None:
             "log": str(log),
             "model": place.model,
             "device": place.device,
+            "adapter": place.adapter,
             "idle": 60 * config.current().idle,
         }
         try:

@@ -331,7 +331,7 @@ def start(data: str) -> Exit:
     os.umask(0o077)
     _log_to(RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1))
     listener = socket.socket(fileno=given["listener"])
-    place = Place(given["model"], given["device"])
+    place = Place(given["model"], given["device"], given["adapter"])
     signals.heed()
     threading.excepthook = lambda args: log.error("%s", _trace(args.exc_value))
     try:
@@ -345,8 +345,9 @@ def serve(listener: socket.socket, path: Path, place: Place, *, idle: float) -> 
     """Serve a model in this process."""
     from dgedit.engines.connect import open_here
 
-    log.info("dgedit %s begins: %s %s", dgedit.__version__, place.model, place.device)
-    opening = partial(open_here, place.model, place.device or None)
+    said = (dgedit.__version__, place.model, place.device, place.adapter)
+    log.info("dgedit %s begins: %s %s %s", *said)
+    opening = partial(open_here, place.model, place.device or None, place.adapter or None)
     return Serving(listener, path, opening, place=place, idle=idle).run()
 
 

@@ -49,31 +49,38 @@ class Place:
     """The model's folder or file, links resolved; the name of one of ours."""
     device: str
     """Where it was asked to run; empty where the engine chooses."""
+    adapter: str = ""
+    """The folder of the changes that it is opened with, links resolved; empty for none."""
 
     @classmethod
-    def of(cls, model: str, device: str | None) -> Place:
-        """The place for what `store.resolve` has found."""
+    def of(cls, model: str, device: str | None, adapter: str | None = None) -> Place:
+        """The place for what `store.resolve` and `store.adapter_of` have found."""
+        changes = os.path.realpath(adapter) if adapter else ""
         if model in OURS:
-            return cls(model, device or "")
+            return cls(model, device or "", changes)
         path = os.path.abspath(model)
         if os.path.isdir(path):
-            return cls(os.path.realpath(path), device or "")
+            return cls(os.path.realpath(path), device or "", changes)
         above, name = os.path.split(path)  # a file's own name says what it is
-        return cls(os.path.join(os.path.realpath(above), name), device or "")
+        return cls(os.path.join(os.path.realpath(above), name), device or "", changes)
 
     @property
     def socket(self) -> Path:
         """Its socket. Each installation of dgedit has its own. Raises Unavailable."""
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        parts = [os.path.dirname(dgedit.__file__), self.model, self.device, seen]
+        parts = [os.path.dirname(dgedit.__file__), self.model, self.device, self.adapter, seen]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return folder() / (digest[:_DIGITS] + _SUFFIX)
 
     @property
     def stamp(self) -> int:
-        """When the model's files or the engine's code last changed, in nanoseconds."""
+        """When the files of the model and its adapter or the engine's code last changed, in
+        nanoseconds.
+        """
         own = () if self.model in OURS else (self.model, *_inside(self.model))
-        return max(map(_changed, (*own, *_code())))  # what is ours lies in the code's folders
+        changes = _below(self.adapter) if self.adapter else ()
+        # what is ours lies in the code's folders
+        return max(map(_changed, (*own, *changes, *_code())))
 
 
 class Lines:
@@ -235,9 +242,14 @@ def _code() -> Iterator[str]:
     for package in ("dgedit_engine", "dgedit_kernels"):
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or ()) if spec else ():
-            for folder, below, names in os.walk(place):
-                below[:] = [name for name in below if name != "__pycache__"]
-                yield from (os.path.join(folder, name) for name in names)
+            yield from _below(place)
+
+
+def _below(place: str) -> Iterator[str]:
+    """Every file in a folder and in those below it."""
+    for folder, below, names in os.walk(place):
+        below[:] = [name for name in below if name != "__pycache__"]
+        yield from (os.path.join(folder, name) for name in names)
 
 
 def _changed(path: str) -> int:

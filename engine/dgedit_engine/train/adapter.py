@@ -124,8 +124,10 @@ class Adapter(nn.Module):
         rows = self._base_rows.float().cpu() + self.rows.detach().float().cpu()
         return {**found, ROWS: rows.contiguous()}
 
-    def save(self, folder: Path, *, base: str, layout: str = "") -> None:
-        """Write both files; each is complete or as it was."""
+    def save(
+        self, folder: Path, *, base: str, layout: str = "", dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Write both files, numbers in `dtype`; each is complete or as it was."""
         folder.mkdir(parents=True, exist_ok=True)
         settings = self.settings
         config: dict[str, Any] = {
@@ -143,7 +145,9 @@ class Adapter(nn.Module):
         if rows := len(self.rows):
             config["trainable_token_indices"] = {"embed_tokens": list(range(rows))}
         new = folder / f"{WEIGHTS}.new"
-        save_file(self.tensors(), new, metadata={"format": "pt", "layout": layout})
+        tensors = {name: one.to(dtype) for name, one in self.tensors().items()}
+        save_file(tensors, new, metadata={"format": "pt", "layout": layout})
+        new.chmod(0o644)  # the library leaves it to its owner alone
         new.replace(folder / WEIGHTS)
         new = folder / f"{CONFIG}.new"
         new.write_text(json.dumps(config, indent=1) + "\n")

@@ -202,7 +202,8 @@ class CanvasRun:
     def save(self, folder: Path, *, base: str) -> None:
         """Write the canvas's part of an adapter's folder, and what `resume` needs."""
         place = folder / readings.DENOISE
-        self.adapter.save(place, base=base, layout="prompt, then a canvas that goes on behind it")
+        layout = "prompt, then a canvas that goes on behind it"
+        self.adapter.save(place, base=base, layout=layout, dtype=torch.bfloat16)
         readings.save_conditioning(self.signal, place, shifted=self.model.shifted)
         state = {
             "adapter": self.adapter.state_dict(),

@@ -96,7 +96,7 @@ def test_stop_does_not_wait_for_a_request(warm: Warm, capfd: Capture) -> None:
 def test_run_serves_in_the_foreground_until_interrupted(warm: Warm, capfd: Capture) -> None:
     words = ["engine", "run", "--model", str(warm.model)]
     code = "from dgedit.engines import connect as backend\nfrom warm import Moody\n"
-    code += "backend.open_here = lambda name, device: Moody(name='foreground')\n"
+    code += "backend.open_here = lambda *given: Moody(name='foreground')\n"
     process = subprocess.Popen([sys.executable, "-c", code + CLIENT, *words], stderr=-1)
     deadline = time.monotonic() + 20
     while warm.pids() != [process.pid]:

@@ -23,7 +23,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Which engines were opened; none is."""
     found: list[object] = []
 
-    def connect(model: str | None, device: str | None) -> str:
+    def connect(model: str | None, device: str | None, adapter: Path | None) -> str:
         found.append((model, device))
         return "engine"
 
@@ -87,7 +87,7 @@ def test_eval_says_in_one_line_what_is_wrong(
 def test_eval_without_an_engine_says_so(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture
 ) -> None:
-    def connect(model: str | None, device: str | None) -> None:
+    def connect(model: str | None, device: str | None, adapter: Path | None) -> None:
         raise EngineError("no such model: x")
 
     monkeypatch.setattr(backend, "connect", connect)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from dgedit import cli
 from dgedit.engines.connect import connect
 from dgedit.engines.warm.client import Daemon
 from dgedit.engines.warm.sockets import Unavailable
-from dgedit.errors import EngineError, UsageError
+from dgedit.errors import EngineError, Exit, UsageError
 from dgedit_engine.types import ModelError
 from scripted import Scripted
 
@@ -22,7 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, open_engine: object) -> None:
 
 
 def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine(monkeypatch, lambda model, device: Scripted(name=model, device=device))
+    engine(monkeypatch, lambda model, device, adapter: Scripted(name=model, device=device))
     backend = connect("tiny", "cpu")
     assert (backend.name, backend.device) == ("tiny", "cpu")
 
@@ -31,7 +33,7 @@ def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> 
 def test_model_that_cannot_be_opened_is_an_engine_error(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(model: str | None, device: str | None) -> None:
+    def fail(model: str | None, device: str | None, adapter: Path | None) -> None:
         raise error
 
     engine(monkeypatch, fail)
@@ -51,6 +53,37 @@ def test_engine_of_no_kind_is_named(engine: str) -> None:
         connect(None, None, engine)
 
 
+def test_adapter_reaches_the_engine_that_opens_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[object] = []
+    engine(monkeypatch, lambda model, device, adapter: opened.append(adapter))
+    monkeypatch.setattr(Daemon, "open", lambda model, device, adapter: opened.append(adapter))
+    connect("tiny", "cpu", adapter=tmp_path)
+    connect("tiny", "cpu", "warm", tmp_path)
+    connect("tiny", "cpu")
+    assert opened == [tmp_path, str(tmp_path), None]
+    with pytest.raises(EngineError, match=r"^no adapter: \S+nowhere is no folder$"):
+        connect("tiny", "cpu", adapter=tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"--adapter changes a model here, not one of https://h"):
+        connect(None, None, "https://h", tmp_path)
+
+
+def test_adapter_of_the_settings_goes_with_their_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[object] = []
+    engine(monkeypatch, lambda model, device, adapter: opened.append((model, adapter)))
+    monkeypatch.setenv("DGEDIT_MODEL", "tiny")
+    monkeypatch.setenv("DGEDIT_ADAPTER", str(tmp_path))
+    other = tmp_path / "other"
+    other.mkdir()
+    connect(None, "cpu")
+    connect("tiny", "cpu")
+    connect(None, "cpu", adapter=other)
+    assert opened == [("tiny", tmp_path), ("tiny", None), ("tiny", other)]
+
+
 def test_address_is_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     remote = ModuleType("dgedit.engines.remote.backend")
     remote.connect = lambda url, model: (url, model)  # type: ignore[attr-defined]
@@ -59,11 +92,11 @@ def test_address_is_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_warm_engine_is_preferred_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(model: str, device: str | None) -> None:
+    def nowhere(model: str, device: str | None, adapter: str | None) -> None:
         raise Unavailable("no folder")
 
-    engine(monkeypatch, lambda model, device: Scripted(name="here"))
-    monkeypatch.setattr(Daemon, "open", lambda model, device: Scripted(name="warm"))
+    engine(monkeypatch, lambda model, device, adapter: Scripted(name="here"))
+    monkeypatch.setattr(Daemon, "open", lambda *given: Scripted(name="warm"))
     assert [connect(None, None, one).name for one in ("local", "warm", "auto")] == [
         "here",
         "warm",
@@ -73,3 +106,23 @@ def test_warm_engine_is_preferred_and_auto_does_without(monkeypatch: pytest.Monk
     assert connect(None, None, "auto").name == "here"
     with pytest.raises(EngineError, match=r"^no folder$"):
         connect(None, None, "warm")
+
+
+@pytest.mark.parametrize("command", [["fill", "a.py"], ["pipe"], ["eval"], ["engine", "start"]])
+def test_adapter_that_is_none_is_a_line_and_an_engines_exit_code(
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: list[str],
+) -> None:
+    (tmp_path / "a.py").write_text("<FILL>\n")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", (tmp_path / "a.py").open())
+    given = [*command, "--model", "tiny", "--adapter"]
+    assert cli.run([*given, "gone"]) == Exit.ENGINE
+    assert capfd.readouterr().err == "dgedit: no adapter: gone is no folder\n"
+    if command == ["eval"]:  # in this process
+        assert cli.run([*given, "empty"]) == Exit.ENGINE
+        words = "no adapter: empty has neither adapter_config.json nor a folder encode or denoise"
+        assert capfd.readouterr().err == f"dgedit: {words}\n"

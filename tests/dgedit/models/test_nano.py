@@ -51,7 +51,9 @@ def test_missing_base_hinders_no_other_model(
     absent: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[object] = []
-    monkeypatch.setattr("dgedit_engine.engine.open_engine", lambda *given: opened.append(given))
+    monkeypatch.setattr(
+        "dgedit_engine.engine.open_engine", lambda *given, **more: opened.append(given)
+    )
     connect("tiny", "cpu")
     connect(str(tmp_path), "cpu")
     assert opened == [("tiny", "cpu"), (str(tmp_path), "cpu")]

@@ -165,7 +165,9 @@ def test_model_that_does_not_load_is_not_chosen(homes: Path, tmp_path: Path) -> 
 
 def test_connect_opens_what_the_name_means(homes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
-    monkeypatch.setattr("dgedit_engine.engine.open_engine", lambda *given: opened.append(given))
+    monkeypatch.setattr(
+        "dgedit_engine.engine.open_engine", lambda *given, **more: opened.append(given)
+    )
     (homes / "mine").mkdir(parents=True)
     backend.connect("mine", "cpu")
     backend.connect("tiny", None)

@@ -211,3 +211,35 @@ def test_use_keeps_a_folder(fake: FakeBase) -> None:
     os.utime(place, (1, 1))
     prepared.folder()
     assert time.time() - place.stat().st_mtime < 60
+
+
+def test_canvas_adapter_is_kept_beside_the_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Path | None] = []
+
+    def convert(base: Path, tokens: bytes, out: Path, *, adapter: Path | None) -> None:
+        asked.append(adapter)
+
+    convert_as_it_is = prepared._convert
+    fake_base(monkeypatch, tmp_path / "site")
+    monkeypatch.setattr(prepared, "_convert", convert_as_it_is)
+    monkeypatch.setattr("dgedit_engine.nano.convert.convert", convert)
+    ours = Path(shutil.copytree(Path(prepared.__file__).parent, tmp_path / "ours"))
+    monkeypatch.setattr(prepared, "_OURS", ours)
+    for reading in ("encode", "denoise"):
+        shutil.rmtree(ours / reading, ignore_errors=True)
+        (ours / reading).mkdir()
+        (ours / reading / "adapter_model.safetensors").write_bytes(reading.encode())
+    place = prepared.folder()
+    assert asked == [ours / "encode"]
+    kept = place / "denoise" / "adapter_model.safetensors"
+    assert kept.read_bytes() == b"denoise" and not (place / "encode").exists()
+    kept.write_bytes(b"")  # cut short
+    assert prepared.found() is None
+    shutil.rmtree(ours / "encode")
+    assert not (prepared.folder() / "encode").exists() and asked[1:] == [None]
+    # the same files in the other's folder are another model
+    before = prepared.where()
+    (ours / "denoise").rename(ours / "encode")
+    assert prepared.where() != before

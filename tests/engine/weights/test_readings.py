@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.formats import vocabulary
 from dgedit_engine.model.adapted import Adapted
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.canvases import behind, restored
@@ -21,6 +24,7 @@ from dgedit_engine.weights import adapters, checkpoint, readings
 from dgedit_engine.weights.cpu_int8 import pack
 from dgedit_kernels.packed import Packed, available
 from gemma3 import canvas_mask, random_model
+from small_base import VOCAB, fields
 
 PROMPT, SLOTS = torch.arange(20, 33)[None], torch.tensor([[40, 7, 99, 100, 3, 21]])
 
@@ -218,3 +222,33 @@ def test_canvas_that_does_not_fit_is_named(base: Path, both: Path, tmp_path: Pat
     written(base, tmp_path / "denoise", tokens=16, seed=2)
     with pytest.raises(ModelError, match=r"adapter_model\.safetensors: token rows"):
         refined(given)
+
+
+def test_engine_opens_adapters_and_a_models_own_canvas(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "base"
+    random_model(folder, vocab_size=VOCAB, max_position_embeddings=2048)
+    words = vocabulary.made(fields())
+    words.save(str(folder / "tokenizer.json"))
+    plain = open_engine(str(folder), "cpu")
+    assert not plain.model.canvas and not plain.decoding.canvas and plain.name == "base"
+    given = tmp_path / "mine"
+    written(folder, given / "encode", tokens=16, seed=1)
+    written(folder, given / "denoise", tokens=0, seed=2)
+    conditioned(folder, given / "denoise", shifted=True)
+    engine = open_engine(str(folder), "cpu", adapter=given, canvas=True)
+    assert engine.name == "base+mine" and engine.decoding.canvas
+    assert engine.model.canvas and engine.model.shifted
+    before, after = (one.model.encode(PROMPT, cache_for(one)) for one in (plain, engine))
+    assert float((before - after).norm() / before.norm()) > 0.1
+    shutil.copytree(given / "denoise", folder / "denoise")
+    own = open_engine(str(folder), "cpu")
+    assert own.model.canvas and own.model.shifted and not own.decoding.canvas
+    assert torch.equal(own.model.encode(PROMPT, cache_for(own)), before)
+    with pytest.raises(ModelError, match="no adapter"):
+        open_engine(str(folder), "cpu", adapter=tmp_path)
+
+
+def cache_for(engine: Engine) -> KVCache:
+    return KVCache(engine.model.config, dtype=engine.model.embedding.dtype)

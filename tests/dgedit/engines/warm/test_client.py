@@ -191,9 +191,7 @@ def test_folder_that_is_not_ours_alone_is_refused(
     else:
         place.touch()
     warm.model.mkdir()
-    monkeypatch.setattr(
-        "dgedit.engines.connect.open_here", lambda name, device: Scripted(name="here")
-    )
+    monkeypatch.setattr("dgedit.engines.connect.open_here", lambda *given: Scripted(name="here"))
     assert connect(str(warm.model), None, "auto").name == "here"
     with pytest.raises(EngineError, match=r"^no folder for sockets: [^\n]*dgedit"):
         connect(str(warm.model), None, "warm")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dgedit.engines.warm.sockets import Place
+
 ROOT = Path(__file__).parents[4]
 PACKAGES = ("engine/dgedit_engine", "kernels/dgedit_kernels")
 
@@ -59,3 +61,17 @@ def test_stamp_sees_no_compiled_file(tmp_path: Path) -> None:
     compiled.touch()
     (seen,) = stamps(tmp_path, tmp_path / "model", [str(compiled)])
     assert seen < 0
+
+
+def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    (folder / "denoise").mkdir(parents=True)
+    plain, adapted = Place.of("nano", None), Place.of("nano", None, str(folder))
+    assert len({plain.socket, adapted.socket, Place.of("nano", None, str(tmp_path)).socket}) == 3
+    (tmp_path / "link").symlink_to(folder)
+    assert Place.of("nano", None, str(tmp_path / "link")) == adapted
+    file = folder / "denoise" / "conditioning.safetensors"
+    file.touch()
+    later = plain.stamp + 10**12
+    os.utime(file, ns=(later, later))
+    assert adapted.stamp == later > plain.stamp
