@@ -47,7 +47,7 @@ def open_here(name, device, adapter):
         raise EngineError(f"no such model: {name}")
     if "broken" in name:
         raise EngineError(f"{name} is broken")
-    return Moody(name=Path(name).name)
+    return Moody(name=Path(name).name + (f"+{Path(adapter).name}" if adapter else ""))
 backend.open_here = open_here
 sys.exit(server.start(sys.argv[1]))
 """

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     add = parser.add_argument
     add("--encode", type=Path, help="folder of the causal reading's adapter")
-    add("--held-out", type=int, default=64, help="held-out examples of each kind and form (64)")
+    add("--held-out", type=int, default=24, help="held-out examples of each kind and form (24)")
     return parser
 
 

@@ -221,7 +221,7 @@ def test_batch_that_does_not_fit_has_its_own_exit_code(
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. And more.")
 
-    monkeypatch.setattr(Run, "_update", full)
+    monkeypatch.setattr(Run, "update", full)
     assert program.main(arguments(data, tmp_path / "out")) == program.NO_ROOM
     assert capsys.readouterr().err == (
         "train: a batch of 128 tokens does not fit: CUDA out of memory\n"

@@ -122,6 +122,15 @@ def test_many_at_once_start_one_engine(warm: Warm) -> None:
     assert warm.log().count("begins") == 1
 
 
+def test_adapter_is_opened_by_an_engine_of_its_own(warm: Warm, tmp_path: Path) -> None:
+    changes = tmp_path / "mine"
+    changes.mkdir()
+    plain, adapted = warm.open(), Daemon.open(str(warm.model), None, str(changes))
+    assert adapted.name == f"{plain.name}+mine"
+    assert adapted.place.socket != plain.place.socket
+    assert len(daemon.statuses()) == 2
+
+
 def test_each_model_and_device_has_its_own_engine(warm: Warm) -> None:
     warm.open()
     warm.open("another")
