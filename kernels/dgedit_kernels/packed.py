@@ -77,10 +77,15 @@ def packed(weight: Tensor, *, most: int = ANY, dtype: torch.dtype = torch.float3
 
 def packed_product(x: Tensor, weight: Packed, *, exact: bool = False) -> Tensor:
     """x (…, m) by weight (n, m) -> (…, n) fp32; `exact` is without codes."""
-    if x.numel() <= weight.most * x.shape[-1] and not exact:
+    if by_codes(x, weight, exact=exact):
         product: Callable[..., Tensor] = torch.ops.quantized.linear_dynamic
         return product(x.float(), weight.codes, reduce_range=weight.reduced)
     return F.linear(x.to(weight.weight.dtype), weight.weight).float()
+
+
+def by_codes(x: Tensor, weight: Packed, *, exact: bool) -> bool:
+    """Whether `packed_product` takes the codes: x (…, m) has few rows."""
+    return not exact and x.numel() <= weight.most * x.shape[-1]
 
 
 def _has_vnni() -> bool:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from dgedit_engine.model.adapted import Adapted, Matrix
 from dgedit_kernels.geglu import geglu
-from dgedit_kernels.packed import Packed, packed_product
+from dgedit_kernels.packed import Packed, by_codes, packed_product
 from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 
@@ -29,12 +29,9 @@ def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = Tr
     changes count, the causal reading's or the canvas's.
     """
     if isinstance(weight, Adapted):
-        y = product(x, weight.weight, exact=exact)
-        if not weight.active or weight.causal != causal:
-            return y
-        narrow = torch.bfloat16 in (x.dtype, y.dtype, weight.changes[0].a.dtype)
-        change = weight.change(x, torch.bfloat16 if narrow else x.dtype)
-        return y + change.to(y.dtype)
+        if weight.active and weight.causal == causal:
+            return _changed(x, weight, exact=exact)
+        weight = weight.weight
     if isinstance(weight, Quantised):
         return qmatmul(x, weight)
     if isinstance(weight, Packed):
@@ -42,6 +39,17 @@ def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = Tr
     if x.dtype == weight.dtype:
         return F.linear(x, weight)
     return F.linear(x.bfloat16(), weight.bfloat16())
+
+
+def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
+    """The product with a matrix and its changes."""
+    matrix = weight.weight
+    if isinstance(matrix, Packed) and not by_codes(x, matrix, exact=exact):
+        x = x.to(matrix.weight.dtype)
+        return weight.added(F.linear(x, matrix.weight), x).float()
+    if isinstance(matrix, Tensor) and torch.bfloat16 in (x.dtype, matrix.dtype):
+        x = x.bfloat16()  # once for both
+    return weight.added(product(x, matrix, exact=exact), x)
 
 
 def feed(

@@ -35,8 +35,8 @@ from dgedit_engine.train.infill_examples import (
     turned_head,
 )
 
-WIDTH = 32
-"""Prompts have multiples of so many tokens."""
+WIDTH = 64
+"""Prompts have multiples of so many tokens: few shapes, of which each is compiled."""
 
 COUNTED = Weights(text=0.25)
 """What slots count where nobody says: the text behind stands in the prompt, mostly."""
