@@ -31,6 +31,8 @@ from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, ModelError
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
+ROWS = 4
+"""Canvases side by side, at most: memory is planned for so many (`memory/passes.py`)."""
 SLOTS = 32
 """Slots of a canvas where nobody says: a line and what follows it."""
 STEPS = 6

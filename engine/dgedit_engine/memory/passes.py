@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 
 from dgedit_engine.decode.canvas import SIZES
+from dgedit_engine.decode.canvas_drafts import ROWS, SLOTS
 from dgedit_engine.decode.causal import LONGEST
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.joint import LOGITS, TOGETHER
@@ -137,8 +138,14 @@ def _left_to_right(setting: Setting, context: int) -> int:
     drafts = setting.rows * (each * slots + scores)
     logits = 4 * 4 * max(LOGITS, setting.rows) * (setting.head or config.vocab)
     judged = _pass(setting, TOGETHER, context + TOGETHER)
+    canvases = 0
+    if setting.decoding.canvas:
+        slots = ROWS * (SLOTS + 1)
+        canvases = _pass(setting, slots, context + slots)
+        canvases += _WRITTEN * slots * (setting.head or config.vocab)
     beside = _GPU_BYTES if on_gpu else 0
-    return beside + max(_pass(setting, part, context), drafts + logits + judged)
+    drafting = drafts + max(logits + judged, canvases)
+    return beside + max(_pass(setting, part, context), drafting)
 
 
 def _pass(setting: Setting, tokens: int, keys: int) -> int:

@@ -9,14 +9,17 @@ import pytest
 import torch
 
 from dgedit_engine.decode import search
+from dgedit_engine.decode.canvas_drafts import ROWS, refined
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.left_to_right import fill
 from dgedit_engine.memory import passes
-from dgedit_engine.model.config import Config
+from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.head import Head
+from dgedit_engine.prompt.plain import around
 from dgedit_engine.types import Hole
 from peak import Peak
-from small_base import CONFIG, leaning, model, reader, request, tokenizer
+from small_base import BOS, CONFIG, leaning, model, reader, request, tokenizer
 
 CONTEXT = 1024 + 2 * search.LONGEST
 
@@ -50,3 +53,23 @@ def test_plan_holds_what_a_fill_takes(rows: int, head: int | None, lines: int) -
     assert peak.most < plan
     if lines > 40:
         assert plan < 16 * peak.most  # attention that keeps no scores is not counted on
+
+
+def test_plan_holds_what_canvases_take() -> None:
+    """Passes over all slots, and distributions over a large vocabulary."""
+    config = replace(CONFIG, context=CONTEXT, vocab=200_000, conditioned=True)
+    made = model(config)
+    stands = around(request("a = ", Hole(), "\n"), 0, [], tokenizer(), bos=BOS, context=1024)
+    prompt = [*range(20, 500)] * 2
+    gc.collect()
+    with Peak() as peak:
+        cache = KVCache(config, dtype=torch.float32)
+        given = {"rows": ROWS, "sampling": Sampling(), "generator": None}
+        steps = refined(made, tokenizer(), cache, prompt, stands, **given)  # type: ignore[arg-type]
+        next(steps)
+        next(steps)
+    setting = passes.Setting(config, Decoding(canvas=True), False, torch.float32, torch.float32)
+    without = replace(setting, decoding=Decoding())
+    plan = passes.cached(setting, CONTEXT, "bf16") + passes.worked(setting, CONTEXT)
+    assert passes.worked(without, CONTEXT) < passes.worked(setting, CONTEXT)
+    assert peak.most < plan < 4 * peak.most
