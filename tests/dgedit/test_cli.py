@@ -292,8 +292,10 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("dgedit.tui.app.run", editor)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
-    assert cli.run(["--seed", "5", "a.py", "./fill"]) == Exit.OK
-    options = {"model": None, "device": None, "engine": "local", "effort": 0.5, "seed": 5}
+    changes = ["--adapter", str(file.parent)]
+    assert cli.run(["--seed", "5", *changes, "a.py", "./fill"]) == Exit.OK
+    options: dict[str, object] = {"model": None, "device": None, "adapter": file.parent}
+    options |= {"engine": "local", "effort": 0.5, "seed": 5}
     options |= {"read_only": False, "force": False, "piped": None, "give": output.print_document}
     options["places"] = {Path("a.py"): None, Path("fill"): None}
     assert opened == [([Path("a.py"), Path("fill")], options)]
@@ -301,7 +303,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
     assert len(opened) == 1
     assert cli.run(["a.py:2", "+3", "./fill"]) == Exit.OK
     options["places"] = {Path("a.py"): "2", Path("fill"): "3"}
-    options |= {"effort": 0.5, "seed": 0}
+    options |= {"adapter": None, "effort": 0.5, "seed": 0}
     assert opened[1:] == [([Path("a.py"), Path("fill")], options)]
 
 
