@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +30,6 @@ from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.plain import Around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, ModelError
-from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
 ROWS = 4
 """Canvases side by side, at most: memory is planned for so many (`memory/passes.py`)."""
@@ -37,6 +37,8 @@ SLOTS = 32
 """Slots of a canvas where nobody says: a line and what follows it."""
 STEPS = 6
 """Steps from noise to a text."""
+
+_LIKELY = 64  # tokens of which one is drawn, the likeliest: a draw of all is dear on a CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,25 @@ def refined(
             reading = _read(logits / sampler.temperature(sampling, steps - step), generator)
             kept = _kept(reading.entropy, sampling.entropy_bound, (step + 1) / steps)
             still = state.take(model, reading, kept, generator, greedy=greedy)
-            best, sure = model.tokens(reading.best), reading.probs.amax(-1)
+            best, sure = model.tokens(reading.best), reading.sure
         yield _said(best.tolist(), sure.tolist(), kept.tolist(), model, tokenizer, here)
         if still:
             return
+
+
+class _Reading(NamedTuple):
+    """What a step says of every slot; tokens as places of the logits."""
+
+    sample: Tensor
+    """(K, C): one that is drawn."""
+    best: Tensor
+    """(K, C): the most probable one."""
+    sure: Tensor
+    """(K, C): its probability."""
+    entropy: Tensor
+    """(K, C): in nats."""
+    probs: Tensor
+    """(K, C, S)."""
 
 
 @dataclass(slots=True)
@@ -107,7 +124,7 @@ class _State:
     def take(
         self,
         model: Model,
-        reading: SlotReading,
+        reading: _Reading,
         kept: Tensor,
         generator: torch.Generator | None,
         *,
@@ -159,11 +176,16 @@ def _begun(logits: Tensor, model: Model, tokenizer: Tokenizer, forced: str) -> T
     return logits
 
 
-def _read(logits: Tensor, generator: torch.Generator | None) -> SlotReading:
-    try:
-        return read_slots(logits, generator)
-    except FloatingPointError:
-        raise ModelError("the model's logits are no finite numbers: damaged weights?") from None
+def _read(logits: Tensor, generator: torch.Generator | None) -> _Reading:
+    """Read tempered logits (K, C, S)."""
+    probs = logits.softmax(-1)
+    if bool(probs[..., 0].isnan().any()):  # a draw would fail the device
+        raise ModelError("the model's logits are no finite numbers: damaged weights?")
+    worth, places = probs.topk(min(_LIKELY, probs.shape[-1]))
+    drawn = torch.multinomial(worth.flatten(0, 1), 1, generator=generator).view(*worth.shape[:2], 1)
+    entropy = torch.special.entr(probs).sum(-1)
+    sample = places.gather(-1, drawn)[..., 0]
+    return _Reading(sample, places[..., 0], worth[..., 0], entropy, probs)
 
 
 def _kept(entropy: Tensor, bound: float, share: float) -> Tensor:
