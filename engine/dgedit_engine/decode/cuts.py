@@ -37,7 +37,8 @@ def cuts(text: str, before: str, behind: str, *, ended: bool = False) -> list[in
     """Lengths at which the draft `text` may end, ascending; `ended`, where its end is one too.
 
     Where the hole begins a line and a line begins behind it, its text ends with a line's end; where
-    the line ends behind it, before one; within a line, where the draft goes on as the line does.
+    the line ends behind it, before one; where a line goes on behind it, where the draft goes on as
+    that line does, be it the first line or a later one.
     """
     starts_line = not before or before.endswith("\n")
     goes_on = continues(behind)
@@ -49,21 +50,23 @@ def cuts(text: str, before: str, behind: str, *, ended: bool = False) -> list[in
         if not starts_line:
             found = {len(line)} if ends or ended else set()
         found.update(_agreeing(line, behind, _AGREED if starts_line else 1))
+        found.update(place for place in _agreeing(text, behind, _AGREED) if place > len(line))
     elif ended:
         found.add(len(text) if takes_end else len(text.rstrip()))
-    return sorted(length for length in found if _sound(text[:length], starts_line, takes_end))
+    lines = takes_end or goes_on
+    return sorted(length for length in found if _sound(text[:length], starts_line, lines))
 
 
 def too_far(text: str, before: str, behind: str) -> bool:
-    """Whether more of a draft can be no use: it says what stands behind the hole, has left the
-    hole's block or the line, goes round in circles, says nothing more or is too long.
+    """Whether more of a draft can be no use: it says what stands behind the hole, a line's rest at
+    least, has left the hole's block, goes round in circles, says nothing more or is too long.
     """
     lines = text.split("\n")
-    starts_line = not before or before.endswith("\n")
     if len(lines) > LINES or (len(lines) > 1 and circle(text) is not None):
         return True
-    if continues(behind) and not starts_line:
-        return len(lines) > 1
+    rest = behind.split("\n", 1)[0]
+    if continues(behind) and rest.strip() and f"{rest}\n" in text:
+        return True
     return text.endswith(_EMPTY) or met(text, behind) or left_block(text, before) is not None
 
 
@@ -92,26 +95,27 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
 
 
-def _agreeing(line: str, behind: str, least: int) -> list[int]:
-    """The places in a line from which it goes on as the text behind, at least so many characters;
+def _agreeing(text: str, behind: str, least: int) -> list[int]:
+    """The places in a text from which it goes on as the line behind, at least so many characters;
     those that agree longest.
     """
     head = behind.split("\n", 1)[0]
     least = min(least, len(head))
     found = []
-    for place in range(len(line) + 1):
-        agreed = 0
-        while agreed < len(head) and line[place + agreed : place + agreed + 1] == head[agreed]:
+    place = text.find(head[:least])
+    while place >= 0:
+        agreed = least
+        while agreed < len(head) and text[place + agreed : place + agreed + 1] == head[agreed]:
             agreed += 1
-        if agreed >= least:
-            found.append((-agreed, place))
+        found.append((-agreed, place))
+        place = text.find(head[:least], place + 1)
     return [place for _, place in sorted(found)[:_INSIDE]]
 
 
 def _sound(text: str, starts_line: bool, takes_end: bool) -> bool:
     """Whether a text can be a hole's: it says something, and neither begins nor ends with an empty
-    line.
+    line, but for the beginning of the line that goes on behind it.
     """
-    lines = (text.removesuffix("\n") if takes_end else text).split("\n")
+    lines = (text.rstrip(" \t").removesuffix("\n") if takes_end else text).split("\n")
     blank = not lines[-1].strip() and len(lines) > 1
     return bool(text.strip()) and not blank and not (starts_line and not lines[0].strip())

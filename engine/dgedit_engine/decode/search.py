@@ -15,11 +15,13 @@ from functools import partial
 
 import torch
 
+from dgedit_engine.decode.canvas_drafts import ROWS, refined
 from dgedit_engine.decode.cuts import cuts, left_block, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, drafted_text, head, rows, scored
 from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.plain import Around, around
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -185,11 +187,14 @@ def search(
 ) -> Iterator[tuple[Draft, Phase]]:
     """Draft and judge in turns; the drafts to be shown on the way, none worse than before.
 
-    Where it may stay as it is, the hole's present text is a candidate as others are.
+    Where it may stay as it is, the hole's present text is a candidate as others are; and so is what
+    canvases come to, where the model has some.
     """
     if request.strength < 1 and _offered(pool):
         pool.judge({pool.around.present: 0.0})
         yield pool.best[0].draft, "draft"
+    if decoding.canvas and pool.reader.model.canvas:
+        yield from _refined(pool, request)
     drafts, stale = _drafts(pool, request, decoding, generator), 0
     while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
         for written in drafts.until_lines_end():
@@ -201,6 +206,25 @@ def search(
             stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(pool, drafts.rows)
+
+
+def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
+    """What canvases come to, from noise: shown as they converge, and judged at last."""
+    reader, here = pool.reader, pool.around
+    # draws of their own, so that drafts are the same with and without canvases
+    generator = torch.Generator(device=reader.cache.device).manual_seed(request.seed)
+    texts: list[str] = []
+    for stand in refined(
+        *(reader.model, reader.tokenizer, reader.cache, here.ids, here),
+        rows=ROWS,
+        sampling=Sampling(),
+        generator=generator,
+        greedy=request.seed == 0,
+    ):
+        texts = stand.texts
+        yield (pool.best[0].draft if pool.best else stand.draft), "draft"
+    if pool.judge(dict.fromkeys(texts, 0.0)):
+        yield pool.best[0].draft, "refine"
 
 
 def _offered(pool: Pool) -> bool:

@@ -65,7 +65,7 @@ def cache_of(made: Model) -> KVCache:
 def drafted(made: Model, stands: Around, *, seed: int = 0, **options: Any) -> Iterator[Refined]:
     generator = torch.Generator().manual_seed(seed)
     given = {"rows": 3, "slots": 24, "sampling": SAMPLING, "generator": generator} | options
-    return refined(made, WORDS, cache_of(made), stands.turned, stands, **given)
+    return refined(made, WORDS, cache_of(made), stands.ids, stands, **given)
 
 
 @pytest.mark.parametrize("shifted", [False, True])
@@ -86,7 +86,7 @@ def test_first_step_reads_noise_and_keeps_its_surest_slots() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(VOCAB, (1, 24), generator=generator)
     cache = cache_of(made)
-    prompt = stands.turned
+    prompt = stands.ids
     encode(made, cache, prompt[: behind(made, len(prompt))])
     last = torch.tensor(prompt[-1:])
     with torch.inference_mode():
@@ -151,7 +151,7 @@ def test_shortlist_is_all_that_is_noise_and_said() -> None:
 @pytest.mark.parametrize("shifted", [False, True])
 def test_cache_keeps_the_prompt_for_the_causal_reading(shifted: bool) -> None:
     made, stands = model(shifted=shifted), here()
-    prompt, cache = stands.turned, cache_of(made)
+    prompt, cache = stands.ids, cache_of(made)
     given: dict[str, Any] = {"rows": 2, "sampling": SAMPLING, "generator": None}
     steps = refined(made, WORDS, cache, prompt, stands, **given)
     next(steps)

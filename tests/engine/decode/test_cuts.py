@@ -70,6 +70,17 @@ def test_places_that_agree_longest_are_taken() -> None:
     assert len(found(text, "f(", ") + 1\n")) == 4
 
 
+def test_part_of_several_lines_ends_where_a_later_line_goes_on() -> None:
+    text = "ek\n    if not there:\n        there = seek(b)\n"
+    assert found(text, "    s", "there = seek(b)\n")[-2:] == [
+        "ek\n    if not ",
+        "ek\n    if not there:\n        ",
+    ]
+    # four characters of it must be said there, or all there are
+    assert found("a:\n    b = 1)\n", "f(", ")\n")[-1] == "a:\n    b = 1"
+    assert found("a:\n    th", "f(", "there)\n") == ["a:"]
+
+
 def test_line_s_end_is_a_place_where_the_line_goes_on() -> None:
     assert found("a + b\nx", "return ", "  # sum\n") == ["a", "a +", "a + b"]
     assert found("value", "return ", ";\n") == []
@@ -136,7 +147,8 @@ def test_hundreds_of_lines_are_bounded() -> None:
 @pytest.mark.parametrize(
     ("text", "before", "behind"),
     [
-        ("a)\n", "f(", ")\n"),  # the line is over
+        ("a)\n", "f(", ")\n"),  # the line's rest is said
+        ("a:\n    b = c)\nx", "f(", " = c)\n"),
         ("    x = 1\n\ndef g", "", "y = 2\n"),
         ("x\n" * (LINES + 1), "", ""),
         ("print(a)\nprint(a)\n", "", ""),  # a circle

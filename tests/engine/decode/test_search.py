@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dgedit_engine.decode import search as module
+from dgedit_engine.decode.canvas_drafts import Refined
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
@@ -19,7 +20,7 @@ from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.head import Head
 from dgedit_engine.types import Draft, Hole, InfillRequest, Phase
-from small_base import leaning, model, plainly, reader, request, tokenizer
+from small_base import CONFIG, leaning, model, plainly, reader, request, tokenizer
 
 Shown = list[tuple[Draft, Phase]]
 ASKED = {
@@ -308,3 +309,29 @@ def test_draft_that_is_over_is_shown_up_to_where_it_may_end(opened: Reader) -> N
     row.over = True
     assert pool.shown(row).text == "a, b)"
     assert not any(pool.shown(row).settled)
+
+
+def test_canvases_are_candidates_where_a_model_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = Draft(("total",), (0.5,), (False,))
+
+    def refined(*given: Any, **options: Any) -> Iterator[Refined]:
+        assert given[3] == given[4].ids and options["greedy"]
+        yield Refined([], draft)
+        yield Refined(["    total = a\n"], draft)
+
+    monkeypatch.setattr(module, "refined", refined)
+    asked = ASKED["lines"]
+    runs: dict[tuple[bool, bool], tuple[Pool, Shown]] = {}
+    for has, wanted in ((False, True), (True, False), (True, True)):
+        made = model(replace(CONFIG, conditioned=has), bias=leaning(tokenizer()))
+        made.requires_grad_(False)
+        assert made.canvas == has
+        pool = begin(reader(made), asked, 0, ())
+        generator = torch.Generator().manual_seed(0)
+        shown = list(search(pool, asked, Decoding(candidates=4, canvas=wanted), generator))
+        runs[has, wanted] = pool, shown
+    assert runs[False, True][1] == runs[True, False][1]
+    pool, shown = runs[True, True]
+    assert shown[:2] == [(draft, "draft")] * 2
+    assert shown[2] == (next(one.draft for one in pool.best if "total = a" in one.text), "refine")
+    assert pool.best[0].joint >= runs[True, False][0].best[0].joint
