@@ -195,14 +195,16 @@ def search(
         yield pool.best[0].draft, "draft"
     if decoding.canvas and pool.reader.model.canvas:
         yield from _refined(pool, request)
-    drafts, stale = _drafts(pool, request, decoding, generator), 0
+    drafts, stale, ended = _drafts(pool, request, decoding, generator), 0, False
     while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
         for written in drafts.until_lines_end():
             if drafts.taken % _SHOWN_EVERY == 1 and written:
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
                 yield best[0], "refine" if pool.best else "draft"
-        stale += bool(pool.best)
-        if pool.judge(_candidates(pool, drafts.rows)):
+        candidates = _candidates(pool, drafts.rows)
+        ended = ended or bool(candidates)
+        stale += ended
+        if pool.judge(candidates):
             stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(pool, drafts.rows)
