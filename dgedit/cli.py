@@ -34,6 +34,7 @@ from dgedit.commands.measure import bench
 from dgedit.commands.options import Adapter, Device, Effort, Engine, Grouped, Model, Seed
 from dgedit.commands.watch import watch
 from dgedit.errors import DgeditError, Exit, UsageError
+from dgedit.files.paths import GONE, WorkingFolder
 
 _COMPLETE = "_DGEDIT_COMPLETE"
 """The variable by which a shell asks how a line may go on."""
@@ -81,9 +82,7 @@ def main() -> NoReturn:
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit code; what goes wrong is one line on stderr."""
     try:
-        code = _invoke(args)
-        sys.stdout.flush()
-        return code
+        return _invoke(args)
     except DgeditError as error:
         return _say(str(error), error.exit)
     except typer.TyperException as error:
@@ -95,11 +94,9 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        output.drop()
         return Exit.PIPE
-    except OSError as error:  # a file's are InputErrors by now: this is stdout's
-        output.drop()
-        return _say(f"cannot write the output: {error.strerror or error}", Exit.INPUT)
+    except OSError as error:
+        return _say(_of_system(error), Exit.INPUT)
     except Exception as error:
         if os.environ.get("DGEDIT_DEBUG"):
             raise
@@ -116,7 +113,7 @@ def top(
     `dgedit FILE...` opens the editor. A file named like a command is opened as `./fill`.
     """
     if version:
-        print(f"dgedit {dgedit.__version__}")
+        output.print_text(f"dgedit {dgedit.__version__}\n")
         raise typer.Exit
 
 
@@ -231,6 +228,14 @@ class _FromSettings(dict[str, Any]):
         settings = config.current()
         given = {name: getattr(settings, name) for name in ("device", "engine", "effort", "color")}
         return {name: value for name, value in given.items() if value != ""}
+
+
+def _of_system(error: OSError) -> str:
+    """What the system says went wrong, and with what."""
+    nameless = error.filename is None and isinstance(error, FileNotFoundError)
+    if nameless and WorkingFolder.now().path is None:
+        return GONE
+    return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
 
 
 def _say(message: str, code: Exit) -> int:

@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from dgedit.errors import InputError, UsageError
 from dgedit.files import disk, saving, small
+from dgedit.files.paths import WorkingFolder
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
@@ -192,8 +193,8 @@ def project_path(folder: Path | None = None) -> Path | None:
     """The nearest `.dgedit.toml` from a folder upwards, no further than the root of a repository or
     the home folder. One that another user than us or root can have written is none.
     """
-    start = (folder or Path.cwd()).absolute()
-    for place in (start, *start.parents):
+    start = folder or WorkingFolder.now().path
+    for place in (start, *start.parents) if start else ():
         path = place / PROJECT
         try:
             if path.stat().st_uid in (os.geteuid(), 0):

@@ -50,6 +50,12 @@ class InputError(DgeditError):
     exit = Exit.INPUT
 
 
+class OutputError(DgeditError):
+    """Standard output takes no more."""
+
+    exit = Exit.INPUT
+
+
 class ConflictError(DgeditError):
     """The file on disk is no longer the one that was loaded."""
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dgedit_engine.types import Draft, InfillRequest, Step, Stopped
 
 STEPS = 3
+
+_TESTS = Path(__file__).parent
+_ROOT = _TESTS.parent
+PATH = os.pathsep.join(map(str, (_TESTS, _ROOT, _ROOT / "engine", _ROOT / "kernels")))
+"""What PYTHONPATH is to be where a process runs the code beside these tests, and this file."""
 
 
 @dataclass

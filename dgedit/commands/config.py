@@ -16,6 +16,7 @@ from dgedit import config
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.output import print_text
 from dgedit.errors import UsageError
+from dgedit.files.paths import WorkingFolder
 
 app = typer.Typer(cls=Group, help="Show and change the settings.", rich_markup_mode=None)
 
@@ -82,4 +83,4 @@ def set_(
 def _file(project: bool) -> Path:
     if not project:
         return config.config_path()
-    return config.project_path() or Path.cwd() / config.PROJECT
+    return config.project_path() or WorkingFolder.now().absolute(Path(config.PROJECT))

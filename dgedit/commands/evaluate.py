@@ -6,13 +6,13 @@ when the command runs.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from dgedit.commands.options import Adapter, Device
+from dgedit.commands.output import print_text
 from dgedit.engines import connect as backend
 from dgedit.errors import InputError
 
@@ -79,7 +79,7 @@ def evaluate(
         report = run(plan, lambda: engine, bar=progress_bar())
     except OSError as error:
         raise InputError(_words(error)) from error
-    sys.stdout.buffer.write(report.encode())
+    print_text(report)
 
 
 def _words(error: OSError) -> str:

@@ -20,6 +20,7 @@ from dgedit import config as settings
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
+from dgedit.commands.output import print_text
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
@@ -123,7 +124,7 @@ def list_(as_json: Json = False) -> None:
     """List the models that have names. * marks the default."""
     found = store.entries()
     if as_json:
-        print(json.dumps([_entry(one) for one in found]))
+        print_text(json.dumps([_entry(one) for one in found]) + "\n")
         return
     rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS")]
     for one in found:
@@ -156,7 +157,7 @@ def info(
         raise UsageError(f"{model} has a context of {limit}, not {context}")
     said = _described(path, found) | _memory(path, found, context, kv, device)
     if as_json:
-        print(json.dumps({"name": model, "path": str(path.resolve())} | said))
+        print_text(json.dumps({"name": model, "path": str(path.resolve())} | said) + "\n")
         return
     for key, value in _rows(said):
         _say(f"{key:11} {value}")
@@ -357,4 +358,4 @@ def _taken(name: str, repo: str) -> str:
 
 def _say(line: str) -> None:
     """A line for people."""
-    print(visible(line))
+    print_text(visible(line) + "\n")

@@ -1,22 +1,28 @@
 """Standard output and standard error: data exact, words visible, a reader that goes heeded.
 
 Data goes to stdout and is exact, unless stdout is a terminal, where it is made visible; everything
-else goes to stderr, which stays empty when all went well and nobody looks.
+else goes to stderr, which stays empty when all went well and nobody looks. All that is ever written
+to stdout goes through `Whole`, whoever writes it: see `open_streams`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dgedit.config import Color
-from dgedit.errors import UsageError
+from dgedit.errors import OutputError, UsageError
 from dgedit.files.document import Document
 from dgedit.text.visible import visible
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _HELIX = {"hx", "helix"}
 _NEAR = 3  # callers: there may be shells between
@@ -30,8 +36,7 @@ def print_document(document: Document) -> None:
         show(document.text, sys.stdout)
         return
     for chunk in document.stored():
-        sys.stdout.buffer.write(chunk)
-    sys.stdout.flush()
+        print_bytes(chunk)
 
 
 def print_text(text: str) -> None:
@@ -39,8 +44,15 @@ def print_text(text: str) -> None:
     if sys.stdout.isatty():
         show(text, sys.stdout)
     else:
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.flush()
+        print_bytes(text.encode("utf-8", "surrogateescape"))
+
+
+def print_bytes(data: bytes) -> None:
+    """Print data, exact. Raises OutputError when it cannot all be written, BrokenPipeError when
+    nobody reads it any more.
+    """
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
 
 
 def show(text: str, stream: TextIO, *, paint: Callable[[str], str] = str) -> None:
@@ -63,13 +75,10 @@ def give_back(data: bytes) -> None:
     """Print what was read, as it was. Where stderr would be taken for a part of the text, nothing
     is said from then on.
     """
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
+    with contextlib.suppress(OSError, OutputError):  # nobody reads it
+        print_bytes(data)
         if _is_taken_for_text():
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    except OSError:  # nobody reads it
-        drop()
 
 
 def complain(message: str) -> None:
@@ -78,13 +87,45 @@ def complain(message: str) -> None:
         print(f"dgedit: {visible(' '.join(message.split()))}", file=sys.stderr)
 
 
-def drop() -> None:
-    """Point stdout at nothing, or Python would try once more at exit, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class Whole(io.RawIOBase):
+    """A stream that writes all that it is given, or says why not. Python's own writes once where
+    PYTHONUNBUFFERED is set, and forgets the rest; of a pipe that does not block, also elsewhere.
+    """
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+
+    def fileno(self) -> int:
+        """The file that is written to; it stays open."""
+        return self._fd
+
+    def isatty(self) -> bool:
+        """Whether that is a terminal."""
+        return os.isatty(self._fd)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        """Write all of it, however long that takes."""
+        whole = rest = memoryview(data).cast("B")
+        while rest:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise OutputError(f"cannot write the output: {error.strerror}") from None
+        return len(whole)
 
 
 def open_streams() -> None:
-    """Open those standard streams that we were not given, or a file of ours would take their place.
+    """Let stdout write all it is given. Open those standard streams that we were not given, or a
+    file of ours would take their place.
 
     Each the wrong way around, so that its use fails; but what is said on stderr is lost.
     """
@@ -92,6 +133,10 @@ def open_streams() -> None:
     for name, mode, flags in modes:
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+    out = sys.stdout
+    sys.stdout = io.TextIOWrapper(
+        Whole(out.fileno()), encoding=out.encoding, errors=out.errors, write_through=True
+    )
 
 
 def _is_taken_for_text() -> bool:

@@ -31,6 +31,7 @@ import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
 from dgedit.files import git as program
+from dgedit.files.paths import leave_if_removed
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
 from dgedit.models.store import gigabytes
@@ -68,6 +69,7 @@ class Probe:
         asked = json.dumps({"model": model, "device": device})
         self._until = time.monotonic() + patience
         self._patience = patience
+        leave_if_removed()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "dgedit_engine.memory.machine", asked],
             stdin=subprocess.DEVNULL,

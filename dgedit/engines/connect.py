@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dgedit.errors import EngineError, UsageError
+from dgedit.errors import UsageError
 from dgedit.models import nano, store
 from dgedit.models.names import NANO
-from dgedit_engine.types import Backend, ModelError
+from dgedit_engine.types import Backend
 
 
 def connect(
@@ -53,11 +53,7 @@ def open_here(name: str, device: str | None, adapter: str | None) -> Backend:
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
     # loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
+    with store.engine():
         from dgedit_engine.engine import open_engine
 
         return open_engine(name, device, adapter=None if adapter is None else Path(adapter))
-    except ImportError as error:
-        raise EngineError(f"the engine cannot be loaded: {error}") from error
-    except (ModelError, OSError) as error:
-        raise EngineError(str(error)) from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
+from dgedit.files.paths import leave_if_removed
 from dgedit.models import nano
 from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
@@ -295,6 +296,7 @@ def size(place: Path) -> int:
 @contextlib.contextmanager
 def engine() -> Iterator[None]:
     """Turns what the engine has to say of a model into an EngineError."""
+    leave_if_removed()
     try:
         yield
     except ImportError as error:

@@ -26,6 +26,7 @@ from typing import Protocol
 
 from dgedit.errors import InputError, UsageError
 from dgedit.files.document import Document, Span
+from dgedit.files.paths import WorkingFolder
 from dgedit.request.markers import MARKER, marked, position
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -63,6 +64,7 @@ def parse_target(target: str) -> tuple[Path, str | None]:
         at = target.rfind(":", 0, at)
     if target == "-":
         raise UsageError("no such file: - (dgedit pipe fills standard input)")
+    WorkingFolder.now().absolute(Path(target))  # says so, if that is what is wrong
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
     raise InputError(f"no such file: {match['path'] if match else target or repr(target)}")
 

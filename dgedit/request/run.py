@@ -17,10 +17,11 @@ from typing import Any
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit
 from dgedit.files import disk
 from dgedit.files.document import LARGEST, Document, Span, readable
+from dgedit.files.paths import path_in_diff
 from dgedit.request.markers import instruction_of, marked, passage, position
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
-from dgedit.text.diff import shown_path, unified_diff
+from dgedit.text.diff import unified_diff
 from dgedit_engine.types import (
     Backend,
     Infill,
@@ -142,7 +143,7 @@ def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
         )
         assert document.path is not None
         above = document.outside.newlines
-        parts.append(unified_diff(before, after, shown_path(document.path), above=above))
+        parts.append(unified_diff(before, after, path_in_diff(document.path), above=above))
     return "".join(parts)
 
 

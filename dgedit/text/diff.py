@@ -8,10 +8,8 @@ the repository.
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 _COLORS = {"@": "36", "-": "31", "+": "32"}  # cyan, red, green
 _HEAD = "1"  # bold
@@ -37,17 +35,6 @@ def painted(diff: str) -> str:
         color = _COLORS.get(line[:1], "") if in_hunk else _HEAD
         lines.append(f"\x1b[{color}m{line}\x1b[m" if color and line else line)
     return "\n".join(lines)
-
-
-def shown_path(path: Path) -> str:
-    """How a diff names a file: from the top of the repository, or else from the working folder."""
-    real = Path(os.path.realpath(path))
-    here = Path.cwd()
-    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    for folder in (top, here):
-        if real.is_relative_to(folder):
-            return real.relative_to(folder).as_posix()
-    return real.as_posix().lstrip("/")
 
 
 def _hunks(before: list[str], after: list[str], above: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1]
+from scripted import PATH
 
 # The program with a backend that takes its time, and says when it has begun.
 DRIVER = """
@@ -31,7 +31,7 @@ def start(folder: Path, *args: str, pause: float = 0.0) -> subprocess.Popen[byte
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(pause), *args],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": PATH},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -55,11 +55,10 @@ def test_signal_ends_it_quietly_and_leaves_the_file(
 
 
 def run_code(folder: Path, code: str, **streams: int) -> subprocess.CompletedProcess[bytes]:
-    path = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": PATH},
         timeout=20,
         check=False,
         **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams),
@@ -141,7 +140,7 @@ def test_closed_streams_do_no_harm(
     done = subprocess.run(
         ["sh", "-c", f'"$0" -c "$1" 0 {command} a.py {closed}', sys.executable, DRIVER],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": PATH},
         capture_output=True,
         timeout=20,
         check=False,
@@ -169,7 +168,7 @@ def test_full_disk_behind_stdout_is_one_line(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", DRIVER, "0", "fill", "--print", "a.py"],
             cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            env=os.environ | {"PYTHONPATH": PATH},
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,

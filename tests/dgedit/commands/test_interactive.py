@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[2]
+from scripted import PATH
 
 # The program with two candidates, which say the seed, and an editor that says what it was given.
 DRIVER = """
@@ -61,7 +61,7 @@ class Terminal:
             [sys.executable, "-c", DRIVER, *args],
             cwd=folder,
             env=os.environ
-            | {"PYTHONPATH": str(TESTS), "TERM": "xterm", "PAUSE": str(pause), "NO_COLOR": "1"},
+            | {"PYTHONPATH": PATH, "TERM": "xterm", "PAUSE": str(pause), "NO_COLOR": "1"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dgedit.text.diff import shown_path, unified_diff
+from dgedit.files.paths import path_in_diff
+from dgedit.text.diff import unified_diff
 
 
 def text(data: bytes) -> str:
@@ -90,16 +91,16 @@ def test_diff_from_a_folder_below_names_the_path_from_the_top(
     (repo / "sub").mkdir()
     (repo / "sub" / "f").write_text("a\n")
     monkeypatch.chdir(repo / "sub")
-    assert shown_path(Path("f")) == "sub/f"
-    apply(unified_diff("a\n", "b\n", shown_path(Path("f"))), repo / "sub")
+    assert path_in_diff(Path("f")) == "sub/f"
+    apply(unified_diff("a\n", "b\n", path_in_diff(Path("f"))), repo / "sub")
     assert (repo / "sub" / "f").read_text() == "b\n"
 
 
-def test_shown_path_names_the_file_and_not_the_link(repo: Path) -> None:
+def test_path_in_diff_names_the_file_and_not_the_link(repo: Path) -> None:
     (repo / "real").touch()
     (repo / "link").symlink_to("real")
-    assert shown_path(repo / "link") == "real"
+    assert path_in_diff(repo / "link") == "real"
 
 
-def test_shown_path_outside_has_no_leading_slash(repo: Path) -> None:
-    assert shown_path(Path("/etc/hosts")) == "etc/hosts"
+def test_path_in_diff_outside_has_no_leading_slash(repo: Path) -> None:
+    assert path_in_diff(Path("/etc/hosts")) == "etc/hosts"

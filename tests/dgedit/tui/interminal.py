@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-TESTS = Path(__file__).parents[2]
+from scripted import PATH
 
 # The program with a backend that is there at once.
 DRIVER = """
@@ -40,7 +40,7 @@ class InTerminal:
         *,
         driver: str = DRIVER,
         stdin: bytes | None = None,
-        stdout: bool = False,
+        stdout: bool | int = False,
         rows: int = 24,
     ) -> None:
         self.master, slave = pty.openpty()
@@ -51,10 +51,10 @@ class InTerminal:
             [sys.executable, "-c", driver, *args],
             cwd=folder,
             env=os.environ
-            | {"PYTHONPATH": str(TESTS), "XDG_STATE_HOME": str(state), "TERM": "xterm-256color"}
+            | {"PYTHONPATH": PATH, "XDG_STATE_HOME": str(state), "TERM": "xterm-256color"}
             | {"XDG_CONFIG_HOME": str(folder / "config"), "TEXTUAL_ANIMATIONS": "none"},
             stdin=slave if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE if stdout else slave,
+            stdout={True: subprocess.PIPE, False: slave}.get(stdout, stdout),
             stderr=slave,
             preexec_fn=_take_terminal,
         )

@@ -10,7 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
-from .interminal import DRIVER, TESTS
+from scripted import PATH
+
+from .interminal import DRIVER
 
 KEYS, WORD = b"D", b"M"
 
@@ -26,7 +28,7 @@ def test_browser_is_served_without_a_terminal(tmp_path: Path) -> None:
         [sys.executable, "-c", DRIVER, "a.py"],
         cwd=tmp_path,
         env=os.environ
-        | {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver", "PYTHONPATH": str(TESTS)}
+        | {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver", "PYTHONPATH": PATH}
         | {"XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "80", "ROWS": "24"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
