@@ -22,6 +22,7 @@ from dgedit.config import Settings, current, layers
 from dgedit.errors import UsageError
 from dgedit.files.document import Document, Span
 from dgedit.files.journal import Journal, state_folder
+from dgedit.files.paths import WorkingFolder
 from dgedit.files.project import project_of
 from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
 from dgedit.request.ranges import place_in
@@ -37,7 +38,7 @@ from dgedit.tui.terminal.clipboard import Clipboard
 from dgedit.tui.workspace.finding import Finding
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.saving import Filing
-from dgedit.tui.workspace.stdin import Piping
+from dgedit.tui.workspace.stdin import STDIN, Piping
 from dgedit.tui.workspace.tabs import Desk
 from dgedit_engine.types import Backend
 
@@ -91,25 +92,28 @@ def run(
     for editor, spans in zip(app.editors, holes, strict=False):
         editor.open_holes([OpenHole(span.start, span.end) for span in spans])
         editor.selection = Selection.cursor(editor.buffer.location(spans[0].start))
-    _go(app.editors, places or {})
+    _go(app, places or {})
     try:
         with _heeding_signals(app):
             app.run()
+        if app.failure is not None:
+            raise app.failure
+        app.give(give)
+    except BaseException:
+        if app.secure():
+            start = "the next start" + " of dgedit -" * (app.result is not None)
+            print(f"dgedit: what was not saved is offered at {start}", file=sys.stderr)
+        raise
     finally:
-        kept = app.retire()
-    if app.failure is not None:
-        if kept:
-            print("dgedit: what was not saved is offered at the next start", file=sys.stderr)
-        raise app.failure
-    if app.result is not None:
-        give(app.result)
+        app.retire()
     return app.return_code or 0
 
 
-def _go(editors: Iterable[Editor], places: Mapping[Path, str | None]) -> None:
+def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
     """Put the cursor at the place in each file that has one, at the start of what is selected."""
-    for editor in editors:
-        if place := places.get(editor.path):
+    wanted = {app.started_in.absolute(path): place for path, place in places.items() if place}
+    for editor in app.editors:
+        if place := wanted.get(editor.path):
             span = place_in(editor.file, place)
             start, end = map(editor.buffer.location, (span.start, span.end))
             editor.selection = Selection(end, start)
@@ -175,9 +179,13 @@ class DgeditApp(Rooms, inherit_bindings=False):
         piped: Document | None = None,
     ) -> None:
         self.journal, self.viewing, self.force, self.piped = journal, read_only, force, piped
-        super().__init__(paths, settings)
+        self.started_in = here = WorkingFolder.now()
+        absolute = [path if path == STDIN else here.absolute(path) for path in paths]
+        super().__init__(absolute, settings)
         self.effort, self.seed, self.watching = effort, seed, watch
-        self.folder, self.show_tree = folder or project_of(self.editor.path), folder is not None
+        first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
+        self.folder = here.absolute(folder) if folder else project_of(first)
+        self.show_tree = folder is not None
         self.recent, self.last_theme = recent or Recent(None), last_theme or LastTheme()
         self.actions = keymap.rebound(keymap.actions(Rooms, Desk, [Editor]), self.settings.keys)
         self.source = Source(connect, self.post_message)

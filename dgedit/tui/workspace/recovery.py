@@ -114,13 +114,18 @@ class Recovery(Questions):
         if self.journal is None:
             return kept
         for editor in self.editors:
+            slot, unsaved = self._slot(editor, editor.file), self.unsaved(editor)
+            kept += [editor] * (unsaved is not None)
             with contextlib.suppress(Exception):  # then what was kept before has to do
-                if editor.dirty and not self.leaving:
-                    self.journal.keep(editor.current, self._slot(editor, editor.file))
-                    kept.append(editor)
+                if unsaved is not None:
+                    self.journal.keep(unsaved, slot)
                 else:
-                    self.journal.drop(editor.file.path, self._slot(editor, editor.file))
+                    self.journal.drop(editor.file.path, slot)
         return kept
+
+    def unsaved(self, editor: Editor) -> Document | None:
+        """What would be lost of a text if nobody kept it now; None: nothing."""
+        return editor.current if editor.dirty and not self.leaving else None
 
     def retire(self) -> list[Editor]:
         """The screen is gone: what is to be kept is kept, and no file is open any more."""

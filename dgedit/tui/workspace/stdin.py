@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class Piping(Filing):
 
     piped: Document | None = None
     """As it was read."""
+    _refused: Document | None = None
+    """The result, if it could not be printed."""
 
     @cached_property
     def piped_editor(self) -> Editor | None:
@@ -46,6 +48,25 @@ class Piping(Filing):
             return None
         assert self.piped_editor is not None
         return self.piped_editor.file
+
+    def give(self, give: Callable[[Document], None]) -> None:
+        """Give the result away; one that is not taken counts as not saved."""
+        if (result := self.result) is None:
+            return
+        try:
+            give(result)
+        except BaseException:
+            editor = self.piped_editor
+            if editor is not None and self.piped is not None and result.text != self.piped.text:
+                self._refused = result
+                self.editors = [*{*self.editors, editor}]  # also where its tab was closed
+            raise
+
+    def unsaved(self, editor: Editor) -> Document | None:
+        """Also what could not be printed."""
+        if editor is self.piped_editor and self._refused is not None:
+            return self._refused
+        return super().unsaved(editor)
 
     def load(self, path: Path) -> Document:
         """A file's document, or what was read from standard input."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 import signal
 from pathlib import Path
@@ -11,12 +13,14 @@ import pytest
 from dgedit import cli
 from dgedit.errors import Exit
 from dgedit.files.document import Document
+from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Ask
 
 from ..conftest import Desk, Script
 from ..interminal import InTerminal
 
+DEAD = dataclasses.replace(Process.ours(), started="before")
 NASTY = b"\xef\xbb\xbfa\r\nb\n\x0bc\x0cd\xc2\x85e\xe2\x80\xa8f\r\xff\r\n\r\nend"
 
 
@@ -63,6 +67,55 @@ def test_signal_prints_nothing_and_the_text_is_kept(tmp_path: Path) -> None:
         assert (editor.end(), editor.process.stdout.read()) == (143, b"")
     (file,) = (tmp_path / "state" / "dgedit" / "recovery").glob("*.text")
     assert file.read_bytes().endswith(b"\nxtext\n")
+
+
+@pytest.mark.parametrize(
+    ("sink", "code", "said"),
+    [("/dev/full", 3, b"cannot write the output: No space left on device"), ("pipe", 141, b"")],
+)
+@pytest.mark.parametrize("closed", [False, True])
+def test_fault_2_text_that_cannot_be_printed_is_kept_and_says_where(
+    tmp_path: Path, sink: str, code: int, said: bytes, closed: bool
+) -> None:
+    if sink == "pipe":
+        read, write = os.pipe()
+        os.close(read)
+    else:
+        write = os.open(sink, os.O_WRONLY)
+    with InTerminal(tmp_path, ["-"], stdin=b"text\n", stdout=write) as editor:
+        os.close(write)
+        editor.wait_for(b"utf-8")
+        editor.send(b"x")
+        editor.wait_for(b"1:2")
+        editor.send(b"\x13")
+        editor.wait_for(b"this will be printed")
+        if closed:  # its tab, and another text is in front
+            editor.send(b"\x17")
+            editor.wait_for(b"untitled")
+        editor.send(b"\x11")
+        assert editor.end() == code
+        editor.wait_for(b"what was not saved is offered at the next start of dgedit -")
+        editor.wait_for(said)
+    (file,) = (tmp_path / "state" / "dgedit" / "recovery").glob("*.text")
+    assert file.read_bytes().endswith(b"\nxtext\n")
+
+
+def test_fault_2_text_that_was_put_back_and_cannot_be_printed_is_kept_again(
+    tmp_path: Path,
+) -> None:
+    Journal(tmp_path / "state" / "dgedit" / "recovery", DEAD).keep(Document.from_text("old\n"))
+    write = os.open("/dev/full", os.O_WRONLY)
+    with InTerminal(tmp_path, ["-"], stdin=b"", stdout=write) as editor:
+        os.close(write)
+        editor.wait_for(b"never saved")
+        editor.send(b"\x1b[21~r")  # F10, and put them back
+        editor.wait_for(b"put back")
+        editor.send(b"\x13")
+        editor.wait_for(b"this will be printed")
+        editor.send(b"\x11")
+        assert editor.end() == 3
+    kept = [file.read_bytes() for file in tmp_path.rglob("*.text")]
+    assert any(data.endswith(b"\nold\n") for data in kept)
 
 
 def test_binary_input_and_a_terminal_for_input_are_one_line(tmp_path: Path) -> None:
