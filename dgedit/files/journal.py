@@ -94,11 +94,11 @@ class Entry:
     """The text, exact."""
 
     @classmethod
-    def of(cls, document: Document, process: Process, slot: int = 0) -> Entry:
+    def of(cls, path: str, document: Document, process: Process, slot: int = 0) -> Entry:
         """What there is to keep of a document as edited."""
         base = document.fingerprint.digest.hex() if document.fingerprint else ""
-        path, now = real(document.path), time.time()
-        return cls(path, base, document.encoding, document.bom, process, slot, now, document.text)
+        coded, now = (document.encoding, document.bom), time.time()
+        return cls(path, base, *coded, process, slot, now, document.text)
 
 
 class Journal:
@@ -110,13 +110,14 @@ class Journal:
         self.folder = folder
         self.process = process or Process.ours()
         self._lock = Lock()
+        self._names: dict[Path, str] = {}
 
     def keep(self, document: Document, slot: int = 0) -> None:
         """Store a text, in place of what this editor stored of the file. Raises OSError.
 
         `slot` tells apart texts that have no file.
         """
-        entry = Entry.of(document, self.process, slot)
+        entry = Entry.of(self._called(document.path), document, self.process, slot)
         text = _encoded(entry.text)
         head = dataclasses.asdict(entry) | {"text": None, "bom": entry.bom.hex()}
         with self._lock:
@@ -125,14 +126,14 @@ class Journal:
     def drop(self, path: Path | None, slot: int = 0) -> None:
         """Forget what this editor stored of a file. Raises OSError."""
         with self._lock:
-            self._name(real(path), "text", self.process, slot).unlink(missing_ok=True)
+            self._name(self._called(path), "text", self.process, slot).unlink(missing_ok=True)
 
     def open(self, path: Path) -> list[Process]:
         """Note that this editor has the file open; returns the others that have. Raises OSError."""
-        name, key = real(path), _key(real(path))
+        name = self._called(path)
         others: list[Process] = []
         self._sweep()
-        for file in self._files(f"{key}-*.open"):
+        for file in self._files(f"{_key(name)}-*.open"):
             head = _head(file)
             process = _process(head) if head and head.get("path") == name else None
             if process is None or (not process.runs and process.host == self.process.host):
@@ -145,11 +146,12 @@ class Journal:
 
     def close(self, path: Path) -> None:
         """Note that this editor has the file open no more. Raises OSError."""
-        self._name(real(path), "open", self.process).unlink(missing_ok=True)
+        self._name(self._called(path), "open", self.process).unlink(missing_ok=True)
+        del self._names[path]
 
     def left(self, path: Path | None) -> list[Entry]:
         """What other editors stored of a file and did not come to save, the latest first."""
-        name = real(path)
+        name = self._called(path)
         return self._left(f"{_key(name)}-*.text", lambda stored: stored == name)
 
     def left_below(self, folder: Path) -> list[Entry]:
@@ -171,6 +173,10 @@ class Journal:
         file = self._file_of(entry)
         if _read(file) == entry:
             file.unlink(missing_ok=True)
+
+    def _called(self, path: Path | None) -> str:
+        """The name of a file here: that of when it was met, wherever links lead since then."""
+        return real(None) if path is None else self._names.setdefault(path, real(path))
 
     def _file_of(self, entry: Entry) -> Path:
         return self._name(entry.path, "text", entry.process, entry.slot)

@@ -71,6 +71,8 @@ def write(
             raise InputError(f"{path} is read-only")
         with _locked(path, target) as source:
             return (info.st_nlink == 1 and save.replace(source)) or save.write_in_place()
+    except FileNotFoundError:
+        raise InputError(f"cannot write {path}: its folder is not there") from None
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {disk.reason(error)}") from None
 

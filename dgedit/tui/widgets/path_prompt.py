@@ -32,9 +32,11 @@ class AskPath(Modal[Path | None]):
         Binding("tab", "complete", "complete", show=False),
     ]
 
-    def __init__(self, question: str, start: str = "") -> None:
+    def __init__(self, question: str, start: str, folder: Path) -> None:
         super().__init__()
         self.question, self.start = question, start
+        self.folder = folder
+        """Where a relative path starts."""
 
     def compose(self) -> ComposeResult:
         """The question, the line, what would complete it."""
@@ -53,7 +55,7 @@ class AskPath(Modal[Path | None]):
         self._show_names(message.value)
 
     def _show_names(self, typed: str) -> None:
-        names = completions(typed)
+        names = completions(typed, self.folder)
         more = [f"and {len(names) - _SHOWN + 1:,} more"] if len(names) > _SHOWN else []
         shown = names[: _SHOWN - len(more)] if more else names
         self.query_one(".names", Static).update(Content("\n".join([*map(visible, shown), *more])))
@@ -66,7 +68,7 @@ class AskPath(Modal[Path | None]):
     def action_complete(self) -> None:
         """Add what all that would complete it have in common."""
         line = self.query_one(Input)
-        names = completions(line.value)
+        names = completions(line.value, self.folder)
         if names:
             least, most = min(names), max(names)  # what these share, all share
             end = next((i for i, c in enumerate(least) if c != most[i]), len(least))
@@ -78,13 +80,13 @@ class AskPath(Modal[Path | None]):
         self.dismiss(None)
 
 
-def completions(typed: str) -> list[str]:
+def completions(typed: str, start: Path) -> list[str]:
     """The names in the folder that is typed which begin as what comes after it; folders end in /.
 
     A name that does not say so itself is not hidden.
     """
     folder, _, begun = typed.rpartition("/")
-    place = os.path.expanduser(folder + "/") if "/" in typed else "."
+    place = start / os.path.expanduser(folder + "/") if "/" in typed else start
     try:
         with os.scandir(place) as entries:
             return sorted(

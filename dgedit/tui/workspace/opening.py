@@ -81,7 +81,7 @@ class Opening(Filing):
     @work(exclusive=True, group="open")
     async def action_open_path(self) -> None:
         """Open a file by its path; one that is not there will be made by saving it."""
-        path = await self.push_screen_wait(AskPath("Open", self._beside_front()))
+        path = await self._ask_path("Open", self._beside_front())
         if path is not None:
             await self.open_file(path)
 
@@ -90,7 +90,6 @@ class Opening(Filing):
         if there := self.holding(path):
             self.show(there)
             return True
-        path = _named(path)
         try:
             file = self.load(path)
         except DgeditError as error:
@@ -171,8 +170,8 @@ class Opening(Filing):
         return await super()._save(editor)
 
     async def _save_as(self, editor: Editor) -> bool:
-        start = str(editor.path) if editor.file.path else self._beside_front()
-        path = await self.push_screen_wait(AskPath(f"Save {visible(editor.path.name)} as", start))
+        start = self.short(editor.path) if editor.file.path else self._beside_front()
+        path = await self._ask_path(f"Save {visible(editor.path.name)} as", start)
         if path is None:
             return False
         if editor.file.path is not None and _same(path, editor.path):
@@ -185,7 +184,7 @@ class Opening(Filing):
             return False
         there = os.path.lexists(path)
         if there:
-            question = f"{visible(str(path))} is there already"
+            question = f"{visible(self.short(path))} is there already"
             if await self.push_screen_wait(Ask(question, {"o": "overwrite"})) is None:
                 return False
         try:
@@ -233,15 +232,18 @@ class Opening(Filing):
     def _beside_front(self) -> str:
         """The folder of the file in front, as the beginning of a path."""
         path = self.editor.path if self.editor.file.path else self.folder / "x"
-        folder = str(_named(path).parent)
-        return "" if folder == "." else folder.rstrip("/") + "/"
+        return self.short(path).removesuffix(path.name)
+
+    async def _ask_path(self, question: str, start: str) -> Path | None:
+        """A path that the user gives; None for none."""
+        here = self.started_in.path or self.folder
+        path = await self.push_screen_wait(AskPath(question, start, here))
+        return None if path is None else here / path
 
     def _note(self, path: Path) -> None:
         """Remember a file that is open from now on, and watch it."""
         self.recent.add([path])
-        if self.watching:
-            self.workers.cancel_group(self, "watch")
-            self._watch_folders()
+        self.watch_anew()
 
 
 def _is_new(file: Document) -> bool:
@@ -255,9 +257,3 @@ def _to_make(path: Path) -> str:
 
 def _same(one: Path, two: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(two)
-
-
-def _named(path: Path) -> Path:
-    """A path as short as can be: from here, if it is below."""
-    whole, here = os.path.abspath(path), os.getcwd()
-    return Path(os.path.relpath(whole, here) if whole.startswith(here.rstrip("/") + "/") else whole)

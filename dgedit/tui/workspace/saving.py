@@ -160,17 +160,16 @@ class Filing(Recovery):
         if isinstance(editor, Locked) and editor.locked:
             self._refuse()
             return False
+        failed: Exception | None = None
+        self._is_there(editor)
         try:
             editor.file = await self._saved(editor)
-        except DgeditError as error:
-            self.notice(str(error))
-            return False
-        except _Kept:
-            return False
-        finally:
-            self._look_at(editor)
-        self.notice(self.told_saved(editor))
-        return True
+        except (DgeditError, _Kept) as error:
+            failed = error
+        self._look_at(editor)  # before anything is said here: it has words of its own
+        if not isinstance(failed, _Kept):
+            self.notice(str(failed) if failed else self.told_saved(editor))
+        return failed is None
 
     def told_saved(self, editor: Editor) -> str:
         """That a file was saved, and what of it was not."""
@@ -194,7 +193,7 @@ class Filing(Recovery):
             if not os.path.exists(editor.path):  # nothing is there that could be lost
                 return replace(editor.current, fingerprint=None).save()
             self._read_again(editor)
-            question = visible(str(error))
+            question = visible(self.short(str(error)))
         choices = {"k": "keep mine", "r": "reload", "d": "diff", "m": "merge"}
         while (answer := await self.push_screen_wait(Ask(question, choices))) == "d":
             await self.push_screen_wait(self._diff(editor, self._read_again(editor)))
@@ -205,6 +204,12 @@ class Filing(Recovery):
         raise _Kept
 
     # What happens outside
+
+    def watch_anew(self) -> None:
+        """Watch the folders of the files that are open now."""
+        if self.watching:
+            self.workers.cancel_group(self, "watch")
+            self._watch_folders()
 
     @work(group="watch")
     async def _watch_folders(self) -> None:
@@ -230,16 +235,15 @@ class Filing(Recovery):
         """See what became of one file."""
         if isinstance(editor, Locked) and not self.viewing:
             editor.locked = not disk.may_write(editor.path)
-        there = os.path.exists(editor.path)
-        if there and (before := self._gone.pop(editor, None)) and not editor.file.fingerprint:
-            editor.file = before  # it came back
+        there = self._is_there(editor)
         if not editor.file.is_stale():
             if editor in self._asked:
                 self.withdraw(self._asked.pop(editor)[0])
         elif not there:
             self._gone[editor] = editor.file
             editor.file = replace(editor.file, text="", fingerprint=None)
-            self.notice(f"{editor.path} was deleted; saving makes it anew")
+            how = "; saving makes it anew" if editor.path.parent.is_dir() else " with its folder"
+            self.notice(f"{editor.path} was deleted{how}")
         else:
             try:
                 self._meet_change(editor, self._read_again(editor))
@@ -248,6 +252,15 @@ class Filing(Recovery):
         self.mark(editor)
         if editor is self.editor:
             self.tell_place()
+
+    def _is_there(self, editor: Editor) -> bool:
+        """Whether there is a file; one that came back is again the one that the text came from."""
+        there = os.path.exists(editor.path)
+        if there and (before := self._gone.pop(editor, None)):
+            if not editor.file.fingerprint:
+                editor.file = before
+            self.watch_anew()  # its folder may be another
+        return there
 
     def _meet_change(self, editor: Editor, theirs: Document) -> None:
         live = self.has_draft(editor)

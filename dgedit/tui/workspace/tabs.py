@@ -28,6 +28,7 @@ from textual.widgets.tabbed_content import ContentTab
 from dgedit.config import Settings, unknown
 from dgedit.errors import UsageError
 from dgedit.files.document import Document, readable
+from dgedit.files.paths import WorkingFolder
 from dgedit.text.visible import visible
 from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
@@ -71,6 +72,9 @@ class Desk(App[None], inherit_bindings=False):
         Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False, id="previous-file"),
     ]
 
+    started_in = WorkingFolder()
+    """What relative paths start from, also when it was removed meanwhile."""
+
     def __init__(self, paths: Iterable[Path], settings: Settings | None = None) -> None:
         super().__init__()
         self.settings = settings or Settings()
@@ -79,7 +83,7 @@ class Desk(App[None], inherit_bindings=False):
             raise UsageError(unknown("theme", self.settings.theme, self.available_themes))
         if self.settings.reduced_motion:
             self.animation_level = "none"
-        unique = {os.path.realpath(path): path for path in paths}
+        unique = {os.path.realpath(path) if path.is_absolute() else "": path for path in paths}
         self.editors: list[Editor] = [self.page(path, self.load(path)) for path in unique.values()]
         """The files, in the order of their tabs."""
         if not self.editors:
@@ -273,7 +277,7 @@ class Desk(App[None], inherit_bindings=False):
         editor = self.editor
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]
-        at = f"{editor.path}:{row + 1}:{column + 1}"
+        at = self.short(f"{editor.path}:{row + 1}:{column + 1}")
         self.status.place = BETWEEN.join((at, ends, editor.file.encoding))
 
     async def on_event(self, event: events.Event) -> None:
@@ -283,9 +287,13 @@ class Desk(App[None], inherit_bindings=False):
             self.notice("")
         await super().on_event(event)
 
+    def short(self, words: str | Path) -> str:
+        """Words about files, each named from the folder that we were started in."""
+        return self.started_in.shortened(str(words))
+
     def notice(self, words: str) -> None:
         """Say something, until the next key and not for long."""
-        self.status.notice = words
+        self.status.notice = self.short(words)
         if self._quiet is not None:
             self._quiet.stop()
         self._quiet = self.set_timer(_WHILE, partial(self.notice, "")) if words else None

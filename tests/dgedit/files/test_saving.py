@@ -192,7 +192,7 @@ def test_write_makes_a_file_with_the_usual_mode(tmp_path: Path) -> None:
 
 
 def test_write_into_a_missing_folder_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="No such file or directory"):
+    with pytest.raises(InputError, match="its folder is not there"):
         saving.write(tmp_path / "gone" / "a.txt", b"new", expected=None)
 
 

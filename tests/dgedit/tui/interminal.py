@@ -42,6 +42,7 @@ class InTerminal:
         stdin: bytes | None = None,
         stdout: bool | int = False,
         rows: int = 24,
+        inside: Path | None = None,
     ) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
@@ -49,7 +50,7 @@ class InTerminal:
         state = folder / "state"
         self.process = subprocess.Popen(
             [sys.executable, "-c", driver, *args],
-            cwd=folder,
+            cwd=inside or folder,
             env=os.environ
             | {"PYTHONPATH": PATH, "XDG_STATE_HOME": str(state), "TERM": "xterm-256color"}
             | {"XDG_CONFIG_HOME": str(folder / "config"), "TEXTUAL_ANIMATIONS": "none"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ async def test_letter_that_answers_twice_answers_once(desk: OpenDesk) -> None:
 
 OVER: dict[str, Callable[[], Modal[Any]]] = {
     "ask": lambda: Ask("Not saved: a.py", {"s": "save"}),
-    "path": lambda: AskPath("Open", ""),
+    "path": lambda: AskPath("Open", "", Path.cwd()),
     "choose": lambda: Choose("letters", [Choice("one")]),
     "help": lambda: Help([("Files", [("Ctrl+S", "save", "save")])]),
     "instruct": lambda: Box(Answer("", 1.0), [], "one hole"),

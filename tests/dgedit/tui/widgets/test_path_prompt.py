@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from textual.widgets import Static
 
 from dgedit.tui.widgets.path_prompt import AskPath
@@ -16,13 +15,10 @@ def names(d: Desk) -> list[str]:
     return str(d.app.screen.query_one(".names", Static).render()).splitlines()
 
 
-async def test_empty_line_shows_what_there_is(
-    desk: OpenDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_empty_line_shows_what_there_is(desk: OpenDesk, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    monkeypatch.chdir(tmp_path)
     async with desk({"a.txt": b"", "b.txt": b""}) as d:
-        d.app.push_screen(AskPath("Open"))
+        d.app.push_screen(AskPath("Open", "", tmp_path))
         await d.until(lambda: isinstance(d.app.screen, AskPath))
         await d.pilot.pause()
         assert names(d) == ["a.txt", "b.txt", "folder/"]

@@ -154,10 +154,10 @@ def test_completions_are_of_the_folder_typed(tmp_path: Path) -> None:
     for name in ("abc", "abd", ".hid", "x\udcff"):
         (tmp_path / name).write_text("")
     (tmp_path / "abf").mkdir()
-    assert completions(f"{tmp_path}/") == ["abc", "abd", "abf/", "x\udcff"]
-    assert completions(f"{tmp_path}/ab") == ["abc", "abd", "abf/"]
-    assert completions(f"{tmp_path}/.") == [".hid"]
-    assert completions(f"{tmp_path}/none/") == [] == completions("\0/x")
+    assert completions(f"{tmp_path}/", tmp_path) == ["abc", "abd", "abf/", "x\udcff"]
+    assert completions(f"{tmp_path}/ab", tmp_path) == ["abc", "abd", "abf/"]
+    assert completions(f"{tmp_path}/.", tmp_path) == [".hid"]
+    assert completions(f"{tmp_path}/none/", tmp_path) == [] == completions("\0/x", tmp_path)
 
 
 # Make and close

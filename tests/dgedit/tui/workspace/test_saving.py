@@ -349,7 +349,7 @@ async def test_what_took_the_place_of_a_file_is_named(
         else:
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind("a.py")
-        said = f"{path} is {kind} now; F12 saves this text elsewhere"
+        said = f"a.py is {kind} now; F12 saves this text elsewhere"
         for way in (lambda: d.app.check_disk(), d.app.action_save):
             d.app.notice("")
             way()
