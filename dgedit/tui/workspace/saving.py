@@ -95,8 +95,7 @@ class Filing(Recovery):
 
     def _read_again(self, editor: Editor) -> Document:
         """What became of a file that is open."""
-        if what := instead_of_file(editor.path):
-            raise InputError(f"{editor.path} is {what} now; F12 saves this text elsewhere")
+        _refuse_other(editor.path)
         return self._read(editor.path)
 
     def page(self, path: Path, file: Document) -> Editor:
@@ -187,6 +186,7 @@ class Filing(Recovery):
         return any(one is editor for one, _ in present)
 
     async def _saved(self, editor: Editor) -> Document:
+        _refuse_other(editor.path)
         try:
             return editor.current.save()
         except ConflictError as error:
@@ -341,6 +341,12 @@ def instead_of_file(path: Path) -> str:
     except (OSError, ValueError):
         return ""
     return next((words for fits, words in _KINDS if fits(mode)), "")
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise InputError where something else has taken the place of a file."""
+    if what := instead_of_file(path):
+        raise InputError(f"{path} is {what} now; F12 saves this text elsewhere")
 
 
 class _Kept(Exception):
