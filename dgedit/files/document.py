@@ -37,6 +37,8 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 """What ends a line, and nothing else does."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What makes a file of a text that is none any more, or cannot be stored.
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 
 LARGEST = 20_000_000
 """A file that large is refused by the editor: every key would take longer than can be borne. The
@@ -165,8 +167,9 @@ class Document:
     def apply(self, edits: Sequence[tuple[Span, str]]) -> Document:
         """Put each text in its span's place. The spans may come in any order and must not overlap.
 
-        Line ends of the new text follow those around the span. A text that reads the same as the
-        old one changes nothing, so that an unchanged span keeps its odd line ends and bytes.
+        Line ends of the new text follow those around the span, and what no text holds is U+FFFD. A
+        text that reads the same as the old one changes nothing, so that an unchanged span keeps its
+        odd line ends and bytes.
         """
         parts: list[str] = []
         done = 0
@@ -204,7 +207,7 @@ class Document:
 
     def _adapted(self, new: str, span: Span) -> str:
         around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
-        return LINE_END.sub(_dominant(around) or self.eol, new)
+        return LINE_END.sub(_dominant(around) or self.eol, _UNFIT.sub("\ufffd", new))
 
 
 def readable(text: str) -> str:

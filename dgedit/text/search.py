@@ -24,6 +24,11 @@ MOST = 100_000
 # Seconds until an expression is given up.
 DEADLINE = 2.0
 
+# What is escaped in a template, one after the other; a zero with digits is a character's number.
+_ESCAPED = re.compile(r"\\(?:0[0-7]+|.)", re.DOTALL)
+# A file that holds the first is not text, and the others cannot be stored.
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+
 Place = tuple[int, int]
 """A row and a column."""
 
@@ -121,8 +126,9 @@ def replacements(
 ) -> list[tuple[Place, Place, str]]:
     """What to put between which places; `only` for one of them.
 
-    In a template for an expression `\\1` and `\\g<name>` stand for groups, `\\n` and `\\t` for what
-    they always do. Raises SearchError as `search` does, and for a template that is wrong.
+    In a template for an expression `\\1` and `\\g<name>` stand for groups, `\\0` for the whole,
+    `\\n` and `\\t` for what they always do. Raises SearchError as `search` does, and for a template
+    that is wrong.
     """
     text = "\n".join(lines)
     found = Found(query, (), _rows(lines))
@@ -145,9 +151,17 @@ def _expanded(match: re.Match[str] | regex.Match[str], query: Query, template: s
     if not query.regex:
         return template
     try:
-        return match.expand(template)
-    except (re.error, regex.error, IndexError, KeyError) as error:
+        text = match.expand(_ESCAPED.sub(_whole_for_zero, template))
+    except (re.error, regex.error, IndexError, KeyError, ValueError, OverflowError) as error:
         raise SearchError(f"replacement: {_wrong(error, template)}") from None
+    for char in set(_UNFIT.findall(text)):
+        if char not in match.string:
+            raise SearchError(f"replacement: U+{ord(char):04X} has no place in a text")
+    return text
+
+
+def _whole_for_zero(escaped: re.Match[str]) -> str:
+    return r"\g<0>" if escaped[0] == r"\0" else escaped[0]
 
 
 def _matches(

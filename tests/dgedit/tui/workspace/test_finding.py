@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -305,6 +306,15 @@ async def test_replace_knows_groups_and_keeps_line_endings(desk: OpenDesk) -> No
         assert d.app.editor.text.startswith("two one\n\nthree Two\n\ntwofold\n")
         await d.press(*r"\7", "alt+a")
         await d.until(lambda: wrong(d) == "replacement: no such group")
+
+
+async def test_fault_4_whole_match_is_put_and_saved(desk: OpenDesk, tmp_path: Path) -> None:
+    async with desk({"a.txt": b"foo bar\n"}) as d:
+        await d.press("ctrl+r", "alt+r", *"foo", "tab", *r"<\0>", "alt+a")
+        await d.until(lambda: d.notice == "1 replaced")
+        await d.press("escape", "ctrl+s")
+        await d.until(lambda: "saved" in d.notice)
+    assert (tmp_path / "a.txt").read_bytes() == b"<foo> bar\n"
 
 
 async def test_viewport_stays_when_lines_above_are_replaced(desk: OpenDesk) -> None:
