@@ -255,7 +255,8 @@ class Editor(View, Writing):
     def _replace_via_keyboard(
         self, insert: str, start: Location, end: Location
     ) -> EditResult | None:
-        return super()._replace_via_keyboard(LINE_END.sub(self.buffer.newline, insert), start, end)
+        insert = LINE_END.sub(self.buffer.newline, insert.replace("\0", ""))  # which is no text
+        return super()._replace_via_keyboard(insert, start, end)
 
     # The mouse on drafts
 

@@ -22,7 +22,7 @@ from functools import cached_property
 from time import monotonic
 
 import regex
-from textual import events
+from textual import events, on
 from textual._xterm_parser import XTermParser
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
@@ -45,9 +45,10 @@ _ASK = "\x1b]52;c;?\x07"
 _ANSWER = regex.compile(r"\x1b\]52;[a-z0-9]*;([A-Za-z0-9+/=?]*)(?:\x07|\x1b\\)")
 _SURELY = "\x1b]52;"
 
-# Where pasted text begins and ends, and Alt with a key; no other sequence begins like one of these.
-_PASTES = {"\x1b[200~": True, "\x1b[201~": False}
-_APART = regex.compile(r"(\x1b\[20[01]~|\x1b[^\x1b\[\]OPNX^_])")
+# Where pasted text begins and ends.
+_BEGIN, _END = "\x1b[200~", "\x1b[201~"
+# Alt with a key; no other sequence begins like it.
+_ALT = regex.compile(r"(\x1b[^\x1b\[\]OPNX^_])")
 
 
 class Burst(Message):
@@ -101,26 +102,44 @@ class Answers:
 class Keyboard:
     """Keys from what a terminal sends. Textual's parser waits for more after Alt and a letter; with
     another key in the same read, as of Alt+K held down, it took the two for `^` and the letter. To
-    it Alt+Backspace is Ctrl+W, which here closes a file.
+    it Alt+Backspace is Ctrl+W, which here closes a file. And it makes keys of what is pasted after
+    an escape: it sees only where pasted text begins and ends.
     """
 
     def __init__(self, parser: XTermParser) -> None:
         self._parser = parser
-        self._pasting = False
+        self._before = ""  # the last characters of keys, in which a paste may have begun to begin
+        self._pasted: str | None = None
 
     def read(self, data: str) -> list[Message]:
         """What is in new data, or what has waited for too long."""
         found: list[Message] = []
-        for at, part in enumerate(_APART.split(data)):
-            if at % 2 == 0 or self._pasting or part in _PASTES:
-                self._pasting = _PASTES.get(part, self._pasting)
-                found += self._parser.feed(part) if part else ()
+        self._before = self._before if data else ""
+        while data:
+            if self._pasted is None:
+                seen = self._before + data
+                at = seen.find(_BEGIN)
+                stop = len(data) if at < 0 else at + len(_BEGIN) - len(self._before)
+                found += self._keys(data[:stop])
+                self._before = seen[1 - len(_BEGIN) :] if at < 0 else ""
+                self._pasted, data = None if at < 0 else "", data[stop:]
+            else:
+                text, end, data = (self._pasted + data).partition(_END)
+                self._pasted = None if end else text
+                if end:
+                    [*self._parser.feed(end)]  # which ends its own paste, of nothing
+                    found.append(events.Paste(text.replace("\0", "")))
+        return [*found, *self._parser.tick()]
+
+    def _keys(self, data: str) -> Iterator[Message]:
+        for at, part in enumerate(_ALT.split(data)):
+            if at % 2 == 0:
+                yield from self._parser.feed(part) if part else ()
             elif part == "\x1b\x7f":
-                found.append(events.Key("alt+backspace", None))
+                yield events.Key("alt+backspace", None)
             else:
                 keys = self._parser._sequence_to_key_events
-                found += [*keys(part)] or [*keys(part[1], alt=True)]
-        return [*found, *self._parser.tick()]
+                yield from [*keys(part)] or [*keys(part[1], alt=True)]
 
 
 class Terminal(LinuxDriver):
@@ -146,6 +165,15 @@ class Terminal(LinuxDriver):
             return os.get_terminal_size(self.fileno)
         except OSError:
             return super()._get_terminal_size()
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Go on where we were stopped, by whatever signal: of SIGSTOP nobody was told."""
+        if not self._app.is_running or self._app._exit:
+            return  # it begins, or ends
+        if not self._must_signal_resume:
+            self.suspend_application_mode()
+            self._must_signal_resume = True
+        super()._sigcont_application()
 
     def run_input_thread(self) -> None:
         """Read until the end, a burst at a time."""
@@ -197,6 +225,11 @@ class Hosted(Desk):
     def terminal(self) -> Terminal | None:
         """The terminal; None for a browser, or nothing at all."""
         return self._driver if isinstance(self._driver, Terminal) else None
+
+    @on(Driver.SignalResume)
+    def _draw_again(self) -> None:
+        """Draw the whole screen: whoever had the terminal meanwhile left another there."""
+        self.refresh(layout=True)
 
     async def on_burst(self, burst: Burst) -> None:
         """Give it to what has the keyboard, key by key where that is no text."""

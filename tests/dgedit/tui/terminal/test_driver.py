@@ -18,7 +18,7 @@ from textual.document._document import Selection
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.terminal.driver import _APART, Answers, Burst, Keyboard, in_bursts
+from dgedit.tui.terminal.driver import _ALT, Answers, Burst, Keyboard, in_bursts
 
 from ..conftest import DONE, Desk, OpenDesk, Script
 from ..interminal import InTerminal
@@ -187,7 +187,7 @@ def test_alt_is_known_whatever_comes_with_it() -> None:
 
 def test_no_other_sequence_begins_as_alt_and_a_key_does() -> None:
     for sequence in ANSI_SEQUENCES_KEYS:
-        assert len(sequence) < 3 or not _APART.match(sequence), sequence
+        assert len(sequence) < 3 or not _ALT.match(sequence), sequence
 
 
 # Answers
