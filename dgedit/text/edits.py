@@ -22,20 +22,6 @@ _BACKWARDS = regex.compile(r"(?r)\w[\w\p{M}]*|[^\S\r\n]+|[^\w\s]+")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
 _OPENING = {close: open_ for open_, close in _BRACKETS.items()}
 
-_COMMENTS = {
-    ("#", ""): ".py .pyi .toml .yaml .yml .sh .bash .zsh .fish .rb .pl .r .jl .ex .nix .cmake .mk "
-    ".conf .cfg .tf .ps1 .dockerfile .gitignore",
-    ("//", ""): ".js .mjs .cjs .jsx .ts .tsx .rs .go .java .c .h .cc .cpp .cxx .hpp .cu .cs .kt "
-    ".swift .scala .dart .php .zig .proto .scss .less .jsonc",
-    ("--", ""): ".sql .lua .hs .elm .ada .adb",
-    ("%", ""): ".tex .erl .m",
-    (";", ""): ".ini .lisp .el .clj .scm .asm .s",
-    ("/*", "*/"): ".css",
-    ("<!--", "-->"): ".html .htm .xml .svg .md .markdown .vue",
-}
-_BY_SUFFIX = {suffix: marks for marks, all_ in _COMMENTS.items() for suffix in all_.split()}
-_BY_NAME = {"makefile", "dockerfile", "gnumakefile", ".gitignore", ".env"}
-
 Selection = tuple[int, int]
 """Where it was begun, where the cursor is."""
 
@@ -97,24 +83,6 @@ class Line:
     """Where the next line begins."""
 
 
-def comment_marks(name: str) -> tuple[str, str] | None:
-    """What begins and ends a comment in a file of this name; None where there are no comments."""
-    name = name.rpartition("/")[2].lower()
-    _, dot, suffix = name.rpartition(".")
-    return ("#", "") if name in _BY_NAME else _BY_SUFFIX.get(dot + suffix)
-
-
-def opens_block(line: str, name: str) -> bool:
-    """Whether what follows a line, in a file of this name, is indented further: behind an open
-    bracket at its end, in Python behind a colon.
-    """
-    marks = comment_marks(name)
-    line = line.strip()
-    if marks is None or not line or line.startswith(marks[0]):
-        return False
-    return line[-1] in _BRACKETS or (line[-1] == ":" and name.lower().endswith((".py", ".pyi")))
-
-
 # Lines
 
 
@@ -135,51 +103,21 @@ def lines_of(text: str, selection: Selection) -> list[Line]:
     return lines
 
 
-def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> Change | None:
-    """Make comments of the lines, or, where all are, lines of the comments."""
-    lines = lines_of(text, selection)
-    begin, end = marks
-    full = [line for line in lines if text[line.start : line.end].strip()] or lines
-    bodies = [(line.start + _indent(text, line), _body_end(text, line)) for line in full]
-    parts: list[Part] = []
-    if all(
-        text.startswith(begin, at, stop) and text.endswith(end, at + len(begin), stop)
-        for at, stop in bodies
-    ):
-        for at, stop in bodies:
-            inner = at + len(begin)
-            blank = inner + text.startswith(" ", inner, stop - len(end))
-            parts.append(Part(at, blank, ""))
-            if end:
-                last = stop - len(end)
-                parts.append(Part(last - text.startswith(" ", last - 1, last), stop, ""))
-                if parts[-1].start < blank:  # no more than a blank between the two
-                    parts[-1] = Part(blank, stop, "")
-    else:
-        column = min(at - line.start for line, (at, _) in zip(full, bodies, strict=True))
-        for line, (_, stop) in zip(full, bodies, strict=True):
-            parts.append(Part(line.start + column, line.start + column, begin + " "))
-            if end:
-                stop = max(stop, line.start + column)
-                parts.append(Part(stop, stop, " " + end))
-    return _followed(parts, selection)
-
-
 def indent(text: str, selection: Selection, unit: str) -> Change | None:
     """Push the lines to the right; blank ones stay blank."""
     lines = [line for line in lines_of(text, selection) if line.end > line.start]
-    return _followed([Part(line.start, line.start, unit) for line in lines], selection)
+    return followed([Part(line.start, line.start, unit) for line in lines], selection)
 
 
 def dedent(text: str, selection: Selection, width: int) -> Change | None:
     """Pull the lines to the left, by a tab or by as many blanks as there are."""
     parts = []
     for line in lines_of(text, selection):
-        lead = text[line.start : line.start + min(width, _indent(text, line))]
+        lead = text[line.start : line.start + min(width, lead_of(text, line))]
         cut = lead.find("\t") + 1 or len(lead)
         if cut:
             parts.append(Part(line.start, line.start + cut, ""))
-    return _followed(parts, selection)
+    return followed(parts, selection)
 
 
 def duplicate(text: str, selection: Selection, newline: str, *, below: bool = True) -> Change:
@@ -245,7 +183,7 @@ def join(text: str, selection: Selection) -> Change | None:
         body = len(text[upper.start : upper.end].rstrip())
         begun = begun or body > 0
         left = max(upper.start + body, parts[-1].end if parts else 0)
-        right = lower.start + _indent(text, lower)
+        right = lower.start + lead_of(text, lower)
         parts.append(Part(left, right, " " if begun and right < lower.end else ""))
     if not parts:
         return None
@@ -265,7 +203,7 @@ def select_lines(text: str, selection: Selection) -> Selection:
 def home(text: str, cursor: int) -> int:
     """The first character of the line that is no blank; from there, the first of all."""
     line = line_at(text, cursor)
-    first = line.start + _indent(text, line)
+    first = line.start + lead_of(text, line)
     return line.start if cursor == first else first
 
 
@@ -363,7 +301,7 @@ def moved_index(index: int, parts: Sequence[Part], *, left: bool = False) -> int
     return index + by
 
 
-def _followed(parts: list[Part], selection: Selection) -> Change | None:
+def followed(parts: list[Part], selection: Selection) -> Change | None:
     """The change with the selection on its text; None for no change."""
     if not parts:
         return None
@@ -377,14 +315,10 @@ def _followed(parts: list[Part], selection: Selection) -> Change | None:
     )
 
 
-def _indent(text: str, line: Line) -> int:
+def lead_of(text: str, line: Line) -> int:
+    """How many blanks and tabs a line begins with."""
     body = text[line.start : line.end]
     return len(body) - len(body.lstrip(" \t"))
-
-
-def _body_end(text: str, line: Line) -> int:
-    body = text[line.start : line.end]
-    return line.start + max(len(body.rstrip(" \t")), _indent(text, line))
 
 
 def _bare(line: str) -> str:

@@ -23,6 +23,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from dgedit.text import edits, graphemes
+from dgedit.text.comments import toggle_comment
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.changing import Changing, Typing
@@ -95,7 +96,6 @@ class Writing(TextArea):
         # Not the parent's to take: it would split and measure the text its own way first, and then
         # ours twice; in 50,000 lines that is 0.4 s.
         self._set_document(text, None)
-        self.indent_type = "tabs" if "\n\t" in text else "spaces"
 
     @property
     def buffer(self) -> Buffer:
@@ -162,7 +162,7 @@ class Writing(TextArea):
         if self.comment_marks is None:
             self.post_message(self.Note("no comments are known for this kind of file"))
         else:
-            self._run(edits.toggle_comment, self.comment_marks)
+            self._run(toggle_comment, self.comment_marks)
 
     def action_indent(self) -> None:
         """Indent the lines of a selection, or go to the next tab stop."""

@@ -24,7 +24,8 @@ from textual.geometry import Offset
 from textual.message import Message
 
 from dgedit.files.document import Document, Span
-from dgedit.text.edits import comment_marks, opens_block
+from dgedit.text.comments import comment_marks
+from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing, is_text
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
@@ -99,6 +100,7 @@ class Editor(View, Writing):
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
         super().__init__(file.text)
+        self._indent_as_usual()
 
     @property
     def comment_marks(self) -> tuple[str, str] | None:
@@ -120,9 +122,13 @@ class Editor(View, Writing):
         """The file as edited."""
         return self.file.with_text(self.text)
 
+    def _indent_as_usual(self) -> None:
+        self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
+
     def rename(self, path: Path, file: Document) -> None:
         """The text is in that file from now on, and in the language that its name says."""
         self.path, self.file = path, file
+        self._indent_as_usual()
         if (syntax := syntax_of(path)) is not self._syntax:
             self._syntax = syntax
             self.buffer.color(syntax)

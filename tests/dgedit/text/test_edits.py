@@ -9,14 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dgedit.text import edits as commands
+from dgedit.text.comments import toggle_comment
 from dgedit.text.edits import Change
 
 Command = Callable[[str, commands.Selection], Change | None]
 
 HASH, CSS = ("#", ""), ("/*", "*/")
 COMMANDS: dict[str, Command] = {
-    "comment": lambda t, s: commands.toggle_comment(t, s, HASH),
-    "css": lambda t, s: commands.toggle_comment(t, s, CSS),
+    "comment": lambda t, s: toggle_comment(t, s, HASH),
+    "css": lambda t, s: toggle_comment(t, s, CSS),
     "indent": lambda t, s: commands.indent(t, s, "    "),
     "dedent": lambda t, s: commands.dedent(t, s, 4),
     "duplicate": lambda t, s: commands.duplicate(t, s, "\n"),
@@ -90,23 +91,6 @@ def test_command_does_what_it_says(command: str, before: str, after: str) -> Non
 )
 def test_nothing_to_do_is_no_change(command: str, text: str) -> None:
     assert COMMANDS[command](*marked(text)) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "marks"),
-    [
-        ("a.py", "#"),
-        ("src/Makefile", "#"),
-        ("a.RS", "//"),
-        ("a.html", "<!--"),
-        ("a.sql", "--"),
-        ("a.json", None),
-        ("py", None),
-    ],
-)
-def test_comments_by_name(name: str, marks: str | None) -> None:
-    found = commands.comment_marks(name)
-    assert (found and found[0]) == marks
 
 
 @pytest.mark.parametrize(

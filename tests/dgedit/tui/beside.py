@@ -23,7 +23,7 @@ from textual import events
 from textual.geometry import Offset
 
 from dgedit.files.document import LINE_END, Document
-from dgedit.text.edits import opens_block
+from dgedit.text.indentation import opens_block
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.infill.session import Fill, Stage

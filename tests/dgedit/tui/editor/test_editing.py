@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -280,3 +282,23 @@ async def test_line_behind_an_open_block_is_indented(
     async with desk({name: line}) as d:
         await d.press("ctrl+end", "enter", "x")
         assert d.app.editor.text == f"{line.decode()}\n{indent}x"
+
+
+async def test_fault_6_tab_in_a_makefile_is_a_tab(desk: OpenDesk, tmp_path: Path) -> None:
+    async with desk({"Makefile": b"all:\n", "a.txt": b"all:\n"}) as d:
+        await d.press("down", "tab", "x")
+        assert d.app.editor.text == "all:\n\tx"
+        await d.press("ctrl+pagedown", "down", "tab", "x")
+        assert d.app.editor.text == "all:\n    x"
+        d.app.editor.rename(tmp_path / "rules.mk", d.app.editor.file)
+        await d.press("tab")
+        assert d.app.editor.text == "all:\n    x\t"
+
+
+async def test_fault_7_style_sheet_made_a_comment_and_back_is_what_it_was(desk: OpenDesk) -> None:
+    text = "a { b: c }\n/* one */\nd { /* two */ }\n"
+    async with desk({"a.css": text.encode()}) as d:
+        await d.press("ctrl+a", "ctrl+underscore")
+        assert d.app.editor.text.count("*/") == 3
+        await d.press("ctrl+a", "ctrl+underscore")
+        assert d.app.editor.text == text

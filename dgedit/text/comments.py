@@ -1,0 +1,90 @@
+"""Comments, put around lines and taken away again.
+
+Where a comment ends only at a mark, a mark within it would end it too early, so that a backslash is
+put between the mark's signs; one is put to those that are there already, and taking the comment
+away takes exactly one. Knows strings and names of files.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dgedit.text.edits import Change, Line, Part, Selection, followed, lead_of, lines_of
+
+_COMMENTS = {
+    ("#", ""): ".py .pyi .toml .yaml .yml .sh .bash .zsh .fish .rb .pl .r .jl .ex .nix .cmake .mk "
+    ".conf .cfg .tf .ps1 .dockerfile .gitignore",
+    ("//", ""): ".js .mjs .cjs .jsx .ts .tsx .rs .go .java .c .h .cc .cpp .cxx .hpp .cu .cs .kt "
+    ".swift .scala .dart .php .zig .proto .scss .less .jsonc",
+    ("--", ""): ".sql .lua .hs .elm .ada .adb",
+    ("%", ""): ".tex .erl .m",
+    (";", ""): ".ini .lisp .el .clj .scm .asm .s",
+    ("/*", "*/"): ".css",
+    ("<!--", "-->"): ".html .htm .xml .svg .md .markdown .vue",
+}
+_BY_SUFFIX = {suffix: marks for marks, all_ in _COMMENTS.items() for suffix in all_.split()}
+_BY_NAME = {"makefile", "dockerfile", "gnumakefile", ".gitignore", ".env"}
+
+# By what a comment ends with: where a backslash parts the signs of a mark, and such a backslash.
+_PARTED = {
+    "*/": (r"(?<=\*)(?=\\*/)|(?<=/)(?=\\*\*)", r"(?<=\*)\\(?=\\*/)|(?<=/)\\(?=\\*\*)"),
+    "-->": (r"(?<=-)(?=\\*-)", r"(?<=-)\\(?=\\*-)"),
+}
+
+
+def comment_marks(name: str) -> tuple[str, str] | None:
+    """What begins and ends a comment in a file of this name; None where there are no comments."""
+    name = name.rpartition("/")[2].lower()
+    _, dot, suffix = name.rpartition(".")
+    return ("#", "") if name in _BY_NAME else _BY_SUFFIX.get(dot + suffix)
+
+
+def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> Change | None:
+    """Make comments of the lines, or, where each is one, lines of the comments."""
+    lines = lines_of(text, selection)
+    full = [line for line in lines if text[line.start : line.end].strip()] or lines
+    bodies = [(line.start + lead_of(text, line), _body_end(text, line)) for line in full]
+    if all(_is_comment(text[at:stop], marks) for at, stop in bodies):
+        parts = [part for body in bodies for part in _bared(text, *body, marks)]
+    else:
+        column = min(at - line.start for line, (at, _) in zip(full, bodies, strict=True))
+        starts = [line.start + column for line in full]
+        parts = [
+            part
+            for start, (_, stop) in zip(starts, bodies, strict=True)
+            for part in _wrapped(text, start, max(stop, start), marks)
+        ]
+    return followed(parts, selection)
+
+
+def _is_comment(body: str, marks: tuple[str, str]) -> bool:
+    """Whether it is one comment, and nothing else."""
+    begin, end = marks
+    if not body.startswith(begin):
+        return False
+    return not end or body.find(end, len(begin)) == max(len(begin), len(body) - len(end))
+
+
+def _wrapped(text: str, start: int, stop: int, marks: tuple[str, str]) -> list[Part]:
+    begin, end = marks
+    opened = Part(start, start, begin + " ")
+    if not end:
+        return [opened]
+    places = [start + one.start() for one in re.finditer(_PARTED[end][0], text[start:stop])]
+    return [opened, *(Part(at, at, "\\") for at in places), Part(stop, stop, " " + end)]
+
+
+def _bared(text: str, at: int, stop: int, marks: tuple[str, str]) -> list[Part]:
+    begin, end = marks
+    inner, last = at + len(begin), stop - len(end)
+    first = inner + text.startswith(" ", inner, last)
+    if not end:
+        return [Part(at, first, "")]
+    last -= text.startswith(" ", last - 1, last) and last > first
+    places = [first + one.start() for one in re.finditer(_PARTED[end][1], text[first:last])]
+    return [Part(at, first, ""), *(Part(p, p + 1, "") for p in places), Part(last, stop, "")]
+
+
+def _body_end(text: str, line: Line) -> int:
+    body = text[line.start : line.end]
+    return line.start + max(len(body.rstrip(" \t")), lead_of(text, line))
