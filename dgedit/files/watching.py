@@ -61,8 +61,10 @@ class Root:
         """The root that a path names. Raises InputError when nothing is there."""
         try:
             mode = os.stat(path).st_mode
-        except (OSError, ValueError):
+        except FileNotFoundError:
             raise InputError(f"no such file or folder: {path}") from None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {path}: {disk.reason(error)}") from None
         return cls(path, os.path.realpath(path), stat.S_ISDIR(mode))
 
     @property

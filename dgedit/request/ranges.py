@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -66,7 +67,9 @@ def parse_target(target: str) -> tuple[Path, str | None]:
         raise UsageError("no such file: - (dgedit pipe fills standard input)")
     WorkingFolder.now().absolute(Path(target))  # says so, if that is what is wrong
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
-    raise InputError(f"no such file: {match['path'] if match else target or repr(target)}")
+    name = match["path"] if match else target
+    _refuse_circle(name)
+    raise InputError(f"no such file: {name or repr(target)}")
 
 
 def to_open(given: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
@@ -175,6 +178,17 @@ def all_of(text: str) -> Span:
     if start == len(text):  # nothing but blanks: behind the first line's
         start = len(text) - len(text.lstrip(" \t"))
     return Span(start, max(start, len(text.rstrip())))
+
+
+def _refuse_circle(name: str) -> None:
+    """Raise InputError for links that lead to each other."""
+    try:
+        os.stat(name)
+    except ValueError:  # a NUL
+        pass
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"cannot read {name}: {error.strerror}") from None
 
 
 def _opened(given: str) -> tuple[Path, str | None]:

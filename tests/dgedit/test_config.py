@@ -337,3 +337,8 @@ def test_value_that_is_no_utf_8_is_not_stored(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"theme cannot be .*no UTF-8"):
         config.change("theme", "\udce9", path)
     assert path.read_text() == "effort = 0.5\n"
+
+
+def test_fault_22_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbfeffort = 0.25\n")
+    assert config.load(tmp_path / "config.toml") == {"effort": 0.25}

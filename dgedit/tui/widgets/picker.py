@@ -54,9 +54,11 @@ class Choose(Modal[int | None]):
     class More(Message):
         """Another list to choose from. May be made in a thread, and so costs the screen little."""
 
-        def __init__(self, choices: Sequence[Choice], first: Sequence[int] | None = None) -> None:
+        def __init__(
+            self, choices: Sequence[Choice], first: Sequence[int] | None = None, *, note: str = ""
+        ) -> None:
             super().__init__()
-            self.choices, self.first = choices, first
+            self.choices, self.first, self.note = choices, first, note
             self.ranking = Ranking([choice.name for choice in choices])
 
     def __init__(
@@ -66,12 +68,15 @@ class Choose(Modal[int | None]):
         first: Sequence[int] | None = None,
         *,
         peek: Callable[[int | None], None] | None = None,
+        note: str = "",
     ) -> None:
         super().__init__()
         self.title_words = title
         """Stands in the line while nothing is typed."""
         self.choices = choices
         """What there is."""
+        self.note = note
+        """What is said of their number."""
         self._first = first
         self._peek = peek
         self._ranking = Ranking([choice.name for choice in choices])
@@ -96,6 +101,7 @@ class Choose(Modal[int | None]):
         at = self.query_one(OptionList).highlighted
         name = None if at is None else self.choices[self._shown[at]].name
         self.choices, self._first, self._ranking = more.choices, more.first, more.ranking
+        self.note = more.note
         self._narrow(self.query_one(Input).value)
         names = [self.choices[at].name for at in self._shown]
         if name in names:
@@ -157,7 +163,8 @@ class Choose(Modal[int | None]):
         options.highlighted = 0 if self._shown else None
         shown = f"{len(self._shown):,}" if self._shown else "none"
         some = f"{shown} of " if len(self._shown) < len(self.choices) else ""
-        self.query_one(".count", Static).update(f"{some}{len(self.choices):,}")
+        count = f"{some}{len(self.choices):,}"
+        self.query_one(".count", Static).update(" · ".join(filter(None, (count, self.note))))
 
     def _best(self, query: str) -> list[int]:
         """Those with the query in their names, those that are called so, and the others."""

@@ -22,7 +22,7 @@ from textual.worker import get_current_worker
 
 from dgedit.errors import DgeditError
 from dgedit.files.document import Document
-from dgedit.files.project import files_of
+from dgedit.files.project import MOST, files_of
 from dgedit.files.recent import Recent
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
@@ -56,6 +56,8 @@ class Opening(Filing):
     """The files opened last."""
     _tree: FileTree | None = None
     _found: Sequence[str] = ()
+    _found_more = ""
+    """That there are more, in words, if there are."""
 
     def on_mount(self) -> None:
         """Remember what is open, and show the project if that is what was asked for."""
@@ -72,7 +74,9 @@ class Opening(Filing):
     @work(exclusive=True, group="open")
     async def action_open(self) -> None:
         """Find a file by a few letters of its name, those opened last first."""
-        screen = Choose("letters of a file's name", *self._offer(self._found))
+        screen = Choose(
+            "letters of a file's name", *self._offer(self._found), note=self._found_more
+        )
         self._walk(screen)
         at = await self.push_screen_wait(screen)
         if at is not None:
@@ -126,15 +130,19 @@ class Opening(Filing):
     @work(thread=True, exclusive=True, group="walk")
     def _walk(self, screen: Choose) -> None:
         worker, told, found = get_current_worker(), monotonic(), list[str]()
-        for name in files_of(self.folder):
+        cut = ""
+        for name in files_of(self.folder, MOST + 1):
             if worker.is_cancelled:
                 return
+            if len(found) == MOST:
+                cut = f"stopped at {MOST:,} files: Ctrl+O opens any by its path"
+                break
             found.append(name)
             if monotonic() - told > _EVERY and len(found) > len(self._found):
                 screen.post_message(Choose.More(*self._offer(found)))
                 told = monotonic()
-        self._found = found
-        screen.post_message(Choose.More(*self._offer(found)))
+        self._found, self._found_more = found, cut
+        screen.post_message(Choose.More(*self._offer(found), note=cut))
 
     # Close and make
 

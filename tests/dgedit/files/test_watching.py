@@ -373,3 +373,9 @@ def test_pipe_is_not_waited_for(home: Path) -> None:
 def test_root_that_is_not_there_is_an_input_error(home: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         Root.of(home / "nowhere")
+
+
+def test_fault_22_root_that_is_a_circle_of_links_is_told(home: Path) -> None:
+    (home / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match=r"cannot read .*loop: Too many levels of symbolic links"):
+        Root.of(home / "loop")

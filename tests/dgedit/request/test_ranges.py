@@ -10,6 +10,8 @@ import pytest
 from dgedit.errors import InputError, UsageError
 from dgedit.files.document import Document, Span
 from dgedit.request.ranges import all_of, parse_target, place_in, spans_of, to_open
+from dgedit.tui.app import DgeditApp
+from scripted import Scripted
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
 
@@ -139,6 +141,22 @@ def test_target_that_exists_is_a_file_whatever_its_colons(folder: Path) -> None:
 def test_missing_target_is_named_without_its_range(folder: Path, target: str) -> None:
     with pytest.raises(InputError, match=r"^no such file: gone\.py$"):
         parse_target(target)
+
+
+@pytest.mark.parametrize("target", ["one", "one:3", "one::A.f", "one/a.py"])
+def test_fault_22_links_in_a_circle_are_told(folder: Path, target: str) -> None:
+    (folder / "one").symlink_to("two")
+    (folder / "two").symlink_to("one")
+    with pytest.raises(InputError, match=r"^cannot read one(/a\.py)?: Too many levels of symbolic"):
+        parse_target(target)
+    with pytest.raises(InputError, match="Too many levels of symbolic"):
+        DgeditApp([Path(target.split(":")[0])], connect=Scripted, watch=False)
+
+
+def test_link_to_nowhere_is_no_such_file(folder: Path) -> None:
+    (folder / "one").symlink_to("two")
+    with pytest.raises(InputError, match=r"^no such file: one$"):
+        parse_target("one")
 
 
 def test_file_to_open_has_a_place_unless_it_is_named_like_that(folder: Path) -> None:

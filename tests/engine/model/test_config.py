@@ -186,6 +186,13 @@ def test_released_sampling_is_read_and_is_the_default(tmp_path: Path) -> None:
     assert load_sampling(tmp_path) == Sampling(t_max=0.7)
 
 
+def test_fault_22_config_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED), encoding="utf-8")
+    plain = load_config(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(RELEASED), encoding="utf-8-sig")
+    assert load_config(tmp_path) == plain
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json"):
         load_config(tmp_path)

@@ -6,14 +6,16 @@ import os
 from pathlib import Path
 from time import perf_counter
 
+import pytest
 from rich.cells import cell_len
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 
 from dgedit.files.recent import Recent
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.path_prompt import AskPath, completions
 from dgedit.tui.widgets.picker import Choice, Choose
+from dgedit.tui.workspace import opening
 
 from ..conftest import Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked
@@ -105,6 +107,21 @@ async def test_what_was_opened_last_comes_first(tmp_path: Path) -> None:
         assert listed(d)[:3] == ["a.py", "d.py", "b.py"]
         await d.press("escape")
     assert [path.name for path in Recent(tmp_path / "state").paths()[:2]] == ["c.py", "a.py"]
+
+
+async def test_fault_23_list_of_files_says_that_it_stops(
+    desk: OpenDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "MOST", 3)
+    stops = "3 · stopped at 3 files: Ctrl+O opens any by its path"
+    async with desk(dict.fromkeys(("a.py", "b.py", "c.py"), b"")) as d:
+        for more, said in ((b"", "3"), (b"d", stops), (b"", stops)):
+            if more:
+                (d.app.folder / "d.py").write_bytes(more)
+            await d.press("ctrl+p")
+            count = d.app.screen.query_one(".count", Static)
+            await d.until(lambda said=said, count=count: str(count.render()) == said)
+            await d.press("escape")
 
 
 async def test_names_in_the_list_are_made_visible(desk: OpenDesk) -> None:
