@@ -15,17 +15,17 @@ _BLANKS_NEEDED = frozenset([".yaml", ".yml", ".nim", ".elm"])
 _TABS_USUAL = frozenset([".go", "go.mod", "go.work", ".gitmodules", ".gitconfig"])
 
 
-def uses_tabs(text: str, name: str) -> bool:
+def uses_tabs(text: str, name: str, wanted: bool | None = None) -> bool:
     """Whether a text in a file of this name is indented with tabs: as its language demands, else as
-    its lines are, else as is usual there.
+    is `wanted`, else as its lines are, else as is usual there.
     """
     name = name.lower()
     _, dot, suffix = name.rpartition(".")
     names = {name, name.partition(".")[0], dot + suffix}
     if names & _TABS_NEEDED or names & _BLANKS_NEEDED:
         return bool(names & _TABS_NEEDED)
-    if re.search(r"(?:^|[\r\n])\t", text):
-        return True
+    if wanted is not None or re.search(r"(?:^|[\r\n])\t", text):
+        return wanted is not False
     return bool(names & _TABS_USUAL) and not re.search(r"(?:^|[\r\n])  +[^\s*]", text)
 
 

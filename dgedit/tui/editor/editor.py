@@ -100,7 +100,7 @@ class Editor(View, Writing):
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
         super().__init__(file.text)
-        self._indent_as_usual()
+        self.indent_as_usual()
 
     @property
     def comment_marks(self) -> tuple[str, str] | None:
@@ -122,13 +122,14 @@ class Editor(View, Writing):
         """The file as edited."""
         return self.file.with_text(self.text)
 
-    def _indent_as_usual(self) -> None:
+    def indent_as_usual(self) -> None:
+        """Indent with what the language and the text want."""
         self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
 
     def rename(self, path: Path, file: Document) -> None:
         """The text is in that file from now on, and in the language that its name says."""
         self.path, self.file = path, file
-        self._indent_as_usual()
+        self.indent_as_usual()
         if (syntax := syntax_of(path)) is not self._syntax:
             self._syntax = syntax
             self.buffer.color(syntax)

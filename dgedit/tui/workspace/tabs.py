@@ -28,7 +28,9 @@ from textual.widgets.tabbed_content import ContentTab
 from dgedit.config import Settings, unknown
 from dgedit.errors import UsageError
 from dgedit.files.document import Document, readable
+from dgedit.files.editorconfig import Indentation, indentation_of
 from dgedit.files.paths import WorkingFolder
+from dgedit.text.indentation import uses_tabs
 from dgedit.text.visible import visible
 from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
@@ -46,12 +48,18 @@ class Page(Editor, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [*keymap.widget(Editor)]
 
     def __init__(self, path: Path, file: Document, settings: Settings) -> None:
-        super().__init__(path, file)
         self._settings = settings
+        super().__init__(path, file)
+
+    def indent_as_usual(self) -> None:
+        """Indent with what the language, the project and the text want."""
+        said = indentation_of(self.path) if self.file.path else Indentation()
+        tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
+        self.indent_type = "tabs" if tabs else "spaces"
+        self.indent_width = said.width or self._settings.tab_width
 
     def on_mount(self) -> None:
         """Settle in."""
-        self.indent_width = self._settings.tab_width
         self.soft_wrap = self._settings.soft_wrap
         self.show_line_numbers = self._settings.line_numbers
         self.cursor_blink = self.app.animation_level != "none"

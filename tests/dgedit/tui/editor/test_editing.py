@@ -295,6 +295,16 @@ async def test_fault_6_tab_in_a_makefile_is_a_tab(desk: OpenDesk, tmp_path: Path
         assert d.app.editor.text == "all:\n    x\t"
 
 
+async def test_fault_6_tab_is_what_the_project_wants(desk: OpenDesk, tmp_path: Path) -> None:
+    said = "root=true\n[*]\nindent_style=tab\n[*.md]\nindent_style=space\nindent_size=3\n"
+    (tmp_path / ".editorconfig").write_text(said)
+    async with desk({"a.py": b"", "a.md": b"", "Makefile": b""}) as d:
+        for text in ("\tx", "   x", "\tx"):
+            await d.press("tab", "x")
+            assert d.app.editor.text == text
+            await d.press("ctrl+pagedown")
+
+
 async def test_fault_7_style_sheet_made_a_comment_and_back_is_what_it_was(desk: OpenDesk) -> None:
     text = "a { b: c }\n/* one */\nd { /* two */ }\n"
     async with desk({"a.css": text.encode()}) as d:
