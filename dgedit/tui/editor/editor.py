@@ -12,6 +12,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -24,6 +25,7 @@ from textual.geometry import Offset
 from textual.message import Message
 
 from dgedit.files.document import Document, Span
+from dgedit.files.paths import WorkingFolder
 from dgedit.text.comments import comment_marks
 from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.tui.editor.buffer import Buffer
@@ -85,6 +87,9 @@ class Editor(View, Writing):
             """
             super().__init__()
 
+    started_in = WorkingFolder()
+    """What its path is shown from."""
+
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
         self.file = file
@@ -121,6 +126,17 @@ class Editor(View, Writing):
     def current(self) -> Document:
         """The file as edited."""
         return self.file.with_text(self.text)
+
+    @property
+    def shown(self) -> str:
+        """Its path, as short as can be."""
+        return self.started_in.shortened(str(self.path))
+
+    @property
+    def told(self) -> Document:
+        """The file as edited, by the name that a model is told."""
+        current = self.current
+        return replace(current, path=Path(self.shown)) if current.path else current
 
     def indent_as_usual(self) -> None:
         """Indent with what the language and the text want."""

@@ -184,7 +184,7 @@ class Infilling(Desk):
 
     def documents(self) -> list[Document]:
         """The files that have no hole: a model may read them as well."""
-        return [editor.current for editor in self.editors if not editor.holes]
+        return [editor.told for editor in self.editors if not editor.holes]
 
     def start(self, fill: Fill) -> None:
         """Let the engine begin."""

@@ -60,7 +60,7 @@ class Picking(DiffView):
         lines: list[str] = []
         at = marked = 0
         for editor, hunks in self._cut:
-            lines.append(file_line(str(editor.path)))
+            lines.append(file_line(editor.shown))
             for head, *rest in (hunk.lines for hunk in hunks):
                 if at == self._at:
                     marked = len(lines)

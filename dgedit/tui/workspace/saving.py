@@ -101,7 +101,7 @@ class Filing(Recovery):
     def page(self, path: Path, file: Document) -> Editor:
         """A widget for a file, locked if the file may not be written."""
         if self.viewing or (file.path is not None and not disk.may_write(path)):
-            return Locked(path, file, self.settings)
+            return self.settled(Locked(path, file, self.settings))
         return super().page(path, file)
 
     def label(self, editor: Editor) -> str:

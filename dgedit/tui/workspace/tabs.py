@@ -110,7 +110,12 @@ class Desk(App[None], inherit_bindings=False):
 
     def page(self, path: Path, file: Document) -> Editor:
         """A widget for a file."""
-        return Page(path, file, self.settings)
+        return self.settled(Page(path, file, self.settings))
+
+    def settled(self, page: Page) -> Page:
+        """A widget that shows its path as all are shown here."""
+        page.started_in = self.started_in
+        return page
 
     def load(self, path: Path) -> Document:
         """A file's document; an empty one for a file yet to be made. Raises InputError."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dgedit.tui.infill.session import Fill, Stage
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step, Stopped
+
+from ..conftest import OpenDesk
 
 REQUEST = InfillRequest((Passage("a.py", (Hole(),)),))
 
@@ -25,3 +29,15 @@ def test_progress_tells_a_settled_infill_from_one_at_the_cap(
     step = Step(4, 8, (draft,), last=stopped is not None, stopped=stopped, forwards=7)
     stage = Stage.READY if stopped else Stage.RUNNING
     assert Fill(REQUEST, (), stage, step, seconds=1.0).progress() == said
+
+
+async def test_model_is_told_paths_as_they_were_given_and_no_way_to_them(
+    desk: OpenDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with desk({"a.py": b"def f():\n    pass\n", "b.py": b"def g():\n    pass\n"}) as d:
+        d.select(9, 18)
+        await d.press("f2", "f5")
+        await d.until(lambda: bool(d.script.requests))
+        (request,) = d.script.requests
+        assert [passage.path for passage in request.passages] == ["a.py", "b.py"]
