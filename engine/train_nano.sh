@@ -1,92 +1,91 @@
 #!/usr/bin/env bash
-# Train a model of tiny's architecture: one command, from a packed corpus to weights that dgedit
-# opens.
+# Train nano's adapters: one command, from a base and a corpus that travelled to a folder that
+# `dgedit --adapter` opens.
 #
 #   bash engine/train_nano.sh                                     on a CUDA device
-#   DEVICE=cpu SIZE=tiny MINUTES=1 … bash engine/train_nano.sh    the same, anywhere
+#   DEVICE=cpu MINUTES=1 CANVAS_MINUTES=1 … bash engine/train_nano.sh    the same, anywhere
 #
-# Unpacks PACKED (made by `python -m dgedit_engine.train.pack`), joins it with the Python packages
-# installed here (what is held out by its hash stays so), learns the vocabulary unless PACKED has a
-# tokenizer.json, trains for MINUTES, and measures the held-out losses. Files in PACKED/without are
-# benchmarks: what shares ten words with them is not taken from here.
+# Joins the base from the parts in PACKED (`python -m dgedit_engine.train.travel`), or takes BASE;
+# unpacks the corpus there (`python -m dgedit_engine.train.pack`) and joins it with the Python
+# packages installed here (what is held out by its hash stays so). Trains the causal reading for
+# MINUTES, and then, behind it, the canvas for CANVAS_MINUTES; 0 leaves either out. Files in
+# PACKED/without are benchmarks: what shares ten words with them is not taken from here. An adapter
+# in PACKED/encode is where the causal reading starts from.
 #
 # The training runs in a session of its own under WORK. This command follows its log and copies what
 # there is to SHIP: at the end, or after FOLLOW seconds. Called again, it follows the same training:
-# so the training outlives a shell whose commands must end early. SHIP is at most eight files under
-# 16 MiB: the int8 shards of the last checkpoint, and run.tar with everything small.
+# so the training outlives a shell whose commands must end early. SHIP is at most six files under
+# 16 MiB: both adapters, and run.tar with everything small.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PACKED=${PACKED:-scratch/packed}
+BASE=${BASE-}            # a base that is here already
 WORK=${WORK:-scratch/nano}
 SHIP=${SHIP:-$WORK/ship}
 DEVICE=${DEVICE:-cuda}
-SIZE=${SIZE:-gpu}
-MINUTES=${MINUTES:-20}
+MINUTES=${MINUTES:-8}
+CANVAS_MINUTES=${CANVAS_MINUTES:-5}
 FOLLOW=${FOLLOW:-86400}
 PYTHON=${PYTHON:-python3}
 EXTEND=${EXTEND:-1}      # 0: without the packages installed here
-VOCABULARY=${VOCABULARY:-8192}
-TOKENS=${TOKENS:-65536}  # prompt tokens in a step; halved while they do not fit the device
-SHAPES=${SHAPES:-512x64 1024x128 512x32 512x16} # prompt x canvas; each is compiled
 SPEED=${SPEED---compile --workers 14}
-# beside the defaults; clean and end slots keep their weight: without it the canvas learnt no end
-RECIPE=${RECIPE---copies 2 --scattered 0.35 --shifted 0.1}
-MORE=${MORE-}            # further options of the trainer, such as --from FOLDER
+RECIPE=${RECIPE---rank 16 --projections all --lr 3e-4 --rows 512 --micro 128 --limit 512}
+CANVAS=${CANVAS---rank 16 --projections all --lr 3e-4 --rows 128 --micro 32 --limit 448 --slots 32,64}
 
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$(realpath -m "$WORK")/compiled}
 export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
 export PYTHONPATH=.:engine:kernels PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=true
-export PACKED WORK SHIP DEVICE SIZE MINUTES PYTHON EXTEND VOCABULARY TOKENS SHAPES SPEED RECIPE MORE
-RUN=$WORK/run LOG=$WORK/train.log
+export PACKED BASE WORK SHIP DEVICE MINUTES CANVAS_MINUTES PYTHON EXTEND SPEED RECIPE CANVAS
+ENCODE=$WORK/encode RUN=$WORK/run LOG=$WORK/train.log
 
-prepare() { # WORK/corpus and WORK/tokenizer.json
+prepare() { # WORK/base.gguf and WORK/corpus
     local more=() without=()
+    if [ -z "$BASE" ] && [ ! -f "$WORK/base.gguf" ]; then
+        "$PYTHON" -m dgedit_engine.train.travel --join "$PACKED" --out "$WORK/base.gguf"
+    fi
+    if [ -f "$WORK/corpus/train.txt" ]; then return; fi
     if [ -d "$PACKED/without" ]; then without=(--without "$PACKED"/without/*); fi
     if [ "$EXTEND" = 1 ]; then
         "$PYTHON" -m dgedit_engine.train.corpus --out "$WORK/here" "${without[@]}"
         more=(--with "$WORK/here")
     fi
     "$PYTHON" -m dgedit_engine.train.pack --unpack "$PACKED" --out "$WORK/corpus" "${more[@]}"
-    if [ -f "$PACKED/tokenizer.json" ]; then
-        cp "$PACKED/tokenizer.json" "$WORK/tokenizer.json"
-    else
-        "$PYTHON" -m dgedit_engine.train.vocabulary --corpus "$WORK/corpus" \
-            --size "$VOCABULARY" --out "$WORK/tokenizer.json"
-    fi
 }
 
-train() { # exit code 4: a batch does not fit the device, so half of it is tried
-    local tokens=$TOKENS code=4 resume
-    while [ $code = 4 ] && [ "$tokens" -ge 256 ]; do
-        code=0 resume=''
-        if [ -f "$RUN/state.pt" ]; then resume=--resume; fi
-        # shellcheck disable=SC2086  # lists of options
-        "$PYTHON" -m dgedit_engine.train --corpus "$WORK/corpus" \
-            --tokenizer "$WORK/tokenizer.json" --out "$RUN" --minutes "$MINUTES" --size "$SIZE" \
-            --device "$DEVICE" --tokens "$tokens" --shape $SHAPES --weights int8 --save-every 3 \
-            $SPEED $RECIPE $MORE $resume || code=$?
-        tokens=$((tokens / 2))
-    done
-    return $code
+train() { # module minutes out options: from the start, or on where it stopped
+    local module=$1 minutes=$2 out=$3 options=$4
+    if [ "$minutes" = 0 ]; then return; fi
+    if [ -f "$out/state.pt" ]; then options="$options --resume"; fi
+    # shellcheck disable=SC2086  # lists of options
+    "$PYTHON" -m "dgedit_engine.train.$module" --base "${BASE:-$WORK/base.gguf}" \
+        --corpus "$WORK/corpus" --out "$out" --minutes "$minutes" --device "$DEVICE" $SPEED $options
 }
 
 if [ "${1-}" = work ]; then # in its own session
     prepare
-    train
-    "$PYTHON" -m dgedit_engine.train.held_out --corpus "$WORK/corpus" --model "$RUN" \
-        --device "$DEVICE" | tee "$WORK/held_out.json"
+    start='' read=''
+    if [ -d "$PACKED/encode" ] && [ ! -f "$ENCODE/state.pt" ]; then start="--from $PACKED/encode"; fi
+    train lora "$MINUTES" "$ENCODE" "$RECIPE $start"
+    if [ -d "$ENCODE" ]; then read="--encode $ENCODE"; fi
+    train canvas "$CANVAS_MINUTES" "$RUN" "$CANVAS $read"
     exit
 fi
 
 ship() { # what there is so far
     mkdir -p "$SHIP"
-    rm -f "$SHIP"/model-*.safetensors
-    cp "$RUN"/model-*.safetensors "$SHIP"/ 2>/dev/null || echo "no weights yet"
-    local small=("$RUN"/*.json "$RUN"/log.jsonl "$LOG" "$WORK"/held_out.json)
-    local found=()
-    for file in "${small[@]}"; do if [ -f "$file" ]; then found+=("$file"); fi; done
-    tar -Pcf "$SHIP/run.tar" --transform 's,.*/,,' "${found[@]}"
+    local found=() folder file
+    for folder in "$ENCODE" "$RUN/denoise"; do
+        if ! [ -f "$folder/adapter_model.safetensors" ]; then continue; fi
+        mkdir -p "$SHIP/${folder##*/}"
+        for file in adapter_config.json adapter_model.safetensors conditioning.safetensors; do
+            if [ -f "$folder/$file" ]; then cp "$folder/$file" "$SHIP/${folder##*/}/"; fi
+        done
+    done
+    for file in "$ENCODE/log.jsonl" "$RUN/log.jsonl" "$LOG"; do
+        if [ -f "$file" ]; then found+=("$file"); fi
+    done
+    tar -Pcf "$SHIP/run.tar" --transform 's,.*/encode/,encode-,;s,.*/,,' "${found[@]}"
 }
 
 mkdir -p "$WORK"
@@ -111,6 +110,6 @@ while :; do
     sleep 1
 done
 ship
-ls -l "$SHIP"
+ls -lR "$SHIP"
 if [ "$ended" ]; then exit "$(cat "$WORK/code" 2>/dev/null || echo 1)"; fi
 echo "still training: the same command follows it"

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.model.model import Model
+from dgedit_engine.train.adapter import SPECIALS
 
 _CHUNK = 1 << 24  # logits at a time on a CPU: 64 MiB in fp32
 _DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
@@ -34,13 +35,16 @@ class Shortlist:
 
     @classmethod
     def of(cls, model: Model, tokens: Iterable[int]) -> Shortlist:
-        """Those of a model. Raises ValueError for one whose logits have a cap, which the losses
-        here do not know.
+        """Those of a model, but for the ones whose rows are all zeros: a base that has travelled
+        (`train/travel.py`) has lost those. The first tokens, special ones, stay whatever theirs
+        are. Raises ValueError for a model whose logits have a cap, which the losses here do not
+        know.
         """
         if model.config.softcap is not None:
             raise ValueError("a base with a soft cap is not trained here")
         device = model.embedding.device
         ids = torch.tensor(sorted(set(tokens)), device=device)
+        ids = ids[(ids < SPECIALS) | model.embedding.detach()[ids].any(-1)]
         places = torch.full((model.config.vocab,), -1, device=device)
         places[ids] = torch.arange(len(ids), device=device)
         return cls(ids, model.embedding.detach()[ids].contiguous(), places)

@@ -24,13 +24,11 @@ import numpy as np
 
 from dgedit_engine.formats import gguf
 from dgedit_engine.model.head import shortlist
+from dgedit_engine.train.adapter import SPECIALS
 from dgedit_engine.types import ModelError
 
 SHORTLIST = Path(__file__).parents[1] / "nano" / "shortlist.bin"
 """The tokens of nano's head, a bit each."""
-
-SPECIALS = 16
-"""First tokens that are kept whether they are listed or not."""
 
 _EMBEDDING = "token_embd.weight"
 _SUM = "base.sha256"

@@ -12,6 +12,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from dgedit_engine.formats import gguf
 from dgedit_engine.model.head import bitmap
 from dgedit_engine.train import travel
+from dgedit_engine.train.adapter import SPECIALS
 
 ROWS, WIDTH = 400, 64
 KEPT = (17, 60, 399)
@@ -54,7 +55,7 @@ def test_joined_base_has_the_kept_rows_and_all_else(
     assert travel.main(["--join", str(parts), "--out", str(out)]) == 0
     old, new = tables(base), tables(out)
     rows = np.arange(ROWS)
-    kept = (rows < travel.SPECIALS) | np.isin(rows, KEPT)
+    kept = (rows < SPECIALS) | np.isin(rows, KEPT)
     assert np.array_equal(new["token_embd.weight"][kept], old["token_embd.weight"][kept])
     assert not new["token_embd.weight"][~kept].any()
     for name in ("before", "behind"):
