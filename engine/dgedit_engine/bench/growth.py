@@ -3,8 +3,9 @@
     python -m dgedit_engine.bench.growth --requests 500
 
 Lines are taken from Python's own library, at places and with surroundings of all sizes up to 6,000
-characters, and filled again one after another in one engine. Prints the resident memory as it goes
-and, as JSON, how much more it is at the end, or at any time, than after the tenth request.
+characters on each side, and filled again one after another in one engine. Prints the resident
+memory as it goes and, as JSON, how much more it is at the end, or at any time, than after the tenth
+request.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 SETTLED = 10
 """Requests after which memory should be level."""
 
-_CHARACTERS = 6000
 _SHOWN_EVERY = 10
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--model", help="nano (the default), tiny or a folder")
     add("--requests", type=int, default=500, help="how many (500)")
-    add("--candidates", type=int, help="of each request; the model's own, if not given")
+    add("--characters", type=int, default=6000, help="on each side of a line, at most (6000)")
     add("--seed", type=int, default=0, help="decides the requests (0)")
     options = parser.parse_args(arguments)
     if options.requests <= SETTLED:
@@ -45,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"growth: {error}", file=sys.stderr)
         return 5
     sizes = []
-    for number, request in enumerate(requests(options.requests, seed=options.seed), 1):
+    asked = requests(options.requests, seed=options.seed, characters=options.characters)
+    for number, request in enumerate(asked, 1):
         for _ in engine.infill(request):
             pass  # only what it leaves behind counts
         sizes.append(resident())
@@ -59,8 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def requests(count: int, *, seed: int) -> Iterator[InfillRequest]:
-    """Requests for a line each, the same ones for a seed."""
+def requests(count: int, *, seed: int, characters: int) -> Iterator[InfillRequest]:
+    """Requests for a line each, with up to so many characters on each side; the same ones for a
+    seed.
+    """
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     draw = random.Random(seed)
     while count:
@@ -69,8 +72,8 @@ def requests(count: int, *, seed: int) -> Iterator[InfillRequest]:
         if not lines:
             continue
         place = draw.randrange(len(lines))
-        before = "".join(lines[:place])[-draw.randrange(1, _CHARACTERS) :]
-        behind = "".join(lines[place + 1 :])[: draw.randrange(1, _CHARACTERS)]
+        before = "".join(lines[:place])[-draw.randrange(1, characters) :]
+        behind = "".join(lines[place + 1 :])[: draw.randrange(1, characters)]
         yield InfillRequest((Passage("file.py", (before, Hole(""), behind)),))
         count -= 1
 
