@@ -6,12 +6,12 @@ that are refusals. It remembers what it was asked, and how many bytes of each fi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -37,6 +37,18 @@ class Hub(ThreadingHTTPServer):
         """Status and error code for paths that hold these words."""
         self.refused = 0
         self.ignores_ranges = False
+        self.elsewhere: dict[str, str] = {}
+        """Addresses to which those who ask for these files are sent."""
+        self.endless: set[str] = set()
+        """What comes of these files has no end; "": of the listing, and of a refusal."""
+        self.taken = 0
+        """Bytes of what has no end that were taken."""
+        self.claims: dict[str, str] = {}
+        """Headers of files that say something else than the truth."""
+        self.listing: bytes | None = None
+        """What is said of the repository, in place of the truth."""
+        self.tokens: list[str | None] = []
+        """What was sent along with each question."""
         self.token: str | None = None
         """What must be sent along."""
         self.given: Counter[str] = Counter()
@@ -62,7 +74,7 @@ class Hub(ThreadingHTTPServer):
         """Clients that leave are part of the tests."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def serving(files: dict[str, bytes], repo: str = "someone/little") -> Iterator[Hub]:
     with Hub(files, repo) as hub:
         thread = threading.Thread(target=hub.serve_forever, args=(0.02,), daemon=True)
@@ -88,9 +100,13 @@ class _Answers(BaseHTTPRequestHandler):
 
     def _answer(self, *, with_body: bool) -> None:
         hub, path = self.server, unquote(urlsplit(self.path).path)
+        hub.tokens.append(self.headers.get("Authorization"))
         for words, (status, code) in hub.refusals.items():
             if words in path:
                 hub.refused += 1
+                if "" in hub.endless:
+                    self.send_response(status)
+                    return self._without_end({"Content-Type": "application/json"})
                 return self._send(status, b"{}", {"X-Error-Code": code} if code else {})
         if hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
             return self._send(401, b"{}", {"X-Error-Code": "GatedRepo"})
@@ -98,6 +114,11 @@ class _Answers(BaseHTTPRequestHandler):
         if path == api or path.startswith(f"{api}/revision/"):
             if path.rpartition("/")[2] not in (hub.repo.split("/")[1], "main", hub.commit):
                 return self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            if "" in hub.endless:
+                self.send_response(200)
+                return self._without_end({})
+            if hub.listing is not None:
+                return self._send(200, hub.listing, {})
             siblings = [{"rfilename": name, "size": len(one)} for name, one in hub.files.items()]
             said = {"id": hub.repo, "sha": hub.commit, "siblings": siblings}
             return self._send(200, json.dumps(said).encode(), {})
@@ -116,16 +137,32 @@ class _Answers(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def _without_end(self, headers: dict[str, str]) -> None:
+        """Spaces until the client goes, or has taken more than anybody should."""
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1024):
+                self.wfile.write(b" " * (1 << 18))
+                self.server.taken += 1 << 18
+
     def _file(self, name: str, data: bytes, *, with_body: bool) -> None:
         hub, start = self.server, 0
+        if with_body and name in hub.elsewhere:
+            return self._send(302, b"", {"Location": hub.elsewhere[name]})
         asked = self.headers.get("Range")
         if asked and with_body and not hub.ignores_ranges:
             hub.ranges.append((name, asked))
             start = int(asked.removeprefix("bytes=").rstrip("-"))
         self.send_response(206 if start else 200)
-        self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", hub.commit)
-        self.send_header("X-Linked-Size", str(len(data)))
+        said = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": hub.commit}
+        said |= {"X-Linked-Size": str(len(data)), **hub.claims}
+        if with_body and name in hub.endless:
+            return self._without_end(said)
+        for key, value in said.items():
+            self.send_header(key, value)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         if not with_body:

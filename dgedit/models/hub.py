@@ -1,9 +1,9 @@
 """A model's files, fetched from a hub: Hugging Face's, or the one that HF_ENDPOINT names.
 
-What a repository has, `huggingface_hub` says. The bytes are fetched here, by plain ranges: that
-library drops a file that was stopped on its way, and a file here may be 50 GB. Each grows beside
-its name until it is whole and, where the hub gives a sha256, until that is right; the folder takes
-its own name when all of its files have theirs. Knows neither what a model is nor a terminal.
+How one is asked, `asking` knows. Bytes come by plain ranges: huggingface_hub drops a file that was
+stopped on its way, and one here may be 50 GB. Each grows beside its name until it is whole and,
+where the hub gives a sha256, until that is right; the folder takes its own name when all of its
+files have theirs. Knows neither what a model is nor a terminal.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
 from dgedit.files import small
+from dgedit.models import asking
 from dgedit.models.store import check_room, discard, gigabytes, partial
 
 ORIGIN = ".origin.json"
@@ -37,7 +38,8 @@ _INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gg
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 _CHUNK = 1 << 18  # bytes at a time: what a stop may lose
-_TIMEOUT = 30.0  # seconds without a byte
+_FILES = 1024  # of one model; the largest that are published have a few hundred
+_NAMED = 20  # files that an error names
 _TRIES = 5  # in a row that bring no byte
 _PAUSE = 1.0  # seconds between them
 _LATER = (408, 429, 500, 502, 503, 504)
@@ -101,16 +103,13 @@ def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> 
     """What to fetch of a repository: what is read of safetensors, or one GGUF file, by `file` where
     there are several. Raises UsageError and EngineError, naming what is wrong.
     """
-    with _words(repo, revision):
-        from huggingface_hub import HfApi
-
-        api = HfApi(endpoint=_endpoint())
-        info = api.model_info(repo, revision=revision, files_metadata=True, timeout=_TIMEOUT)
-        sizes = {one.rfilename: one.size for one in info.siblings or ()}
-        commit = info.sha
-        if commit is None:
-            raise EngineError(f"{_endpoint()} does not say which commit of {repo} it has")
+    with asking.words(repo, revision):
+        commit, sizes = asking.listed(repo, revision)
         names = _chosen(repo, sizes, file)
+        if len(names) > _FILES:
+            raise EngineError(
+                f"{repo} has a model of {len(names):,} files; {_FILES:,} are the most"
+            )
         return Plan(repo, commit, tuple(_remote(repo, commit, name) for name in names))
 
 
@@ -133,7 +132,7 @@ def pull(
         yield Progress(done, plan.size)
         for file in plan.files:
             if file not in kept:
-                with _words(plan.repo, None):
+                with asking.words(plan.repo, None):
                     for length in _received(file, part):
                         yield Progress(done + length, plan.size)
                 done += file.size
@@ -162,14 +161,14 @@ def origin(folder: Path) -> dict[str, Any]:
     return raw if fits else nothing
 
 
-def _chosen(repo: str, sizes: dict[str, int | None], file: str | None) -> list[str]:
+def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:
     """The names of the files that are fetched, weights last."""
     small = [name for name in _READ if name in sizes]
     weights = sorted(name for name in sizes if name.endswith(_WEIGHTS) and "/" not in name)
     singles = sorted(name for name in sizes if name.endswith(_SINGLE))
     if file is not None:
         if file not in singles:
-            known = ", ".join(singles) or "none"
+            known = _some(singles) or "none"
             raise EngineError(f"{repo} has no GGUF file {file}; it has: {known}")
         return [*small, *(one for one in singles if _whole(one) == _whole(file))]
     if weights:
@@ -177,9 +176,15 @@ def _chosen(repo: str, sizes: dict[str, int | None], file: str | None) -> list[s
     if not singles:
         raise EngineError(f"{repo} holds no model: neither safetensors nor GGUF files are in it")
     if len(set(map(_whole, singles))) > 1:
-        known = ", ".join(f"{name} ({gigabytes(sizes[name] or 0)})" for name in singles)
+        known = _some([f"{name} ({gigabytes(sizes[name])})" for name in singles])
         raise UsageError(f"{repo} has {len(singles)} GGUF files, choose one by --file: {known}")
     return [*small, *singles]
+
+
+def _some(names: list[str]) -> str:
+    """Names for a line: not all of a million."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _whole(name: str) -> str:
@@ -190,14 +195,15 @@ def _whole(name: str) -> str:
 def _remote(repo: str, commit: str, name: str) -> Remote:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    url = hf_hub_url(repo, name, revision=commit, endpoint=_endpoint())
-    found = get_hf_file_metadata(url, endpoint=_endpoint())
-    if found.size is None or found.etag is None:
-        raise EngineError(f"{_endpoint()} says neither size nor etag of {repo}'s {name}")
+    url = hf_hub_url(repo, name, revision=commit, endpoint=asking.endpoint())
+    found = get_hf_file_metadata(url, endpoint=asking.endpoint())
+    size = asking.sound(found.size)
+    if size is None or found.etag is None:
+        raise EngineError(f"{asking.endpoint()} says neither size nor etag of {repo}'s {name}")
     own = PurePosixPath(name).name
-    if own.startswith(".") or "\\" in own or "\0" in own:
-        raise EngineError(f"{repo} has a file of an impossible name: {name!r}")
-    return Remote(own, url, found.size, found.etag)
+    if own.startswith(".") or "\\" in own or not own.isprintable():
+        raise EngineError(f"{repo} has a file of an impossible name: {name!r:.200}")
+    return Remote(own, url, size, found.etag)
 
 
 def _received(file: Remote, part: Path) -> Iterator[int]:
@@ -221,6 +227,8 @@ def _received(file: Remote, part: Path) -> Iterator[int]:
                         digest = hashlib.sha256()
                     out.write(chunk)
                     digest.update(chunk)
+                    if out.tell() > file.size:  # it need not end
+                        break
                     yield out.tell()
             except HTTPError as error:
                 if getattr(getattr(error, "response", None), "status_code", 503) not in _LATER:
@@ -242,22 +250,12 @@ def _received(file: Remote, part: Path) -> Iterator[int]:
 
 def _chunks(file: Remote, out: BinaryIO) -> Iterator[bytes]:
     """The bytes of a file from where `out` ends, or all of them, and `out` is empty then."""
-    from huggingface_hub import get_session
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        build_hf_headers,
-        hf_raise_for_status,
-    )
-
-    headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-    if out.tell():
-        headers["Range"] = f"bytes={out.tell()}-"
     # Redirects go to other hosts, signed; the client takes the token off there.
-    with get_session().stream("GET", file.url, headers=headers, timeout=_TIMEOUT) as response:
-        hf_raise_for_status(response)
+    with asking.asked(file.url, start=out.tell()) as response:
         if response.status_code != 206 and out.tell():
             out.seek(0)
             out.truncate()
-        yield from response.iter_bytes(_CHUNK)
+        yield from response.iter_raw(_CHUNK)  # as sent: nothing unfolds to more than it was
 
 
 def _growing(file: Remote) -> str:
@@ -318,48 +316,3 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-@contextlib.contextmanager
-def _words(repo: str, revision: str | None) -> Iterator[None]:
-    """Turns what a hub and its library raise into a line."""
-    try:
-        from huggingface_hub import errors
-    except ImportError as error:
-        raise EngineError(f"huggingface_hub cannot be loaded: {error}") from error
-    hub = _endpoint()
-    try:
-        yield
-    except errors.HFValidationError:
-        raise UsageError(f"no repository's name: {repo!r} (OWNER/NAME)") from None
-    except errors.OfflineModeIsEnabled:
-        raise EngineError(f"HF_HUB_OFFLINE is set: {repo} is not fetched") from None
-    except errors.GatedRepoError:
-        raise EngineError(
-            f"{repo} is gated: agree to its terms at {hub}/{repo}, and set HF_TOKEN"
-        ) from None
-    except errors.RepositoryNotFoundError:
-        raise EngineError(
-            f"no such repository: {repo} at {hub} (for a private one, set HF_TOKEN)"
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise EngineError(f"{repo} has no revision {revision}") from None
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        advice = " (does HF_TOKEN allow it?)" if status in (401, 403) else ""
-        raise EngineError(f"{hub} answers {status} for {repo}{advice}") from None
-    except errors.HTTPError as error:  # type: ignore[attr-defined]
-        reason = str(error) or type(error).__name__
-        raise EngineError(f"{hub} cannot be reached for {repo}: {reason}") from None
-    except (TypeError, ValueError, LookupError) as error:
-        raise EngineError(f"{hub} does not answer as a hub for {repo}: {error}") from None
-
-
-def _endpoint() -> str:
-    """The hub's address: the library reads the variable only when it is loaded."""
-    given = os.environ.get("HF_ENDPOINT", "").rstrip("/")
-    if given:
-        return given
-    from huggingface_hub import constants
-
-    return str(constants.ENDPOINT)
