@@ -3,7 +3,8 @@
 One small folder, one file for each open file of each running editor: `….text` holds what is not
 saved yet, `….open` says that the file is open. Both name the process, so that those of one that
 runs are told from those of one that died. No editor writes another's, and an entry that is written
-anew is whole at any moment. Text is exact, lone surrogates included.
+anew is whole at any moment. Text is exact, lone surrogates included. What is another user's, folder
+or entry, is neither read nor written, and no link among the entries is followed.
 
 Knows texts, paths and processes; nothing of screens. Cheap because a text is written once a second
 at most, and only while there is something to lose: see `tui/workspace/recovery.py`.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -26,7 +28,7 @@ from threading import Lock
 from typing import Any, get_args
 
 from dgedit.errors import InputError
-from dgedit.files import disk, small
+from dgedit.files import disk
 from dgedit.files.document import Document, Encoding
 
 # Seconds after which a file that was never finished will not be.
@@ -163,7 +165,9 @@ class Journal:
         entries = [
             entry
             for file in self._files(pattern)
-            if wanted(str((_head(file) or {}).get("path"))) and (entry := _read(file))
+            if wanted(str((_head(file) or {}).get("path")))
+            and (entry := _read(file))
+            and file.name == self._file_of(entry).name
         ]
         dead = [one for one in entries if one.process != self.process and not one.process.runs]
         return sorted(dead, key=lambda one: one.written, reverse=True)
@@ -187,18 +191,27 @@ class Journal:
 
     def _files(self, pattern: str) -> Iterator[Path]:
         with contextlib.suppress(OSError):
+            self._check()
             yield from sorted(self.folder.glob(pattern))
 
     def _sweep(self) -> None:
-        """Delete what was being written when an editor was killed."""
-        with contextlib.suppress(OSError):
-            for file in self._files(".*"):
-                if time.time() - file.stat().st_mtime > _STALE:
-                    file.unlink(missing_ok=True)
+        """Delete what was being written when an editor was killed; the clock may have been set."""
+        for file in self._files(".*"):
+            with contextlib.suppress(OSError):
+                if abs(time.time() - file.lstat().st_mtime) > _STALE:
+                    file.unlink()
+
+    def _check(self) -> None:
+        """Raise OSError where the folder is not the user's own: who owns it puts there what he
+        likes, a link to another folder too.
+        """
+        if {self.folder.stat().st_uid, self.folder.lstat().st_uid} != {os.geteuid()}:
+            raise PermissionError(errno.EPERM, f"{self.folder} is another user's")
 
     def _write(self, file: Path, data: bytes) -> None:
         """Put a file there wholly or not at all, and for the user's eyes only."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check()
         if self.folder.stat().st_mode & 0o077:
             self.folder.chmod(0o700)
         temp = self.folder / f".{secrets.token_hex(6)}"
@@ -260,11 +273,20 @@ def _line(head: dict[str, Any]) -> bytes:
 
 def _head(file: Path) -> dict[str, Any] | None:
     try:
-        with disk.opened(file) as fd:
-            head = json.loads(next(disk.chunks(fd, 0, _HEAD), b"").partition(b"\n")[0])
+        head = json.loads(_bytes(file, _HEAD).partition(b"\n")[0])
     except (OSError, InputError, ValueError, RecursionError):
         return None
     return head if isinstance(head, dict) else None
+
+
+def _bytes(file: Path, most: int) -> bytes:
+    """What an entry begins with. Raises OSError and InputError for a link, what is no regular file,
+    and what another user has put there.
+    """
+    with disk.opened(file, disk.READ | os.O_NOFOLLOW) as fd:
+        if os.fstat(fd).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "another user's")
+        return b"".join(disk.chunks(fd, 0, most))
 
 
 def _process(head: dict[str, Any]) -> Process | None:
@@ -279,7 +301,7 @@ def _process(head: dict[str, Any]) -> Process | None:
 def _read(file: Path) -> Entry | None:
     """The entry of a file; None for what is none of ours, or is damaged."""
     try:
-        line, _, text = (small.read(file, most=_LARGEST) or b"").partition(b"\n")
+        line, _, text = _bytes(file, _LARGEST).partition(b"\n")
         head = json.loads(line)
         if head.pop("digest") != _digest(text):
             return None
@@ -287,7 +309,7 @@ def _read(file: Path) -> Entry | None:
             return None
         more = {"process": process, "bom": bytes.fromhex(head["bom"])}
         entry = Entry(**head | more | {"text": text.decode("utf-8", "surrogatepass")})
-    except (InputError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     sound = _are(str, entry.path, entry.base) and entry.encoding in get_args(Encoding)
     counted = type(entry.slot) is int and type(entry.written) in (int, float)
