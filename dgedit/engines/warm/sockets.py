@@ -73,14 +73,15 @@ class Place:
         return folder() / (digest[:_DIGITS] + _SUFFIX)
 
     @property
-    def stamp(self) -> int:
-        """When the files of the model and its adapter or the engine's code last changed, in
-        nanoseconds.
+    def stamp(self) -> str:
+        """What tells the files of the model and its adapter and the engine's code from what they
+        were: not when the last changed, as there are files from the future, and older ones that
+        take another's place.
         """
         own = () if self.model in OURS else (self.model, *_inside(self.model))
         changes = _below(self.adapter) if self.adapter else ()
-        # what is ours lies in the code's folders
-        return max(map(_changed, (*own, *changes, *_code())))
+        files = sorted((*own, *changes, *_code()))  # what is ours lies in the code's folders
+        return hashlib.sha256(repr([*map(_state, files)]).encode()).hexdigest()[:_DIGITS]
 
 
 class Lines:
@@ -252,8 +253,10 @@ def _below(place: str) -> Iterator[str]:
         yield from (os.path.join(folder, name) for name in names)
 
 
-def _changed(path: str) -> int:
+def _state(path: str) -> tuple[str, int, int]:
+    """A file, its bytes and when it was written."""
     try:
-        return os.stat(path).st_mtime_ns
+        info = os.stat(path)
     except OSError:  # gone: whoever opens it will say so
-        return 0
+        return path, 0, 0
+    return path, info.st_size, info.st_mtime_ns

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from dgedit.engines.warm.sockets import Place
@@ -14,24 +15,27 @@ from dgedit.engines.warm.sockets import Place
 ROOT = Path(__file__).parents[4]
 PACKAGES = ("engine/dgedit_engine", "kernels/dgedit_kernels")
 
-# One file in each folder is given a later time than all before it; the stamps then seen.
+# One file after the other is given another time; the stamps that are seen, first of all before it.
 TOUCH = """
 import json, os, sys
 from dgedit.engines.warm.sockets import Place
-place, seen = Place(sys.argv[1], ""), []
-for later, file in enumerate(sys.argv[2:], 1):
-    os.utime(file, ns=(0, 10**19 // 2 + later))
-    seen.append(place.stamp - 10**19 // 2)
+place = Place(sys.argv[1], "")
+seen = [place.stamp]
+for file, seconds in json.loads(sys.argv[2]):
+    os.utime(file, (0, seconds))
+    seen.append(place.stamp)
 print(json.dumps(seen))
 """
 
 
-def stamps(tree: Path, model: Path, files: list[str]) -> list[int]:
-    """The stamps of an engine whose code is in `tree`, after each of `files` has changed."""
+def stamps(tree: Path, model: Path, files: Iterable[tuple[str, float]]) -> list[str]:
+    """The stamps of an engine whose code is in `tree`, before and after each of `files` has got its
+    time.
+    """
     code = os.pathsep.join(str(tree / package.split("/")[0]) for package in PACKAGES)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([code, str(ROOT)])}
     done = subprocess.run(
-        [sys.executable, "-c", TOUCH, str(model), *files],
+        [sys.executable, "-c", TOUCH, str(model), json.dumps([*files])],
         env=environment,
         capture_output=True,
         text=True,
@@ -49,7 +53,24 @@ def test_stamp_sees_a_file_in_each_folder_of_the_engine_and_its_kernels(tmp_path
             if code := [name for name in names if name.endswith((".py", ".json"))]:
                 files.append(os.path.join(folder, min(code)))
     assert len(files) >= 6
-    assert stamps(tmp_path, tmp_path / "model", files) == list(range(1, len(files) + 1))
+    found = stamps(tmp_path, tmp_path / "model", [(file, 5e8) for file in files])
+    assert len(set(found)) == len(files) + 1
+
+
+def test_stamp_sees_a_file_that_is_older_than_others(tmp_path: Path) -> None:
+    """As is one that a copy or a checkout brings, or that is written after the clock was set back;
+    and one of them comes from the future.
+    """
+    for package in PACKAGES:
+        (tmp_path / package).mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (model / name).touch()
+    future, weights = str(model / "config.json"), str(model / "model.safetensors")
+    times = [(future, 4e9), (weights, 2e9), (weights, 1e9), (weights, 1.0)]
+    assert len(set(stamps(tmp_path, model, times))) == 1 + len(times)
 
 
 def test_stamp_sees_no_compiled_file(tmp_path: Path) -> None:
@@ -59,8 +80,8 @@ def test_stamp_sees_no_compiled_file(tmp_path: Path) -> None:
         (tmp_path / package / "__init__.py").touch()
     compiled.parent.mkdir()
     compiled.touch()
-    (seen,) = stamps(tmp_path, tmp_path / "model", [str(compiled)])
-    assert seen < 0
+    before, seen = stamps(tmp_path, tmp_path / "model", [(str(compiled), 5e8)])
+    assert seen == before
 
 
 def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
@@ -70,8 +91,9 @@ def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
     assert len({plain.socket, adapted.socket, Place.of("nano", None, str(tmp_path)).socket}) == 3
     (tmp_path / "link").symlink_to(folder)
     assert Place.of("nano", None, str(tmp_path / "link")) == adapted
+    before = adapted.stamp
     file = folder / "denoise" / "conditioning.safetensors"
     file.touch()
-    later = plain.stamp + 10**12
-    os.utime(file, ns=(later, later))
-    assert adapted.stamp == later > plain.stamp
+    new = adapted.stamp
+    os.utime(file, ns=(10**18, 10**18))
+    assert len({plain.stamp, before, new, adapted.stamp}) == 3 and before == plain.stamp
