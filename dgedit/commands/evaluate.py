@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from dgedit.commands import output
 from dgedit.commands.options import Adapter, Device
-from dgedit.commands.output import print_text
 from dgedit.engines import connect as backend
 from dgedit.errors import InputError
 
@@ -79,7 +79,7 @@ def evaluate(
         report = run(plan, lambda: engine, bar=progress_bar())
     except OSError as error:
         raise InputError(_words(error)) from error
-    print_text(report)
+    output.print_text(report)
 
 
 def _words(error: OSError) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import re
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0  # seconds without a byte
 _LISTED, _LISTING = 16_000_000, 60.0  # bytes and seconds of what a hub says of a repository
+_SAID = ("x-error-code", "x-error-message")
 
 
 def listed(repo: str, revision: str | None) -> tuple[str, dict[str, int]]:
@@ -69,7 +71,7 @@ def asked(url: str, *, start: int = 0) -> Iterator[httpx2.Response]:
     if start:
         headers["Range"] = f"bytes={start}-"
     with get_session().stream("GET", url, headers=headers, timeout=_TIMEOUT) as response:
-        said = {key: one for key, one in response.headers.items() if key.startswith("x-")}
+        said = {key: response.headers[key] for key in _SAID if key in response.headers}
         hf_raise_for_status(
             httpx2.Response(response.status_code, headers=said, request=response.request)
         )
@@ -85,6 +87,8 @@ def words(repo: str, revision: str | None) -> Iterator[None]:
     except ImportError as error:
         raise EngineError(f"huggingface_hub cannot be loaded: {error}") from error
     hub = endpoint()
+    # It prints what a hub warns of, as it came.
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         yield
     except errors.HFValidationError:

@@ -16,6 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from dgedit import cli
+from dgedit.engines.warm import server
+from fakechat import Answer, fakechat
+from scripted import Scripted
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "dgedit", ROOT / "engine" / "dgedit_engine", ROOT / "kernels" / "dgedit_kernels")
 # Runs programs that a model had a part in, in a sandbox: that is what it is for.
@@ -87,6 +92,7 @@ evil = {evil!r}
 backend.connect = lambda *which, **more: Scripted((evil,), name=evil, device=evil)
 cli.main()
 """
+PLAIN = "from dgedit import cli; cli.main()"
 
 
 @pytest.fixture
@@ -102,13 +108,13 @@ def evil(tmp_path: Path) -> Path:
     return here
 
 
-def seen(folder: Path, *args: str, keys: bytes = b"") -> bytes:
+def seen(folder: Path, *args: str, keys: bytes = b"", driver: str = DRIVER) -> bytes:
     """What a command writes onto a terminal."""
     ours, theirs = pty.openpty()
     homes = ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
     places = {name: str(folder.parent / name.split("_")[1].lower()) for name in homes}
     process = subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(tests=str(ROOT / "tests"), evil=EVIL), *args],
+        [sys.executable, "-c", driver.format(tests=str(ROOT / "tests"), evil=EVIL), *args],
         cwd=folder,
         env=os.environ | places | {"TERM": "xterm-256color", "COLUMNS": "200"},
         stdin=theirs,
@@ -178,4 +184,55 @@ def test_settings_are_shown_with_signs(evil: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("DGEDIT_MODEL")
     assert b"Traceback" not in seen(evil, "config", "set", "model", EVIL)
     said = seen(evil, "config", "show").decode()
+    assert "bold red" in said and [one for one in SIGNALS if one in said] == []
+
+
+BAD = json.dumps({"error": {"message": EVIL, "type": EVIL}, "detail": EVIL}).encode()
+EVENT = b"data: %s\n\n" % BAD
+NAMED = json.dumps({"data": [{"id": f"m{EVIL}", "max_model_len": 4096}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(["<hole 1>", EVIL, "</hole 1>"]), "bold"),
+        (Answer([EVIL]), "hole"),
+        (Answer([EVENT]), "bold"),
+        (Answer(body=BAD, status=500), "bold"),
+        (Answer(body=BAD, status=400), "bold"),
+        (Answer(body=EVIL.encode(), status=403), "403"),
+        (Answer(body=b"{}", headers={"Content-Type": "a\x9b2J/b"}), "not a stream"),
+        (Answer(body=BAD, status=302, headers={"Location": "http://x/\x9b2J"}), ""),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--print",)])
+def test_server_shows_signs(evil: Path, answer: Answer, words: str, more: tuple[str, ...]) -> None:
+    with fakechat() as fake:
+        fake.answers, fake.models = [answer], Answer(body=NAMED)
+        found = seen(evil, "fill", "a.py", *more, "--engine", fake.url, driver=PLAIN)
+    said = found.decode("utf-8", "surrogateescape")
+    assert [one for one in SIGNALS if one in said] == [], said
+    assert words in said and "Traceback" not in said, said
+
+
+def test_log_shows_signs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of models and of folders are in it, and it is looked at on a terminal."""
+    before = server.log.handlers[:], server.log.level, server.log.propagate
+    try:
+        server.log_to_stderr()
+        server.log.info("%s on %s", EVIL, EVIL)
+    finally:
+        server.log.handlers, server.log.level, server.log.propagate = before
+    said = capsys.readouterr().err
+    assert "bold red" in said and [one for one in SIGNALS if one in said] == []
+
+
+def test_report_of_an_evaluation_shows_signs(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.setattr("dgedit_engine.eval.measure.run", lambda *given, **more: EVIL)
+    monkeypatch.setattr("dgedit.engines.connect.connect", lambda *given: Scripted(name=EVIL))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert cli.run(["eval", "--limit", "1"]) == 0
+    said = capsysbinary.readouterr().out.decode()
     assert "bold red" in said and [one for one in SIGNALS if one in said] == []

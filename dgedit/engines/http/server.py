@@ -16,6 +16,7 @@ import hmac
 import io
 import json
 import logging
+import os
 import select
 import socket
 import socketserver
@@ -193,9 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "not for web pages")
             return False
         if token and self.serving.token:
-            given = self.headers.get("Authorization", "")
-            wanted = f"Bearer {self.serving.token}"
-            if not hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode()):
+            given = self.headers.get("Authorization", "").encode("latin-1")  # the bytes that came
+            wanted = os.fsencode(f"Bearer {self.serving.token}")
+            if not hmac.compare_digest(given, wanted):
                 self._refuse(
                     HTTPStatus.UNAUTHORIZED, "a token is needed", WWW_Authenticate="Bearer"
                 )

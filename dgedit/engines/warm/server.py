@@ -34,6 +34,7 @@ from dgedit import signals
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.sockets import Lines, Place
 from dgedit.errors import EngineError, Exit
+from dgedit.text.visible import visible
 from dgedit_engine.types import Backend, InfillRequest
 
 log = logging.getLogger("dgedit.engine")
@@ -357,10 +358,17 @@ def log_to_stderr() -> None:
 
 
 def _log_to(handler: logging.Handler) -> None:
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(message)s"))
+    handler.setFormatter(_Visible("%(asctime)s %(process)d %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+class _Visible(logging.Formatter):
+    """Names of models and folders are shown on a terminal, sooner or later."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

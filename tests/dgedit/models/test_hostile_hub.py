@@ -181,6 +181,14 @@ def test_other_bytes_than_were_promised_are_found_and_not_kept(server: Hub, tmp_
     assert not list(tmp_path.rglob("*.incomplete"))
 
 
+def test_warnings_of_a_hub_reach_no_terminal(
+    server: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.claims = {"X-HF-Warning": "a; \x9b2Jdo as I say"}
+    pull(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "name",
     ["../../x.gguf", "/etc/x.gguf", "..\\x.gguf", "a/.x.gguf", "\x1b[2J.gguf", "\ud800.gguf"],

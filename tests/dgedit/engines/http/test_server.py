@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import hmac
 import json
 import logging
+import os
+import re
 import socket
 import threading
 import time
+import types
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +89,34 @@ def test_token_is_needed_where_others_can_ask() -> None:
     with pytest.raises(UsageError, match=r"0\.0\.0\.0 can be reached by others"):
         HttpServing(Scripted, "0.0.0.0", 0)
     HttpServing(Scripted, "0.0.0.0", 0, token=TOKEN)._server.server_close()
+
+
+def test_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole bytes, by the one function for that, wherever they differ."""
+    compared: list[tuple[object, object]] = []
+
+    def compare(one: bytes, two: bytes) -> bool:
+        compared.append((one, two))
+        return hmac.compare_digest(one, two)
+
+    stand_in = types.SimpleNamespace(compare_digest=compare)
+    monkeypatch.setattr(http_server, "hmac", stand_in)
+    wrong = [f"Bearer x{TOKEN[1:]}", f"Bearer {TOKEN[:-1]}x", "Bearer", ""]
+    with served(Scripted(), token=TOKEN) as serving:
+        for one in wrong:
+            refused(serving, 401, Authorization=one)
+    assert compared == [(one.encode(), f"Bearer {TOKEN}".encode()) for one in wrong]
+    for node in ast.walk(ast.parse(Path(http_server.__file__).read_text())):
+        if isinstance(node, ast.Compare):
+            assert not {"token", "given", "wanted"} & set(re.findall(r"\w+", ast.unparse(node)))
+
+
+def test_token_of_any_bytes_is_known() -> None:
+    for token in ("t0keñ", os.fsdecode(b"t0ke\xff")):
+        with served(Scripted(), token=token) as serving:
+            for sent, status in ((os.fsencode(token), 200), (b"t0ke", 401), (b"t0ke\xf1", 401)):
+                lines = b"GET /models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + sent
+                assert raw(serving, lines + b"\r\n\r\n").startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_token_is_needed_where_there_is_one() -> None:
