@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-all lint format docs bench clean
+.PHONY: demo edit test test-all fuzz lint format docs bench clean
 
 # Exit code 6 is an infill that stopped at its step cap: shown like any other.
 demo: $(VENV)/installed
@@ -20,6 +20,11 @@ test: $(VENV)/dev
 
 test-all: $(VENV)/dev
 	$(PYTEST) -m ""
+
+# New inputs for each of thirty doors and readers, ten minutes by default: docs/security.md.
+FUZZED := tests/dgedit/test_fuzz*.py tests/dgedit/tui/test_random_keys.py
+fuzz: $(VENV)/dev
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-120} $(PYTEST) -m "" -rP $(FUZZED)
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .

@@ -1,47 +1,74 @@
-"""Inputs of any shape for a check, one after another, none of which may take long.
+"""Inputs of any shape for a check, one after another, none of which may take long or much.
 
-By default some, always the same; the slow run takes 100,000 new ones of each kind.
+    make test                     some of each kind, always the same
+    FUZZ_SECONDS=600 make fuzz    new ones of each kind, for so long
+
+What fails is made as short as it can be, and printed: it becomes a case of its own.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-amounts = pytest.mark.parametrize(
-    "amount", [400, pytest.param(100_000, marks=pytest.mark.slow)], ids=["some", "many"]
-)
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
+"""For how long each check gets new inputs; 0 for some that are always the same."""
+
+_SECOND, _BYTES = 1.0, 300_000_000
+"""Of work, and of memory, that an input may take."""
 
 
-def inputs(amount: int, *kinds: Any) -> Callable[[Callable[..., None]], None]:
-    """Call a check with so many inputs, one after another; none may take a second of work."""
+def inputs(*kinds: Any, amount: int = 400) -> Callable[[Callable[..., None]], None]:
+    """Call a check with so many inputs, one after another, each within the bounds."""
 
     def fed(check: Callable[..., None]) -> None:
-        def timed(values: tuple[Any, ...]) -> None:
-            began = time.thread_time()
+        count, until = 0, time.monotonic() + SECONDS
+
+        def bounded(values: tuple[Any, ...]) -> None:
+            nonlocal count
+            count += 1
+            before, began = _memory("VmRSS", anew=True), time.process_time()
             with ended_after(20):
                 check(*values)
-            assert time.thread_time() - began < 1
+            assert time.process_time() - began < _SECOND
+            assert _memory("VmHWM") - before < _BYTES
 
-        settings(
-            max_examples=amount,
-            deadline=None,
-            derandomize=amount < 10_000,
-            database=None,
-            phases=[Phase.generate, Phase.shrink],
-            suppress_health_check=list(HealthCheck),
-        )(given(st.tuples(*kinds))(timed))()
+        while not count or time.monotonic() < until:
+            settings(
+                max_examples=amount,
+                deadline=None,
+                derandomize=not SECONDS,
+                database=None,
+                phases=[Phase.generate, Phase.shrink],
+                suppress_health_check=list(HealthCheck),
+            )(given(st.tuples(*kinds))(bounded))()
+        print(f"{check.__qualname__.partition('.')[0]}: {count:,} inputs")
 
     return fed
+
+
+def _memory(what: str, *, anew: bool = False) -> int:
+    """Bytes of memory that this process has, or has had at most since that began anew; 0 where the
+    system does not say.
+    """
+    try:
+        if anew:
+            Path("/proc/self/clear_refs").write_text("5")
+        said = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:
+        return 0
+    return 1024 * int(said[1]) if said else 0
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from dgedit.request.markers import marked, passage
 from dgedit.request.ranges import parse_target, spans_of
 from dgedit.text.visible import visible
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, Step
-from fuzzed import ANY_TEXT, JSON, amounts, changed, edited, ended_after, inputs
+from fuzzed import ANY_TEXT, JSON, changed, edited, ended_after, inputs
 from scripted import Scripted
 
 NUMBER = st.integers(0, 10**12).map(str) | st.integers(0, 30).map(str)
@@ -42,13 +42,12 @@ CODE = (
 )
 
 
-@amounts
-def test_targets_are_spans_or_errors(folder: Path, amount: int) -> None:
+def test_targets_are_spans_or_errors(folder: Path) -> None:
     for name in ("a.py", "a.py:1", "b", "c:d"):
         (folder / name).write_text(CODE, newline="")
     document = Document.load(folder / "a.py")
 
-    @inputs(amount, st.sampled_from(["a.py", "a.py:1", "b", "c:d", "", "x"]), RANGE | ANY_TEXT)
+    @inputs(st.sampled_from(["a.py", "a.py:1", "b", "c:d", "", "x"]), RANGE | ANY_TEXT)
     def check(name: str, given_: str) -> None:
         try:
             path, one = parse_target(f"{name}:{given_}" if given_ else name)
@@ -70,9 +69,8 @@ def test_target_of_colons_is_told_at_once(folder: Path) -> None:
             parse_target(target)
 
 
-@amounts
-def test_markers_are_found_at_once(amount: int) -> None:
-    @inputs(amount, MARKS, st.sampled_from(["<FILL>", "<", ">", "->", "x", "<FILL: >", "(("]))
+def test_markers_are_found_at_once() -> None:
+    @inputs(MARKS, st.sampled_from(["<FILL>", "<", ">", "->", "x", "<FILL: >", "(("]))
     def check(text: str, marker: str) -> None:
         found = marked(text, marker)
         assert all(one.span.end <= after.span.start for one, after in pairwise(found))
@@ -91,12 +89,11 @@ def test_markers_of_a_long_line_are_found_at_once(text: str) -> None:
             marked(line)
 
 
-@amounts
-def test_bytes_are_a_document_or_unfit(tmp_path: Path, amount: int) -> None:
+def test_bytes_are_a_document_or_unfit(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     boms = st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\0\0"])
 
-    @inputs(amount, boms, st.binary(max_size=60), st.integers(0, 60), ANY_TEXT)
+    @inputs(boms, st.binary(max_size=60), st.integers(0, 60), ANY_TEXT)
     def check(bom: bytes, data: bytes, at: int, new: str) -> None:
         try:
             document = Document.from_bytes(bom + data)
@@ -121,7 +118,6 @@ REQUEST = InfillRequest((Passage("a.py", ("x", Hole("y"), Hole())),), "do", seed
 STEP = Step(3, 9, (DRAFT,), True, "settled", -0.5, (CANDIDATE,))
 
 
-@amounts
 @pytest.mark.parametrize(
     ("made", "read", "whole"),
     [
@@ -131,11 +127,11 @@ STEP = Step(3, 9, (DRAFT,), True, "settled", -0.5, (CANDIDATE,))
     ids=["request", "step"],
 )
 def test_messages_are_read_or_refused_by_value(
-    made: Callable[[Any], Any], read: Callable[[Any], Any], whole: Any, amount: int
+    made: Callable[[Any], Any], read: Callable[[Any], Any], whole: Any
 ) -> None:
     assert read(json.loads(json.dumps(made(whole)))) == whole
 
-    @inputs(amount, changed(made(whole)) | JSON)
+    @inputs(changed(made(whole)) | JSON)
     def check(message: Any) -> None:
         try:
             one = read(json.loads(json.dumps(message)))
@@ -161,11 +157,10 @@ LINES = st.lists(
 ).map("".join)
 
 
-@amounts
-def test_settings_are_checked_or_refused_in_words(tmp_path: Path, amount: int) -> None:
+def test_settings_are_checked_or_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
 
-    @inputs(amount, st.dictionaries(st.sampled_from(KEYS) | ANY_TEXT, TOML, max_size=3), LINES)
+    @inputs(st.dictionaries(st.sampled_from(KEYS) | ANY_TEXT, TOML, max_size=3), LINES)
     def check(table: dict[str, Any], lines: str) -> None:
         data = lines.encode("utf-8", "surrogatepass")
         path.write_bytes(data)
@@ -182,8 +177,7 @@ def test_settings_are_checked_or_refused_in_words(tmp_path: Path, amount: int) -
                 assert str(error)
 
 
-@amounts
-def test_journal_reads_what_it_wrote_or_nothing(tmp_path: Path, amount: int) -> None:
+def test_journal_reads_what_it_wrote_or_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     ours, dead = Process.ours(), Process(2**22 + 1, Process.ours().host, "never")
     theirs, journal = Journal(tmp_path / "j", dead), Journal(tmp_path / "j", ours)
@@ -195,7 +189,6 @@ def test_journal_reads_what_it_wrote_or_nothing(tmp_path: Path, amount: int) -> 
     bodies = changed(heads[0]).map(lambda head: json.dumps(head).encode() + b"\nkept\n")
 
     @inputs(
-        amount,
         bodies | edited(text.read_bytes()),
         changed(heads[1]).map(lambda head: json.dumps(head).encode() + b"\n")
         | edited(open_.read_bytes()),
@@ -210,9 +203,8 @@ def test_journal_reads_what_it_wrote_or_nothing(tmp_path: Path, amount: int) -> 
         journal.close(path)
 
 
-@amounts
 def test_command_line_says_one_line_or_nothing(
-    folder: Path, scripted: Scripted, capsys: pytest.CaptureFixture[str], amount: int
+    folder: Path, scripted: Scripted, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = st.sampled_from(["a.py", "b\x1b[31m", "c:d", "gone"])
     for name in ("a.py", "b\x1b[31m", "c:d"):
@@ -223,9 +215,9 @@ def test_command_line_says_one_line_or_nothing(
     texts = words.filter(lambda text: "\0" not in text)  # no argument has one
 
     @inputs(
-        amount // 4,
         st.lists(st.tuples(names, texts).map(":".join) | names | texts, max_size=3),
         st.lists(st.tuples(options, texts) | flags.map(lambda one: (one,)), max_size=3),
+        amount=100,
     )
     def check(targets: list[str], given_: list[tuple[str, ...]]) -> None:
         args = ["fill", *(word for option in given_ for word in option), *targets]
@@ -237,9 +229,8 @@ def test_command_line_says_one_line_or_nothing(
         (folder / "a.py").write_text(CODE, newline="")
 
 
-@amounts
-def test_what_is_shown_has_no_control(amount: int) -> None:
-    @inputs(amount, ANY_TEXT | st.text("\u200d\ufe0f👨👩a\u202e\x9b\x1b", max_size=12))
+def test_what_is_shown_has_no_control() -> None:
+    @inputs(ANY_TEXT | st.text("\u200d\ufe0f👨👩a\u202e\x9b\x1b", max_size=12))
     def check(text: str) -> None:
         shown = visible(text)
         assert visible(shown) == shown

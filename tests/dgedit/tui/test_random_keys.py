@@ -1,8 +1,7 @@
 """Random keys beside a model of the text: whatever is pressed, text, undo and file agree with it.
 
-    make test                        seven runs, always the same
-    pytest -m slow <this file>       others each time, for 3 minutes
-    RANDOM_KEYS_SECONDS=3600 ...     for longer
+    make test                     seven runs, always the same
+    FUZZ_SECONDS=600 make fuzz    others each time, for so long
 
 What fails is made as short as it can be, and printed as a list of steps.
 """
@@ -28,7 +27,7 @@ from .beside import STORED, TEXTS, Beside
 from .modelled import before, behind, lines_around, put, typed
 from .terminal.test_driver import keys_of
 
-SECONDS = float(os.environ.get("RANDOM_KEYS_SECONDS", "180"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "180"))
 
 SIGNS = [*"ab.:#( ", "é", "界", "\u0301", "👩", "\u200d", "🇦"]
 CHARS = st.text(st.sampled_from(SIGNS), min_size=1, max_size=4)
