@@ -21,7 +21,7 @@ test: $(VENV)/dev
 test-all: $(VENV)/dev
 	$(PYTEST) -m ""
 
-# New inputs for each of thirty doors and readers, ten minutes by default: docs/security.md.
+# New inputs for each door and reader, two minutes by default: docs/security.md.
 FUZZED := tests/dgedit/test_fuzz*.py tests/dgedit/tui/test_random_keys.py
 fuzz: $(VENV)/dev
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-120} $(PYTEST) -m "" -rP $(FUZZED)

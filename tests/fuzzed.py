@@ -1,7 +1,7 @@
 """Inputs of any shape for a check, one after another, none of which may take long or much.
 
     make test                     some of each kind, always the same
-    FUZZ_SECONDS=600 make fuzz    new ones of each kind, for so long
+    FUZZ_SECONDS=600 make fuzz    new ones of each kind, for so many seconds
 
 What fails is made as short as it can be, and printed: it becomes a case of its own.
 """

@@ -50,13 +50,15 @@ def ask(
     return answer, json.loads(raw) if is_json else raw
 
 
-def raw(serving: HttpServing, *parts: bytes | float) -> bytes:
-    """What is answered to bytes, with pauses between."""
+def raw(serving: HttpServing, *parts: bytes | float | None) -> bytes:
+    """What is answered to bytes, with pauses between; None closes the sending side."""
     host, port = serving.address.split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         for part in parts:
             if isinstance(part, float):
                 time.sleep(part)
+            elif part is None:
+                connection.shutdown(socket.SHUT_WR)
             else:
                 connection.sendall(part)
         answer = b""

@@ -85,7 +85,7 @@ class Daemon:
         """The steps from this message on."""
         while message is not None:
             if "error" in message:
-                raise wire.ERRORS.get(message.get("kind", ""), RuntimeError)(message["error"])
+                raise wire.ERRORS.get(str(message.get("kind")), RuntimeError)(message["error"])
             try:
                 step = wire.step_from_json(message["step"])
             except (KeyError, TypeError, ValueError):
@@ -146,7 +146,10 @@ class Daemon:
             raise Unavailable(f"the engine ended while it opened the model ({self._why})")
         if "error" in answer:
             raise EngineError(answer["error"])
-        self._ready = answer["ready"]
+        ready = answer.get("ready")
+        if not isinstance(ready, dict) or not all(isinstance(one, str) for one in ready.values()):
+            raise EngineError("the engine said what is no greeting")
+        self._ready = ready
         return True
 
     @property

@@ -99,6 +99,14 @@ class Answers:
         return "" if surely else held
 
 
+class Sequences(XTermParser):
+    """Textual's parser, but for keys whose number is no character's: they ended the reading."""
+
+    def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
+        with suppress(ValueError, OverflowError):
+            yield from super()._sequence_to_key_events(sequence, alt)
+
+
 class Keyboard:
     """Keys from what a terminal sends. Textual's parser waits for more after Alt and a letter; with
     another key in the same read, as of Alt+K held down, it took the two for `^` and the letter. To
@@ -106,8 +114,8 @@ class Keyboard:
     an escape: it sees only where pasted text begins and ends.
     """
 
-    def __init__(self, parser: XTermParser) -> None:
-        self._parser = parser
+    def __init__(self, *, debug: bool = False) -> None:
+        self._parser = Sequences(debug)
         self._before = ""  # the last characters of keys, in which a paste may have begun to begin
         self._pasted: str | None = None
 
@@ -178,7 +186,7 @@ class Terminal(LinuxDriver):
     def run_input_thread(self) -> None:
         """Read until the end, a burst at a time."""
         decode = getincrementaldecoder("utf-8")("replace").decode
-        keyboard = Keyboard(XTermParser(self._debug))
+        keyboard = Keyboard(debug=self._debug)
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():

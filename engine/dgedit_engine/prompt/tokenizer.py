@@ -202,11 +202,13 @@ def _expressions(value: Any) -> Iterator[str]:
 
 @contextmanager
 def _in_words(path: Path | None = None) -> Iterator[None]:
-    """Turns the library's panics, which are no Exceptions, into a ModelError."""
+    """Turns the library's panics, which are no Exceptions, and its bare Exceptions into a
+    ModelError.
+    """
     try:
         yield
     except BaseException as error:
-        if type(error).__name__ != "PanicException":
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
             raise
         where = f"{path}: " if path else ""
-        raise ModelError(f"{where}the tokenizer fails: {error}") from None
+        raise ModelError(f"{where}the tokenizer fails: {' '.join(str(error).split())}") from None

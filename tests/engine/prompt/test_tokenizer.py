@@ -175,6 +175,15 @@ def test_fault_15_library_that_gives_up_is_a_models_error(tmp_path: Path) -> Non
         tokenizer.encode_all([text])
 
 
+def test_library_that_lacks_a_token_is_a_models_error(tmp_path: Path) -> None:
+    made = tokenizers.Tokenizer(BPE({"a": 0}, [], unk_token="<unk>"))
+    made.save(str(tmp_path / "t.json"))
+    tokenizer = Tokenizer(tmp_path / "t.json")
+    assert tokenizer.encode("a") == [0]
+    with pytest.raises(ModelError, match="the tokenizer fails: Unk token"):
+        tokenizer.encode("b")
+
+
 def test_fault_18_tokenizer_that_git_lfs_left_out_is_told(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(
         "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 33\n"

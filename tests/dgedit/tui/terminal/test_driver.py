@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
@@ -165,7 +166,7 @@ def test_bursts_are_of_text_alone() -> None:
 
 
 def read(*parts: str) -> str:
-    keyboard = Keyboard(XTermParser())
+    keyboard = Keyboard()
     messages = [message for part in parts for message in keyboard.read(part)]
     time.sleep(0.11)
     messages += keyboard.read("")
@@ -183,6 +184,17 @@ def test_alt_is_known_whatever_comes_with_it() -> None:
     assert read(pasted + "\x1bz") == "<one two> alt+z"
     assert read(pasted[:9], pasted[9:14], pasted[14:], "x") == "<one two> x"
     assert "alt" not in read("\x1b[200~a\x1bz", "\x1bz\x1b[201~")  # whatever is pasted
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["\x1b[999999999999999999999~", "\x1b[1114112u", "\x1b[97;;1114112u", f"\x1b[{'9' * 5000}u"],
+)
+def test_key_whose_number_is_no_characters_ends_no_reading(key: str) -> None:
+    """It is a sequence as any that nobody knows; what is typed behind it comes."""
+    found = read(f"a{key}b", "c\x1b[A")
+    assert found.startswith("a circumflex_accent left_square_bracket ")
+    assert found.endswith(" b c up")
 
 
 def test_no_other_sequence_begins_as_alt_and_a_key_does() -> None:

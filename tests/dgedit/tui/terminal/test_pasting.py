@@ -24,7 +24,7 @@ PASTES = st.lists(
 
 def read(parts: list[str]) -> list[str]:
     """The keys, and the texts that were pasted."""
-    keyboard = Keyboard(XTermParser())
+    keyboard = Keyboard()
     messages = [message for part in parts for message in keyboard.read(part)]
     return [
         f"<{one.text}>" if isinstance(one, events.Paste) else getattr(one, "key", "?")
