@@ -29,7 +29,7 @@ _SECOND, _BYTES = 1.0, 300_000_000
 """Of work, and of memory, that an input may take."""
 
 
-def inputs(*kinds: Any, amount: int = 400) -> Callable[[Callable[..., None]], None]:
+def inputs(*kinds: Any, amount: int = 200) -> Callable[[Callable[..., None]], None]:
     """Call a check with so many inputs, one after another, each within the bounds."""
 
     def fed(check: Callable[..., None]) -> None:

@@ -217,7 +217,7 @@ def test_command_line_says_one_line_or_nothing(
     @inputs(
         st.lists(st.tuples(names, texts).map(":".join) | names | texts, max_size=3),
         st.lists(st.tuples(options, texts) | flags.map(lambda one: (one,)), max_size=3),
-        amount=100,
+        amount=60,
     )
     def check(targets: list[str], given_: list[tuple[str, ...]]) -> None:
         args = ["fill", *(word for option in given_ for word in option), *targets]

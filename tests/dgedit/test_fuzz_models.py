@@ -44,7 +44,7 @@ def test_models_have_facts_or_an_engine_error(published: Path, tmp_path: Path, n
         kinds.append(changed(table).map(lambda one: (settings_, json.dumps(one).encode())))
         kinds.append(edited(settings_.read_bytes()).map(lambda data: (settings_, data)))
 
-    @inputs(st.one_of(kinds), amount=70)
+    @inputs(st.one_of(kinds), amount=50)
     def check(change: tuple[Path, bytes]) -> None:
         file, data = change
         before = file.read_bytes()

@@ -76,6 +76,29 @@ def test_nothing_is_given_to_a_shell() -> None:
             assert "'sh'" not in ast.unparse(call.args[0]), (file, name)
 
 
+PRINTS = {"print", "typer.echo", "typer.secho", "click.echo", "sys.stdout.write"}
+PRINTS |= {"sys.stderr.write", "sys.stdout.buffer.write", "sys.stderr.buffer.write"}
+MAY_PRINT = {
+    "dgedit/cli.py": "its version",
+    "dgedit/commands/interactive.py": "its questions, and keys made visible",
+    "dgedit/commands/model.py": "lines made visible",
+    "dgedit/commands/output.py": "the one that makes texts visible where somebody looks",
+    "dgedit/engines/warm/bench.py": "numbers, for developers",
+    "dgedit/tui/app.py": "a line of its own",
+    "dgedit/tui/bench.py": "numbers, for developers",
+}
+"""Who may write onto a terminal without `output`, and why."""
+
+
+def test_texts_reach_a_terminal_in_one_way() -> None:
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file, _, name in calls()
+        if name in PRINTS and file.is_relative_to(FOLDERS[0])
+    }
+    assert found <= MAY_PRINT.keys(), found - MAY_PRINT.keys()
+
+
 # A title, a link, colours, a C1 sequence, bidi overrides and isolates, zero width, a tag, markup.
 SIGNALS = ("\x1b]0;t\x07", "\x1b]8;;u\x1b\\", "\x1b[35;5m", "\x9b2J", "\u202e", "\u2066", "\u200b")
 SIGNALS += ("\ufeff", "\U000e0041", "\x08", "\x7f")
@@ -101,6 +124,7 @@ def evil(tmp_path: Path) -> Path:
     here = tmp_path / "here"
     models = tmp_path / "data" / "dgedit" / "models"
     (models / "m\x1b[35;5m").mkdir(parents=True)
+    (models / "m\x7f").mkdir()
     (models / "m\x1b[35;5m" / "config.json").write_text(json.dumps({"architectures": [EVIL]}))
     here.mkdir()
     for name in (f"{EVIL.replace('/', '|')}.py", "a.py"):
@@ -170,6 +194,7 @@ NAME = f"{EVIL.replace('/', '|')}.py"
         (("config", "set", EVIL, EVIL), b"", "no key"),
         (("config", "set", "theme", EVIL), b"", ""),
         (("model", "list"), b"", "m"),
+        (("model", "list", "--json"), b"", "tiny"),
         (("model", "info", EVIL), b"", "no such model"),
         (("model", "info", "../data/dgedit/models/m\x1b[35;5m"), b"", "architecture"),
     ],

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,24 @@ def test_entry_names_no_file_outside_the_folder_that_is_asked_about(
     odd = dataclasses.replace(planted, path="../../secret", process=Process(1, "../..", "/"))
     ours.discard(odd)
     assert len(list(folder.iterdir())) == 3 and (tmp_path / "secret").read_text() == "theirs"
+
+
+def test_default_acl_around_the_folder_lets_nobody_in(folder: Path, path: Path) -> None:
+    """A user that it names has the rights of the group, and here that has none."""
+    folder.parent.mkdir()
+    entries = ((1, 7, -1), (2, 7, STRANGER), (4, 7, -1), (16, 7, -1), (32, 7, -1))
+    acl = b"".join(struct.pack("<HHi", *one) for one in entries)
+    try:
+        os.setxattr(folder.parent, "system.posix_acl_default", struct.pack("<I", 2) + acl)
+    except OSError:
+        pytest.skip("no ACLs here")
+    ours = Journal(folder)
+    ours.keep(Document.from_text("secret", path))
+    ours.open(path)
+    assert len(list(folder.iterdir())) == 2
+    for one in (folder, *folder.iterdir()):
+        assert "system.posix_acl_access" in os.listxattr(one)  # it was inherited
+        assert not one.stat().st_mode & 0o077
 
 
 def test_clock_that_was_set_loses_no_text_and_leaves_nothing(
