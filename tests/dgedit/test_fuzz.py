@@ -42,6 +42,18 @@ CODE = (
 )
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system does not say")
+def test_input_that_takes_much_memory_is_a_failure() -> None:
+    """Or the bound would bound nothing: also when it is given back at once."""
+
+    def takes(size: int) -> None:
+        assert len(bytearray(b"x") * size) == size
+
+    inputs(st.just(100_000_000), amount=1)(takes)
+    with pytest.raises(AssertionError):
+        inputs(st.just(400_000_000), amount=1)(takes)
+
+
 def test_targets_are_spans_or_errors(folder: Path) -> None:
     for name in ("a.py", "a.py:1", "b", "c:d"):
         (folder / name).write_text(CODE, newline="")
