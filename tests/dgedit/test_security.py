@@ -256,7 +256,9 @@ def test_report_of_an_evaluation_shows_signs(
     monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     monkeypatch.setattr("dgedit_engine.eval.measure.run", lambda *given, **more: EVIL)
-    monkeypatch.setattr("dgedit.engines.connect.connect", lambda *given: Scripted(name=EVIL))
+    monkeypatch.setattr(
+        "dgedit.engines.connect.connect", lambda *given, **more: Scripted(name=EVIL)
+    )
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert cli.run(["eval", "--limit", "1"]) == 0
     said = capsysbinary.readouterr().out.decode()

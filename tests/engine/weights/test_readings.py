@@ -192,7 +192,7 @@ def test_folders_that_are_none_are_named(base: Path, both: Path, tmp_path: Path)
         ):
             readings.load(place)
     (tmp_path / "encode").mkdir()
-    with pytest.raises(ModelError, match=r"encode/adapter_config\.json: "):
+    with pytest.raises(ModelError, match=r"encode/adapter_config\.json does not exist"):
         readings.load(tmp_path)
     written(base, tmp_path / "denoise", tokens=0, seed=2)
     with pytest.raises(ModelError, match=r"conditioning\.safetensors: "):
