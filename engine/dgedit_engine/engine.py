@@ -104,16 +104,19 @@ class Engine:
         """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
         (see `infill`).
         """
-        return infill(
-            self.model,
-            self.tokenizer,
-            self.cache,
-            self.sampling,
-            request,
-            decoding=self.decoding,
-            memory=self._memory,
-            refiner=self.refiner,
-        )
+        try:
+            yield from infill(
+                self.model,
+                self.tokenizer,
+                self.cache,
+                self.sampling,
+                request,
+                decoding=self.decoding,
+                memory=self._memory,
+                refiner=self.refiner,
+            )
+        finally:
+            available.give_back()
 
 
 def open_engine(

@@ -1,10 +1,13 @@
 """How much memory there is, how much is free, and how much of that we may take: Linux says it in
-files. A control group, as every container has one, may leave less than what is free.
+files. A control group, as every container has one, may leave less than what is free. And giving
+back what we took.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +41,17 @@ def least() -> int | None:
     """What we may take after all; None where nobody says."""
     said = [one for one in (free(), left()) if one is not None]
     return min(said, default=None)
+
+
+def give_back() -> None:
+    """Give what was freed back to the system, where the C library has a way: glibc keeps it, in
+    pieces that the next request's other sizes do not fit, so that an engine grows with each.
+    """
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _said(key: str) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,37 @@ def test_machine_that_says_nothing_has_no_number(linux: Path, words: str) -> Non
     assert (room.total(), room.free(), room.least()) == (None, None, None)
     (linux / "meminfo").unlink()
     assert room.free() is None
+
+
+def test_what_was_freed_is_given_back(tmp_path: Path) -> None:
+    """In a process of its own: pieces between others that stay, which glibc keeps."""
+    program = """
+import ctypes, sys
+from dgedit_engine.memory import available
+
+libc = ctypes.CDLL(None)
+if not hasattr(libc, "malloc_trim"):
+    sys.exit("no glibc")
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+def fill(count):
+    places = [libc.malloc(50_000) for _ in range(count)]
+    for place in places:
+        ctypes.memset(place, 1, 50_000)
+    return places
+
+places = fill(2000)
+for place in places[:-1]:  # the last one stays, at the end of the heap
+    libc.free(place)
+before = resident()
+available.give_back()
+print(before - resident())
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if "no glibc" in run.stderr:
+        pytest.skip("this C library gives back by itself")
+    assert int(run.stdout) > 50_000_000, run.stderr
