@@ -19,7 +19,7 @@ from textual.binding import BindingType
 from textual.document._document import Selection
 
 from dgedit.config import Settings, current, layers
-from dgedit.errors import UsageError
+from dgedit.errors import InputError, UsageError
 from dgedit.files.document import Document, Span
 from dgedit.files.journal import Journal, state_folder
 from dgedit.files.paths import WorkingFolder
@@ -114,7 +114,10 @@ def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
     wanted = {app.started_in.absolute(path): place for path, place in places.items() if place}
     for editor in app.editors:
         if place := wanted.get(editor.path):
-            span = place_in(editor.file, place)
+            try:
+                span = place_in(editor.file, place)
+            except (InputError, UsageError) as error:
+                raise type(error)(app.started_in.shortened(str(error))) from None
             start, end = map(editor.buffer.location, (span.start, span.end))
             editor.selection = Selection(end, start)
 
