@@ -12,6 +12,8 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import threading
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -119,12 +121,16 @@ SCENES: list[Scene] = [
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files in the folder that we are in, and a clock that ticks once for each step."""
+    """Two files in the folder that we are in, and a clock that ticks once for each step; each thread
+    has its own, since one of another test may not yet be over.
+    """
     monkeypatch.chdir(tmp_path)
     Path("shapes.py").write_text(SHAPES)
     Path("test_shapes.py").write_text(TESTS)
-    clock = itertools.count(0, 0.5)
-    monkeypatch.setattr("dgedit.tui.infill.worker.monotonic", lambda: next(clock))
+    clocks = defaultdict[int, Iterator[float]](lambda: itertools.count(0, 0.5))
+    monkeypatch.setattr(
+        "dgedit.tui.infill.worker.monotonic", lambda: next(clocks[threading.get_ident()])
+    )
 
 
 @pytest.mark.usefixtures("house")
