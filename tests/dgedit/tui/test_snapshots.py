@@ -121,8 +121,8 @@ SCENES: list[Scene] = [
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files in the folder that we are in, and a clock that ticks once for each step; each thread
-    has its own, since one of another test may not yet be over.
+    """Two files in the folder that we are in, and a clock that ticks once for each step, one for
+    each thread, since one of another test may not yet be over.
     """
     monkeypatch.chdir(tmp_path)
     Path("shapes.py").write_text(SHAPES)
