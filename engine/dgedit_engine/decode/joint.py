@@ -32,6 +32,12 @@ AFTER = 16
 BEHIND = 2.0
 """How much they count."""
 
+REPEATED = 2.0
+"""Nats that an infill pays which says nothing but lines that stand behind the hole: the prompt has
+just shown them, and so makes them likelier than they are. On the 94 lines 47% pass with it, 46
+without, and 5 of what is chosen are such lines, not 7.
+"""
+
 TOGETHER = 640
 """Tokens of candidates that are read at a time."""
 LOGITS = 128
@@ -52,11 +58,13 @@ class Scored:
     """Log-probability of the text, in nats."""
     after: float
     """That of the text behind it."""
+    repeats: bool = False
+    """Whether all its lines stand behind the hole too."""
 
     @property
     def joint(self) -> float:
-        """What it is ranked by: both."""
-        return self.own + BEHIND * self.after
+        """What it is ranked by."""
+        return self.own + BEHIND * self.after - REPEATED * self.repeats
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:
@@ -160,7 +168,10 @@ def _judged(
         start += len(piece.text)
     if "".join(pieces) != text:  # which the vocabulary does not spell as it is
         pieces, sure = [text], [min(sure)]
-    return Scored(text, drafted_text(pieces, sure, around, settled=True), own, after)
+    draft = drafted_text(pieces, sure, around, settled=True)
+    behind = {line.strip() for line in around.behind.split("\n")}
+    repeats = all(line.strip() in behind for line in text.split("\n") if line.strip())
+    return Scored(text, draft, own, after, repeats)
 
 
 def drafted_text(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dgedit_engine.decode import joint
-from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, head, rows, scored
+from dgedit_engine.decode.joint import AFTER, BEHIND, REPEATED, Scored, head, rows, scored
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.model.cache import KVCache
@@ -170,3 +170,13 @@ def test_token_that_the_head_lacks_is_no_silent_score() -> None:
     here = place(opened, request("\n", Hole(), "\n"))
     with pytest.raises(AssertionError, match="does not know"):
         judged(opened, here, ["z"])
+
+
+def test_lines_that_stand_behind_pay_for_it(opened: Reader) -> None:
+    here = place(opened, request("def f(a):\n    ", Hole(), "\n\ndef g(a):\n    return a\n"))
+    texts = ["return a", "return a + 1", "return a\n    return a", "return a\n    x = 1"]
+    found = judged(opened, here, texts)
+    assert [one.repeats for one in found] == [True, False, True, False]
+    for one in found:
+        paid = REPEATED if one.repeats else 0.0
+        assert one.joint == pytest.approx(one.own + BEHIND * one.after - paid)
