@@ -59,7 +59,7 @@ class Watched:
             reader.start()
 
     def __enter__(self) -> Watched:
-        self.wait_for(lambda: b"watching" in self.err)
+        self.wait_for(lambda: b"\n" in self.err.partition(b"watching")[2])
         return self
 
     def __exit__(self, *error: object) -> None:
