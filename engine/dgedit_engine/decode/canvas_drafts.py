@@ -23,6 +23,7 @@ from torch import Tensor
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.cuts import cuts, left_block, visible
 from dgedit_engine.decode.drafts import mean_log
+from dgedit_engine.decode.endings import agreed
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling
@@ -241,7 +242,7 @@ def _draft(
         for length in cuts(text, here.before, here.behind, ended=over < len(ids))
         if (stays is None or length <= stays) and "\ufffd" not in text[:length]
     ]
-    lengths.sort(key=lambda length: -_agreed(text[length:], here.behind))  # ties: the shorter
+    lengths.sort(key=lambda length: -agreed(text[length:], here.behind))  # ties: the shorter
     room = lengths[0] if lengths else len(text)
     skipped, place = len(whole) - len(text), 0
     shown: list[tuple[str, float, bool]] = []
@@ -255,13 +256,3 @@ def _draft(
             shown.append((said.replace("\n", here.newline), min(sure[own]), all(kept[own])))
     parts = tuple(zip(*shown, strict=True)) or ((), (), ())
     return Draft(*parts), [text[:length] for length in lengths]
-
-
-def _agreed(text: str, following: str) -> int:
-    """How many visible characters a text has in common with the beginning of what follows."""
-    agreed = 0
-    for mine, theirs in zip(text, following, strict=False):
-        if mine != theirs:
-            break
-        agreed += not mine.isspace()
-    return agreed

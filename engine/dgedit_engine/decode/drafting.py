@@ -1,9 +1,9 @@
 """Drafts side by side behind one prompt, token by token: the likeliest ones, none twice.
 
-Drawn one by one, drafts say the same again and again: of twelve behind a line's place four differ.
-A beam has twelve, and the likeliest, which are the ones that the text behind is to choose from. A
-draft may be held, as one is that has ended its line: it keeps its place by what it was worth then,
-and goes on without branching, so that the others can catch up.
+Drawn one by one, drafts say the same again and again. A beam has as many as it is wide, and the
+likeliest, which are the ones that the text behind is to choose from. A draft may be held, as one is
+that has ended its line: it keeps its place by what it was worth then, and goes on without
+branching, so that the others can catch up.
 
 The rows share the prompt's keys and advance together. Knows ids and how a draft must begin; neither
 holes nor when a draft is over or held, which the caller says between two steps.

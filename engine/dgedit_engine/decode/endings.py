@@ -42,8 +42,8 @@ def cuts(
     """
     edges, text = _edges(ids, tokenizer)
     places = range(1, len(ids) + 1)
-    agreed = {place: _common(text[edges[place] :], following) for place in places}
-    met = sorted((place for place in places if agreed[place]), key=lambda place: -agreed[place])
+    common = {place: agreed(text[edges[place] :], following) for place in places}
+    met = sorted((place for place in places if common[place]), key=lambda place: -common[place])
     likely = sorted(places, key=lambda place: -ends[place] if place < len(ends) else 0.0)
     line = [place for place in places if "\n" in text[edges[place - 1] : edges[place]]]
     first = [line[0] - 1] if line and line[0] > 1 else []
@@ -58,6 +58,16 @@ def met(text: str, following: str) -> bool:
     """Whether a draft has run into the text behind its hole."""
     head = following.lstrip()[:MET]
     return len(head) == MET and head in text
+
+
+def agreed(one: str, other: str) -> int:
+    """How many visible characters two texts have in common at their start."""
+    length = 0
+    for mine, theirs in zip(one, other, strict=False):
+        if mine != theirs:
+            break
+        length += not mine.isspace()
+    return length
 
 
 def circle(text: str) -> int | None:
@@ -85,13 +95,3 @@ def _edges(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[list[int], str]:
         text += piece.text
         edges += [len(text)] * piece.tokens
     return edges, text
-
-
-def _common(one: str, other: str) -> int:
-    """The visible characters at the start of both."""
-    length = 0
-    for mine, theirs in zip(one, other, strict=False):
-        if mine != theirs:
-            break
-        length += not mine.isspace()
-    return length
