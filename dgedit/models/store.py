@@ -98,6 +98,8 @@ def resolve(model: str | None = None) -> str:
         return name
     if os.path.exists(name):
         raise EngineError(f"no model: {name} is neither a folder nor a GGUF file")
+    if os.path.islink(name):
+        raise EngineError(f"no model: {name} is a link that leads to nothing")
     if "/" in name:
         known = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith(".")
         advice = f"; dgedit model pull {name} fetches a repository" if known else ""

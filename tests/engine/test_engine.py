@@ -144,6 +144,23 @@ def test_closed_stream_stops_the_model(tiny: Engine, tiny_folder: Path) -> None:
     assert collect(tiny.infill(asked)).texts == collect(fresh.infill(asked)).texts
 
 
+def test_fault_13_what_a_request_took_is_given_back_when_it_ends(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(room, "give_back", lambda: given.append("back"))
+    list(tiny.infill(request()))
+    assert given == ["back"]
+    stream = tiny.infill(request(before="def g(y):\n"))
+    next(stream)
+    assert given == ["back"]
+    stream.close()
+    assert given == ["back"] * 2
+    with pytest.raises(ValueError, match="9 holes"):
+        list(tiny.infill(InfillRequest((Passage("", ("a", Hole()) * 9),))))
+    assert given == ["back"] * 3
+
+
 def test_forwards_are_as_many_as_steps(tiny: Engine) -> None:
     counted = Counted(tiny)
     result = collect(tiny.infill(request(steps=4, strength=1.0)))

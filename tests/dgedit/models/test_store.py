@@ -106,6 +106,7 @@ def test_default_is_a_name_and_never_a_path_from_here(homes: Path) -> None:
         ("nono", "no such model: nono (did you mean nano? "),
         ("qqqqq", "no such model: qqqqq (dgedit model list"),
         ("file", "no model: file is neither a folder nor a GGUF file"),
+        ("./circle", "no model: ./circle is a link that leads to nothing"),
         ("./gone", "no such model: ./gone (nothing is there)"),
         ("google/big", "(nothing is there; dgedit model pull google/big fetches a repository)"),
         ("", "no name for a model: ''"),
@@ -115,6 +116,7 @@ def test_default_is_a_name_and_never_a_path_from_here(homes: Path) -> None:
 def test_unknown_name_is_one_line_with_what_to_do(homes: Path, name: str, words: str) -> None:
     (homes / "mine").mkdir(parents=True)
     Path("file").touch()
+    Path("circle").symlink_to("circle")
     with pytest.raises(DgeditError) as caught:
         models.resolve(name)
     assert words in str(caught.value) and "\n" not in str(caught.value)
