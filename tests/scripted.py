@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgedit_engine.types import Draft, InfillRequest, Step, Stopped
+from dgedit_engine.types import Ability, Draft, InfillRequest, Step, Stopped
 
 STEPS = 3
 
@@ -28,6 +28,8 @@ class Scripted:
     device: str = "cpu"
     pause: float = 0.0
     """Seconds that each step takes."""
+    ability: Ability = field(default_factory=lambda: Ability(instructions=True))
+    """What it says it can be asked for."""
     stopped: Stopped = "settled"
     during: Callable[[int], None] = lambda index: None
     """Called before each step with its index."""

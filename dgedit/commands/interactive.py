@@ -134,10 +134,13 @@ def _review(
 
 
 def _choices(infill: Infill) -> list[Infill]:
-    """The candidates, each as if it were the infill."""
+    """The first candidates of all holes, the second ones, …, each as if they were the infill."""
+    count = max(map(len, infill.candidates), default=0)
     return [
-        replace(infill, texts=tuple(draft.text for draft in one.drafts))
-        for one in infill.candidates
+        replace(
+            infill, texts=tuple(one[min(at, len(one) - 1)].draft.text for one in infill.candidates)
+        )
+        for at in range(count)
     ] or [infill]
 
 

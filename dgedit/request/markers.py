@@ -27,6 +27,8 @@ _AFTER = 8_000
 _STRIDE = 4_096
 # Above this the holes and the text between them are no longer one passage.
 _WITHIN = 64_000
+# Of a larger file no engine looks at the syntax.
+_JUDGED = 2_000_000
 
 # What a marker says: of angle brackets, arrows and pairs alone. No other marker begins in it, or
 # each one of a long line would be looked for up to the line's end.
@@ -65,21 +67,26 @@ def instruction_of(said: str, words: Sequence[str]) -> str:
 def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) -> Passage:
     """The excerpt around the spans, in order and not overlapping, as a model is to read it.
 
-    A span that holds the marker is an empty hole; any other hole holds its present text. Raises
+    A span that holds the marker is an empty hole; any other hole holds its present text. What the
+    model is not to read goes along, where the document is a whole file that can be judged. Raises
     InputError when the spans and what lies between them are too much for one passage.
     """
     text = document.text
     refuse_far_apart(spans, str(document.path or "the text"))
     parts: list[str | Hole] = []
-    done = _excerpt_start(text, spans[0].start)
+    start = done = _excerpt_start(text, spans[0].start)
     for span in spans:
         held = text[span.start : span.end]
         parts.append(readable(text[done : span.start]))
         parts.append(Hole("" if _pattern(marker).fullmatch(held) else readable(held)))
         done = span.end
-    parts.append(readable(text[done : _excerpt_end(text, done)]))
+    end = _excerpt_end(text, done)
+    parts.append(readable(text[done:end]))
     name = str(document.path) if document.path else ""
-    return Passage(readable(name), tuple(part for part in parts if part != ""))
+    whole = len(text) <= _JUDGED and not document.outside.characters
+    above, below = (text[:start], text[end:]) if whole else ("", "")
+    kept = tuple(part for part in parts if part != "")
+    return Passage(readable(name), kept, readable(above), readable(below))
 
 
 def refuse_far_apart(spans: Sequence[Span], name: str) -> None:

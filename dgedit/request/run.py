@@ -171,20 +171,25 @@ def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
 def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str, Any]:
     """The result in full, JSON-able; spans and positions are those of the files as they were."""
     infill = result.infill
-    holes = places(result.sources)
-    return {
-        "model": backend.name,
-        "device": backend.device,
-        "holes": [hole | {"text": text} for hole, text in zip(holes, infill.texts, strict=True)],
-        "candidates": [
+    holes = [
+        hole | {"text": text}
+        for hole, text in zip(places(result.sources), infill.texts, strict=True)
+    ]
+    for hole, offered in zip(holes, infill.candidates, strict=False):
+        hole["candidates"] = [
             {
-                "texts": [draft.text for draft in one.drafts],
+                "text": one.draft.text,
                 "score": one.score,
                 "origin": one.origin,
                 "faults": one.faults,
+                "certainty": one.certainty,
             }
-            for one in infill.candidates
-        ],
+            for one in offered
+        ]
+    return {
+        "model": backend.name,
+        "device": backend.device,
+        "holes": holes,
         "score": infill.score,
         "steps": infill.steps,
         "seconds": round(infill.seconds, 3),

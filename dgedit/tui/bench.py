@@ -38,7 +38,7 @@ from dgedit.files.journal import Journal
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit_engine.types import Draft, InfillRequest, Step
+from dgedit_engine.types import Ability, Draft, InfillRequest, Step
 
 SIZE = (120, 40)
 
@@ -125,7 +125,7 @@ class Tape(Driver):
 class Restless:
     """A backend that redraws 30 lines 30 times a second and never settles."""
 
-    name, device = "restless", "none"
+    name, device, ability = "restless", "none", Ability()
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Steps without end."""

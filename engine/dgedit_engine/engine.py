@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from dgedit_engine.ability import load_ability
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.decode.loop_cuda import Steps
@@ -29,8 +30,9 @@ from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.nano import prepared
+from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
-from dgedit_engine.types import InfillRequest, ModelError, Step
+from dgedit_engine.types import Ability, InfillRequest, ModelError, Step
 from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 
@@ -63,10 +65,12 @@ class Engine:
         name: str,
         decoding: Decoding | None = None,
         kv: KV = "bf16",
+        ability: Ability | None = None,
     ) -> None:
         """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
+        self._ability = ability or Ability(context=model.config.context)
         self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
         self.cache: PromptCache
@@ -91,6 +95,11 @@ class Engine:
     def device(self) -> str:
         """Where it runs."""
         return str(self.model.embedding.device)
+
+    @property
+    def ability(self) -> Ability:
+        """What it can be asked for."""
+        return self._ability
 
     def session(self) -> Engine:
         """The same open model for another client, whose last request is its own; still one request
@@ -185,7 +194,19 @@ def open_engine(
     decoding = load_decoding(home(path))
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)
-    return Engine(weights, tokenizer, sampling, name=name, decoding=decoding, kv=fit.kv)
+    ability = load_ability(
+        home(path),
+        instructions=tokenizer.id(TURN) is not None,
+        context=fit.context,
+        canvas=weights.canvas or not plain(tokenizer),
+    )
+    return Engine(
+        *(weights, tokenizer, sampling),
+        name=name,
+        decoding=decoding,
+        kv=fit.kv,
+        ability=ability,
+    )
 
 
 def located(model: str | None) -> Path:

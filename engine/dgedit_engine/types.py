@@ -33,12 +33,28 @@ MOST_HOLES = 10_000
 """Holes of one request."""
 MOST_CHARACTERS = 32_000_000
 """Of all texts of a request: what is around the holes of a file as large as may be edited."""
+OFFERED = 4
+"""Candidates of a hole that are offered where a request does not say how many, at most."""
 
 
 class ModelError(Exception):
     """A model that cannot be opened: weights missing or corrupt, another architecture, no such
     device. One line.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """What a model can be asked for."""
+
+    languages: frozenset[str] | None = None
+    """Suffixes of the files that it was trained on, such as `.py`; None: any text."""
+    instructions: bool = False
+    """Whether it does what it is told in words; else they are no more than a comment to it."""
+    context: int = 0
+    """The most tokens that it reads and writes at a time; 0 where nobody says."""
+    canvas: bool = False
+    """Whether it refines a whole span at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,12 @@ class Passage:
     """The file's name, for the language and as context; empty when unknown."""
     parts: tuple[str | Hole, ...]
     """Fixed text and holes. Joined, with each hole's text in its place, they give the excerpt."""
+    above: str = ""
+    """The file's text before the excerpt: no model reads it, but what an infill does to the file is
+    judged with it.
+    """
+    below: str = ""
+    """The file's text behind the excerpt, likewise."""
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -123,7 +145,8 @@ class InfillRequest:
         """Characters of all its texts."""
         parts = (part for passage in self.passages for part in passage.parts)
         texts = (part.text if isinstance(part, Hole) else part for part in parts)
-        return len(self.instruction) + sum(map(len, texts))
+        around = sum(len(passage.above) + len(passage.below) for passage in self.passages)
+        return len(self.instruction) + around + sum(map(len, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +168,25 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One of several infills that were decoded together."""
+    """One of several infills of one hole."""
 
-    drafts: tuple[Draft, ...]
-    """One for each hole, in the request's order."""
+    draft: Draft
+    """What it puts there."""
     score: float
     """What it was ranked by: mean log-probability in nats; 0 is certain."""
     origin: Origin
     """Where it comes from."""
     faults: int | None = None
-    """Syntax errors of the text with the infill in place; None where nobody looked."""
+    """Syntax errors that its file has with it and not without, the other holes filled with their
+    first candidates; None where nobody looked.
+    """
+    certainty: float | None = None
+    """The probability that it is right as it is, 0 to 1; None where nobody can tell."""
+
+    @property
+    def breaks(self) -> bool:
+        """Whether it is known to break its file."""
+        return bool(self.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +209,8 @@ class Step:
     """Mean log-probability of the drafts' pieces, in nats, or at the last step what the candidate
     was ranked by; 0 is certain.
     """
-    candidates: tuple[Candidate, ...] = ()
-    """On the last step, all different candidates, the best one, whose drafts these are, first."""
+    candidates: tuple[tuple[Candidate, ...], ...] = ()
+    """On the last step, for each hole its candidates, the best one, whose draft is shown, first."""
     phase: Phase = "refine"
     """What this step is part of."""
     forwards: int = 0
@@ -203,8 +235,12 @@ class Infill:
     """From the request to the last step."""
     stopped: Stopped
     """Why it ended: settled, at the step cap, or unchanged."""
-    candidates: tuple[Candidate, ...] = ()
-    """All different candidates, the best one first."""
+    candidates: tuple[tuple[Candidate, ...], ...] = ()
+    """For each hole its candidates, the best one first; none where the engine gives none."""
+
+    def first(self, hole: int) -> Candidate | None:
+        """The candidate that is shown for a hole."""
+        return self.candidates[hole][0] if self.candidates and self.candidates[hole] else None
 
 
 class Backend(Protocol):
@@ -220,6 +256,11 @@ class Backend(Protocol):
     @property
     def device(self) -> str:
         """Where it runs: cpu, cuda:0, a host's name."""
+        ...
+
+    @property
+    def ability(self) -> Ability:
+        """What it can be asked for."""
         ...
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:

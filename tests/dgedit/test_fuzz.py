@@ -125,9 +125,9 @@ def test_bytes_are_a_document_or_unfit(tmp_path: Path) -> None:
 
 
 DRAFT = Draft(("a", "b"), (0.5, 1.0), (True, False))
-CANDIDATE = Candidate((DRAFT,), -1.0, "draft", 0)
+CANDIDATE = Candidate(DRAFT, -1.0, "draft", 0)
 REQUEST = InfillRequest((Passage("a.py", ("x", Hole("y"), Hole())),), "do", seed=3, steps=4)
-STEP = Step(3, 9, (DRAFT,), True, "settled", -0.5, (CANDIDATE,))
+STEP = Step(3, 9, (DRAFT,), True, "settled", -0.5, ((CANDIDATE,),))
 
 
 @pytest.mark.parametrize(

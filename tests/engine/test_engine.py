@@ -312,5 +312,5 @@ def test_sessions_share_the_model_but_not_what_was_asked(tiny: Engine, tiny_fold
     found = [[collect(sessions[k].infill(asked[k][n])) for k in (0, 1)] for n in (0, 1)]
     for k, n in ((0, 0), (1, 0), (0, 1), (1, 1)):
         assert found[n][k].texts == expected[k][n].texts
-        assert found[n][k].candidates[0].origin == ("warm" if n else "canvas")
+        assert found[n][k].candidates[0][0].origin == ("warm" if n else "canvas")
     assert sessions[0].cache is tiny.cache and sessions[0].model is tiny.model

@@ -125,7 +125,9 @@ class HttpServing:
             found = fill.run(
                 asked.request, self.backend, each=look, quiet=True, seconds=asked.seconds
             )
-        drafts = [one.drafts[0] for one in found.candidates] or [last[0].drafts[0]]
+        drafts = (
+            [one.draft for one in found.candidates[0]] if found.candidates else last[0].drafts[:1]
+        )
         read, refined = times[0] - started, times[-1] - times[0]
         return Answered(tuple(drafts), found.stopped != "cap", read, refined)
 

@@ -21,7 +21,8 @@ from dgedit.engines.remote.exchange import Closed, Cut, Head, Line, events, obje
 from dgedit.engines.remote.rewrite import Found, Invalid, Task
 from dgedit.errors import EngineError
 from dgedit.text.visible import visible
-from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+from dgedit_engine.decode.offers import offered
+from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
 
 _ANSWERS = 3  # asked for, until one is valid
 _TOKENS = 2048  # of an answer, or a quarter of what the model may read
@@ -62,6 +63,12 @@ class Remote:
         """The server's name and port."""
         return self._endpoint.host
 
+    @property
+    def ability(self) -> Ability:
+        """A chat model does what it is told."""
+        context = self._known.get(self._model) or 0
+        return Ability(instructions=True, context=context)
+
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Ask for the request's holes; closing the steps, from whatever thread, hangs up."""
         line = Line(self._endpoint.client)
@@ -95,7 +102,7 @@ class Remote:
             raise EngineError(
                 f"{self.device} gave no answer of use in {number + 1} tries: {reason}"
             )
-        yield _last(index + 1, valid)
+        yield _last(request, index + 1, valid)
 
     def _body(self, task: Task, request: InfillRequest, number: int) -> dict[str, Any]:
         """What is sent for an answer; the first one, with seed 0, is to be the likeliest."""
@@ -239,22 +246,22 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
     return [_Piece(text, sure)] if text else []
 
 
-def _last(index: int, valid: list[tuple[Draft, ...]]) -> Step:
+def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:
     """The step that ends an infill: the surest answer, and the others."""
-    different: dict[tuple[str, ...], Candidate] = {}
-    for drafts in valid:
-        texts = tuple(draft.text for draft in drafts)
-        different.setdefault(texts, Candidate(drafts, _score(drafts), "sample"))
-    candidates = sorted(different.values(), key=lambda one: -one.score)
-    best = candidates[0]
+    ranked = sorted(valid, key=_score, reverse=True)
+    each = [
+        [Candidate(one, _score((one,)), "sample") for one in hole]
+        for hole in zip(*ranked, strict=True)
+    ]
+    candidates = offered(request, each)
     return Step(
         index,
         index,
-        best.drafts,
+        tuple(one[0].draft for one in candidates),
         last=True,
         stopped="settled",
-        score=best.score,
-        candidates=tuple(candidates),
+        score=_score(ranked[0]),
+        candidates=candidates,
     )
 
 

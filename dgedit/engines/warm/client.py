@@ -26,7 +26,7 @@ from dgedit import config
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.sockets import Lines, Place, Unavailable
 from dgedit.errors import EngineError
-from dgedit_engine.types import InfillRequest, Step
+from dgedit_engine.types import Ability, InfillRequest, Step
 
 Message = dict[str, Any]
 
@@ -45,7 +45,8 @@ class Daemon:
         """`model` is what `store.resolve` has found, `adapter` a folder."""
         self.place = Place.of(model, device, adapter)
         self._asker = os.urandom(8).hex()
-        self._ready: Mapping[str, str] = {}
+        self._said: Mapping[str, str] = {}
+        self._ability = Ability()
 
     @classmethod
     def open(cls, model: str, device: str | None, adapter: str | None = None) -> Daemon:
@@ -59,12 +60,17 @@ class Daemon:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self._ready.get("name", "")
+        return self._said.get("name", "")
 
     @property
     def device(self) -> str:
         """Where it runs."""
-        return self._ready.get("device", "")
+        return self._said.get("device", "")
+
+    @property
+    def ability(self) -> Ability:
+        """What it can be asked for."""
+        return self._ability
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Refine the request's holes; closing the iterator cancels within a step."""
@@ -146,10 +152,12 @@ class Daemon:
             raise Unavailable(f"the engine ended while it opened the model ({self._why})")
         if "error" in answer:
             raise EngineError(answer["error"])
-        ready = answer.get("ready")
-        if not isinstance(ready, dict) or not all(isinstance(one, str) for one in ready.values()):
-            raise EngineError("the engine said what is no greeting")
-        self._ready = ready
+        try:
+            ready = answer["ready"]
+            self._said = {"name": str(ready["name"]), "device": str(ready["device"])}
+            self._ability = wire.ability_from_json(ready["ability"])
+        except (KeyError, TypeError, ValueError):
+            raise EngineError("the engine said what is no greeting") from None
         return True
 
     @property

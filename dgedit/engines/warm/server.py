@@ -247,7 +247,8 @@ class Serving:
     def _ready(self) -> Message:
         if self._backend is None:
             return {"error": self._failure, "kind": "open"}
-        return {"ready": {"name": self._backend.name, "device": self._backend.device}}
+        said = {"name": self._backend.name, "device": self._backend.device}
+        return {"ready": said | {"ability": wire.ability_to_json(self._backend.ability)}}
 
     def _relay(self, job: _Job) -> None:
         """Queue a request, and send what comes of it until there is no more."""

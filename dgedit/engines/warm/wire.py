@@ -7,6 +7,7 @@ from dataclasses import asdict, fields
 from typing import Any, get_args
 
 from dgedit_engine.types import (
+    Ability,
     Candidate,
     Draft,
     Hole,
@@ -19,7 +20,7 @@ from dgedit_engine.types import (
     Stopped,
 )
 
-VERSION = 1
+VERSION = 2
 """Of the messages between a client and an engine; another one is not spoken to."""
 
 ERRORS: Mapping[str, type[Exception]] = {"value": ValueError, "model": ModelError}
@@ -46,6 +47,22 @@ def request_from_json(data: object) -> InfillRequest:
     return InfillRequest(tuple(map(_passage, _list(passages, "passages"))), **fields_given)
 
 
+def ability_to_json(ability: Ability) -> dict[str, Any]:
+    """The ability's fields, under their own names."""
+    known = ability.languages
+    return asdict(ability) | {"languages": None if known is None else sorted(known)}
+
+
+def ability_from_json(data: object) -> Ability:
+    """The ability that `ability_to_json` was given. Raises ValueError for anything else."""
+    table = _whole(data, Ability, "an ability")
+    for name, kind in (("instructions", bool), ("context", int), ("canvas", bool)):
+        _check(table[name], kind, f"an ability's {name}")
+    if table["languages"] is not None:
+        table["languages"] = frozenset(_all(table["languages"], str, "languages"))
+    return Ability(**table)
+
+
 def step_to_json(step: Step) -> dict[str, Any]:
     """The step's fields, under their own names."""
     return asdict(step)
@@ -61,11 +78,12 @@ def step_from_json(data: object) -> Step:
         raise ValueError(f"a step's phase cannot be {table['phase']!r:.50}")
     for name in ("index", "total", "last", "score", "forwards"):
         _check(table[name], {"last": bool, "score": float}.get(name, int), f"a step's {name}")
-    return Step(**table, drafts=_drafts(drafts), candidates=_candidates(candidates))
+    offered = tuple(map(_candidates, _list(candidates, "candidates")))
+    return Step(**table, drafts=_drafts(drafts), candidates=offered)
 
 
 def _candidates(data: object) -> tuple[Candidate, ...]:
-    return tuple(map(_candidate, _list(data, "candidates")))
+    return tuple(map(_candidate, _list(data, "a hole's candidates")))
 
 
 def _candidate(data: object) -> Candidate:
@@ -73,9 +91,10 @@ def _candidate(data: object) -> Candidate:
     if table["origin"] not in get_args(Origin):
         raise ValueError(f"a candidate's origin cannot be {table['origin']!r:.50}")
     _check(table["score"], float, "a candidate's score")
-    if table["faults"] is not None:
-        _check(table["faults"], int, "a candidate's faults")
-    return Candidate(**table | {"drafts": _drafts(table["drafts"])})
+    for name, kind in (("faults", int), ("certainty", float)):
+        if table[name] is not None:
+            _check(table[name], kind, f"a candidate's {name}")
+    return Candidate(**table | {"draft": _draft(table["draft"])})
 
 
 def _drafts(data: object) -> tuple[Draft, ...]:
@@ -93,10 +112,17 @@ def _draft(data: object) -> Draft:
 
 
 def _passage(data: object) -> Passage:
-    table = _table(data, {"path", "parts"}, "a passage")
-    if not isinstance(path := table.get("path"), str):
-        raise ValueError("a passage's path must be a text")
-    return Passage(path, tuple(map(_part, _list(table.get("parts"), "a passage's parts"))))
+    table = _table(data, {one.name for one in fields(Passage)}, "a passage")
+    parts = tuple(map(_part, _list(table.get("parts"), "a passage's parts")))
+    texts = [_text(table, name) for name in ("path", "above", "below")]
+    return Passage(texts[0], parts, *texts[1:])
+
+
+def _text(table: Mapping[str, Any], name: str) -> str:
+    """A passage's text; those beside the excerpt may be left out."""
+    if not isinstance(text := table.get(name, None if name == "path" else ""), str):
+        raise ValueError(f"a passage's {name} must be a text")
+    return text
 
 
 def _part(data: object) -> str | Hole:

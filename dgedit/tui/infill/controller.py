@@ -306,7 +306,7 @@ class Infilling(Desk):
     def tell_engine(self) -> None:
         """Say how far the infill is, and with which model."""
         backend = self.source.backend
-        parts = [self.fill.progress()] if self.fill and backend else []
+        parts = [self.fill.progress(self.hole_at_cursor())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
         self.status.engine = BETWEEN.join(parts) or "loading model…"
 

@@ -183,8 +183,9 @@ class Review(Infilling):
     # Looking at it from other sides
 
     def action_other(self, by: int) -> None:
-        """Show another candidate."""
-        self._tell(self._result.turn(by))
+        """Show another candidate of the hole at the cursor, or of the nearest one."""
+        if hole := self._nearest():
+            self._tell(self._result.turn(by, hole))
 
     def action_scrub(self, by: int) -> None:
         """Show another step."""

@@ -18,18 +18,16 @@ from dgedit.files.document import Document, Span, readable
 from dgedit.request.context import beside
 from dgedit.request.markers import passage
 from dgedit.request.progress import cost, standing
-from dgedit.text.drafts import cut, joined, rest, veiled
+from dgedit.text.drafts import cut, rest, veiled
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.taking import part_from_taken, take, take_part
+from dgedit.tui.infill.offers import Offer, Weave, offers, wholes, woven
 from dgedit.tui.widgets.status import BETWEEN
-from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin, Passage, Step
+from dgedit_engine.types import Draft, Hole, InfillRequest, Origin, Step
 
 Live = Literal["full", "settle", "off"]
 """What is drawn while an infill runs: every step, what has settled, or that it runs."""
-
-Weave = tuple[Draft | Hole, ...]
-"""What a hole is to hold: parts that stay as they are, and parts that are refined."""
 
 # Steps kept to go back to.
 _KEPT = 200
@@ -83,8 +81,12 @@ class Fill:
     """
     kept: list[Step] = field(default_factory=list)
     """The steps so far; where there were too many, not all of them."""
-    choice: int = 0
-    """The candidate that is shown, also while a step is shown in its place."""
+    candidates: tuple[tuple[Offer, ...], ...] = ()
+    """At the last step, the candidates of each hole."""
+    choices: dict[OpenHole, int] = field(default_factory=dict)
+    """The candidate that is shown of a hole, also while a step is shown in its place; else the
+    first.
+    """
     at: int | None = None
     """The kept step that is shown in its place."""
 
@@ -108,7 +110,7 @@ class Fill:
             for editor, hole in every
             if weaves is None or hole in weaves
         ]
-        passages, woven = [], []
+        passages, every_weave = [], []
         for editor in dict.fromkeys(editor for editor, _ in holes):
             own = [hole for owner, hole in holes if owner is editor]
             spans = [Span(hole.start, hole.end) for hole in own]
@@ -117,8 +119,8 @@ class Fill:
                 (weaves or {}).get(hole, (part,))
                 for hole, part in zip(own, asked.holes, strict=True)
             ]
-            passages.append(_woven(asked, given))
-            woven += given
+            passages.append(woven(asked, given))
+            every_weave += given
         request = InfillRequest(
             (*passages, *beside(passages, others)),
             instruction=wish.instruction,
@@ -126,7 +128,7 @@ class Fill:
             effort=wish.effort,
             seed=wish.seed,
         )
-        return cls(request, tuple(holes), weaves=tuple(woven))
+        return cls(request, tuple(holes), weaves=tuple(every_weave))
 
     def again(
         self,
@@ -169,8 +171,8 @@ class Fill:
         if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
             raise ValueError("all of the draft is selected: nothing is left to refine")
         parted = part_from_taken(self.present)
-        woven = {parted.get(one, one): weave for one, weave in weaves.items()}
-        fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=woven)
+        now = {parted.get(one, one): weave for one, weave in weaves.items()}
+        fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=now)
         fill.before = self
         return fill
 
@@ -189,9 +191,11 @@ class Fill:
         ]
 
     @property
-    def drafts(self) -> tuple[Draft, ...]:
-        """What is shown, in the request's order."""
-        return self._chosen if self.at is None else self.kept[self.at].drafts
+    def drafts(self) -> list[Draft]:
+        """What is shown of each hole."""
+        if self.at is not None:
+            return wholes(self.kept[self.at].drafts, self.weaves)
+        return [self._chosen(number).draft for number in range(len(self.holes))]
 
     def offers(self, holes: Collection[OpenHole]) -> bool:
         """Whether it has a draft for one of these holes."""
@@ -206,6 +210,7 @@ class Fill:
     def draw(self, step: Step, seconds: float, live: Live = "full") -> None:
         """Let a step's drafts stand in for the holes."""
         self.step, self.seconds = step, seconds
+        self.candidates = offers(step, self.weaves)
         self.stage = Stage.READY if step.last else Stage.RUNNING
         self.show(live)
 
@@ -213,7 +218,7 @@ class Fill:
         """Let what is to be shown stand in for the holes; `quiet`: not telling what differs."""
         if self.step is None:
             return
-        self._keep_to_taken(self.step.candidates)
+        self._keep_to_taken()
         shown = list(self._shown())
         fit = self.stage is Stage.READY and self.at is None
         if self.stage is not Stage.READY:
@@ -261,26 +266,28 @@ class Fill:
             if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
                 yield editor, own
 
-    def turn(self, by: int) -> str:
-        """Show the candidate after this one, or the one before; says why where it cannot."""
-        assert self.step is not None
-        fitting = [i for i, one in enumerate(self.step.candidates) if self._fits(one.drafts)]
-        texts = {tuple(draft.text for draft in self.step.candidates[i].drafts) for i in fitting}
+    def turn(self, by: int, hole: OpenHole) -> str:
+        """Show the candidate of a hole after this one, or the one before; says why where it cannot.
+        The other holes keep theirs.
+        """
+        own = self.candidates[self._number(hole)]
+        fitting = [at for at, one in enumerate(own) if rest(one.draft, hole.taken) is not None]
         if len(fitting) < 2:
-            taken = any(hole.taken for _, hole in self.present)
-            if taken and len(self.step.candidates) > 1:
+            if hole.taken and len(own) > 1:
                 return "no other candidate begins with what was taken"
             return "there is no other candidate: F5 draws another"
-        if len(texts) == 1:
+        if len({own[at].draft.text for at in fitting}) == 1:
             return "every candidate is equal: F5 draws another"
-        at = fitting.index(self.choice) if self.choice in fitting else 0
-        self.choice, self.at = fitting[(at + by) % len(fitting)], None
+        choice = self.choices.get(hole, 0)
+        at = fitting.index(choice) if choice in fitting else 0
+        self.choices[hole], self.at = fitting[(at + by) % len(fitting)], None
         return ""
 
     def scrub(self, by: int) -> str:
         """Show the step after this one, or the one before; says why where it cannot."""
         last = len(self.kept) - 1
-        every = [*(step.drafts for step in self.kept[:last]), self._chosen]
+        every = [wholes(step.drafts, self.weaves) for step in self.kept[:last]]
+        every.append([self._chosen(number).draft for number in range(len(self.holes))])
         fitting = [i for i, drafts in enumerate(every) if self._fits(drafts)]
         at = last if self.at is None else self.at
         there = [i for i in fitting if (i > at if by > 0 else i < at)]
@@ -293,15 +300,18 @@ class Fill:
 
     # What is said
 
-    def progress(self) -> str:
-        """Which candidate is shown, how far it is and at what cost, for the status line."""
+    def progress(self, hole: OpenHole | None = None) -> str:
+        """Which candidate of a hole is shown, how far it is and at what cost, for the status
+        line.
+        """
         step = self.step
         if step is None:
             return "starting…"
         if self.at is not None:
-            on = [f"on the way to candidate {self.choice + 1}"] if self.choice else []
+            said = self._which(hole) if any(self.choices.values()) else []
+            on = [f"on the way to {one}" for one in said if one.startswith("candidate")]
             return BETWEEN.join([*on, *standing(self.kept[self.at], of=step.index)])
-        which = self._which(step.candidates) if len(step.candidates) > 1 else []
+        which = self._which(hole) if self.stage is Stage.READY else []
         return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
 
     def remark(self) -> str:
@@ -321,56 +331,61 @@ class Fill:
         ]
         return "the infill is what is there already: F5 draws another" if all(held) else ""
 
-    @property
-    def _chosen(self) -> tuple[Draft, ...]:
-        """The drafts of the candidate; before there are any, of the last step."""
-        step = self.step
-        assert step is not None
-        return step.candidates[self.choice].drafts if step.candidates else step.drafts
+    def _number(self, hole: OpenHole) -> int:
+        return next(at for at, (_, one) in enumerate(self.holes) if one is hole)
 
-    def _which(self, candidates: Sequence[Candidate]) -> list[str]:
-        """The candidate that is shown, in words."""
-        one, holes = candidates[self.choice], len(self.present)
-        both = " for both holes" if holes == 2 else f" for all {holes} holes" if holes > 2 else ""
-        said = [f"candidate {self.choice + 1} of {len(candidates)}{both}"]
-        if one.faults:
-            said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
-        return [*said, f"score {one.score:.2f}", _ORIGINS[one.origin]]
+    def _chosen(self, number: int) -> Offer:
+        """The candidate that is shown of a hole."""
+        own = self.candidates[number]
+        return own[min(self.choices.get(self.holes[number][1], 0), len(own) - 1)]
+
+    def _which(self, hole: OpenHole | None) -> list[str]:
+        """The candidate that is shown of a hole, or of the first one, in words."""
+        left = [one for _, one in self.present]
+        if not left:
+            return []
+        one = hole if hole in left else left[0]
+        number = self._number(one)
+        offer, count = self._chosen(number), len(self.candidates[number])
+        of = f"hole {left.index(one) + 1} of {len(left)}" if len(left) > 1 else ""
+        said = [of] if of else []
+        if count > 1:
+            said.append(f"candidate {self.choices.get(one, 0) + 1} of {count}")
+        if offer.faults:
+            said.append(f"leaves {offer.faults} syntax error" + "s" * (offer.faults != 1))
+        if offer.parts and count > 1:
+            said += [f"score {offer.parts[0].score:.2f}", _ORIGINS[offer.parts[0].origin]]
+        return said
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
         return next((owner, draft) for owner, one, draft in self._shown() if one is hole)
 
     def _shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
         """What is shown for each hole that is present."""
-        for (editor, hole), draft in zip(self.holes, self._wholes(self.drafts), strict=True):
+        for (editor, hole), draft in zip(self.holes, self.drafts, strict=True):
             left = rest(draft, hole.taken)
             if hole in editor.holes and left is not None:
                 yield editor, hole, left
 
-    def _wholes(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """The engine's drafts put together to one for each hole."""
-        if not self.weaves:
-            return list(drafts)
-        left = iter(drafts)
-        return [
-            joined([next(left) if isinstance(part, Hole) else part for part in weave])
-            for weave in self.weaves
-        ]
-
     def _fits(self, drafts: Sequence[Draft]) -> bool:
         """Whether drafts begin with what was taken already."""
-        pairs = zip(self.holes, self._wholes(drafts), strict=True)
         return all(
             rest(draft, hole.taken) is not None
-            for (editor, hole), draft in pairs
+            for (editor, hole), draft in zip(self.holes, drafts, strict=True)
             if hole in editor.holes
         )
 
-    def _keep_to_taken(self, candidates: Sequence[Candidate]) -> None:
-        """Show a candidate that begins with what was taken: that may have been done anew."""
-        if not self._fits(self.drafts):
-            fitting = (i for i, one in enumerate(candidates) if self._fits(one.drafts))
-            self.at, self.choice = None, next(fitting, self.choice)
+    def _keep_to_taken(self) -> None:
+        """Show candidates that begin with what was taken: that may have been done anew."""
+        if self._fits(self.drafts):
+            return
+        self.at = None
+        for (_, hole), own in zip(self.holes, self.candidates, strict=True):
+            now = self.choices.get(hole, 0)
+            fitting = (
+                at for at in (now, *range(len(own))) if rest(own[at].draft, hole.taken) is not None
+            )
+            self.choices[hole] = next(fitting, now)
 
     def _next(self, instruction: str | None, strength: float | None) -> Wish:
         asked = self.request
@@ -380,17 +395,3 @@ class Fill:
             asked.instruction if instruction is None else instruction,
             asked.strength if strength is None else strength,
         )
-
-
-def _woven(asked: Passage, weaves: Sequence[Weave]) -> Passage:
-    """The passage with what each hole is to hold in the hole's place."""
-    parts: list[str | Hole] = []
-    left = iter(weaves)
-    for part in asked.parts:
-        for one in next(left) if isinstance(part, Hole) else (part,):
-            text = one.text if isinstance(one, Draft) else one
-            if isinstance(text, str) and parts and isinstance(parts[-1], str):
-                parts[-1] += text
-            elif text != "":
-                parts.append(text)
-    return Passage(asked.path, tuple(parts))

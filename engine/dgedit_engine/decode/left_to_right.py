@@ -15,16 +15,15 @@ import torch
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
+from dgedit_engine.decode.faults import new_errors
 from dgedit_engine.decode.joint import Scored
-from dgedit_engine.decode.rank import new_errors
+from dgedit_engine.decode.offers import NOTHING, offered
 from dgedit_engine.decode.search import Reader, begin, search
-from dgedit_engine.types import Candidate, Draft, InfillRequest, Phase, Step
-
-OFFERED = 4
-"""Candidates of a hole that are offered where a request does not say how many, at most."""
+from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step
 
 _JUDGED = 24  # candidates whose grammar is looked at, the likeliest
-_NOTHING = Draft((), (), ())
+_AT_ONCE = 6  # of them, so many at a time
+_ENOUGH = OFFERED  # sound ones, which end that
 
 
 def fill(
@@ -42,7 +41,7 @@ def fill(
         nonlocal index
         index += 1
         drafts = (*map(_first, chosen), draft)
-        drafts += (_NOTHING,) * (count - len(drafts))
+        drafts += (NOTHING.draft,) * (count - len(drafts))
         passes = reader.model.forwards - earlier
         return Step(index, index + 1, drafts, score=mean_log([draft]), phase=phase, forwards=passes)
 
@@ -58,56 +57,39 @@ def _by_grammar(
     found: Sequence[Scored], request: InfillRequest, chosen: Sequence[Sequence[Scored]]
 ) -> list[Scored]:
     """A hole's candidates, those with fewer syntax errors first; nothing where there are none."""
-    best = found[:_JUDGED]
     before = [_first(one).text for one in chosen]
-    behind = [""] * (len(request.holes) - len(chosen) - 1)
-    texts = [[*before, one.draft.text, *behind] for one in best]
-    errors = [len(places or ()) for places in new_errors(request, texts)] if texts else []
-    order = sorted(range(len(best)), key=lambda one: errors[one])
-    return [*(best[one] for one in order), *found[_JUDGED:]]
+    behind = [None] * (len(request.holes) - len(chosen) - 1)
+    errors: list[int] = []
+    while len(errors) < min(_JUDGED, len(found)):
+        some = found[len(errors) : min(_JUDGED, len(errors) + _AT_ONCE)]
+        texts = [[*before, one.draft.text, *behind] for one in some]
+        errors += [len(places or ()) for places in new_errors(request, texts)]
+        if errors.count(0) >= _ENOUGH:
+            break
+    order = sorted(range(len(errors)), key=lambda one: errors[one])
+    return [*(found[one] for one in order), *found[len(errors) :]]
 
 
 def _end(
     request: InfillRequest, chosen: Sequence[Sequence[Scored]], index: int, passes: int
 ) -> Step:
-    """The step that ends the stream: the best of each hole; and beside it what else was found, the
-    second best of each, and so on.
-    """
-    offered = [_different(one)[: request.candidates or OFFERED] for one in chosen]
-    drafts = [
-        tuple(one[min(place, len(one) - 1)].draft if one else _NOTHING for one in offered)
-        for place in range(max(1, *map(len, offered)))
+    """The step that ends the stream, with what is offered for each hole."""
+    every = [
+        [Candidate(one.draft, round(mean_log([one.draft]), 6), "draft") for one in found]
+        for found in chosen
     ]
-    errors = new_errors(request, [[draft.text for draft in one] for one in drafts])
-    candidates = tuple(
-        Candidate(
-            one,
-            round(sum(mean_log([draft]) for draft in one) / len(one), 6),
-            "draft",
-            None if places is None else len(places),
-        )
-        for one, places in zip(drafts, errors, strict=True)
-    )
-    best = candidates[0]
+    candidates = offered(request, every)
     return Step(
         index,
         index,
-        best.drafts,
+        tuple(one[0].draft for one in candidates),
         last=True,
         stopped="settled" if all(chosen) else "cap",
-        score=best.score,
+        score=sum(one[0].score for one in candidates) / len(candidates),
         candidates=candidates,
         forwards=passes,
     )
 
 
-def _different(found: Sequence[Scored]) -> list[Scored]:
-    """The candidates that differ by more than white space, of those that do not the first."""
-    kept: dict[str, Scored] = {}
-    for one in found:
-        kept.setdefault("".join(one.text.split()), one)
-    return list(kept.values())
-
-
 def _first(found: Sequence[Scored]) -> Draft:
-    return found[0].draft if found else _NOTHING
+    return found[0].draft if found else NOTHING.draft

@@ -18,6 +18,7 @@ from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import draft_of, mean_log, open_part
 from dgedit_engine.decode.endings import cuts
 from dgedit_engine.decode.loop import Refined, Refiner, Start
+from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, rank
 from dgedit_engine.decode.repair import broken_tokens
 from dgedit_engine.model.config import Sampling
@@ -180,7 +181,7 @@ class Work:
         """Rank, and refine again what breaks the grammar, while the best one does."""
         self._rank()
         for _ in range(self.decoding.repairs):
-            if not self.ranked[0].candidate.faults:
+            if not self.ranked[0].places:
                 return
             before = len(self.fillings)
             yield from self.refine(self._repairs(), "repair")
@@ -209,13 +210,14 @@ class Work:
     def end(self) -> Step:
         """The step that ends the stream: what is held back, with the best candidate's drafts."""
         best = self.ranked[0]
-        filling, candidate = best.filling, best.candidate
+        filling = best.filling
+        each = [[one.candidate(hole) for one in self.ranked] for hole in range(len(best.drafts))]
         open_end = len(filling.holes) == 1 and not filling.ended
         return replace(
-            self._stand(candidate.drafts, candidate.score),
+            self._stand(best.drafts, best.score),
             last=True,
             stopped="settled" if filling.settled and not open_end else "cap",
-            candidates=tuple(one.candidate for one in self.ranked),
+            candidates=offered(self.request, each),
         )
 
     @property

@@ -18,7 +18,7 @@ from dgedit_engine.decode.causal import log_probabilities
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
-from dgedit_engine.decode.syntax import faults
+from dgedit_engine.decode.faults import Error, new_errors
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.layout import PRE
 from dgedit_engine.prompt.prompt import Prompt
@@ -29,9 +29,6 @@ _BEFORE = 192
 """Tokens before a hole from which what follows it is predicted."""
 _AFTER = 8
 """Tokens behind a hole that are predicted."""
-
-Error = tuple[int, int, int]
-"""A syntax error: the passage, and start and end in its filled text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +55,16 @@ class Ranked:
 
     filling: Filling
     """The infill."""
-    candidate: Candidate
-    """The same in text, with its score."""
+    drafts: tuple[Draft, ...]
+    """The same in text."""
+    score: float
+    """What it was ranked by: mean log-probability in nats."""
     places: tuple[Error, ...] = ()
     """Its syntax errors."""
+
+    def candidate(self, hole: int) -> Candidate:
+        """What it has for one hole."""
+        return Candidate(self.drafts[hole], self.score, self.filling.origin)
 
 
 def rank(
@@ -91,79 +94,15 @@ def rank(
     places = new_errors(request, list(texts)) if look else [None] * len(texts)
     ranked = []
     for (filling, drafts), score, found in zip(texts.values(), scores, places, strict=True):
-        count = None if found is None else len(found)
-        one = Candidate(drafts, round(score, 6), filling.origin, count)
-        ranked.append(Ranked(filling, one, found or ()))
+        ranked.append(Ranked(filling, drafts, round(score, 6), found or ()))
 
     def key(one: Ranked) -> tuple[int, bool, bool, float]:
-        errors = one.candidate.faults or 0 if decoding.veto else 0
-        drafts = one.candidate.drafts
-        circles = decoding.veto and any(circle(draft.text) is not None for draft in drafts)
-        likely = -one.candidate.score if decoding.ranked else 0.0
+        errors = len(one.places) if decoding.veto else 0
+        circles = decoding.veto and any(circle(draft.text) is not None for draft in one.drafts)
+        likely = -one.score if decoding.ranked else 0.0
         return errors, circles, not one.filling.ended, likely
 
     return sorted(ranked, key=key)
-
-
-def new_errors(
-    request: InfillRequest, texts: Sequence[Sequence[str]]
-) -> list[tuple[Error, ...] | None]:
-    """The syntax errors of each infill that the files do not have whatever fills their holes."""
-    found = [broken(request, text) for text in texts]
-    if any(not errors for errors in found):
-        return found  # a sound one: the files have none of their own
-    holes = len(request.holes)
-    stand_ins = [[word] * holes for word in ("", "pass", "None")]
-    known = [
-        {_anchored(request, text, error) for error in errors or ()}
-        for text, errors in (
-            *zip(texts, found, strict=True),
-            *((text, broken(request, text)) for text in stand_ins),
-        )
-    ]
-    own = set.intersection(*known)
-    return [
-        tuple(error for error in errors or () if _anchored(request, text, error) not in own)
-        for text, errors in zip(texts, found, strict=True)
-    ]
-
-
-def broken(request: InfillRequest, texts: Sequence[str]) -> tuple[Error, ...] | None:
-    """Syntax errors of the passages with `texts` in their holes; None where no passage's language
-    is known.
-    """
-    found: list[Error] = []
-    known = False
-    for index, whole in enumerate(_filled(request, texts)):
-        places = faults(request.passages[index].path, whole)
-        known = known or places is not None
-        found += [(index, start, end) for start, end in places or ()]
-    return tuple(found) if known else None
-
-
-def _filled(request: InfillRequest, texts: Sequence[str]) -> list[str]:
-    """The passages with `texts` in their holes."""
-    left = iter(texts)
-    return [
-        "".join(next(left) if isinstance(part, Hole) else part for part in passage.parts)
-        for passage in request.passages
-    ]
-
-
-def _anchored(request: InfillRequest, texts: Sequence[str], error: Error) -> Error:
-    """The error's place, behind the first hole counted from the passage's end: it does not depend
-    on what fills the holes.
-    """
-    index, start, end = error
-    before = 0
-    for part in request.passages[index].parts:
-        if isinstance(part, Hole):
-            break
-        before += len(part)
-    if end <= before:
-        return error
-    length = len(_filled(request, texts)[index])
-    return index, start - length - 1, end - length - 1
 
 
 def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:

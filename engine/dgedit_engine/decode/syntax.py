@@ -31,6 +31,11 @@ _GRAMMARS = {
 Place = tuple[int, int]
 """A half-open range of code points."""
 
+LARGEST = 2_000_000
+"""Characters of a text that is looked at; of a larger one nobody can tell."""
+
+_COMPILED = 300_000  # characters of Python that its compiler looks at; a larger one takes seconds
+
 
 def faults(path: str, text: str) -> tuple[Place, ...] | None:
     """The places of syntax errors in a text of the language that `path` names, in order; None for
@@ -38,31 +43,37 @@ def faults(path: str, text: str) -> tuple[Place, ...] | None:
 
     Python that its own parser takes has none. A place may be empty: something is missing there.
     """
+    if len(text) > LARGEST:
+        return None
     grammar = _GRAMMARS.get(PurePath(path).suffix.lower())
-    if grammar == "python":
-        refused = _python_refuses(text)
-        if refused is None:
+    found: list[Place] = []
+    if grammar == "python" and len(text) <= _COMPILED:
+        if (place := refused(text)) is None:
             return ()
-    else:
-        refused = None
+        found.append(place)
     parser = grammar and _parser(grammar)
     if not parser:
-        return None if grammar != "python" or refused is None else (refused,)
-    found = _errors(parser, text)
-    return tuple(sorted({*found, *([refused] if refused else [])}))
+        return tuple(found) or None
+    return tuple(sorted({*found, *_errors(parser, text)}))
+
+
+def is_python(path: str) -> bool:
+    """Whether a file is Python by its name."""
+    return _GRAMMARS.get(PurePath(path).suffix.lower()) == "python"
 
 
 def parses(text: str) -> bool:
     """Whether the text is Python."""
-    return _python_refuses(text) is None
+    return refused(text) is None
 
 
-def _python_refuses(text: str) -> Place | None:
-    """Where Python's own parser stops, if it does. An excerpt that begins inside blocks is read as
-    such.
+def refused(text: str) -> Place | None:
+    """Where Python's own compiler stops, if it does: at what its grammar has not, and at what it
+    refuses all the same, as a `return` outside functions is. An excerpt that begins inside blocks
+    is read as such, and by its grammar alone.
     """
     head = _blocks_around(text)
-    found = _refused(head + text)
+    found = _refused(head + text, whole=not head)
     if found is None:
         return None
     start, end = (max(0, place - len(head)) for place in found)
@@ -78,12 +89,12 @@ def _blocks_around(text: str) -> str:
     return "".join(" " * depth + "if 1:\n" for depth in sorted({0, *outer}))
 
 
-def _refused(text: str) -> Place | None:
-    """Where Python's own parser stops, if it does."""
+def _refused(text: str, *, whole: bool) -> Place | None:
+    """Where Python's own parser stops, if it does, or of a whole file its compiler."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            ast.parse(text)
+            compile(text, "", "exec", 0 if whole else ast.PyCF_ONLY_AST, dont_inherit=True)
         except SyntaxError as error:
             lines = text.split("\n")
             row = min(max((error.lineno or 1) - 1, 0), len(lines) - 1)

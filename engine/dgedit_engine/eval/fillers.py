@@ -124,7 +124,7 @@ def folded(steps: Iterator[Step]) -> Answer:
     if last is None or not last.last:
         raise RuntimeError("the stream of steps ended without a last step")
     ms = 1000 * (time.perf_counter() - started)
-    origin = last.candidates[0].origin if last.candidates else ""
+    origin = last.candidates[0][0].origin if last.candidates else ""
     return Answer(last.drafts[0].pieces, last.index, ms, last.stopped or "settled", origin)
 
 

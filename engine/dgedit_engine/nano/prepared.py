@@ -28,7 +28,7 @@ FORM = 3
 
 _OURS = Path(__file__).parent
 _ADDED = ("*.json", "*.safetensors", "*.bin")  # what the package adds to the base
-_DECODING, _SHORTLIST = "decoding.json", "shortlist.bin"
+_SHORTLIST = "shortlist.bin"
 _ENCODE, _DENOISE = "encode", "denoise"  # the folders of the readings' adapters, where they are
 _PREPARED = 900_000_000  # bytes of the folder while it is made, at most
 _SIZES = "prepared.json"  # written last: every file's bytes
@@ -88,7 +88,8 @@ def _convert(base: Path, out: Path) -> None:
     convert(base, tokens, out, adapter=encode if encode.is_dir() else None)
     if denoise.is_dir():  # whose changes stand beside the matrices when these are opened
         shutil.copytree(denoise, out / _DENOISE)
-    shutil.copyfile(_OURS / _DECODING, out / _DECODING)
+    for settings in _OURS.glob("*.json"):
+        shutil.copyfile(settings, out / settings.name)
     base.unlink()
 
 

@@ -35,11 +35,15 @@ class Prompt:
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
 
 
+TURN = "<|turn>"
+"""What begins a turn in the vocabulary of a model that follows words."""
+
+
 def plain(tokenizer: Tokenizer) -> bool:
     """Whether the vocabulary has neither marks for holes nor the turns of a model that follows
     words: what a base reads is text alone (`plain.py`).
     """
-    return all(tokenizer.id(name) is None for name in ("<|suf|>", "<|turn>"))
+    return all(tokenizer.id(name) is None for name in ("<|suf|>", TURN))
 
 
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
@@ -52,7 +56,7 @@ def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prom
         if [tokenizer.id(name) for name in SPECIALS] != list(range(len(SPECIALS))):
             raise ModelError(f"the tokenizer's special tokens are not tiny's: <|suf|> is {found}")
         return _tiny(request, tokenizer, min(context, PROMPT_TOKENS))
-    if tokenizer.id("<|turn>") is not None:
+    if tokenizer.id(TURN) is not None:
         return _chat(request, tokenizer, min(context, CHAT_TOKENS))
     raise ModelError("the tokenizer has neither tiny's markers nor Gemma's turns")
 
@@ -121,7 +125,7 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     names = [f"<hole {index + 1}>" if several else "<hole>" for index in range(len(request.holes))]
     wish = request.instruction or "Write what fits."
     each = f", for each hole in order, under a line {names[0]} and so on" if several else ""
-    turn = _special(tokenizer, "<|turn>")
+    turn = _special(tokenizer, TURN)
     close = _special(tokenizer, "<turn|>")
     head = [BOS, *turn, *tokenizer.encode("user\n")]
     what = f"\nReply with only the text that replaces {', '.join(names)}{each}"

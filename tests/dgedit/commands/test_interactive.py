@@ -36,7 +36,9 @@ class Two(Scripted):
             if step.last:
                 other = Draft((f"second of {request.seed}",), (0.5,), (True,))
                 both = step.drafts, (other,) * len(step.drafts)
-                step = replace(step, candidates=tuple(Candidate(c, 0.0, "draft") for c in both))
+                each = zip(*both, strict=True)
+                offered = tuple(tuple(Candidate(c, 0.0, "draft") for c in one) for one in each)
+                step = replace(step, candidates=offered)
             yield step
 
 def edit(self):

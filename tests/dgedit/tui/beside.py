@@ -75,7 +75,10 @@ class Answers(Script):
                 tuple(draft(ANSWERS[(i + by) % len(ANSWERS)], at) for i in range(count))
                 for by in range(3)
             ]
-            candidates = tuple(Candidate(one, -i, "sample") for i, one in enumerate(every))
+            candidates = tuple(
+                tuple(Candidate(one, -i, "sample") for i, one in enumerate(hole))
+                for hole in zip(*every, strict=True)
+            )
             more = candidates if at == DONE else ()
             yield Step(at + 1, 3, every[0], at == DONE, "settled", 0.0, more)
 

@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dgedit.tui.app import DgeditApp
-from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
 
 NOISE, HALF, DONE = range(3)
 
@@ -20,7 +20,7 @@ NOISE, HALF, DONE = range(3)
 class Script:
     """Answers each hole with its text in three steps; `go` lets that many through."""
 
-    name, device = "script", "test"
+    name, device, ability = "script", "test", Ability(instructions=True)
 
     def __init__(self, *texts: str) -> None:
         self.texts = texts
@@ -56,11 +56,11 @@ class Choices(Script):
                 continue
             holes = len(request.holes)
             candidates = tuple(
-                Candidate((draft(text, DONE),) * holes, -i / 10, "sample", faults=i % 2)
+                Candidate(draft(text, DONE), -i / 10, "sample", faults=i % 2)
                 for i, text in enumerate(self.texts)
             )
-            best = candidates[0].drafts
-            yield Step(step.index, step.total, best, True, "settled", 0.0, candidates)
+            best = (candidates[0].draft,) * holes
+            yield Step(step.index, step.total, best, True, "settled", 0.0, (candidates,) * holes)
 
 
 def draft(text: str, at: int) -> Draft:

@@ -82,7 +82,7 @@ def test_draft_that_has_met_the_text_behind_is_given_up(
     asked = InfillRequest((Passage("a.py", ("y = 0\nx = ", Hole(), after)),))
     last = list(tiny.infill(asked))[-1]
     assert read < len(spoken) // 2
-    assert "1 + 2" in {one.drafts[0].text for one in last.candidates}
+    assert "1 + 2" in {one.draft.text.strip() for one in last.candidates[0]}
 
 
 @pytest.mark.parametrize(

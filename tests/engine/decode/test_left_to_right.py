@@ -13,13 +13,13 @@ import torch
 from dgedit_engine.decode import joint
 from dgedit_engine.decode import search as module
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.left_to_right import OFFERED, fill
+from dgedit_engine.decode.left_to_right import fill
 from dgedit_engine.decode.phases import Memory
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.infill import infill
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.types import Hole, InfillRequest, Passage, Step, collect
+from dgedit_engine.types import OFFERED, Hole, InfillRequest, Passage, Step, collect
 from small_base import EOS, leaning, model, reader, request, tokenizer
 
 ONE = request("def f(a):\n    return ", Hole(), "\n\n\ndef g():\n    return a\n", path="a.py")
@@ -54,17 +54,19 @@ def test_last_step_has_the_best_candidate_and_the_others(opened: Reader) -> None
     assert [step.last for step in steps] == [False] * (len(steps) - 1) + [True]
     assert [step.index for step in steps] == list(range(1, len(steps) + 1))
     assert all(step.index <= step.total for step in steps)
-    assert last.drafts == last.candidates[0].drafts and last.score == last.candidates[0].score
+    assert (
+        last.drafts == (last.candidates[0][0].draft,) and last.score == last.candidates[0][0].score
+    )
     assert last.stopped == "settled" and all(last.drafts[0].settled)
-    assert 1 < len(last.candidates) <= OFFERED
-    texts = ["".join(one.drafts[0].text.split()) for one in last.candidates]
+    assert 1 < len(last.candidates[0]) <= OFFERED
+    texts = ["".join(one.draft.text.split()) for one in last.candidates[0]]
     assert len(set(texts)) == len(texts) and all(texts)
-    assert {one.origin for one in last.candidates} == {"draft"}
+    assert {one.origin for one in last.candidates[0]} == {"draft"}
     assert collect(iter(steps)).texts == (last.drafts[0].text,)
 
 
 def test_fewer_syntax_errors_come_first(opened: Reader) -> None:
-    faults = [one.faults for one in list(run(opened, ONE, rows=12))[-1].candidates]
+    faults = [one.faults for one in list(run(opened, ONE, rows=12))[-1].candidates[0]]
     assert None not in faults and faults == sorted(faults, key=lambda one: one or 0)
 
 
@@ -95,8 +97,8 @@ def test_closed_stream_leaves_the_cache_usable(opened: Reader, taken: int) -> No
     steps.close()  # type: ignore[attr-defined]
     assert opened.model.forwards == before
     found = list(run(opened, other))[-1]
-    assert [one.drafts[0].text for one in found.candidates] == [
-        one.drafts[0].text for one in right.candidates
+    assert [one.draft.text for one in found.candidates[0]] == [
+        one.draft.text for one in right.candidates[0]
     ]
     assert found.score == pytest.approx(right.score, abs=1e-3)
 
@@ -123,9 +125,9 @@ def test_holes_are_filled_one_after_another(opened: Reader, asked: InfillRequest
     assert all(len(step.drafts) == count for step in steps)
     begun = [sum(bool(draft.text) for draft in step.drafts) for step in steps]
     assert begun[0] <= 1 and begun[-1] == count
-    assert all(len(one.drafts) == count for one in steps[-1].candidates)
-    texts = [tuple(draft.text for draft in one.drafts) for one in steps[-1].candidates]
-    assert len(set(texts)) == len(texts)
+    assert len(steps[-1].candidates) == count
+    for offered in steps[-1].candidates:
+        assert len({one.draft.text for one in offered}) == len(offered) > 0
 
 
 def test_hole_is_filled_behind_what_was_chosen_before(
@@ -155,7 +157,7 @@ def test_no_candidate_is_no_text() -> None:
     last = steps[-1]
     assert last.stopped == "cap" and last.last
     assert [draft.text for draft in last.drafts] == [""] and last.drafts[0].pieces == ()
-    assert [one.drafts for one in last.candidates] == [last.drafts]
+    assert [[one.draft for one in hole] for hole in last.candidates] == [[*last.drafts]]
     assert any(step.drafts[0].text for step in steps[:-1])  # which was shown on the way
 
 
@@ -171,7 +173,7 @@ def test_drafts_end_lines_as_the_text_around(opened: Reader, newline: str) -> No
     parts = [one.replace("\n", newline) for one in ("def f(a):\n", "    return total\n")]
     steps = list(run(opened, request(parts[0], Hole(), parts[1]), rows=12))
     texts = [draft.text for step in steps for draft in step.drafts]
-    texts += [one.drafts[0].text for one in steps[-1].candidates]
+    texts += [one.draft.text for one in steps[-1].candidates[0]]
     assert any(newline in text for text in texts)
     for text in texts:
         assert "\n" not in text.replace(newline, "") and "\r" not in text.replace(newline, "")
@@ -191,7 +193,7 @@ def test_as_many_are_drafted_and_offered_as_are_asked_for(
     monkeypatch.setattr(module, "drafted", watched)
     last = asked_of_engine(opened, replace(ONE, candidates=wanted), rows=4)[-1]
     assert sum(rows) == max(4, wanted)
-    assert len(last.candidates) <= wanted and (wanted > 2 or len(last.candidates) == wanted)
+    assert len(last.candidates[0]) <= wanted and (wanted > 2 or len(last.candidates[0]) == wanted)
 
 
 def test_strength_0_leaves_the_text_and_reads_nothing(opened: Reader) -> None:
@@ -206,10 +208,10 @@ def test_present_text_competes_below_strength_1(opened: Reader) -> None:
     asked = request("def f(a):\n    return ", Hole("total + b"), "\n", strength=0.5, path="a.py")
     steps = asked_of_engine(opened, replace(asked, candidates=9))
     assert steps[0].drafts[0].text == "total + b"
-    texts = [one.drafts[0].text for one in steps[-1].candidates]
+    texts = [one.draft.text for one in steps[-1].candidates[0]]
     assert "total + b" in texts
     steps = asked_of_engine(opened, replace(asked, strength=1.0, candidates=9))
-    assert "total + b" not in [one.drafts[0].text for one in steps[-1].candidates]
+    assert "total + b" not in [one.draft.text for one in steps[-1].candidates[0]]
 
 
 def test_effort_is_the_number_of_drafts(opened: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,7 @@ def test_tiny_fills_and_shrinks_by_steps(on_steps: Engine, monkeypatch: pytest.M
     monkeypatch.setattr(Step, "run", lambda self: sizes.append(self.slots) or run_step(self))
     asked = InfillRequest((Passage("a.py", ("def add(a, b):\n    return ", Hole(), "\n")),))
     last = list(on_steps.infill(asked))[-1]
-    assert last.last and last.drafts[0].text.strip() and len(last.candidates) > 1
+    assert last.last and last.drafts[0].text.strip() and len(last.candidates[0]) > 1
     assert len(set(sizes)) > 1  # a line does not need the canvas it starts on
     with_seed = list(on_steps.infill(asked))[-1]
     assert with_seed.drafts == last.drafts

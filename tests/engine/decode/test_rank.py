@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,12 +17,14 @@ from dgedit_engine.decode import phases as work
 from dgedit_engine.decode import rank as module
 from dgedit_engine.decode.decoding import Decoding, load_decoding, save_decoding
 from dgedit_engine.decode.drafts import open_part
+from dgedit_engine.decode.faults import new_errors
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.rank import Filling, rank
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import chosen
 from dgedit_engine.prompt.prompt import build
 from dgedit_engine.types import (
+    OFFERED,
     Candidate,
     Hole,
     InfillRequest,
@@ -67,11 +69,11 @@ def ranked(engine: Engine, *fillings: Filling, decoding: Decoding = ALL) -> list
         request=REQUEST,
         decoding=decoding,
     )
-    return [one.candidate for one in found]
+    return [replace(one.candidate(0), faults=len(one.places)) for one in found]
 
 
-def texts(found: list[Candidate]) -> list[str]:
-    return [one.drafts[0].text for one in found]
+def texts(found: Sequence[Candidate]) -> list[str]:
+    return [one.draft.text for one in found]
 
 
 def test_stream_of_all_origins_is_sound(tiny: Engine) -> None:
@@ -80,10 +82,9 @@ def test_stream_of_all_origins_is_sound(tiny: Engine) -> None:
     assert all(step.index <= step.total for step in steps)
     assert [step.last for step in steps] == [False] * (len(steps) - 1) + [True]
     last = steps[-1]
-    assert last.candidates[0].drafts == last.drafts and last.candidates[0].score == last.score
-    assert len({tuple(d.text for d in one.drafts) for one in last.candidates}) == len(
-        last.candidates
-    )
+    (offered,) = last.candidates
+    assert offered[0].draft == last.drafts[0] and offered[0].score == last.score
+    assert len({one.draft.text for one in offered}) == len(offered) <= OFFERED
     assert not any(step.candidates for step in steps[:-1])
 
 
@@ -94,19 +95,21 @@ def test_several_holes_in_two_files_have_candidates_too(tiny: Engine) -> None:
     )
     steps = run(tiny, replace(ALL, repairs=1), InfillRequest(passages, steps=2))
     assert all(len(step.drafts) == 3 for step in steps)
-    assert {len(one.drafts) for one in steps[-1].candidates} == {3}
+    assert tuple(one[0].draft for one in steps[-1].candidates) == steps[-1].drafts
 
 
 def test_same_seed_gives_the_same_candidates(tiny: Engine) -> None:
     first, again = run(tiny, ALL)[-1], run(tiny, ALL)[-1]
     other = run(tiny, ALL, replace(REQUEST, seed=1))[-1]
     assert first.candidates == again.candidates
-    assert {one.drafts for one in first.candidates} != {one.drafts for one in other.candidates}
+    assert set(texts(first.candidates[0])) != set(texts(other.candidates[0]))
 
 
-def test_each_origin_is_tried(tiny: Engine) -> None:
+def test_each_origin_is_tried(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text: ())
     unranked = replace(ALL, ranked=False, veto=False, candidates=6)
-    found = {one.origin for one in run(tiny, unranked)[-1].candidates}
+    asked = replace(REQUEST, candidates=6)
+    found = {one.origin for one in run(tiny, unranked, asked)[-1].candidates[0]}
     assert found == {"draft", "revised", "canvas", "sample"}
 
 
@@ -116,7 +119,7 @@ def test_who_asks_anew_gets_other_drafts(tiny: Engine) -> None:
     first, second, third = (
         run(tiny, settings, replace(REQUEST, seed=seed))[-1] for seed in (0, 1, 2)
     )
-    assert [one.candidates[0].origin for one in (first, second, third)] == [
+    assert [one.candidates[0][0].origin for one in (first, second, third)] == [
         "draft",
         "sample",
         "sample",
@@ -134,7 +137,7 @@ def test_closing_the_stream_in_any_phase_leaves_the_engine_usable(tiny: Engine) 
             next(steps)
         steps.close()  # type: ignore[attr-defined]
     found = run(tiny, settings)[-1]
-    assert texts([*found.candidates]) == texts([*expected_last.candidates])
+    assert texts(found.candidates[0]) == texts(expected_last.candidates[0])
 
 
 def test_rank_puts_what_parses_before_what_does_not(tiny: Engine) -> None:
@@ -173,9 +176,9 @@ def test_rank_puts_an_infill_that_goes_round_in_circles_behind(tiny: Engine) -> 
     round_and_round = filling(tiny, "f(1)\ny = f(1)\ny = f(1)\ny = f(1)")
     straight = filling(tiny, "f(1)", ended=False)
     for pair in ((round_and_round, straight), (straight, round_and_round)):
-        assert ranked(tiny, *pair)[0].drafts[0].text == "f(1)"
+        assert ranked(tiny, *pair)[0].draft.text == "f(1)"
     freely = replace(ALL, veto=False)
-    order = [one.drafts[0].text for one in ranked(tiny, round_and_round, straight, decoding=freely)]
+    order = [one.draft.text for one in ranked(tiny, round_and_round, straight, decoding=freely)]
     assert order[-1] == "f(1)"  # it has no end
 
 
@@ -188,7 +191,7 @@ def test_score_is_the_mean_of_the_infill_and_of_what_follows(tiny: Engine) -> No
     """Each part alone, and half of each; without a text behind, the infill's alone."""
     both = filling(tiny, "1"), filling(tiny, "foo(bar)")
     own, after, half = (
-        {one.drafts[0].text: one.score for one in ranked(tiny, *both, decoding=settings)}
+        {one.draft.text: one.score for one in ranked(tiny, *both, decoding=settings)}
         for settings in (replace(ALL, following=weight) for weight in (0.0, 1.0, 0.5))
     )
     for text in own:
@@ -214,17 +217,17 @@ def test_repair_noises_only_what_is_broken_and_comes_back_as_a_candidate(
         word = text.removeprefix("x = 1\ny = ").removesuffix("\nz = 2\n")
         return () if word in ("", "pass", "None") else ((10, 11),)
 
-    monkeypatch.setattr(module, "faults", faults)
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", faults)
     steps = run(tiny, Decoding(repairs=2), REQUEST)
     repairs = [seed for places, seed in seeds if places]
     assert repairs and all(bool(seed.known.any()) for seed in repairs)
     assert not any(bool(seed.known.all()) for seed in repairs)
-    assert "repaired" in {one.origin for one in steps[-1].candidates}
+    assert "repaired" in {one.origin for one in steps[-1].candidates[0]}
     assert [step.phase for step in steps].index("repair") > 0
 
 
 def test_sound_infill_is_not_repaired(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "faults", lambda path, text: ())
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text: ())
     plain = run(tiny, Decoding(), REQUEST)
     assert len(run(tiny, Decoding(repairs=2), REQUEST)) == len(plain)
 
@@ -233,7 +236,7 @@ def test_edit_nearby_starts_from_the_last_infill(tiny: Engine) -> None:
     settings = Decoding(candidates=2, origins=("canvas",), warm=True)
     run(tiny, settings)
     edited = InfillRequest((Passage("a.py", ("x = 2\ny = ", Hole(), "\nz = 2\n")),), steps=3)
-    assert "warm" in {one.origin for one in run(tiny, settings, edited)[-1].candidates}
+    assert "warm" in {one.origin for one in run(tiny, settings, edited)[-1].candidates[0]}
 
 
 def test_same_prompt_again_does_not_start_from_the_last_infill(tiny: Engine) -> None:
@@ -241,14 +244,14 @@ def test_same_prompt_again_does_not_start_from_the_last_infill(tiny: Engine) -> 
     settings = Decoding(candidates=2, origins=("canvas",), warm=True)
     run(tiny, settings)
     again = run(tiny, settings, replace(REQUEST, seed=1))
-    assert {one.origin for one in again[-1].candidates} == {"canvas"}
+    assert {one.origin for one in again[-1].candidates[0]} == {"canvas"}
 
 
 def test_another_text_does_not_start_from_the_last_infill(tiny: Engine) -> None:
     settings = Decoding(candidates=2, origins=("canvas",), warm=True)
     run(tiny, settings)
     other = InfillRequest((Passage("b.py", ("class K:\n    ", Hole())),), steps=3)
-    assert "warm" not in {one.origin for one in run(tiny, settings, other)[-1].candidates}
+    assert "warm" not in {one.origin for one in run(tiny, settings, other)[-1].candidates[0]}
 
 
 def test_oracle_uses_the_slots_it_is_told(tiny: Engine) -> None:
@@ -309,16 +312,18 @@ def test_error_of_the_users_own_is_nobodys_fault(tiny: Engine) -> None:
     """It stands in the file whatever fills the hole: no veto, no repair."""
     passage = Passage("a.py", ("x = (1\ny = 2\ndef f(:\n    return ", Hole(), "\n"))
     asked = InfillRequest((passage,), steps=2)
-    found = module.new_errors(asked, [["1"], ["f(2"]])
+    found = new_errors(asked, [["1"], ["f(2"]])
     assert found[0] == () and found[1] is not None
-    assert module.broken(asked, ["1"])
+    assert new_errors(
+        InfillRequest((Passage("a.py", ("x = ", Hole(), "\n")),)), [["("], [")"]]
+    ) != [(), ()]
 
 
 def test_whoever_stops_at_the_last_step_is_remembered_too(tiny: Engine) -> None:
     tiny.decoding = Decoding(warm=True)
     collect(tiny.infill(REQUEST))
     edited = InfillRequest((Passage("a.py", ("x = 2\ny = ", Hole(), "\nz = 2\n")),), steps=3)
-    assert collect(tiny.infill(edited)).candidates[0].origin == "warm"
+    assert collect(tiny.infill(edited)).candidates[0][0].origin == "warm"
 
 
 def test_warm_start_needs_as_many_holes_and_no_text_to_keep(tiny: Engine) -> None:
@@ -327,11 +332,11 @@ def test_warm_start_needs_as_many_holes_and_no_text_to_keep(tiny: Engine) -> Non
     two = InfillRequest(
         (Passage("a.py", ("x = ", Hole(), "\ny = ", Hole(), "\nz = 2\n")),), steps=2
     )
-    assert run(tiny, settings, two)[-1].candidates[0].origin == "canvas"
+    assert run(tiny, settings, two)[-1].candidates[0][0].origin == "canvas"
     run(tiny, settings)
     kept = Passage("a.py", ("x = 2\ny = ", Hole("present"), "\nz = 2\n"))
     last = run(tiny, settings, InfillRequest((kept,), strength=0.3, steps=3))[-1]
-    assert {one.origin for one in last.candidates} == {"canvas"}
+    assert {one.origin for one in last.candidates[0]} == {"canvas"}
 
 
 def test_small_canvases_are_for_a_lone_hole_without_text(tiny: Engine) -> None:
@@ -373,14 +378,14 @@ def test_damaged_weights_are_said_whatever_is_tried(
 
 def test_lone_candidate_is_scored_by_its_pieces(tiny: Engine) -> None:
     last = run(tiny, Decoding())[-1]
-    assert last.candidates[0].score == last.score < 0
+    assert last.candidates[0][0].score == last.score < 0
 
 
 def test_hole_that_goes_on_keeps_the_other_candidates(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 2)
-    assert len(run(tiny, Decoding(candidates=3))[-1].candidates) == 3
+    assert len(run(tiny, Decoding(candidates=3))[-1].candidates[0]) == 3
 
 
 def test_chat_candidates_end_before_their_closing(tiny: Engine) -> None:

@@ -35,4 +35,4 @@ def test_first_holes_of_a_newcomer(nano: Engine) -> None:
     one = fill(nano, "def add(a, b):\r\n    ", "\r\n\r\n\r\nprint(add(1, 2))\r\n", "add.py")
     assert one.texts[0].strip() and "\n" not in one.texts[0].replace("\r\n", "")
     assert not one.texts[0].endswith("\r")
-    assert len({one.drafts[0].text for one in one.candidates}) == len(one.candidates) > 1
+    assert len({it.draft.text for it in one.candidates[0]}) == len(one.candidates[0]) > 1

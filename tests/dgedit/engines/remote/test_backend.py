@@ -135,7 +135,7 @@ def test_candidates_are_ranked_by_what_the_server_is_surest_of(fake: FakeChat) -
     fake.answers = [answer("a", -2.0), answer("b", -1.0), Answer(["no"]), answer("a", -2.0)]
     infill = collect(iter(steps(fake, InfillRequest(REQUEST.passages, candidates=3))))
     assert infill.texts == ("b", "b")
-    assert [one.drafts[0].text for one in infill.candidates] == ["b", "a"]
+    assert [one.draft.text for one in infill.candidates[0]] == ["b", "a"]
     assert infill.score == pytest.approx(-1.0)
     assert len({one.body["seed"] for one in fake.chats}) == 4
 

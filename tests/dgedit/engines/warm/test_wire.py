@@ -20,7 +20,7 @@ from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, 
 
 DRAFT = Draft(("a", "\n\u2028", "\ud800😀", ""), (0.1, 1.0, 1e-9, 0.0), (True, False, True, False))
 
-CANDIDATE = Candidate((DRAFT, Draft((), (), ())), -1.5, "draft", faults=2)
+CANDIDATE = Candidate(DRAFT, -1.5, "draft", faults=2, certainty=0.5)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ CANDIDATE = Candidate((DRAFT, Draft((), (), ())), -1.5, "draft", faults=2)
     [
         Step(1, 12, (DRAFT, Draft((), (), ()))),
         Step(12, 12, (DRAFT,), last=True, stopped="cap", score=-0.1234567890123),
-        Step(3, 3, (DRAFT,), True, "settled", -1.5, (CANDIDATE, CANDIDATE), "repair", 71),
+        Step(3, 3, (DRAFT,), True, "settled", -1.5, ((CANDIDATE, CANDIDATE), ()), "repair", 71),
     ],
 )
 def test_step_survives_the_trip(step: Step) -> None:

@@ -33,11 +33,16 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
         assert "    two\n" in d.app.editor.text
 
 
-async def test_candidates_of_several_holes_say_so(desk: OpenDesk) -> None:
+async def test_each_of_several_holes_has_candidates_of_its_own(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d, (13, 17), (40, 41))
-        said = "candidate 1 of 2 for both holes · score 0.00 · sampled · ready"
+        said = "hole 2 of 2 · candidate 1 of 2 · score 0.00 · sampled · ready"
         assert d.app.status.engine.startswith(said)
+        await d.press("alt+n")
+        assert "hole 2 of 2 · candidate 2 of 2" in d.app.status.engine
+        assert [d.row(1), d.row(5)] == ["    one", "    return two"]
+        await d.press("ctrl+home", "down", "end", "alt+n", "alt+y")
+        assert d.app.editor.text.count("two") == 2
 
 
 async def test_only_candidates_that_begin_with_what_was_taken(desk: OpenDesk) -> None:

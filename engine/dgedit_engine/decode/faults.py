@@ -1,0 +1,185 @@
+"""Syntax errors that infills bring into their files: those of the whole file that it does not have
+whatever fills its holes.
+
+A hole may be unfilled as yet (None): it is judged with words in it that leave the file sound, if
+there are any. Python with errors of its own is judged with the lines that have them left out, since
+its parser stops at the first. Knows requests and `syntax`; neither tokens nor models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dgedit_engine.decode.syntax import Place, faults, is_python, refused
+from dgedit_engine.types import Hole, InfillRequest, Passage
+
+Error = tuple[int, int, int]
+"""A syntax error: the passage, and start and end in its filled text, from the excerpt's start."""
+
+Texts = Sequence[str | None]
+"""A text for each hole; None for one that is not filled yet."""
+
+_WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
+_LEFT_OUT = 24  # lines of a file that may be left out
+_GONE = ("0", "")  # what stands in the place of one, tried in turn
+
+
+def new_errors(request: InfillRequest, fillings: Sequence[Texts]) -> list[tuple[Error, ...] | None]:
+    """The errors that each of the fillings brings into the request's files, whose unfilled holes
+    are the same in all; None where no file's language is known.
+    """
+    judged: list[tuple[Error, ...] | None] = [None] * len(fillings)
+    first = 0
+    for index, passage in enumerate(request.passages):
+        count = len(passage.holes)
+        own = [texts[first : first + count] for texts in fillings]
+        first += count
+        if not count or not fillings:
+            continue
+        for place, found in enumerate(_judged(passage, own)):
+            if found is not None:
+                errors = tuple((index, start, end) for start, end in found)
+                judged[place] = (judged[place] or ()) + errors
+    return judged
+
+
+def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ...] | None]:
+    """The errors of each filling of one passage, counted from the excerpt's start."""
+    above = len(passage.above)
+    found: list[tuple[Place, ...] | None] = []
+    for word in _WORDS if None in fillings[0] else ("",):
+        stands = _stand_ins(passage, word)
+        with_word = [faults(passage.path, _whole(passage, texts, stands)) for texts in fillings]
+        found = found or with_word
+        if any(not errors for errors in with_word):  # a sound one: the file has none of its own
+            found = with_word
+            break
+    else:
+        found = _without_own(passage, fillings, found)
+    return [
+        None if errors is None else tuple((start - above, end - above) for start, end in errors)
+        for errors in found
+    ]
+
+
+def _without_own(
+    passage: Passage, fillings: Sequence[Texts], found: list[tuple[Place, ...] | None]
+) -> list[tuple[Place, ...] | None]:
+    """The errors less those that the file has whatever fills its holes; `found` are all errors of
+    the fillings, none of which is sound.
+    """
+    stands = [_stand_ins(passage, word) for word in _WORDS]
+    own = [faults(passage.path, _whole(passage, texts, texts)) for texts in stands]
+    if not all(own):
+        return found
+    if is_python(passage.path):
+        for texts in stands:
+            if (mended := _mended(passage, texts)) is not None:
+                return [faults(passage.path, _whole(mended, one, texts)) for one in fillings]
+    every = (*zip(fillings, found, strict=True), *zip(stands, own, strict=True))
+    known = [
+        {_anchored(passage, _whole(passage, texts, stands[0]), error) for error in errors or ()}
+        for texts, errors in every
+    ]
+    always = set.intersection(*known)
+    return [
+        errors
+        and tuple(
+            error
+            for error in errors
+            if _anchored(passage, _whole(passage, texts, stands[0]), error) not in always
+        )
+        for texts, errors in zip(fillings, found, strict=True)
+    ]
+
+
+def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:
+    """The passage with the lines that Python refuses left out, as long as they were, so that it is
+    sound with these texts in its holes; None where that cannot be.
+    """
+    parts: list[str | Hole] = [passage.above, *passage.parts, passage.below]
+    tried: dict[int, int] = {}
+    for _ in range(_LEFT_OUT):
+        mended = Passage(passage.path, tuple(parts[1:-1]), str(parts[0]), str(parts[-1]))
+        error = refused(_whole(mended, texts, texts))
+        if error is None:
+            return mended
+        turn = tried[error[0]] = tried.get(error[0], -1) + 1
+        if turn == len(_GONE) or not _leave_out(parts, texts, error[0], _GONE[turn]):
+            return None
+    return None
+
+
+def _leave_out(parts: list[str | Hole], texts: Sequence[str], place: int, word: str) -> bool:
+    """Put a word in the place of the line that has this place; whether the line is no hole's."""
+    offset, left = 0, iter(texts)
+    for index, part in enumerate(parts):
+        text = next(left) if isinstance(part, Hole) else part
+        if isinstance(part, str) and offset <= place <= offset + len(part):
+            start = part.rfind("\n", 0, place - offset) + 1
+            end = part.find("\n", place - offset)
+            end = len(part) if end < 0 else end
+            opens = start == 0 and any(parts[:index])
+            ends = end == len(part) and any(parts[index + 1 :])
+            if not opens and not ends and start < end:
+                line = part[start:end]
+                indent = line[: len(line) - len(line.lstrip())]
+                gone = (indent + word).ljust(len(line))[: len(line)]
+                parts[index] = part[:start] + gone + part[end:]
+                return gone != line
+        offset += len(text)
+    return False
+
+
+def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:
+    """The file with `texts` in its holes, and those of `stands` in the unfilled ones."""
+    parts, left = [passage.above], iter(zip(texts, stands, strict=True))
+    for part in passage.parts:
+        if isinstance(part, str):
+            parts.append(part)
+        else:
+            text, stand = next(left)
+            parts.append((stand or "") if text is None else text)
+    return "".join([*parts, passage.below])
+
+
+def _stand_ins(passage: Passage, word: str | None) -> list[str]:
+    """For each hole the word as its text would be, indented and with a line's end where it has to;
+    None: what it holds.
+    """
+    parts = [passage.above, *passage.parts, passage.below]
+    found, before = list[str](), ""
+    for index, part in enumerate(parts):
+        if isinstance(part, str):
+            before += part
+            continue
+        if word and not before.rpartition("\n")[2]:
+            behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
+            ends = "\n" if behind[:1].strip(" \t") or behind[:1] in (" ", "\t") else ""
+            found.append(_indent(part.text, before, behind) + word + ends)
+        else:
+            found.append(part.text if word is None else word)
+        before += found[-1]
+    return found
+
+
+def _indent(present: str, before: str, behind: str) -> str:
+    """The indentation of a hole that begins a line: that of what it holds, or of what is around."""
+    for text in (present, behind, "\n".join(before.split("\n")[-20:][::-1])):
+        line = next((line for line in text.split("\n", 20) if line.strip()), "")
+        if line:
+            return line[: len(line) - len(line.lstrip())]
+    return ""
+
+
+def _anchored(passage: Passage, whole: str, error: Place) -> Place:
+    """The error's place, behind the first hole counted from the file's end: it does not depend on
+    what fills the holes.
+    """
+    before = len(passage.above)
+    for part in passage.parts:
+        if isinstance(part, Hole):
+            break
+        before += len(part)
+    start, end = error
+    return error if end <= before else (start - len(whole) - 1, end - len(whole) - 1)
