@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from dgedit_engine.ability import load_ability
+from dgedit_engine.decode.certainty import Certainty, load_certainty
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.decode.loop_cuda import Steps
@@ -66,10 +67,12 @@ class Engine:
         decoding: Decoding | None = None,
         kv: KV = "bf16",
         ability: Ability | None = None,
+        certainty: Certainty | None = None,
     ) -> None:
         """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
+        self.certainty = certainty
         self._ability = ability or Ability(context=model.config.context)
         self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
@@ -123,6 +126,7 @@ class Engine:
                 decoding=self.decoding,
                 memory=self._memory,
                 refiner=self.refiner,
+                certainty=self.certainty,
             )
         finally:
             available.give_back()
@@ -206,6 +210,7 @@ def open_engine(
         decoding=decoding,
         kv=fit.kv,
         ability=ability,
+        certainty=load_certainty(home(path)),
     )
 
 

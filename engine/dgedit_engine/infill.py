@@ -17,6 +17,7 @@ from functools import partial
 import torch
 
 from dgedit_engine.decode import left_to_right
+from dgedit_engine.decode.certainty import Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
 from dgedit_engine.decode.loop import Refiner, refine
@@ -39,9 +40,10 @@ def infill(
     decoding: Decoding | None = None,
     memory: Memory | None = None,
     refiner: Refiner | None = None,
+    certainty: Certainty | None = None,
 ) -> Iterator[Step]:
     """Refine the request's holes; `memory` holds what the last request came to, `refiner` denoises
-    (`refine`, if none is given).
+    (`refine`, if none is given), `certainty` says how probably a candidate is right.
 
     Raises ValueError, naming the number, where they do not fit the model, ModelError where its
     logits are no numbers.
@@ -55,7 +57,7 @@ def infill(
         settings = chosen(decoding or Decoding(), replace(request, candidates=None))
         count = max(settings.candidates, request.candidates or 0)
         settings = replace(settings, candidates=count)
-        reader = Reader(model, tokenizer, cache)
+        reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
     prompt = _prompt(request, tokenizer, model.config)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
-from dgedit_engine.decode.cuts import cuts, left_block, visible
+from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.endings import agreed
 from dgedit_engine.decode.phases import encode
@@ -235,12 +235,11 @@ def _draft(
     whole = "".join(piece.text for piece in pieces)
     if not whole.startswith(here.forced):
         return None
-    text = visible(whole[len(here.forced) :], here.before)
-    stays = left_block(text, here.before)
+    text = visible(whole[len(here.forced) :], here.place)
     lengths = [
         length
-        for length in cuts(text, here.before, here.behind, ended=over < len(ids))
-        if (stays is None or length <= stays) and "\ufffd" not in text[:length]
+        for length in cuts(text, here.place, ended=over < len(ids))
+        if "\ufffd" not in text[:length]
     ]
     lengths.sort(key=lambda length: -agreed(text[length:], here.behind))  # ties: the shorter
     room = lengths[0] if lengths else len(text)

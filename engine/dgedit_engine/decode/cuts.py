@@ -1,4 +1,5 @@
-"""Where the draft of a reader that never says "end" may end, and when it has gone too far.
+"""Where the draft of a reader that never says "end" may end, when it has gone too far, and what can
+be no hole's text at all.
 
 A model that reads from left to right alone writes on, past the hole, into what it takes to follow.
 Every place at which the hole's text could end there is a candidate: the ends of lines, or where the
@@ -9,10 +10,14 @@ by lines and indentation; knows neither tokens nor models.
 from __future__ import annotations
 
 from dgedit_engine.decode.endings import circle, met
+from dgedit_engine.prompt.plain import Place
 
 LINES = 40
 """Lines after which a draft is given up."""
 
+_MARKER = "<FILL"  # how a marker begins, as users write it
+_CLOSING = tuple(")]}")  # what begins a line that may stand further left
+_SAME = 8  # lines at the end that are held against those behind, at most
 _EMPTY = "\n" * 5  # ends a draft that has nothing more to say
 _INSIDE = 4  # places within a line at which a draft may end, at most
 _AGREED = 4  # characters of the text behind that a line's draft must say to end inside it
@@ -23,76 +28,122 @@ def continues(behind: str) -> bool:
     return bool(behind) and behind[0] not in "\r\n"
 
 
-def visible(text: str, before: str) -> str:
+def visible(text: str, place: Place) -> str:
     """A draft without the empty lines that it begins with, where it begins a line: those around a
     hole stand there already.
     """
-    if before and not before.endswith("\n"):
+    if not place.starts_line:
         return text
     start = len(text) - len(text.lstrip())
     return text[text.rfind("\n", 0, start) + 1 :]
 
 
-def cuts(text: str, before: str, behind: str, *, ended: bool = False) -> list[int]:
+def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
     """Lengths at which the draft `text` may end, ascending; `ended`, where its end is one too.
 
     Where the hole begins a line and a line begins behind it, its text ends with a line's end; where
     the line ends behind it, before one; where a line goes on behind it, where the draft goes on as
-    that line does, be it the first line or a later one.
+    that line does, be it the first line or a later one, unless what the hole holds tells them
+    apart.
     """
-    starts_line = not before or before.endswith("\n")
-    goes_on = continues(behind)
-    takes_end = starts_line and (goes_on or not behind)
-    ends = [place + takes_end for place, char in enumerate(text) if char == "\n"][:LINES]
+    goes_on, starts_line = continues(place.behind), place.starts_line
+    takes_end = starts_line and (goes_on or not place.behind)
+    ends = [at + takes_end for at, char in enumerate(text) if char == "\n"][:LINES]
     found = set(ends)
-    if goes_on:
+    if goes_on and not (starts_line and place.present.endswith("\n")):
         line = text.split("\n", 1)[0]
         if not starts_line:
             found = {len(line)} if ends or ended else set()
-        found.update(_agreeing(line, behind, _AGREED if starts_line else 1))
-        found.update(place for place in _agreeing(text, behind, _AGREED) if place > len(line))
-    elif ended:
+        elif place.present.strip():
+            found = set()
+        found.update(_agreeing(line, place.behind, _AGREED if starts_line else 1))
+        later = _agreeing(text, place.behind, _AGREED)
+        found.update(at for at in later if at > len(line))
+    elif ended and not goes_on:
         found.add(len(text) if takes_end else len(text.rstrip()))
     lines = takes_end or goes_on
-    return sorted(length for length in found if _sound(text[:length], starts_line, lines))
+    return sorted(length for length in found if _sound(text[:length], place, lines))
 
 
-def too_far(text: str, before: str, behind: str) -> bool:
+def too_far(text: str, place: Place) -> bool:
     """Whether more of a draft can be no use: it says what stands behind the hole, a line's rest at
     least, has left the hole's block, goes round in circles, says nothing more or is too long.
     """
-    lines = text.split("\n")
+    lines, behind = text.split("\n"), place.behind
     if len(lines) > LINES or (len(lines) > 1 and circle(text) is not None):
         return True
     rest = behind.split("\n", 1)[0]
     if continues(behind) and rest.strip() and f"{rest}\n" in text:
         return True
-    return text.endswith(_EMPTY) or met(text, behind) or left_block(text, before) is not None
+    return text.endswith(_EMPTY) or met(text, behind) or left_block(text, place) is not None
 
 
-def left_block(text: str, before: str) -> int | None:
-    """Where a draft leaves the block that its hole is in: the start of the first line with less
-    indentation than the first one; None where it stays.
+def fits(text: str, place: Place) -> bool:
+    """Whether a text can be a hole's: it stays in its block, begins with no empty line that the
+    hole did not begin with, ends a line where the hole did, and says neither what stands right
+    behind it once more nor that something is to be filled.
     """
-    line = before[before.rfind("\n") + 1 :]
-    lines = (line + text).split("\n")
-    first = next((one for one in lines if one.strip()), "")
-    least = _indent(first)
-    place = -len(line)
-    for index, one in enumerate(lines):
-        if index and one.strip() and _less(one, least):
-            return place
-        place += len(one) + 1
+    if _MARKER in text and _MARKER not in place.present:
+        return False
+    stays = left_block(text, place)
+    if stays is not None and text[stays:].strip():
+        return False
+    empty = not place.line.strip() and text.strip() and not text.split("\n", 1)[0].strip()
+    if empty and not _begins_empty(place.present):
+        return False
+    whole = place.starts_line and continues(place.behind) and place.present.endswith("\n")
+    if whole and text and not text.endswith("\n"):
+        return False
+    return not _repeats(text, place)
+
+
+def left_block(text: str, place: Place) -> int | None:
+    """Where a draft leaves the block that its hole is in: the start of the first line with less
+    indentation than the hole's first one, or than what is around an empty hole; or behind a line
+    that closes a bracket, which may stand further left as the last one. None where it stays.
+    """
+    line = place.line
+    least = _least(text, place)
+    at, closed = -len(line), False
+    for index, one in enumerate((line + text).split("\n")):
+        if one.strip():
+            left = _indent(one) < least
+            if closed or (left and (one.lstrip()[:1] not in _CLOSING or not index)):
+                return max(at, 0)
+            closed = closed or left
+        at += len(one) + 1
     return None
 
 
-def _less(line: str, least: int) -> bool:
-    """Whether a line stands to the left of a block; what closes a bracket belongs to it."""
-    return _indent(line) < least and line.lstrip()[:1] not in ")]}"
+def _least(text: str, place: Place) -> int:
+    """The indentation of the hole's block."""
+    if place.line.strip():
+        return _indent(place.line)
+    own = place.present if place.present.strip() else text
+    first = next((one for one in (place.line + own).split("\n") if one.strip()), "")
+    if not place.starts_line or place.present.strip():
+        return _indent(first)
+    above = next((one for one in reversed(place.before.split("\n")) if one.strip()), "")
+    below = next((one for one in place.behind.split("\n") if one.strip()), "")
+    return max(_indent(first), min(_indent(above), _indent(below)))
 
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" \t"))
+
+
+def _begins_empty(text: str) -> bool:
+    return bool(text.strip()) and not text.split("\n", 1)[0].strip()
+
+
+def _repeats(text: str, place: Place) -> bool:
+    """Whether a text ends with the lines that stand behind it, the same indentation included."""
+    if continues(place.behind) and not text.endswith("\n"):
+        return False
+    own = [one.rstrip() for one in (place.line + text).split("\n") if one.strip()]
+    next_ = [one.rstrip() for one in place.behind.split("\n") if one.strip()]
+    most = min(len(own), len(next_), _SAME)
+    return any(own[-count:] == next_[:count] for count in range(1, most + 1))
 
 
 def _agreeing(text: str, behind: str, least: int) -> list[int]:
@@ -112,10 +163,11 @@ def _agreeing(text: str, behind: str, least: int) -> list[int]:
     return [place for _, place in sorted(found)[:_INSIDE]]
 
 
-def _sound(text: str, starts_line: bool, takes_end: bool) -> bool:
+def _sound(text: str, place: Place, takes_end: bool) -> bool:
     """Whether a text can be a hole's: it says something, and neither begins nor ends with an empty
     line, but for the beginning of the line that goes on behind it.
     """
     lines = (text.rstrip(" \t").removesuffix("\n") if takes_end else text).split("\n")
     blank = not lines[-1].strip() and len(lines) > 1
-    return bool(text.strip()) and not blank and not (starts_line and not lines[0].strip())
+    begins = place.starts_line and not lines[0].strip()
+    return bool(text.strip()) and not blank and not begins and fits(text, place)

@@ -101,34 +101,42 @@ def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:
     tried: dict[int, int] = {}
     for _ in range(_LEFT_OUT):
         mended = Passage(passage.path, tuple(parts[1:-1]), str(parts[0]), str(parts[-1]))
-        error = refused(_whole(mended, texts, texts))
+        whole = _whole(mended, texts, texts)
+        error = refused(whole)
         if error is None:
             return mended
-        turn = tried[error[0]] = tried.get(error[0], -1) + 1
-        if turn == len(_GONE) or not _leave_out(parts, texts, error[0], _GONE[turn]):
+        line = whole.count("\n", 0, error[0])
+        turn = tried[line] = tried.get(line, -1) + 1
+        if turn == len(_GONE) or not _leave_out(parts, texts, whole, error[0], _GONE[turn]):
             return None
     return None
 
 
-def _leave_out(parts: list[str | Hole], texts: Sequence[str], place: int, word: str) -> bool:
-    """Put a word in the place of the line that has this place; whether the line is no hole's."""
-    offset, left = 0, iter(texts)
+def _leave_out(
+    parts: list[str | Hole], texts: Sequence[str], whole: str, place: int, word: str
+) -> bool:
+    """Put a word in the place of the line at `place` of the `whole` text; whether it was another
+    and no hole touches it.
+    """
+    start = whole.rfind("\n", 0, place) + 1
+    end = whole.find("\n", place)
+    end = len(whole) if end < 0 else end
+    line = whole[start:end]
+    indent = line[: len(line) - len(line.lstrip())]
+    gone = (indent + word).ljust(len(line))[: len(line)]
+    offset, left, own = 0, iter(texts), -1
     for index, part in enumerate(parts):
-        text = next(left) if isinstance(part, Hole) else part
-        if isinstance(part, str) and offset <= place <= offset + len(part):
-            start = part.rfind("\n", 0, place - offset) + 1
-            end = part.find("\n", place - offset)
-            end = len(part) if end < 0 else end
-            opens = start == 0 and any(parts[:index])
-            ends = end == len(part) and any(parts[index + 1 :])
-            if not opens and not ends and start < end:
-                line = part[start:end]
-                indent = line[: len(line) - len(line.lstrip())]
-                gone = (indent + word).ljust(len(line))[: len(line)]
-                parts[index] = part[:start] + gone + part[end:]
-                return gone != line
-        offset += len(text)
-    return False
+        first = offset
+        offset += len(next(left) if isinstance(part, Hole) else part)
+        if isinstance(part, str):
+            if first <= start and end <= offset:
+                own, before = index, part[: start - first]
+        elif first <= end and (offset > start or first == offset == start):
+            return False
+    if own < 0 or gone == line:
+        return False
+    parts[own] = before + gone + str(parts[own])[len(before) + len(line) :]
+    return True
 
 
 def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:

@@ -10,20 +10,20 @@ so far. Knows requests and steps; how a hole's candidates are found is `search.p
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.faults import new_errors
-from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, offered
-from dgedit_engine.decode.search import Reader, begin, search
+from dgedit_engine.decode.search import Pool, Reader, begin, search
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step
 
 _JUDGED = 24  # candidates whose grammar is looked at, the likeliest
-_AT_ONCE = 6  # of them, so many at a time
-_ENOUGH = OFFERED  # sound ones, which end that
+_AT_ONCE = 8  # of them, so many at a time
+_ENOUGH = 2 * OFFERED  # sound ones, which end that: some say the same
 
 
 def fill(
@@ -34,62 +34,85 @@ def fill(
     Raises ModelError where the model's logits are no numbers.
     """
     count = len(request.holes)
-    chosen: list[list[Scored]] = []
+    chosen: list[_Found] = []
     index, earlier = 0, reader.model.forwards
 
     def step(draft: Draft, phase: Phase) -> Step:
         nonlocal index
         index += 1
-        drafts = (*map(_first, chosen), draft)
+        drafts = (*(one.first for one in chosen), draft)
         drafts += (NOTHING.draft,) * (count - len(drafts))
         passes = reader.model.forwards - earlier
         return Step(index, index + 1, drafts, score=mean_log([draft]), phase=phase, forwards=passes)
 
     for hole in range(count):
-        pool = begin(reader, request, hole, [_first(one).text for one in chosen])
+        pool = begin(reader, request, hole, [one.first.text for one in chosen])
+        best: Draft | None = None
+        breaks = 0
         for draft, phase in search(pool, request, decoding, generator):
-            yield step(draft, phase)
-        chosen.append(_by_grammar(pool.best, request, chosen))
+            if pool.best and (best is None or draft.text != best.text):
+                errors = _errors(request, chosen, [draft])[0]
+                if best is None or errors <= breaks:  # else what is shown stays
+                    best, breaks = draft, errors
+            yield step(best or draft, phase)
+        chosen.append(_by_grammar(pool, request, chosen))
     yield _end(request, chosen, index + 1, reader.model.forwards - earlier)
 
 
-def _by_grammar(
-    found: Sequence[Scored], request: InfillRequest, chosen: Sequence[Sequence[Scored]]
-) -> list[Scored]:
-    """A hole's candidates, those with fewer syntax errors first; nothing where there are none."""
-    before = [_first(one).text for one in chosen]
-    behind = [None] * (len(request.holes) - len(chosen) - 1)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found for a hole."""
+
+    candidates: list[Candidate]
+    """Those with fewer syntax errors first; none where nothing was found."""
+
+    @property
+    def first(self) -> Draft:
+        """What is shown."""
+        return self.candidates[0].draft if self.candidates else NOTHING.draft
+
+
+def _by_grammar(pool: Pool, request: InfillRequest, chosen: Sequence[_Found]) -> _Found:
+    """A hole's candidates, those with fewer syntax errors first."""
+    found = pool.best
     errors: list[int] = []
-    while len(errors) < min(_JUDGED, len(found)):
-        some = found[len(errors) : min(_JUDGED, len(errors) + _AT_ONCE)]
-        texts = [[*before, one.draft.text, *behind] for one in some]
-        errors += [len(places or ()) for places in new_errors(request, texts)]
-        if errors.count(0) >= _ENOUGH:
+    asked = request.candidates or 0
+    most = min(max(_JUDGED, asked), len(found))
+    while len(errors) < most:
+        some = found[len(errors) : min(most, len(errors) + _AT_ONCE)]
+        errors += _errors(request, chosen, [one.draft for one in some])
+        if errors.count(0) >= max(_ENOUGH, asked):
             break
     order = sorted(range(len(errors)), key=lambda one: errors[one])
-    return [*(found[one] for one in order), *found[len(errors) :]]
+    # the sound ones are what each is held against
+    rivals = [found[at] for at in order if errors[at] == errors[order[0]]] if order else []
+    candidates = []
+    for at in order:
+        one, score = found[at], round(mean_log([found[at].draft]), 6)
+        others = rivals if one in rivals else [one, *rivals]
+        sure = pool.certainty(others, others.index(one))
+        candidates.append(Candidate(one.draft, score, "draft", certainty=sure))
+    return _Found(candidates)
 
 
-def _end(
-    request: InfillRequest, chosen: Sequence[Sequence[Scored]], index: int, passes: int
-) -> Step:
+def _errors(request: InfillRequest, chosen: Sequence[_Found], drafts: Sequence[Draft]) -> list[int]:
+    """How many syntax errors each draft for the hole behind the `chosen` ones brings."""
+    before = [one.first.text for one in chosen]
+    behind = [None] * (len(request.holes) - len(chosen) - 1)
+    found = new_errors(request, [[*before, draft.text, *behind] for draft in drafts])
+    return [len(places or ()) for places in found]
+
+
+def _end(request: InfillRequest, chosen: Sequence[_Found], index: int, passes: int) -> Step:
     """The step that ends the stream, with what is offered for each hole."""
-    every = [
-        [Candidate(one.draft, round(mean_log([one.draft]), 6), "draft") for one in found]
-        for found in chosen
-    ]
-    candidates = offered(request, every)
+    candidates = offered(request, [one.candidates for one in chosen])
     return Step(
         index,
         index,
         tuple(one[0].draft for one in candidates),
         last=True,
-        stopped="settled" if all(chosen) else "cap",
+        stopped="settled" if all(one.candidates for one in chosen) else "cap",
         score=sum(one[0].score for one in candidates) / len(candidates),
         candidates=candidates,
         forwards=passes,
     )
-
-
-def _first(found: Sequence[Scored]) -> Draft:
-    return found[0].draft if found else NOTHING.draft

@@ -21,6 +21,7 @@ from dgedit_engine.decode.loop import Refined, Refiner, Start
 from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, rank
 from dgedit_engine.decode.repair import broken_tokens
+from dgedit_engine.decode.shown import Shown
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.prompt import Prompt
@@ -153,9 +154,11 @@ class Work:
     def refine(
         self, starts: Sequence[tuple[Origin, Start]], phase: Phase = "refine"
     ) -> Iterator[Step]:
-        """Refine canvases side by side; shown is the one that is surest of its text."""
+        """Refine canvases side by side; shown is the surest, or a finished infill while better."""
         if not starts:
             return
+        done = self.ranked[0].drafts if self.ranked else self.held and self.held.drafts
+        shown = Shown.of(self.request, done) if done else None
         yield from self._release()
         encode(self.model, self.cache, self.prompt.ids)
         self.phase = phase
@@ -168,7 +171,9 @@ class Work:
             sure = [_certainty(one, self.model.config.eos) for one in stands]
             best = max(range(len(sure)), key=sure.__getitem__)
             leader = best if sure[best] > sure[leader] + _AHEAD else leader
-            step = self._step(self._drafts(stands[leader]))
+            drafts = self._drafts(stands[leader])
+            shown = shown and shown.over(self.request, drafts)
+            step = self._step(shown.drafts if shown else drafts)
             pairs = zip(stands, canvases, strict=True)
             if all(one.settled or taken >= start.first for one, start in pairs):
                 self.held = step

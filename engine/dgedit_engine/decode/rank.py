@@ -1,10 +1,10 @@
 """Several infills for one request: what each is, how they are ranked, which one is shown.
 
-A candidate stands behind another that breaks the grammar less, behind one that does not go round in
-circles, and behind one that came to an end; else the one is best that the causal reading finds most
-likely: its own tokens behind the prompt, and the first tokens behind the hole once it is filled
-(PILL, Hsu et al. 2026, selects so). Knows no canvas: it judges
-finished infills alone.
+A candidate stands behind another that breaks the grammar less, behind one that stays in its block,
+behind one that does not go round in circles, and behind one that came to an end; else the one is
+best that the causal reading finds most likely: its own tokens behind the prompt, and the first
+tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows no canvas: it
+judges finished infills alone.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import torch
 
 from dgedit_engine.decode.causal import log_probabilities
+from dgedit_engine.decode.cuts import fits
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.faults import Error, new_errors
 from dgedit_engine.model.model import Model, PromptCache
 from dgedit_engine.prompt.layout import PRE
+from dgedit_engine.prompt.plain import place_of
 from dgedit_engine.prompt.prompt import Prompt
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin
@@ -96,13 +98,20 @@ def rank(
     for (filling, drafts), score, found in zip(texts.values(), scores, places, strict=True):
         ranked.append(Ranked(filling, drafts, round(score, 6), found or ()))
 
-    def key(one: Ranked) -> tuple[int, bool, bool, float]:
+    def key(one: Ranked) -> tuple[int, bool, bool, bool, float]:
         errors = len(one.places) if decoding.veto else 0
         circles = decoding.veto and any(circle(draft.text) is not None for draft in one.drafts)
+        strays = decoding.veto and not _fits(request, [draft.text for draft in one.drafts])
         likely = -one.score if decoding.ranked else 0.0
-        return errors, circles, not one.filling.ended, likely
+        return errors, strays, circles, not one.filling.ended, likely
 
     return sorted(ranked, key=key)
+
+
+def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
+    """Whether each text can be its hole's, as far as rules of text tell."""
+    places = (place_of(request, hole, texts[:hole]) for hole in range(len(texts)))
+    return all(fits(text, place) for text, place in zip(texts, places, strict=True))
 
 
 def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:

@@ -16,7 +16,8 @@ from functools import partial
 import torch
 
 from dgedit_engine.decode.canvas_drafts import ROWS, refined
-from dgedit_engine.decode.cuts import cuts, left_block, too_far, visible
+from dgedit_engine.decode.certainty import Certainty, features
+from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, drafted_text, head, rows, scored
@@ -47,6 +48,8 @@ class Reader:
     tokenizer: Tokenizer
     cache: PromptCache
     """For the prompt."""
+    certainty: Certainty | None = None
+    """How probably a candidate is right, where that was measured."""
 
 
 @dataclass(slots=True)
@@ -86,6 +89,14 @@ class Pool:
             self._score(some)
         return self.best[:1] != before
 
+    def certainty(self, found: Sequence[Scored], at: int) -> float | None:
+        """How probably the candidate `found[at]` is right; None where nobody can tell."""
+        certainty = self.reader.certainty
+        if certainty is None:
+            return None
+        asked = len(self.reader.tokenizer.encode(self.behind))
+        return round(certainty.of(features(found, at, self.around.place, asked)), 4)
+
     def _score(self, texts: Sequence[str]) -> None:
         model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
         # joined to what is around it, a text may be spelt in tokens that no draft had
@@ -106,14 +117,14 @@ class Pool:
 
     def text(self, row: Row) -> str:
         """What of it may stand in the hole."""
-        return visible(self.said(row), self.around.before)
+        return visible(self.said(row), self.around.place)
 
     def shown(self, row: Row) -> Draft:
         """A draft under way, up to where it may end once it is over; a character that is not yet
         whole is left out.
         """
         text, here = self.text(row), self.around
-        ends = cuts(text, here.before, here.behind) if row.over else []
+        ends = cuts(text, here.place) if row.over else []
         room = ends[-1] if ends else len(text)
         texts: list[str] = []
         sure: list[float] = []
@@ -150,7 +161,7 @@ class Drafts:
         for since, written in enumerate(self.made, 1):
             self.rows, self.taken = written, self.taken + 1
             for row in written:
-                if not row.over and too_far(pool.said(row), here.before, here.behind):
+                if not row.over and too_far(pool.said(row), here.place):
                     row.over = row.held = True
                 row.held = row.held or pool.lines(row) > row.lines
             yield written
@@ -273,11 +284,10 @@ def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
     if row.left:
         return
     here, text = pool.around, pool.text(row)
-    stays = left_block(text, here.before)
     skipped = len(here.forced) + len(pool.said(row)) - len(text)
     ends, odds = _odds(pool.reader.tokenizer, row)
-    for length in cuts(text, here.before, here.behind, ended=row.ended):
-        if (stays is None or length <= stays) and "\ufffd" not in text[:length]:
+    for length in cuts(text, here.place, ended=row.ended):
+        if "\ufffd" not in text[:length]:
             yield text[:length], odds[bisect.bisect_right(ends, skipped + length) - 1]
 
 

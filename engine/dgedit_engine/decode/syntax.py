@@ -54,7 +54,9 @@ def faults(path: str, text: str) -> tuple[Place, ...] | None:
     parser = grammar and _parser(grammar)
     if not parser:
         return tuple(found) or None
-    return tuple(sorted({*found, *_errors(parser, text)}))
+    errors = _errors(parser, text)
+    other = [one for one in found if not any(start <= one[0] <= end for start, end in errors)]
+    return tuple(sorted([*errors, *other]))
 
 
 def is_python(path: str) -> bool:

@@ -56,14 +56,17 @@ class Task:
 
     @property
     def passage(self) -> Passage:
-        """The excerpt that a model may see, the hole empty. It begins and ends with whole lines."""
+        """The excerpt that a model may see, the hole empty. It begins and ends with whole lines,
+        and what is around it goes along for judging alone.
+        """
         first, last = max(0, self.start - _BEFORE), min(len(self.text), self.end + _AFTER)
         if first > 0:
             first = self.text.find("\n", first - 1, self.start) + 1 or first
         if last < len(self.text):
             last = self.text.rfind("\n", self.end, last) + 1 or last
         before, after = self.text[first : self.start], self.text[self.end : last]
-        return Passage(self.path, tuple(part for part in (before, Hole(), after) if part != ""))
+        parts = tuple(part for part in (before, Hole(), after) if part != "")
+        return Passage(self.path, parts, self.text[:first], self.text[last:])
 
     def request(self, *, seed: int, effort: float, steps: int | None) -> InfillRequest:
         """What a model is asked: never anything that follows from the gold text."""

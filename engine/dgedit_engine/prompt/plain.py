@@ -41,8 +41,30 @@ _SLASHES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a hole stands in; lines end with "\n"."""
+
+    before: str
+    """The text before it, or the end of that."""
+    behind: str
+    """The text behind it, or the start of that."""
+    present: str = ""
+    """What it holds: how far its block is indented, and whether it ends a line."""
+
+    @property
+    def line(self) -> str:
+        """What of its first line stands before it."""
+        return self.before[self.before.rfind("\n") + 1 :]
+
+    @property
+    def starts_line(self) -> bool:
+        """Whether it does."""
+        return not self.line
+
+
+@dataclass(frozen=True, slots=True)
 class Around:
-    """What a hole stands in."""
+    """What a hole stands in, as a model reads it."""
 
     ids: list[int]
     """The prompt: the beginning of what follows the hole, where something does, and what is before
@@ -58,6 +80,11 @@ class Around:
     """What the hole holds now."""
     newline: str
     """What the file's lines end with; in all that stands here it is "\n"."""
+
+    @property
+    def place(self) -> Place:
+        """The texts before, in and behind it."""
+        return Place(self.before, self.behind, self.present)
 
 
 def around(
@@ -92,6 +119,14 @@ def around(
     forced = _unsure(before, tokenizer, own)
     ids = [*start, *beside, *after, *(own[:-1] if forced else own)]
     return Around(ids, forced, before[-_CHARACTERS:], behind, present, newline)
+
+
+def place_of(request: InfillRequest, hole: int, filled: Sequence[str]) -> Place:
+    """What the request's hole of that number stands in, those before it `filled`."""
+    _, *texts = _split(request, hole, filled)
+    newline = _line_end("".join(texts))
+    before, present, behind = (text.replace(newline, "\n") for text in texts)
+    return Place(before, behind, present)
 
 
 def _split(

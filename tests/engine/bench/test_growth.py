@@ -26,8 +26,11 @@ def test_command_reports_what_has_grown(
     assert growth.main(["--model", "tiny", "--requests", "3", "--characters", "300"]) == 0
     *shown, last = capsys.readouterr().out.splitlines()
     report = json.loads(last)
-    assert report["requests"] == 3 and len(shown) == 1 and shown[0].endswith("MiB")
-    assert report["tenth_mib"] > 50 and report["most_mib"] >= report["last_mib"] > 50
+    assert report["requests"] == 3 and len(shown) == 1 and shown[0].endswith(" of files")
+    assert (
+        report["tenth_mib"] > 50
+        and report["most_mib"] >= report["last_mib"] > 50 < report["files_mib"]
+    )
     assert report["grown_at_most"] >= report["grown"] > -0.5
 
 

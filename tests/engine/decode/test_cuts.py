@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dgedit_engine.decode.cuts import LINES, continues, cuts, left_block, too_far, visible
+from dgedit_engine.decode.cuts import LINES, continues, cuts, fits, left_block, too_far, visible
+from dgedit_engine.prompt.plain import Place
 
 BEHIND = "\n\n\ndef g():\n"
 
 
-def found(text: str, before: str, behind: str, *, ended: bool = False) -> list[str]:
-    lengths = cuts(text, before, behind, ended=ended)
+def found(
+    text: str, before: str, behind: str, *, present: str = "", ended: bool = False
+) -> list[str]:
+    lengths = cuts(text, Place(before, behind, present), ended=ended)
     assert lengths == sorted(set(lengths)) and all(0 < one <= len(text) for one in lengths)
     return [text[:length] for length in lengths]
 
@@ -47,8 +50,8 @@ def test_whole_lines_before_a_line_take_their_line_end() -> None:
     assert found(text, "def f():\n", "    return total\n") == [
         "    total = a + b\n",
         "    total = a + b\n    # so\n",
-        text,
     ]
+    assert found(text, "def f():\n", "    return a\n")[-1] == text
 
 
 def test_part_of_a_line_before_the_text_that_goes_on() -> None:
@@ -131,7 +134,7 @@ def test_whole_lines_begin_with_no_empty_one() -> None:
 def test_empty_lines_at_the_start_of_whole_lines_are_left_out(
     text: str, before: str, right: str
 ) -> None:
-    assert visible(text, before) == right
+    assert visible(text, Place(before, "")) == right
 
 
 def test_white_space_is_no_text() -> None:
@@ -141,7 +144,7 @@ def test_white_space_is_no_text() -> None:
 def test_hundreds_of_lines_are_bounded() -> None:
     text = "".join(f"x{number}\n" for number in range(300))
     assert len(found(text, "", "")) == LINES
-    assert too_far(text, "", "")
+    assert too_far(text, Place("", ""))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_hundreds_of_lines_are_bounded() -> None:
     ],
 )
 def test_more_of_it_is_no_use(text: str, before: str, behind: str) -> None:
-    assert too_far(text, before, behind)
+    assert too_far(text, Place(before, behind))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ def test_more_of_it_is_no_use(text: str, before: str, behind: str) -> None:
     ],
 )
 def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
-    assert not too_far(text, before, behind)
+    assert not too_far(text, Place(before, behind))
 
 
 @pytest.mark.parametrize(
@@ -192,5 +195,47 @@ def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
     ],
 )
 def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | None) -> None:
-    place = left_block(text, before)
+    place = left_block(text, Place(before, ""))
     assert (None if place is None else text[:place]) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "present", "behind", "right"),
+    [
+        # a line left of the hole's first one; the last line may close a bracket
+        ("    x = 1\ndef g():\n    y\n", "def f():\n", "    a\n    b\n", "    c\n", False),
+        ("    x = 1\n", "def f():\n", "    a\n    b\n", "    c\n", True),
+        ("def g():\n    y\n", "def f():\n", "    a\n", "    c\n", False),
+        ("def g():\n    y\n", "def f():\n    x\n", "", "    c\n", False),
+        ("def g():\n    y\n", "def f():\n    x\n", "", "c\n", True),
+        ("        1,\n    )\n", "    x = (\n", "        a,\n    )\n", "    c\n", True),
+        ("a;\n}\nfunction g() {\n  b;\n", "function f() {\n  ", "x;\n", "}\n", False),
+        ("a;\n}", "function f() {\n  ", "x;\n}", "\n", True),
+        # empty lines that the hole did not begin with
+        ("\n    a", "    ", "b", "\n", False),
+        ("\n    a", "    ", "\n    b", "\n", True),
+        ("\n    a", "def f():", "b", "\n", True),
+        # the line's end that the hole had
+        ("    a", "def f():\n", "    b\n", "    c\n", False),
+        ("    a", "def f():\n", "    b", "\n    c\n", True),
+        # what stands behind, once more
+        ("    a\n    return b\n", "def f():\n", "    x\n", "    return b\n", False),
+        ("    a\n    return b\n", "def f():\n", "    x\n", "    return bc\n", True),
+        ("a\n    b\n    c", "    ", "x", "\n    b\n    c\n", False),
+        ("if a:\n        break", "    ", "x", "\n    break\n", True),
+        ("a(\n    b)\n}", "  ", "x", "\n}\n", False),
+        # a marker
+        ("a <FILL> b", "x = ", "y", "\n", False),
+        ("a <FILL: b>", "x = ", "y", "\n", False),
+        ("a <FILL> b", "x = ", "<FILL>", "\n", True),
+    ],
+)
+def test_text_fits_its_hole(text: str, before: str, present: str, behind: str, right: bool) -> None:
+    assert fits(text, Place(before, behind, present)) == right
+
+
+def test_what_a_hole_holds_says_whether_its_line_goes_on() -> None:
+    text, before, behind = "    return total\n", "def f():\n", "total\n"
+    assert found(text, before, behind) == ["    return ", text]
+    assert found(text, before, behind, present="    yield ") == ["    return "]
+    assert found(text, before, behind, present="    a = 1\n") == [text]

@@ -1,0 +1,119 @@
+"""Syntax errors that infills bring into their whole files."""
+
+from __future__ import annotations
+
+import pytest
+
+from dgedit_engine.decode.faults import new_errors
+from dgedit_engine.decode.syntax import faults
+from dgedit_engine.types import Hole, InfillRequest, Passage
+
+PATH = "a.py"
+
+
+def counts(request: InfillRequest, *texts: list[str | None] | str) -> list[int | None]:
+    fillings = [[one] if isinstance(one, str) else one for one in texts]
+    return [None if one is None else len(one) for one in new_errors(request, fillings)]
+
+
+def asked(*parts: str | Hole, above: str = "", below: str = "", path: str = PATH) -> InfillRequest:
+    return InfillRequest((Passage(path, parts, above, below),))
+
+
+def test_what_is_around_the_excerpt_counts() -> None:
+    """An excerpt that begins inside a text of several lines broke every infill."""
+    above, below = 'def f():\n    """One\n    two\n', "    finally:\n        y = 2\n"
+    parts = ('    three\n    """\n    try:\n        ', Hole("x"), "\n")
+    assert counts(asked(*parts, above=above, below=below), "x = 1", "x = (1") == [0, 1]
+    assert counts(asked(*parts, above=above, below=below), "x = (1") == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("return x", True),
+        ("continue", False),  # no loop around
+        ("nonlocal x", False),
+        ("await x", False),
+        ("x = 1", True),
+        ("def g(a, *, *, b): pass", False),
+        ("global x", True),
+    ],
+)
+def test_what_python_s_compiler_refuses_is_an_error(text: str, right: bool) -> None:
+    assert counts(asked("def f():\n    ", Hole(), "\n"), text) == [0 if right else 1]
+
+
+def test_place_is_that_in_the_excerpt() -> None:
+    request = asked("x = 1\ny = ", Hole(), "\n", above="import os\n" * 9, below="z = 3\n")
+    assert new_errors(request, [["1"], ["1)"]])[1] == ((0, 10, 12),)
+
+
+OWN = "class A:\n    def f(self):\n        return <FILL>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("above", "below"),
+    [
+        (OWN, ""),
+        ("", "\n\nclass B:\n    def g(self):\n        <FILL>\n\n    x = [1, 2\n"),
+        (OWN, "    def h(:\n        pass\n"),
+        ("def broken(:\n    x = 1\n", "print 'two'\nx = = 3\n"),
+        ("s = 'never ended\nif x\n    y\n", ""),
+    ],
+)
+def test_file_s_own_errors_are_nobody_s_fault(above: str, below: str) -> None:
+    request = asked("def g(x):\n    y = ", Hole("x"), "\n    return y\n", above=above, below=below)
+    assert faults(PATH, f"{above}def g(x):\n    y = x\n    return y\n{below}")
+    found = counts(request, "x + 1", "x + (1", "x\n    continue", "f(x)")
+    assert [one == 0 for one in found] == [True, False, False, True]
+
+
+def test_error_beside_one_of_the_file_s_own_is_seen() -> None:
+    """Python's parser stops at the first: what came behind it was never looked at."""
+    request = asked("x = ", Hole(), "\n", above="print 'two'\n")
+    assert [one == 0 for one in counts(request, "1", "1)", ") 1")] == [True, False, False]
+
+
+def test_unfilled_hole_is_taken_to_be_filled_well() -> None:
+    request = asked("if ", Hole(), ":\n    ", Hole(), "\n")
+    assert counts(request, ["x", None], ["x =", None]) == [0, 1]
+    request = asked("def f(a):\n", Hole(), "    return b\ndef g():\n", Hole())
+    assert counts(request, ["    b = a\n", None], ["    b = (a\n", None])[0] == 0
+
+
+def test_whole_line_in_a_block_is_judged_with_a_stand_in_that_is_indented() -> None:
+    request = asked("def f():\n", Hole("    <FILL>\n"), "\n\ndef g(:\n    pass\n")
+    assert [one == 0 for one in counts(request, "    return 1\n", "    return (\n")] == [
+        True,
+        False,
+    ]
+
+
+def test_holes_of_several_files_are_judged_each_in_its_own() -> None:
+    files = (
+        Passage("a.py", ("x = ", Hole(), "\n")),
+        Passage("b.js", ("f(", Hole(), ");\n")),
+        Passage("c.unknown", (Hole(),)),
+        Passage("d.py", ("no hole here (",)),
+    )
+    found = new_errors(InfillRequest(files), [["1", "2", "("], ["1)", "2", ""], ["1", "{", ""]])
+    assert found[0] == () and [one[0] for one in found[1] or ()] == [0]
+    assert {one[0] for one in found[2] or ()} == {1}
+
+
+def test_language_without_a_grammar_is_judged_by_nobody() -> None:
+    assert counts(asked("x ", Hole(), path="notes.zzz"), "((") == [None]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_other_languages_are_judged_by_what_is_new(newline: str) -> None:
+    own = "let = 3;" + newline
+    request = asked("let x = ", Hole(), ";" + newline, above=own + newline, path="a.js")
+    found = counts(request, "1", "[1", "g(")
+    assert found[0] == 0 and all(found[1:])
+
+
+def test_text_too_large_is_judged_by_nobody() -> None:
+    request = asked("x = ", Hole(), "\n", above="y = 1\n" * 400_000)
+    assert counts(request, "(") == [None]
