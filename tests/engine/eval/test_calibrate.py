@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dgedit_engine.decode.certainty import FEATURES, load_certainty
+from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.engine import Engine
 from dgedit_engine.eval import calibrate
 from dgedit_engine.eval.tasks import Task
@@ -57,7 +58,8 @@ def test_feature_that_never_changes_is_no_trouble() -> None:
 
 def test_candidates_are_recorded_with_what_was_asked_of_them() -> None:
     opened = reader()
-    engine = Engine(opened.model, opened.tokenizer, Sampling(), name="small")
+    given = (opened.model, opened.tokenizer, Sampling())
+    engine = Engine(*given, name="small", decoding=Decoding(candidates=12))
     text = "def f(a):\n    return total\n\n\ndef g():\n    return a\n"
     task = Task("line", 0, "a.txt", text, text.index("total"), text.index("total") + 5)
     found = list(calibrate.recorded(engine, task, seed=0))
