@@ -37,6 +37,12 @@ OFFERED = 4
 """Candidates of a hole that are offered where a request does not say how many, at most."""
 
 
+CAUTION = 0.35
+"""The least certainty at which an infill is taken for right, unless somebody says otherwise: of the
+infills above it, half are right at least, of each kind of span (docs/decoding.md).
+"""
+
+
 class ModelError(Exception):
     """A model that cannot be opened: weights missing or corrupt, another architecture, no such
     device. One line.

@@ -38,6 +38,8 @@ class Answer:
     """Why it ended."""
     origin: str = ""
     """Where the shown candidate came from."""
+    certainty: float | None = None
+    """The probability that it is right, as the model says; None where it does not."""
 
     @property
     def text(self) -> str:
@@ -124,8 +126,15 @@ def folded(steps: Iterator[Step]) -> Answer:
     if last is None or not last.last:
         raise RuntimeError("the stream of steps ended without a last step")
     ms = 1000 * (time.perf_counter() - started)
-    origin = last.candidates[0][0].origin if last.candidates else ""
-    return Answer(last.drafts[0].pieces, last.index, ms, last.stopped or "settled", origin)
+    first = last.candidates[0][0] if last.candidates else None
+    return Answer(
+        last.drafts[0].pieces,
+        last.index,
+        ms,
+        last.stopped or "settled",
+        first.origin if first else "",
+        first.certainty if first else None,
+    )
 
 
 def _steps(
@@ -140,6 +149,7 @@ def _steps(
         request,
         decoding=decoding,
         memory=memory,
+        certainty=engine.certainty,
     )
 
 

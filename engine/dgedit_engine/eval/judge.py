@@ -9,6 +9,7 @@ import numpy as np
 from dgedit_engine.decode.syntax import faults
 from dgedit_engine.eval.fillers import Answer
 from dgedit_engine.eval.tasks import Task
+from dgedit_engine.types import CAUTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,20 @@ class Result:
     """Why the filling ended."""
     origin: str
     """Where the shown infill came from."""
+    certainty: float | None = None
+    """The probability that it is right, as the model says; None where it does not."""
+
+    @property
+    def sure(self) -> bool | None:
+        """Whether it would be written without asking."""
+        return None if self.certainty is None else self.certainty >= CAUTION
+
+    @property
+    def right_if_sure(self) -> bool | None:
+        """Whether it is right; None for one that is not sure."""
+        if not self.sure:
+            return None
+        return self.exact if self.passed is None else self.passed
 
 
 def judge(
@@ -81,6 +96,7 @@ def judge(
         ms=round(answer.ms, 1),
         stopped=answer.stopped,
         origin=answer.origin,
+        certainty=answer.certainty,
     )
 
 

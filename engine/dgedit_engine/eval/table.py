@@ -24,9 +24,11 @@ RATES = {
     "similarity": "similarity",
     "first": "first",
     "length": "length",
+    "sure": "sure",
+    "right_if_sure": "right if sure",
 }
 """The fields of a result whose means are rates, and the names of these."""
-SHOWN = ("exact", "parses", "pass@1", "similarity", "first")
+SHOWN = ("exact", "parses", "pass@1", "similarity", "first", "sure", "right if sure")
 """The rates that the table has room for."""
 MEDIANS = ("tokens", "gold_tokens", "steps", "ms")
 """The fields of which a median is shown."""

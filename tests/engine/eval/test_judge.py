@@ -13,6 +13,7 @@ from dgedit_engine.eval.fillers import DEFAULT, Answer
 from dgedit_engine.eval.judge import Result, edits, judge, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task
+from dgedit_engine.types import CAUTION
 
 TEXT = "def area(width, height):\n    return width * height\n"
 TASK = Task("line", 0, "shape.py", TEXT, TEXT.index("width *"), len(TEXT) - 1)
@@ -158,3 +159,21 @@ def test_table_fits_120_columns() -> None:
 def test_judge_takes_a_length_within_a_quarter(tokens: int, gold: int, fact: bool) -> None:
     answer = Answer(("x",) * tokens, 1, 1.0, "cap")
     assert judge(TASK, "canvas", answer, ("x",) * gold).length == fact
+
+
+@pytest.mark.parametrize(
+    ("certainty", "text", "passed", "sure", "right"),
+    [
+        (None, "width * height", None, None, None),
+        (CAUTION, "width * height", None, True, True),
+        (CAUTION, "height", None, True, False),
+        (CAUTION, "height", True, True, True),  # tests say more than the text
+        (CAUTION - 0.01, "width * height", None, False, None),
+    ],
+)
+def test_what_is_sure_is_held_against_what_is_right(
+    certainty: float | None, text: str, passed: bool | None, sure: bool | None, right: bool | None
+) -> None:
+    answer = Answer((text,), 1, 1.0, "settled", "draft", certainty)
+    found = judge(TASK, "fill", answer, ("width",), passed=passed)
+    assert (found.sure, found.right_if_sure) == (sure, right)
