@@ -216,7 +216,9 @@ class Step:
     was ranked by; 0 is certain.
     """
     candidates: tuple[tuple[Candidate, ...], ...] = ()
-    """On the last step, for each hole its candidates, the best one, whose draft is shown, first."""
+    """For each hole its candidates, the best one, whose draft is shown, first. Before the last step
+    no more than that one, of a hole that has one yet; or nothing at all.
+    """
     phase: Phase = "refine"
     """What this step is part of."""
     forwards: int = 0

@@ -17,7 +17,8 @@ import torch
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.faults import new_errors
-from dgedit_engine.decode.offers import NOTHING, offered
+from dgedit_engine.decode.joint import Scored
+from dgedit_engine.decode.offers import NOTHING, judged, offered
 from dgedit_engine.decode.search import Pool, Reader, begin, search
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step
 
@@ -37,24 +38,31 @@ def fill(
     chosen: list[_Found] = []
     index, earlier = 0, reader.model.forwards
 
-    def step(draft: Draft, phase: Phase) -> Step:
+    def step(draft: Draft, phase: Phase, best: Candidate | None) -> Step:
         nonlocal index
         index += 1
-        drafts = (*(one.first for one in chosen), draft)
-        drafts += (NOTHING.draft,) * (count - len(drafts))
-        passes = reader.model.forwards - earlier
-        return Step(index, index + 1, drafts, score=mean_log([draft]), phase=phase, forwards=passes)
+        later = count - len(chosen) - 1
+        drafts = (*(one.first for one in chosen), draft, *(NOTHING.draft,) * later)
+        own = (*(tuple(one.candidates[:1]) for one in chosen), (best,) if best else ())
+        return Step(
+            index,
+            index + 1,
+            drafts,
+            score=mean_log([draft]),
+            candidates=(*own, *((),) * later),
+            phase=phase,
+            forwards=reader.model.forwards - earlier,
+        )
 
     for hole in range(count):
         pool = begin(reader, request, hole, [one.first.text for one in chosen])
-        best: Draft | None = None
-        breaks = 0
+        best: Candidate | None = None
         for draft, phase in search(pool, request, decoding, generator):
-            if pool.best and (best is None or draft.text != best.text):
+            if pool.best and (best is None or draft.text != best.draft.text):
                 errors = _errors(request, chosen, [draft])[0]
-                if best is None or errors <= breaks:  # else what is shown stays
-                    best, breaks = draft, errors
-            yield step(best or draft, phase)
+                if best is None or (errors or 0) <= (best.faults or 0):  # else what is shown stays
+                    best = _candidate(pool, pool.best, draft, errors)
+            yield step(best.draft if best else draft, phase, best)
         chosen.append(_by_grammar(pool, request, chosen))
     yield _end(request, chosen, index + 1, reader.model.forwards - earlier)
 
@@ -75,32 +83,38 @@ class _Found:
 def _by_grammar(pool: Pool, request: InfillRequest, chosen: Sequence[_Found]) -> _Found:
     """A hole's candidates, those with fewer syntax errors first."""
     found = pool.best
-    errors: list[int] = []
+    errors: list[int | None] = []
     asked = request.candidates or 0
     most = min(max(_JUDGED, asked), len(found))
     while len(errors) < most:
         some = found[len(errors) : min(most, len(errors) + _AT_ONCE)]
         errors += _errors(request, chosen, [one.draft for one in some])
-        if errors.count(0) >= max(_ENOUGH, asked):
+        if len(errors) - sum(map(bool, errors)) >= max(_ENOUGH, asked):
             break
-    order = sorted(range(len(errors)), key=lambda one: errors[one])
-    # the sound ones are what each is held against
-    rivals = [found[at] for at in order if errors[at] == errors[order[0]]] if order else []
-    candidates = []
-    for at in order:
-        one, score = found[at], round(mean_log([found[at].draft]), 6)
-        others = rivals if one in rivals else [one, *rivals]
-        sure = pool.certainty(others, others.index(one))
-        candidates.append(Candidate(one.draft, score, "draft", certainty=sure))
-    return _Found(candidates)
+    order = sorted(range(len(errors)), key=lambda at: errors[at] or 0)
+    # those with as few as the first are what each is held against
+    rivals = [found[at] for at in order if errors[at] == errors[order[0]]]
+    return _Found([_candidate(pool, rivals, found[at].draft, errors[at]) for at in order])
 
 
-def _errors(request: InfillRequest, chosen: Sequence[_Found], drafts: Sequence[Draft]) -> list[int]:
-    """How many syntax errors each draft for the hole behind the `chosen` ones brings."""
+def _candidate(pool: Pool, rivals: Sequence[Scored], draft: Draft, errors: int | None) -> Candidate:
+    """One of the pool's, held against the others."""
+    one = next(one for one in pool.best if one.draft.text == draft.text)
+    every = rivals if one in rivals else [one, *rivals]
+    sure = pool.certainty(every, every.index(one))
+    return judged(Candidate(draft, round(mean_log([draft]), 6), "draft", certainty=sure), errors)
+
+
+def _errors(
+    request: InfillRequest, chosen: Sequence[_Found], drafts: Sequence[Draft]
+) -> list[int | None]:
+    """How many syntax errors each draft for the hole behind the `chosen` ones brings; None where
+    nobody can tell.
+    """
     before = [one.first.text for one in chosen]
     behind = [None] * (len(request.holes) - len(chosen) - 1)
     found = new_errors(request, [[*before, draft.text, *behind] for draft in drafts])
-    return [len(places or ()) for places in found]
+    return [None if places is None else len(places) for places in found]
 
 
 def _end(request: InfillRequest, chosen: Sequence[_Found], index: int, passes: int) -> Step:

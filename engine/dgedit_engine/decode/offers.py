@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dgedit_engine.decode.faults import Error, new_errors
+from dgedit_engine.decode.faults import new_errors
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest
 
 NOTHING = Candidate(Draft((), (), ()), 0.0, "draft")
@@ -31,16 +31,17 @@ def offered(
         some = different(candidates)[:most] or [NOTHING]
         texts = [[*firsts[:hole], one.draft.text, *firsts[hole + 1 :]] for one in some]
         errors = new_errors(request, texts)
-        judged = [_judged(*pair) for pair in zip(some, errors, strict=True)]
-        sound = [one for one in judged if not one.breaks]
-        every.append(tuple(sound or judged))
+        counts = [None if places is None else len(places) for places in errors]
+        known = [judged(*pair) for pair in zip(some, counts, strict=True)]
+        sound = [one for one in known if not one.breaks]
+        every.append(tuple(sound or known))
     return tuple(every)
 
 
-def _judged(one: Candidate, errors: Sequence[Error] | None) -> Candidate:
-    """What breaks its file is not right."""
+def judged(one: Candidate, errors: int | None) -> Candidate:
+    """The candidate with its syntax errors; what breaks its file is not right."""
     certainty = 0.0 if errors and one.certainty is not None else one.certainty
-    return replace(one, faults=None if errors is None else len(errors), certainty=certainty)
+    return replace(one, faults=errors, certainty=certainty)
 
 
 def different(found: Sequence[Candidate]) -> list[Candidate]:

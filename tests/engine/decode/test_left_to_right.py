@@ -12,6 +12,7 @@ import torch
 
 from dgedit_engine.decode import joint
 from dgedit_engine.decode import search as module
+from dgedit_engine.decode.certainty import FEATURES, Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.left_to_right import fill
 from dgedit_engine.decode.phases import Memory
@@ -251,3 +252,20 @@ def test_words_and_other_files_change_what_is_drafted(opened: Reader) -> None:
     more = Passage("b.py", ("def total(a, b):\n    return a + b\n",))
     beside = list(run(opened, replace(ONE, passages=(*ONE.passages, more))))[-1].score
     assert len({plain, told, beside}) == 3
+
+
+def test_best_so_far_comes_with_what_is_known_of_it(opened: Reader) -> None:
+    """Whoever has no more time takes it, and must know whether it may be written."""
+    asked = request("def f(a):\n    return ", Hole(), "\n\n\nx = ", Hole(), "\n", path="a.py")
+    weights = Certainty(0.0, dict.fromkeys(FEATURES, 0.0))
+    steps = list(run(replace(opened, certainty=weights), asked, rows=12))
+    known = [step for step in steps[:-1] if any(step.candidates)]
+    assert known and not any(steps[0].candidates)
+    for step in steps[:-1]:
+        for draft, own in zip(step.drafts, step.candidates, strict=True):
+            assert len(own) <= 1
+            for one in own:
+                assert one.draft == draft and one.faults is not None
+                assert one.certainty == (0.0 if one.breaks else 0.5)
+    complete = [step.candidates[0][0].faults for step in known]
+    assert all(after <= before for before, after in pairwise(complete))
