@@ -125,9 +125,8 @@ class HttpServing:
             found = fill.run(
                 asked.request, self.backend, each=look, quiet=True, seconds=asked.seconds
             )
-        drafts = (
-            [one.draft for one in found.candidates[0]] if found.candidates else last[0].drafts[:1]
-        )
+        offered = found.candidates[0] if found.candidates else ()
+        drafts = [one.draft for one in offered] or [last[0].drafts[0]]
         read, refined = times[0] - started, times[-1] - times[0]
         return Answered(tuple(drafts), found.stopped != "cap", read, refined)
 
