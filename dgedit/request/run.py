@@ -241,14 +241,17 @@ def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[St
 def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
     """The steps until the time is over, the best so far again as the last one.
 
-    That is the surest of its text, or while a draft grows, the longest; there is always one.
+    That is the last that has candidates, else the surest of its text, or while a draft grows, the
+    longest; there is always one.
     """
     until = time.monotonic() + seconds
     best: Step | None = None
     with _closed(steps):
         for step in steps:
-            if best is None or step.score >= best.score or _goes_on(best, step):
+            better = best is None or step.score >= best.score or _goes_on(best, step)
+            if better or any(step.candidates):
                 best = step
+            assert best is not None
             if time.monotonic() >= until and not step.last:
                 settled = all(draft.settled and all(draft.settled) for draft in best.drafts)
                 stopped: Stopped = "settled" if settled else "cap"
