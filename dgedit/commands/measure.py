@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dgedit.commands.options import Device
+from dgedit.commands.options import Adapter, Device
 from dgedit.errors import UsageError
 from dgedit.models import store
 
@@ -42,6 +42,7 @@ def bench(
     model: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to measure.")
     ] = None,
+    adapter: Adapter = None,
     device: Device = None,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each of the model's stages.")] = 30,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of a CPU.")] = None,
@@ -64,6 +65,7 @@ def bench(
         raise UsageError(f"--weights must be random, not {weights!r}")
     given: dict[str, object] = {
         "model": model if shape else store.resolve(model),
+        "adapter": None if shape else store.adapter_of(adapter, model),
         "device": device,
         "threads": threads,
         "shape": shape,

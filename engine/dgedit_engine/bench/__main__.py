@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dgedit_engine.bench", description=__doc__)
     add = parser.add_argument
     add("--model", help="nano (the default), tiny or a folder")
+    add("--adapter", type=Path, help="folder of low-rank changes of the model")
     add("--device", help="cpu, cuda, …")
     add("--rounds", type=int, default=30, help="rounds of each stage (30)")
     add("--threads", type=int, help="threads for the CPU; the engine's choice, if not given")
@@ -84,7 +85,7 @@ def _named(device: torch.device) -> str:
 
 
 def _model(options: argparse.Namespace) -> int:
-    engine = open_engine(options.model, options.device)
+    engine = open_engine(options.model, options.device, adapter=options.adapter)
     if options.threads:
         torch.set_num_threads(options.threads)
     figures: dict[str, Any] = {"model": engine.name, "device": engine.device}
