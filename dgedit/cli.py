@@ -226,7 +226,8 @@ class _FromSettings(dict[str, Any]):
         if command not in ("edit", "fill", "pipe", "watch"):
             return default
         settings = config.current()
-        given = {name: getattr(settings, name) for name in ("device", "engine", "effort", "color")}
+        names = ("device", "engine", "effort", "caution", "color")
+        given = {name: getattr(settings, name) for name in names}
         return {name: value for name, value in given.items() if value != ""}
 
 

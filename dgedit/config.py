@@ -33,6 +33,9 @@ Color = Literal["auto", "always", "never"]
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
 
+CAUTION = 0.35
+"""The setting `caution` where nobody sets it."""
+
 DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 """Where a model may run, in words."""
 
@@ -67,6 +70,8 @@ class Settings:
     """Minutes after which a warm engine that nobody asks ends, 0.1 to 1440."""
     effort: float = 0.5
     """The one dial of an infill, 0 to 1."""
+    caution: float = CAUTION
+    """The least probability of being right at which an infill is taken as sure, 0 to 1."""
     color: Color = "auto"
     """Whether output is coloured: on a terminal, always or never."""
     theme: str = "tokyo-night"
@@ -297,6 +302,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "engine": _is_engine,
     "idle": _is_between(0.1, _DAY),
     "effort": _is_between(0, 1),
+    "caution": _is_between(0, 1),
     "color": _is_color,
     "theme": _is_text,
     "live": _is_live,

@@ -24,7 +24,9 @@ class Exit(IntEnum):
     ENGINE = 5
     """The engine or the model is unavailable."""
     UNSETTLED = 6
-    """Stopped at the step cap without settling; the result is given all the same."""
+    """An infill is in doubt: it breaks the syntax, is unsure or did not settle. Nothing was
+    written.
+    """
     BUG = 70
     """An error of ours."""
     INTERRUPTED = 130
@@ -60,6 +62,12 @@ class ConflictError(DgeditError):
     """The file on disk is no longer the one that was loaded."""
 
     exit = Exit.CONFLICT
+
+
+class DoubtError(DgeditError):
+    """An infill is in doubt, and nobody was asked whether to write it."""
+
+    exit = Exit.UNSETTLED
 
 
 class EngineError(DgeditError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dgedit.commands.coercion import Quick
-from dgedit.config import DEVICES, Color, is_device
+from dgedit.config import CAUTION, DEVICES, Color, is_device
 from dgedit.errors import UsageError
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
@@ -50,6 +50,12 @@ def _some(seconds: float | None) -> float | None:
     return seconds
 
 
+def _probability(caution: float) -> float:
+    if not 0 <= caution <= 1:
+        raise UsageError(f"--caution must be between 0 and 1, not {caution:g}")
+    return caution
+
+
 Model = Annotated[
     str | None, option(ENGINE, "--model", metavar="NAME", help="A model's name or its folder.")
 ]
@@ -88,6 +94,21 @@ Seconds = Annotated[
         callback=_some,
         help="Take the best so far after so long.",
     ),
+]
+Caution = Annotated[
+    float,
+    option(
+        OUTPUT,
+        metavar="0-1",
+        callback=_probability,
+        help=f"How likely right an infill must be; else {CAUTION}.",
+    ),
+]
+AcceptUnsettled = Annotated[
+    bool, option(OUTPUT, "--accept-unsettled", help="Write what is in doubt as well.")
+]
+Force = Annotated[
+    bool, option(HOLES, "--force", help="Fill languages that the model does not know.")
 ]
 Steps = Annotated[
     int | None, option(RESULT, metavar="N", help="The step cap, instead of --effort's.")

@@ -24,6 +24,7 @@ OTHERS: dict[str, Any] = {
     "engine": "local",
     "idle": 3.5,
     "effort": 0.25,
+    "caution": 0.5,
     "color": "never",
     "theme": "nord",
     "live": "settle",
@@ -87,6 +88,7 @@ def test_variables_go_before_the_project_before_the_user(
         ("TAB_WIDTH", "8", 8),
         ("EFFORT", "1", 1),
         ("EFFORT", ".75", 0.75),
+        ("CAUTION", "0.9", 0.9),
         ("ENGINE", "https://models.example:8000/v1", "https://models.example:8000/v1"),
         ("MODEL", "1", "1"),
     ],
@@ -108,6 +110,7 @@ def test_variables_are_read_by_what_they_set(
         ),
         ("DGEDIT_EFFORT", "2", "DGEDIT_EFFORT: effort must be a number from 0 to 1, not 2"),
         ("DGEDIT_EFFORT", "nan", "must be a number from 0 to 1, not 'nan'"),
+        ("DGEDIT_CAUTION", "2", "DGEDIT_CAUTION: caution must be a number from 0 to 1, not 2"),
         (
             "DGEDIT_ENGINE",
             "hot",
