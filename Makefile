@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo edit test test-all fuzz lint format docs bench clean
 
-# Exit code 6 is an infill that stopped at its step cap: shown like any other.
+# Exit code 6 is an infill in doubt, such as one that did not settle: shown like any other.
 demo: $(VENV)/installed
 	$(BIN)/dgedit fill demo/inventory.py || test $$? -eq 6
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dgedit_engine.types import Ability, Draft, InfillRequest, Step, Stopped
+from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step, Stopped
 
 STEPS = 3
 
@@ -31,6 +31,11 @@ class Scripted:
     ability: Ability = field(default_factory=lambda: Ability(instructions=True))
     """What it says it can be asked for."""
     stopped: Stopped = "settled"
+    certainty: tuple[float | None, ...] = ()
+    """How sure it is of the holes, one after the other, beginning anew; nobody can tell if empty.
+    """
+    faults: tuple[int | None, ...] = ()
+    """The syntax errors that it says its texts bring, likewise."""
     during: Callable[[int], None] = lambda index: None
     """Called before each step with its index."""
     requests: list[InfillRequest] = field(default_factory=list)
@@ -49,9 +54,21 @@ class Scripted:
                 time.sleep(self.pause)
                 last = index == STEPS
                 drafts = tuple(_draft(text, index) for text in texts)
-                yield Step(index, STEPS, drafts, last, self.stopped if last else None, -0.25)
+                stopped = self.stopped if last else None
+                offered = self._offered(drafts) if last else ()
+                yield Step(index, STEPS, drafts, last, stopped, -0.25, offered)
         finally:
             self.closed += 1
+
+    def _offered(self, drafts: tuple[Draft, ...]) -> tuple[tuple[Candidate, ...], ...]:
+        """For each hole its draft alone, judged; nothing where there is no judgement."""
+        if not self.certainty and not self.faults:
+            return ()
+        sure, wrong = self.certainty or (None,), self.faults or (None,)
+        return tuple(
+            (Candidate(draft, -0.25, "draft", wrong[n % len(wrong)], sure[n % len(sure)]),)
+            for n, draft in enumerate(drafts)
+        )
 
 
 def _draft(text: str, index: int) -> Draft:

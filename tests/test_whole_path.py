@@ -39,9 +39,9 @@ def model(tmp_path: Path) -> Path:
 def test_fill_prints_a_diff_that_applies_and_writes_nothing(
     file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["fill", "mean.py", "--seed", "3"]) in (0, 6)
+    assert (code := run(["fill", "mean.py", "--seed", "3"])) in (0, 6)
     diff, said = capfd.readouterr()
-    assert said == "" and file.read_text() == HOLED
+    assert said.count("\n") == (code == 6) and file.read_text() == HOLED
     subprocess.run(["git", "apply"], input=diff, text=True, check=True)
     text = file.read_text()
     assert text != HOLED and "<FILL>" not in text
@@ -62,7 +62,7 @@ def test_events_end_in_the_infill_that_json_reports(
 ) -> None:
     code = run(["fill", "mean.py", "--json"])
     report = json.loads(capfd.readouterr().out)
-    assert code == {"settled": 0, "cap": 6}[report["stopped"]]
+    assert code == (6 if any(hole["doubt"] for hole in report["holes"]) else 0)
     run(["fill", "mean.py", "--events"])
     steps = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [step["last"] for step in steps] == [False] * (len(steps) - 1) + [True]
@@ -75,7 +75,7 @@ def test_several_holes_of_two_files_are_filled_together(
 ) -> None:
     other = file.with_name("other.py")
     other.write_text("x = <FILL>\ny = <FILL>\n")
-    assert run(["fill", "mean.py", "other.py", "-w"]) in (0, 6)
+    assert run(["fill", "mean.py", "other.py", "-w", "--accept-unsettled"]) == 0
     assert "<FILL>" not in file.read_text() + other.read_text()
     assert capfd.readouterr().out == ""
 
@@ -87,10 +87,11 @@ def test_strength_zero_changes_nothing(file: Path, capfd: pytest.CaptureFixture[
 
 def test_pipe_fills_stdin_and_keeps_stderr_empty(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dgedit", "pipe", "--stdin-filename", "mean.py"]
+    command.append("--accept-unsettled")
     text = HOLED.replace("\n", "\r\n").encode()
     started = time.monotonic()
     done = subprocess.run(command, input=text, capture_output=True, cwd=tmp_path, check=False)
-    assert done.returncode in (0, 6) and done.stderr == b""
+    assert done.returncode == 0 and done.stderr == b""
     before, after = text.split(b"<FILL>")
     assert done.stdout.startswith(before) and done.stdout.endswith(after)
     assert time.monotonic() - started < 60  # a hang; speed is the bench's business

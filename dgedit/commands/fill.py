@@ -17,8 +17,10 @@ from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    AcceptUnsettled,
     Adapter,
     Candidates,
+    Caution,
     Colored,
     Device,
     Effort,
@@ -35,7 +37,7 @@ from dgedit.commands.options import (
     option,
 )
 from dgedit.commands.output import print_document, print_text
-from dgedit.config import Color
+from dgedit.config import CAUTION, Color
 from dgedit.engines import connect as backend
 from dgedit.errors import Exit, UsageError
 from dgedit.request.markers import MARKER
@@ -80,6 +82,8 @@ def fill(
     check: Annotated[
         bool, option(OUTPUT, "--check", help="Exit with 1 if anything would change.")
     ] = False,
+    caution: Caution = CAUTION,
+    accept_unsettled: AcceptUnsettled = False,
     dry_run: Annotated[
         bool, option(OUTPUT, "--dry-run", help="Tell what a model would be given; ask none.")
     ] = False,
@@ -151,9 +155,16 @@ def fill(
     infill = work.run(request, filler, each=each, quiet=quiet, seconds=seconds)
     signals.look()
     result = work.Result(sources, infill)
+    if asked == "write" and not accept_unsettled:
+        result.refuse_doubts(caution=caution)
     if not (check and quiet):
-        _give(result, asked, request, filler, color)
-    return Exit.NO if check and result.changed else result.exit
+        _give(result, asked, request, filler, color, caution=caution)
+    doubted = "" if accept_unsettled else result.doubted(caution=caution)
+    if doubted and not quiet:
+        output.complain(f"{doubted} (--write needs --accept-unsettled to write it)")
+    if check and result.changed:
+        return Exit.NO
+    return Exit.UNSETTLED if doubted else Exit.OK
 
 
 def _output(asked: dict[Output, bool]) -> Output:
@@ -198,7 +209,13 @@ def _named(
 
 
 def _give(
-    result: Result, asked: Output, request: InfillRequest, engine: Backend, color: Color
+    result: Result,
+    asked: Output,
+    request: InfillRequest,
+    engine: Backend,
+    color: Color,
+    *,
+    caution: float,
 ) -> None:
     from dgedit.request import run as work
 
@@ -210,7 +227,7 @@ def _give(
     elif asked == "span-only":
         print_text("\n".join(result.infill.texts))
     elif asked == "json":
-        print_text(json.dumps(work.report(result, request, engine)) + "\n")
+        print_text(json.dumps(work.report(result, request, engine, caution=caution)) + "\n")
     elif asked == "diff" and output.is_colored(sys.stdout, color):
         output.show(work.diff(result, as_bytes=False), sys.stdout, paint=painted)
     elif asked == "diff":

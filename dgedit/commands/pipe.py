@@ -19,8 +19,10 @@ from dgedit.commands import output
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    AcceptUnsettled,
     Adapter,
     Candidates,
+    Caution,
     Device,
     Effort,
     Engine,
@@ -37,8 +39,9 @@ from dgedit.commands.options import (
     option,
 )
 from dgedit.commands.output import print_document
+from dgedit.config import CAUTION
 from dgedit.engines import connect as backend
-from dgedit.errors import InputError, UsageError
+from dgedit.errors import Exit, InputError, UsageError
 from dgedit.files.document import Document
 from dgedit.request.markers import MARKER, marked
 
@@ -81,6 +84,8 @@ def pipe(
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
     ] = "echo",
+    caution: Caution = CAUTION,
+    accept_unsettled: AcceptUnsettled = False,
     quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
     model: Model = None,
     adapter: Adapter = None,
@@ -129,9 +134,11 @@ def pipe(
         infill = work.run(request, filler, quiet=quiet, seconds=seconds)
         signals.look()
         result = work.Result((source,), infill)
+        if not accept_unsettled:
+            result.refuse_doubts(caution=caution)
         result.documents[0].encode()  # says now what cannot be stored
     print_document(result.documents[0])
-    return result.exit
+    return Exit.OK
 
 
 def _stdin() -> bytes:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dgedit.errors import ConflictError, DgeditError, EngineError, Exit
+from dgedit.errors import ConflictError, DgeditError, DoubtError, EngineError
 from dgedit.files import disk
-from dgedit.files.document import LARGEST, Document, Span, readable
+from dgedit.files.document import LARGEST, LINE_END, Document, Span, readable
 from dgedit.files.paths import path_in_diff
+from dgedit.request.doubt import Doubt, doubts, told
 from dgedit.request.markers import instruction_of, marked, passage, position
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
@@ -29,7 +30,6 @@ from dgedit_engine.types import (
     ModelError,
     Passage,
     Step,
-    Stopped,
     collect,
 )
 
@@ -82,10 +82,30 @@ class Result:
         pairs = zip(self.sources, self.documents, strict=True)
         return any(source.document.text != document.text for source, document in pairs)
 
-    @property
-    def exit(self) -> Exit:
-        """How a command ends that gave it."""
-        return Exit.UNSETTLED if self.infill.stopped == "cap" else Exit.OK
+    def doubts(self, *, caution: float) -> list[Doubt | None]:
+        """Why each hole is not to be written without asking. One that stays as it is may be."""
+        held = (
+            source.document.text[span.start : span.end]
+            for source in self.sources
+            for span in source.spans
+        )
+        found = zip(held, self.infill.texts, doubts(self.infill, caution=caution), strict=True)
+        return [None if _reads_as(old, new) else one for old, new, one in found]
+
+    def doubted(self, *, caution: float) -> str:
+        """The holes in doubt with their files and lines, in one line; empty where none is."""
+        places = [
+            f"{source.document.path or 'stdin'}:{_line_column(source.document, span.start)['line']}"
+            for source in self.sources
+            for span in source.spans
+        ]
+        return told(places, self.doubts(caution=caution))
+
+    def refuse_doubts(self, *, caution: float) -> None:
+        """Raise DoubtError where a hole is in doubt: then none is to be written."""
+        if said := self.doubted(caution=caution):
+            way_out = "--accept-unsettled writes all the same"
+            raise DoubtError(f"{said}; nothing was written ({way_out})")
 
 
 def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tuple[Source, ...]:
@@ -168,12 +188,14 @@ def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
     ]
 
 
-def report(result: Result, request: InfillRequest, backend: Backend) -> dict[str, Any]:
+def report(
+    result: Result, request: InfillRequest, backend: Backend, *, caution: float
+) -> dict[str, Any]:
     """The result in full, JSON-able; spans and positions are those of the files as they were."""
-    infill = result.infill
+    infill, found = result.infill, result.doubts(caution=caution)
     holes = [
-        hole | {"text": text}
-        for hole, text in zip(places(result.sources), infill.texts, strict=True)
+        hole | {"text": text, "doubt": one and one.words}
+        for hole, text, one in zip(places(result.sources), infill.texts, found, strict=True)
     ]
     for hole, offered in zip(holes, infill.candidates, strict=False):
         hole["candidates"] = [
@@ -242,7 +264,8 @@ def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
     """The steps until the time is over, the best so far again as the last one.
 
     That is the last that has candidates, else the surest of its text, or while a draft grows, the
-    longest; there is always one.
+    longest; there is always one. It has settled if something is known of each hole: else nobody
+    ranked it or looked at its syntax.
     """
     until = time.monotonic() + seconds
     best: Step | None = None
@@ -253,8 +276,8 @@ def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
                 best = step
             assert best is not None
             if time.monotonic() >= until and not step.last:
-                settled = all(draft.settled and all(draft.settled) for draft in best.drafts)
-                stopped: Stopped = "settled" if settled else "cap"
+                known = best.candidates and all(best.candidates)
+                stopped: Stopped = "settled" if known else "cap"
                 yield replace(best, index=step.index, last=True, stopped=stopped)
                 return
             yield step
@@ -272,6 +295,10 @@ def _closed(steps: Iterator[Step]) -> Iterator[None]:
         yield
     finally:
         getattr(steps, "close", lambda: None)()
+
+
+def _reads_as(old: str, new: str) -> bool:
+    return LINE_END.sub("\n", old) == LINE_END.sub("\n", new)
 
 
 def _bytes_as_text(document: Document) -> str:

@@ -216,34 +216,37 @@ class Slow(Scripted):
 
 
 @pytest.mark.parametrize(
-    ("steps", "text", "stopped"),
+    ("steps", "text"),
     [
-        ([("a", -1.0, False), ("ab", -2.0, False)], "ab", "cap"),  # a draft grows
-        ([("ab", -1.0, False), ("zz", -2.0, False)], "ab", "cap"),  # noise does not replace it
-        ([("ab", -1.0, False), ("zz", -0.5, True)], "zz", "settled"),
-        ([("", 0.0, True)], "", "cap"),
+        ([("a", -1.0, False), ("ab", -2.0, False)], "ab"),  # a draft grows
+        ([("ab", -1.0, False), ("zz", -2.0, False)], "ab"),  # noise does not replace it
+        ([("ab", -1.0, False), ("zz", -0.5, True)], "zz"),
+        ([("", 0.0, True)], ""),
     ],
 )
-def test_time_ends_it_at_the_best_so_far(
-    steps: list[tuple[str, float, bool]], text: str, stopped: str
+def test_time_ends_it_at_the_best_so_far_which_nobody_has_judged(
+    steps: list[tuple[str, float, bool]], text: str
 ) -> None:
     backend = Slow(*steps)
     started = time.monotonic()
     infill = run(REQUEST, backend, seconds=0.2)
     assert time.monotonic() - started < 5
-    assert (infill.texts, infill.stopped, backend.closed) == ((text,), stopped, 1)
+    assert (infill.texts, infill.stopped, backend.closed) == ((text,), "cap", 1)
 
 
 def test_time_that_is_not_reached_changes_nothing() -> None:
     assert run(REQUEST, Scripted(), seconds=100).stopped == "settled"
 
 
-def test_time_that_is_over_exits_with_6(
+def test_time_that_is_over_writes_nothing_unless_it_is_told_to(
     file: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: Capture
 ) -> None:
-    backend = Slow(("x", -1.0, False))
+    backend, before = Slow(("x", -1.0, True)), file.read_bytes()
     monkeypatch.setattr("dgedit.engines.connect.connect", lambda *args, **options: backend)
-    assert cli.run(["fill", "-w", "a.py:1", "--time", "0.05"]) == Exit.UNSETTLED
+    command = ["fill", "-w", "a.py:1", "--time", "0.05"]
+    assert cli.run(command) == Exit.UNSETTLED
+    assert file.read_bytes() == before
+    assert cli.run([*command, "--accept-unsettled"]) == Exit.OK
     assert file.read_bytes().startswith(b"\xef\xbb\xbfx\r\n")
 
 
