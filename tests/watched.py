@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+from scripted import PATH
 
 DRIVER = """
 import sys
@@ -24,7 +24,8 @@ def note(index):
     if index == 1:
         with asked.open("a") as file:
             file.write("x")
-backend.connect = lambda *which, **more: Scripted({texts}, pause={pause}, during=note)
+made = dict(texts={texts}, pause={pause}, during=note, **{judged})
+backend.connect = lambda *which, **more: Scripted(**made)
 cli.main()
 """
 
@@ -39,13 +40,16 @@ class Watched:
         texts: tuple[str, ...] = ("filled",),
         pause: float = 0.0,
         beside: Path | None = None,
+        **judged: object,
     ) -> None:
+        """`judged` is what else the backend is made of."""
         self._asked = (beside or folder.parent) / f"{folder.name}-asked"
         driver = DRIVER.replace("{texts}", repr(texts)).replace("{pause}", repr(pause))
+        driver = driver.replace("{judged}", repr(judged))
         self.process = subprocess.Popen(
             [sys.executable, "-c", driver, str(self._asked), "watch", "--debounce", "80", *args],
             cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(TESTS)},
+            env=os.environ | {"PYTHONPATH": PATH},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -2,7 +2,7 @@
 
 Markers of a file that say the same are filled together, the others one after the other, so that
 the later ones see what came of the earlier. Each time the file is saved whole; one that changed
-meanwhile stays as it is, and is filled from the start.
+meanwhile stays as it is, and is filled from the start. A marker whose infill is in doubt stays.
 
 Knows documents and engines; which files are to be filled `watching` knows.
 """
@@ -10,7 +10,7 @@ Knows documents and engines; which files are to be filled `watching` knows.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,8 +23,10 @@ from dgedit.commands.nano import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
+    AcceptUnsettled,
     Adapter,
     Candidates,
+    Caution,
     Device,
     Effort,
     Engine,
@@ -34,11 +36,13 @@ from dgedit.commands.options import (
     Seed,
     option,
 )
+from dgedit.config import CAUTION
 from dgedit.engines import connect as backend
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
 from dgedit.files.document import LARGEST, Document, Span, readable
 from dgedit.files.watching import Root, Watching, operation_around
 from dgedit.models.nano import NoBase
+from dgedit.request.doubt import Doubt, doubts
 from dgedit.request.markers import MARKER, Marked, instruction_of, marked, passage, position
 from dgedit.text.visible import visible
 
@@ -48,12 +52,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Markers that were filled together."""
+    """Markers that were asked about together."""
 
     lines: tuple[int, ...]
     """Where what they became begins."""
     infill: Infill
     """What came of it."""
+    words: str
+    """What the markers said."""
+    left: tuple[tuple[int, Doubt], ...]
+    """The lines of those that stay, and why."""
+    document: Document
+    """What the file is now."""
+
+
+Judge = Callable[["Infill"], Sequence[Doubt | None]]
+"""Says of each hole why its infill is not to be written."""
 
 
 def watch(
@@ -68,6 +82,8 @@ def watch(
         int,
         option(HOLES, metavar="MS", min=0, help="How long a file must be quiet; else 200."),
     ] = 200,
+    caution: Caution = CAUTION,
+    accept_unsettled: AcceptUnsettled = False,
     marker: Marker = MARKER,
     instruction: Instruction = "",
     effort: Effort = 0.5,
@@ -102,7 +118,11 @@ def watch(
     def connect() -> Backend:
         return connected(lambda: backend.connect(model, device, engine=engine, adapter=adapter))
 
-    work = _Work(watching, wish, connect, marker)
+    def judge(infill: Infill) -> Sequence[Doubt | None]:
+        none = [None] * len(infill.texts)
+        return none if accept_unsettled else doubts(infill, caution=caution)
+
+    work = _Work(watching, wish, connect, marker, judge)
     for path in watching.present() if once else watching.saved():
         if dry_run:
             work.show(path)
@@ -117,10 +137,12 @@ def fill(
     save: Callable[[Document], Document],
     *,
     marker: str,
+    judge: Judge = lambda infill: [None] * len(infill.texts),
 ) -> Iterator[Filled]:
     """Fill a document's markers, those that say the same together, and save it after each turn.
 
-    `ask` is given the holes and what their markers say.
+    `ask` is given the holes and what their markers say. Those that `judge` has a doubt about stay,
+    and are not asked about again.
     """
     rest = marked(document.text, marker)
     most = len(rest)
@@ -136,14 +158,35 @@ def fill(
             continue
         rest = [one for one in rest if one not in now]
         starts: list[int] = []
-        for span, text in reversed(list(zip(spans, infill.texts, strict=True))):
+        why = judge(infill)
+        for span, text, doubt in reversed(list(zip(spans, infill.texts, why, strict=True))):
             before = len(document.text)
-            document = document.apply([(span, text)])
+            if doubt is None:
+                document = document.apply([(span, text)])
             moved = len(document.text) - before
             rest = [_moved(one, moved) if one.span.start > span.start else one for one in rest]
             starts = [span.start, *(start + moved for start in starts)]
-        document = save(document)
-        yield Filled(tuple(position(document.text, start)[0] for start in starts), infill)
+        if None in why:
+            document = save(document)
+        lines = [position(document.text, start)[0] for start in starts]
+        judged = list(zip(lines, why, strict=True))
+        yield Filled(
+            tuple(line for line, doubt in judged if doubt is None),
+            infill,
+            now[0].words,
+            tuple((line, doubt) for line, doubt in judged if doubt is not None),
+            document,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """The markers that stay in a file."""
+
+    told: Collection[tuple[str, str]] = ()
+    """What they say, and the kinds of doubt that were told of them."""
+    text: int | None = None
+    """The hash of the file's text with them, of which nothing else would come; None for none."""
 
 
 class _Work:
@@ -155,6 +198,7 @@ class _Work:
         wish: InfillRequest,
         connect: Callable[[], Backend],
         marker: str,
+        judge: Judge,
     ) -> None:
         self.exit = Exit.OK
         """The first that was not."""
@@ -162,6 +206,8 @@ class _Work:
         self._wish = wish
         self._connect = connect
         self._marker = marker
+        self._judge = judge
+        self._left: dict[Path, _Left] = {}
         self._backend: Backend | None = None
 
     def show(self, path: Path) -> None:
@@ -177,17 +223,37 @@ class _Work:
         with self._complaining():
             try:
                 document = Document.load(path, largest=LARGEST)
-                for done in fill(document, self._ask, self._save, marker=self._marker):
-                    unsettled = done.infill.stopped == "cap"
-                    if unsettled and not self.exit:
-                        self.exit = Exit.UNSETTLED
-                    for line in done.lines:
-                        note = " (not settled)" if unsettled else ""
-                        _print(f"{path}:{line}  {done.infill.seconds:.1f} s{note}")
+                left = self._left.setdefault(path, _Left())
+                if left.text == hash(document.text):
+                    return
+                found = set[tuple[str, str]]()
+                for done in self._turns(document):
+                    document = done.document
+                    found |= self._tell(path, done, left.told)
+                    self._left[path] = _Left({*left.told, *found})
+                self._left[path] = _Left(found, hash(document.text) if found else None)
             except ConflictError:
                 if not again:
                     raise
                 self._watching.again(path)
+
+    def _turns(self, document: Document) -> Iterator[Filled]:
+        return fill(document, self._ask, self._save, marker=self._marker, judge=self._judge)
+
+    def _tell(
+        self, path: Path, done: Filled, told: Collection[tuple[str, str]]
+    ) -> set[tuple[str, str]]:
+        """Say which markers were filled, and of the others why not, unless that was told before.
+        Gives what there was to tell of those.
+        """
+        for line in done.lines:
+            _print(f"{path}:{line}  {done.infill.seconds:.1f} s")
+        for line, doubt in done.left:
+            self.exit = self.exit or Exit.UNSETTLED
+            if (done.words, doubt.kind) not in told:
+                advice = "the marker stays (--accept-unsettled fills it all the same)"
+                output.complain(f"{path}:{line}: {doubt.words}; {advice}")
+        return {(done.words, doubt.kind) for _, doubt in done.left}
 
     def _ask(self, document: Document, spans: Sequence[Span], words: str) -> Infill:
         from dgedit.request.run import run

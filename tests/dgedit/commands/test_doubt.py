@@ -142,7 +142,7 @@ def test_caution_comes_from_an_option_or_a_setting(
     assert b"unsure (60%)" in capfdbinary.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["fill a.py:2", "pipe"])
+@pytest.mark.parametrize("command", ["fill a.py:2", "pipe", "watch --once"])
 @pytest.mark.parametrize("value", ["2", "-0.1", "nan"])
 def test_caution_that_cannot_be_is_one_line(
     file: Path,
@@ -207,3 +207,8 @@ def test_infill_that_breaks_a_file_that_compiles_is_written_by_nobody(
     capfdbinary.readouterr()
     assert cli.run(["pipe", "--range", "2"]) == Exit.UNSETTLED
     assert capfdbinary.readouterr().out == CODE
+    marked = CODE.replace(b"return x", b"return x  # MARK")
+    file.write_bytes(marked)
+    compile(marked, "a.py", "exec")
+    assert cli.run(["watch", "--once", "--marker", "# MARK"]) == Exit.UNSETTLED
+    assert file.read_bytes() == marked
