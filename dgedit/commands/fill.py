@@ -144,7 +144,7 @@ def fill(
     if asked == "interactive":
         from dgedit.commands.interactive import ask, told
 
-        answer = ask(sources, request, filler, color=color, seconds=seconds)
+        answer = ask(sources, request, filler, color=color, seconds=seconds, caution=caution)
         if answer.edit:
             return _edit(sources, request, model, adapter, device, engine)
         with signals.unheeded():

@@ -18,9 +18,10 @@ from dataclasses import dataclass, replace
 
 from dgedit import signals
 from dgedit.commands import output
-from dgedit.config import Color
+from dgedit.config import CAUTION, Color
 from dgedit.errors import UsageError
 from dgedit.request import run as fill
+from dgedit.request.doubt import told as told_of
 from dgedit.text.diff import painted
 from dgedit.text.visible import visible
 from dgedit_engine.types import Backend, Infill, InfillRequest
@@ -77,20 +78,26 @@ def ask(
     *,
     color: Color = "auto",
     seconds: float | None = None,
+    caution: float = CAUTION,
 ) -> Answer:
     """Fill, show and ask, and once more with the next seed for as long as that is the answer."""
     while True:
         infill = fill.run(request, backend, seconds=seconds)
         signals.look()
         with _Question() as question:
-            answer = _review(sources, infill, question, color)
+            answer = _review(sources, infill, question, color, caution=caution)
         if answer is not None:
             return answer
         request = replace(request, seed=(request.seed + 1) % 2**63)
 
 
 def _review(
-    sources: tuple[fill.Source, ...], infill: Infill, question: _Question, color: Color
+    sources: tuple[fill.Source, ...],
+    infill: Infill,
+    question: _Question,
+    color: Color,
+    *,
+    caution: float,
 ) -> Answer | None:
     """Ask about each file that would change; None for another infill."""
     choices = _choices(infill)
@@ -104,7 +111,8 @@ def _review(
             cut = _show(fill.diff(result, as_bytes=False, only=at), color, whole=whole)
         about = [str(sources[at].document.path), f"candidate {chosen + 1} of {len(choices)}"]
         about += [f"{len(waiting) - 1} more to ask about"] if len(waiting) > 1 else []
-        about += ["not settled"] if infill.stopped == "cap" else []
+        doubted = _doubted(result, at, caution)
+        about += [doubted] if doubted else []
         whole = anew = False
         useless = {"a": len(waiting) == 1, "c": len(choices) == 1, "d": not cut}
         keys = {key: word for key, word in _KEYS.items() if not useless.get(key)}
@@ -133,15 +141,32 @@ def _review(
     return Answer(result, frozenset(accepted))
 
 
+def _doubted(result: fill.Result, at: int, caution: float) -> str:
+    """Why holes of the file at this place are in doubt; empty where none is."""
+    first = sum(len(source.spans) for source in result.sources[:at])
+    own = slice(first, first + len(result.sources[at].spans))
+    found = result.doubts(caution=caution)[own]
+    if len(found) == 1:
+        return found[0].words if found[0] else ""
+    return told_of([f"line {line}" for line in result.lines[own]], found)
+
+
 def _choices(infill: Infill) -> list[Infill]:
     """The first candidates of all holes, the second ones, …, each as if they were the infill."""
     count = max(map(len, infill.candidates), default=0)
-    return [
-        replace(
-            infill, texts=tuple(one[min(at, len(one) - 1)].draft.text for one in infill.candidates)
-        )
-        for at in range(count)
-    ] or [infill]
+    return [_with_first(infill, at) for at in range(count)] or [infill]
+
+
+def _with_first(infill: Infill, at: int) -> Infill:
+    """The infill with the candidates at this place as the first ones; a hole that has fewer shows
+    its last.
+    """
+    moved = []
+    for own in infill.candidates:
+        place = min(at, len(own) - 1)
+        moved.append((own[place], *own[:place], *own[place + 1 :]))
+    texts = tuple(own[0].draft.text for own in moved)
+    return replace(infill, texts=texts, candidates=tuple(moved))
 
 
 def _changed(result: fill.Result) -> list[int]:

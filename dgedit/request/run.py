@@ -82,6 +82,15 @@ class Result:
         pairs = zip(self.sources, self.documents, strict=True)
         return any(source.document.text != document.text for source, document in pairs)
 
+    @property
+    def lines(self) -> list[int]:
+        """The line of its file that each hole begins in."""
+        return [
+            _line_column(source.document, span.start)["line"]
+            for source in self.sources
+            for span in source.spans
+        ]
+
     def doubts(self, *, caution: float) -> list[Doubt | None]:
         """Why each hole is not to be written without asking. One that stays as it is may be."""
         held = (
@@ -94,11 +103,8 @@ class Result:
 
     def doubted(self, *, caution: float) -> str:
         """The holes in doubt with their files and lines, in one line; empty where none is."""
-        places = [
-            f"{source.document.path or 'stdin'}:{_line_column(source.document, span.start)['line']}"
-            for source in self.sources
-            for span in source.spans
-        ]
+        files = [source.document.path or "stdin" for source in self.sources for _ in source.spans]
+        places = [f"{file}:{line}" for file, line in zip(files, self.lines, strict=True)]
         return told(places, self.doubts(caution=caution))
 
     def refuse_doubts(self, *, caution: float) -> None:

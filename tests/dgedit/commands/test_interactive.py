@@ -29,6 +29,8 @@ from dgedit.tui import app
 from dgedit_engine.types import Candidate, Draft
 from scripted import Scripted
 
+JUDGED = "JUDGED" in os.environ
+
 class Two(Scripted):
     def infill(self, request):
         self.texts = (f"first of {request.seed}",)
@@ -37,7 +39,14 @@ class Two(Scripted):
                 other = Draft((f"second of {request.seed}",), (0.5,), (True,))
                 both = step.drafts, (other,) * len(step.drafts)
                 each = zip(*both, strict=True)
-                offered = tuple(tuple(Candidate(c, 0.0, "draft") for c in one) for one in each)
+                judged = [("draft", None, 0.12), ("sample", 2, 0.9)]
+                offered = tuple(
+                    tuple(
+                        Candidate(c, 0.0, origin, faults if JUDGED else 0, sure if JUDGED else None)
+                        for c, (origin, faults, sure) in zip(one, judged)
+                    )
+                    for one in each
+                )
                 step = replace(step, candidates=offered)
             yield step
 
@@ -144,6 +153,28 @@ def test_what_is_not_accepted_is_not_written(terminal: Open, tmp_path: Path, key
     one.type(key)
     assert one.end() == 1
     assert texts(tmp_path)[0] == b"a = <FILL>\r\n"
+
+
+def test_question_names_the_doubt_about_the_candidate_that_is_shown(
+    terminal: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUDGED", "1")
+    (tmp_path / "b.py").write_text("<FILL>\n\n<FILL>\n")
+    one = terminal("a.py", "b.py")
+    assert "a.py · candidate 1 of 2 · 1 more to ask about · unsure (12%)\r\n" in one.until(" ? ")
+    one.type("c")
+    words = "a.py · candidate 2 of 2 · 1 more to ask about · breaks the syntax (2 errors)\r\n"
+    assert words in one.until(" ? ")
+    one.type("n")
+    words = "line 1: breaks the syntax (2 errors), line 3: breaks the syntax (2 errors)\r\n"
+    assert f"b.py · candidate 2 of 2 · {words}" in one.until(" ? ")
+    one.type("y")  # whoever is asked may write it
+    assert one.end() == 0
+    assert (tmp_path / "b.py").read_text() == "second of 0\n\nsecond of 0\n"
+    sure = terminal("a.py", "--caution", "0.1")
+    assert sure.until(" ? ").count("unsure") == 0
+    sure.type("q")
+    assert sure.end() == 1
 
 
 def test_quitting_writes_nothing_that_was_accepted_before(terminal: Open, tmp_path: Path) -> None:
