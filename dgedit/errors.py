@@ -22,7 +22,7 @@ class Exit(IntEnum):
     CONFLICT = 4
     """The file changed meanwhile."""
     ENGINE = 5
-    """The engine or the model is unavailable."""
+    """The engine or the model is unavailable, or the model cannot do what it is asked."""
     UNSETTLED = 6
     """An infill is in doubt: it breaks the syntax, is unsure or did not settle. Nothing was
     written.
@@ -71,6 +71,6 @@ class DoubtError(DgeditError):
 
 
 class EngineError(DgeditError):
-    """The engine or its model is unavailable."""
+    """The engine or its model is unavailable, or the model cannot do what it is asked."""
 
     exit = Exit.ENGINE

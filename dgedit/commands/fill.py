@@ -26,6 +26,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Force,
     Instruction,
     Marker,
     Model,
@@ -39,7 +40,7 @@ from dgedit.commands.options import (
 from dgedit.commands.output import print_document, print_text
 from dgedit.config import CAUTION, Color
 from dgedit.engines import connect as backend
-from dgedit.errors import Exit, UsageError
+from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.request.markers import MARKER
 from dgedit.text.diff import painted
 
@@ -60,6 +61,7 @@ def fill(
     ] = None,
     ranges: Ranges = None,
     marker: Marker = MARKER,
+    force: Force = False,
     instruction: Instruction = "",
     strength: Strength = None,
     effort: Effort = 0.5,
@@ -108,6 +110,7 @@ def fill(
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit.request import run as work
+    from dgedit.request.ability import not_followed, not_known
     from dgedit_engine.types import InfillRequest
 
     asked = _output(
@@ -141,6 +144,11 @@ def fill(
         lambda: backend.connect(model, device, engine=engine, adapter=adapter),
         ask=asked not in ("json", "events") and not quiet,
     )
+    for source in sources:
+        if not force and (why := not_known(filler, source.document.path)):
+            raise EngineError(f"{why} (--force fills it all the same)")
+    if request.instruction and not quiet and (said := not_followed(filler)):
+        output.complain(said)
     if asked == "interactive":
         from dgedit.commands.interactive import ask, told
 

@@ -77,8 +77,17 @@ def give_back(data: bytes) -> None:
     """
     with contextlib.suppress(OSError, OutputError):  # nobody reads it
         print_bytes(data)
-        if _is_taken_for_text():
+        if is_taken_for_text():
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+def is_taken_for_text() -> bool:
+    """Whether what is said on stderr ends up in somebody's text. Vim gives a filter one file for
+    stdout and stderr. Helix puts what a filter that fails said on stderr in the place of the text.
+    """
+    if os.isatty(1):
+        return False
+    return os.path.samestat(os.fstat(1), os.fstat(2)) or bool(_HELIX & set(_callers()))
 
 
 def complain(message: str) -> None:
@@ -137,13 +146,6 @@ def open_streams() -> None:
     sys.stdout = io.TextIOWrapper(
         Whole(out.fileno()), encoding=out.encoding, errors=out.errors, write_through=True
     )
-
-
-def _is_taken_for_text() -> bool:
-    """Vim gives a filter one file for stdout and stderr. Helix puts what a filter that fails said
-    on stderr in the place of the text.
-    """
-    return os.path.samestat(os.fstat(1), os.fstat(2)) or bool(_HELIX & set(_callers()))
 
 
 def _callers() -> Iterator[str]:

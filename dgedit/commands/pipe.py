@@ -1,7 +1,7 @@
 """The command `dgedit pipe`, a filter for editors: the text in, the text filled out.
 
-Says nothing on stderr when it succeeds, since some editors take that for the text. When it fails,
-the text comes back as it was.
+Says nothing on stderr when it succeeds, where an editor would take that for the text. When it
+fails, the text comes back as it was.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Force,
     Grouped,
     Instruction,
     Marker,
@@ -41,7 +42,7 @@ from dgedit.commands.options import (
 from dgedit.commands.output import print_document
 from dgedit.config import CAUTION
 from dgedit.engines import connect as backend
-from dgedit.errors import Exit, InputError, UsageError
+from dgedit.errors import EngineError, Exit, InputError, UsageError
 from dgedit.files.document import Document
 from dgedit.request.markers import MARKER, marked
 
@@ -72,6 +73,7 @@ def pipe(
     stdin_filename: Annotated[
         Path | None, option(HOLES, metavar="FILE", help="What the text is called, as context.")
     ] = None,
+    force: Force = False,
     instruction: Instruction = "",
     strength: Strength = None,
     effort: Effort = 0.5,
@@ -103,6 +105,7 @@ def pipe(
     kakoune  |dgedit pipe -m "use pathlib"
     """
     from dgedit.request import run as work
+    from dgedit.request.ability import not_followed, not_known, not_rewritten
     from dgedit.request.ranges import all_of
     from dgedit_engine.types import InfillRequest
 
@@ -131,6 +134,13 @@ def pipe(
             candidates=candidates,
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter)
+        if not force and (why := not_known(filler, stdin_filename)):
+            raise EngineError(f"{why} (--force fills it all the same)")
+        if rewritten and (why := not_rewritten(filler)):
+            raise EngineError(f"{why}; --range or {marker} says what to fill")
+        said = not_followed(filler) if request.instruction and not quiet else ""
+        if said and not output.is_taken_for_text():
+            output.complain(said)
         infill = work.run(request, filler, quiet=quiet, seconds=seconds)
         signals.look()
         result = work.Result((source,), infill)

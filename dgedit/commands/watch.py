@@ -30,6 +30,7 @@ from dgedit.commands.options import (
     Device,
     Effort,
     Engine,
+    Force,
     Instruction,
     Marker,
     Model,
@@ -85,6 +86,7 @@ def watch(
     caution: Caution = CAUTION,
     accept_unsettled: AcceptUnsettled = False,
     marker: Marker = MARKER,
+    force: Force = False,
     instruction: Instruction = "",
     effort: Effort = 0.5,
     candidates: Candidates = None,
@@ -122,7 +124,7 @@ def watch(
         none = [None] * len(infill.texts)
         return none if accept_unsettled else doubts(infill, caution=caution)
 
-    work = _Work(watching, wish, connect, marker, judge)
+    work = _Work(watching, wish, connect, marker, judge, force=force)
     for path in watching.present() if once else watching.saved():
         if dry_run:
             work.show(path)
@@ -199,6 +201,8 @@ class _Work:
         connect: Callable[[], Backend],
         marker: str,
         judge: Judge,
+        *,
+        force: bool = False,
     ) -> None:
         self.exit = Exit.OK
         """The first that was not."""
@@ -207,6 +211,9 @@ class _Work:
         self._connect = connect
         self._marker = marker
         self._judge = judge
+        self._force = force
+        self._unknown = set[Path]()
+        self._told_of_words = False
         self._left: dict[Path, _Left] = {}
         self._backend: Backend | None = None
 
@@ -220,6 +227,8 @@ class _Work:
 
     def fill(self, path: Path, *, again: bool) -> None:
         """Fill a file's markers. One that changes meanwhile is left alone, or filled `again`."""
+        if path in self._unknown:
+            return
         with self._complaining():
             try:
                 document = Document.load(path, largest=LARGEST)
@@ -256,20 +265,29 @@ class _Work:
         return {(done.words, doubt.kind) for _, doubt in done.left}
 
     def _ask(self, document: Document, spans: Sequence[Span], words: str) -> Infill:
+        from dgedit.request.ability import not_followed, not_known
         from dgedit.request.run import run
 
+        path = document.path
+        assert path is not None
+
         def look(step: Step | None = None) -> None:
-            assert document.path is not None
             if document.is_stale():
-                raise ConflictError(f"{document.path} has changed on disk since it was read")
-            if what := operation_around(document.path):
-                raise ConflictError(f"{document.path} is not filled before {what} is over")
+                raise ConflictError(f"{path} has changed on disk since it was read")
+            if what := operation_around(path):
+                raise ConflictError(f"{path} is not filled before {what} is over")
 
         look()
         found = passage(document, spans, marker=self._marker)
         own = readable(instruction_of(self._wish.instruction, [words]))
         request = replace(self._wish, passages=(found,), instruction=own)
         self._backend = self._backend or self._connect()
+        if not self._force and (why := not_known(self._backend, path)):
+            self._unknown.add(path)
+            raise EngineError(f"{why} (--force fills it all the same)")
+        if own and not self._told_of_words and (said := not_followed(self._backend)):
+            self._told_of_words = True
+            output.complain(said)
         try:
             return run(request, self._backend, each=look)
         except EngineError:
