@@ -45,7 +45,8 @@ from dgedit.request.markers import MARKER
 from dgedit.text.diff import painted
 
 if TYPE_CHECKING:
-    from dgedit.request.run import Result, Source
+    from dgedit.commands.interactive import Answer
+    from dgedit.request.run import Result
     from dgedit_engine.types import Backend, InfillRequest, Step
 
 Output = Literal["diff", "write", "interactive", "print", "span-only", "json", "events"]
@@ -154,7 +155,7 @@ def fill(
 
         answer = ask(sources, request, filler, color=color, seconds=seconds, caution=caution)
         if answer.edit:
-            return _edit(sources, request, model, adapter, device, engine)
+            return _edit(answer, model, adapter, device, engine)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
         output.show(told(answer), sys.stderr)
@@ -243,16 +244,16 @@ def _give(
 
 
 def _edit(
-    sources: Sequence[Source],
-    request: InfillRequest,
+    answer: Answer,
     model: str | None,
     adapter: Path | None,
     device: str | None,
     engine: str,
 ) -> int:
-    """Go on in the editor, with the holes masked."""
+    """Go on in the editor, with the holes masked and the candidate that was looked at open."""
     from dgedit.tui.app import run as open_editor
 
+    sources, request = answer.result.sources, answer.request
     return open_editor(
         [Path(str(source.document.path)) for source in sources],
         model=model,
@@ -262,6 +263,7 @@ def _edit(
         effort=request.effort,
         seed=request.seed,
         holes=[source.spans for source in sources],
+        answered=(request, answer.result.infill),
     )
 
 

@@ -48,6 +48,8 @@ class Answer:
     """The infill that was shown last."""
     accepted: frozenset[int]
     """The places of the sources that are to be written."""
+    request: InfillRequest
+    """What was asked last."""
     edit: bool = False
     """Whether it goes on in the editor."""
 
@@ -85,7 +87,7 @@ def ask(
         infill = fill.run(request, backend, seconds=seconds)
         signals.look()
         with _Question() as question:
-            answer = _review(sources, infill, question, color, caution=caution)
+            answer = _review(sources, (request, infill), question, color, caution=caution)
         if answer is not None:
             return answer
         request = replace(request, seed=(request.seed + 1) % 2**63)
@@ -93,13 +95,14 @@ def ask(
 
 def _review(
     sources: tuple[fill.Source, ...],
-    infill: Infill,
+    asked: tuple[InfillRequest, Infill],
     question: _Question,
     color: Color,
     *,
     caution: float,
 ) -> Answer | None:
     """Ask about each file that would change; None for another infill."""
+    request, infill = asked
     choices = _choices(infill)
     chosen, accepted = 0, set[int]()
     result = fill.Result(sources, choices[0])
@@ -131,14 +134,14 @@ def _review(
             case "r":
                 return None
             case "e":
-                return Answer(result, frozenset(), edit=True)
+                return Answer(result, frozenset(), request, edit=True)
             case "d":
                 whole = True
             case "q":
-                return Answer(result, frozenset())
+                return Answer(result, frozenset(), request)
             case _:
                 anew = True
-    return Answer(result, frozenset(accepted))
+    return Answer(result, frozenset(accepted), request)
 
 
 def _doubted(result: fill.Result, at: int, caution: float) -> str:

@@ -30,6 +30,7 @@ from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.help import Helping
+from dgedit.tui.infill.answered import open_answered
 from dgedit.tui.infill.instruction import Asking
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
@@ -40,7 +41,7 @@ from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.saving import Filing
 from dgedit.tui.workspace.stdin import STDIN, Piping
 from dgedit.tui.workspace.tabs import Desk
-from dgedit_engine.types import Backend
+from dgedit_engine.types import Backend, Infill, InfillRequest
 
 # Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
 # output, and who writes to it waits for ever.
@@ -61,10 +62,12 @@ def run(
     piped: Document | None = None,
     give: Callable[[Document], None] = lambda document: None,
     holes: Sequence[Sequence[Span]] = (),
+    answered: tuple[InfillRequest, Infill] | None = None,
     places: Mapping[Path, str | None] | None = None,
 ) -> int:
     """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
-    are masked, for each file its own; `places` are where to begin in a file, see `place_in`.
+    are masked, for each file its own, and filled with what was `answered`, which is open;
+    `places` are where to begin in a file, see `place_in`.
 
     `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
     InputError for a file that cannot be opened, UsageError for settings that make no sense; for
@@ -88,6 +91,7 @@ def run(
         read_only=read_only,
         force=force,
         piped=piped,
+        answered=answered,
     )
     for editor, spans in zip(app.editors, holes, strict=False):
         editor.open_holes([OpenHole(span.start, span.end) for span in spans])
@@ -180,7 +184,9 @@ class DgeditApp(Rooms, inherit_bindings=False):
         read_only: bool = False,
         force: bool = False,
         piped: Document | None = None,
+        answered: tuple[InfillRequest, Infill] | None = None,
     ) -> None:
+        self.answered = answered
         self.journal, self.viewing, self.force, self.piped = journal, read_only, force, piped
         self.started_in = here = WorkingFolder.now()
         absolute = [path if path == STDIN else here.absolute(path) for path in paths]
@@ -192,3 +198,8 @@ class DgeditApp(Rooms, inherit_bindings=False):
         self.recent, self.last_theme = recent or Recent(None), last_theme or LastTheme()
         self.actions = keymap.rebound(keymap.actions(Rooms, Desk, [Editor]), self.settings.keys)
         self.source = Source(connect, self.post_message)
+
+    def on_mount(self) -> None:
+        """Open what was answered before, once the files are shown."""
+        if self.answered is not None:
+            self.call_after_refresh(open_answered, self, *self.answered)

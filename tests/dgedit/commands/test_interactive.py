@@ -53,7 +53,9 @@ class Two(Scripted):
 def edit(self):
     holes = [(editor.path.name, hole.start, hole.end) for e in [self] for editor in e.editors
              for hole in editor.holes]
-    Path("edited").write_text(f"{holes} {self.editor.selection.end}")
+    request, infill = self.answered
+    shown = f"{infill.texts} {request.seed} {request.instruction}"
+    Path("edited").write_text(f"{holes} {self.editor.selection.end} {shown}")
 
 app.DgeditApp.run = edit
 backend.connect = lambda *args, **options: Two(pause=float(os.environ["PAUSE"]))
@@ -318,11 +320,15 @@ def test_file_that_changed_meanwhile_is_not_overwritten(terminal: Open, tmp_path
     assert texts(tmp_path)[0] == b"theirs"
 
 
-def test_e_goes_on_in_the_editor_with_the_holes_masked(terminal: Open, tmp_path: Path) -> None:
-    one = terminal("b.py:2:5-2:6", "a.py", "b.py:1")
-    one.until("quit ? ")
-    one.type("e")
+def test_e_goes_on_in_the_editor_with_what_is_shown_open_in_the_holes(
+    terminal: Open, tmp_path: Path
+) -> None:
+    one = terminal("b.py:2:5-2:6", "a.py", "b.py:1", "-m", "say")
+    for key in "rce":
+        one.until("quit ? ")
+        one.type(key)
     assert one.end() == 0
     holes = [("b.py", 0, 10), ("b.py", 15, 16), ("a.py", 4, 10)]
-    assert (tmp_path / "edited").read_text() == f"{holes} (0, 0)"
+    shown = f"{('second of 1',) * 3} 1 say"
+    assert (tmp_path / "edited").read_text() == f"{holes} (0, 0) {shown}"
     assert texts(tmp_path) == (b"a = <FILL>\r\n", b"b = <FILL>\nc = 2")

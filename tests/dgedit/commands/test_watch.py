@@ -18,7 +18,6 @@ from dgedit.commands.watch import fill
 from dgedit.errors import ConflictError, EngineError, Exit, UsageError
 from dgedit.files.document import Document, Span
 from dgedit.files.watching import Watching
-from dgedit.request.doubt import Doubt
 from dgedit_engine.types import Infill, InfillRequest, Step
 from scripted import Scripted
 
@@ -139,86 +138,6 @@ def test_dry_run_asks_no_model_and_writes_nothing(
     assert once("--dry-run") == Exit.OK
     assert capsys.readouterr().out == "a␛.py:2  ␛[2J\na␛.py:3\n"
     assert (folder / "a\x1b.py").read_text() == "\n<FILL: \x1b[2J>\n<FILL>"
-
-
-STAYS = "the marker stays (--accept-unsettled fills it all the same)"
-
-
-@pytest.mark.parametrize(
-    ("judged", "why"),
-    [
-        ({"stopped": "cap"}, "did not settle"),
-        ({"certainty": (0.34,)}, "unsure (34%)"),
-        ({"faults": (2,), "certainty": (0.9,)}, "breaks the syntax (2 errors)"),
-    ],
-)
-def test_infill_in_doubt_is_not_written_unless_it_is_told_to(
-    folder: Path, scripted: Scripted, capsys: Capture, judged: dict[str, Any], why: str
-) -> None:
-    for name, value in judged.items():
-        setattr(scripted, name, value)
-    file = folder / "a.py"
-    file.write_text("\n<FILL: b>")
-    before = file.stat()
-    assert once() == Exit.UNSETTLED
-    assert capsys.readouterr() == ("", f"dgedit: a.py:2: {why}; {STAYS}\n")
-    assert (file.read_text(), file.stat()) == ("\n<FILL: b>", before)  # not even saved
-    assert once("--accept-unsettled") == Exit.OK
-    assert capsys.readouterr() == ("a.py:2  0.0 s\n", "")
-    assert file.read_text() == "\nfilled"
-
-
-def test_markers_beside_one_in_doubt_are_filled(
-    folder: Path, scripted: Scripted, capsys: Capture
-) -> None:
-    scripted.texts, scripted.certainty = ("1\n1", "2", "3"), (0.9, 0.1, 0.8)
-    (folder / "a.py").write_bytes(b"<FILL>\r\n<FILL>\r\n<FILL>\r\n<FILL: c>\r\n")
-    assert once() == Exit.UNSETTLED
-    assert told(capsys) == (
-        ["a.py:1", "a.py:4", "a.py:5"],
-        [f"dgedit: a.py:3: unsure (10%); {STAYS}"],
-    )
-    assert (folder / "a.py").read_bytes() == b"1\r\n1\r\n<FILL>\r\n3\r\n1\r\n1\r\n"
-    assert len(scripted.requests) == 2
-
-
-def test_marker_in_doubt_is_asked_about_once_each_time() -> None:
-    asked: list[tuple[str, list[str], str]] = []
-    saved: list[str] = []
-
-    def save(document: Document) -> Document:
-        saved.append(document.text)
-        return document
-
-    def judge(infill: Infill) -> list[Doubt | None]:
-        return [Doubt("unsure", "unsure") if text == "no" else None for text in infill.texts]
-
-    text = Document.from_text("<FILL>\n<FILL: b>\n<FILL>\n<FILL: c>\n")
-    ask = asking(["no", "yes", "no", "yes"], asked)
-    done = list(fill(text, ask, save, marker="<FILL>", judge=judge))
-    assert [words for _, _, words in asked] == ["", "b", "c"]
-    assert [one.lines for one in done] == [(3,), (), (4,)]
-    assert [[line for line, _ in one.left] for one in done] == [[1], [2], []]
-    assert saved == ["<FILL>\n<FILL: b>\nyes\n<FILL: c>\n", "<FILL>\n<FILL: b>\nyes\nyes\n"]
-
-
-def test_caution_and_accepting_are_of_the_watch(folder: Path, scripted: Scripted) -> None:
-    scripted.certainty = (0.5,)
-    (folder / "a.py").write_text("<FILL>")
-    assert once("--caution", "0.6") == Exit.UNSETTLED
-    assert (folder / "a.py").read_text() == "<FILL>"
-    assert once() == Exit.OK
-    assert (folder / "a.py").read_text() == "filled"
-
-
-def test_file_that_stays_as_it_was_is_not_asked_about_again(
-    folder: Path, scripted: Scripted, capsys: Capture
-) -> None:
-    scripted.certainty = (0.1,)
-    (folder / "a.py").write_text("<FILL>")
-    assert once(".", "a.py") == Exit.UNSETTLED  # given out twice
-    assert len(scripted.requests) == 1
-    assert len(told(capsys)[1]) == 1
 
 
 def test_file_that_changes_meanwhile_is_a_conflict_and_its_infill_stops(

@@ -68,30 +68,6 @@ def test_marker_is_filled_when_its_file_is_saved(home: Path) -> None:
     assert (code, out, err) == (130, "a.py:2  0.0 s\n", "dgedit: watching .\n")
 
 
-def test_marker_in_doubt_stays_and_why_is_said_once(home: Path) -> None:
-    file = home / "a.py"
-    with Watched(home, certainty=(0.9, 0.1)) as watched:
-        file.write_text("<FILL: one>\n<FILL: one>\n")
-        watched.wait_for(lambda: b"stays" in watched.err)
-        assert file.read_text() == "filled\n<FILL: one>\n"
-        time.sleep(QUIET)
-        assert watched.asked == 1  # what it wrote itself is not filled again
-        file.touch()
-        time.sleep(QUIET)
-        assert watched.asked == 1  # nor what has not changed
-        file.write_text("<FILL: two>\n<FILL: one>\n" + "# more\n")
-        watched.wait_for_text(file, "filled\nfilled\n# more\n")  # each alone, and so the first
-        file.write_text("<FILL: one>\n<FILL: one>\n# 1\n")
-        watched.wait_for(lambda: watched.err.count(b"stays") == 2)  # it was filled meanwhile
-        file.write_text("<FILL: one>\n<FILL: one>\n# 2\n")
-        watched.wait_for_text(file, "filled\n<FILL: one>\n# 2\n")
-        time.sleep(QUIET)
-        code, _, err = watched.end()
-    assert (code, err.count("stays")) == (130, 2)
-    why = "a.py:2: unsure (10%); the marker stays (--accept-unsettled fills it all the same)"
-    assert err.splitlines()[1] == f"dgedit: {why}"
-
-
 def test_what_was_there_before_is_left_alone_until_it_is_saved(home: Path) -> None:
     (home / "old.py").write_text(MARKED)
     (home / "saved.py").write_text(MARKED)

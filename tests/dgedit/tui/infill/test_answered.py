@@ -1,0 +1,105 @@
+"""An infill of the command line that is opened in the editor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from dgedit.files.document import Span
+from dgedit.tui.app import DgeditApp
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.infill.session import Stage
+from dgedit_engine.types import Candidate, Draft, Hole, Infill, InfillRequest, Passage
+from scripted import Scripted
+
+TEXTS = "a = <FILL>\nb = <FILL>\n", "c = <FILL>\n"
+SPANS = (Span(4, 10), Span(15, 21)), (Span(4, 10),)
+
+
+def candidate(text: str) -> Candidate:
+    return Candidate(Draft((text,), (0.5,), (True,)), -0.5, "draft", 0, 0.9)
+
+
+def infill(*texts: str, others: bool = True) -> Infill:
+    offered = tuple((candidate(text), candidate(text + "!")) for text in texts)
+    return Infill(texts, -0.5, 3, 0.5, "settled", offered if others else ())
+
+
+class Opened:
+    """An editor of two files with the holes masked, and what was answered."""
+
+    def __init__(self, folder: Path, found: Infill) -> None:
+        paths = [folder / "a.py", folder / "b.py"]
+        for path, text in zip(paths, TEXTS, strict=True):
+            path.write_text(text)
+        self.backend = Scripted()
+        request = InfillRequest((Passage("", (Hole(),) * 3),), "say", seed=4, effort=0.25)
+        self.app = DgeditApp(
+            paths, connect=lambda: self.backend, watch=False, answered=(request, found)
+        )
+        for editor, spans in zip(self.app.editors, SPANS, strict=True):
+            editor.open_holes([OpenHole(span.start, span.end) for span in spans])
+
+    async def ready(self, pilot: Pilot[None]) -> None:
+        while self.app.fill is None or self.app.fill.stage is not Stage.READY:
+            await pilot.pause()
+        await pilot.pause()
+
+    @property
+    def texts(self) -> list[str]:
+        return [editor.text for editor in self.app.editors]
+
+
+@pytest.mark.parametrize("others", [True, False])
+async def test_infill_is_open_in_its_holes_and_may_be_accepted(
+    tmp_path: Path, others: bool
+) -> None:
+    opened = Opened(tmp_path, infill("one  1", "two", "", others=others))
+    app = opened.app
+    async with app.run_test() as pilot:
+        await opened.ready(pilot)
+        drafts = [hole.draft for editor in app.editors for hole in editor.holes]
+        assert [draft and draft.text for draft in drafts] == ["one  1", "two", ""]
+        assert opened.texts == [*TEXTS] and not opened.backend.requests
+        await pilot.press("alt+y")
+        await pilot.pause()
+        assert opened.texts == ["a = one  1\nb = two\n", "c = \n"]
+        await pilot.press("ctrl+z")
+        await pilot.pause()
+        assert opened.texts[0] == TEXTS[0]
+
+
+async def test_its_candidates_are_there_and_another_is_asked_for_as_it_was(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, infill("1", "2", "3"))
+    app = opened.app
+    async with app.run_test() as pilot:
+        await opened.ready(pilot)
+        await pilot.press("alt+n")
+        await pilot.pause()
+        assert app.fill is not None
+        assert [draft.text for draft in app.fill.drafts] == ["1!", "2", "3"]
+        await pilot.press("f5")
+        while not opened.backend.requests:
+            await pilot.pause()
+        (request,) = opened.backend.requests
+        assert (request.seed, request.instruction, request.effort) == (5, "say", 0.25)
+
+
+async def test_rejected_it_leaves_the_holes(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, infill("1", "2", "3"))
+    async with opened.app.run_test() as pilot:
+        await opened.ready(pilot)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert opened.app.fill is None and opened.texts == [*TEXTS]
+        assert [len(editor.holes) for editor in opened.app.editors] == [2, 1]
+
+
+async def test_infill_of_other_holes_is_not_shown(tmp_path: Path) -> None:
+    opened = Opened(tmp_path, infill("1", "2"))
+    async with opened.app.run_test() as pilot:
+        for _ in range(3):
+            await pilot.pause()
+        assert opened.app.fill is None
