@@ -22,7 +22,7 @@ from dgedit.engines.warm import client as daemon
 from dgedit.engines.warm import sockets
 from dgedit.engines.warm.client import Daemon
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, Step
-from scripted import Scripted
+from scripted import PATH, Scripted
 
 SECRET = "a text that is nobody's business"
 
@@ -126,7 +126,7 @@ def warm_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(made.run))
     monkeypatch.setenv("XDG_STATE_HOME", str(top / "state"))
     monkeypatch.setenv("DGEDIT_ENGINE", "warm")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", PATH)
     monkeypatch.setattr(daemon, "COMMAND", COMMAND)
     try:
         yield made
