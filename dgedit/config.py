@@ -26,15 +26,13 @@ from typing import Any, Literal
 from dgedit.errors import InputError, UsageError
 from dgedit.files import disk, saving, small
 from dgedit.files.paths import WorkingFolder
+from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
 
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
-
-CAUTION = 0.35
-"""The setting `caution` where nobody sets it."""
 
 DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 """Where a model may run, in words."""

@@ -38,11 +38,12 @@ from dgedit.commands.options import (
     option,
 )
 from dgedit.commands.output import print_document, print_text
-from dgedit.config import CAUTION, Color
+from dgedit.config import Color
 from dgedit.engines import connect as backend
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.request.markers import MARKER
 from dgedit.text.diff import painted
+from dgedit_engine.types import CAUTION
 
 if TYPE_CHECKING:
     from dgedit.commands.interactive import Answer

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 
 from dgedit import signals
 from dgedit.commands import output
-from dgedit.config import CAUTION, Color
+from dgedit.config import Color
 from dgedit.errors import UsageError
 from dgedit.request import run as fill
 from dgedit.request.doubt import told as told_of
 from dgedit.text.diff import painted
 from dgedit.text.visible import visible
-from dgedit_engine.types import Backend, Infill, InfillRequest
+from dgedit_engine.types import CAUTION, Backend, Infill, InfillRequest
 
 _KEYS = {
     "y": "yes",
@@ -165,11 +165,13 @@ def _with_first(infill: Infill, at: int) -> Infill:
     its last.
     """
     moved = []
-    for own in infill.candidates:
-        place = min(at, len(own) - 1)
-        moved.append((own[place], *own[:place], *own[place + 1 :]))
-    texts = tuple(own[0].draft.text for own in moved)
-    return replace(infill, texts=texts, candidates=tuple(moved))
+    for own in infill.candidates:  # none of a hole that was not reached when time was over
+        place = max(0, min(at, len(own) - 1))
+        moved.append((*own[place : place + 1], *own[:place], *own[place + 1 :]))
+    texts = [
+        own[0].draft.text if own else text for own, text in zip(moved, infill.texts, strict=True)
+    ]
+    return replace(infill, texts=tuple(texts), candidates=tuple(moved))
 
 
 def _changed(result: fill.Result) -> list[int]:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from dgedit.commands.coercion import Quick
-from dgedit.config import CAUTION, DEVICES, Color, is_device
+from dgedit.config import DEVICES, Color, is_device
 from dgedit.errors import UsageError
+from dgedit_engine.types import CAUTION
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
 """The groups in which `Grouped` shows options."""

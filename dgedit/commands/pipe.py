@@ -40,11 +40,11 @@ from dgedit.commands.options import (
     option,
 )
 from dgedit.commands.output import print_document
-from dgedit.config import CAUTION
 from dgedit.engines import connect as backend
 from dgedit.errors import EngineError, Exit, InputError, UsageError
 from dgedit.files.document import Document
 from dgedit.request.markers import MARKER, marked
+from dgedit_engine.types import CAUTION
 
 _REWRITTEN = 0.5
 """The strength for a whole text: at 1 a model would not see what it is told to change."""

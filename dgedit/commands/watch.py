@@ -37,7 +37,6 @@ from dgedit.commands.options import (
     Seed,
     option,
 )
-from dgedit.config import CAUTION
 from dgedit.engines import connect as backend
 from dgedit.errors import ConflictError, DgeditError, EngineError, Exit, InputError, UsageError
 from dgedit.files.document import LARGEST, Document, Span, readable
@@ -46,6 +45,7 @@ from dgedit.models.nano import NoBase
 from dgedit.request.doubt import Doubt, doubts
 from dgedit.request.markers import MARKER, Marked, instruction_of, marked, passage, position
 from dgedit.text.visible import visible
+from dgedit_engine.types import CAUTION
 
 if TYPE_CHECKING:
     from dgedit_engine.types import Backend, Infill, InfillRequest, Step

@@ -81,7 +81,7 @@ class Entry:
 
 
 def folder() -> Path:
-    """The models folder, which need not be there."""
+    """The models folder; it need not be there."""
     return settings.folder_of("XDG_DATA_HOME", ".local/share") / "models"
 
 
@@ -96,10 +96,9 @@ def resolve(model: str | None = None) -> str:
         return name
     if os.path.isdir(name) or (name.endswith(_SUFFIX) and os.path.isfile(name)):
         return name
-    if os.path.exists(name):
-        raise EngineError(f"no model: {name} is neither a folder nor a GGUF file")
-    if os.path.islink(name):
-        raise EngineError(f"no model: {name} is a link that leads to nothing")
+    if os.path.lexists(name):
+        kind = "neither a folder nor a GGUF file" if os.path.exists(name) else "a link to nothing"
+        raise EngineError(f"no model: {name} is {kind}")
     if "/" in name:
         known = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.startswith(".")
         advice = f"; dgedit model pull {name} fetches a repository" if known else ""

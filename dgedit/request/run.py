@@ -30,6 +30,7 @@ from dgedit_engine.types import (
     ModelError,
     Passage,
     Step,
+    Stopped,
     collect,
 )
 

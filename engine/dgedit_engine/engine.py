@@ -15,7 +15,6 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine.ability import load_ability
 from dgedit_engine.decode.certainty import Certainty, load_certainty
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.loop import Refiner
@@ -26,6 +25,7 @@ from dgedit_engine.infill import infill
 from dgedit_engine.memory import available
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
+from dgedit_engine.model.ability import load_ability
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling

@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "dgedit", ROOT / "engine" / "dgedit_engine", ROOT / "kernels" / "dgedit_kernels")
 # Runs programs that a model had a part in, in a sandbox: that is what it is for.
 SANDBOX = {("confined.py", "exec"), ("confined.py", "compile")}
+# Looks whether a text is Python, and runs nothing of it.
+LOOKS = {("syntax.py", "compile")}
 
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
 CALLS = {"eval", "exec", "compile", "__import__"}
@@ -64,7 +66,7 @@ def test_nothing_is_unpickled() -> None:
 
 def test_no_text_is_run_but_in_the_sandbox() -> None:
     found = {(file.name, name) for file, _, name in calls() if name in CALLS}
-    assert found <= SANDBOX, found - SANDBOX
+    assert found <= SANDBOX | LOOKS, found - SANDBOX
 
 
 def test_nothing_is_given_to_a_shell() -> None:

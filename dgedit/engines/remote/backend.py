@@ -21,7 +21,6 @@ from dgedit.engines.remote.exchange import Closed, Cut, Head, Line, events, obje
 from dgedit.engines.remote.rewrite import Found, Invalid, Task
 from dgedit.errors import EngineError
 from dgedit.text.visible import visible
-from dgedit_engine.decode.offers import offered
 from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
 
 _ANSWERS = 3  # asked for, until one is valid
@@ -248,6 +247,8 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
 
 def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:
     """The step that ends an infill: the surest answer, and the others."""
+    from dgedit_engine.decode.offers import offered
+
     ranked = sorted(valid, key=_score, reverse=True)
     each = [
         [Candidate(one, _score((one,)), "sample") for one in hole]

@@ -106,7 +106,7 @@ def test_default_is_a_name_and_never_a_path_from_here(homes: Path) -> None:
         ("nono", "no such model: nono (did you mean nano? "),
         ("qqqqq", "no such model: qqqqq (dgedit model list"),
         ("file", "no model: file is neither a folder nor a GGUF file"),
-        ("./circle", "no model: ./circle is a link that leads to nothing"),
+        ("./circle", "no model: ./circle is a link to nothing"),
         ("./gone", "no such model: ./gone (nothing is there)"),
         ("google/big", "(nothing is there; dgedit model pull google/big fetches a repository)"),
         ("", "no name for a model: ''"),
