@@ -9,6 +9,7 @@ its parser stops at the first. Knows requests and `syntax`; neither tokens nor m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from dgedit_engine.decode.syntax import Place, faults, is_python, refused
 from dgedit_engine.types import Hole, InfillRequest, Passage
@@ -41,6 +42,25 @@ def new_errors(request: InfillRequest, fillings: Sequence[Texts]) -> list[tuple[
                 errors = tuple((index, start, end) for start, end in found)
                 judged[place] = (judged[place] or ()) + errors
     return judged
+
+
+def with_fixed(request: InfillRequest, texts: Texts) -> InfillRequest:
+    """The request with the holes that have a text among `texts` as parts of their files, whose
+    errors are nobody else's.
+    """
+    left, passages = iter(texts), []
+    for passage in request.passages:
+        parts: list[str | Hole] = []
+        for part in passage.parts:
+            text = next(left) if isinstance(part, Hole) else part
+            if text is None:
+                parts.append(part)
+            elif parts and isinstance(parts[-1], str):
+                parts[-1] += text
+            else:
+                parts.append(text)
+        passages.append(replace(passage, parts=tuple(parts)))
+    return replace(request, passages=tuple(passages))
 
 
 def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ...] | None]:

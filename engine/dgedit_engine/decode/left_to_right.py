@@ -16,7 +16,7 @@ import torch
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
-from dgedit_engine.decode.faults import new_errors
+from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, judged, offered
 from dgedit_engine.decode.search import Pool, Reader, begin, search
@@ -111,9 +111,9 @@ def _errors(
     """How many syntax errors each draft for the hole behind the `chosen` ones brings; None where
     nobody can tell.
     """
-    before = [one.first.text for one in chosen]
-    behind = [None] * (len(request.holes) - len(chosen) - 1)
-    found = new_errors(request, [[*before, draft.text, *behind] for draft in drafts])
+    later = [None] * (len(request.holes) - len(chosen) - 1)
+    alone = with_fixed(request, [*(one.first.text for one in chosen), None, *later])
+    found = new_errors(alone, [[draft.text, *later] for draft in drafts])
     return [None if places is None else len(places) for places in found]
 
 

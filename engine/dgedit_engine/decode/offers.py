@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dgedit_engine.decode.faults import new_errors
+from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest
 
 NOTHING = Candidate(Draft((), (), ()), 0.0, "draft")
@@ -29,8 +29,8 @@ def offered(
     every = []
     for hole, candidates in enumerate(found):
         some = different(candidates)[:most] or [NOTHING]
-        texts = [[*firsts[:hole], one.draft.text, *firsts[hole + 1 :]] for one in some]
-        errors = new_errors(request, texts)
+        alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
+        errors = new_errors(alone, [[one.draft.text] for one in some])
         counts = [None if places is None else len(places) for places in errors]
         known = [judged(*pair) for pair in zip(some, counts, strict=True)]
         sound = [one for one in known if not one.breaks]

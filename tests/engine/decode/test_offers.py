@@ -68,3 +68,10 @@ def test_each_hole_is_judged_with_the_others_first_candidates() -> None:
 def test_hole_without_a_candidate_has_an_empty_one() -> None:
     own = offered(asked("x = ", Hole(), "\n"), [[]])
     assert [texts(one) for one in own] == [[""]]
+
+
+def test_error_is_that_of_the_hole_that_brings_it() -> None:
+    request = asked("x = ", Hole(), "\ny = ", Hole(), "\nz = ", Hole(), "\n")
+    found = [[candidate("1")], [candidate("(2")], [candidate("3"), candidate("[4")]]
+    own = offered(request, found)
+    assert [[bool(one.faults) for one in hole] for hole in own] == [[False], [True], [False]]
