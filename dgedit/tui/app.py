@@ -32,6 +32,7 @@ from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.help import Helping
 from dgedit.tui.infill.answered import open_answered
 from dgedit.tui.infill.instruction import Asking
+from dgedit.tui.infill.offers import CAUTION
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
 from dgedit.tui.infill.worker import Source
@@ -78,13 +79,15 @@ def run(
     folders = [path for path in paths if os.path.isdir(path)]
     if len(folders) > 1:
         raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
+    settings = current()
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
         connect=partial(connect, model, device, engine=engine, adapter=adapter),
         effort=effort,
         seed=seed,
-        settings=current(),
+        caution=getattr(settings, "caution", CAUTION),
+        settings=settings,
         recent=Recent(recent_path()),
         last_theme=LastTheme(theme_path(), _named_by("theme")),
         journal=Journal(state_folder()),
@@ -176,6 +179,7 @@ class DgeditApp(Rooms, inherit_bindings=False):
         folder: Path | None = None,
         effort: float = 0.5,
         seed: int = 0,
+        caution: float = CAUTION,
         watch: bool = True,
         settings: Settings | None = None,
         recent: Recent | None = None,
@@ -191,7 +195,7 @@ class DgeditApp(Rooms, inherit_bindings=False):
         self.started_in = here = WorkingFolder.now()
         absolute = [path if path == STDIN else here.absolute(path) for path in paths]
         super().__init__(absolute, settings)
-        self.effort, self.seed, self.watching = effort, seed, watch
+        self.effort, self.seed, self.caution, self.watching = effort, seed, caution, watch
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         self.folder = here.absolute(folder) if folder else project_of(first)
         self.show_tree = folder is not None

@@ -59,6 +59,7 @@ class Editor(View, Writing):
         "editor--hole",
         "editor--draft",
         "editor--settled",
+        "editor--unsure",
         "editor--changed",
         "editor--sign",
         "editor--marked",
@@ -175,7 +176,8 @@ class Editor(View, Writing):
         drafts: Sequence[tuple[OpenHole, Draft | None]],
         *,
         quiet: bool = False,
-        fit: bool = False,
+        fit: Collection[OpenHole] = (),
+        unsure: Collection[OpenHole] = (),
     ) -> None:
         """Let drafts stand in for holes, see `OpenHole.show`; None shows the document again."""
         with self.steady():
@@ -183,7 +185,7 @@ class Editor(View, Writing):
                 if draft is None:
                     hole.clear()
                 else:
-                    hole.show(draft, quiet=quiet, fit=fit)
+                    hole.show(draft, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
             self.rows.wrap(0)
 
     def show_start(self, hole: OpenHole) -> None:

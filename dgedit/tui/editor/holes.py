@@ -7,6 +7,7 @@ Knows texts and holes; draws nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from textual.document._document import Location
 
 from dgedit.files.document import Span
+from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit_engine.types import Draft
 
@@ -29,6 +31,7 @@ class Kind(Enum):
     HOLE = "hole"
     DRAFT = "draft"
     SETTLED = "settled"
+    UNSURE = "unsure"
 
     def __init__(self, name: str) -> None:
         self.held = name in ("text", "hole")
@@ -68,6 +71,8 @@ class OpenHole:
     """The most lines that any draft of it has had, for which rows are kept free."""
     fits: bool = False
     """Whether no row is kept free for the text it covers, either."""
+    unsure: bool = False
+    """Whether its draft, as settled as it is, may well be wrong."""
     wrapped: int = 0
     """The most rows that its lines have taken where long ones are wrapped."""
     taken: str = ""
@@ -98,14 +103,16 @@ class OpenHole:
             return range(0)
         return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
 
-    def show(self, draft: Draft, *, quiet: bool = False, fit: bool = False) -> None:
-        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: in no
-        more rows than it has.
+    def show(
+        self, draft: Draft, *, quiet: bool = False, fit: bool = False, unsure: bool = False
+    ) -> None:
+        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: in no more
+        rows than it has; `unsure`: it may well be wrong.
         """
         before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
         same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
         self.changed = tuple(not (i < len(same) and same[i]) for i in range(len(draft.pieces)))
-        self.fits = fit
+        self.fits, self.unsure = fit, unsure
         if fit:
             self.height = self.wrapped = 0
         self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
@@ -113,5 +120,18 @@ class OpenHole:
 
     def clear(self) -> None:
         """Show the document again."""
-        self.draft, self.changed, self.caret, self.fits = None, (), None, False
+        self.draft, self.changed, self.caret = None, (), None
+        self.fits = self.unsure = False
         self.height, self.wrapped = 1, 0
+
+
+def nearest(holes: Sequence[OpenHole], buffer: Buffer, location: Location) -> OpenHole | None:
+    """The hole at a location, or else the nearest: by rows, then by columns. None of none."""
+    index, (row, column) = buffer.index(location), location
+
+    def distance(hole: OpenHole) -> tuple[bool, int, int]:
+        top, left = buffer.location(hole.start)
+        rows = max(top - row, row - buffer.location(hole.end)[0])
+        return not hole.start <= index <= hole.end, rows, abs(left - column)
+
+    return min(holes, key=distance, default=None)

@@ -1,8 +1,8 @@
 """One row of the editor as styled text.
 
 What a piece of a draft is shows in its attributes, so that it shows without colour too: a settled
-piece is bold, one that may still change is dim and italic, one that the last step changed is
-underlined. Colour only repeats it.
+piece is bold, one that may still change is dim and italic, one that has settled and may well be
+wrong is italic alone, one that the last step changed is underlined. Colour only repeats it.
 
 Knows runs, cells and styles; nothing of files, keys or steps.
 """
@@ -82,6 +82,8 @@ class Ink:
     """A piece that may still change."""
     settled: Style
     """A piece that was accepted."""
+    unsure: Style
+    """A piece that was accepted and may well be wrong."""
     changed: Style
     """Added to either when the last step changed it."""
     marked: Style
@@ -92,6 +94,17 @@ class Ink:
     """Added to a piece of each band of confidence, the surest first."""
     dark: bool = True
     """Whether the ground is."""
+
+    def of(self, kind: Kind) -> Style:
+        """A run's that is no text."""
+        match kind:
+            case Kind.HOLE:
+                return self.hole
+            case Kind.SETTLED:
+                return self.settled
+            case Kind.UNSURE:
+                return self.unsure
+        return self.draft
 
 
 class Painted:
@@ -122,7 +135,7 @@ class Painted:
                 if first < last and (style := syntax_style(name, ink.dark)):
                     self._lay(style, run, start, x, first, last)
             if run.kind is not Kind.TEXT:
-                style = {Kind.HOLE: ink.hole, Kind.SETTLED: ink.settled}.get(run.kind, ink.draft)
+                style = ink.of(run.kind)
                 if run.heat is not None:
                     style += ink.heat[run.heat]
                 elif run.changed:

@@ -74,9 +74,10 @@ class _Composer:
         """Add a draft."""
         pieces = zip(draft.pieces, draft.settled, hole.changed, draft.confidence, strict=True)
         chosen = hole.marked
+        sure = Kind.UNSURE if hole.unsure and not self.heat else Kind.SETTLED
         for i, (piece, settled, changed, confidence) in enumerate(pieces):
             self._meet(hole, i)
-            kind = Kind.SETTLED if settled else Kind.DRAFT
+            kind = sure if settled else Kind.DRAFT
             heat = sum(confidence < least for least in BANDS) if self.heat else None
             # Its text, and at each odd place a line's end.
             parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)

@@ -156,6 +156,7 @@ def part_from_taken(holes: Iterable[tuple[Editor, OpenHole]]) -> dict[OpenHole, 
     for editor, hole in holes:
         if hole.taken:
             new = OpenHole(hole.start, hole.end, hole.draft, hole.changed, hole.height)
+            new.unsure = hole.unsure
             editor.holes[editor.holes.index(hole)] = parted[hole] = new
     return parted
 

@@ -25,7 +25,7 @@ from textual.widgets.text_area import TextAreaTheme
 
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
-from dgedit.tui.editor.holes import BANDS, Run
+from dgedit.tui.editor.holes import BANDS, Kind, Run
 from dgedit.tui.editor.paint import Ink, Painted
 from dgedit.tui.editor.rows import Rows
 
@@ -297,9 +297,11 @@ class View(TextArea):
         style = ink.cursor_gutter if look.here else ink.gutter
         numbered = look.number is not None and self.show_line_numbers
         digits = str((look.number or 0) + 1) if numbered else ""
+        unsure = any(run.kind is Kind.UNSURE for run in look.runs)
+        sign = "? " if unsure else "▌ " if look.held else "  "
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment("▌ " if look.held else "  ", style + ink.sign),
+            Segment(sign, style + ink.sign),
         ]
 
     def _ink(self) -> Ink:
@@ -328,6 +330,7 @@ class View(TextArea):
             hole=component("hole"),
             draft=component("draft"),
             settled=component("settled"),
+            unsure=component("unsure"),
             changed=component("changed"),
             marked=component("marked"),
             found=component("found"),

@@ -22,7 +22,9 @@ from dgedit.errors import DgeditError
 from dgedit.files.document import Document
 from dgedit.tui.editor import masking
 from dgedit.tui.editor.editor import Editor, Touch
-from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.editor.holes import OpenHole, nearest
+from dgedit.tui.infill import words
+from dgedit.tui.infill.offers import CAUTION
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
 from dgedit.tui.infill.turns import Turn
 from dgedit.tui.infill.worker import Connected, Failed, Refined, Source
@@ -61,6 +63,8 @@ class Infilling(Desk):
     """Of every infill, see `InfillRequest`."""
     seed: int
     """Of the first."""
+    caution: float = CAUTION
+    """A candidate that is right with less than this probability is drawn unsure."""
     source: Source
     """The engine's side."""
     live: Live = "full"
@@ -110,12 +114,12 @@ class Infilling(Desk):
     def action_live(self) -> None:
         """Draw more or less of what is still being refined."""
         self.live = _LIVE[(_LIVE.index(self.live) + 1) % len(_LIVE)]
-        words = {
+        told = {
             "full": "every step is drawn",
             "settle": "only what has settled is drawn",
             "off": "only the result is drawn",
         }
-        self.notice(words[self.live])
+        self.notice(told[self.live])
         if self.fill is not None:
             self.fill.show(self.live, quiet=True)
 
@@ -182,13 +186,19 @@ class Infilling(Desk):
         own = [hole for owner, hole in fill.present if owner is editor]
         return next((hole for hole in own if hole.start <= index <= hole.end), None)
 
+    def nearest_hole(self) -> OpenHole | None:
+        """The hole of the open infill at the cursor, or the nearest in the file in front."""
+        editor, present = self.editor, self.fill.present if self.fill else []
+        own = [hole for owner, hole in present if owner is editor]
+        return nearest(own, editor.buffer, editor.cursor_location)
+
     def documents(self) -> list[Document]:
         """The files that have no hole: a model may read them as well."""
         return [editor.told for editor in self.editors if not editor.holes]
 
     def start(self, fill: Fill) -> None:
         """Let the engine begin."""
-        self.fill = fill
+        self.fill, fill.caution = fill, self.caution
         self._left = len(fill.present)
         self.notice("")
         self.tell_engine()
@@ -306,7 +316,7 @@ class Infilling(Desk):
     def tell_engine(self) -> None:
         """Say how far the infill is, and with which model."""
         backend = self.source.backend
-        parts = [self.fill.progress(self.hole_at_cursor())] if self.fill and backend else []
+        parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
         self.status.engine = BETWEEN.join(parts) or "loading model…"
 
@@ -331,7 +341,7 @@ class Infilling(Desk):
                 if set(before.present) >= set(self.fill.present):
                     self._turns.append(Turn.of(before, self.editors))
                 self.fill.before = None
-            self.notice(self.fill.remark())
+            self.notice(words.remark(self.fill))
             self.refresh_bindings()
             self.post_message(Holed())
         else:
@@ -341,7 +351,6 @@ class Infilling(Desk):
     def _give_up(self, message: Failed) -> None:
         if self.fill is not None and message.fill in (None, self.fill):
             self._stop()
-        words = " ".join(str(message.error).split()) or type(message.error).__name__
-        self.notice(words)
+        self.notice(" ".join(str(message.error).split()) or type(message.error).__name__)
         if self.source.backend is None:
             self.status.engine = "no model"

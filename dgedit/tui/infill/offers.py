@@ -12,6 +12,11 @@ from dataclasses import dataclass, replace
 from dgedit.text.drafts import joined
 from dgedit_engine.types import Candidate, Draft, Hole, Passage, Step
 
+CAUTION = 0.35
+"""The least probability to be right of a candidate that is drawn as any other, where no setting
+says.
+"""
+
 Weave = tuple[Draft | Hole, ...]
 """What a hole is to hold: parts that stay as they are, and parts that are refined."""
 
@@ -22,7 +27,7 @@ class Offer:
 
     draft: Draft
     """All of the hole's text."""
-    parts: tuple[Candidate, ...]
+    parts: tuple[Candidate, ...] = ()
     """The engine's candidates in it; none where it was not asked, or gives none."""
 
     @property
@@ -35,6 +40,12 @@ class Offer:
         """The probability that it is right; None where nobody can tell."""
         known = [one.certainty for one in self.parts if one.certainty is not None]
         return min(known, default=None)
+
+    def is_unsure(self, caution: float) -> bool:
+        """Whether it may well be wrong: it brings errors, or is right with less than that
+        probability.
+        """
+        return self.faults > 0 or (self.certainty is not None and self.certainty < caution)
 
 
 def offers(step: Step, weaves: Sequence[Weave]) -> tuple[tuple[Offer, ...], ...]:

@@ -190,7 +190,7 @@ def _line(editor: Editor, hole: OpenHole, fill: Fill | None) -> Content:
     held = hole.draft.text if hole.draft else editor.text[hole.start : hole.end]
     sign = "░"
     if fill is not None and (editor, hole) in fill.present:
-        sign = _SIGNS[fill.stage]
+        sign = "?" if fill.is_unsure(hole) else _SIGNS[fill.stage]
     place = f"{sign} {visible(editor.path.name)}:{row + 1} "
     words = visible(" ".join(held.split())) or "(insertion point)"
     room = max(0, _WIDE - cell_len(place))

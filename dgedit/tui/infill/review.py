@@ -3,8 +3,8 @@
     Enter               accept all of it, with the cursor at one of its holes; Alt+Y from anywhere
     Alt+A, Alt+Enter    accept one hole: the one at the cursor, or the nearest
     Ctrl+Right, Alt+W   accept its next word; Ctrl+Down, Alt+L its next line
-    Alt+N, Alt+]        the next candidate, for all holes together; Alt+P, Alt+[ the one before
-    ] [                 back and forth through the steps; what is shown is what is accepted
+    Alt+N, Alt+]        the next candidate of one hole; Alt+P, Alt+[ the one before
+    ] [                 back and forth through its steps; what is shown is what is accepted
     Alt+R               refine what is selected in a draft once more
     Alt+H               hold what is selected, refine the rest of that draft once more
     Alt+D               the result as a diff; A accepts the hunk that is marked in it
@@ -38,7 +38,7 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.hunks import Hunk, hunks
 from dgedit.tui.editor.taking import take_hunk
-from dgedit.tui.infill.controller import Infilling
+from dgedit.tui.infill.controller import Holed, Infilling
 from dgedit.tui.infill.hunk_picker import Cut, Picking
 from dgedit.tui.infill.session import Fill, Stage
 
@@ -114,9 +114,11 @@ class Review(Infilling):
         return self._at() is not None if action in _HERE else True
 
     def tell_place(self) -> None:
-        """Which keys act on the result depends on it as well."""
+        """Which keys act on the result depends on it as well, and what is said of it."""
         super().tell_place()
         self._tell_keys()
+        if self._settled:
+            self.tell_engine()
 
     def redraw(self) -> None:
         """The hole at the cursor may have gone, or come back."""
@@ -188,14 +190,16 @@ class Review(Infilling):
             self._tell(self._result.turn(by, hole))
 
     def action_scrub(self, by: int) -> None:
-        """Show another step."""
-        self._tell(self._result.scrub(by))
+        """Show another step of that hole."""
+        if hole := self._nearest():
+            self._tell(self._result.scrub(by, hole))
 
     def _tell(self, why_not: str) -> None:
         self.notice(why_not)
         if not why_not:
             self._result.show()
             self.tell_engine()
+            self.post_message(Holed())
 
     def action_difference(self) -> None:
         """Show the result as a diff of all its files, from which hunks can be accepted."""
@@ -348,20 +352,9 @@ class Review(Infilling):
 
     def _nearest(self) -> OpenHole | None:
         """The hole at the cursor, or the nearest in the file in front; says so where none is."""
-        if hole := self._at():
-            return hole
-        editor = self.editor
-        own = [hole for owner, hole in self._result.present if owner is editor]
-        if not own:
+        if (hole := self.nearest_hole()) is None:
             self.notice("no hole of this infill is in this file")
-            return None
-        row, column = editor.cursor_location
-
-        def distance(hole: OpenHole) -> tuple[int, int]:
-            top, left = editor.buffer.location(hole.start)
-            return max(top - row, row - editor.buffer.location(hole.end)[0]), abs(left - column)
-
-        return min(own, key=distance)
+        return hole
 
     async def _first(self, key: str) -> bool:
         """Take a key before the text does; whether it was taken."""

@@ -1,44 +1,35 @@
 """One infill as the editor sees it: which holes it is for, how far it is, what it offers.
 
-A result is looked at from many sides: candidate by candidate, step by step. Whatever is looked at
-is what is accepted. A hole that is edited meanwhile drops out; the others go on. A part of a hole
-may be fixed while the rest is refined again: to the engine it is text between two holes.
+A result is looked at from many sides, each hole for itself: candidate by candidate, step by step.
+Whatever is looked at is what is accepted. A hole that is edited meanwhile drops out; the others go
+on. A part of a hole may be fixed while the rest is refined again: to the engine it is text between
+two holes.
 
-Knows holes, steps and words; nothing of threads, keys or screens.
+Knows holes and steps; what is said of them is `words.py`'s. Knows no threads, keys or screens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
-from dgedit.files.document import Document, Span, readable
+from dgedit.files.document import Document, Span
 from dgedit.request.context import beside
 from dgedit.request.markers import passage
-from dgedit.request.progress import cost, standing
 from dgedit.text.drafts import cut, rest, veiled
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.taking import part_from_taken, take, take_part
-from dgedit.tui.infill.offers import Offer, Weave, offers, wholes, woven
-from dgedit.tui.widgets.status import BETWEEN
-from dgedit_engine.types import Draft, Hole, InfillRequest, Origin, Step
+from dgedit.tui.infill.offers import CAUTION, Offer, Weave, offers, wholes, woven
+from dgedit_engine.types import Draft, Hole, InfillRequest, Step
 
 Live = Literal["full", "settle", "off"]
 """What is drawn while an infill runs: every step, what has settled, or that it runs."""
 
 # Steps kept to go back to.
 _KEPT = 200
-_ORIGINS: dict[Origin, str] = {
-    "canvas": "from noise",
-    "draft": "drafted",
-    "sample": "sampled",
-    "revised": "a draft revised",
-    "warm": "from the last infill",
-    "repaired": "syntax refined again",
-}
 
 
 class Stage(Enum):
@@ -87,8 +78,17 @@ class Fill:
     """The candidate that is shown of a hole, also while a step is shown in its place; else the
     first.
     """
-    at: int | None = None
-    """The kept step that is shown in its place."""
+    back: dict[OpenHole, int] = field(default_factory=dict)
+    """The kept step that is shown of a hole in its candidate's place."""
+    held: dict[OpenHole, tuple[Offer, ...]] = field(default_factory=dict)
+    """The candidates of a hole of which nothing is refined: those that it had before."""
+    caution: float = CAUTION
+    """A candidate that is right with less than this probability is drawn unsure."""
+    numbers: dict[OpenHole, int] = field(init=False)
+    """The place of each hole in the request's order."""
+
+    def __post_init__(self) -> None:
+        self.numbers = {hole: number for number, (_, hole) in enumerate(self.holes)}
 
     @classmethod
     def ask(
@@ -141,7 +141,7 @@ class Fill:
         where it starts.
         """
         wish = self._next(instruction, strength)
-        shown = list(self._shown())
+        shown = list(self.shown())
         parted = part_from_taken(self.present)
         again = Fill.ask(self.editors, wish, others=others)
         if wish.strength < 1:
@@ -159,7 +159,7 @@ class Fill:
         `keep`, the rest of it. Everything else stays as it is shown.
         """
         weaves: dict[OpenHole, Weave] = {}
-        for _, one, draft in self._shown():
+        for _, one, draft in self.shown():
             marked = one.marked if one is hole else range(0)
             parts = [draft] if one is not hole else list(cut(draft, marked))
             refined = [one is hole and (i == 1) is not keep for i in range(len(parts))]
@@ -170,9 +170,13 @@ class Fill:
             )
         if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
             raise ValueError("all of the draft is selected: nothing is left to refine")
+        carried = {one: self._carried(one) for one in weaves if one is not hole}
         parted = part_from_taken(self.present)
         now = {parted.get(one, one): weave for one, weave in weaves.items()}
         fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=now)
+        for one, (some, shown) in carried.items():
+            fill.held[parted.get(one, one)] = some
+            fill.choices[parted.get(one, one)] = shown
         fill.before = self
         return fill
 
@@ -193,9 +197,7 @@ class Fill:
     @property
     def drafts(self) -> list[Draft]:
         """What is shown of each hole."""
-        if self.at is not None:
-            return wholes(self.kept[self.at].drafts, self.weaves)
-        return [self._chosen(number).draft for number in range(len(self.holes))]
+        return [self._draft(number) for number in range(len(self.holes))]
 
     def offers(self, holes: Collection[OpenHole]) -> bool:
         """Whether it has a draft for one of these holes."""
@@ -208,9 +210,12 @@ class Fill:
             del self.kept[1::2]
 
     def draw(self, step: Step, seconds: float, live: Live = "full") -> None:
-        """Let a step's drafts stand in for the holes."""
+        """Let a step's drafts stand in for the holes; not an older one's than those of the last."""
+        if self.step is not None and (step.index, step.last) < (self.step.index, self.step.last):
+            return
         self.step, self.seconds = step, seconds
-        self.candidates = offers(step, self.weaves)
+        fresh = zip(self.holes, offers(step, self.weaves), strict=True)
+        self.candidates = tuple(self.held.get(hole, own) for (_, hole), own in fresh)
         self.stage = Stage.READY if step.last else Stage.RUNNING
         self.show(live)
 
@@ -219,14 +224,16 @@ class Fill:
         if self.step is None:
             return
         self._keep_to_taken()
-        shown = list(self._shown())
-        fit = self.stage is Stage.READY and self.at is None
-        if self.stage is not Stage.READY:
+        shown = list(self.shown())
+        ready = self.stage is Stage.READY
+        if not ready:
             index = self.step.index
             shown = [(owner, hole, veiled(draft, live, index)) for owner, hole, draft in shown]
         for editor in self.editors:
             own = [(hole, draft) for owner, hole, draft in shown if owner is editor]
-            editor.show(own, quiet=quiet, fit=fit)
+            fit = {hole for hole, _ in own if ready and hole not in self.back}
+            unsure = {hole for hole, _ in own if self.is_unsure(hole)}
+            editor.show(own, quiet=quiet, fit=fit, unsure=unsure)
 
     def clear(self) -> None:
         """Show the documents again. A hole whose draft was taken in part is closed."""
@@ -255,13 +262,36 @@ class Fill:
         else:
             take_part(owner, hole, text)
 
+    def shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
+        """What is shown for each hole that is present."""
+        for (editor, hole), draft in zip(self.holes, self.drafts, strict=True):
+            left = rest(draft, hole.taken)
+            if hole in editor.holes and left is not None:
+                yield editor, hole, left
+
     def shown_for(self, hole: OpenHole) -> Draft | None:
         """What is shown for a hole; None where it drops out."""
-        return next((draft for _, one, draft in self._shown() if one is hole), None)
+        return next((draft for _, one, draft in self.shown() if one is hole), None)
+
+    def offered(self, hole: OpenHole) -> tuple[Offer, ...]:
+        """The candidates of a hole."""
+        return self.candidates[self.numbers[hole]]
+
+    def chosen(self, hole: OpenHole) -> int:
+        """Which of them is shown, or was before a step took its place."""
+        return min(self.choices.get(hole, 0), len(self.offered(hole)) - 1)
+
+    def is_unsure(self, hole: OpenHole) -> bool:
+        """Whether the candidate that is shown of a hole may well be wrong. A step in its place is
+        none, nor is a draft that is still being refined.
+        """
+        if hole in self.back or (self.stage is not Stage.READY and hole not in self.held):
+            return False
+        return self.offered(hole)[self.chosen(hole)].is_unsure(self.caution)
 
     def fills(self) -> Iterator[tuple[Editor, list[tuple[OpenHole, str]]]]:
         """Of each file its holes, in order, and what is shown for them."""
-        shown = sorted(self._shown(), key=lambda one: one[1].span)
+        shown = sorted(self.shown(), key=lambda one: one[1].span)
         for editor in self.editors:
             if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
                 yield editor, own
@@ -270,7 +300,7 @@ class Fill:
         """Show the candidate of a hole after this one, or the one before; says why where it cannot.
         The other holes keep theirs.
         """
-        own = self.candidates[self._number(hole)]
+        own = self.offered(hole)
         fitting = [at for at, one in enumerate(own) if rest(one.draft, hole.taken) is not None]
         if len(fitting) < 2:
             if hole.taken and len(own) > 1:
@@ -278,110 +308,61 @@ class Fill:
             return "there is no other candidate: F5 draws another"
         if len({own[at].draft.text for at in fitting}) == 1:
             return "every candidate is equal: F5 draws another"
-        choice = self.choices.get(hole, 0)
+        choice = self.chosen(hole)
         at = fitting.index(choice) if choice in fitting else 0
-        self.choices[hole], self.at = fitting[(at + by) % len(fitting)], None
+        self.choices[hole] = fitting[(at + by) % len(fitting)]
+        self.back.pop(hole, None)
         return ""
 
-    def scrub(self, by: int) -> str:
-        """Show the step after this one, or the one before; says why where it cannot."""
-        last = len(self.kept) - 1
-        every = [wholes(step.drafts, self.weaves) for step in self.kept[:last]]
-        every.append([self._chosen(number).draft for number in range(len(self.holes))])
-        fitting = [i for i, drafts in enumerate(every) if self._fits(drafts)]
-        at = last if self.at is None else self.at
-        there = [i for i in fitting if (i > at if by > 0 else i < at)]
+    def scrub(self, by: int, hole: OpenHole) -> str:
+        """Show the step of a hole after this one, or the one before; says why where it cannot. The
+        other holes keep what they show.
+        """
+        number, last = self.numbers[hole], len(self.kept) - 1
+        every = [] if hole in self.held else [self._at(at, number) for at in range(last)]
+        fitting = [at for at, one in enumerate(every) if rest(one, hole.taken) is not None]
+        at = self.back.get(hole, last)
+        there = [one for one in (*fitting, last) if (one > at if by > 0 else one < at)]
         if not there:
             return "this is the last step" if by > 0 else "this is the first step"
-        self.at = there[0] if by > 0 else there[-1]
-        if self.at == last:
-            self.at = None
+        self.back[hole] = there[0] if by > 0 else there[-1]
+        if self.back[hole] == last:
+            del self.back[hole]
         return ""
 
-    # What is said
+    def _draft(self, number: int) -> Draft:
+        """What is shown of a hole, with what was taken of it."""
+        hole = self.holes[number][1]
+        if hole in self.back:
+            return self._at(self.back[hole], number)
+        return self.candidates[number][self.chosen(hole)].draft
 
-    def progress(self, hole: OpenHole | None = None) -> str:
-        """Which candidate of a hole is shown, how far it is and at what cost, for the status
-        line.
-        """
-        step = self.step
-        if step is None:
-            return "starting…"
-        if self.at is not None:
-            said = self._which(hole) if any(self.choices.values()) else []
-            on = [f"on the way to {one}" for one in said if one.startswith("candidate")]
-            return BETWEEN.join([*on, *standing(self.kept[self.at], of=step.index)])
-        which = self._which(hole) if self.stage is Stage.READY else []
-        return BETWEEN.join([*which, *standing(step), *cost(step, self.seconds)])
-
-    def remark(self) -> str:
-        """Why a result shows nothing new; empty where it does."""
-        if self.step is None or self.stage is not Stage.READY:
-            return ""
-        if self.step.stopped == "unchanged":
-            return "unchanged: strength 0 keeps what is there"
-        shown = list(self._shown())
-        if shown and not any(draft.text for _, _, draft in shown):
-            covers = any(hole.start < hole.end for _, hole, _ in shown)
-            deletes = "accepted, it deletes what the hole covers; " if covers else ""
-            return f"the draft is empty: {deletes}F5 draws another"
-        held = [
-            readable(editor.text[hole.start : hole.end]) == draft.text and not hole.taken
-            for editor, hole, draft in shown
-        ]
-        return "the infill is what is there already: F5 draws another" if all(held) else ""
-
-    def _number(self, hole: OpenHole) -> int:
-        return next(at for at, (_, one) in enumerate(self.holes) if one is hole)
-
-    def _chosen(self, number: int) -> Offer:
-        """The candidate that is shown of a hole."""
-        own = self.candidates[number]
-        return own[min(self.choices.get(self.holes[number][1], 0), len(own) - 1)]
-
-    def _which(self, hole: OpenHole | None) -> list[str]:
-        """The candidate that is shown of a hole, or of the first one, in words."""
-        left = [one for _, one in self.present]
-        if not left:
-            return []
-        one = hole if hole in left else left[0]
-        number = self._number(one)
-        offer, count = self._chosen(number), len(self.candidates[number])
-        of = f"hole {left.index(one) + 1} of {len(left)}" if len(left) > 1 else ""
-        said = [of] if of else []
-        if count > 1:
-            said.append(f"candidate {self.choices.get(one, 0) + 1} of {count}")
-        if offer.faults:
-            said.append(f"leaves {offer.faults} syntax error" + "s" * (offer.faults != 1))
-        if offer.parts and count > 1:
-            said += [f"score {offer.parts[0].score:.2f}", _ORIGINS[offer.parts[0].origin]]
-        return said
+    def _at(self, step: int, number: int) -> Draft:
+        """The draft of a hole at a kept step."""
+        return wholes(self.kept[step].drafts, self.weaves)[number]
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
-        return next((owner, draft) for owner, one, draft in self._shown() if one is hole)
+        return next((owner, draft) for owner, one, draft in self.shown() if one is hole)
 
-    def _shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
-        """What is shown for each hole that is present."""
-        for (editor, hole), draft in zip(self.holes, self.drafts, strict=True):
-            left = rest(draft, hole.taken)
-            if hole in editor.holes and left is not None:
-                yield editor, hole, left
-
-    def _fits(self, drafts: Sequence[Draft]) -> bool:
-        """Whether drafts begin with what was taken already."""
-        return all(
-            rest(draft, hole.taken) is not None
-            for (editor, hole), draft in zip(self.holes, drafts, strict=True)
-            if hole in editor.holes
-        )
+    def _carried(self, hole: OpenHole) -> tuple[tuple[Offer, ...], int]:
+        """What a hole offers behind what was taken of it, and which of that is shown."""
+        some: list[Offer] = []
+        at = 0
+        for number, one in enumerate(self.offered(hole)):
+            if (left := rest(one.draft, hole.taken)) is not None:
+                at = len(some) if number == self.chosen(hole) else at
+                some.append(replace(one, draft=left))
+        if hole in self.back:  # a step, which is no candidate
+            return (Offer(self._of(hole)[1]), *some), 0
+        return tuple(some), at
 
     def _keep_to_taken(self) -> None:
         """Show candidates that begin with what was taken: that may have been done anew."""
-        if self._fits(self.drafts):
-            return
-        self.at = None
-        for (_, hole), own in zip(self.holes, self.candidates, strict=True):
-            now = self.choices.get(hole, 0)
+        for number, (editor, hole) in enumerate(self.holes):
+            if hole not in editor.holes or rest(self._draft(number), hole.taken) is not None:
+                continue
+            self.back.pop(hole, None)
+            own, now = self.candidates[number], self.chosen(hole)
             fitting = (
                 at for at in (now, *range(len(own))) if rest(own[at].draft, hole.taken) is not None
             )

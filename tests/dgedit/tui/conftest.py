@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import zip_longest
 from pathlib import Path
 from threading import Event, Semaphore
 
@@ -47,7 +48,13 @@ class Script:
 
 
 class Choices(Script):
-    """Answers a hole with several candidates at the last step."""
+    """Answers a hole with several candidates at the last step, of which every other one has a
+    fault; `certainty` is theirs, where it is known.
+    """
+
+    def __init__(self, *texts: str, certainty: Sequence[float] = ()) -> None:
+        super().__init__(*texts)
+        self.certainty = certainty
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         for step in super().infill(request):
@@ -56,8 +63,8 @@ class Choices(Script):
                 continue
             holes = len(request.holes)
             candidates = tuple(
-                Candidate(draft(text, DONE), -i / 10, "sample", faults=i % 2)
-                for i, text in enumerate(self.texts)
+                Candidate(draft(text, DONE), -i / 10, "sample", i % 2, known)
+                for i, (text, known) in enumerate(zip_longest(self.texts, self.certainty))
             )
             best = (candidates[0].draft,) * holes
             yield Step(step.index, step.total, best, True, "settled", 0.0, (candidates,) * holes)

@@ -15,6 +15,7 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -23,6 +24,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from dgedit.tui.app import DgeditApp
+from dgedit_engine.types import Candidate
 
 from .conftest import Desk, Script
 
@@ -76,6 +78,18 @@ async def result(d: Desk) -> None:
     await d.step()
 
 
+async def unsure(d: Desk) -> None:
+    await result(d)
+    fill = d.app.fill
+    assert fill is not None and fill.step is not None
+    candidates = tuple(
+        (Candidate(draft, -0.3, "sample", 0, known),)
+        for draft, known in zip(fill.step.drafts, (0.81, 0.12), strict=True)
+    )
+    fill.draw(replace(fill.step, candidates=candidates), 1.0)
+    d.app.tell_engine()
+
+
 async def sure(d: Desk) -> None:
     await result(d)
     await d.press("alt+c")
@@ -110,6 +124,7 @@ SCENES: list[Scene] = [
     masked,
     under_way,
     result,
+    unsure,
     sure,
     diff,
     split,

@@ -26,7 +26,9 @@ async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
         assert "candidate 1 of 3 · score 0.00" in d.app.status.engine
         await d.press("alt+right_square_bracket")
         assert d.row(1) == "    two"
-        assert "candidate 2 of 3 · leaves 1 syntax error · score -0.10" in d.app.status.engine
+        assert (
+            "candidate 2 of 3 · unsure · leaves 1 syntax error · score -0.10" in d.app.status.engine
+        )
         await d.press("alt+left_square_bracket", "alt+p")
         assert d.row(1) == "    three"
         await d.press("alt+n", "alt+n", "enter")

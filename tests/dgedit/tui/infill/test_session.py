@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dgedit.tui.infill.session import Fill, Stage
+from dgedit.tui.infill.words import progress
 from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step, Stopped
 
 from ..conftest import OpenDesk
@@ -28,7 +29,7 @@ def test_progress_tells_a_settled_infill_from_one_at_the_cap(
     draft = Draft(("a", "b"), (1.0, 1.0), (True, False))
     step = Step(4, 8, (draft,), last=stopped is not None, stopped=stopped, forwards=7)
     stage = Stage.READY if stopped else Stage.RUNNING
-    assert Fill(REQUEST, (), stage, step, seconds=1.0).progress() == said
+    assert progress(Fill(REQUEST, (), stage, step, seconds=1.0)) == said
 
 
 async def test_model_is_told_paths_as_they_were_given_and_no_way_to_them(

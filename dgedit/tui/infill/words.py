@@ -1,0 +1,92 @@
+"""An infill in words: how far it is, what it offers at a hole, why it shows nothing new.
+
+The most important comes first, since a short status line leaves out the last. Knows infills; draws
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dgedit.files.document import readable
+from dgedit.request.progress import cost, standing
+from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.infill.session import Fill, Stage
+from dgedit.tui.widgets.status import BETWEEN
+from dgedit_engine.types import Origin, Step
+
+_ORIGINS: dict[Origin, str] = {
+    "canvas": "from noise",
+    "draft": "drafted",
+    "sample": "sampled",
+    "revised": "a draft revised",
+    "warm": "from the last infill",
+    "repaired": "syntax refined again",
+}
+
+
+def progress(fill: Fill, hole: OpenHole | None = None) -> str:
+    """What is shown of a hole, or of the first one, how far the infill is and at what cost."""
+    step = fill.step
+    if step is None:
+        return "starting…"
+    if fill.stage is not Stage.READY:
+        return BETWEEN.join([*standing(step), *cost(step, fill.seconds)])
+    left = [one for _, one in fill.present]
+    one = hole if hole in left else next(iter(left), None)
+    said = [] if one is None else _place(fill, one, left)
+    if one is not None and one in fill.back:
+        said += standing(_of(fill, one), of=step.index)
+    else:
+        said += [*standing(step), *cost(step, fill.seconds)]
+    return BETWEEN.join(said)
+
+
+def remark(fill: Fill) -> str:
+    """Why a result shows nothing new; empty where it does."""
+    if fill.step is None or fill.stage is not Stage.READY:
+        return ""
+    if fill.step.stopped == "unchanged":
+        return "unchanged: strength 0 keeps what is there"
+    shown = list(fill.shown())
+    if shown and not any(draft.text for _, _, draft in shown):
+        covers = any(hole.start < hole.end for _, hole, _ in shown)
+        deletes = "accepted, it deletes what the hole covers; " if covers else ""
+        return f"the draft is empty: {deletes}F5 draws another"
+    held = [
+        readable(editor.text[hole.start : hole.end]) == draft.text and not hole.taken
+        for editor, hole, draft in shown
+    ]
+    return "the infill is what is there already: F5 draws another" if all(held) else ""
+
+
+def _place(fill: Fill, hole: OpenHole, left: list[OpenHole]) -> list[str]:
+    """Which hole it is of those that are left, and the candidate that is shown of it."""
+    said = [f"hole {left.index(hole) + 1} of {len(left)}"] if len(left) > 1 else []
+    some, at = fill.offered(hole), fill.chosen(hole)
+    which = f"candidate {at + 1} of {len(some)}" if len(some) > 1 else ""
+    if hole in fill.back:
+        return [*said, f"on the way to {which}"] if at else said
+    one = some[at]
+    said += [which] if which else []
+    said += [_certainty(one.certainty, fill.caution, unsure=fill.is_unsure(hole))]
+    if one.faults:
+        said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
+    if one.parts and which:
+        said += [f"score {one.parts[0].score:.2f}", _ORIGINS[one.parts[0].origin]]
+    return [one for one in said if one]
+
+
+def _certainty(known: float | None, caution: float, *, unsure: bool) -> str:
+    """How sure it is that a candidate is right; no number where it is unsure for other reasons,
+    nothing where nobody can tell.
+    """
+    if known is None or (unsure and known >= caution):
+        return "unsure" if unsure else ""
+    return f"{'unsure' if unsure else 'sure'} {known:.0%}"
+
+
+def _of(fill: Fill, hole: OpenHole) -> Step:
+    """The kept step that is shown of a hole, with that hole's draft alone."""
+    draft = fill.shown_for(hole)
+    return replace(fill.kept[fill.back[hole]], drafts=(draft,) if draft else ())
