@@ -33,7 +33,7 @@ class Held:
 
     def __init__(self, inner: Backend) -> None:
         self.inner, self.taken, self.over = inner, Semaphore(0), Event()
-        self.name, self.device = inner.name, inner.device
+        self.name, self.device, self.ability = inner.name, inner.device, inner.ability
         self.at = 0
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:

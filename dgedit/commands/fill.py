@@ -148,7 +148,7 @@ def fill(
     )
     for source in sources:
         if not force and (why := not_known(filler, source.document.path)):
-            raise EngineError(f"{why} (--force fills it all the same)")
+            raise EngineError(f"{source.document.path}: {why} (--force fills it all the same)")
     if request.instruction and not quiet and (said := not_followed(filler)):
         output.complain(said)
     if asked == "interactive":

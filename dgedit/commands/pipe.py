@@ -135,7 +135,7 @@ def pipe(
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter)
         if not force and (why := not_known(filler, stdin_filename)):
-            raise EngineError(f"{why} (--force fills it all the same)")
+            raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")
         if rewritten and (why := not_rewritten(filler)):
             raise EngineError(f"{why}; --range or {marker} says what to fill")
         said = not_followed(filler) if request.instruction and not quiet else ""

@@ -284,7 +284,7 @@ class _Work:
         self._backend = self._backend or self._connect()
         if not self._force and (why := not_known(self._backend, path)):
             self._unknown.add(path)
-            raise EngineError(f"{why} (--force fills it all the same)")
+            raise EngineError(f"{path}: {why} (--force fills it all the same)")
         if own and not self._told_of_words and (said := not_followed(self._backend)):
             self._told_of_words = True
             output.complain(said)

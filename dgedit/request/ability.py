@@ -31,4 +31,4 @@ def not_known(backend: Backend, path: Path | str | None) -> str:
     known, suffix = backend.ability.languages, Path(path or "").suffix.lower()
     if known is None or not suffix or suffix in known:
         return ""
-    return f"{path}: {backend.name} does not know {suffix} files"
+    return f"{backend.name} does not know {suffix} files"

@@ -20,6 +20,7 @@ from textual.timer import Timer
 
 from dgedit.errors import DgeditError
 from dgedit.files.document import Document
+from dgedit.request.ability import not_known
 from dgedit.tui.editor import masking
 from dgedit.tui.editor.editor import Editor, Touch
 from dgedit.tui.editor.holes import OpenHole, nearest
@@ -75,6 +76,8 @@ class Infilling(Desk):
     """Those that the undo of an edit gives back."""
     _turns: deque[Turn]
     """Those that an undo without an edit does."""
+    _insisted: set[str]
+    """What was said of a language before it was asked for all the same."""
     _left = 0
     """How many holes were being filled when last looked at."""
 
@@ -82,6 +85,7 @@ class Infilling(Desk):
         """Load the engine, once the first file is shown."""
         self._ended = deque(maxlen=_GIVEN_BACK)
         self._turns = deque(maxlen=_GIVEN_BACK)
+        self._insisted = set()
         self.live = self.settings.live
         calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
@@ -108,8 +112,15 @@ class Infilling(Desk):
         self._hold(masking.point)
 
     def action_fill(self) -> None:
-        """Fill all holes of all files; after a result, once more with the next seed."""
-        self.ask()
+        """Fill all holes of all files; after a result, once more with the next seed. In a language
+        that the model does not know, only when asked twice.
+        """
+        line = "" if self.running else self.unknown_language()
+        if line and line not in self._insisted:
+            self._insisted.add(line)
+            self.notice(f"{line}: F5 again fills all the same")
+        else:
+            self.ask()
 
     def action_live(self) -> None:
         """Draw more or less of what is still being refined."""
@@ -191,6 +202,16 @@ class Infilling(Desk):
         editor, present = self.editor, self.fill.present if self.fill else []
         own = [hole for owner, hole in present if owner is editor]
         return nearest(own, editor.buffer, editor.cursor_location)
+
+    def unknown_language(self) -> str:
+        """Why the model is not the one for a file with holes; empty where it is, or is not there
+        yet, and for a text that has no file.
+        """
+        if (backend := self.source.backend) is None:
+            return ""
+        paths = [editor.path for editor in self.editors if editor.holes and editor.file.path]
+        lines = (not_known(backend, path) for path in paths)
+        return next(filter(None, lines), "")
 
     def documents(self) -> list[Document]:
         """The files that have no hole: a model may read them as well."""
@@ -319,6 +340,12 @@ class Infilling(Desk):
         parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
         self.status.engine = BETWEEN.join(parts) or "loading model…"
+
+    @on(Connected)
+    def _warn(self) -> None:
+        """Who was faster than the model is told afterwards."""
+        if self.fill is not None and (line := self.unknown_language()):
+            self.notice(line)
 
     @on(Refined)
     def _draw_step(self, message: Refined) -> None:

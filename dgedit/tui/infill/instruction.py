@@ -2,7 +2,7 @@
 
 Up and Down bring back earlier instructions, Tab goes to the strength and back, Left and Right
 change it. With a result open, the box asks for that result once more: at strength 1 from scratch,
-below it from the draft that is shown.
+below it from the draft that is shown. What the model cannot do of it, the box says.
 
 Knows words and a number; what becomes of them is `controller.py`'s.
 """
@@ -23,7 +23,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from dgedit.request.ability import not_followed
 from dgedit.tui.infill.controller import NOTHING, Infilling
+from dgedit.tui.infill.worker import Connected
 from dgedit.tui.widgets.dialogs import Modal
 from dgedit.tui.widgets.line_input import Line
 
@@ -90,9 +92,13 @@ class Box(Modal[Answer | None]):
         Binding("tab,shift+tab", "turn", "words or strength"),
     ]
 
-    def __init__(self, present: Answer, history: Sequence[str], about: str) -> None:
+    def __init__(
+        self, present: Answer, history: Sequence[str], about: str, cannot: str = ""
+    ) -> None:
+        """`cannot` is what the model cannot do of it, in a line or two."""
         super().__init__()
         self.history = [*history, present.instruction]
+        self.cannot = cannot
         self.present, self.about = present, about
         self.at = len(self.history) - 1
 
@@ -100,6 +106,7 @@ class Box(Modal[Answer | None]):
         """The words, the strength, the keys."""
         with Vertical():
             yield Static(Content(self.about), classes="question")
+            yield Static(classes="cannot")
             yield Line(self.present.instruction, placeholder="what fits", compact=True)
             with Horizontal():
                 yield Static("strength ")
@@ -109,6 +116,13 @@ class Box(Modal[Answer | None]):
     def on_mount(self) -> None:
         """Write at once."""
         self.query_one(Input).focus()
+        self.tell(self.cannot)
+
+    def tell(self, cannot: str) -> None:
+        """Say what the model cannot do of it."""
+        line = self.query_one(".cannot", Static)
+        line.update(Content(cannot))
+        line.display = bool(cannot)
 
     def action_recall(self, by: int) -> None:
         """Bring back an earlier instruction, or what was being written."""
@@ -164,11 +178,37 @@ class Asking(Infilling):
         else:
             present = Answer("", self._strength)
             about = "Fill the holes: below strength 1 from the text they hold"
-        answer = await self.push_screen_wait(Box(present, self._said, about))
+        box = Box(present, self._said, about, self._cannot())
+        answer = await self.push_screen_wait(box)
         if answer is None:
             return
         if answer.instruction:
             others = [one for one in self._said if one != answer.instruction]
             self._said = (*others[1 - _MOST :], answer.instruction)
         self._strength = answer.strength
+        if refused := self._why_not(answer):
+            self.notice(f"not rewritten: {refused}")
+            return
         self.ask(instruction=answer.instruction, strength=answer.strength)
+
+    def _cannot(self) -> str:
+        """What the model cannot do of what it may be asked for, as far as it is there."""
+        return "\n".join(filter(None, (self._unfollowed(), self.unknown_language())))
+
+    def _unfollowed(self) -> str:
+        backend = self.source.backend
+        return not_followed(backend) if backend else ""
+
+    def _why_not(self, answer: Answer) -> str:
+        """Why a text is not rewritten by words: from them a model that follows none makes only
+        another text. Holes are filled whatever is said.
+        """
+        held = any(hole.start < hole.end for one in self.editors for hole in one.holes)
+        rewrites = answer.instruction and answer.strength < 1 and (held or self.fill is not None)
+        return self._unfollowed() if rewrites else ""
+
+    @on(Connected)
+    def _tell_box(self) -> None:
+        """A box that was open before the model was there says it as well."""
+        if isinstance(self.screen, Box):
+            self.screen.tell(self._cannot())

@@ -31,5 +31,5 @@ def test_language_that_is_known_or_that_no_name_says_may_be_filled(path: str | N
 def test_language_that_is_not_known_is_named(path: str | Path) -> None:
     backend = Scripted(name="nano", ability=PYTHON)
     suffix = Path(path).suffix.lower()
-    assert not_known(backend, path) == f"{path}: nano does not know {suffix} files"
+    assert not_known(backend, path) == f"nano does not know {suffix} files"
     assert not_known(Scripted(), path) == ""
