@@ -201,7 +201,7 @@ class Infilling(Desk):
         """The hole of the open infill at the cursor, or the nearest in the file in front."""
         editor, present = self.editor, self.fill.present if self.fill else []
         own = [hole for owner, hole in present if owner is editor]
-        return nearest(own, editor.buffer, editor.cursor_location)
+        return self.hole_at_cursor() or nearest(own, editor.buffer, editor.cursor_location)
 
     def unknown_language(self) -> str:
         """Why the model is not the one for a file with holes; empty where it is, or is not there
@@ -376,7 +376,9 @@ class Infilling(Desk):
 
     @on(Failed)
     def _give_up(self, message: Failed) -> None:
-        if self.fill is not None and message.fill in (None, self.fill):
+        if message.fill not in (None, self.fill):
+            return  # given up before
+        if self.fill is not None:
             self._stop()
         self.notice(" ".join(str(message.error).split()) or type(message.error).__name__)
         if self.source.backend is None:

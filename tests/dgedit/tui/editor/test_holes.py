@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.geometry import Offset
 
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole
+from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole, nearest
 from dgedit.tui.editor.rows import Rows
 from dgedit_engine.types import Draft
 
@@ -94,3 +94,27 @@ def test_control_characters_are_shown_as_signs() -> None:
     shown = rows_of("").shown("\x1b[2J\ta\r\x07\u202e\udc80", 0)
     assert shown.isprintable()
     assert shown.startswith("␛[2J    a␍␇")
+
+
+def test_settled_pieces_of_an_unsure_draft_are_a_kind_of_their_own() -> None:
+    hole = OpenHole(4, 7)
+    hole.show(Draft(("a", "b"), (0.9, 0.1), (True, False)), unsure=True)
+    rows = rows_of(TEXT, hole)
+    assert [run.kind for run in rows.row(1)[0] if not run.kind.held] == [Kind.UNSURE, Kind.DRAFT]
+    rows.heat = True  # which tells it of each piece
+    rows.wrap(0)
+    assert [run.kind for run in rows.row(1)[0] if not run.kind.held] == [Kind.SETTLED, Kind.DRAFT]
+    hole.clear()
+    assert not hole.unsure
+
+
+def test_nearest_hole_is_the_one_at_the_place_then_by_rows_then_by_columns() -> None:
+    buffer = Buffer(TEXT)
+    long, left, right = OpenHole(0, 7), OpenHole(14, 15), OpenHole(17, 18)
+    every = [long, left, right]
+    assert nearest(every, buffer, (1, 1)) is long
+    assert nearest(every, buffer, (2, 0)) is left
+    assert nearest(every, buffer, (2, 3)) is right
+    assert nearest(every, buffer, (1, 8)) is long
+    assert nearest(every, buffer, (4, 0)) is left
+    assert nearest([], buffer, (0, 0)) is None

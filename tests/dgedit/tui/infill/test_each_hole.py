@@ -8,6 +8,7 @@ from pathlib import Path
 from textual.document._document import Selection
 
 from dgedit.tui.infill.session import Fill, Stage
+from dgedit.tui.infill.worker import Failed
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit_engine.types import InfillRequest, Step
 
@@ -242,6 +243,22 @@ async def test_steps_of_a_cancelled_infill_are_never_drawn(desk: OpenDesk) -> No
         assert d.app.fill is new and rows(d) == ["one", "one"]
         await d.press("alt+y")
         assert d.app.editor.text == filled("one", "one")
+
+
+async def test_failure_of_a_cancelled_infill_touches_no_other(desk: OpenDesk) -> None:
+    script = Choices("one", "two")
+    async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
+        await result(d, *HOLES)
+        await d.press("alt+n")
+        old = d.app.fill
+        await d.press("f5")
+        await d.until(lambda: len(script.requests) == 2)
+        given_up = d.app.fill
+        await d.press("escape")
+        d.app.post_message(Failed(given_up, RuntimeError("out of memory")))
+        await d.pilot.pause()
+        assert d.app.fill is old and "memory" not in d.notice
+        assert rows(d) == ["one", "two"]
 
 
 async def test_file_that_changes_on_disk_drops_the_hole_that_it_changes(
