@@ -166,7 +166,9 @@ async def test_a_step_that_is_shown_stays_while_another_hole_is_refined(desk: Op
     script = Choices("abcd", "two")
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
         await result(d, *HOLES)
-        await d.press("left_square_bracket")
+        await d.press("left_square_bracket", "alt+n")
+        assert rows(d)[1] == "two"  # a candidate takes the place of a step
+        await d.press("alt+p", "left_square_bracket")
         at(d, 1, 8)
         await d.press("left", "shift+left", "alt+r")
         assert rows(d)[1] == "t#o"
