@@ -32,7 +32,6 @@ from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.help import Helping
 from dgedit.tui.infill.answered import open_answered
 from dgedit.tui.infill.instruction import Asking
-from dgedit.tui.infill.offers import CAUTION
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
 from dgedit.tui.infill.worker import Source
@@ -42,7 +41,7 @@ from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.saving import Filing
 from dgedit.tui.workspace.stdin import STDIN, Piping
 from dgedit.tui.workspace.tabs import Desk
-from dgedit_engine.types import Backend, Infill, InfillRequest
+from dgedit_engine.types import CAUTION, Backend, Infill, InfillRequest
 
 # Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
 # output, and who writes to it waits for ever.
@@ -86,7 +85,7 @@ def run(
         connect=partial(connect, model, device, engine=engine, adapter=adapter),
         effort=effort,
         seed=seed,
-        caution=getattr(settings, "caution", CAUTION),
+        caution=settings.caution,
         settings=settings,
         recent=Recent(recent_path()),
         last_theme=LastTheme(theme_path(), _named_by("theme")),

@@ -25,7 +25,6 @@ from dgedit.tui.editor import masking
 from dgedit.tui.editor.editor import Editor, Touch
 from dgedit.tui.editor.holes import OpenHole, nearest
 from dgedit.tui.infill import words
-from dgedit.tui.infill.offers import CAUTION
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
 from dgedit.tui.infill.turns import Turn
 from dgedit.tui.infill.worker import Connected, Failed, Refined, Source

@@ -12,11 +12,6 @@ from dataclasses import dataclass, replace
 from dgedit.text.drafts import joined
 from dgedit_engine.types import Candidate, Draft, Hole, Passage, Step
 
-CAUTION = 0.35
-"""The least probability to be right of a candidate that is drawn as any other, where no setting
-says.
-"""
-
 Weave = tuple[Draft | Hole, ...]
 """What a hole is to hold: parts that stay as they are, and parts that are refined."""
 

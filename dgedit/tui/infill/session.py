@@ -22,8 +22,8 @@ from dgedit.text.drafts import cut, rest, veiled
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.taking import part_from_taken, take, take_part
-from dgedit.tui.infill.offers import CAUTION, Offer, Weave, offers, wholes, woven
-from dgedit_engine.types import Draft, Hole, InfillRequest, Step
+from dgedit.tui.infill.offers import Offer, Weave, offers, wholes, woven
+from dgedit_engine.types import CAUTION, Draft, Hole, InfillRequest, Step
 
 Live = Literal["full", "settle", "off"]
 """What is drawn while an infill runs: every step, what has settled, or that it runs."""
