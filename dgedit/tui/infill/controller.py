@@ -63,7 +63,7 @@ class Infilling(Desk):
     """Of every infill, see `InfillRequest`."""
     seed: int
     """Of the first."""
-    caution: float = CAUTION
+    caution: float
     """A candidate that is right with less than this probability is drawn unsure."""
     source: Source
     """The engine's side."""
