@@ -37,7 +37,7 @@ OFFERED = 4
 """Candidates of a hole that are offered where a request does not say how many, at most."""
 
 
-CAUTION = 0.35
+CAUTION = 0.4
 """The least certainty at which an infill is taken for right, unless somebody says otherwise: of the
 infills above it, half are right at least, of each kind of span (docs/decoding.md).
 """

@@ -31,7 +31,7 @@ from dgedit_engine.eval.tasks import Task, draw
 from dgedit_engine.eval.texts import LANGUAGES, held_out
 from dgedit_engine.types import Candidate, ModelError, collect
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 """Probabilities at which it is shown how many are above, and right."""
 
 _FOLDS = 5  # each part is judged by weights fitted to the others
