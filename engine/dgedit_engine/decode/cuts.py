@@ -9,6 +9,8 @@ by lines and indentation; knows neither tokens nor models.
 
 from __future__ import annotations
 
+import re
+
 from dgedit_engine.decode.endings import circle, met
 from dgedit_engine.prompt.plain import Place
 
@@ -17,6 +19,7 @@ LINES = 40
 
 _MARKER = "<FILL"  # how a marker begins, as users write it
 _CLOSING = tuple(")]}")  # what begins a line that may stand further left
+_CLAUSE = re.compile(r"\s*((elif|else|except|finally|case|default|when)\b|[)\]}])")
 _SAME = 8  # lines at the end that are held against those behind, at most
 _EMPTY = "\n" * 5  # ends a draft that has nothing more to say
 _INSIDE = 4  # places within a line at which a draft may end, at most
@@ -121,7 +124,7 @@ def _least(text: str, place: Place) -> int:
         return _indent(place.line)
     own = place.present if place.present.strip() else text
     first = next((one for one in (place.line + own).split("\n") if one.strip()), "")
-    if not place.starts_line or place.present.strip():
+    if not place.starts_line or place.present.strip() or _CLAUSE.match(first):
         return _indent(first)
     above = next((one for one in reversed(place.before.split("\n")) if one.strip()), "")
     below = next((one for one in place.behind.split("\n") if one.strip()), "")

@@ -211,6 +211,10 @@ def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | N
         ("        1,\n    )\n", "    x = (\n", "        a,\n    )\n", "    c\n", True),
         ("a;\n}\nfunction g() {\n  b;\n", "function f() {\n  ", "x;\n", "}\n", False),
         ("a;\n}", "function f() {\n  ", "x;\n}", "\n", True),
+        # a clause between lines that stand further right
+        ("    elif a:\n", "    if b:\n        x\n", "", "        y\n", True),
+        ("    } else {\n", "    if (b) {\n        x\n", "", "        y\n", True),
+        ("    x = 1\n", "    if b:\n        x\n", "", "        y\n", False),
         # empty lines that the hole did not begin with
         ("\n    a", "    ", "b", "\n", False),
         ("\n    a", "    ", "\n    b", "\n", True),
