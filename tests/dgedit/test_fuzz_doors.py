@@ -23,7 +23,7 @@ from dgedit.errors import EngineError
 from dgedit.files.project import Rules, files_of
 from dgedit.tui.terminal.driver import Answers, Burst, Keyboard, in_bursts
 from dgedit_engine.prompt.tokenizer import Tokenizer
-from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
+from dgedit_engine.types import Ability, Hole, InfillRequest, ModelError, Passage
 from fuzzed import ANY_TEXT, changed, edited, inputs
 from overhttp import ask, raw, served
 from scripted import STEPS, Scripted
@@ -88,6 +88,9 @@ def test_socket_answers_any_bytes_with_messages(tmp_path: Path) -> None:
 HELLO = {"dgedit": "", "wire": wire.VERSION, "stamp": ""}
 
 
+READY = {"name": "m", "device": "cpu", "ability": wire.ability_to_json(Ability())}
+
+
 def saying(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A client whose engine says so, and hangs up."""
 
@@ -110,7 +113,9 @@ def saying(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon
         ([{}], "what is no greeting"),
         ([{"ready": 7}], "what is no greeting"),
         ([{"ready": {"name": 7}}], "what is no greeting"),
-        ([{"ready": {}}, {"step": 7}], "what is no step"),
+        ([{"ready": READY | {"name": 7}}], "what is no greeting"),
+        ([{"ready": READY | {"ability": {}}}], "what is no greeting"),
+        ([{"ready": READY}, {"step": 7}], "what is no step"),
     ],
 )
 def test_engine_that_greets_in_another_way_is_an_error(
@@ -125,7 +130,7 @@ def test_client_of_a_socket_takes_any_bytes_for_steps_or_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = [{"step": wire.step_to_json(one), "seconds": 0.1} for one in Scripted().infill(REQUEST)]
-    greeted = [{"hello": HELLO}, {"ready": {"name": "m", "device": "cpu"}}]
+    greeted = [{"hello": HELLO}, {"ready": READY}]
     after = [{"waiting": 0}, *steps, {"error": "x", "kind": "value"}, {"again": True}]
     whole = b"".join(json.dumps(one).encode() + b"\n" for one in [*greeted, *after[:-2]])
 

@@ -153,8 +153,8 @@ class Daemon:
         if "error" in answer:
             raise EngineError(answer["error"])
         try:
-            ready = answer["ready"]
-            self._said = {"name": str(ready["name"]), "device": str(ready["device"])}
+            ready = dict(answer["ready"])
+            self._said = {name: wire.text_in(ready, name) for name in ("name", "device")}
             self._ability = wire.ability_from_json(ready["ability"])
         except (KeyError, TypeError, ValueError):
             raise EngineError("the engine said what is no greeting") from None

@@ -82,6 +82,13 @@ def step_from_json(data: object) -> Step:
     return Step(**table, drafts=_drafts(drafts), candidates=offered)
 
 
+def text_in(table: Mapping[str, Any], name: str) -> str:
+    """What an object says under a name. Raises ValueError for what is no text."""
+    if not isinstance(text := table.get(name), str):
+        raise ValueError(f"{name} must be a text")
+    return text
+
+
 def _candidates(data: object) -> tuple[Candidate, ...]:
     return tuple(map(_candidate, _list(data, "a hole's candidates")))
 
@@ -114,15 +121,8 @@ def _draft(data: object) -> Draft:
 def _passage(data: object) -> Passage:
     table = _table(data, {one.name for one in fields(Passage)}, "a passage")
     parts = tuple(map(_part, _list(table.get("parts"), "a passage's parts")))
-    texts = [_text(table, name) for name in ("path", "above", "below")]
-    return Passage(texts[0], parts, *texts[1:])
-
-
-def _text(table: Mapping[str, Any], name: str) -> str:
-    """A passage's text; those beside the excerpt may be left out."""
-    if not isinstance(text := table.get(name, None if name == "path" else ""), str):
-        raise ValueError(f"a passage's {name} must be a text")
-    return text
+    beside = (text_in({name: ""} | table, name) for name in ("above", "below"))
+    return Passage(text_in(table, "path"), parts, *beside)
 
 
 def _part(data: object) -> str | Hole:

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgedit.engines.warm.wire import (
+    ability_from_json,
+    ability_to_json,
     request_from_json,
     request_to_json,
     step_from_json,
     step_to_json,
 )
-from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Passage, Step
+from dgedit_engine.types import Ability, Candidate, Draft, Hole, InfillRequest, Passage, Step
 
 DRAFT = Draft(("a", "\n\u2028", "\ud800😀", ""), (0.1, 1.0, 1e-9, 0.0), (True, False, True, False))
 
@@ -126,3 +128,27 @@ def test_step_with_a_field_that_cannot_be_is_refused(field: str, value: object) 
     assert step_from_json(sound)
     with pytest.raises(ValueError, match=f"step.*{field}"):
         step_from_json(sound | {field: value})
+
+
+@pytest.mark.parametrize(
+    "ability",
+    [Ability(), Ability(frozenset({".py", ".go"}), True, 8192, True), Ability(frozenset())],
+)
+def test_ability_survives_the_trip(ability: Ability) -> None:
+    assert ability_from_json(json.loads(json.dumps(ability_to_json(ability)))) == ability
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("languages", ".py"), ("languages", [3]), ("instructions", 1), ("context", "9")],
+)
+def test_ability_that_cannot_be_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        ability_from_json(ability_to_json(Ability()) | {field: value})
+
+
+def test_passage_may_leave_out_what_is_around_its_excerpt() -> None:
+    table = request_to_json(InfillRequest((Passage("a.py", ("x", Hole()), "above", "below"),)))
+    assert request_from_json(table).passages[0].above == "above"
+    del table["passages"][0]["above"], table["passages"][0]["below"]
+    assert request_from_json(table).passages[0] == Passage("a.py", ("x", Hole()))
