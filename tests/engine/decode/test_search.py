@@ -75,8 +75,9 @@ def test_candidates_are_ends_of_drafts_the_best_first(opened: Reader, name: str)
         assert one.text.strip() and "\ufffd" not in one.text
         assert one.draft.text == one.text.replace("\n", newline)
         more = ("", "\n", "x", pool.around.behind)
-        places = [cuts(one.text + each, pool.around.before, pool.around.behind) for each in more]
-        assert len(one.text) in sum(places, cuts(one.text, pool.around.before, "", ended=True))
+        places = [cuts(one.text + each, pool.around.place) for each in more]
+        end = replace(pool.around.place, behind="")
+        assert len(one.text) in sum(places, cuts(one.text, end, ended=True))
     assert any(phase == "draft" for _, phase in shown) and shown[-1][0] == pool.best[0].draft
 
 
