@@ -83,11 +83,14 @@ def begin(terminal: InTmux, *files: str) -> None:
     terminal.wait_for("tiny · ")
 
 
-def mask(terminal: InTmux, text: str) -> None:
-    """Find a text, and mask it."""
+def mask(terminal: InTmux, path: Path, text: str) -> None:
+    """Find a text, and mask it where it stands first."""
+    before, _, _ = path.read_text().partition(text)
+    line = before.count("\n") + 1
     terminal.press("C-f")
     terminal.type(text)
-    terminal.wait_for(re.escape(text) + r".*\d of \d")  # not those of the last text
+    terminal.wait_for(re.escape(text) + r".*\d of \d")
+    terminal.wait_for(rf"{re.escape(path.name)}:{line}:")  # what is selected is not the last text
     terminal.press("Tab", "Escape")  # back to the text, and no bar
     terminal.press("F2")
     terminal.wait_for("masked")
@@ -127,7 +130,7 @@ def test_two_places_are_masked_filled_accepted_undone_and_saved(
     begin(terminal, path.name)
     holes = b"key is None", b"a.insert(lo, x)"
     for hole in holes:
-        mask(terminal, hole.decode())
+        mask(terminal, path, hole.decode())
     terminal.wait_for("▌[^▌]*▌")  # the words for the first mask may still stand for the second
     terminal.press("F5")
     terminal.wait_for("Enter accept")
@@ -152,11 +155,11 @@ def test_three_places_in_two_files_with_another_candidate_and_half_of_one(
 ) -> None:
     (one, first), (two, second) = copied(tmp_path, bisect), copied(tmp_path, heapq)
     begin(terminal, one.name, two.name)
-    mask(terminal, "key is None")
+    mask(terminal, one, "key is None")
     terminal.press("C-NPage")
     terminal.wait_for(re.escape(two.name) + ":")
     for text in ("heap.append(item)", "lastelt = heap.pop()"):
-        mask(terminal, text)
+        mask(terminal, two, text)
     terminal.press("F5")
     terminal.wait_for("candidate 1 of")
     terminal.press("M-n")
