@@ -78,7 +78,9 @@ def too_far(text: str, place: Place) -> bool:
     rest = behind.split("\n", 1)[0]
     if continues(behind) and rest.strip() and f"{rest}\n" in text:
         return True
-    return text.endswith(_EMPTY) or met(text, behind) or left_block(text, place) is not None
+    if text.endswith(_EMPTY) or met(text, behind):
+        return True
+    return len(lines) > 1 and left_block(text, place) is not None  # "el" may become "else:"
 
 
 def fits(text: str, place: Place) -> bool:

@@ -238,6 +238,12 @@ def test_text_fits_its_hole(text: str, before: str, present: str, behind: str, r
     assert fits(text, Place(before, behind, present)) == right
 
 
+def test_clause_is_not_given_up_before_it_can_be_told() -> None:
+    place = Place("    if b:\n        x\n", "        y\n")
+    assert not too_far("    el", place) and not too_far("    elif a:\n", place)
+    assert too_far("    x = 1\n", place)
+
+
 def test_what_a_hole_holds_says_whether_its_line_goes_on() -> None:
     text, before, behind = "    return total\n", "def f():\n", "total\n"
     assert found(text, before, behind) == ["    return ", text]
