@@ -8,6 +8,7 @@ its parser stops at the first. Knows requests and `syntax`; neither tokens nor m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ Texts = Sequence[str | None]
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
 _LEFT_OUT = 24  # lines of a file that may be left out
 _GONE = ("0", "")  # what stands in the place of one, tried in turn
+_CODE = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)  # the start of a line that is no comment
 
 
 def new_errors(request: InfillRequest, fillings: Sequence[Texts]) -> list[tuple[Error, ...] | None]:
@@ -69,7 +71,7 @@ def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ..
     found: list[tuple[Place, ...] | None] = []
     for word in _WORDS if None in fillings[0] else ("",):
         stands = _stand_ins(passage, word)
-        with_word = [faults(passage.path, _whole(passage, texts, stands)) for texts in fillings]
+        with_word = [_faults(passage, texts, stands) for texts in fillings]
         found = found or with_word
         if any(not errors for errors in with_word):  # a sound one: the file has none of its own
             found = with_word
@@ -89,13 +91,13 @@ def _without_own(
     the fillings, none of which is sound.
     """
     stands = [_stand_ins(passage, word) for word in _WORDS]
-    own = [faults(passage.path, _whole(passage, texts, texts)) for texts in stands]
+    own = [_faults(passage, texts, texts) for texts in stands]
     if not all(own):
         return found
     if is_python(passage.path):
         for texts in stands:
             if (mended := _mended(passage, texts)) is not None:
-                return [faults(passage.path, _whole(mended, one, texts)) for one in fillings]
+                return [_faults(mended, one, texts) for one in fillings]
     every = (*zip(fillings, found, strict=True), *zip(stands, own, strict=True))
     known = [
         {_anchored(passage, _whole(passage, texts, stands[0]), error) for error in errors or ()}
@@ -119,10 +121,11 @@ def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:
     """
     parts: list[str | Hole] = [passage.above, *passage.parts, passage.below]
     tried: dict[int, int] = {}
+    begins = _begins_file(passage)
     for _ in range(_LEFT_OUT):
         mended = Passage(passage.path, tuple(parts[1:-1]), str(parts[0]), str(parts[-1]))
         whole = _whole(mended, texts, texts)
-        error = refused(whole)
+        error = refused(whole, whole=begins)
         if error is None:
             return mended
         line = whole.count("\n", 0, error[0])
@@ -159,6 +162,20 @@ def _leave_out(
     return True
 
 
+def _faults(passage: Passage, texts: Texts, stands: Texts) -> tuple[Place, ...] | None:
+    """The syntax errors of the file with `texts` in its holes, and `stands` in unfilled ones."""
+    return faults(passage.path, _whole(passage, texts, stands), whole=_begins_file(passage))
+
+
+def _begins_file(passage: Passage) -> bool:
+    """Whether the passage begins as Python's files do, which nothing in its holes may change: at no
+    indentation. An excerpt from inside of blocks does not.
+    """
+    parts = (part.text if isinstance(part, Hole) else part for part in passage.parts)
+    first = _CODE.search("".join((passage.above, *parts)))
+    return first is None or not first[0][0].isspace()
+
+
 def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:
     """The file with `texts` in its holes, and those of `stands` in the unfilled ones."""
     parts, left = [passage.above], iter(zip(texts, stands, strict=True))
@@ -192,12 +209,18 @@ def _stand_ins(passage: Passage, word: str | None) -> list[str]:
 
 
 def _indent(present: str, before: str, behind: str) -> str:
-    """The indentation of a hole that begins a line: that of what it holds, or of what is around."""
-    for text in (present, behind, "\n".join(before.split("\n")[-20:][::-1])):
+    """The indentation of a hole that begins a line: that of what it holds, or of what is around,
+    more than that of a line that opens a block.
+    """
+    above = next((line for line in reversed(before.split("\n")[-20:]) if line.strip()), "")
+    for text in (present, behind, above):
         line = next((line for line in text.split("\n", 20) if line.strip()), "")
         if line:
-            return line[: len(line) - len(line.lstrip())]
-    return ""
+            break
+    found, outer = (one[: len(one) - len(one.lstrip())] for one in (line, above))
+    if above.rstrip().endswith(":") and len(found) <= len(outer):
+        return outer + ("\t" if outer.endswith("\t") else "    ")
+    return found
 
 
 def _anchored(passage: Passage, whole: str, error: Place) -> Place:

@@ -6,6 +6,7 @@ Knows texts and their faults; neither tokens nor models.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,27 +16,63 @@ from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest
 NOTHING = Candidate(Draft((), (), ()), 0.0, "draft")
 """The candidate of a hole for which none was found."""
 
+_ROUNDS = 3  # in which holes are judged with each other's candidates
+
 
 def offered(
     request: InfillRequest, found: Sequence[Sequence[Candidate]]
 ) -> tuple[tuple[Candidate, ...], ...]:
     """For each hole of the request those of its candidates that are offered, the first one first.
 
-    Each is judged with the first candidates of the other holes in their places. At most as many as
-    the request asks for, or `OFFERED`.
+    Each is judged with what is offered first for the other holes in their places: where that
+    changes because of it, all are judged anew. At most as many as the request asks for, or
+    `OFFERED`.
     """
     most = request.candidates or OFFERED
-    firsts = [one[0].draft.text if one else "" for one in found]
-    every = []
-    for hole, candidates in enumerate(found):
-        some = different(candidates)[:most] or [NOTHING]
-        alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
-        errors = new_errors(alone, [[one.draft.text] for one in some])
-        counts = [None if places is None else len(places) for places in errors]
-        known = [judged(*pair) for pair in zip(some, counts, strict=True)]
-        sound = [one for one in known if not one.breaks]
-        every.append(tuple(sound or known))
-    return tuple(every)
+    some = [different(one)[:most] or [NOTHING] for one in found]
+    every = [tuple(one) for one in some]
+    for _ in range(_ROUNDS):
+        before = [one[0].draft.text for one in every]
+        for hole, candidates in enumerate(some):
+            every[hole] = _sound(request, every, hole, candidates)
+        if before == [one[0].draft.text for one in every]:
+            break
+    return _blamed(request, every)
+
+
+def _sound(
+    request: InfillRequest,
+    every: Sequence[Sequence[Candidate]],
+    hole: int,
+    candidates: Sequence[Candidate],
+) -> tuple[Candidate, ...]:
+    """A hole's candidates that break nothing beside the first ones of the others; all where each
+    does.
+    """
+    firsts = [one[0].draft.text for one in every]
+    alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
+    errors = new_errors(alone, [[one.draft.text] for one in candidates])
+    counts = [None if places is None else len(places) for places in errors]
+    known = tuple(judged(*pair) for pair in zip(candidates, counts, strict=True))
+    return tuple(one for one in known if not one.breaks) or known
+
+
+def _blamed(
+    request: InfillRequest, every: Sequence[tuple[Candidate, ...]]
+) -> tuple[tuple[Candidate, ...], ...]:
+    """The same; in a file that the first ones break together, and none of them beside the others,
+    each of them does.
+    """
+    if len(every) < 2:
+        return tuple(every)
+    (places,) = new_errors(request, [[one[0].draft.text for one in every]])
+    counts = Counter(place for place, _, _ in places or ())
+    passages = [at for at, one in enumerate(request.passages) for _ in one.holes]
+    known = {at for at, one in zip(passages, every, strict=True) if one[0].breaks}
+    return tuple(
+        (judged(one[0], counts[at]), *one[1:]) if counts[at] and at not in known else one
+        for at, one in zip(passages, every, strict=True)
+    )
 
 
 def judged(one: Candidate, errors: int | None) -> Candidate:

@@ -37,18 +37,19 @@ LARGEST = 2_000_000
 _COMPILED = 300_000  # characters of Python that its compiler looks at; a larger one takes seconds
 
 
-def faults(path: str, text: str) -> tuple[Place, ...] | None:
+def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | None:
     """The places of syntax errors in a text of the language that `path` names, in order; None for
     a language without a grammar here.
 
-    Python that its own parser takes has none. A place may be empty: something is missing there.
+    Python that its own parser takes has none; `whole` Python is no excerpt from inside of blocks,
+    even where it is indented. A place may be empty: something is missing there.
     """
     if len(text) > LARGEST:
         return None
     grammar = _GRAMMARS.get(PurePath(path).suffix.lower())
     found: list[Place] = []
     if grammar == "python" and len(text) <= _COMPILED:
-        if (place := refused(text)) is None:
+        if (place := refused(text, whole=whole)) is None:
             return ()
         found.append(place)
     parser = grammar and _parser(grammar)
@@ -69,12 +70,12 @@ def parses(text: str) -> bool:
     return refused(text) is None
 
 
-def refused(text: str) -> Place | None:
+def refused(text: str, *, whole: bool = False) -> Place | None:
     """Where Python's own compiler stops, if it does: at what its grammar has not, and at what it
     refuses all the same, as a `return` outside functions is. An excerpt that begins inside blocks
-    is read as such, and by its grammar alone.
+    is read as such, and by its grammar alone, unless it is said to be `whole`.
     """
-    head = _blocks_around(text)
+    head = "" if whole else _blocks_around(text)
     found = _refused(head + text, whole=not head)
     if found is None:
         return None
@@ -83,8 +84,11 @@ def refused(text: str) -> Place | None:
 
 
 def _blocks_around(text: str) -> str:
-    """The heads of the blocks inside which an excerpt begins: one for each smaller indentation."""
-    depths = [len(line) - len(line.lstrip(" ")) for line in text.split("\n") if line.strip()]
+    """The heads of the blocks inside which an excerpt begins: one for each smaller indentation.
+    Comments stand anywhere.
+    """
+    lines = ((line, line.lstrip(" ")) for line in text.split("\n") if line.strip())
+    depths = [len(line) - len(rest) for line, rest in lines if rest[0] != "#"]
     if not depths or not depths[0]:
         return ""
     outer = [depth for place, depth in enumerate(depths) if depth < min(depths[: place or 1])]

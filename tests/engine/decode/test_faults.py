@@ -117,3 +117,25 @@ def test_other_languages_are_judged_by_what_is_new(newline: str) -> None:
 def test_text_too_large_is_judged_by_nobody() -> None:
     request = asked("x = ", Hole(), "\n", above="y = 1\n" * 400_000)
     assert counts(request, "(") == [None]
+
+
+@pytest.mark.parametrize("text", ["    x = 1", "    return 1", "\tpass"])
+def test_infill_does_not_make_its_file_an_excerpt(text: str) -> None:
+    """Indented, the first line looked like one from inside of blocks, where more is sound."""
+    assert counts(asked(Hole(), "\ny = 2\n"), text, "x = 1") == [1, 0]
+    assert counts(asked("# a comment\n", Hole(), "\ny = 2\n"), text, "x = 1") == [1, 0]
+
+
+def test_excerpt_from_inside_of_blocks_is_read_as_such() -> None:
+    """As who asks without the text around it sends one."""
+    request = asked(
+        "        x = 1\n        return ", Hole(), "\n\n    def g(self):\n        pass\n"
+    )
+    assert counts(request, "x", "x)") == [0, 1]
+    request = asked("        # why\n        x = 1\n        return ", Hole(), "\n\n    y = 2\n")
+    assert counts(request, "x", "x)") == [0, 1]
+
+
+def test_stand_in_for_a_body_stands_right_of_its_head() -> None:
+    request = asked("def f():\n", Hole(), "\ndef g(:\n    pass\n")
+    assert [one == 0 for one in counts(request, "    return 1", "    return (")] == [True, False]

@@ -75,3 +75,21 @@ def test_error_is_that_of_the_hole_that_brings_it() -> None:
     found = [[candidate("1")], [candidate("(2")], [candidate("3"), candidate("[4")]]
     own = offered(request, found)
     assert [[bool(one.faults) for one in hole] for hole in own] == [[False], [True], [False]]
+
+
+def test_what_is_offered_first_is_sound_beside_what_is_offered_first_elsewhere() -> None:
+    """A hole was judged beside a candidate that another had lost meanwhile."""
+    request = asked("x = ", Hole(), Hole(), "\n")
+    own = offered(request, [[candidate("f("), candidate("g")], [candidate("[1]"), candidate("1)")]])
+    firsts = "".join(one[0].draft.text for one in own)
+    assert firsts in ("f(1)", "g[1]") and not any(one[0].breaks for one in own)
+
+
+def test_first_ones_that_break_their_file_together_are_to_blame_each() -> None:
+    files = (
+        Passage("a.py", ("x = ", Hole(), "\ny = 1\n")),
+        Passage("b.py", ("z = ", Hole(), "\n")),
+    )
+    found = [[candidate("(1", certainty=0.9)], [candidate("2", certainty=0.9)]]
+    own = offered(InfillRequest(files), found)
+    assert [[one.certainty for one in hole] for hole in own] == [[0.0], [0.9]]

@@ -106,7 +106,7 @@ def test_same_seed_gives_the_same_candidates(tiny: Engine) -> None:
 
 
 def test_each_origin_is_tried(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text: ())
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text, **more: ())
     unranked = replace(ALL, ranked=False, veto=False, candidates=6)
     asked = replace(REQUEST, candidates=6)
     found = {one.origin for one in run(tiny, unranked, asked)[-1].candidates[0]}
@@ -212,7 +212,7 @@ def test_repair_noises_only_what_is_broken_and_comes_back_as_a_candidate(
 
     monkeypatch.setattr(work, "seed_canvas", seed_canvas)
 
-    def faults(path: str, text: str) -> tuple[tuple[int, int], ...]:
+    def faults(path: str, text: str, **more: bool) -> tuple[tuple[int, int], ...]:
         """At the front of whatever stands in the hole, but for words that fit."""
         word = text.removeprefix("x = 1\ny = ").removesuffix("\nz = 2\n")
         return () if word in ("", "pass", "None") else ((10, 11),)
@@ -227,7 +227,7 @@ def test_repair_noises_only_what_is_broken_and_comes_back_as_a_candidate(
 
 
 def test_sound_infill_is_not_repaired(tiny: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text: ())
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text, **more: ())
     plain = run(tiny, Decoding(), REQUEST)
     assert len(run(tiny, Decoding(repairs=2), REQUEST)) == len(plain)
 
