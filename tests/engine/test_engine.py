@@ -73,7 +73,7 @@ def test_engine_says_what_it_is(tiny: Engine, tiny_folder: Path) -> None:
 def test_cpu_keeps_bf16_matrices_only_where_it_multiplies_them(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.memory.passes.has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.model.products.has_bfloat16", lambda: native)
     monkeypatch.setattr("dgedit_engine.weights.cpu_int8.available", lambda: False)
     engine = open_engine(str(tiny_folder), "cpu")
     matrices = torch.bfloat16 if native else torch.float32
@@ -270,7 +270,7 @@ def test_damaged_weights_are_said_in_a_line(exact: Engine, value: float) -> None
 def test_weights_of_another_dtype_are_used(
     broken: Path, monkeypatch: pytest.MonkeyPatch, native: bool, dtype: torch.dtype
 ) -> None:
-    monkeypatch.setattr("dgedit_engine.memory.passes.has_bfloat16", lambda: native)
+    monkeypatch.setattr("dgedit_engine.model.products.has_bfloat16", lambda: native)
     file = broken / "model.safetensors"
     save_file({name: tensor.to(dtype) for name, tensor in load_file(file).items()}, file)
     assert collect(open_engine(str(broken), "cpu").infill(request())).steps == 4

@@ -19,7 +19,7 @@ from dgedit_engine.decode.loop_cuda import Steps
 from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.formats import gguf
-from dgedit_engine.memory import passes
+from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
@@ -82,7 +82,7 @@ def test_model_opens_by_its_path_and_fills(
     stored: Stored, monkeypatch: pytest.MonkeyPatch, native: bool
 ) -> None:
     """On CPUs with and without bfloat16 instructions."""
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: native)
     engine = open_engine(str(stored.folder), "cpu", context=2048)
     assert engine.name == stored.folder.name and engine.model.config.context == 2048
     found = fill(engine, strength=0.5)
@@ -96,7 +96,7 @@ def test_fills_are_those_of_the_same_worth(
     """In fp32 codes are worth exactly their numbers, so that the same draws give the same texts, in
     any format: not a token may differ.
     """
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: False)
     ours = open_engine(str(stored.folder), "cpu")
     theirs = open_engine(str(twin(stored, tmp_path / "twin")), "cpu")
     for strength in (0.5, 1.0):
@@ -113,7 +113,7 @@ def test_canvases_are_the_references_of_the_same_worth(
     """
     from transformers import DiffusionGemmaForBlockDiffusion
 
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: False)
     ours = open_engine(str(stored.folder), "cpu").model
     folder = twin(stored, tmp_path / "twin")
     theirs = DiffusionGemmaForBlockDiffusion.from_pretrained(folder, dtype=torch.float32).eval()
@@ -135,7 +135,7 @@ def test_a_step_on_codes_through_every_kernel(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step that a GPU replays, in Triton's interpreter, against PyTorch's, in fp32."""
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: False)
     made(name, tmp_path / "model")
     model = open_engine(str(tmp_path / "model"), "cpu").model
     assert isinstance(next(model.stack()).experts_down, Quantised)

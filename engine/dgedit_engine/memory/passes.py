@@ -18,6 +18,7 @@ from dgedit_engine.decode.causal import LONGEST
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.joint import LOGITS, TOGETHER
 from dgedit_engine.decode.search import LONGEST as LONGEST_DRAFT
+from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import CHUNK, GROWTH, DeviceCache
 from dgedit_engine.model.config import Config
@@ -82,7 +83,7 @@ def widths(device: torch.device, stored: torch.dtype) -> tuple[torch.dtype, torc
     """
     if device.type != "cpu":
         return stored, stored
-    return stored if has_bfloat16() else torch.float32, torch.float32
+    return stored if products.has_bfloat16() else torch.float32, torch.float32
 
 
 def cached(setting: Setting, context: int, kv: KV) -> int:
@@ -165,9 +166,3 @@ def _pass(setting: Setting, tokens: int, keys: int) -> int:
         largest = max(config.mlp, config.expert_width, joined) * 2 * config.dim
         beside = 24 * min(_WIDENED, largest)
     return tokens * (8 * config.dim * size + max(attention, dense, experts)) + beside
-
-
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -12,7 +12,7 @@ from dgedit_kernels.packed import Packed, by_codes, packed_product
 from dgedit_kernels.qmatmul import qmatmul
 from dgedit_kernels.quantised import Quantised
 
-__all__ = ["Matrix", "Weight", "feed", "linear", "product"]
+__all__ = ["Matrix", "Weight", "feed", "has_bfloat16", "linear", "product"]
 
 Weight = Matrix | Adapted
 
@@ -58,3 +58,9 @@ def feed(
     """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
     inner = geglu(linear(x, gate_up, exact=exact, causal=causal))
     return linear(inner, down, exact=exact, causal=causal)
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from dgedit_engine.memory import passes
+from dgedit_engine.model import products
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -38,7 +38,7 @@ def pack(model: Model) -> None:
 
     Raises ModelError, naming the weight, for one that is not finite.
     """
-    most, dtype = (_FEW, torch.bfloat16) if passes.has_bfloat16() else (ANY, torch.float32)
+    most, dtype = (_FEW, torch.bfloat16) if products.has_bfloat16() else (ANY, torch.float32)
     for slot, weight in list(_matrices(model)):
         del slot.module._parameters[slot.attribute]
         setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
@@ -53,7 +53,7 @@ def added(model: Model, width: int, head: int | None = None) -> int:
     """Bytes that packing adds to a model whose matrices take `width` bytes a number: less than
     none, where it narrows more. `head` is the size of its shortlist's matrix, where it has one.
     """
-    numbers = 2 if passes.has_bfloat16() else 4
+    numbers = 2 if products.has_bfloat16() else 4
     inside = sum(weight.numel() for _, weight in _matrices(model))
     whole = model.embedding.numel()
     beside = whole if head is None else head

@@ -32,6 +32,7 @@ from dgedit_engine.memory.plan import (
     need,
     usual,
 )
+from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling, load_config
@@ -106,7 +107,7 @@ def test_weights_are_counted_to_the_byte(
     made: Callable[[Path], None],
     native: bool,
 ) -> None:
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: native)
     (folder := tmp_path / "model").mkdir()
     made(folder)
     fit = check(folder, 10 * GB)

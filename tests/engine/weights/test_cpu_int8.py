@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dgedit_engine.engine import TINY, open_engine
-from dgedit_engine.memory import passes
 from dgedit_engine.memory.plan import need
+from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.masks import side_by_side
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not available(), reason="this CPU has no such pr
 @pytest.fixture(params=[True, False])
 def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the CPU multiplies bfloat16."""
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: request.param)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: request.param)
     return bool(request.param)
 
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dgedit_engine.memory import passes
 from dgedit_engine.memory.plan import check, fitting, need
+from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Config, Sampling, load_config, load_sampling, save_config
 from dgedit_engine.model.model import Model, init_weights
@@ -306,7 +306,7 @@ def test_too_little_memory_says_what_would_fit(tmp_path: Path) -> None:
 def test_packed_model_says_nearly_the_same(
     native: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passes, "has_bfloat16", lambda: native)
+    monkeypatch.setattr(products, "has_bfloat16", lambda: native)
     random_model(tmp_path)
     plain, small = loaded(tmp_path), loaded(tmp_path)
     pack(small)
