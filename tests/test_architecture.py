@@ -78,7 +78,6 @@ DEBTS = (
     "dgedit.tui.workspace.saving -> dgedit.tui.infill.session",
     "dgedit.tui.workspace.tabs -> dgedit.tui.infill.session",
     "dgedit_engine.memory.machine -> dgedit_engine.engine",
-    "dgedit_engine.train.corpus -> dgedit_engine.eval.grams",
 )
 """Where the code breaks the order today. The list may only shrink."""
 

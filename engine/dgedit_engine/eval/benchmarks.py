@@ -12,8 +12,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from dgedit_engine.eval.rows import Row, rows
 from dgedit_engine.eval.tasks import Task
+from dgedit_engine.train.rows import Row, rows
 
 KINDS = {
     "SingleLineInfilling": "single-line",

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dgedit_engine.eval.grams import Hashes, known, shares, texts
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.grams import Hashes, known, shares, texts
 
 SPLITS = ("train", "heldout")
 

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dgedit_engine.decode.syntax import faults
-from dgedit_engine.eval.grams import known, shares, texts
+from dgedit_engine.train.grams import known, shares, texts
 from dgedit_engine.train.licensed import LANGUAGES, Source, sources
 
 BENCHMARKS = (
@@ -116,7 +116,7 @@ def build(
     """Write both splits and the manifest to `out`; a package gives at most `limit` bytes, and there
     are at most `most` of each language to train on, none of one that it does not name.
 
-    Nothing that shares a gram with a file of `without` is kept, see `eval.grams`.
+    Nothing that shares a gram with a file of `without` is kept, see `grams.py`.
     """
     grams = known(text for path in without for text in texts(path))
     dropped: Counter[str] = Counter()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dgedit_engine.eval.rows import holds_rows, rows
+from dgedit_engine.train.rows import holds_rows, rows
 
 LENGTH = 10
 """Words of a gram."""
