@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dgedit.cli import run
-from dgedit_engine.engine import TINY
+from dgedit_engine.nano.names import TINY
 
 CODE = "def mean(values):\n    total = sum(values)\n    return total / len(values)\n"
 HOLED = CODE.replace("total / len(values)", "<FILL>")

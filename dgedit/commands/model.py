@@ -195,7 +195,7 @@ def quantize(
         raise UsageError(f"{source} has no experts: --rest says what its matrices become")
     store.check_room(target, store.quantised_bytes(config, experts=experts.value, rest=kind))
     with store.engine():
-        from dgedit_engine.engine import device_of
+        from dgedit_engine.memory.devices import device_of
         from dgedit_engine.weights.quantize import quantize
 
         place = device_of(device)
@@ -289,7 +289,7 @@ def _memory(
     """What it takes, or why that cannot be told."""
     try:
         with store.engine():
-            from dgedit_engine.engine import device_of
+            from dgedit_engine.memory.devices import device_of
             from dgedit_engine.memory.plan import need, usual
 
             context = context or usual(facts.config)

@@ -7,7 +7,6 @@ requests, and answers each request with a stream of steps. One request at a time
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
@@ -23,6 +22,7 @@ from dgedit_engine.decode.phases import Memory
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.infill import infill
 from dgedit_engine.memory import available
+from dgedit_engine.memory.devices import device_of, free_bytes
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
 from dgedit_engine.model.ability import load_ability
@@ -30,7 +30,7 @@ from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
 from dgedit_engine.model.model import Model, PromptCache
-from dgedit_engine.nano import prepared
+from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Ability, InfillRequest, ModelError, Step
@@ -46,12 +46,6 @@ _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than
 what it saves: a line's fill by tiny 2.3 s with two threads, 1.4 s with one.
 """
-
-NANO = "nano"
-"""The default model: a base that is installed beside us, and what we add to it."""
-
-TINY = Path(__file__).parent / "tiny"
-"""The model inside the package."""
 
 
 class Engine:
@@ -214,42 +208,8 @@ def open_engine(
     )
 
 
-def located(model: str | None) -> Path:
-    """The folder or file of what `open_engine` takes; nano's is made if it is not there. Raises
-    ModelError.
-    """
-    if model in (None, NANO):
-        return prepared.folder()
-    path = TINY if model == TINY.name else Path(model or "")
-    if not path.is_dir() and not (path.suffix == gguf.SUFFIX and path.is_file()):
-        raise ModelError(
-            f"no such model: {model} (neither nano, tiny, a folder nor a {gguf.SUFFIX} file)"
-        )
-    return path
-
-
-def free_bytes(device: torch.device) -> int:
-    """What this process may still have of the device's memory; where nobody says, all there is."""
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
-    least = available.least() if device.type == "cpu" else None
-    return sys.maxsize if least is None else least
-
-
 def _tokenizer(path: Path) -> Tokenizer:
     """That of the file beside the weights, or of the GGUF file itself."""
     file = home(path) / "tokenizer.json"
     weights = None if file.is_file() else gguf.found(path)
     return Tokenizer(file if weights is None else vocabulary.read(weights))
-
-
-def device_of(name: str | None) -> torch.device:
-    """The device of this name; None: a GPU if there is one. Raises ModelError if it is absent."""
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device).item()  # which "meta" can not
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).splitlines()[0].partition(". ")[0]
-        raise ModelError(f"device {name}: {reason}") from None
-    return device

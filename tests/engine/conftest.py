@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dgedit_engine.engine import TINY, Engine, open_engine
+from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.model.config import save_config
 from dgedit_engine.model.model import Model, init_weights
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.train.__main__ import SAMPLING, size
 from dgedit_engine.weights import checkpoint
 

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.phases import encode
-from dgedit_engine.engine import TINY, Engine, free_bytes, open_engine
+from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.memory import available as room
+from dgedit_engine.memory.devices import free_bytes
 from dgedit_engine.memory.plan import need
 from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
 
 
@@ -215,27 +217,6 @@ def test_keys_are_kept_on_a_gpu_as_asked(kv: Any) -> None:
     taken = need(TINY, context=engine.model.config.context, kv=kv, device="cuda")
     assert collect(engine.infill(request())).texts
     assert before - free_bytes(torch.device("cuda")) < taken.cache + taken.work
-
-
-def test_free_memory_is_what_the_system_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = tmp_path / "meminfo"
-    monkeypatch.setattr(room, "_GROUPS", tmp_path / "none")
-    said.write_text("MemTotal:       24000000 kB\nMemAvailable:   1000 kB\n")
-    monkeypatch.setattr(room, "_MEMORY", said)
-    assert free_bytes(torch.device("cpu")) == 1_024_000
-    monkeypatch.setattr(room, "left", lambda: 5)  # a control group's
-    assert free_bytes(torch.device("cpu")) == 5
-    monkeypatch.setattr(room, "left", lambda: None)
-    said.write_text("MemTotal: 1 kB\n")
-    assert free_bytes(torch.device("cpu")) > 1 << 60
-    said.unlink()
-    assert free_bytes(torch.device("cpu")) > 1 << 60
-    card = {"mem_get_info": (5, 10), "memory_reserved": 3, "memory_allocated": 2}
-    for name, value in card.items():
-        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    assert free_bytes(torch.device("cuda")) == 6
 
 
 @pytest.mark.parametrize("name", ["nonexistent", "", "/dev/null", "a\tb", "none.gguf"])

@@ -25,7 +25,9 @@ from dgedit_engine.bench.reference import reference_times
 from dgedit_engine.bench.shapes import SHAPES, Quant, random_model
 from dgedit_engine.bench.stages import measure, table
 from dgedit_engine.decode.phases import encode
-from dgedit_engine.engine import Engine, device_of, located, open_engine
+from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.memory.devices import device_of
+from dgedit_engine.nano.names import located
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 
 PROMPT, CANVAS = 1024, 64

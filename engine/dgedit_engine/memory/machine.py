@@ -73,10 +73,11 @@ def model_facts(model: str, device: str | None) -> Facts:
     """How a model would be opened, if that is known without writing. Raises ModelError where it
     does not fit.
     """
-    from dgedit_engine.engine import NANO, device_of, free_bytes, located
     from dgedit_engine.formats import describe
+    from dgedit_engine.memory.devices import device_of, free_bytes
     from dgedit_engine.memory.plan import check
     from dgedit_engine.nano import prepared
+    from dgedit_engine.nano.names import NANO, located
 
     if model == NANO and prepared.found() is None:  # to make it would write
         prepared.check()

@@ -1,1 +1,1 @@
-"""nano: a published base and what we add to it, made ready on the disk. Knows no request."""
+"""nano: a published base and what we add, made ready; names of models. Knows no request."""

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from dgedit_engine.engine import TINY
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, batches

@@ -119,7 +119,7 @@ print(sorted({"torch", "textual", "rich"} & set(sys.modules)), file=sys.stderr)
 
 
 def test_vocabulary_that_is_no_file_is_guessed(folder: Path) -> None:
-    from dgedit_engine.engine import TINY
+    from dgedit_engine.nano.names import TINY
 
     assert counter("tiny")("a b") == counter(str(TINY))("a b") > 1  # type: ignore[misc]
     Path("x.gguf").touch()

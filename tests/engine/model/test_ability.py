@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dgedit_engine import nano
-from dgedit_engine.engine import TINY
 from dgedit_engine.model.ability import FILE, load_ability
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.types import Ability, ModelError
 
 

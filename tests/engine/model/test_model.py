@@ -137,7 +137,7 @@ def test_canvases_side_by_side_do_not_see_each_other(pair: tuple[Any, Model]) ->
 def test_tiny_is_loaded_by_transformers_and_agrees() -> None:
     from transformers import DiffusionGemmaForBlockDiffusion
 
-    from dgedit_engine.engine import TINY
+    from dgedit_engine.nano.names import TINY
 
     theirs = DiffusionGemmaForBlockDiffusion.from_pretrained(TINY, dtype=torch.float32).eval()
     ours = checkpoint.load(load_config(TINY), TINY, dtype=torch.float32)

@@ -10,7 +10,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from dgedit_engine.engine import TINY
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.prompt.layout import BOS
 from dgedit_engine.prompt.prompt import CHAT_TOKENS, PROMPT_TOKENS, build
 from dgedit_engine.prompt.tokenizer import Tokenizer

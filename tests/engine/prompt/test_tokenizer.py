@@ -10,7 +10,7 @@ import pytest
 import tokenizers
 from tokenizers.models import BPE
 
-from dgedit_engine.engine import TINY
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.prompt.layout import HOLES, SPECIALS
 from dgedit_engine.prompt.tokenizer import Piece, Tokenizer
 from dgedit_engine.types import ModelError

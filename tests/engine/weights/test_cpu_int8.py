@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgedit_engine.engine import TINY, open_engine
+from dgedit_engine.engine import open_engine
 from dgedit_engine.memory.plan import need
 from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.model.model import Model
+from dgedit_engine.nano.names import TINY
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights.cpu_int8 import pack, packs

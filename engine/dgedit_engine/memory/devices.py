@@ -1,0 +1,30 @@
+"""Devices by their names, and how much of a device's memory is free."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from dgedit_engine.memory import available
+from dgedit_engine.types import ModelError
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of this name; None: a GPU if there is one. Raises ModelError if it is absent."""
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device).item()  # which "meta" can not
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise ModelError(f"device {name}: {reason}") from None
+    return device
+
+
+def free_bytes(device: torch.device) -> int:
+    """What this process may still have of the device's memory; where nobody says, all there is."""
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    least = available.least() if device.type == "cpu" else None
+    return sys.maxsize if least is None else least
