@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from dgedit.errors import InputError, UsageError
 from dgedit.files import disk, saving, small
-from dgedit.files.paths import WorkingFolder
+from dgedit.files.paths import WorkingFolder, folder_of
 from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
@@ -217,12 +217,6 @@ def is_device(name: str) -> bool:
 def is_path(model: str) -> bool:
     """Whether a model is named by its path, not by its name."""
     return "/" in model
-
-
-def folder_of(variable: str, default: str) -> Path:
-    """Our folder in one of the XDG's; a path that is not absolute is to be ignored, it says."""
-    given = Path(os.environ.get(variable, ""))
-    return (given if given.is_absolute() else Path.home() / default) / "dgedit"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

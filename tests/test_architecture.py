@@ -62,7 +62,6 @@ ORDER = {
 `memory` stands above `decode` and `weights`: it plans what their passes and their files will take.
 """
 DEBTS = (
-    "dgedit.files.recent -> dgedit.config",
     "dgedit.tui.editor.hunks -> dgedit.tui.widgets.diffview",
     "dgedit.tui.infill.controller -> dgedit.tui.workspace.locked",
     "dgedit.tui.infill.controller -> dgedit.tui.workspace.tabs",

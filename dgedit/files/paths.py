@@ -48,6 +48,12 @@ class WorkingFolder:
         return re.sub(rf"(?<![^\s'\"(]){re.escape(below)}(?=[^\s/])", "", words)
 
 
+def folder_of(variable: str, default: str) -> Path:
+    """Our folder in one of the XDG's; a path that is not absolute is to be ignored, it says."""
+    given = Path(os.environ.get(variable, ""))
+    return (given if given.is_absolute() else Path.home() / default) / "dgedit"
+
+
 def leave_if_removed() -> None:
     """Go to a folder that is there, if ours is not: torch's libraries, loaded in one that was
     removed, end the process.

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dgedit.config import folder_of
 from dgedit.errors import InputError
 from dgedit.files import small
+from dgedit.files.paths import folder_of
 
 _MOST = 100
 _LARGEST = 1_000_000  # bytes: more than so many paths have

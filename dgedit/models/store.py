@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
-from dgedit.files.paths import leave_if_removed
+from dgedit.files.paths import folder_of, leave_if_removed
 from dgedit.models import nano
 from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
@@ -82,7 +82,7 @@ class Entry:
 
 def folder() -> Path:
     """The models folder; it need not be there."""
-    return settings.folder_of("XDG_DATA_HOME", ".local/share") / "models"
+    return folder_of("XDG_DATA_HOME", ".local/share") / "models"
 
 
 def resolve(model: str | None = None) -> str:
