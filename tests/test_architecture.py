@@ -73,7 +73,6 @@ DEBTS = (
     "dgedit.tui.widgets.line_input -> dgedit.tui.editor.editing",
     "dgedit.tui.widgets.question_bar -> dgedit.tui.editor.editor",
     "dgedit.tui.widgets.question_bar -> dgedit.tui.workspace.tabs",
-    "dgedit.tui.widgets.status -> dgedit.tui.editor.holes",
     "dgedit.tui.workspace.saving -> dgedit.tui.infill.session",
     "dgedit.tui.workspace.tabs -> dgedit.tui.infill.session",
 )

@@ -12,6 +12,8 @@ from itertools import groupby
 from dgedit_engine.types import Draft
 
 MASK = "░"
+BANDS = (0.9, 0.7, 0.4)
+"""Confidence is told in four bands: at least the first of these, the second, the third, or less."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # No more of these stand for a stretch that has not settled: a canvas may have hundreds of slots.
 _MASKS = 8

@@ -27,11 +27,12 @@ from textual.message import Message
 from dgedit.files.document import Document, Span
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.comments import comment_marks
+from dgedit.text.drafts import BANDS
 from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing, is_text
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
-from dgedit.tui.editor.holes import BANDS, OpenHole
+from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.view import View

@@ -20,8 +20,6 @@ from dgedit.tui.editor.highlighting import LINE_END
 from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"
-BANDS = (0.9, 0.7, 0.4)
-"""Confidence is told in four bands: at least the first of these, the second, the third, or less."""
 
 
 class Kind(Enum):

@@ -21,9 +21,10 @@ from textual.document._wrapped_document import WrappedDocument
 from textual.geometry import Offset
 
 from dgedit.text.cells import breaks, cell_of, column_of, shown
+from dgedit.text.drafts import BANDS
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import LINE_END
-from dgedit.tui.editor.holes import BANDS, EMPTY_HOLE, Kind, OpenHole, Run
+from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole, Run
 from dgedit_engine.types import Draft
 
 # A row with a longer run is drawn in part.

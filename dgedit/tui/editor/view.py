@@ -23,9 +23,10 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
+from dgedit.text.drafts import BANDS
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
-from dgedit.tui.editor.holes import BANDS, Kind, Run
+from dgedit.tui.editor.holes import Kind, Run
 from dgedit.tui.editor.paint import Ink, Painted
 from dgedit.tui.editor.rows import Rows
 

@@ -15,8 +15,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from dgedit.text.drafts import BANDS
 from dgedit.text.visible import visible
-from dgedit.tui.editor.holes import BANDS
 
 BETWEEN = " · "
 """Between the parts of what is said, which are in the order of their importance."""
