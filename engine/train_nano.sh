@@ -31,7 +31,7 @@ PYTHON=${PYTHON:-python3}
 EXTEND=${EXTEND:-1}      # 0: without the packages installed here
 SPEED=${SPEED---compile --workers 14}
 RECIPE=${RECIPE---rank 16 --projections all --lr 3e-4 --rows 512 --micro 128 --limit 512}
-CANVAS=${CANVAS---rank 16 --projections all --lr 3e-4 --rows 128 --micro 32 --limit 448 --slots 32,64}
+CANVAS=${CANVAS---rank 16 --projections all --lr 3e-4 --rows 128 --micro 32 --limit 448 --slots 32,64 --kl 1}
 
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$(realpath -m "$WORK")/compiled}
 export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
