@@ -22,6 +22,8 @@ Texts = Sequence[str | None]
 """A text for each hole; None for one that is not filled yet."""
 
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
+# What may leave Python sound where something is open before the hole, which its text has to close.
+_ENDS = (")", "]", "}", '"""', "'''", "except: pass")
 _LEFT_OUT = 24  # lines of a file that may be left out
 _GONE = ("0", "")  # what stands in the place of one, tried in turn
 _CODE = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)  # the start of a line that is no comment
@@ -95,6 +97,9 @@ def _without_own(
     if not all(own):
         return found
     if is_python(passage.path):
+        ends = (_stand_ins(passage, word) for word in _ENDS)
+        if any(_faults(passage, texts, texts) == () for texts in ends):
+            return found
         for texts in stands:
             if (mended := _mended(passage, texts)) is not None:
                 return [_faults(mended, one, texts) for one in fillings]

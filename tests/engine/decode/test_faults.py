@@ -139,3 +139,23 @@ def test_excerpt_from_inside_of_blocks_is_read_as_such() -> None:
 def test_stand_in_for_a_body_stands_right_of_its_head() -> None:
     request = asked("def f():\n", Hole(), "\ndef g(:\n    pass\n")
     assert [one == 0 for one in counts(request, "    return 1", "    return (")] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("before", "open_", "closed"),
+    [
+        ("x = (1, ", "2", "2)"),
+        ("x = [1, ", "2", "2]"),
+        ("x = {1, ", "2", "2}"),
+        ('x = """a\n', "b", 'b"""'),
+        ("x = '''a\n", "b", "b'''"),
+        ("try:\n    x\n", "z = 1", "except: pass"),
+    ],
+)
+def test_what_is_open_before_a_hole_which_the_hole_has_to_close_is_its_own(
+    before: str, open_: str, closed: str
+) -> None:
+    """With nothing in the hole no file is sound: that was taken for an error of the file's own."""
+    request = asked(before, Hole(), "\ny = 2\n")
+    assert counts(request, open_) == [1]
+    assert counts(request, open_, closed) == [1, 0]
