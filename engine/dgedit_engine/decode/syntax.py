@@ -34,7 +34,7 @@ Place = tuple[int, int]
 LARGEST = 2_000_000
 """Characters of a text that is looked at; of a larger one nobody can tell."""
 
-_COMPILED = 300_000  # characters of Python that its compiler looks at; a larger one takes seconds
+_AT_ONCE = 300_000  # characters of Python that are compiled as one; of more, the time grows faster
 
 
 def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | None:
@@ -48,7 +48,7 @@ def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | 
         return None
     grammar = _GRAMMARS.get(PurePath(path).suffix.lower())
     found: list[Place] = []
-    if grammar == "python" and len(text) <= _COMPILED:
+    if grammar == "python":
         if (place := refused(text, whole=whole)) is None:
             return ()
         found.append(place)
@@ -100,7 +100,12 @@ def _refused(text: str, *, whole: bool) -> Place | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            compile(text, "", "exec", 0 if whole else ast.PyCF_ONLY_AST, dont_inherit=True)
+            if not whole or len(text) > _AT_ONCE:
+                tree = ast.parse(text)
+                for statement in tree.body if whole else ():
+                    compile(ast.Module([statement], []), "", "exec", dont_inherit=True)
+            else:
+                compile(text, "", "exec", dont_inherit=True)
         except SyntaxError as error:
             lines = text.split("\n")
             row = min(max((error.lineno or 1) - 1, 0), len(lines) - 1)

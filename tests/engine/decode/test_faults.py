@@ -159,3 +159,24 @@ def test_what_is_open_before_a_hole_which_the_hole_has_to_close_is_its_own(
     request = asked(before, Hole(), "\ny = 2\n")
     assert counts(request, open_) == [1]
     assert counts(request, open_, closed) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("x = 0", True),
+        ("f(a=1, 2)", False),
+        ("    x = 1", False),
+        ("return", False),
+        ("x = (", False),
+    ],
+)
+def test_large_python_is_judged_by_its_compiler_too(
+    text: str, right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement at a time: as one, it would take many seconds."""
+    monkeypatch.setattr("dgedit_engine.decode.syntax._AT_ONCE", 10)
+    request = asked(Hole("x = 0"), "\n", above="y = [1, 2, 3]\n", below="z = 1\n")
+    assert [one == 0 for one in counts(request, text)] == [right]
+    inside = asked("def f():\n    ", Hole(), "\n", above="y = 1\n")
+    assert [one == 0 for one in counts(inside, "return 1", "continue")] == [True, False]
