@@ -81,8 +81,10 @@ def test_several_holes_of_two_files_are_filled_together(
 
 
 def test_strength_zero_changes_nothing(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = file.read_bytes()
     assert run(["fill", "mean.py:1-2", "--strength", "0", "--check"]) == 0
-    assert capfd.readouterr().out == ""
+    assert run(["fill", "mean.py", "--strength", "0", "-w"]) == 0  # a marker stays
+    assert capfd.readouterr().out == "" and file.read_bytes() == before
 
 
 def test_pipe_fills_stdin_and_keeps_stderr_empty(tmp_path: Path) -> None:

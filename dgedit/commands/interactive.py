@@ -63,10 +63,11 @@ def needs_terminal() -> None:
 def told(answer: Answer) -> str:
     """What was written, a line for each file."""
     result, lines, texts = answer.result, [], iter(answer.result.infill.texts)
-    for at, source in enumerate(result.sources):
+    pairs = zip(result.sources, result.documents, strict=True)
+    for at, (source, document) in enumerate(pairs):
         was = [source.document.text[span.start : span.end] for span in source.spans]
         count = sum(old != next(texts) for old in was)
-        if at in answer.accepted and count:
+        if at in answer.accepted and source.document.text != document.text:
             of = f"{count} of {len(was)}" if count < len(was) else str(count)
             holes = "hole" if len(was) == 1 else "holes"
             lines.append(f"wrote {visible(str(source.document.path))}: {of} {holes}\n")

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from dgedit.errors import InputError
 from dgedit.files.document import Document, Span, readable
-from dgedit_engine.types import Hole, Passage
+from dgedit_engine.types import MOST_JUDGED, Hole, Passage
 
 MARKER = "<FILL>"
 
@@ -27,8 +27,6 @@ _AFTER = 8_000
 _STRIDE = 4_096
 # Above this the holes and the text between them are no longer one passage.
 _WITHIN = 64_000
-# Of a larger file no engine looks at the syntax.
-_JUDGED = 2_000_000
 
 # What a marker says: of angle brackets, arrows and pairs alone. No other marker begins in it, or
 # each one of a long line would be looked for up to the line's end.
@@ -83,7 +81,7 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     end = _excerpt_end(text, done)
     parts.append(readable(text[done:end]))
     name = str(document.path) if document.path else ""
-    whole = len(text) <= _JUDGED and not document.outside.characters
+    whole = len(text) <= MOST_JUDGED and not document.outside.characters
     above, below = (text[:start], text[end:]) if whole else ("", "")
     kept = tuple(part for part in parts if part != "")
     return Passage(readable(name), kept, readable(above), readable(below))

@@ -70,7 +70,11 @@ class Result:
 
     @property
     def documents(self) -> list[Document]:
-        """Every source's document with its holes filled."""
+        """Every source's document with its holes filled, or as it was where that was asked for: a
+        marker stays too.
+        """
+        if self.infill.stopped == "unchanged":
+            return [source.document for source in self.sources]
         texts = iter(self.infill.texts)
         return [
             source.document.apply([(span, next(texts)) for span in source.spans])

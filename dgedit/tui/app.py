@@ -41,7 +41,7 @@ from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.saving import Filing
 from dgedit.tui.workspace.stdin import STDIN, Piping
 from dgedit.tui.workspace.tabs import Desk
-from dgedit_engine.types import CAUTION, Backend, Infill, InfillRequest
+from dgedit_engine.types import Backend, Infill, InfillRequest
 
 # Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
 # output, and who writes to it waits for ever.
@@ -78,15 +78,13 @@ def run(
     folders = [path for path in paths if os.path.isdir(path)]
     if len(folders) > 1:
         raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
-    settings = current()
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
         connect=partial(connect, model, device, engine=engine, adapter=adapter),
         effort=effort,
         seed=seed,
-        caution=settings.caution,
-        settings=settings,
+        settings=current(),
         recent=Recent(recent_path()),
         last_theme=LastTheme(theme_path(), _named_by("theme")),
         journal=Journal(state_folder()),
@@ -178,7 +176,6 @@ class DgeditApp(Rooms, inherit_bindings=False):
         folder: Path | None = None,
         effort: float = 0.5,
         seed: int = 0,
-        caution: float = CAUTION,
         watch: bool = True,
         settings: Settings | None = None,
         recent: Recent | None = None,
@@ -194,7 +191,8 @@ class DgeditApp(Rooms, inherit_bindings=False):
         self.started_in = here = WorkingFolder.now()
         absolute = [path if path == STDIN else here.absolute(path) for path in paths]
         super().__init__(absolute, settings)
-        self.effort, self.seed, self.caution, self.watching = effort, seed, caution, watch
+        self.effort, self.seed, self.watching = effort, seed, watch
+        self.caution = self.settings.caution
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         self.folder = here.absolute(folder) if folder else project_of(first)
         self.show_tree = folder is not None

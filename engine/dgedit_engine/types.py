@@ -33,6 +33,8 @@ MOST_HOLES = 10_000
 """Holes of one request."""
 MOST_CHARACTERS = 32_000_000
 """Of all texts of a request: what is around the holes of a file as large as may be edited."""
+MOST_JUDGED = 2_000_000
+"""Of a file whose syntax is looked at; of a larger one nobody can tell."""
 OFFERED = 4
 """Candidates of a hole that are offered where a request does not say how many, at most."""
 

@@ -241,7 +241,7 @@ def _draft(
         for length in cuts(text, here.place, ended=over < len(ids))
         if "\ufffd" not in text[:length]
     ]
-    lengths.sort(key=lambda length: -agreed(text[length:], here.behind))  # ties: the shorter
+    lengths.sort(key=lambda length: -agreed(text[length:], here.place.behind))  # ties: the shorter
     room = lengths[0] if lengths else len(text)
     skipped, place = len(whole) - len(text), 0
     shown: list[tuple[str, float, bool]] = []

@@ -53,7 +53,7 @@ def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
     takes_end = starts_line and (goes_on or not place.behind)
     ends = [at + takes_end for at, char in enumerate(text) if char == "\n"][:LINES]
     found = set(ends)
-    if goes_on and not (starts_line and place.present.endswith("\n")):
+    if goes_on and not _whole_lines(place):
         line = text.split("\n", 1)[0]
         if not starts_line:
             found = {len(line)} if ends or ended else set()
@@ -96,8 +96,7 @@ def fits(text: str, place: Place) -> bool:
     empty = not place.line.strip() and text.strip() and not text.split("\n", 1)[0].strip()
     if empty and not _begins_empty(place.present):
         return False
-    whole = place.starts_line and continues(place.behind) and place.present.endswith("\n")
-    if whole and text and not text.endswith("\n"):
+    if _whole_lines(place) and text and not text.endswith("\n"):
         return False
     return not _repeats(text, place)
 
@@ -118,6 +117,15 @@ def left_block(text: str, place: Place) -> int | None:
             closed = closed or left
         at += len(one) + 1
     return None
+
+
+def _whole_lines(place: Place) -> bool:
+    """Whether a hole is lines with their ends: it begins one, and one begins behind it, as what it
+    holds says, or else indentation there.
+    """
+    if not place.starts_line or not continues(place.behind):
+        return False
+    return place.present.endswith("\n") or (not place.present and place.behind[0] in " \t")
 
 
 def _least(text: str, place: Place) -> int:

@@ -169,7 +169,7 @@ def _judged(
     if "".join(pieces) != text:  # which the vocabulary does not spell as it is
         pieces, sure = [text], [min(sure)]
     draft = drafted_text(pieces, sure, around, settled=True)
-    behind = {line.strip() for line in around.behind.split("\n")}
+    behind = {line.strip() for line in around.place.behind.split("\n")}
     repeats = all(line.strip() in behind for line in text.split("\n") if line.strip())
     return Scored(text, draft, own, after, repeats)
 

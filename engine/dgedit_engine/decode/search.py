@@ -60,6 +60,8 @@ class Pool:
     around: Around
     behind: str
     """As much of the text behind as is asked for."""
+    asked: int
+    """Tokens of it."""
     best: list[Scored] = field(default_factory=list)
     """All, the best one first."""
     seen: set[str] = field(default_factory=set)
@@ -94,8 +96,7 @@ class Pool:
         certainty = self.reader.certainty
         if certainty is None:
             return None
-        asked = len(self.reader.tokenizer.encode(self.behind))
-        return round(certainty.of(features(found, at, self.around.place, asked)), 4)
+        return round(certainty.of(features(found, at, self.around.place, self.asked)), 4)
 
     def _score(self, texts: Sequence[str]) -> None:
         model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
@@ -186,7 +187,8 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
         bos=config.eos[0] if config.bos is None else config.bos,
         context=max(config.context // 2, config.context - 2 * LONGEST),
     )
-    pool = Pool(reader, found, head(found.behind, tokenizer))
+    behind = head(found.place.behind, tokenizer)
+    pool = Pool(reader, found, behind, len(tokenizer.encode(behind)))
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
     pool.admit({*own, *found.ids})
@@ -202,7 +204,7 @@ def search(
     canvases come to, where the model has some.
     """
     if request.strength < 1 and _offered(pool):
-        pool.judge({pool.around.present: 0.0})
+        pool.judge({pool.around.place.present: 0.0})
         yield pool.best[0].draft, "draft"
     if decoding.canvas and pool.reader.model.canvas:
         yield from _refined(pool, request)
@@ -242,7 +244,7 @@ def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]
 
 def _offered(pool: Pool) -> bool:
     """Whether a hole holds something, and no more than can be read beside others."""
-    present = pool.around.present
+    present = pool.around.place.present
     room = 2 * LONGEST - AFTER
     return bool(present.strip()) and len(pool.reader.tokenizer.encode(present)) <= room
 
@@ -309,7 +311,7 @@ def _give_up(pool: Pool, written: Sequence[Row]) -> None:
     if not pool.best:
         return
     best = pool.best[0]
-    usual = -_USUAL * max(1, len(pool.reader.tokenizer.encode(pool.behind)))
+    usual = -_USUAL * max(1, pool.asked)
     after = max(one.after for one in pool.best)
     after = after if best.after >= usual else max(after, usual)
     hopes: dict[int, float] = {}

@@ -14,6 +14,8 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import Any
 
+from dgedit_engine.types import MOST_JUDGED
+
 _GRAMMARS = {
     **dict.fromkeys((".py", ".pyi"), "python"),
     **dict.fromkeys((".js", ".mjs", ".cjs", ".jsx"), "javascript"),
@@ -31,9 +33,6 @@ _GRAMMARS = {
 Place = tuple[int, int]
 """A half-open range of code points."""
 
-LARGEST = 2_000_000
-"""Characters of a text that is looked at; of a larger one nobody can tell."""
-
 _AT_ONCE = 300_000  # characters of Python that are compiled as one; of more, the time grows faster
 
 
@@ -44,7 +43,7 @@ def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | 
     Python that its own parser takes has none; `whole` Python is no excerpt from inside of blocks,
     even where it is indented. A place may be empty: something is missing there.
     """
-    if len(text) > LARGEST:
+    if len(text) > MOST_JUDGED:
         return None
     grammar = _GRAMMARS.get(PurePath(path).suffix.lower())
     found: list[Place] = []

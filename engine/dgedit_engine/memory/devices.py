@@ -15,6 +15,7 @@ def device_of(name: str | None) -> torch.device:
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device).item()  # which "meta" can not
+    # torch asserts that it was built for a GPU, implements some devices in part, loads others
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise ModelError(f"device {name}: {reason}") from None

@@ -88,8 +88,6 @@ def _convert(base: Path, out: Path) -> None:
     convert(base, tokens, out, adapter=encode if encode.is_dir() else None)
     if denoise.is_dir():  # whose changes stand beside the matrices when these are opened
         shutil.copytree(denoise, out / _DENOISE)
-    for settings in _OURS.glob("*.json"):
-        shutil.copyfile(settings, out / settings.name)
     base.unlink()
 
 
@@ -107,6 +105,8 @@ def _make(place: Path) -> None:
                 joined = made / parts.FILE
                 _join(sources, joined)
                 _convert(joined, made)
+                for settings in _OURS.glob("*.json"):
+                    shutil.copyfile(settings, made / settings.name)
                 _appear(made, place)
             finally:
                 shutil.rmtree(made, ignore_errors=True)

@@ -72,19 +72,10 @@ class Around:
     """
     forced: str
     """The text with which the draft has to begin, and which is no part of the hole."""
-    before: str
-    """The text before the hole, its end at least."""
-    behind: str
-    """The text behind it, up to the next hole, its beginning at least."""
-    present: str
-    """What the hole holds now."""
+    place: Place
+    """The texts before, in and behind it, up to the next hole; not more than can matter."""
     newline: str
     """What the file's lines end with; in all that stands here it is "\n"."""
-
-    @property
-    def place(self) -> Place:
-        """The texts before, in and behind it."""
-        return Place(self.before, self.behind, self.present)
 
 
 def around(
@@ -101,13 +92,11 @@ def around(
     At most `context` tokens, or `TOKENS`. What goes with the passage, other files under their names
     and the user's words, stands before it as comments do.
     """
-    passage, *texts = _split(request, hole, filled)
-    newline = _line_end("".join(texts))
-    before, present, behind = (text.replace(newline, "\n") for text in texts)
-    text = _said(_tail(before), passage.path, request.instruction)
+    passage, place, newline = _split(request, hole, filled)
+    text = _said(_tail(place.before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
     whole = tokenizer.encode(text)
-    behind = behind[:_BEHIND]
+    behind = place.behind[:_BEHIND]
     after: list[int] = []
     if behind.strip():
         after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
@@ -116,23 +105,19 @@ def around(
     own = _last(whole, budget)
     others = [one for one in request.passages if one is not passage and not one.holes]
     beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
-    forced = _unsure(before, tokenizer, own)
+    forced = _unsure(place.before, tokenizer, own)
     ids = [*start, *beside, *after, *(own[:-1] if forced else own)]
-    return Around(ids, forced, before[-_CHARACTERS:], behind, present, newline)
+    near = Place(place.before[-_CHARACTERS:], behind, place.present)
+    return Around(ids, forced, near, newline)
 
 
 def place_of(request: InfillRequest, hole: int, filled: Sequence[str]) -> Place:
     """What the request's hole of that number stands in, those before it `filled`."""
-    _, *texts = _split(request, hole, filled)
-    newline = _line_end("".join(texts))
-    before, present, behind = (text.replace(newline, "\n") for text in texts)
-    return Place(before, behind, present)
+    return _split(request, hole, filled)[1]
 
 
-def _split(
-    request: InfillRequest, hole: int, filled: Sequence[str]
-) -> tuple[Passage, str, str, str]:
-    """The passage of a hole, and its text before the hole, in it and behind it."""
+def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[Passage, Place, str]:
+    """The passage of a hole, what the hole stands in there, and what the lines end with."""
     number = 0
     for passage in request.passages:
         before = ""
@@ -141,7 +126,9 @@ def _split(
                 before += part
                 continue
             if number == hole:
-                return passage, before, part.text, _following(passage.parts[index + 1 :])
+                texts = before, _following(passage.parts[index + 1 :]), part.text
+                newline = _line_end("".join(texts))
+                return passage, Place(*(one.replace(newline, "\n") for one in texts)), newline
             before += filled[number]
             number += 1
     raise ValueError(f"hole {hole} of {number}")

@@ -10,7 +10,7 @@ from dgedit.errors import InputError
 from dgedit.files.document import Document, Span
 from dgedit.request.markers import instruction_of, marked, passage, position
 from dgedit.request.ranges import spans_of
-from dgedit_engine.types import Hole
+from dgedit_engine.types import MOST_JUDGED, Hole
 
 TEXT = "one\ntwo\r\nthree\rfour\x0cstill four\u2028and still\nfünf 😀"
 
@@ -121,3 +121,18 @@ def test_passage_with_too_much_between_its_holes_is_an_input_error() -> None:
 )
 def test_position_counts_lines_and_columns_from_1(offset: int, expected: tuple[int, int]) -> None:
     assert position(TEXT, offset) == expected
+
+
+def test_passage_has_all_of_its_file_for_judging() -> None:
+    text = "".join(f"line {number}\n" for number in range(6000))
+    start = text.index("line 3000")
+    one = passage(Document.from_text(text), [Span(start, start + 9)])
+    excerpt = "".join(part.text if isinstance(part, Hole) else part for part in one.parts)
+    assert one.above + excerpt + one.below == text
+    assert one.above.endswith("\n") and one.below.startswith("line") and len(excerpt) < 40_000
+
+
+def test_file_too_large_to_be_judged_sends_its_excerpt_alone() -> None:
+    text = "x = 1\n" * (MOST_JUDGED // 6 + 1)
+    one = passage(Document.from_text(text), [Span(60_000, 60_005)])
+    assert (one.above, one.below) == ("", "")

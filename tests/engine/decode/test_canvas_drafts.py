@@ -115,7 +115,7 @@ def test_same_seed_gives_the_same_and_another_does_not() -> None:
 def test_draft_begins_with_what_was_given_back() -> None:
     stands = here("total = ret", " total\n")
     assert stands.forced.endswith("ret")
-    made = model(text=stands.forced + "urn" + stands.behind)
+    made = model(text=stands.forced + "urn" + stands.place.behind)
     assert list(drafted(made, stands))[-1].texts[0] == "urn"
     # even where the canvas is surer of something else
     assert made.text is not None

@@ -73,6 +73,12 @@ def test_places_that_agree_longest_are_taken() -> None:
     assert len(found(text, "f(", ") + 1\n")) == 4
 
 
+def test_whole_lines_before_an_indented_line_end_with_their_line() -> None:
+    """Four blanks of indentation agree with any others."""
+    text = "    try:\n            raise\n"
+    assert found(text, "x\n", "            raise\n") == ["    try:\n"]
+
+
 def test_part_of_several_lines_ends_where_a_later_line_goes_on() -> None:
     text = "ek\n    if not there:\n        there = seek(b)\n"
     assert found(text, "    s", "there = seek(b)\n")[-2:] == [

@@ -33,7 +33,7 @@ def place(opened: Reader, asked: InfillRequest) -> Around:
 
 def judged(opened: Reader, here: Around, texts: list[str]) -> list[Scored]:
     encode(opened.model, opened.cache, here.ids)
-    behind = head(here.behind, opened.tokenizer)
+    behind = head(here.place.behind, opened.tokenizer)
     found = scored(opened.model, opened.tokenizer, opened.cache, here, texts, behind)
     return list(found)
 
@@ -52,12 +52,12 @@ ASKED = {
 @pytest.mark.parametrize("name", ASKED)
 def test_sum_is_that_of_one_plain_pass_over_the_whole(opened: Reader, name: str) -> None:
     here = place(opened, ASKED[name])
-    behind = head(here.behind, opened.tokenizer)
+    behind = head(here.place.behind, opened.tokenizer)
     found = judged(opened, here, TEXTS)
     assert [one.text for one in found] == TEXTS
     for one in found:
         ids = opened.tokenizer.encode(here.forced + one.text + behind)
-        ids += [] if here.behind else [EOS]
+        ids += [] if here.place.behind else [EOS]
         known = plainly(opened.model, here.ids, ids)
         assert one.own + one.after == pytest.approx(sum(known), abs=1e-2)
         assert one.own + BEHIND * one.after == one.joint

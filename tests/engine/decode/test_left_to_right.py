@@ -139,7 +139,7 @@ def test_hole_is_filled_behind_what_was_chosen_before(
 
     def watched(*given: Any) -> Any:
         pool = begin(*given)
-        seen.append(pool.around.before)
+        seen.append(pool.around.place.before)
         return pool
 
     monkeypatch.setattr("dgedit_engine.decode.left_to_right.begin", watched)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
-from pathlib import Path
+from itertools import islice, pairwise
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ import torch
 from dgedit_engine import infill as flow
 from dgedit_engine.decode import phases as work
 from dgedit_engine.decode import rank as module
-from dgedit_engine.decode.decoding import Decoding, load_decoding, save_decoding
+from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import open_part
 from dgedit_engine.decode.faults import new_errors
 from dgedit_engine.decode.phases import encode
@@ -272,42 +270,6 @@ def test_text_that_is_partly_kept_is_not_drafted_anew() -> None:
     assert chosen(ALL, replace(kept, strength=1.0)).origins == ALL.origins
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"candidates": 0},
-        {"candidates": 1.5},
-        {"origins": []},
-        {"origins": ["guess"]},
-        {"origins": ["warm"]},
-        {"revision": 2},
-        {"following": -0.1},
-        {"heat": 0},
-        {"repairs": -1},
-        {"canvases": [2]},
-        {"unknown": 1},
-        ["candidates"],
-    ],
-)
-def test_unusable_setting_is_named(tmp_path: Path, values: Any) -> None:
-    (tmp_path / "decoding.json").write_text(json.dumps(values))
-    with pytest.raises(ModelError) as caught:
-        load_decoding(tmp_path)
-    name = "decoding.json: not" if isinstance(values, list) else next(iter(values))
-    assert name in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_settings_survive_the_file(tmp_path: Path) -> None:
-    for settings in (Decoding(), ALL, replace(ALL, cuts=3, following=0.25, warm=True)):
-        save_decoding(settings, tmp_path)
-        assert load_decoding(tmp_path) == settings
-    (tmp_path / "decoding.json").unlink()
-    assert load_decoding(tmp_path) == Decoding()
-    (tmp_path / "decoding.json").write_text("{")
-    with pytest.raises(ModelError, match=r"decoding\.json"):
-        load_decoding(tmp_path)
-
-
 def test_error_of_the_users_own_is_nobodys_fault(tiny: Engine) -> None:
     """It stands in the file whatever fills the hole: no veto, no repair."""
     passage = Passage("a.py", ("x = (1\ny = 2\ndef f(:\n    return ", Hole(), "\n"))
@@ -395,3 +357,16 @@ def test_chat_candidates_end_before_their_closing(tiny: Engine) -> None:
     assert "".join(piece.text for piece in tiny.tokenizer.pieces(ids[:kept])) == "x = 1"
     assert open_part(ids, tiny.tokenizer, None) is None
     assert open_part(ids[:kept], tiny.tokenizer, "\n```") is None
+
+
+def test_nothing_worse_is_drawn_over_a_finished_draft(
+    tiny: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A canvas of noise came over the draft that was there."""
+    monkeypatch.setattr("dgedit_engine.decode.faults.faults", lambda path, text, **more: ())
+    settings = Decoding(candidates=2, origins=("draft", "canvas"))
+    steps = run(tiny, settings)
+    first = next(at for at, step in enumerate(steps) if step.phase == "refine")
+    scores = [step.score for step in steps[first - 1 : -1]]
+    assert first > 0 and len(scores) > 1
+    assert all(after >= before for before, after in pairwise(scores))

@@ -74,7 +74,7 @@ def test_candidates_are_ends_of_drafts_the_best_first(opened: Reader, name: str)
     for one in pool.best:
         assert one.text.strip() and "\ufffd" not in one.text
         assert one.draft.text == one.text.replace("\n", newline)
-        more = ("", "\n", "x", pool.around.behind)
+        more = ("", "\n", "x", pool.around.place.behind)
         places = [cuts(one.text + each, pool.around.place) for each in more]
         end = replace(pool.around.place, behind="")
         assert len(one.text) in sum(places, cuts(one.text, end, ended=True))

@@ -132,6 +132,14 @@ def test_table_has_a_part_for_each_kind_and_one_for_all() -> None:
     json.dumps(summaries)
 
 
+def test_table_says_how_many_are_sure_and_how_many_of_these_right() -> None:
+    sure = [answered("width * height", certainty=0.9), answered("x", certainty=CAUTION)]
+    results = [*sure, answered("width * height", certainty=0.1), answered("y", certainty=0.2)]
+    (one,) = summarise(results, kinds=["line"], ways=["canvas"])
+    assert one["rates"]["sure"][0] == 0.5 and one["rates"]["right if sure"][0] == 0.5
+    assert "right if sure" in render([one]).splitlines()[0]
+
+
 def test_table_keeps_benchmarks_apart_from_held_out_text() -> None:
     held = answered("width * height")
     other = replace(held, kind="lines", exact=False)

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import every_format
+from dgedit_engine.decode.certainty import load_certainty
 from dgedit_engine.decode.decoding import load_decoding
 from dgedit_engine.engine import open_engine
 from dgedit_engine.nano import parts, prepared
-from dgedit_engine.types import ModelError
+from dgedit_engine.types import Ability, ModelError
 from fakebase import FakeBase, fake_base, without_base
 
 
@@ -38,8 +39,9 @@ def test_folder_holds_the_base_and_our_settings(fake: FakeBase) -> None:
     assert place.parent == prepared.cache()
     assert place.name.startswith("nano-")
     assert (place / parts.FILE).read_bytes() == fake.content
-    ours = Path(prepared.__file__).with_name("decoding.json")
-    assert (place / "decoding.json").read_bytes() == ours.read_bytes()
+    for name in ("decoding.json", "ability.json", "certainty.json"):
+        ours = Path(prepared.__file__).with_name(name)
+        assert (place / name).read_bytes() == ours.read_bytes()
     assert left() == [place.name]
 
 
@@ -114,7 +116,10 @@ def test_nano_opens_from_the_folder_under_its_name(
     fake_base(monkeypatch, tmp_path / "site", content)
     engine = open_engine(None, "cpu")
     assert engine.name == "nano"
-    assert engine.decoding == load_decoding(Path(prepared.__file__).parent)
+    ours = Path(prepared.__file__).parent
+    assert engine.decoding == load_decoding(ours)
+    assert engine.certainty is not None and engine.certainty == load_certainty(ours)
+    assert engine.ability == Ability(None, False, engine.model.config.context, engine.model.canvas)
     assert open_engine("nano", "cpu").name == "nano"
 
 

@@ -38,18 +38,18 @@ def own(words: Tokenizer, one: Around) -> str:
 def test_prompt_is_what_follows_and_then_the_text_before(words: Tokenizer) -> None:
     one = found(request("a = 1\n", HOLE, "b = 2\n"), words)
     assert one.ids[0] == BOS and said(words, one.ids) == "b = 2\n\n\n\n\na = 1\n"
-    assert (one.before, one.behind, one.forced) == ("a = 1\n", "b = 2\n", "")
+    assert (one.place.before, one.place.behind, one.forced) == ("a = 1\n", "b = 2\n", "")
 
 
 @pytest.mark.parametrize("behind", ["", "\n", " \t\n\n  "])
 def test_where_nothing_follows_the_prompt_is_the_text_before(words: Tokenizer, behind: str) -> None:
     one = found(request("a = 1\n", HOLE, behind), words)
-    assert one.ids == [BOS, *words.encode("a = 1\n")] and one.behind == behind
+    assert one.ids == [BOS, *words.encode("a = 1\n")] and one.place.behind == behind
 
 
 def test_hole_at_the_start_has_an_empty_prompt(words: Tokenizer) -> None:
     one = found(request(HOLE, "b = 2\n"), words)
-    assert (own(words, one), one.before, one.forced) == ("", "", "")
+    assert (own(words, one), one.place.before, one.forced) == ("", "", "")
     assert found(request(HOLE), words).ids == [BOS]
 
 
@@ -79,7 +79,7 @@ def test_last_token_is_given_back_within_a_line(words: Tokenizer, before: str, f
 def test_earlier_holes_are_filled_and_later_ones_end_what_is_behind(words: Tokenizer) -> None:
     asked = request("a = ", HOLE, "\nb = ", HOLE, "\nc = ", HOLE, "\n")
     one = found(asked, words, 1, filled=["1"])
-    assert (one.before, one.behind) == ("a = 1\nb = ", "\nc = ")
+    assert (one.place.before, one.place.behind) == ("a = 1\nb = ", "\nc = ")
     with pytest.raises(ValueError, match="hole 3 of 3"):
         found(asked, words, 3, filled=["1", "2", "3"])
 
@@ -87,16 +87,16 @@ def test_earlier_holes_are_filled_and_later_ones_end_what_is_behind(words: Token
 @pytest.mark.parametrize("between", [(), ("",)])
 def test_adjacent_holes_have_the_same_behind_them(words: Tokenizer, between: Any) -> None:
     asked = request("f(", HOLE, *between, HOLE, ")", "\nx", HOLE, "y")
-    assert found(asked, words).behind == ")\nx"
+    assert found(asked, words).place.behind == ")\nx"
     one = found(asked, words, 1, filled=["a, "])
-    assert (one.before, one.behind) == ("f(a, ", ")\nx")  # parts that are joined
+    assert (one.place.before, one.place.behind) == ("f(a, ", ")\nx")  # parts that are joined
 
 
 def test_hole_of_a_second_file_is_counted_on(words: Tokenizer) -> None:
     first, second = Passage("a.py", ("a", HOLE, "b")), Passage("b.py", ("c", HOLE, "d", HOLE))
     asked = InfillRequest((first, second))
     one = found(asked, words, 2, filled=["1", "2"])
-    assert (one.before, one.behind) == ("c2d", "")
+    assert (one.place.before, one.place.behind) == ("c2d", "")
     assert "a1b" not in said(words, one.ids)
 
 
@@ -142,7 +142,7 @@ def test_words_are_a_comment_above_the_line(
 ) -> None:
     one = found(request(before, HOLE, path=path, instruction=" say \n it "), words)
     assert own(words, one) + one.forced == seen
-    assert one.before == before
+    assert one.place.before == before
 
 
 @pytest.mark.parametrize("newline", ["\r\n", "\r"])
@@ -150,14 +150,18 @@ def test_line_ends_are_read_as_newlines(words: Tokenizer, newline: str) -> None:
     parts = [one.replace("\n", newline) for one in ("a = 1\n    ", "x\ny\n", "\nb = 2\n")]
     one = found(request(parts[0], Hole(parts[1]), parts[2]), words)
     assert one.newline == newline
-    assert (one.before, one.present, one.behind) == ("a = 1\n    ", "x\ny\n", "\nb = 2\n")
+    assert (one.place.before, one.place.present, one.place.behind) == (
+        "a = 1\n    ",
+        "x\ny\n",
+        "\nb = 2\n",
+    )
     assert "\r" not in said(words, one.ids)
 
 
 def test_most_line_ends_decide(words: Tokenizer) -> None:
     assert found(request("a\n", HOLE, "\nb\r\n"), words).newline == "\n"
     one = found(request("a\r\n", HOLE, "\r\nb\n"), words)
-    assert (one.newline, one.behind) == ("\r\n", "\nb\n")
+    assert (one.newline, one.place.behind) == ("\r\n", "\nb\n")
     assert found(request("a", HOLE, "b"), words).newline == "\n"
     assert found(request(Hole("a\r\nb\r\n")), words).newline == "\r\n"
 
@@ -169,7 +173,7 @@ def test_long_text_keeps_its_end_and_moves_by_strides(words: Tokenizer) -> None:
         one = found(request(lines + "a" * more + "\n", HOLE, "b = 2\n"), words)
         assert TOKENS - 256 < len(one.ids) <= TOKENS + 1
         starts.append(one.ids[:600])
-        assert len(one.before) <= 6 * TOKENS
+        assert len(one.place.before) <= 6 * TOKENS
     kept = sum(before == after for before, after in pairwise(starts))
     assert kept >= len(starts) - 3
 
@@ -195,5 +199,5 @@ def test_model_without_a_beginning_gets_none(words: Tokenizer) -> None:
 def test_text_behind_is_cut(words: Tokenizer) -> None:
     behind = "".join(f"y{number}\n" for number in range(900))
     one = found(request("a\n", HOLE, behind), words)
-    assert behind.startswith(one.behind) and len(one.behind) == plain._BEHIND
+    assert behind.startswith(one.place.behind) and len(one.place.behind) == plain._BEHIND
     assert said(words, one.ids).startswith("y0\ny1\n") and len(one.ids) < 180

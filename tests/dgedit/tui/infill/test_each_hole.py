@@ -208,13 +208,18 @@ async def test_a_rerun_starts_from_what_each_hole_shows_and_cancelled_gives_it_b
 # What is stale
 
 
+async def begun(d: Desk) -> None:
+    """Both holes are masked, and their first step is drawn."""
+    for hole in HOLES:
+        await masked(d, *hole)
+    await d.press("f5")
+    await d.step(1)
+
+
 async def test_hole_that_is_edited_drops_out_while_the_other_goes_on(desk: OpenDesk) -> None:
     script = Choices("one", "two")
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
-        for hole in HOLES:
-            await masked(d, *hole)
-        await d.press("f5")
-        await d.step(1)
+        await begun(d)
         at(d, 1, 6)
         await d.press("x", "f5")
         assert "running" in d.notice and len(script.requests) == 1
@@ -230,10 +235,7 @@ async def test_hole_that_is_edited_drops_out_while_the_other_goes_on(desk: OpenD
 async def test_steps_of_a_cancelled_infill_are_never_drawn(desk: OpenDesk) -> None:
     script = Choices("one", "two")
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
-        for hole in HOLES:
-            await masked(d, *hole)
-        await d.press("f5")
-        await d.step(1)
+        await begun(d)
         old = d.app.fill
         await d.press("escape", "f5")
         new = d.app.fill

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.style import Style
 
+from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.offers import Offer
 from dgedit_engine.types import Candidate, Draft
@@ -97,7 +98,7 @@ async def test_caution_says_from_when_on(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes(CODE)
     script = Choices("one", certainty=(0.5,))
     paths = [tmp_path / "a.py"]
-    app = DgeditApp(paths, connect=lambda: script, watch=False, caution=0.6)
+    app = DgeditApp(paths, connect=lambda: script, watch=False, settings=Settings(caution=0.6))
     async with app.run_test(size=(60, 16)) as pilot:
         d = Desk(app, pilot, script)
         await d.until(lambda: app.source.backend is not None)
