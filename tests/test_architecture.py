@@ -62,15 +62,11 @@ ORDER = {
 `memory` stands above `decode` and `weights`: it plans what their passes and their files will take.
 """
 DEBTS = (
-    "dgedit.tui.editor.hunks -> dgedit.tui.widgets.diffview",
     "dgedit.tui.infill.controller -> dgedit.tui.workspace.locked",
     "dgedit.tui.infill.controller -> dgedit.tui.workspace.tabs",
     "dgedit.tui.terminal.clipboard -> dgedit.tui.editor.editor",
-    "dgedit.tui.terminal.driver -> dgedit.tui.editor.editing",
     "dgedit.tui.terminal.driver -> dgedit.tui.editor.editor",
     "dgedit.tui.terminal.driver -> dgedit.tui.workspace.tabs",
-    "dgedit.tui.widgets.find_bar -> dgedit.tui.editor.editing",
-    "dgedit.tui.widgets.line_input -> dgedit.tui.editor.editing",
     "dgedit.tui.widgets.question_bar -> dgedit.tui.editor.editor",
     "dgedit.tui.widgets.question_bar -> dgedit.tui.workspace.tabs",
     "dgedit.tui.workspace.saving -> dgedit.tui.infill.session",

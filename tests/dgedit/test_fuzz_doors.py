@@ -21,7 +21,8 @@ from dgedit.engines.warm.server import Serving
 from dgedit.engines.warm.sockets import Lines, Place
 from dgedit.errors import EngineError
 from dgedit.files.project import Rules, files_of
-from dgedit.tui.terminal.driver import Answers, Burst, Keyboard, in_bursts
+from dgedit.tui.terminal.driver import Answers, Keyboard
+from dgedit.tui.terminal.keys import Burst, in_bursts
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Ability, Hole, InfillRequest, ModelError, Passage
 from fuzzed import ANY_TEXT, changed, edited, inputs

@@ -11,7 +11,6 @@ of files or holes.
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -34,15 +33,6 @@ if TYPE_CHECKING:
 
 # Characters that none joins which are like them.
 _ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
-
-
-def is_text(event: events.Key) -> bool:
-    """Whether a key means its character: from most terminals Alt+R has one as well. What joins
-    emoji, and blanks that are not ASCII, are characters although Textual calls none printable.
-    """
-    char = event.character or "\0"
-    printable = event.is_printable or unicodedata.category(char) in ("Cf", "Co", "Zs")
-    return printable and not event.key.startswith(("alt+", "ctrl+"))
 
 
 def _key(keys: str, action: str, words: str) -> Binding:

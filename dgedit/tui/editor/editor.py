@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -30,17 +30,14 @@ from dgedit.text.comments import comment_marks
 from dgedit.text.drafts import BANDS
 from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.editing import Writing, is_text
+from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.view import View
+from dgedit.tui.terminal.keys import Burst, is_text
 from dgedit_engine.types import Draft
-
-if TYPE_CHECKING:
-    from dgedit.tui.terminal.driver import Burst
-
 
 # Edits of drafts whose undo gives them back.
 _LOST = 8

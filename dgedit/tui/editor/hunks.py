@@ -17,9 +17,9 @@ from itertools import accumulate
 
 from dgedit.files.document import Span
 from dgedit.text.merge import Block, blocks, joined, split_lines
+from dgedit.text.readable_diff import hunks_of
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.widgets.diffview import hunks_of
 
 Fills = Sequence[tuple[OpenHole, str]]
 """Holes of one editor, in order, and what is to be in them."""

@@ -30,8 +30,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from dgedit.tui.editor.editing import is_text
 from dgedit.tui.editor.editor import Editor
+from dgedit.tui.terminal.keys import Burst, in_bursts
 from dgedit.tui.workspace.tabs import Desk
 
 # Seconds that a terminal may take to answer; one that does takes a few milliseconds.
@@ -49,14 +49,6 @@ _SURELY = "\x1b]52;"
 _BEGIN, _END = "\x1b[200~", "\x1b[201~"
 # Alt with a key; no other sequence begins like it.
 _ALT = regex.compile(r"(\x1b[^\x1b\[\]OPNX^_])")
-
-
-class Burst(Message):
-    """Keys that came at once: text, and the line ends in it."""
-
-    def __init__(self, keys: list[events.Key]) -> None:
-        super().__init__()
-        self.keys = keys
 
 
 class Answers:
@@ -248,23 +240,6 @@ class Hosted(Desk):
         else:
             for key in burst.keys:
                 await self.on_event(key)
-
-
-def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
-    """The messages, with keys of a text that follow each other in one."""
-    run: list[events.Key] = []
-    for message in messages:
-        if isinstance(message, events.Key) and (is_text(message) or message.key == "enter"):
-            run.append(message)
-        else:
-            yield from _burst(run)
-            run = []
-            yield message
-    yield from _burst(run)
-
-
-def _burst(run: list[events.Key]) -> list[Message]:
-    return [Burst(run)] if len(run) > 1 else [*run]
 
 
 def _decoded(data: str) -> str | None:

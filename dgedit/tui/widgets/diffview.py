@@ -1,12 +1,12 @@
-"""How texts differ, as a unified diff on a screen of its own.
+"""A unified diff on a screen of its own.
 
-Lines are told apart by their first column as well as by colour, and what a terminal would not show
-is made visible, line ends included where they are the difference. Read only. Knows texts.
+Lines are told apart by their first column as well as by colour. Read only. Knows lines; those of a
+diff are made by `text/readable_diff.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -21,18 +21,12 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
 
-from dgedit.text.merge import Block, blocks, split_lines
+from dgedit.text.readable_diff import AROUND
 from dgedit.text.visible import visible
 from dgedit.tui.widgets.dialogs import Modal
 
-# Lines around a change that are shown with it.
-_AROUND = 3
-_TAB = 4
 _FILE = "━"
 """Begins the line that names a file."""
-
-_Code = tuple[str, int, int, int, int]
-"""`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
 
 
 class DiffView(Modal[None]):
@@ -76,7 +70,7 @@ class DiffView(Modal[None]):
         view = self.query_one(_Lines)
         view.show(self.lines)
         top, height = round(view.scroll_target_y), view.size.height
-        if not top <= at < top + height - _AROUND:
+        if not top <= at < top + height - AROUND:
             view.scroll_to(y=at, animate=False)
 
     def _title(self) -> Content:
@@ -131,75 +125,6 @@ class _Lines(ScrollView, can_focus=True):
         return strip.crop_extend(left, left + self.size.width, self.rich_style + style)
 
 
-def diff_lines(before: str, after: str) -> Iterator[str]:
-    """The lines of the diff, each with its mark, safe to show; one line of words for no change."""
-    old, new = split_lines(before), split_lines(after)
-    if old == new:
-        yield " no difference"
-        return
-    for lines, _ in hunks_of(old, new, blocks(old, new)):
-        yield from lines
-
-
-def hunks_of(
-    old: list[str], new: list[str], shared: Iterable[Block]
-) -> Iterator[tuple[list[str], int]]:
-    """Of each hunk its lines as `diff_lines` has them, and the line of the old text that it ends
-    before; `shared` are the blocks that the texts have in common, as large as they are.
-    """
-    codes: list[_Code] = []
-    i = j = 0
-    for one, two, size in (*shared, Block(len(old), len(new), 0)):
-        if i < one or j < two:
-            codes.append(("replace", i, one, j, two))
-        if size:
-            codes.append(("equal", one, one + size, two, two + size))
-        i, j = one + size, two + size
-    for group in _groups(codes):
-        yield list(_hunk(group, old, new)), group[-1][2]
-
-
 def file_line(name: str) -> str:
     """The line above the hunks of a file."""
     return f"{_FILE * 2} {visible(name)}"
-
-
-def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:
-    """The changes with the lines around them; those that are near another, together."""
-    group: list[_Code] = []
-    for at, (kind, a, b, c, d) in enumerate(codes):
-        if kind == "replace":
-            group.append((kind, a, b, c, d))
-            continue
-        first, last = at == 0, at == len(codes) - 1
-        if not first and not last and b - a <= 2 * _AROUND:
-            group.append((kind, a, b, c, d))
-            continue
-        size = min(_AROUND, b - a)
-        if not first:
-            yield [*group, (kind, a, a + size, c, c + size)]
-        group = [(kind, b - size, b, d - size, d)]
-    if len(group) > 1 or (group and group[0][0] == "replace"):
-        yield group
-
-
-def _hunk(group: list[_Code], old: list[str], new: list[str]) -> Iterator[str]:
-    (_, i, _, j, _), (_, _, m, _, n) = group[0], group[-1]
-    yield f"@@ -{i + 1},{m - i} +{j + 1},{n - j} @@"
-    for kind, a, b, c, d in group:
-        if kind == "equal":
-            yield from (" " + _shown(line, False) for line in old[a:b])
-        else:
-            ends = {_end(line) for line in (*old[a:b], *new[c:d])}
-            yield from ("-" + _shown(line, len(ends) > 1) for line in old[a:b])
-            yield from ("+" + _shown(line, len(ends) > 1) for line in new[c:d])
-
-
-def _end(line: str) -> str:
-    return line[len(line.rstrip("\r\n")) :]
-
-
-def _shown(line: str, with_end: bool) -> str:
-    end = _end(line)
-    shown = visible(line.removesuffix(end), keep="\t").expandtabs(_TAB)
-    return shown + ((visible(end) or "  (no line end)") if with_end else "")

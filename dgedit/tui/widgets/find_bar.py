@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 
 from dgedit.text.search import Query
 from dgedit.text.visible import visible
-from dgedit.tui.editor.editing import is_text
+from dgedit.tui.terminal.keys import is_text
 from dgedit.tui.widgets.line_input import Line
 
 # At that many columns the switches have their keys beside them.

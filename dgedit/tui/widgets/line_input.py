@@ -14,7 +14,7 @@ from textual import events
 from textual.widgets import Input
 
 from dgedit.text.visible import visible
-from dgedit.tui.editor.editing import is_text
+from dgedit.tui.terminal.keys import is_text
 
 
 class Line(Input):

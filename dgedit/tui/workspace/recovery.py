@@ -24,10 +24,11 @@ from textual import on, work
 
 from dgedit.files.document import Document
 from dgedit.files.journal import Entry, Journal, Process
+from dgedit.text.readable_diff import diff_lines
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.replacing import replace_text
-from dgedit.tui.widgets.diffview import DiffView, diff_lines
+from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import Question, Questions
 from dgedit.tui.workspace.locked import Locked
 

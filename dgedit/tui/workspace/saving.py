@@ -25,12 +25,13 @@ from dgedit.errors import ConflictError, DgeditError, InputError
 from dgedit.files import disk
 from dgedit.files.document import LARGEST, Document, UnfitError
 from dgedit.text.merge import conflicts_in, merge
+from dgedit.text.readable_diff import diff_lines
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.replacing import replace_text
 from dgedit.tui.infill.session import Stage
 from dgedit.tui.widgets.dialogs import Ask
-from dgedit.tui.widgets.diffview import DiffView, diff_lines
+from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import Question
 from dgedit.tui.workspace.locked import Locked
 from dgedit.tui.workspace.recovery import Recovery

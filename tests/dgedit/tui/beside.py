@@ -27,7 +27,7 @@ from dgedit.text.indentation import opens_block
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.infill.session import Fill, Stage
-from dgedit.tui.terminal.driver import Burst
+from dgedit.tui.terminal.keys import Burst
 from dgedit_engine.types import Candidate, InfillRequest, Step
 
 from .conftest import DONE, HALF, NOISE, Desk, Script, draft

@@ -21,7 +21,7 @@ from textual.geometry import Offset
 from dgedit.errors import InputError
 from dgedit.files.document import LINE_END, Document
 from dgedit.tui.infill.session import Stage
-from dgedit.tui.terminal.driver import in_bursts
+from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
 from .modelled import before, behind, lines_around, put, typed

@@ -19,7 +19,8 @@ from textual.document._document import Selection
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.terminal.driver import _ALT, Answers, Burst, Keyboard, in_bursts
+from dgedit.tui.terminal.driver import _ALT, Answers, Keyboard
+from dgedit.tui.terminal.keys import Burst, in_bursts
 
 from ..conftest import DONE, Desk, OpenDesk, Script
 from ..interminal import InTerminal

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from textual.events import Key, MouseDown
 
-from dgedit.tui.terminal.driver import Burst
+from dgedit.tui.terminal.keys import Burst
 from dgedit.tui.workspace import tabs as module
 
 from ..conftest import Desk, OpenDesk, Script
