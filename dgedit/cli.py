@@ -143,7 +143,7 @@ def edit(
     if not drawn_elsewhere and not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
     from dgedit.request.ranges import to_open
-    from dgedit.tui.app import run as open_editor
+    from dgedit.tui.start import run as open_editor
     from dgedit.tui.workspace.stdin import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 

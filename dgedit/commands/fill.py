@@ -252,7 +252,7 @@ def _edit(
     engine: str,
 ) -> int:
     """Go on in the editor, with the holes masked and the candidate that was looked at open."""
-    from dgedit.tui.app import run as open_editor
+    from dgedit.tui.start import run as open_editor
 
     sources, request = answer.result.sources, answer.request
     return open_editor(

@@ -22,6 +22,13 @@ READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 _CHUNK = 1 << 20
 
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (lambda mode: stat.S_ISCHR(mode) or stat.S_ISBLK(mode), "a device"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -103,6 +110,15 @@ def may_write(path: Path) -> bool:
     except (OSError, ValueError):
         return True  # if it cannot be made, saving says why
     return bool(mode & 0o222) and os.access(path, os.W_OK)
+
+
+def instead_of_file(path: Path) -> str:
+    """What is at a path, in words, if it is no file; empty for a file, and for nothing."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    return next((words for fits, words in _KINDS if fits(mode)), "")
 
 
 def chunks(fd: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:

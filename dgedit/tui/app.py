@@ -1,172 +1,84 @@
-"""The editor: files in tabs, holes in the files, and each step of an infill drawn where its text
-will be.
+"""The editor: its parts, the messages and actions that go to each, and the screen they are on.
+
+An action is a row of `keymap.py`, which names a part and its method. Messages of the widgets are
+routed here, so that this is the one place that says who listens to what.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from inspect import isawaitable
 from pathlib import Path
-from threading import Timer
-from types import FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.binding import BindingType
-from textual.document._document import Selection
+from textual import actions, events, on
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import DirectoryTree, OptionList, Tabs
 
-from dgedit.config import Settings, current, layers
-from dgedit.errors import InputError, UsageError
-from dgedit.files.document import Document, Span
-from dgedit.files.journal import Journal, state_folder
+from dgedit.config import Settings, unknown
+from dgedit.errors import UsageError
+from dgedit.files.document import Document, readable
+from dgedit.files.journal import Journal
 from dgedit.files.paths import WorkingFolder
 from dgedit.files.project import project_of
-from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
-from dgedit.request.ranges import place_in
-from dgedit.tui import keymap
+from dgedit.files.recent import LastTheme, Recent
+from dgedit.tui import bindings
+from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.help import Helping
+from dgedit.tui.help import Guide
 from dgedit.tui.infill.answered import open_answered
-from dgedit.tui.infill.instruction import Asking
+from dgedit.tui.infill.controller import Holed, InfillController
+from dgedit.tui.infill.instruction import Instructing
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
-from dgedit.tui.infill.worker import Source
-from dgedit.tui.terminal.clipboard import Clipboard
-from dgedit.tui.workspace.finding import Finding
+from dgedit.tui.infill.session import Fill
+from dgedit.tui.infill.worker import Connected, Failed, Refined, Source
+from dgedit.tui.keymap import ACTIONS
+from dgedit.tui.terminal.clipboard import Clipboards
+from dgedit.tui.terminal.driver import Terminal
+from dgedit.tui.terminal.keys import Burst
+from dgedit.tui.widgets.find_bar import FindBar, LineBar
+from dgedit.tui.widgets.footer import Hints
+from dgedit.tui.widgets.question_bar import Bar
+from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.disk_changes import DiskChanges
+from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.leftover import LeftOver
-from dgedit.tui.workspace.saving import Filing
-from dgedit.tui.workspace.stdin import STDIN, Piping
-from dgedit.tui.workspace.tabs import Desk
+from dgedit.tui.workspace.opening import Opening
+from dgedit.tui.workspace.pages import STDIN, Page, Pages
+from dgedit.tui.workspace.questions import Questions
+from dgedit.tui.workspace.recovery import Recovery
+from dgedit.tui.workspace.saving import Saving
+from dgedit.tui.workspace.stdin import Piped
+from dgedit.tui.workspace.tabs import Workspace
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
-# Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
-# output, and who writes to it waits for ever.
-_PATIENCE, _IMPATIENCE = 3.0, 0.2
 
-
-def run(
-    paths: list[Path],
-    *,
-    model: str | None,
-    adapter: Path | None = None,
-    device: str | None,
-    engine: str = "local",
-    effort: float,
-    seed: int,
-    read_only: bool = False,
-    force: bool = False,
-    piped: Document | None = None,
-    give: Callable[[Document], None] = lambda document: None,
-    holes: Sequence[Sequence[Span]] = (),
-    answered: tuple[InfillRequest, Infill] | None = None,
-    places: Mapping[Path, str | None] | None = None,
-) -> int:
-    """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
-    are masked, for each file its own, and filled with what was `answered`, which is open;
-    `places` are where to begin in a file, see `place_in`.
-
-    `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
-    InputError for a file that cannot be opened, UsageError for settings that make no sense; for
-    places both.
+class Swift(Screen[None]):
+    """A screen that is painted up to 120 times a second, not 60: a key that comes right after a
+    frame of an infill waits for its own half as long.
     """
-    from dgedit.engines.connect import connect
 
-    folders = [path for path in paths if os.path.isdir(path)]
-    if len(folders) > 1:
-        raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
-    app = DgeditApp(
-        [path for path in paths if path not in folders],
-        folder=folders[0] if folders else None,
-        connect=partial(connect, model, device, engine=engine, adapter=adapter),
-        effort=effort,
-        seed=seed,
-        settings=current(),
-        recent=Recent(recent_path()),
-        last_theme=LastTheme(theme_path(), _named_by("theme")),
-        journal=Journal(state_folder()),
-        read_only=read_only,
-        force=force,
-        piped=piped,
-        answered=answered,
-    )
-    for editor, spans in zip(app.editors, holes, strict=False):
-        editor.open_holes([OpenHole(span.start, span.end) for span in spans])
-        editor.selection = Selection.cursor(editor.buffer.location(spans[0].start))
-    _go(app, places or {})
-    try:
-        with _heeding_signals(app):
-            app.run()
-        if app.failure is not None:
-            raise app.failure
-        app.give(give)
-    except BaseException:
-        if app.secure():
-            start = "the next start" + " of dgedit -" * (app.result is not None)
-            print(f"dgedit: what was not saved is offered at {start}", file=sys.stderr)
-        raise
-    finally:
-        app.retire()
-    return app.return_code or 0
+    @cached_property
+    def _update_timer(self) -> Timer:
+        paint = self._on_timer_update
+        return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
 
 
-def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
-    """Put the cursor at the place in each file that has one, at the start of what is selected."""
-    wanted = {app.started_in.absolute(path): place for path, place in places.items() if place}
-    for editor in app.editors:
-        if place := wanted.get(editor.path):
-            try:
-                span = place_in(editor.file, place)
-            except (InputError, UsageError) as error:
-                raise type(error)(app.started_in.shortened(str(error))) from None
-            start, end = map(editor.buffer.location, (span.start, span.end))
-            editor.selection = Selection(end, start)
+class DgeditApp(App[None], inherit_bindings=False):
+    """All parts of the editor, on one screen."""
 
-
-def _named_by(key: str) -> str:
-    """The place that decides a setting; empty where none names it."""
-    return next((one.where for one in reversed(layers()) if key in one.values), "")
-
-
-@contextlib.contextmanager
-def _heeding_signals(app: DgeditApp) -> Iterator[None]:
-    """Let signals end the editor with the terminal as it was; one that is ignored still is."""
-    timers: list[Timer] = []
-
-    def give_up(code: int) -> None:
-        app.retire()
-        os._exit(code)
-
-    def ended(number: int, frame: FrameType | None) -> None:
-        seconds = _PATIENCE if os.isatty(0) else _IMPATIENCE
-        timers.append(Timer(seconds, give_up, (128 + number,)))
-        timers[-1].daemon = True
-        timers[-1].start()
-        app.end_by_signal(128 + number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, ended) for number in heeded}
-    try:
-        yield
-    finally:
-        for timer in timers:
-            timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-class Rooms(Finding, Clipboard, Review, Asking, Panels, Piping, LeftOver, Helping, Filing):
-    """All of it, on one screen."""
-
-
-class DgeditApp(Rooms, inherit_bindings=False):
-    """All of it, with an id for each key, and all keys of all rooms: see `keymap.py`."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*keymap.rooms(Rooms, Desk)]
+    TITLE = "dgedit"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings.bindings(of_text=False)]
 
     def __init__(
         self,
@@ -186,21 +98,274 @@ class DgeditApp(Rooms, inherit_bindings=False):
         piped: Document | None = None,
         answered: tuple[InfillRequest, Infill] | None = None,
     ) -> None:
-        self.answered = answered
-        self.journal, self.viewing, self.force, self.piped = journal, read_only, force, piped
+        """Open the files at `paths`; `folder` is the project's, shown at the start; `watch` what
+        happens to the files outside. Raises InputError, and UsageError for unknown settings.
+        """
+        super().__init__()
+        self.settings = settings = settings or Settings()
+        if settings.theme not in self.available_themes:
+            raise UsageError(unknown("theme", settings.theme, self.available_themes))
+        if settings.reduced_motion:
+            self.animation_level = "none"
+        self.failure: Exception | None = None
+        """The error of ours that ended it."""
+        self._answered, self._show_tree = answered, folder is not None
+        recent = recent or Recent(None)
         self.started_in = here = WorkingFolder.now()
-        absolute = [path if path == STDIN else here.absolute(path) for path in paths]
-        super().__init__(absolute, settings)
-        self.effort, self.seed, self.watching = effort, seed, watch
-        self.caution = self.settings.caution
+
+        pages = Pages(settings, here, read_only=read_only, force=force, piped=piped)
+        self.workspace = workspace = Workspace(self, pages)
+        self.finder = Finder(workspace)
+        self.clipboards = Clipboards(self, workspace.notice)
+        self.infill = InfillController(
+            workspace,
+            Source(connect, self.post_message),
+            effort=effort,
+            seed=seed,
+            caution=settings.caution,
+            live=settings.live,
+        )
+        self.review = Review(self.infill)
+        self.instructing = Instructing(self.infill)
+        self.actions = bindings.rebound(ACTIONS, settings.keys)
+        holes = next(action for action in self.actions if action.id == "holes")
+        self.panels = Panels(self.infill, next(iter(bindings.written(holes.keys)), ""))
+        self.questions = Questions(workspace)
+        self.piped = Piped(workspace, piped)
+        self.recovery = Recovery(workspace, self.questions, self.piped, journal)
+        self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
+        self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
+        self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
+        self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
+
+        pages.first, pages.reopen = self.review.first, self.infill.reopen
+        self.review.bind(self.actions)
+        workspace.added = self.recovery.offer_left
+        workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
-        self.folder = here.absolute(folder) if folder else project_of(first)
-        self.show_tree = folder is not None
-        self.recent, self.last_theme = recent or Recent(None), last_theme or LastTheme()
-        self.actions = keymap.rebound(keymap.actions(Rooms, Desk, [Editor]), self.settings.keys)
-        self.source = Source(connect, self.post_message)
+        workspace.folder = here.absolute(folder) if folder else project_of(first)
+
+    @property
+    def editor(self) -> Editor:
+        """The file in front."""
+        return self.workspace.editor
+
+    @property
+    def editors(self) -> list[Editor]:
+        """The files, in the order of their tabs."""
+        return self.workspace.editors
+
+    @property
+    def fill(self) -> Fill | None:
+        """The infill that is open."""
+        return self.infill.fill
+
+    # The screen
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen of the editor."""
+        return Swift(id="_default")
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours in the place of the one that it extends."""
+        given = super().get_driver_class()
+        return Terminal if given is LinuxDriver else given
+
+    def compose(self) -> ComposeResult:
+        """Tabs, the files shown, bars, status line, keys."""
+        yield self.workspace.strip
+        with Horizontal(id="middle"):
+            yield self.workspace.panes
+        yield self.finder.find_bar
+        yield self.finder.line_bar
+        yield self.workspace.bar
+        yield self.workspace.status
+        yield Hints()
 
     def on_mount(self) -> None:
-        """Open what was answered before, once the files are shown."""
-        if self.answered is not None:
-            self.call_after_refresh(open_answered, self, *self.answered)
+        """Show the first file, and let each part begin."""
+        self.theme = self.settings.theme
+        self.set_keymap(bindings.keymap(self.actions, self.settings.keys))
+        self.call_next(self.guide.start)
+        self.editor.focus()
+        self.clipboards.start()
+        self.infill.start()
+        self.piped.start()
+        self.leftover.start()  # which asks about all files before any asks for itself
+        self.recovery.start()
+        self.opening.start(show_tree=self._show_tree)
+        self.disk.watch_anew()
+        self.questions.show()
+        if self._answered is not None:
+            self.call_after_refresh(open_answered, self.infill, *self._answered)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """A key, written the same way everywhere."""
+        return bindings.written([binding.key])[0]
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy; the terminal's clipboard cannot hold bytes that are no text, ours can."""
+        super().copy_to_clipboard(readable(text))
+        self._clipboard = text
+        self.clipboards.copy(text)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Keep what is not saved before anything else; the command line says what went wrong."""
+        self.failure = self.failure or error
+        self.recovery.secure()
+        super()._handle_exception(error)
+        self._exit_renderables.clear()
+
+    # Actions
+
+    async def action_do(self, name: str) -> None:
+        """Do an action of the table."""
+        part, method, given = actions.parse(_CALLS[name])
+        done: Any = getattr(getattr(self, part), method)(*given)
+        if isawaitable(done):
+            await done
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Say whether what an action needs is there; no key is ours before a question."""
+        if action != "do":
+            return super().check_action(action, parameters)
+        if self.screen.is_modal:
+            return False
+        one = _BY_ID[str(parameters[0])]
+        match one.needs:
+            case "":
+                return True
+            case "bar":
+                return self.finder.is_open
+            case "running":
+                return self.infill.running
+            case "open":
+                return self.infill.is_ready
+            case _:
+                return self.review.allows(one)
+
+    # Keys and the terminal
+
+    async def on_event(self, event: events.Event) -> None:
+        """A key or a click ends what the one before had to say, before it does anything itself."""
+        ends = isinstance(event, events.Key | events.Paste | events.MouseDown)
+        if ends and not event.is_forwarded:
+            self.workspace.notice("")
+        await super().on_event(event)
+
+    async def on_burst(self, burst: Burst) -> None:
+        """Give it to what has the keyboard, key by key where that is no text."""
+        self.app_focus = True
+        self.workspace.notice("")
+        if isinstance(self.focused, Editor):
+            self.focused.post_message(Burst(burst.keys))
+        else:
+            for key in burst.keys:
+                await self.on_event(key)
+
+    def on_app_focus(self) -> None:
+        """Look again at what the disk holds."""
+        self.disk.focus()
+
+    @on(Driver.SignalResume)
+    def _draw_again(self) -> None:
+        """Draw the whole screen: whoever had the terminal meanwhile left another there."""
+        self.refresh(layout=True)
+
+    @on(events.CursorPosition)
+    def _shift_f3(self) -> None:
+        """Find the previous place: what xterm and its like send for Shift+F3 reads as this answer,
+        which is never asked for.
+        """
+        self.finder.step(-1)
+
+    # Who listens to what
+
+    @on(Editor.Changed)
+    def _edited(self, message: Editor.Changed) -> None:
+        editor = message.text_area
+        assert isinstance(editor, Editor)
+        self.workspace.mark(editor)
+        self.recovery.note_edit(editor)
+        self.finder.text_changed(editor)
+        self.panels.list_anew()
+
+    @on(Editor.SelectionChanged)
+    def _cursor_moved(self) -> None:
+        self.workspace.tell_place()
+        self.review.leave_drafts()
+        self.review.cursor_moved()
+
+    @on(Editor.Touched)
+    def _touched(self, message: Editor.Touched) -> None:
+        self.infill.touched(message)
+        self.panels.list_anew()
+
+    @on(Editor.Pointed)
+    def _pointed(self, message: Editor.Pointed) -> None:
+        self.review.point(message)
+
+    @on(Writing.Note)
+    def _noted(self, message: Writing.Note) -> None:
+        self.workspace.notice(message.words)
+
+    @on(Page.Refused)
+    def _refused(self) -> None:
+        self.saving.refuse()
+
+    @on(Tabs.TabActivated)
+    def _turned(self) -> None:
+        self.workspace.follow_tab()
+        self.questions.show()
+        self.review.cursor_moved()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """See which file has the keyboard."""
+        self.workspace.follow_focus(event.widget)
+
+    @on(Bar.Left)
+    def _bar_left(self) -> None:
+        self.questions.leave()
+
+    @on(FindBar.Asked)
+    def _query_changed(self) -> None:
+        self.finder.query_changed()
+
+    @on(LineBar.Typed)
+    def _line_typed(self) -> None:
+        self.finder.show_line()
+
+    @on(DirectoryTree.FileSelected)
+    async def _file_chosen(self, message: DirectoryTree.FileSelected) -> None:
+        await self.opening.open_file(message.path)
+
+    @on(FileTree.Left)
+    def _tree_left(self) -> None:
+        self.opening.leave_tree()
+
+    @on(OptionList.OptionSelected)
+    def _option_chosen(self, message: OptionList.OptionSelected) -> None:
+        self.panels.go(message)
+
+    @on(Holed)
+    def _holed(self) -> None:
+        self.review.tell_keys()
+        self.panels.list_anew()
+
+    @on(Connected)
+    def _connected(self) -> None:
+        self.infill.connected()
+        self.instructing.connected()
+
+    @on(Refined)
+    def _refined(self, message: Refined) -> None:
+        self.infill.draw_step(message)
+
+    @on(Failed)
+    def _failed(self, message: Failed) -> None:
+        self.infill.give_up(message)
+
+
+_BY_ID = {action.id: action for action in ACTIONS}
+_CALLS = {action.id: action.call for action in ACTIONS}

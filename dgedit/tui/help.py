@@ -1,7 +1,7 @@
 """What the editor can do: all keys in a panel, all actions in a list, and the themes.
 
-Both are made of the actions that `keymap.py` gathers, with the user's own keys, so they say what
-is. Knows actions and their words; not what they do.
+Both are made of the table in `keymap.py`, with the user's own keys, so they say what is. Knows
+actions and their words; not what they do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -23,101 +22,91 @@ from textual.widget import Widget
 from dgedit.config import config_path
 from dgedit.files.recent import LastTheme
 from dgedit.text.visible import visible
-from dgedit.tui import keymap
+from dgedit.tui import bindings
 from dgedit.tui.keymap import Action
-from dgedit.tui.synonyms import SYNONYMS
 from dgedit.tui.widgets.dialogs import Modal
 from dgedit.tui.widgets.picker import Choice, Choose
-from dgedit.tui.workspace.tabs import Desk
+from dgedit.tui.workspace.tabs import Workspace
 
-# Help has the concerns of these in this order: what one uses this editor for, then what one needs
-# in any; the cursor's keys, which everybody knows, come late.
-_ORDER = ("mask", "instruct", "accept", "holes", "save", "open", "find", "split", "answer", "help")
 # Between two columns of help.
 _GAP = "  "
 # Columns that the words have in any case.
 _LEAST = 16
 
 
-class Helping(Desk):
-    """Help."""
+class Guide:
+    """Shows keys and commands, and lets one choose a theme."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f1", "help", "help", key_display="F1"),
-        Binding("alt+x,ctrl+shift+p", "commands", "all commands", show=False),
-        Binding("alt+t", "themes", "choose a theme", show=False),
-    ]
+    def __init__(
+        self, workspace: Workspace, actions: Sequence[Action], last_theme: LastTheme
+    ) -> None:
+        """`actions` have the user's keys; `last_theme` is kept for the next time."""
+        self.workspace, self.app, self.actions = workspace, workspace.app, actions
+        self.last_theme = last_theme
 
-    actions: Sequence[Action] = ()
-    """All there is to do."""
-    last_theme = LastTheme()
-    """The theme to begin with next time."""
+    def start(self) -> None:
+        """Take the theme chosen last."""
+        if (name := self.last_theme.read()) in self.app.available_themes:
+            self.app.theme = name
 
-    def on_mount(self) -> None:
-        """Take the user's keys, and the theme chosen last."""
-        self.set_keymap(keymap.keymap(self.actions, self.settings.keys))
-        self.call_next(self._take_theme)
-
-    def action_help(self) -> None:
+    def show_keys(self) -> None:
         """Show all keys."""
-        find = next(self._keys_of(one) for one in self.actions if one.id == "commands")
-        self.push_screen(Help(self._sections(), find.partition(_GAP)[0]))
+        find = next(self.keys_of(one) for one in self.actions if one.id == "commands")
+        self.app.push_screen(Help(self._sections(), find.partition(_GAP)[0]))
 
-    @work(exclusive=True, group="commands")
-    async def action_commands(self) -> None:
+    def ask_command(self) -> None:
         """Find a command by a few letters of its name, and do it."""
+        self.workspace.work(self._ask_command, group="commands")
+
+    def ask_theme(self) -> None:
+        """Choose a theme, seeing each; Escape leaves it as it was."""
+        self.workspace.work(self._ask_theme, group="commands")
+
+    async def _ask_command(self) -> None:
         choices = [
-            Choice(action.words, (self._keys_of(action),), _called(action))
+            Choice(action.words, (self.keys_of(action),), _called(action))
             for action in self.actions
         ]
-        at = await self.push_screen_wait(Choose("letters of a command", choices))
+        at = await self.app.push_screen_wait(Choose("letters of a command", choices))
         if at is not None:
             action = self.actions[at]
-            target = self.editor if action.of_text else self
-            if not await self.run_action(action.action, target):
-                self.notice(f"not now: {action.words}")
+            target = self.workspace.editor if action.of_text else self.app
+            if not await self.app.run_action(action.binding, target):
+                self.workspace.notice(f"not now: {action.words}")
 
-    @work(exclusive=True, group="commands")
-    async def action_themes(self) -> None:
-        """Choose a theme, seeing each; Escape leaves it as it was."""
-        names, before = sorted(self.available_themes), self.theme
+    async def _ask_theme(self) -> None:
+        names, before = sorted(self.app.available_themes), self.app.theme
         names.sort(key=lambda name: name != before)
 
         def peek(at: int | None) -> None:
-            self.theme = before if at is None else names[at]
+            self.app.theme = before if at is None else names[at]
 
         aside = {True: "dark", False: "light"}
-        choices = [Choice(name, (aside[self.available_themes[name].dark],)) for name in names]
-        at = await self.push_screen_wait(Choose("letters of a theme", choices, peek=peek))
+        choices = [Choice(name, (aside[self.app.available_themes[name].dark],)) for name in names]
+        at = await self.app.push_screen_wait(Choose("letters of a theme", choices, peek=peek))
         if at is not None:
-            self.theme = names[at]
-            self.last_theme.keep(self.theme)
+            self.app.theme = names[at]
+            self.last_theme.keep(self.app.theme)
             if named := self.last_theme.named_by:
-                self.notice(f"{self.theme} until you quit: {named} names a theme, and that counts")
+                self.workspace.notice(
+                    f"{self.app.theme} until you quit: {named} names a theme, and that counts"
+                )
             else:
-                self.notice(f"{self.theme} from now on")
-
-    def _take_theme(self) -> None:
-        if (name := self.last_theme.read()) in self.available_themes:
-            self.theme = name
-
-    def get_key_display(self, binding: Binding) -> str:
-        """A key, written the same way everywhere."""
-        return keymap.written([binding.key])[0]
+                self.workspace.notice(f"{self.app.theme} from now on")
 
     def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
-        """For each concern its actions with a key: keys, words, id."""
-        groups = sorted(
-            keymap.grouped(self.actions).items(),
-            key=lambda pair: min(_place(action) for action in pair[1]),
-        )
+        """For each group its actions with a key: keys, words, id."""
+        groups: dict[str, list[Action]] = {}
+        for action in self.actions:
+            groups.setdefault(action.group, []).append(action)
         return [
-            (concern, [(self._keys_of(one), one.words, one.id) for one in group if one.keys])
-            for concern, group in groups
+            (name, [(self.keys_of(one), one.words, one.id) for one in group if one.keys])
+            for name, group in groups.items()
         ]
 
-    def _keys_of(self, action: Action) -> str:
-        return _GAP.join(keymap.written(action.keys))
+    def keys_of(self, action: Action) -> str:
+        """The keys of an action, as people write them."""
+        return _GAP.join(bindings.written(action.keys))
 
 
 class Help(Modal[None]):
@@ -191,9 +180,5 @@ class Columns(Widget):
 
 def _called(action: Action) -> frozenset[str]:
     """All words for an action, in small letters."""
-    words = f"{action.words} {action.id} {action.concern} {SYNONYMS.get(action.id, '')}"
+    words = f"{action.words} {action.id} {action.group} {action.synonyms}"
     return frozenset(re.findall(r"\w+", words.lower()))
-
-
-def _place(action: Action) -> int:
-    return _ORDER.index(action.id) if action.id in _ORDER else len(_ORDER)

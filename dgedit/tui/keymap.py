@@ -1,198 +1,280 @@
-"""All keys of the editor by the ids of their actions: as they are, and as the user wants them.
+"""All actions of the editor, in one table: their keys, their words, and what they call.
 
-Every class declares its own keys; here they are gathered from the classes themselves, so that what
-help says cannot differ from what a key does. An action without an id is called by its own name:
-`delete_line` is `delete-line`, `cursor_up(True)` is `cursor-up-select`, as selecting is what True
-means there; with other arguments the id is made of what the key is said to do.
+Help, the palette, the row of keys below the text, the user's own keys and the documentation read
+this table and nothing else. The ids are public, since `config.toml` names them.
 
-Of two classes of one widget the more special has the key. The rooms of the screen are equals: where
-two have the same key (Escape, Enter), both are asked in turn, and `check_action` says whose it is.
+An action of the text is a method of the text area, as Textual calls it (`action_cursor_up`). Any
+other is a method of a part that `app.py` constructs: `finder.step(1)` is `app.finder.step(1)`.
 
-Knows bindings and settings; nothing of files. Gathering takes some 2 ms, once.
+Knows words; what is done with them is `bindings.py`'s.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from textual.binding import Binding
-from textual.dom import DOMNode
-from textual.keys import Keys, key_to_character
+Need = Literal["", "bar", "running", "open", "result", "stay", "hole", "piece"]
+"""When an action can be done: always; while the find bar is open, an infill is running, a result
+is open; a result is open, else it says why not; the cursor is at a hole of a result, or has not
+moved since; at a hole; at a piece of a draft. Of the last three the keys are the text's elsewhere.
+"""
 
-from dgedit.config import unknown
-from dgedit.errors import UsageError
-
-NO_KEY = "unbound"
-"""Stands for no key at all; no terminal sends it."""
-
-# Keys that Textual's text area has for what has other keys as well; here they do something else.
-_FREED = {"ctrl+w", "f6", "f7"}
-
-# Ids for actions whose names do not say enough, or too much.
-_IDS = {
-    "app.turn(1)": "next-file",
-    "app.turn(-1)": "previous-file",
-    "delete_to_end_of_line_or_delete_line": "delete-to-end-of-line",
-}
-
-# What some terminals send in the place of another key.
-_STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}
-
-# How keys are written that are not called what is on them.
-_WRITTEN = {
-    "backslash": "\\",
-    "backspace": "Bksp",
-    "delete": "Del",
-    "escape": "Esc",
-    "pagedown": "PgDn",
-    "pageup": "PgUp",
-    "slash": "/",
-}
-
-_MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
-_NAMED = {key.value.rpartition("+")[2] for key in Keys}
+TEXT = "The text"
+"""The group of the text's own actions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a key does."""
+    """Something that a key does."""
 
     id: str
     """What the user's settings call it."""
     keys: tuple[str, ...]
     """The keys for it."""
     words: str
-    """What it does."""
-    action: str
-    """As Textual calls it."""
-    concern: str
-    """Whose it is, in words."""
-    binding: Binding
-    """One of its bindings."""
-    of_text: bool
-    """Whether it is the text's that has the cursor, not the screen's."""
+    """Names it, for help and the palette."""
+    call: str
+    """The method that does it, with its arguments."""
+    group: str = ""
+    """What it is about."""
+    hint: str = ""
+    """Its word in the row of keys; empty where it is not shown there."""
+    rank: int = 0
+    """Its place in that row; 1 matters most."""
+    needs: Need = ""
+    """When it can be done."""
+    synonyms: str = ""
+    """Other words that people search it by; those of `id` and `words` are searched anyway."""
+
+    @property
+    def of_text(self) -> bool:
+        """Whether it is the text's that has the cursor, not the screen's."""
+        return self.group == TEXT
+
+    @property
+    def binding(self) -> str:
+        """The action as Textual is told it."""
+        return self.call if self.of_text and "." not in self.call else f"app.do('{self.id}')"
 
 
-def rooms(app: type[DOMNode], last: type[DOMNode]) -> list[Binding]:
-    """The bindings of a screen's rooms, up to the last of its classes."""
-    mro = [cls for cls in app.__mro__ if issubclass(cls, last)]
-    return [named(binding) for cls in mro for binding in _own(cls)]
+def _action(
+    id: str,
+    keys: str,
+    words: str,
+    call: str,
+    *,
+    hint: str = "",
+    rank: int = 0,
+    needs: Need = "",
+    synonyms: str = "",
+) -> Action:
+    return Action(id, tuple(keys.split(",")), words, call, "", hint, rank, needs, synonyms)
 
 
-def widget(cls: type[DOMNode]) -> list[Binding]:
-    """The bindings of a widget and of what it inherits from."""
-    return [named(binding) for _, binding in _inherited(cls)]
+def _group(name: str, *actions: Action) -> tuple[Action, ...]:
+    return tuple(replace(action, group=name) for action in actions)
 
 
-def actions(
-    app: type[DOMNode], last: type[DOMNode], widgets: Iterable[type[DOMNode]]
-) -> list[Action]:
-    """All actions: the rooms' first, then the widgets'."""
-    mro = [cls for cls in app.__mro__ if issubclass(cls, last)]
-    pairs = [(cls, named(binding)) for cls in mro for binding in _own(cls)]
-    count = len(pairs)
-    pairs += [(cls, named(one)) for text in widgets for cls, one in _inherited(text)]
-    found: dict[str, Action] = {}
-    for at, (cls, binding) in enumerate(pairs):
-        assert binding.id is not None
-        words = binding.tooltip or binding.description or binding.id.replace("-", " ")
-        of_text = at >= count
-        concern = "The text" if of_text else _concern(cls)
-        new = Action(binding.id, (), words.lower(), binding.action, concern, binding, of_text)
-        one = found.setdefault(binding.id, new)
-        if binding.key not in one.keys:
-            found[binding.id] = replace(one, keys=(*one.keys, binding.key))
-    return list(found.values())
-
-
-def grouped(known: Iterable[Action]) -> dict[str, list[Action]]:
-    """The actions by their concern; those of one concern may come from several classes."""
-    groups: dict[str, list[Action]] = {}
-    for action in known:
-        groups.setdefault(action.concern, []).append(action)
-    return groups
-
-
-def rebound(known: Iterable[Action], wanted: Mapping[str, str]) -> list[Action]:
-    """The actions with the user's keys. Raises UsageError for an unknown action or key, and for a
-    key that would do two things.
-    """
-    by_id = {action.id: action for action in known}
-    for name, text in wanted.items():
-        if name not in by_id:
-            raise UsageError(f"[keys]: {unknown('action', name, by_id)}")
-        keys = tuple(_key(name, key.strip()) for key in text.split(",")) if text.strip() else ()
-        by_id[name] = replace(by_id[name], keys=keys)
-    for name in wanted:
-        for other in by_id.values():
-            for key in by_id[name].keys:
-                if other.id != name and key in other.keys:
-                    raise UsageError(f"[keys]: {key} is for both {name!r} and {other.id!r}")
-    return list(by_id.values())
-
-
-def keymap(bound: Iterable[Action], wanted: Mapping[str, str]) -> dict[str, str]:
-    """What Textual is to be told of the user's keys."""
-    return {one.id: ",".join(one.keys) or NO_KEY for one in bound if one.id in wanted}
-
-
-def written(keys: Iterable[str]) -> list[str]:
-    """Keys as people write them: `Ctrl+S`, `Alt+[`, `PgDn`; none that only stands in for another of
-    them.
-    """
-    given = list(keys)
-    return [_written(key) for key in given if _STAND_INS.get(key) not in given]
-
-
-def named(binding: Binding) -> Binding:
-    """The binding with an id."""
-    if given := binding.id or _IDS.get(binding.action):
-        return replace(binding, id=given)
-    name, _, arguments = binding.action.partition("(")
-    name = name.rpartition(".")[2]
-    if arguments == "True)" and name.startswith("cursor_"):
-        name += "-select"
-    elif arguments:
-        name = binding.description or binding.action
-    return replace(binding, id="-".join(re.findall(r"[a-z0-9]+", name.lower())))
-
-
-def _key(name: str, key: str) -> str:
-    """A key as Textual calls it."""
-    *modifiers, last = key.split("+") if key != "+" else ["+"]
-    good = last in _NAMED or key_to_character(last) is not None
-    if not good or not set(modifiers) <= _MODIFIERS:
-        raise UsageError(f"[keys]: {name} = {key!r}: no such key; one is 'ctrl+s' or 'f5'")
-    return key
-
-
-def _written(key: str) -> str:
-    *modifiers, last = key.split("+") if key != "+" else ["+"]
-    sign = key_to_character(last) or ""
-    name = _WRITTEN.get(last) or (sign if sign.isprintable() and sign.strip() else last)
-    return "+".join(one.capitalize() if one.islower() else one for one in [*modifiers, name])
-
-
-def _own(cls: type[DOMNode]) -> list[Binding]:
-    return list(Binding.make_bindings(cls.__dict__.get("BINDINGS", ())))
-
-
-def _inherited(cls: type[DOMNode]) -> Iterator[tuple[type[DOMNode], Binding]]:
-    """As Textual merges them, by the key; with the class that has it."""
-    found: dict[str, list[tuple[type[DOMNode], Binding]]] = {}
-    for one in reversed([one for one in cls.__mro__ if issubclass(one, DOMNode)]):
-        own: dict[str, list[tuple[type[DOMNode], Binding]]] = {}
-        textual = one.__module__.startswith("textual.")
-        for binding in _own(one):
-            if not (textual and binding.key in _FREED):
-                own.setdefault(binding.key, []).append((one, binding))
-        found.update(own)
-    for pairs in found.values():
-        yield from pairs
-
-
-def _concern(cls: type[DOMNode]) -> str:
-    """The first sentence of what a class says of itself."""
-    return (cls.__doc__ or cls.__name__).strip().partition("\n")[0].rstrip(".")
+# fmt: off
+ACTIONS: tuple[Action, ...] = (
+    *_group(
+        "Holes and infills",
+        _action("mask", "f2", "mask what is to be filled", "infill.mask", hint="mask", rank=8,
+                synonyms="hole span selection"),
+        _action("point", "shift+f2,f14", "insertion point, or close the hole", "infill.point",
+                synonyms="hole insert empty"),
+        _action("fill", "f5", "fill all holes", "infill.fill_all", hint="fill", rank=9,
+                synonyms="infill complete generate run ask model ai"),
+        _action("live", "alt+v", "how much of an infill is drawn", "infill.draw_more",
+                synonyms="animation drafts steps draw show"),
+        _action("cancel", "escape", "cancel the infill", "infill.cancel", hint="cancel", rank=4,
+                needs="running", synonyms="stop abort interrupt infill"),
+        _action("reject", "escape", "reject the result", "review.reject", hint="reject", rank=3,
+                needs="open", synonyms="discard drop dismiss result"),
+    ),
+    *_group(
+        "Instructions and strength",
+        _action("instruct", "f6,alt+i", "fill by an instruction", "instructing.ask",
+                hint="instruct", rank=16, synonyms="instruction prompt strength noise tell"),
+    ),
+    *_group(
+        "What to do with a result",
+        _action("accept", "enter", "accept all that is shown", "review.accept", hint="accept",
+                rank=1, needs="stay", synonyms="apply take keep result"),
+        _action("accept-all", "alt+y", "accept all, wherever the cursor is", "review.accept",
+                hint="accept", rank=2, needs="result", synonyms="accept apply take keep result"),
+        _action("accept-hole", "alt+a,alt+enter", "accept one hole", "review.accept_hole",
+                hint="hole", rank=10, needs="result", synonyms="apply take keep"),
+        _action("accept-word", "alt+w", "accept the next word", "review.accept_word", hint="word",
+                rank=11, needs="result", synonyms="apply take keep partial"),
+        _action("accept-line", "alt+l", "accept the next line", "review.accept_line", hint="line",
+                rank=12, needs="result", synonyms="apply take keep partial"),
+        _action("candidate", "alt+n,alt+right_square_bracket", "next candidate", "review.turn(1)",
+                hint="next candidate", rank=5, needs="result",
+                synonyms="alternative other another result"),
+        _action("result-diff", "alt+d", "the result as a diff", "review.show_diff", hint="diff",
+                rank=6, needs="result", synonyms="difference compare changes"),
+        _action("candidate-before", "alt+p,alt+left_square_bracket", "the candidate before",
+                "review.turn(-1)", needs="result", synonyms="previous alternative other result"),
+        _action("accept-word-here", "ctrl+right", "accept the word at the cursor",
+                "review.accept_word", needs="hole"),
+        _action("accept-line-here", "ctrl+down", "accept the line at the cursor",
+                "review.accept_line", needs="hole"),
+        _action("step-back", "left_square_bracket", "step before", "review.scrub(-1)", needs="stay",
+                synonyms="previous refinement history scrub"),
+        _action("step-forth", "right_square_bracket", "next step", "review.scrub(1)", needs="stay",
+                synonyms="refinement history scrub"),
+        _action("refine-selection", "alt+r", "refine the selection in a draft again",
+                "review.refine_selection", needs="result", synonyms="regenerate redo retry"),
+        _action("hold-selection", "alt+h", "hold the selection, refine the rest again",
+                "review.hold_selection", needs="result", synonyms="keep pin lock"),
+        _action("confidence", "alt+c", "how sure the model is of each piece",
+                "review.show_confidence",
+                synonyms="heat heatmap probability certainty colour color legend"),
+        _action("draft-left", "left", "back in a draft", "review.move(-1)", needs="piece"),
+        _action("draft-right", "right", "on in a draft", "review.move(1)", needs="piece"),
+        _action("draft-left-select", "shift+left", "select in a draft, to the left",
+                "review.move(-1,True)", needs="piece"),
+        _action("draft-right-select", "shift+right", "select in a draft", "review.move(1,True)",
+                needs="piece"),
+    ),
+    *_group(
+        "Panels",
+        _action("holes", "f4", "all holes", "panels.show_holes",
+                synonyms="panel list sidebar spans"),
+        _action("given", "f7", "what the model is given", "panels.show_given",
+                synonyms="panel prompt context request tokens"),
+    ),
+    *_group(
+        "Saving and leaving",
+        _action("save", "ctrl+s", "save", "saving.save_front", hint="save", rank=13,
+                synonyms="write"),
+        _action("leave", "ctrl+q", "quit", "saving.ask_leave", hint="quit", rank=14,
+                synonyms="exit close"),
+    ),
+    *_group(
+        "Opening files",
+        _action("open", "ctrl+p", "open", "opening.ask_file", hint="open", rank=15,
+                synonyms="file find quick switch"),
+        _action("open-path", "ctrl+o", "open a file by its path", "opening.ask_path"),
+        _action("new", "ctrl+n", "new file", "opening.new", synonyms="create"),
+        _action("close", "ctrl+w", "close the file", "opening.close", synonyms="tab buffer"),
+        _action("save-as", "f12,ctrl+shift+s", "save by another name", "saving.save_front_as",
+                synonyms="rename copy write"),
+        _action("tree", "ctrl+b", "show or hide the project's files", "opening.toggle_tree",
+                synonyms="sidebar folder directory explorer browser project toggle"),
+    ),
+    *_group(
+        "Finding and going places",
+        _action("find", "ctrl+f", "find", "finder.find", synonyms="search regex"),
+        _action("replace", "ctrl+r,ctrl+h", "replace", "finder.replace",
+                synonyms="substitute search"),
+        _action("find-next", "f3", "find next", "finder.step(1)", synonyms="search again"),
+        _action("find-previous", "shift+f3,f15", "find previous", "finder.step(-1)",
+                synonyms="search back"),
+        _action("to-line", "ctrl+g", "go to a line", "finder.ask_line",
+                synonyms="jump number goto"),
+        _action("symbols", "ctrl+t,ctrl+shift+o", "go to a symbol", "finder.ask_symbol",
+                synonyms="function class method outline definition heading jump goto"),
+        _action("close-find", "escape", "close the find bar", "finder.close", needs="bar",
+                synonyms="search"),
+    ),
+    *_group(
+        "Files side by side",
+        _action("split", "ctrl+backslash", "split screen, or no longer", "workspace.split",
+                synonyms="window pane two side vertical unsplit toggle"),
+        _action("other-side", "f8", "go to the file beside", "workspace.other_side",
+                synonyms="split window pane switch focus"),
+        _action("next-file", "ctrl+pagedown", "next file", "workspace.turn(1)",
+                synonyms="tab buffer switch"),
+        _action("previous-file", "ctrl+pageup", "previous file", "workspace.turn(-1)",
+                synonyms="tab buffer switch"),
+    ),
+    *_group(
+        "Questions about files",
+        _action("answer", "f10,alt+b", "answer what is asked", "questions.enter",
+                synonyms="question bar reload merge conflict recover"),
+    ),
+    *_group(
+        "Help",
+        _action("help", "f1", "help", "guide.show_keys", hint="help", rank=7,
+                synonyms="keys bindings shortcuts hotkeys manual"),
+        _action("commands", "alt+x,ctrl+shift+p", "all commands", "guide.ask_command",
+                synonyms="palette actions"),
+        _action("themes", "alt+t", "choose a theme", "guide.ask_theme",
+                synonyms="colours colors dark light appearance"),
+    ),
+    *_group(
+        "The text",
+        _action("cursor-up", "up", "cursor up", "cursor_up"),
+        _action("cursor-down", "down", "cursor down", "cursor_down"),
+        _action("cursor-left", "left", "cursor left", "cursor_left"),
+        _action("cursor-right", "right", "cursor right", "cursor_right"),
+        _action("cursor-line-start", "home", "line start", "cursor_line_start"),
+        _action("cursor-line-end", "end,ctrl+e", "cursor line end", "cursor_line_end"),
+        _action("cursor-page-up", "pageup", "cursor page up", "cursor_page_up"),
+        _action("cursor-page-down", "pagedown", "cursor page down", "cursor_page_down"),
+        _action("cursor-word-left", "ctrl+left", "cursor word left", "cursor_word_left"),
+        _action("cursor-word-right", "ctrl+right", "cursor word right", "cursor_word_right"),
+        _action("select-all", "ctrl+a", "select all", "select_all"),
+        _action("cursor-word-left-select", "ctrl+shift+left", "cursor left word select",
+                "cursor_word_left(True)"),
+        _action("cursor-word-right-select", "ctrl+shift+right", "cursor right word select",
+                "cursor_word_right(True)"),
+        _action("cursor-line-start-select", "shift+home", "cursor line start select",
+                "cursor_line_start(True)"),
+        _action("cursor-line-end-select", "shift+end", "cursor line end select",
+                "cursor_line_end(True)"),
+        _action("cursor-up-select", "shift+up", "cursor up select", "cursor_up(True)"),
+        _action("cursor-down-select", "shift+down", "cursor down select", "cursor_down(True)"),
+        _action("cursor-left-select", "shift+left", "cursor left select", "cursor_left(True)"),
+        _action("cursor-right-select", "shift+right", "cursor right select", "cursor_right(True)"),
+        _action("delete-left", "backspace", "delete character left", "delete_left"),
+        _action("delete-word-left", "ctrl+backspace,alt+backspace", "delete left to start of word",
+                "delete_word_left"),
+        _action("delete-right", "delete", "delete", "delete_right"),
+        _action("select-word", "ctrl+d", "select word, then its next place", "select_word",
+                synonyms="occurrence match"),
+        _action("delete-word-right", "alt+delete,ctrl+delete", "delete word on the right",
+                "delete_word_right"),
+        _action("cut", "ctrl+x,super+x", "cut", "cut", synonyms="clipboard"),
+        _action("copy", "ctrl+c,super+c", "copy", "copy", synonyms="clipboard yank"),
+        _action("paste", "ctrl+v", "paste", "clipboards.paste", synonyms="clipboard insert"),
+        _action("delete-to-start-of-line", "ctrl+u,super+backspace", "delete to line start",
+                "delete_to_start_of_line"),
+        _action("delete-to-end-of-line", "ctrl+k", "delete to line end",
+                "delete_to_end_of_line_or_delete_line"),
+        _action("delete-line", "ctrl+shift+k,alt+k", "delete lines", "delete_line",
+                synonyms="remove cut"),
+        _action("undo", "ctrl+z,super+z", "undo", "undo", synonyms="back revert"),
+        _action("redo", "ctrl+y,super+y", "redo", "redo", synonyms="again forward"),
+        _action("toggle-comment", "ctrl+slash,ctrl+underscore", "comment, or no longer",
+                "toggle_comment", synonyms="uncomment toggle"),
+        _action("indent", "tab", "indent", "indent", synonyms="tab shift right"),
+        _action("dedent", "shift+tab", "dedent", "dedent",
+                synonyms="tab shift left unindent outdent"),
+        _action("move-lines-up", "alt+up", "move lines up", "move_lines(False)"),
+        _action("move-lines-down", "alt+down", "move lines down", "move_lines(True)"),
+        _action("duplicate-lines-upwards", "alt+shift+up", "duplicate lines upwards",
+                "duplicate(False)", synonyms="copy up"),
+        _action("duplicate-lines", "alt+shift+down", "duplicate lines", "duplicate(True)",
+                synonyms="copy down"),
+        _action("join", "ctrl+j", "join lines", "join"),
+        _action("select-lines", "ctrl+l", "select line, then the next", "select_lines"),
+        _action("to-bracket", "ctrl+right_square_bracket", "go to the other bracket", "to_bracket",
+                synonyms="brace parenthesis matching jump"),
+        _action("select-to-the-bracket", "ctrl+shift+right_square_bracket", "select to the bracket",
+                "to_bracket(True)"),
+        _action("start-of-the-text", "ctrl+home", "start of the text", "to_end(-1)"),
+        _action("end-of-the-text", "ctrl+end", "end of the text", "to_end(1)"),
+        _action("select-to-the-start", "ctrl+shift+home", "select to the start", "to_end(-1,True)"),
+        _action("select-to-the-end", "ctrl+shift+end", "select to the end", "to_end(1,True)"),
+        _action("select-a-page-up", "shift+pageup", "select a page up", "page(-1)"),
+        _action("select-a-page-down", "shift+pagedown", "select a page down", "page(1)"),
+        _action("toggle-wrap", "alt+z", "wrap long lines, or no longer", "toggle_wrap",
+                synonyms="soft word fold toggle"),
+    ),
+)
+# fmt: on
+"""In the order of help: what this editor is for first, then what one needs in any."""

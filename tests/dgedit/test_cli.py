@@ -279,7 +279,7 @@ def test_files_alone_open_the_editor(file: Path, monkeypatch: pytest.MonkeyPatch
         opened.append((paths, options))
         return 0
 
-    monkeypatch.setattr("dgedit.tui.app.run", editor)
+    monkeypatch.setattr("dgedit.tui.start.run", editor)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     changes = ["--adapter", str(file.parent)]

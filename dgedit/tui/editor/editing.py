@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
 import regex
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
 from textual.message import Message
 from textual.widgets import TextArea
@@ -35,39 +34,8 @@ if TYPE_CHECKING:
 _ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
 
 
-def _key(keys: str, action: str, words: str) -> Binding:
-    return Binding(keys, action, words, show=False)
-
-
 class Writing(TextArea):
     """A text area with the keys of an editor."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        _key("ctrl+slash,ctrl+underscore", "toggle_comment", "comment, or no longer"),
-        _key("tab", "indent", "indent"),
-        _key("shift+tab", "dedent", "dedent"),
-        _key("alt+up", "move_lines(False)", "move lines up"),
-        _key("alt+down", "move_lines(True)", "move lines down"),
-        _key("alt+shift+up", "duplicate(False)", "duplicate lines upwards"),
-        _key("alt+shift+down", "duplicate(True)", "duplicate lines"),
-        _key("ctrl+shift+k,alt+k", "delete_line", "delete lines"),
-        _key("ctrl+j", "join", "join lines"),
-        _key("ctrl+d", "select_word", "select word, then its next place"),
-        _key("ctrl+l", "select_lines", "select line, then the next"),
-        _key("ctrl+a", "select_all", "select all"),
-        _key("ctrl+right_square_bracket", "to_bracket", "go to the other bracket"),
-        _key("ctrl+shift+right_square_bracket", "to_bracket(True)", "select to the bracket"),
-        _key("home", "cursor_line_start", "line start"),
-        _key("ctrl+home", "to_end(-1)", "start of the text"),
-        _key("ctrl+end", "to_end(1)", "end of the text"),
-        _key("ctrl+shift+home", "to_end(-1,True)", "select to the start"),
-        _key("ctrl+shift+end", "to_end(1,True)", "select to the end"),
-        _key("shift+pageup", "page(-1)", "select a page up"),
-        _key("shift+pagedown", "page(1)", "select a page down"),
-        _key("delete", "delete_right", "delete"),
-        _key("ctrl+v", "app.paste", "paste"),
-        _key("ctrl+delete,alt+delete", "delete_word_right", "delete word on the right"),
-    ]
 
     class Note(Message):
         """Something to tell the user."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.document._document import EditResult, Location, Selection
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._edit import Edit
@@ -29,6 +29,7 @@ from dgedit.files.paths import WorkingFolder
 from dgedit.text.comments import comment_marks
 from dgedit.text.drafts import BANDS
 from dgedit.text.indentation import opens_block, uses_tabs
+from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
@@ -46,13 +47,10 @@ Touch = Literal["edited", "taken", "given back"]
 """How an edit touched a hole."""
 
 
-class Editor(View, Writing):
+class Editor(View, Writing, inherit_bindings=False):
     """A text area that shows drafts in place."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [  # here, or a wide text would be scrolled instead
-        Binding("ctrl+pagedown", "app.turn(1)", "next file", show=False),
-        Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(of_text=True)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "editor--hole",
         "editor--draft",
@@ -88,6 +86,10 @@ class Editor(View, Writing):
 
     started_in = WorkingFolder()
     """What its path is shown from."""
+    locked = False
+    """Whether edits are refused."""
+    deleted = False
+    """Whether its file is not there any more."""
 
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path

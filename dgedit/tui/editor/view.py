@@ -11,11 +11,10 @@ Knows rows, inks and a syntax tree; nothing of keys, files or steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import NamedTuple, Self
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
 from textual.document._document import Location
 from textual.geometry import Region, Size
 from textual.strip import Strip
@@ -71,10 +70,6 @@ class Look(NamedTuple):
 
 class View(TextArea):
     """A text area that draws rows."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("alt+z", "toggle_wrap", "wrap long lines, or no longer", show=False),
-    ]
 
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
     """The columns to show as found in a row."""

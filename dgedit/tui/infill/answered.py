@@ -10,7 +10,7 @@ import math
 import re
 
 from dgedit.errors import DgeditError
-from dgedit.tui.infill.controller import Infilling
+from dgedit.tui.infill.controller import InfillController
 from dgedit.tui.infill.session import Fill, Wish
 from dgedit.tui.infill.worker import Refined
 from dgedit_engine.types import Draft, Infill, InfillRequest, Step
@@ -18,23 +18,23 @@ from dgedit_engine.types import Draft, Infill, InfillRequest, Step
 _PIECE = re.compile(r"\s*\S+|\s+$")
 
 
-def open_answered(app: Infilling, request: InfillRequest, infill: Infill) -> None:
+def open_answered(infills: InfillController, request: InfillRequest, infill: Infill) -> None:
     """Show an infill in the holes that are open, which are those that it is of, in order; another
     one is asked for as this one was.
     """
     wish = Wish(request.effort, request.seed, request.instruction, request.strength)
     try:
-        fill = Fill.ask(app.editors, wish, others=app.documents())
+        fill = Fill.ask(infills.workspace.editors, wish, others=infills.documents())
     except (DgeditError, ValueError) as error:
-        app.notice(str(error))
+        infills.workspace.notice(str(error))
         return
     if len(fill.holes) != len(infill.texts):
         return
     step = _last_step(infill)
     fill.keep(step)
-    app.fill = fill
-    app.redraw()
-    app.post_message(Refined(fill, step, infill.seconds))
+    infills.fill = fill
+    infills.redraw()
+    infills.app.post_message(Refined(fill, step, infill.seconds))
 
 
 def _last_step(infill: Infill) -> Step:

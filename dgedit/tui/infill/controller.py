@@ -11,10 +11,8 @@ from collections import deque
 from collections.abc import Callable, Collection
 from functools import partial
 from threading import Thread
-from typing import ClassVar
 
-from textual import on
-from textual.binding import Binding, BindingType
+from textual.document._document import Location
 from textual.message import Message
 from textual.timer import Timer
 
@@ -27,10 +25,9 @@ from dgedit.tui.editor.holes import OpenHole, nearest
 from dgedit.tui.infill import words
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
 from dgedit.tui.infill.turns import Turn
-from dgedit.tui.infill.worker import Connected, Failed, Refined, Source
+from dgedit.tui.infill.worker import Failed, Refined, Source
 from dgedit.tui.widgets.status import BETWEEN
-from dgedit.tui.workspace.locked import Locked
-from dgedit.tui.workspace.tabs import Desk
+from dgedit.tui.workspace.tabs import Workspace
 
 NOTHING = "no hole yet: F2 masks what the cursor is on"
 """Why nothing can be filled."""
@@ -46,82 +43,67 @@ class Holed(Message):
     """Holes came, went, or are being filled."""
 
 
-class Infilling(Desk):
-    """Holes and infills"""
+class InfillController:
+    """Asks for infills, draws their steps, and holds the one that is open."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f2", "mask", "mask", tooltip="mask what is to be filled"),
-        # What most terminals send for Shift+F2 is read as F14.
-        Binding("shift+f2,f14", "point", "insertion point, or close the hole", show=False),
-        Binding("f5", "fill", "fill", tooltip="fill all holes"),
-        Binding("alt+v", "live", "how much of an infill is drawn", show=False),
-        Binding("escape", "cancel", "cancel", tooltip="cancel the infill"),
-        Binding("escape", "reject", "reject", tooltip="reject the result"),
-    ]
+    def __init__(
+        self,
+        workspace: Workspace,
+        source: Source,
+        *,
+        effort: float,
+        seed: int,
+        caution: float,
+        live: Live,
+    ) -> None:
+        """`source` is the engine's side; `effort` is that of every infill and `seed` the first's,
+        see `InfillRequest`; a candidate that is right with less than the probability `caution` is
+        drawn unsure; `live` is what is drawn before the last step.
+        """
+        self.workspace, self.app, self.source = workspace, workspace.app, source
+        self.effort, self.seed, self.caution, self.live = effort, seed, caution, live
+        self.fill: Fill | None = None
+        """The infill that is open."""
+        self.heat = False
+        """Whether it is told how sure the model is of each piece."""
+        self.asked_at: tuple[Editor, Location] | None = None
+        """Where the cursor was when the result was last asked for, or taken from."""
+        self._waiting: Refined | None = None
+        self._frame: Timer | None = None
+        self._ended: deque[Fill] = deque(maxlen=_GIVEN_BACK)  # that undoing an edit gives back
+        self._turns: deque[Turn] = deque(maxlen=_GIVEN_BACK)  # that an undo without an edit does
+        # what was said of a language before it was asked for all the same
+        self._insisted: set[str] = set()
+        self._left = 0  # how many holes were being filled when last looked at
 
-    effort: float
-    """Of every infill, see `InfillRequest`."""
-    seed: int
-    """Of the first."""
-    caution: float
-    """A candidate that is right with less than this probability is drawn unsure."""
-    source: Source
-    """The engine's side."""
-    live: Live = "full"
-    """What is drawn before the last step."""
-    _waiting: Refined | None = None
-    _frame: Timer | None = None
-    _ended: deque[Fill]
-    """Those that the undo of an edit gives back."""
-    _turns: deque[Turn]
-    """Those that an undo without an edit does."""
-    _insisted: set[str]
-    """What was said of a language before it was asked for all the same."""
-    _left = 0
-    """How many holes were being filled when last looked at."""
-
-    def on_mount(self) -> None:
+    def start(self) -> None:
         """Load the engine, once the first file is shown."""
-        self._ended = deque(maxlen=_GIVEN_BACK)
-        self._turns = deque(maxlen=_GIVEN_BACK)
-        self._insisted = set()
-        self.live = self.settings.live
-        calm = self.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
+        calm = self.app.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
             self.live = "settle"
-        self.status.engine = "loading model…"
-        self.call_after_refresh(self._open_engine)
+        self.workspace.status.engine = "loading model…"
+        self.app.call_after_refresh(self._open_engine)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is ours while there is an infill; no key is before a question."""
-        if self.screen.is_modal:
-            return False
-        if action == "cancel":
-            return self.running
-        if action == "reject":
-            return self.fill is not None and not self.running
-        return super().check_action(action, parameters)
-
-    def action_mask(self) -> None:
+    def mask(self) -> None:
         """Mask the selection or what the cursor is on; on a hole, let it grow, or close it."""
         self._hold(masking.mask)
 
-    def action_point(self) -> None:
+    def point(self) -> None:
         """Open an insertion point, or close the hole at the cursor."""
         self._hold(masking.point)
 
-    def action_fill(self) -> None:
+    def fill_all(self) -> None:
         """Fill all holes of all files; after a result, once more with the next seed. In a language
         that the model does not know, only when asked twice.
         """
         line = "" if self.running else self.unknown_language()
         if line and line not in self._insisted:
             self._insisted.add(line)
-            self.notice(f"{line}: F5 again fills all the same")
+            self.workspace.notice(f"{line}: F5 again fills all the same")
         else:
             self.ask()
 
-    def action_live(self) -> None:
+    def draw_more(self) -> None:
         """Draw more or less of what is still being refined."""
         self.live = _LIVE[(_LIVE.index(self.live) + 1) % len(_LIVE)]
         told = {
@@ -129,11 +111,11 @@ class Infilling(Desk):
             "settle": "only what has settled is drawn",
             "off": "only the result is drawn",
         }
-        self.notice(told[self.live])
+        self.workspace.notice(told[self.live])
         if self.fill is not None:
             self.fill.show(self.live, quiet=True)
 
-    def action_accept(self) -> None:
+    def accept(self) -> None:
         """Put the infill into the texts."""
         fill = self.fill
         assert fill is not None
@@ -145,28 +127,28 @@ class Infilling(Desk):
             count = len(fill.present)
             fill.accept()
             if files > 1:
-                self.notice(f"accepted {count} holes in {files} files")
+                self.workspace.notice(f"accepted {count} holes in {files} files")
 
-    def action_cancel(self) -> None:
+    def cancel(self) -> None:
         """Stop the engine and show the documents again; of a result that was to be better, the one
         before.
         """
         self._stop()
-        self.notice("cancelled: the result before is back" if self.fill else "cancelled")
+        self.workspace.notice("cancelled: the result before is back" if self.fill else "cancelled")
 
-    def action_reject(self) -> None:
+    def reject(self) -> None:
         """Show the documents again."""
         assert self.fill is not None
-        self._turns.append(Turn.of(self.fill, self.editors))
+        self._turns.append(Turn.of(self.fill, self.workspace.editors))
         self.fill.clear()
         self.end()
-        self.notice("rejected: Ctrl+Z brings it back")
+        self.workspace.notice("rejected: Ctrl+Z brings it back")
 
     def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
         """Fill all holes; after a result once more, with the same wishes where none are given."""
         fill = self.fill
         if self.running:
-            self.notice("an infill is running: Esc cancels")
+            self.workspace.notice("an infill is running: Esc cancels")
             return
         try:
             if fill is not None:
@@ -176,11 +158,30 @@ class Infilling(Desk):
             else:
                 strength = 1.0 if strength is None else strength
                 wish = Wish(self.effort, self.seed, instruction or "", strength)
-                more = Fill.ask(self.editors, wish, others=self.documents())
-            self.start(more)
+                more = Fill.ask(self.workspace.editors, wish, others=self.documents())
+            self.begin(more)
         except (DgeditError, ValueError) as error:
-            holed = any(editor.holes for editor in self.editors)
-            self.notice(str(error) if holed else NOTHING)
+            holed = any(editor.holes for editor in self.workspace.editors)
+            self.workspace.notice(str(error) if holed else NOTHING)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one is running or shown."""
+        return self.fill is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether one is open and ended."""
+        return self.fill is not None and self.fill.stage is Stage.READY
+
+    def is_in(self, editor: Editor) -> bool:
+        """Whether one is open in a file."""
+        present = self.fill.present if self.fill is not None else ()
+        return any(one is editor for one, _ in present)
+
+    def drop(self) -> None:
+        """End the one that is open, as the editor ends; whoever fills it stops."""
+        self.fill = None
 
     @property
     def running(self) -> bool:
@@ -189,7 +190,7 @@ class Infilling(Desk):
 
     def hole_at_cursor(self, fill: Fill | None = None) -> OpenHole | None:
         """The hole at the cursor, if it is one of that infill, or else of the open one."""
-        editor, fill = self.editor, fill or self.fill
+        editor, fill = self.workspace.editor, fill or self.fill
         if fill is None or editor.selection.start != editor.selection.end:
             return None
         index = editor.buffer.index(editor.cursor_location)
@@ -198,7 +199,7 @@ class Infilling(Desk):
 
     def nearest_hole(self) -> OpenHole | None:
         """The hole of the open infill at the cursor, or the nearest in the file in front."""
-        editor, present = self.editor, self.fill.present if self.fill else []
+        editor, present = self.workspace.editor, self.fill.present if self.fill else []
         own = [hole for owner, hole in present if owner is editor]
         return self.hole_at_cursor() or nearest(own, editor.buffer, editor.cursor_location)
 
@@ -208,22 +209,27 @@ class Infilling(Desk):
         """
         if (backend := self.source.backend) is None:
             return ""
-        paths = [editor.path for editor in self.editors if editor.holes and editor.file.path]
-        lines = (not_known(backend, path) for path in paths)
+        files = (one for one in self.workspace.editors if one.holes and one.file.path)
+        lines = (not_known(backend, one.path) for one in files)
         return next(filter(None, lines), "")
 
     def documents(self) -> list[Document]:
         """The files that have no hole: a model may read them as well."""
-        return [editor.told for editor in self.editors if not editor.holes]
+        return [editor.told for editor in self.workspace.editors if not editor.holes]
 
-    def start(self, fill: Fill) -> None:
+    def begin(self, fill: Fill) -> None:
         """Let the engine begin."""
+        if hole := self.hole_at_cursor(fill):
+            self.workspace.editor.show_start(hole)
+        self.asked_at = self.workspace.editor, self.workspace.editor.cursor_location
+        for editor in fill.editors:
+            editor.rows.heat = self.heat
         self.fill, fill.caution = fill, self.caution
         self._left = len(fill.present)
-        self.notice("")
+        self.workspace.notice("")
         self.tell_engine()
-        self.refresh_bindings()
-        self.post_message(Holed())
+        self.app.refresh_bindings()
+        self.app.post_message(Holed())
         self._refine(fill)
 
     def end(self) -> None:
@@ -231,8 +237,8 @@ class Infilling(Desk):
         self.fill = None
         self._waiting = None
         self.tell_engine()
-        self.refresh_bindings()
-        self.post_message(Holed())
+        self.app.refresh_bindings()
+        self.app.post_message(Holed())
 
     def accepted(self, fill: Fill) -> None:
         """Its drafts are in the texts now; an undo gives it back."""
@@ -245,10 +251,10 @@ class Infilling(Desk):
             self._left = len(self.fill.present)
             self.fill.show(self.live, quiet=True)
             self.tell_engine()
-        self.post_message(Holed())
+        self.app.post_message(Holed())
 
-    @on(Editor.Touched)
-    def _touched(self, message: Editor.Touched) -> None:
+    def touched(self, message: Editor.Touched) -> None:
+        """See what an edit did to holes."""
         if message.how != "given back" or not self._give_back(message.holes):
             self._look(message.how)
 
@@ -266,9 +272,9 @@ class Infilling(Desk):
                 self._ended.append(self.fill)
             self.fill.clear()
             self.end()
-            self.notice("the draft is gone: its hole was edited")
+            self.workspace.notice("the draft is gone: its hole was edited")
         elif left < before:
-            self.notice("one draft is gone: its hole was edited")
+            self.workspace.notice("one draft is gone: its hole was edited")
 
     def _give_back(self, holes: Collection[OpenHole]) -> bool:
         """Open the result again that an undo has opened holes of; not in the place of one that has
@@ -299,17 +305,17 @@ class Infilling(Desk):
     def _open_again(self, fill: Fill) -> None:
         self.fill = fill
         self.redraw()
-        self.refresh_bindings()
-        self.notice("undone: the draft is back")
+        self.app.refresh_bindings()
+        self.workspace.notice("undone: the draft is back")
 
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:
-            self.notice("an infill is open: Alt+Y accepts, Esc rejects")
-        elif isinstance(self.editor, Locked) and self.editor.locked:
-            self.notice("this file is locked: nothing can be filled in it")
+            self.workspace.notice("an infill is open: Alt+Y accepts, Esc rejects")
+        elif self.workspace.editor.locked:
+            self.workspace.notice("this file is locked: nothing can be filled in it")
         else:
-            self.notice(how(self.editor))
-            self.post_message(Holed())
+            self.workspace.notice(how(self.workspace.editor))
+            self.app.post_message(Holed())
 
     def _stop(self) -> None:
         """Let the engine stop, and go back to the result before, if there is one."""
@@ -332,22 +338,21 @@ class Infilling(Desk):
     def _open_engine(self) -> None:
         Thread(target=self.source.open, daemon=True).start()
 
-    @on(Connected)
     def tell_engine(self) -> None:
         """Say how far the infill is, and with which model."""
         backend = self.source.backend
         parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
-        self.status.engine = BETWEEN.join(parts) or "loading model…"
+        self.workspace.status.engine = BETWEEN.join(parts) or "loading model…"
+        self.workspace.status.heat = self.heat and self.fill is not None
 
-    @on(Connected)
-    def _warn(self) -> None:
-        """Who was faster than the model is told afterwards."""
+    def connected(self) -> None:
+        """Say which engine is there; who was faster than the model is told afterwards."""
+        self.tell_engine()
         if self.fill is not None and (line := self.unknown_language()):
-            self.notice(line)
+            self.workspace.notice(line)
 
-    @on(Refined)
-    def _draw_step(self, message: Refined) -> None:
+    def draw_step(self, message: Refined) -> None:
         """Draw a step now, or with the next frame."""
         if message.fill is not self.fill:
             return
@@ -365,20 +370,20 @@ class Infilling(Desk):
             if (before := self.fill.before) is not None:
                 self._ended.append(before)
                 if set(before.present) >= set(self.fill.present):
-                    self._turns.append(Turn.of(before, self.editors))
+                    self._turns.append(Turn.of(before, self.workspace.editors))
                 self.fill.before = None
-            self.notice(words.remark(self.fill))
-            self.refresh_bindings()
-            self.post_message(Holed())
+            self.workspace.notice(words.remark(self.fill))
+            self.app.refresh_bindings()
+            self.app.post_message(Holed())
         else:
-            self._frame = self.set_timer(_FRAME, self._draw_waiting)
+            self._frame = self.app.set_timer(_FRAME, self._draw_waiting)
 
-    @on(Failed)
-    def _give_up(self, message: Failed) -> None:
+    def give_up(self, message: Failed) -> None:
+        """Say why there is no infill, or no engine."""
         if message.fill not in (None, self.fill):
             return  # given up before
         if self.fill is not None:
             self._stop()
-        self.notice(" ".join(str(message.error).split()) or type(message.error).__name__)
+        self.workspace.notice(" ".join(str(message.error).split()) or type(message.error).__name__)
         if self.source.backend is None:
-            self.status.engine = "no model"
+            self.workspace.status.engine = "no model"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -24,17 +24,16 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dgedit.request.ability import not_followed
-from dgedit.tui.infill.controller import NOTHING, Infilling
-from dgedit.tui.infill.worker import Connected
+from dgedit.tui.infill.controller import NOTHING, InfillController
 from dgedit.tui.widgets.dialogs import Modal
-from dgedit.tui.widgets.line_input import Line
+from dgedit.tui.widgets.line_input import LineInput
 
 _STEPS = 20
 _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Instruction:
     """What the box was left with."""
 
     instruction: str
@@ -81,7 +80,7 @@ class Slider(Widget, can_focus=True):
         return Text(f"{track}  {self.value:.2f}", style="bold" if self.has_focus else "")
 
 
-class Box(Modal[Answer | None]):
+class Box(Modal[Instruction | None]):
     """Asks for an instruction and a strength."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -93,7 +92,7 @@ class Box(Modal[Answer | None]):
     ]
 
     def __init__(
-        self, present: Answer, history: Sequence[str], about: str, cannot: str = ""
+        self, present: Instruction, history: Sequence[str], about: str, cannot: str = ""
     ) -> None:
         """`cannot` is what the model cannot do of it, in a line or two."""
         super().__init__()
@@ -107,7 +106,7 @@ class Box(Modal[Answer | None]):
         with Vertical():
             yield Static(Content(self.about), classes="question")
             yield Static(classes="cannot")
-            yield Line(self.present.instruction, placeholder="what fits", compact=True)
+            yield LineInput(self.present.instruction, placeholder="what fits", compact=True)
             with Horizontal():
                 yield Static("strength ")
                 yield Slider(self.present.strength)
@@ -142,7 +141,7 @@ class Box(Modal[Answer | None]):
     def action_answer(self) -> None:
         """Take it."""
         words = " ".join(self.query_one(Input).value.split())
-        self.dismiss(Answer(words, self.query_one(Slider).value))
+        self.dismiss(Instruction(words, self.query_one(Slider).value))
 
     def action_leave(self) -> None:
         """Change nothing."""
@@ -152,34 +151,36 @@ class Box(Modal[Answer | None]):
 _KEYS = "Enter fill   ↑ ↓ earlier   Tab strength   ← → less, more   Esc close"
 
 
-class Asking(Infilling):
-    """Instructions and strength"""
+class Instructing:
+    """Asks for an instruction and a strength, and fills with them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f6,alt+i", "instruct", "instruct", tooltip="fill by an instruction"),
-    ]
+    def __init__(self, infill: InfillController) -> None:
+        self.infill, self.workspace, self.app = infill, infill.workspace, infill.app
+        self._said: tuple[str, ...] = ()
+        self._strength = 1.0
+        self._box: Box | None = None
 
-    _said: tuple[str, ...] = ()
-    _strength = 1.0
-
-    @work(exclusive=True, group="instruct")
-    async def action_instruct(self) -> None:
+    def ask(self) -> None:
         """Fill with an instruction and a strength; after a result, fill once more."""
-        if self.running:
-            self.notice("an infill is running: Esc cancels")
+        self.workspace.work(self._ask, group="instruct")
+
+    async def _ask(self) -> None:
+        if self.infill.running:
+            self.workspace.notice("an infill is running: Esc cancels")
             return
-        if self.fill is None and not any(editor.holes for editor in self.editors):
-            self.notice(NOTHING)
+        if self.infill.fill is None and not any(editor.holes for editor in self.workspace.editors):
+            self.workspace.notice(NOTHING)
             return
-        if self.fill is not None:
-            asked = self.fill.request
-            present = Answer(asked.instruction, asked.strength)
+        if self.infill.fill is not None:
+            asked = self.infill.fill.request
+            present = Instruction(asked.instruction, asked.strength)
             about = "Once more: below strength 1 from the draft that is shown"
         else:
-            present = Answer("", self._strength)
+            present = Instruction("", self._strength)
             about = "Fill the holes: below strength 1 from the text they hold"
-        box = Box(present, self._said, about, self._cannot())
-        answer = await self.push_screen_wait(box)
+        self._box = Box(present, self._said, about, self._cannot())
+        answer = await self.app.push_screen_wait(self._box)
+        self._box = None
         if answer is None:
             return
         if answer.instruction:
@@ -187,28 +188,29 @@ class Asking(Infilling):
             self._said = (*others[1 - _MOST :], answer.instruction)
         self._strength = answer.strength
         if refused := self._why_not(answer):
-            self.notice(f"not rewritten: {refused}")
+            self.workspace.notice(f"not rewritten: {refused}")
             return
-        self.ask(instruction=answer.instruction, strength=answer.strength)
+        self.infill.ask(instruction=answer.instruction, strength=answer.strength)
 
     def _cannot(self) -> str:
         """What the model cannot do of what it may be asked for, as far as it is there."""
-        return "\n".join(filter(None, (self._unfollowed(), self.unknown_language())))
+        return "\n".join(filter(None, (self._unfollowed(), self.infill.unknown_language())))
 
     def _unfollowed(self) -> str:
-        backend = self.source.backend
+        backend = self.infill.source.backend
         return not_followed(backend) if backend else ""
 
-    def _why_not(self, answer: Answer) -> str:
+    def _why_not(self, answer: Instruction) -> str:
         """Why a text is not rewritten by words: from them a model that follows none makes only
         another text. Holes are filled whatever is said.
         """
-        held = any(hole.start < hole.end for one in self.editors for hole in one.holes)
-        rewrites = answer.instruction and answer.strength < 1 and (held or self.fill is not None)
+        held = any(hole.start < hole.end for one in self.workspace.editors for hole in one.holes)
+        rewrites = (
+            answer.instruction and answer.strength < 1 and (held or self.infill.fill is not None)
+        )
         return self._unfollowed() if rewrites else ""
 
-    @on(Connected)
-    def _tell_box(self) -> None:
+    def connected(self) -> None:
         """A box that was open before the model was there says it as well."""
-        if isinstance(self.screen, Box):
-            self.screen.tell(self._cannot())
+        if self._box is not None and self._box.is_mounted:
+            self._box.tell(self._cannot())

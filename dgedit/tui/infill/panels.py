@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -27,10 +26,9 @@ from textual.widgets.option_list import Option
 from dgedit.errors import DgeditError
 from dgedit.request.context import Given, given
 from dgedit.text.visible import visible
-from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.infill.controller import Holed, Infilling
+from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.session import Fill, Stage, Wish
 from dgedit.tui.widgets.dialogs import Modal
 
@@ -44,7 +42,7 @@ class HolesPanel(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "remove", "remove"),
-        Binding("escape", "app.holes", "close"),
+        Binding("escape", "app.do('holes')", "close"),
     ]
 
     def __init__(self, key: str) -> None:
@@ -112,76 +110,70 @@ class GivenView(Modal[None]):
         self.query_one(VerticalScroll).focus()
 
 
-class Panels(Infilling):
-    """Panels"""
+class Panels:
+    """Shows all holes, and what the model is given."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f4", "holes", "all holes", show=False),
-        Binding("f7", "given", "what the model is given", show=False),
-    ]
+    def __init__(self, infill: InfillController, key: str) -> None:
+        """`key` closes the panel of holes from anywhere; empty where no key does."""
+        self.infill, self.workspace, self.app = infill, infill.workspace, infill.app
+        self._panel: HolesPanel | None = None
+        self._key = key
 
-    _holes: HolesPanel | None = None
-
-    async def action_holes(self) -> None:
+    async def show_holes(self) -> None:
         """Show the panel of holes, or close it."""
-        if self._holes is not None:
-            panel, self._holes = self._holes, None
-            self.screen.set_focus(self.editor)
+        if self._panel is not None:
+            panel, self._panel = self._panel, None
+            self.app.screen.set_focus(self.workspace.editor)
             await panel.remove()
             return
-        active = self.active_bindings.items()
-        bound = [
-            key for key, one in active if one.binding.action == "holes" and key != keymap.NO_KEY
-        ]
-        self._holes = HolesPanel(keymap.written(bound)[0] if bound else "")
-        await self.query_one("#middle").mount(self._holes)
-        self._list()
-        self.screen.set_focus(self._holes)
+        self._panel = HolesPanel(self._key)
+        await self.app.query_one("#middle").mount(self._panel)
+        self.list_anew()
+        self.app.screen.set_focus(self._panel)
 
-    def action_given(self) -> None:
+    def show_given(self) -> None:
         """Show what the model was given, or would be."""
         try:
-            wish = Wish(self.effort, self.seed)
-            fill = self.fill or Fill.ask(self.editors, wish, others=self.documents())
+            wish = Wish(self.infill.effort, self.infill.seed)
+            fill = self.infill.fill or Fill.ask(
+                self.workspace.editors, wish, others=self.infill.documents()
+            )
         except (DgeditError, ValueError) as error:
-            holed = any(editor.holes for editor in self.editors)
-            self.notice(str(error) if holed else "no hole: there is nothing to give")
+            holed = any(editor.holes for editor in self.workspace.editors)
+            self.workspace.notice(str(error) if holed else "no hole: there is nothing to give")
             return
         count = self._count()
         parts = given(fill.request, count)
         about = "" if count else "about "
-        verb = "was" if self.fill else "would be"
+        verb = "was" if self.infill.fill else "would be"
         total = sum(part.tokens for part in parts)
         title = f"What the model {verb} given: {len(parts)} parts, {about}{total:,} tokens"
-        self.push_screen(GivenView(parts, title))
+        self.app.push_screen(GivenView(parts, title))
 
-    @on(OptionList.OptionSelected)
-    def _go(self, message: OptionList.OptionSelected) -> None:
+    def go(self, message: OptionList.OptionSelected) -> None:
         """Go to a hole."""
-        panel = self._holes
+        panel = self._panel
         if panel is None or message.option_list is not panel:
             return
         editor, hole = panel.holes[message.option_index]
-        if hole in editor.holes and editor in self.editors:
-            self.show(editor)
+        if hole in editor.holes and editor in self.workspace.editors:
+            self.workspace.show(editor)
             # not before it has its size, or it is scrolled to show a place in none
-            self.call_after_refresh(self._arrive, editor, hole)
+            self.app.call_after_refresh(self._arrive, editor, hole)
 
     def _arrive(self, editor: Editor, hole: OpenHole) -> None:
         if hole in editor.holes:
             editor.selection = Selection.cursor(editor.buffer.location(hole.start))
             editor.scroll_cursor_visible(center=True)
 
-    @on(Holed)
-    @on(Editor.Changed)
-    @on(Editor.Touched)
-    def _list(self) -> None:
-        if self._holes is not None:
-            self._holes.list(self.editors, self.fill)
+    def list_anew(self) -> None:
+        """List the holes that there are now."""
+        if self._panel is not None:
+            self._panel.list(self.workspace.editors, self.infill.fill)
 
     def _count(self) -> Callable[[str], int] | None:
         """The model's own count of tokens, where it is in this process."""
-        encode = getattr(getattr(self.source.backend, "tokenizer", None), "encode", None)
+        encode = getattr(getattr(self.infill.source.backend, "tokenizer", None), "encode", None)
         return None if encode is None else lambda text: len(encode(text))
 
 

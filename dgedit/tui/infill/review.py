@@ -23,143 +23,86 @@ Knows results and keys; `session.py` knows what they come to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Callable, Iterable
 
-from textual import actions, on
-from textual.binding import Binding, BindingType
+from textual import actions
 from textual.document._document import Location, Selection
 
 from dgedit.errors import DgeditError
-from dgedit.files.document import Document
 from dgedit.text.drafts import first_line, first_word
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.hunks import Hunk, hunks
 from dgedit.tui.editor.taking import take_hunk
-from dgedit.tui.infill.controller import Holed, Infilling
+from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.hunk_picker import Cut, Picking
-from dgedit.tui.infill.session import Fill, Stage
+from dgedit.tui.infill.session import Fill
+from dgedit.tui.keymap import Action
 
-# Their keys are the text's where they cannot be used.
-_HERE = {"accept_here", "word_here", "line_here", "scrub", "caret"}
-# These say why where they cannot be used.
-_TOLD = {"accept", "accept_hole", "word", "line", "other", "again", "hold", "difference"}
+# Needs of the actions whose keys are taken before the text sees them.
+_OURS = {"stay", "hole", "piece", "result"}
 
 _NOT_YET = "not settled yet: Esc cancels"
-_OPEN, _CLOSE = "alt+left_square_bracket", "alt+right_square_bracket"
 
 
-def _key(keys: str, action: str, words: str, name: str) -> Binding:
-    return Binding(keys, action, words, show=False, id=name)
+class Review:
+    """Looks at a result, changes what is shown of it, and accepts it or a part."""
 
+    def __init__(self, infill: InfillController) -> None:
+        self.infill, self.workspace, self.app = infill, infill.workspace, infill.app
+        self._by_key: dict[str, list[Action]] = {}
+        self._here = False  # whether Enter accepted when the keys were last told
+        # where the cursor was in the text when it went into a draft
+        self._entered: Location | None = None
 
-def _shown(keys: str, action: str, words: str, help: str, name: str) -> Binding:
-    return Binding(keys, action, words, tooltip=help, id=name)
+    def bind(self, actions: Iterable[Action]) -> None:
+        """Take the user's keys for what is done with a result."""
+        self._by_key = {}
+        for action in actions:
+            for key in action.keys if action.needs in _OURS else ():
+                self._by_key.setdefault(key, []).append(action)
 
-
-class Review(Infilling):
-    """What to do with a result"""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        _shown("enter", "accept_here", "accept", "accept all that is shown", "accept"),
-        _shown("alt+y", "accept", "accept", "accept all, wherever the cursor is", "accept-all"),
-        _shown("alt+a,alt+enter", "accept_hole", "hole", "accept one hole", "accept-hole"),
-        _shown("alt+w", "word", "word", "accept the next word", "accept-word"),
-        _shown("alt+l", "line", "line", "accept the next line", "accept-line"),
-        _shown(f"alt+n,{_CLOSE}", "other(1)", "next candidate", "", "candidate"),
-        _shown("alt+d", "difference", "diff", "the result as a diff", "result-diff"),
-        _key(f"alt+p,{_OPEN}", "other(-1)", "the candidate before", "candidate-before"),
-        _key("ctrl+right", "word_here", "accept the word at the cursor", "accept-word-here"),
-        _key("ctrl+down", "line_here", "accept the line at the cursor", "accept-line-here"),
-        _key("left_square_bracket", "scrub(-1)", "step before", "step-back"),
-        _key("right_square_bracket", "scrub(1)", "next step", "step-forth"),
-        _key("alt+r", "again", "refine the selection in a draft again", "refine-selection"),
-        _key("alt+h", "hold", "hold the selection, refine the rest again", "hold-selection"),
-        _key("alt+c", "heat", "how sure the model is of each piece", "confidence"),
-        _key("left", "caret(-1)", "back in a draft", "draft-left"),
-        _key("right", "caret(1)", "on in a draft", "draft-right"),
-        _key("shift+left", "caret(-1,True)", "select in a draft, to the left", "draft-left-select"),
-        _key("shift+right", "caret(1,True)", "select in a draft", "draft-right-select"),
-    ]
-
-    heat = False
-    """Whether it is told how sure the model is of each piece."""
-    _here = False
-    """Whether Enter accepted when the keys were last told."""
-    _stayed: tuple[Editor, Location] | None = None
-    """Where the cursor was when the result was last asked for, or taken from."""
-    _entered: Location | None = None
-    """Where the cursor was in the text when it went into a draft."""
-
-    def page(self, path: Path, file: Document) -> Editor:
-        """A widget that lets a result take some keys first."""
-        editor = super().page(path, file)
-        editor.first, editor.reopen = self._first, self.reopen
-        return editor
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There must be a result; for what the text has a key for as well, at the cursor."""
-        if action not in _HERE | _TOLD:
-            return super().check_action(action, parameters)
-        if self.screen.is_modal or not self._settled:
+    def allows(self, action: Action) -> bool:
+        """Whether an action can be done to the result that is open, from where the cursor is."""
+        if not self.infill.is_ready:
             return False
-        if action in ("accept_here", "scrub"):
+        if action.needs == "stay":
             return self._holds_keys()
-        if action == "caret":
-            by, select = (*parameters, False)[:2]
-            assert isinstance(by, int)
+        if action.needs == "piece":
+            by, *select = _arguments(action)
             return self._way(by, bool(select)) is not None
-        return self._at() is not None if action in _HERE else True
+        return self._at() is not None if action.needs == "hole" else True
 
-    def tell_place(self) -> None:
-        """Which keys act on the result depends on it as well, and what is said of it."""
-        super().tell_place()
-        self._tell_keys()
-        if self._settled:
-            self.tell_engine()
+    def cursor_moved(self) -> None:
+        """Tell the keys that act on the result now, and what is shown of the hole at the cursor."""
+        self.tell_keys()
+        if self.infill.is_ready:
+            self.infill.tell_engine()
 
-    def redraw(self) -> None:
-        """The hole at the cursor may have gone, or come back."""
-        super().redraw()
-        self._tell_keys()
-
-    def _tell_keys(self) -> None:
-        if self._here is not self._holds_keys():
-            self.refresh_bindings()
-
-    def refresh_bindings(self) -> None:
-        """Remember where the cursor was."""
-        self._here = self._holds_keys()
-        super().refresh_bindings()
+    def tell_keys(self) -> None:
+        """Tell the keys anew, if others act on the result now."""
+        if self._here is not (here := self._holds_keys()):
+            self._here = here
+            self.app.refresh_bindings()
 
     # Accepting
 
-    def action_accept_here(self) -> None:
-        """Accept all, from a hole."""
-        self.action_accept()
+    def accept(self) -> None:
+        """Accept all."""
+        self.infill.accept()
 
-    def action_accept_hole(self) -> None:
+    def accept_hole(self) -> None:
         """Accept one hole."""
         if hole := self._nearest():
             self._result.accept_hole(hole)
             self._go_on()
 
-    def action_word(self) -> None:
+    def accept_word(self) -> None:
         """Accept the next word of a hole."""
         self._take(first_word)
 
-    def action_line(self) -> None:
+    def accept_line(self) -> None:
         """Accept the next line of a hole."""
-        self._take(first_line)
-
-    def action_word_here(self) -> None:
-        """The same for the hole at the cursor."""
-        self._take(first_word)
-
-    def action_line_here(self) -> None:
-        """The same for the hole at the cursor."""
         self._take(first_line)
 
     def _take(self, first: Callable[[str], str]) -> None:
@@ -171,39 +114,39 @@ class Review(Infilling):
             self._result.accept_part(hole, first(draft.text))
             self._go_on()
         else:
-            self.notice("the draft is empty: Alt+A closes its hole")
+            self.workspace.notice("the draft is empty: Alt+A closes its hole")
 
     def _go_on(self) -> None:
         """Draw what is left; the result ends with its last hole."""
         if self._result.present:
-            self._stayed = self.editor, self.editor.cursor_location
-            self.redraw()
-            self.editor.scroll_cursor_visible()
+            self.infill.asked_at = self.workspace.editor, self.workspace.editor.cursor_location
+            self.infill.redraw()
+            self.workspace.editor.scroll_cursor_visible()
         else:
-            self.accepted(self._result)
+            self.infill.accepted(self._result)
 
     # Looking at it from other sides
 
-    def action_other(self, by: int) -> None:
+    def turn(self, by: int) -> None:
         """Show another candidate of the hole at the cursor, or of the nearest one."""
         if hole := self._nearest():
             self._tell(self._result.turn(by, hole))
 
-    def action_scrub(self, by: int) -> None:
+    def scrub(self, by: int) -> None:
         """Show another step of that hole."""
         if hole := self._nearest():
             self._tell(self._result.scrub(by, hole))
 
     def _tell(self, why_not: str) -> None:
-        self.notice(why_not)
+        self.workspace.notice(why_not)
         if not why_not:
             self._result.show()
-            self.tell_engine()
-            self.post_message(Holed())
+            self.infill.tell_engine()
+            self.app.post_message(Holed())
 
-    def action_difference(self) -> None:
+    def show_diff(self) -> None:
         """Show the result as a diff of all its files, from which hunks can be accepted."""
-        self.push_screen(Picking(self._cut(), self._pick))
+        self.app.push_screen(Picking(self._cut(), self._pick))
 
     def _cut(self) -> Cut:
         return [(editor, hunks(editor, fills)) for editor, fills in self._result.fills()]
@@ -212,40 +155,28 @@ class Review(Infilling):
         """Accept a hunk; those that are left."""
         take_hunk(editor, hunk)
         self._go_on()
-        return self._cut() if self.fill is not None else []
+        return self._cut() if self.infill.fill is not None else []
 
-    def action_heat(self) -> None:
+    def show_confidence(self) -> None:
         """Show how sure the model is of each piece, or no longer."""
-        self.heat = not self.heat
-        for editor in self.editors:
-            editor.rows.heat = self.heat
+        self.infill.heat = not self.infill.heat
+        for editor in self.workspace.editors:
+            editor.rows.heat = self.infill.heat
             editor.rows.wrap(0)
             editor.refresh()
-        self.tell_engine()
-        words = "" if self.status.heat else "shown with the next result"
-        self.notice(words if self.heat else "how sure the model is, is no longer shown")
-
-    def tell_engine(self) -> None:
-        """Say what the engine does, and what the look of its drafts means."""
-        super().tell_engine()
-        self.status.heat = self.heat and self.fill is not None
-
-    def start(self, fill: Fill) -> None:
-        """Let the engine begin."""
-        for editor in fill.editors:
-            editor.rows.heat = self.heat
-        if hole := self.hole_at_cursor(fill):
-            self.editor.show_start(hole)
-        self._stayed = self.editor, self.editor.cursor_location
-        super().start(fill)
+        self.infill.tell_engine()
+        words = "" if self.workspace.status.heat else "shown with the next result"
+        self.workspace.notice(
+            words if self.infill.heat else "how sure the model is, is no longer shown"
+        )
 
     # Within a draft
 
-    def action_again(self) -> None:
+    def refine_selection(self) -> None:
         """Refine what is selected in a draft once more."""
         self._refine_part(keep=False)
 
-    def action_hold(self) -> None:
+    def hold_selection(self) -> None:
         """Hold what is selected in a draft, and refine the rest of it once more."""
         self._refine_part(keep=True)
 
@@ -253,27 +184,26 @@ class Review(Infilling):
         marked = (hole for _, hole in self._result.present if hole.marked)
         hole = next(marked, None)
         if hole is None:
-            self.notice("nothing is selected in a draft: Shift+← Shift+→ at a hole")
+            self.workspace.notice("nothing is selected in a draft: Shift+← Shift+→ at a hole")
             return
         try:
-            self.start(self._result.refine(hole, keep=keep, others=self.documents()))
+            self.infill.begin(self._result.refine(hole, keep=keep, others=self.infill.documents()))
         except (DgeditError, ValueError) as error:
-            self.notice(str(error))
+            self.workspace.notice(str(error))
 
-    def action_caret(self, by: int, select: bool = False) -> None:
+    def move(self, by: int, select: bool = False) -> None:
         """Go on in a draft by a piece."""
         hole, start = self._at(), self._way(by, select)
         assert hole is not None and start is not None
         anchor = start if hole.caret is None else hole.anchor
-        self._enter(self.editor, hole, start + by, anchor if select else start + by)
+        self._enter(self.workspace.editor, hole, start + by, anchor if select else start + by)
 
-    @on(Editor.Pointed)
-    def _point(self, message: Editor.Pointed) -> None:
+    def point(self, message: Editor.Pointed) -> None:
         """Go to the piece that was clicked on; select those that the mouse was dragged over."""
         editor, hole, pieces = message.editor, message.hole, message.pieces
-        if hole is None or not self._settled or (editor, hole) not in self._result.present:
+        if hole is None or not self.infill.is_ready or (editor, hole) not in self._result.present:
             self._entered = None
-            self._leave_drafts()
+            self.leave_drafts()
         elif pieces.step > 0:
             self._enter(editor, hole, pieces.stop, pieces.start)
         else:
@@ -287,22 +217,21 @@ class Review(Infilling):
         editor.place_cursor()
         editor.refresh()
         if hole.marked:
-            self.notice("Alt+R refines it again, Alt+H the rest")
+            self.workspace.notice("Alt+R refines it again, Alt+H the rest")
 
-    def action_reject(self) -> None:
+    def reject(self) -> None:
         """Drop a selection in a draft first."""
         if any(hole.marked for _, hole in self._result.present):
             self._entered = None
-            self._leave_drafts()
+            self.leave_drafts()
         else:
-            super().action_reject()
+            self.infill.reject()
 
-    @on(Editor.SelectionChanged)
-    def _leave_drafts(self) -> None:
+    def leave_drafts(self) -> None:
         """Whoever moves the cursor in the text is no longer in a draft."""
-        if self._entered == self.editor.cursor_location:
+        if self._entered == self.workspace.editor.cursor_location:
             return  # it was moved before it went in, and the message is late
-        for editor, hole in self.fill.present if self.fill else ():
+        for editor, hole in self.infill.fill.present if self.infill.fill else ():
             if hole.caret is not None:
                 hole.caret = None
                 editor.rows.wrap(0)
@@ -317,7 +246,7 @@ class Review(Infilling):
         last = len(hole.draft.pieces)
         start = hole.caret
         if start is None:
-            index = self.editor.buffer.index(self.editor.cursor_location)
+            index = self.workspace.editor.buffer.index(self.workspace.editor.cursor_location)
             # An insertion point is drawn before its draft.
             outside = index == hole.start if by < 0 else hole.start < index == hole.end
             if outside and not select:
@@ -328,16 +257,12 @@ class Review(Infilling):
     # Which
 
     @property
-    def _settled(self) -> bool:
-        return self.fill is not None and self.fill.stage is Stage.READY
-
-    @property
     def _result(self) -> Fill:
-        assert self.fill is not None
-        return self.fill
+        assert self.infill.fill is not None
+        return self.infill.fill
 
     def _at(self) -> OpenHole | None:
-        return self.hole_at_cursor() if self._settled else None
+        return self.infill.hole_at_cursor() if self.infill.is_ready else None
 
     def _holds_keys(self) -> bool:
         """Whether keys that the text has a use for as well are the result's: at a hole, and where
@@ -345,40 +270,36 @@ class Review(Infilling):
         """
         if self._at() is not None:
             return True
-        if not self._settled or not self._result.present:
+        if not self.infill.is_ready or not self._result.present:
             return False
-        start, end = self.editor.selection
-        return start == end and self._stayed == (self.editor, end)
+        start, end = self.workspace.editor.selection
+        return start == end and self.infill.asked_at == (self.workspace.editor, end)
 
     def _nearest(self) -> OpenHole | None:
         """The hole at the cursor, or the nearest in the file in front; says so where none is."""
-        if (hole := self.nearest_hole()) is None:
-            self.notice("no hole of this infill is in this file")
+        if (hole := self.infill.nearest_hole()) is None:
+            self.workspace.notice("no hole of this infill is in this file")
         return hole
 
-    async def _first(self, key: str) -> bool:
+    async def first(self, key: str) -> bool:
         """Take a key before the text does; whether it was taken."""
-        if len(key) == 1 or self.screen.is_modal:
+        if key not in self._by_key or self.app.screen.is_modal:
             return False
-        # Not the screen's: it leaves out what the text could type.
-        bindings = self._bindings.copy()
-        bindings.apply_keymap(self._keymap)
-        for binding in bindings.key_to_bindings.get(key, ()):
-            _, name, parameters = actions.parse(binding.action)
-            if name == "accept_here" and self.running and self.hole_at_cursor() is not None:
-                self.notice(_NOT_YET)  # and no line ends in the hole
+        running = self.infill.running
+        for action in self._by_key[key]:
+            if action.id == "accept" and running and self.infill.hole_at_cursor() is not None:
+                self.workspace.notice(_NOT_YET)  # and no line ends in the hole
                 return True
-            if name not in _HERE | _TOLD:
-                continue
-            if await self.run_action(binding.action, self):
+            if await self.app.run_action(action.binding, self.app):
                 return True
-            if name in _TOLD:
-                self.notice(_NOT_YET if self.running else "no result is open: F5 fills")
+            if action.needs == "result":
+                self.workspace.notice(_NOT_YET if running else "no result is open: F5 fills")
                 return True
-            if name == "caret":
-                if len(parameters) > 1 and self.editor.rows.caret is not None:
+            if action.needs == "piece":
+                by, *select = _arguments(action)
+                if select and self.workspace.editor.rows.caret is not None:
                     return True  # a selection in a draft ends with it
-                self._leave_by(left=parameters[0] == -1)
+                self._leave_by(left=by == -1)
         return False
 
     def _leave_by(self, *, left: bool) -> None:
@@ -386,4 +307,12 @@ class Review(Infilling):
         hole = self._at()
         if hole is not None and hole.caret is not None:
             index = hole.start if left else hole.end
-            self.editor.selection = Selection.cursor(self.editor.buffer.location(index))
+            self.workspace.editor.selection = Selection.cursor(
+                self.workspace.editor.buffer.location(index)
+            )
+
+
+def _arguments(action: Action) -> tuple[int, ...]:
+    """The numbers that an action's method is given."""
+    _, _, given = actions.parse(action.call)
+    return tuple(one for one in given if isinstance(one, int))

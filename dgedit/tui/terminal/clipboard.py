@@ -18,12 +18,14 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
-from textual import events, work
+from textual import events
+from textual.app import App
 
 from dgedit.files.document import readable
-from dgedit.tui.editor.editor import Editor
-from dgedit.tui.terminal.driver import Hosted
+from dgedit.tui.terminal.driver import Terminal
 
 # Seconds a program may take; one whose display is alive takes 5 to 20 ms.
 _PATIENCE = 1.0
@@ -99,62 +101,73 @@ async def _run(command: tuple[str, ...], text: str | None, patience: float) -> b
                 process.kill()
 
 
-class Clipboard(Hosted):
-    """The clipboard"""
+@runtime_checkable
+class TakesText(Protocol):
+    """A widget that is given text as it is, to the byte."""
 
-    tool: Tool | None = None
-    """The system's, while it answers."""
-    _silent = False
-    """Whether the terminal did not answer."""
+    def put(self, text: str) -> None:
+        """Put a text in the place of the selection."""
 
-    def on_mount(self) -> None:
+
+class Clipboards:
+    """Copies to every clipboard, and pastes from the best."""
+
+    def __init__(self, app: App[None], notice: Callable[[str], None]) -> None:
+        """`notice` tells the user something."""
+        self.app, self._notice = app, notice
+        self.tool: Tool | None = None
+        """The system's, while it answers."""
+        self._silent = False  # whether the terminal did not answer
+
+    def start(self) -> None:
         """See what there is."""
-        self.tool = None if self.is_headless else find_tool(os.environ)
+        self.tool = None if self.app.is_headless else find_tool(os.environ)
 
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy to wherever there is a clipboard."""
-        super().copy_to_clipboard(text)
+    def copy(self, text: str) -> None:
+        """Copy to the system's clipboard."""
         if self.tool is not None:
-            self._hand_over(self.tool, readable(text))
+            task: Any = partial(self._hand_over, self.tool, readable(text))
+            self.app.run_worker(task, group="copy", exclusive=True)
 
-    async def action_paste(self) -> None:
+    async def paste(self) -> None:
         """Paste into whatever has the keyboard."""
-        text = await self._pasted()
-        if isinstance(self.focused, Editor):
-            self.focused.put(text)
+        text = await self._text()
+        if isinstance(self.app.focused, TakesText):
+            self.app.focused.put(text)
         else:
-            self.post_message(events.Paste(text))
+            self.app.post_message(events.Paste(text))
 
-    @work(exclusive=True, group="copy")
+    async def _text(self) -> str:
+        """What to paste: what the system has; our own where that reads the same, since it is exact
+        to the byte.
+        """
+        text = await self._asked_for()
+        if text is None or readable(text) == readable(self.app.clipboard):
+            return self.app.clipboard
+        return text
+
     async def _hand_over(self, tool: Tool, text: str) -> None:
         try:
             await copy(tool, text)
         except TimeoutError:
             self._no_answer(tool)
 
-    async def _pasted(self) -> str:
-        """What the system has; our own where that reads the same, since it is exact to the byte."""
-        text = await self._asked_for()
-        if text is None or readable(text) == readable(self.clipboard):
-            return self.clipboard
-        return text
-
     async def _asked_for(self) -> str | None:
-        tool, terminal = self.tool, self.terminal
+        tool, driver = self.tool, self.app._driver
         try:
             if tool is not None:
                 return await paste(tool)
-            if terminal is not None and not self._silent:
-                return await terminal.clipboard() or None
+            if isinstance(driver, Terminal) and not self._silent:
+                return await driver.clipboard() or None
         except TimeoutError:
             if tool is not None:
                 self._no_answer(tool)
             else:
                 self._silent = True
-        if tool is None and not self.clipboard:
-            self.notice("nothing was copied here; the terminal has a key of its own for pasting")
+        if tool is None and not self.app.clipboard:
+            self._notice("nothing was copied here; the terminal has a key of its own for pasting")
         return None
 
     def _no_answer(self, tool: Tool) -> None:
         self.tool = None
-        self.notice(f"{tool.copy[0]} does not answer: pasting what was copied here")
+        self._notice(f"{tool.copy[0]} does not answer: pasting what was copied here")

@@ -22,17 +22,14 @@ from functools import cached_property
 from time import monotonic
 
 import regex
-from textual import events, on
+from textual import events
 from textual._xterm_parser import XTermParser
-from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from dgedit.tui.editor.editor import Editor
-from dgedit.tui.terminal.keys import Burst, in_bursts
-from dgedit.tui.workspace.tabs import Desk
+from dgedit.tui.terminal.keys import in_bursts
 
 # Seconds that a terminal may take to answer; one that does takes a few milliseconds.
 _PATIENCE = 0.5
@@ -207,39 +204,6 @@ class Swift(Screen[None]):
     def _update_timer(self) -> Timer:
         paint = self._on_timer_update
         return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
-
-
-class Hosted(Desk):
-    """In a terminal"""
-
-    def get_default_screen(self) -> Screen[None]:
-        """The screen of the editor."""
-        return Swift(id="_default")
-
-    def get_driver_class(self) -> type[Driver]:
-        """Ours in the place of the one that it extends."""
-        given = super().get_driver_class()
-        return Terminal if given is LinuxDriver else given
-
-    @property
-    def terminal(self) -> Terminal | None:
-        """The terminal; None for a browser, or nothing at all."""
-        return self._driver if isinstance(self._driver, Terminal) else None
-
-    @on(Driver.SignalResume)
-    def _draw_again(self) -> None:
-        """Draw the whole screen: whoever had the terminal meanwhile left another there."""
-        self.refresh(layout=True)
-
-    async def on_burst(self, burst: Burst) -> None:
-        """Give it to what has the keyboard, key by key where that is no text."""
-        self.app_focus = True
-        self.notice("")
-        if isinstance(self.focused, Editor):
-            self.focused.post_message(Burst(burst.keys))
-        else:
-            for key in burst.keys:
-                await self.on_event(key)
 
 
 def _decoded(data: str) -> str | None:

@@ -6,8 +6,10 @@ key land in it. Knows fields and switches; what is found is `finding.py`'s.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, Protocol
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -20,7 +22,7 @@ from textual.widgets import Input, Static
 from dgedit.text.search import Query
 from dgedit.text.visible import visible
 from dgedit.tui.terminal.keys import is_text
-from dgedit.tui.widgets.line_input import Line
+from dgedit.tui.widgets.line_input import LineInput
 
 # At that many columns the switches have their keys beside them.
 _ROOMY = 80
@@ -30,25 +32,49 @@ def _key(keys: str, action: str, words: str) -> Binding:
     return Binding(keys, action, words, show=False)
 
 
-class Field(Line):
+class Search(Protocol):
+    """What the bars ask for. At once, not by messages: keys that follow may be for what has the
+    keyboard then.
+    """
+
+    def step(self, by: int) -> None:
+        """Go to the next place, or the previous one."""
+
+    def replace_one(self) -> None:
+        """Replace the place that is selected."""
+
+    def replace_all(self) -> None:
+        """Replace every place."""
+
+    def close(self) -> None:
+        """Close the find bar."""
+
+    def to_text(self) -> None:
+        """Go back to the text."""
+
+    def leave_line(self, *, stay: bool) -> None:
+        """Close the line bar; `stay` where it leads."""
+
+
+class Field(LineInput):
     """A line of a bar. Keys are taken in turn, as in the text: what comes after Enter may belong to
     whatever Enter has gone to.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("ctrl+v", "app.paste", "paste"),
+        _key("ctrl+v", "app.do('paste')", "paste"),
         _key("ctrl+a", "select_all", "select all"),
-        _key("ctrl+f", "app.find", "find"),
+        _key("ctrl+f", "app.do('find')", "find"),
     ]
 
-    def __init__(self, words: str, entered: str) -> None:
+    def __init__(self, words: str, entered: Callable[[], None]) -> None:
+        """`entered` is what Enter does."""
         super().__init__(placeholder=words, select_on_focus=False)
         self._entered = entered
-        """The action of Enter."""
 
     async def action_submit(self) -> None:
         """Enter."""
-        await self.run_action(self._entered)
+        self._entered()
 
     async def _on_key(self, event: events.Key) -> None:
         front = self.screen.focused
@@ -66,13 +92,13 @@ class FindBar(Vertical):
     """What to find, and, when it is to be replaced, by what."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("escape", "app.close_find", "back to the text"),
-        _key("down", "app.step(1)", "next"),
-        _key("shift+enter,up", "app.step(-1)", "previous"),
+        _key("escape", "close", "back to the text"),
+        _key("down", "step(1)", "next"),
+        _key("shift+enter,up", "step(-1)", "previous"),
         _key("alt+r", "switch('regex')", "expression or plain text"),
         _key("alt+c", "switch('case')", "heed capitals, or no longer"),
         _key("alt+w", "switch('words')", "whole words only, or no longer"),
-        _key("alt+a", "app.replace_all", "replace all"),
+        _key("alt+a", "replace_all", "replace all"),
         _key("tab", "other_field(1)", "next field"),
         _key("shift+tab", "other_field(-1)", "previous field"),
     ]
@@ -80,11 +106,12 @@ class FindBar(Vertical):
     class Asked(Message):
         """Something else is to be found."""
 
-    def __init__(self) -> None:
+    def __init__(self, search: Search) -> None:
         super().__init__()
+        self._search = search
         self._switches = Query("")
-        self.what = Field("find", "app.step(1)")
-        self.by = Field("replace by", "app.replace_one")
+        self.what = Field("find", partial(search.step, 1))
+        self.by = Field("replace by", search.replace_one)
         # Held, not looked up: a search may end when the screen has gone.
         self._count = Static(classes="count")
         self._wrong = Static(classes="wrong")
@@ -147,14 +174,26 @@ class FindBar(Vertical):
         self._show_switches()
         self.post_message(self.Asked())
 
-    async def action_other_field(self, by: int) -> None:
+    def action_close(self) -> None:
+        """Close the bar."""
+        self._search.close()
+
+    def action_step(self, by: int) -> None:
+        """Go to the next place, or the previous one."""
+        self._search.step(by)
+
+    def action_replace_all(self) -> None:
+        """Replace every place."""
+        self._search.replace_all()
+
+    def action_other_field(self, by: int) -> None:
         """Go to the other field; from the last one, to the text."""
         fields = [self.what, self.by] if self.has_class("-replacing") else [self.what]
         at = next(i for i, field in enumerate(fields) if field.has_focus) + by
         if 0 <= at < len(fields):
             self.screen.set_focus(fields[at])
         else:
-            await self.run_action("app.to_text")
+            self._search.to_text()
 
     @on(Input.Changed)
     def _changed(self, message: Input.Changed) -> None:
@@ -179,15 +218,16 @@ class LineBar(Horizontal):
     """Where to go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("escape", "app.leave_line(False)", "back to where you were"),
+        _key("escape", "leave", "back to where you were"),
     ]
 
     class Typed(Message):
         """A line is being named."""
 
-    def __init__(self) -> None:
+    def __init__(self, search: Search) -> None:
         super().__init__()
-        self.field = Field("12   12:5   +5   -5", "app.leave_line(True)")
+        self._search = search
+        self.field = Field("12   12:5   +5   -5", partial(search.leave_line, stay=True))
 
     def compose(self) -> ComposeResult:
         """A field, and a word about what is typed there."""
@@ -206,6 +246,10 @@ class LineBar(Horizontal):
             self.field.value = ""
         self.tell("")
         self.screen.set_focus(self.field)
+
+    def action_leave(self) -> None:
+        """Go back to where one was."""
+        self._search.leave_line(stay=False)
 
     def tell(self, words: str) -> None:
         """Say what is wrong."""

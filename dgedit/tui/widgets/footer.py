@@ -8,39 +8,22 @@ nothing but say why. Knows actions, their words and cells; whether an action is 
 from __future__ import annotations
 
 from rich.cells import cell_len
-from textual import events
+from textual import actions, events
 from textual.app import ComposeResult
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
-from dgedit.tui.keymap import NO_KEY
+from dgedit.tui.bindings import NO_KEY
+from dgedit.tui.keymap import ACTIONS
 
-# The first matters most; but what is not among them is a key of what has the keyboard.
-_ORDER = (
-    "accept_here",
-    "accept",
-    "reject",
-    "cancel",
-    "other(1)",
-    "difference",
-    "help",
-    "mask",
-    "fill",
-    "accept_hole",
-    "word",
-    "line",
-    "save",
-    "leave",
-    "open",
-    "instruct",
-)
-# An action, and what makes it useless where it can be done.
+# An action, and those that make it useless where they can be done.
 _INSTEAD = {
-    "accept": {"accept_here"},
-    "mask": {"difference", "cancel"},
+    "accept-all": {"accept"},
+    "mask": {"result-diff", "cancel"},
     "fill": {"cancel"},
     "instruct": {"cancel"},
 }
+_RANKS = {action.id: action.rank for action in ACTIONS if action.hint}
 
 
 class Hints(Footer):
@@ -52,11 +35,13 @@ class Hints(Footer):
     def compose(self) -> ComposeResult:
         """The keys, and what they do."""
         keys = (key for key in super().compose() if isinstance(key, FooterKey))
-        every = {key.action: key for key in keys if key.key != NO_KEY}
+        every = {_id(key): key for key in keys if key.key != NO_KEY}
         room = self.size.width
-        for key in sorted(every.values(), key=_place):
-            if _INSTEAD.get(key.action, set()) & every.keys():
+        # first what is not in the table: keys of what has the keyboard
+        for name in sorted(every, key=lambda name: _RANKS.get(name, 0)):
+            if _INSTEAD.get(name, set()) & every.keys():
                 continue
+            key = every[name]
             room -= cell_len(f" {key.key_display} {key.description} ")
             if room < 0:
                 return
@@ -67,5 +52,7 @@ class Hints(Footer):
         self.call_after_refresh(self.recompose)
 
 
-def _place(key: FooterKey) -> int:
-    return _ORDER.index(key.action) if key.action in _ORDER else -1
+def _id(key: FooterKey) -> str:
+    """The id of an action; of one that is not in the table the action itself."""
+    _, name, given = actions.parse(key.action)
+    return str(given[0]) if name == "do" else key.action

@@ -17,7 +17,7 @@ from dgedit.text.visible import visible
 from dgedit.tui.terminal.keys import is_text
 
 
-class Line(Input):
+class LineInput(Input):
     """One line of text."""
 
     def __init__(

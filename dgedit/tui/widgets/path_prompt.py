@@ -19,7 +19,7 @@ from textual.widgets import Input, Static
 
 from dgedit.text.visible import visible
 from dgedit.tui.widgets.dialogs import Modal
-from dgedit.tui.widgets.line_input import Line
+from dgedit.tui.widgets.line_input import LineInput
 
 _SHOWN = 8
 
@@ -42,7 +42,7 @@ class AskPath(Modal[Path | None]):
         """The question, the line, what would complete it."""
         with Vertical() as box:
             yield Static(Content(self.question), classes="question")
-            yield Line(self.start, select_on_focus=False)
+            yield LineInput(self.start, select_on_focus=False)
             yield Static(classes="names")
         box.border_subtitle = "Tab complete · Enter take · Esc close"
 

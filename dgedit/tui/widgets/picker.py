@@ -22,7 +22,7 @@ from textual.widgets.option_list import Option
 from dgedit.text.fuzzy import Ranking, positions
 from dgedit.text.visible import visible
 from dgedit.tui.widgets.dialogs import Modal
-from dgedit.tui.widgets.line_input import Line
+from dgedit.tui.widgets.line_input import LineInput
 
 # Rows of the list: nobody looks further, they type.
 _SHOWN = 100
@@ -86,7 +86,7 @@ class Choose(Modal[int | None]):
     def compose(self) -> ComposeResult:
         """The line above the list, and how many there are."""
         with Vertical():
-            yield Line(placeholder=self.title_words)
+            yield LineInput(placeholder=self.title_words)
             yield OptionList()
             yield Static(classes="count")
 

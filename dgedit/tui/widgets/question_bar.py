@@ -5,35 +5,25 @@ text and leaves the question open; the bar says so. A letter of its own for each
 the text, would be taken from what the text needs it for. The letter after F10 is the bar's, also
 where nothing is asked, and no letter answers twice: what is asked next was not seen yet.
 
-The question shown is the oldest about the file in front, or else about any other. Knows questions;
-nothing of what they are about.
+Knows questions; nothing of what they are about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from time import monotonic
-from typing import ClassVar
 
 from rich.cells import cell_len
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static, Tabs
-
-from dgedit.tui.editor.editor import Editor
-from dgedit.tui.workspace.tabs import Desk
+from textual.widgets import Static
 
 # Who answers has not seen a question that took another's place so many seconds ago.
 _UNSEEN = 0.5
-
-# What goes to the bar. Some terminals keep F10 for their menu.
-_KEYS = "f10,alt+b"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +53,7 @@ class Bar(Horizontal, can_focus=True):
     Bar .words { width: 1fr; height: auto; }
     Bar .answers { width: auto; height: 1; }
     Bar.-tight { layout: vertical; }
-    Bar Choice:hover { background: $warning 30%; }
+    Bar AnswerKey:hover { background: $warning 30%; }
     """
 
     class Left(Message):
@@ -91,10 +81,10 @@ class Bar(Horizontal, can_focus=True):
             return
         self.question, self._asked = question, monotonic()
         self.set_class(question is not None, "-asks")
-        self.query("Choice, Way").remove()
+        self.query("AnswerKey, Way").remove()
         if question is not None:
             self.query_one(".words", Static).update(Content(question.words))
-            answers = [Choice(*pair) for pair in question.choices.items()]
+            answers = [AnswerKey(*pair) for pair in question.choices.items()]
             back = "later" if question.choices else "back"
             self.query_one(".answers").mount_all([Way(back), *answers])
             self._lay_out()
@@ -158,7 +148,7 @@ class Bar(Horizontal, can_focus=True):
             self.set_class(self.app.size.width < needed + 2, "-tight")
 
 
-class Choice(Static):
+class AnswerKey(Static):
     """A letter and what it does."""
 
     def __init__(self, letter: str, word: str) -> None:
@@ -186,62 +176,3 @@ class Way(Static):
 
 def _key(key: str, word: str) -> Content:
     return Content.assemble((f" {key} ", "reverse bold"), f" {word}  ")
-
-
-class Questions(Desk):
-    """Questions about files that may wait."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(_KEYS, "answer", "answer what is asked", show=False, id="answer"),
-    ]
-
-    @cached_property
-    def bar(self) -> Bar:
-        """Where it is asked."""
-        return Bar()
-
-    @cached_property
-    def questions(self) -> dict[Question, Editor | None]:
-        """What is asked, and about which file, None for all; the oldest first."""
-        return {}
-
-    @on(events.Mount)
-    async def _put_bar(self) -> None:
-        """Have it ready before any key comes."""
-        await self.mount(self.bar, before=self.status)
-        self._show_question()
-
-    def ask_about(self, editor: Editor | None, question: Question) -> None:
-        """Ask something about a file, or about all of them."""
-        self.questions[question] = editor
-        self._show_question()
-
-    def withdraw(self, question: Question) -> None:
-        """Ask it no longer."""
-        if question in self.questions:
-            del self.questions[question]
-            self._show_question()
-
-    def give_keyboard(self) -> None:
-        """To the file in front, but not while somebody is at the bar."""
-        if self.focused is not self.bar or self.bar.left:
-            super().give_keyboard()
-
-    def action_answer(self) -> None:
-        """Go to the bar."""
-        self.bar.enter()
-
-    @on(Bar.Left)
-    def _back_to_text(self) -> None:
-        if self.bar.left:
-            self.editor.screen.set_focus(self.editor)  # a diff may be in front of it
-
-    @on(Tabs.TabActivated)
-    def _show_question(self) -> None:
-        for question, editor in list(self.questions.items()):
-            if editor not in (None, *self.editors):
-                del self.questions[question]
-        asked = self.questions.items()
-        front = [one for one, editor in asked if editor in (None, self.editor)]
-        if self.bar.is_mounted and self.screen_stack:  # a tab's last word may come at the very end
-            self.bar.ask(next(iter([*front, *self.questions]), None))

@@ -13,22 +13,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import ClassVar
 
-from textual import events, on, work
-from textual.binding import Binding, BindingType
 from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
 from dgedit.text.edits import Change, Part, moved_index
 from dgedit.text.search import Found, Query, SearchError, replacements, search
 from dgedit.text.symbols import symbols
-from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.widgets.find_bar import FindBar, LineBar
 from dgedit.tui.widgets.picker import Choice, Choose
-from dgedit.tui.workspace.tabs import Desk
+from dgedit.tui.workspace.tabs import Workspace
 
 _LINE = re.compile(r"(?P<sign>[+-])?(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?", re.ASCII)
 # Seconds to find once more the one place that is replaced.
@@ -39,106 +35,89 @@ Origin = tuple[Editor, Selection, Offset]
 """A file, what was selected there, and what part of it was seen."""
 
 
-class Finding(Desk):
-    """Finding and going places"""
+class Finder:
+    """Finds and replaces in the file in front, and goes to places in it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+f", "find", "find", show=False),
-        Binding("ctrl+r,ctrl+h", "replace", "replace", show=False),
-        Binding("f3", "step(1)", "find next", show=False, id="find-next"),
-        Binding("shift+f3,f15", "step(-1)", "find previous", show=False, id="find-previous"),
-        Binding("ctrl+g", "to_line", "go to a line", show=False),
-        Binding("ctrl+t,ctrl+shift+o", "symbols", "go to a symbol", show=False),
-        Binding("escape", "close_find", "close the find bar", show=False),
-    ]
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace, self.app = workspace, workspace.app
+        self.find_bar, self.line_bar = FindBar(self), LineBar(self)
+        self.found = Found(Query(""))
+        """What was found last."""
+        self._find_in: tuple[Editor, Sequence[str]] | None = None  # in what
+        # where one was when the bar was opened; None once one has gone on
+        self._find_origin: Origin | None = None
+        # steps to take when the search is done; at 0, to the first place from where one was
+        self._find_steps = 0
+        self._find_jump = False  # whether to take any
 
-    find_bar: FindBar
-    """What to find."""
-    line_bar: LineBar
-    """Where to go."""
-    found = Found(Query(""))
-    """What was found last."""
-    _find_in: tuple[Editor, Sequence[str]] | None = None
-    """In what."""
-    _find_origin: Origin | None = None
-    """Where one was when the bar was opened; None once one has gone on."""
-    _find_steps = 0
-    """Steps to take when the search is done; at 0, to the first place from where one was."""
-    _find_jump = False
-    """Whether to take any."""
-
-    def on_mount(self) -> None:
-        """Have the bars at hand."""
-        self.find_bar, self.line_bar = FindBar(), LineBar()
-        self.mount(self.find_bar, self.line_bar, before=self.status)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is no bar to close when none is open."""
-        if action == "close_find" and not self.find_bar.display:
-            return False
-        return super().check_action(action, parameters)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a find bar to close."""
+        return self.find_bar.display
 
     # Finding
 
-    def action_find(self) -> None:
+    def find(self) -> None:
         """Open the find bar."""
         self._open_find(replacing=False)
 
-    def action_replace(self) -> None:
+    def replace(self) -> None:
         """Open the find bar with a field for what is to be put there."""
         self._open_find(replacing=True)
 
-    def action_step(self, by: int) -> None:
+    def step(self, by: int) -> None:
         """Go to the next place, or the previous one."""
         if not self.find_bar.query_asked.text:
-            self.action_find()
+            self.find()
         elif self._find_is_current:
             self._step_found(by)
         else:
             self._find_jump, self._find_steps = True, self._find_steps + by
             self._find_all()
 
-    def action_close_find(self) -> None:
+    def close(self) -> None:
         """Close the bar; back to where one was, if one has only looked."""
         if self._find_origin is not None and self.find_bar.has_focus_within:
             self._go_back(*self._find_origin)
         self._find_origin, self._find_in = None, None
         self.find_bar.display = False
         self._mark_found(None)
-        self.action_to_text()
+        self.to_text()
 
-    def action_to_text(self) -> None:
+    def to_text(self) -> None:
         """Go back to the text."""
         self._find_origin = None
-        self.screen.set_focus(self.editor)
+        self.app.screen.set_focus(self.workspace.editor)
 
     def _open_find(self, *, replacing: bool) -> None:
-        editor = self.editor
+        editor = self.workspace.editor
         if self._find_origin is None:
             self._find_origin = (editor, editor.selection, editor.scroll_offset)
         text = "" if self.find_bar.has_focus_within else editor.selected_text
         several = "\n" in text or "\r" in text
         self.line_bar.display = False
         self.find_bar.open("" if several else text, replacing=replacing)
-        self.call_after_refresh(editor.scroll_cursor_visible)  # the bar may have hidden it
+        self.app.call_after_refresh(editor.scroll_cursor_visible)  # the bar may have hidden it
         self._find_all()
 
-    @on(FindBar.Asked)
-    def _query_changed(self) -> None:
+    def query_changed(self) -> None:
+        """Find what the bar asks for now."""
         if not self.find_bar.display:
             return
         self._find_jump, self._find_steps = True, 0
         self._find_all()
 
-    @on(Editor.Changed)
-    def _text_changed(self, message: Editor.Changed) -> None:
-        if self.find_bar.display and message.text_area is self.editor:
+    def text_changed(self, editor: Editor) -> None:
+        """Find anew in a text that was edited."""
+        if self.find_bar.display and editor is self.workspace.editor:
             self._find_all()
 
-    @work(exclusive=True, group="find")
-    async def _find_all(self) -> None:
+    def _find_all(self) -> None:
         """Find everything, and go where one was about to go."""
-        editor, query = self.editor, self.find_bar.query_asked
+        self.workspace.work(self._search, group="find")
+
+    async def _search(self) -> None:
+        editor, query = self.workspace.editor, self.find_bar.query_asked
         lines = list(editor.buffer.lines)
         try:
             found = await asyncio.to_thread(search, lines, query)
@@ -165,7 +144,9 @@ class Finding(Desk):
         if self._find_in is None or self.found.query != self.find_bar.query_asked:
             return False
         editor, lines = self._find_in
-        return editor is self.editor and lines == editor.buffer.lines  # by identity, 0.5 ms
+        return (
+            editor is self.workspace.editor and lines == editor.buffer.lines
+        )  # by identity, 0.5 ms
 
     def _show_first_found(self, origin: Origin) -> None:
         """Select the first place from where one was; that itself where there is none."""
@@ -180,7 +161,7 @@ class Finding(Desk):
         self._tell_found(at % count, "from the top" if at == count else "")
 
     def _step_found(self, by: int) -> None:
-        found, editor = self.found, self.editor
+        found, editor = self.found, self.workspace.editor
         count = len(found.spans)
         self._find_origin = None
         if not count:
@@ -201,7 +182,7 @@ class Finding(Desk):
 
     def _go_to(self, selection: Selection) -> None:
         """Select something; in the middle of the screen, if it was not there."""
-        editor = self.editor
+        editor = self.workspace.editor
         top = round(editor.scroll_y)
         editor.selection = selection
         y = editor.rows.location_to_offset(selection.end).y
@@ -209,14 +190,14 @@ class Finding(Desk):
             editor.scroll_cursor_visible(center=True)
 
     def _go_back(self, editor: Editor, selection: Selection, scroll: Offset) -> None:
-        if editor is not self.editor:  # another file is in front, or this one was closed
+        if editor is not self.workspace.editor:  # another file is in front, or this one was closed
             return
         editor.selection = selection
         editor.scroll_to(*scroll, animate=False, force=True)
 
     def _mark_found(self, editor: Editor | None) -> None:
         """Let one file show what was found, and no other."""
-        for other in self.editors:
+        for other in self.workspace.editors:
             found = self.found.columns if other is editor else None
             if found is not None or other.found is not None:
                 other.found = found
@@ -233,16 +214,16 @@ class Finding(Desk):
         words = " · ".join(filter(None, (words, word)))
         self.find_bar.tell(words, bad=words == "not found")
         if not self.find_bar.display:
-            self.notice(words)
+            self.workspace.notice(words)
 
     # Replacing
 
-    def action_replace_one(self) -> None:
+    def replace_one(self) -> None:
         """Replace the place that is selected, and go to the next; first select one."""
-        editor = self.editor
+        editor = self.workspace.editor
         start, end = sorted(editor.selection)
         if editor.read_only or not self._find_is_current or self.found.which(start, end) is None:
-            self.action_step(1)
+            self.step(1)
             return
         query, template = self.found.query, self.find_bar.by.value
         try:
@@ -260,10 +241,16 @@ class Finding(Desk):
         self._find_jump, self._find_steps = True, 1
         self._find_all()
 
-    @work(exclusive=True, group="replace")
-    async def action_replace_all(self) -> None:
+    def replace_all(self) -> None:
         """Replace every place, as one undo."""
-        editor, query, template = self.editor, self.find_bar.query_asked, self.find_bar.by.value
+        self.workspace.work(self._replace_all, group="replace")
+
+    async def _replace_all(self) -> None:
+        editor, query, template = (
+            self.workspace.editor,
+            self.find_bar.query_asked,
+            self.find_bar.by.value,
+        )
         lines = list(editor.buffer.lines)
         try:
             found = await asyncio.to_thread(replacements, lines, query, template)
@@ -279,7 +266,7 @@ class Finding(Desk):
             with editor.steady(lambda index: moved_index(index, parts)):
                 editor.change(Change(tuple(parts), (anchor, cursor)))
         self._find_origin = None
-        self.notice(f"{len(parts):,} replaced")
+        self.workspace.notice(f"{len(parts):,} replaced")
 
     def _replacement_parts(
         self, editor: Editor, found: Sequence[tuple[Location, Location, str]]
@@ -299,16 +286,15 @@ class Finding(Desk):
 
     # Lines and symbols
 
-    def action_to_line(self) -> None:
+    def ask_line(self) -> None:
         """Ask which line to go to."""
-        editor = self.editor
+        editor = self.workspace.editor
         self._find_origin = (editor, editor.selection, editor.scroll_offset)
         self.find_bar.display = False
         self._mark_found(None)
         self.line_bar.open()
 
-    @on(LineBar.Typed)
-    def _show_line(self) -> None:
+    def show_line(self) -> None:
         """Go to the line that is named so far."""
         if self._find_origin is None:
             return
@@ -318,29 +304,31 @@ class Finding(Desk):
         if where is None:
             self._go_back(*self._find_origin)
         else:
-            last = self.editor.document.line_count - 1
+            last = self.workspace.editor.document.line_count - 1
             self._go_to(Selection.cursor((max(0, min(where[0], last)), where[1])))
 
-    def action_leave_line(self, stay: bool) -> None:
+    def leave_line(self, *, stay: bool) -> None:
         """Go back to the text: to the line, or to where one was."""
         if stay:
-            self._show_line()
+            self.show_line()
         elif self._find_origin is not None:
             self._go_back(*self._find_origin)
         self.line_bar.display = False
-        self.action_to_text()
+        self.to_text()
 
-    @work(exclusive=True, group="commands")
-    async def action_symbols(self) -> None:
+    def ask_symbol(self) -> None:
         """Choose one of the text's functions, classes or headings, and go there."""
-        editor = self.editor
+        self.workspace.work(self._ask_symbol, group="commands")
+
+    async def _ask_symbol(self) -> None:
+        editor = self.workspace.editor
         if editor.syntax is None or editor.buffer.parse is None:
-            self.notice("no symbols are known in this kind of file")
+            self.workspace.notice("no symbols are known in this kind of file")
             return
         tree, language = editor.buffer.parse.tree, editor.syntax.language
         all_ = symbols(tree, language, editor.buffer.lines, suffix=editor.path.suffix)
         if not all_:
-            self.notice("there are no symbols here")
+            self.workspace.notice("there are no symbols here")
             return
         origin = (editor, editor.selection, editor.scroll_offset)
         looked = False
@@ -354,18 +342,9 @@ class Finding(Desk):
                 self._go_to(Selection.cursor((all_[at].row, all_[at].column)))
 
         choices = [Choice(one.name, (one.kind, str(one.row + 1))) for one in all_]
-        at = await self.push_screen_wait(Choose("letters of a symbol", choices, peek=peek))
+        at = await self.app.push_screen_wait(Choose("letters of a symbol", choices, peek=peek))
         if at is not None:
             self._go_to(Selection.cursor((all_[at].row, all_[at].column)))
-
-    @on(Writing.Note)
-    def _say_note(self, message: Writing.Note) -> None:
-        self.notice(message.words)
-
-    @on(events.CursorPosition)
-    def _shift_f3(self) -> None:
-        """What xterm and its like send for Shift+F3 reads as an answer that is never asked for."""
-        self.action_step(-1)
 
 
 def place_of(text: str, row: int) -> Location | None:

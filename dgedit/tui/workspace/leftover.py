@@ -12,43 +12,51 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from textual import work
-
 from dgedit.errors import DgeditError
 from dgedit.files.journal import Entry, real
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.question_bar import Question
 from dgedit.tui.workspace.opening import Opening
+from dgedit.tui.workspace.questions import Questions
+from dgedit.tui.workspace.recovery import Recovery
+from dgedit.tui.workspace.tabs import Workspace
 
 # Names that the question gives.
 _NAMED = 2
 
 
-class LeftOver(Opening):
-    """What is left over in the project."""
+class LeftOver:
+    """Asks about what is left over in the project."""
 
-    def on_mount(self) -> None:
+    def __init__(
+        self, workspace: Workspace, questions: Questions, opening: Opening, recovery: Recovery
+    ) -> None:
+        self.workspace, self.questions = workspace, questions
+        self.opening, self.recovery = opening, recovery
+
+    def start(self) -> None:
         """Ask about all files at once, unless there is only one and it asks for itself."""
-        if self.journal is None or self.viewing:
+        journal, workspace = self.recovery.journal, self.workspace
+        if journal is None or workspace.pages.read_only:
             return
         latest: dict[str, Entry] = {}
-        for entry in self.journal.left_below(self.folder):
+        for entry in journal.left_below(workspace.folder):
             if self._is_unsaved(entry):
                 latest.setdefault(entry.path, entry)
-        front = real(self.editor.file.path)
+        front = real(workspace.editor.file.path)
         entries = sorted(latest.values(), key=lambda entry: entry.path != front)
-        if len(entries) > 1 or any(not self.holding(Path(entry.path)) for entry in entries):
+        if len(entries) > 1 or any(not workspace.holding(Path(one.path)) for one in entries):
             self._ask_about_all(entries)
 
     def _is_unsaved(self, entry: Entry) -> bool:
         try:
-            return self.load(Path(entry.path)).text != entry.text
+            return self.workspace.pages.load(Path(entry.path)).text != entry.text
         except DgeditError:
             return True  # opening it says why
 
     def _ask_about_all(self, entries: Sequence[Entry]) -> None:
-        names = [os.path.relpath(one.path, real(self.folder)) for one in entries]
+        names = [os.path.relpath(one.path, real(self.workspace.folder)) for one in entries]
         more = len(names) - _NAMED
         if more > 0:
             names[_NAMED:] = [f"{more} more file{'s' * (more > 1)}"]
@@ -60,29 +68,31 @@ class LeftOver(Opening):
             {"r": f"put {all_of_them} back", "o": f"open {them}", "i": "hide this"},
             lambda letter: self._answer_for_all(entries, letter, question),
         )
-        self.ask_about(None, question)
+        self.questions.ask_about(None, question)
 
     def _answer_for_all(self, entries: Sequence[Entry], letter: str, question: Question) -> None:
-        self.withdraw(question)
+        self.questions.withdraw(question)
         if letter != "i":
-            self._open_all(entries, put_back=letter == "r")
+            back = letter == "r"
+            self.workspace.work(self._open_all, entries, back, group="recover", exclusive=False)
 
-    @work(group="recover")
-    async def _open_all(self, entries: Sequence[Entry], *, put_back: bool) -> None:
+    async def _open_all(self, entries: Sequence[Entry], put_back: bool) -> None:
         """Open the files, and bring the first to the front."""
         opened: list[Editor] = []
         count = 0
         for entry in entries:
             path = Path(entry.path)
             # By its path: while it was opened, another file may have come to the front.
-            if await self.open_file(path) and (editor := self.holding(path)):
+            if await self.opening.open_file(path) and (editor := self.workspace.holding(path)):
                 opened.append(editor)
-                count += put_back and self.put_back_unchanged(editor, entry)
+                count += put_back and self.recovery.put_back_unchanged(editor, entry)
         if opened:
-            self.show(opened[0])
+            self.workspace.show(opened[0])
         if count:
             of = f"{count} of {len(entries)}" if count < len(entries) else str(count)
             texts = "text" if len(entries) == 1 else "texts"
-            ask = any(editor in self.questions.values() for editor in opened)
+            ask = any(editor in self.questions.asked.values() for editor in opened)
             asked = "; what has changed since then asks" * ask
-            self.notice(f"put back {of} {texts}, not saved yet: Ctrl+S saves, Ctrl+Z undoes{asked}")
+            self.workspace.notice(
+                f"put back {of} {texts}, not saved yet: Ctrl+S saves, Ctrl+Z undoes{asked}"
+            )

@@ -17,10 +17,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from time import localtime, strftime
-
-from textual import on, work
 
 from dgedit.files.document import Document
 from dgedit.files.journal import Entry, Journal, Process
@@ -29,77 +26,56 @@ from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.replacing import replace_text
 from dgedit.tui.widgets.diffview import DiffView
-from dgedit.tui.widgets.question_bar import Question, Questions
-from dgedit.tui.workspace.locked import Locked
+from dgedit.tui.widgets.question_bar import Question
+from dgedit.tui.workspace.questions import Questions
+from dgedit.tui.workspace.stdin import Piped
+from dgedit.tui.workspace.tabs import Workspace
 
 # Seconds between two looks at what was edited. With the time that a slow disk takes, what is typed
 # is safe within two.
 _EVERY = 1.0
 
 
-class Recovery(Questions):
-    """What is not saved survives."""
+class Recovery:
+    """Keeps what is not saved, and offers what was kept."""
 
-    journal: Journal | None = None
-    """Where it is kept; None keeps nothing."""
-    leaving = False
-    """Whether the user chose to leave, and so what to do with what is not saved."""
-    failure: Exception | None = None
-    """The error of ours that ended it."""
-    _loop: asyncio.AbstractEventLoop | None = None
-    _code: int | None = None
-    """Of the signal that came, perhaps before anything was shown."""
-    _told = False
-    """Whether the user knows that nothing can be kept."""
+    def __init__(
+        self,
+        workspace: Workspace,
+        questions: Questions,
+        piped: Piped,
+        journal: Journal | None,
+    ) -> None:
+        """`journal` is where it is kept; None keeps nothing."""
+        self.workspace, self.app, self.questions = workspace, workspace.app, questions
+        self.piped, self.journal = piped, journal
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._code: int | None = None  # of the signal that came, perhaps before anything was shown
+        self._told = False  # whether the user knows that nothing can be kept
+        # the files met, each as it was then or when its text was last kept
+        self._known: dict[Editor, Document] = {}
+        self._edited: set[Editor] = set()  # those that the journal is behind of
+        # The entry that a text came from, and its file then. It is deleted when that text is saved
+        # or given up, not before: undone, it is asked about again.
+        self._recovered: dict[Editor, tuple[Entry, Document]] = {}
+        # the entries met, each with the question about it, if there was one
+        self._offered: dict[Entry, Question | None] = {}
+        self._company: dict[Editor, list[Process]] = {}  # who else has a file open
+        self._announced: dict[Editor, Question] = {}
+        self._slots: dict[Editor, int] = {}
 
-    @cached_property
-    def _known(self) -> dict[Editor, Document]:
-        """The files met, each as it was then or when its text was last kept."""
-        return {}
-
-    @cached_property
-    def _edited(self) -> set[Editor]:
-        """Those that the journal is behind of."""
-        return set()
-
-    @cached_property
-    def _recovered(self) -> dict[Editor, tuple[Entry, Document]]:
-        """The entry that a text came from, and its file then. It is deleted when that text is saved
-        or given up, not before: undone, it is asked about again.
-        """
-        return {}
-
-    @cached_property
-    def _offered(self) -> dict[Entry, Question | None]:
-        """The entries met, each with the question about it, if there was one."""
-        return {}
-
-    @cached_property
-    def _company(self) -> dict[Editor, list[Process]]:
-        """Who else has a file open."""
-        return {}
-
-    @cached_property
-    def _announced(self) -> dict[Editor, Question]:
-        return {}
-
-    @cached_property
-    def _slots(self) -> dict[Editor, int]:
-        return {}
-
-    def on_mount(self) -> None:
+    def start(self) -> None:
         """Ask about what was left over, and begin to keep."""
         self._loop = asyncio.get_running_loop()
         if self._code is not None:
             self._leave_at_once(self._code)
+        for editor in self.workspace.editors:
+            self.offer_left(editor)
         if self.journal is not None:
-            for editor in self.editors:
-                self._offer_left(editor, self.journal.left(editor.file.path))
-            self._keep_all(self.journal)
+            self.workspace.work(self._keep_all, self.journal, group="journal")
 
-    async def add(self, editor: Editor) -> None:
-        """Put another file on the desk, and ask about what was left over of it."""
-        await super().add(editor)
+    def offer_left(self, editor: Editor) -> None:
+        """Ask about what was left over of a file."""
         if self.journal is not None:
             self._offer_left(editor, self.journal.left(editor.file.path))
 
@@ -114,7 +90,7 @@ class Recovery(Questions):
         kept: list[Editor] = []
         if self.journal is None:
             return kept
-        for editor in self.editors:
+        for editor in self.workspace.editors:
             slot, unsaved = self._slot(editor, editor.file), self.unsaved(editor)
             kept += [editor] * (unsaved is not None)
             with contextlib.suppress(Exception):  # then what was kept before has to do
@@ -125,8 +101,10 @@ class Recovery(Questions):
         return kept
 
     def unsaved(self, editor: Editor) -> Document | None:
-        """What would be lost of a text if nobody kept it now; None: nothing."""
-        return editor.current if editor.dirty and not self.leaving else None
+        """The text of a file that would be lost if nobody kept it now; None: nothing."""
+        if refused := self.piped.refused(editor):
+            return refused
+        return editor.current if editor.dirty and not self.workspace.leaving else None
 
     def retire(self) -> list[Editor]:
         """The screen is gone: what is to be kept is kept, and no file is open any more."""
@@ -141,29 +119,22 @@ class Recovery(Questions):
                     self.journal.close(file.path)
         return kept
 
-    def _handle_exception(self, error: Exception) -> None:
-        """Keep what is not saved before anything else; the command line says what went wrong."""
-        self.failure = self.failure or error
-        self.secure()
-        super()._handle_exception(error)
-        self._exit_renderables.clear()
-
     def _leave_at_once(self, code: int) -> None:
         self.secure()
-        self.exit(return_code=code)
+        self.app.exit(return_code=code)
 
-    @on(Editor.Changed)
-    def _note_edit(self, message: Editor.Changed) -> None:
-        assert isinstance(message.text_area, Editor)
-        self._edited.add(message.text_area)
+    def note_edit(self, editor: Editor) -> None:
+        """Keep a file's text soon: it was edited."""
+        self._edited.add(editor)
 
-    @work(group="journal")
     async def _keep_all(self, journal: Journal) -> None:
         while True:
-            for editor in [editor for editor in self._known if editor not in self.editors]:
+            for editor in [
+                editor for editor in self._known if editor not in self.workspace.editors
+            ]:
                 self._settle(editor, gone=True)
                 self._forget(editor, self._known.pop(editor))
-            for editor in list(self.editors):
+            for editor in list(self.workspace.editors):
                 known = self._known.get(editor)
                 if known is None or known.path != editor.file.path:
                     await self._meet(journal, editor)
@@ -180,7 +151,7 @@ class Recovery(Questions):
         try:
             if current.text != editor.file.text:
                 await asyncio.to_thread(journal.keep, current, slot)
-            if not editor.dirty or editor not in self.editors:  # now, if not before
+            if not editor.dirty or editor not in self.workspace.editors:  # now, if not before
                 journal.drop(current.path, slot)
                 self._settle(editor)
         except OSError as error:
@@ -205,14 +176,14 @@ class Recovery(Questions):
         self._company[editor] = [one for one in others if one.runs]
         self._offer_left(editor, await asyncio.to_thread(journal.left, path))
         if editor in self._announced:
-            self.withdraw(self._announced.pop(editor))
+            self.questions.withdraw(self._announced.pop(editor))
         if others:
             who = visible(", ".join(f"pid {one.pid} on {one.host}" for one in others))
             words = f"{visible(editor.path.name)} is open in another dgedit: {who}"
             self._announced[editor] = question = Question(
-                words, {"i": "hide this"}, lambda letter: self.withdraw(question)
+                words, {"i": "hide this"}, lambda letter: self.questions.withdraw(question)
             )
-            self.ask_about(editor, question)
+            self.questions.ask_about(editor, question)
 
     def _offer_left(self, editor: Editor, entries: Sequence[Entry]) -> None:
         """Ask about each text that was left, the latest first, if it is met for the first time."""
@@ -228,7 +199,7 @@ class Recovery(Questions):
     def put_back_unchanged(self, editor: Editor, entry: Entry) -> bool:
         """Answer the question about a text, unless its file has changed since then."""
         question = self._offered.get(entry)
-        if question not in self.questions or entry.base != _base(editor):
+        if question not in self.questions.asked or entry.base != _base(editor):
             return False
         self._recover(editor, entry, "r", question)
         return True
@@ -239,8 +210,10 @@ class Recovery(Questions):
         if entry.text == editor.text:
             self._discard(entry)
             return
-        if isinstance(editor, Locked) and editor.locked:
-            self.notice(f"{editor.path} has unsaved text, to be recovered where it can be edited")
+        if editor.locked:
+            self.workspace.notice(
+                f"{editor.path} has unsaved text, to be recovered where it can be edited"
+            )
             return
         when = strftime("%Y-%m-%d %H:%M", localtime(entry.written))
         since = "" if entry.base == _base(editor) else "; the file has changed since then"
@@ -252,30 +225,31 @@ class Recovery(Questions):
             lambda letter: self._recover(editor, entry, letter, question),
         )
         self._offered[entry] = question
-        self.ask_about(editor, question)
+        self.questions.ask_about(editor, question)
 
     def _recover(self, editor: Editor, entry: Entry, letter: str, question: Question) -> None:
         if letter == "d":
             title = f"{editor.path.name}: the text here, and what was not saved"
-            self.push_screen(DiffView(title, diff_lines(editor.text, entry.text)))
+            self.app.push_screen(DiffView(title, diff_lines(editor.text, entry.text)))
             return
-        self.withdraw(question)
+        self.questions.withdraw(question)
         if letter == "x":
             self._discard(entry)
-            self.notice(f"{editor.path.name} is as it was saved last")
+            self.workspace.notice(f"{editor.path.name} is as it was saved last")
         elif editor.file.path is None and editor.text:
-            self._recover_apart(editor, entry)
+            self.workspace.work(
+                self._recover_apart, editor, entry, group="recover", exclusive=False
+            )
         else:
             self._put_back(editor, entry)
 
-    @work(group="recover")
     async def _recover_apart(self, editor: Editor, entry: Entry) -> None:
         """A text without a file has a tab of its own."""
-        apart = self.untitled()
-        await self.add(apart)
+        apart = self.workspace.pages.untitled()
+        await self.workspace.add(apart)
         self._put_back(apart, entry)
-        if editor in self.questions.values():
-            self.show(editor)
+        if editor in self.questions.asked.values():
+            self.workspace.show(editor)
 
     def _put_back(self, editor: Editor, entry: Entry) -> None:
         if editor.file.fingerprint is None:
@@ -285,8 +259,8 @@ class Recovery(Questions):
         replace_text(editor, entry.text)
         if before is not None:  # which was there, and is not any more
             self._offer_text(editor, before[0])
-        self.mark(editor)
-        self.notice("put back, not saved yet: Ctrl+S saves, Ctrl+Z undoes")
+        self.workspace.mark(editor)
+        self.workspace.notice("put back, not saved yet: Ctrl+S saves, Ctrl+Z undoes")
 
     def _settle(self, editor: Editor, *, gone: bool = False) -> None:
         """What becomes of the entry that a text came from, once that is clean, or its tab gone."""
@@ -319,7 +293,9 @@ class Recovery(Questions):
     def _complain(self, error: OSError) -> None:
         if not self._told:
             self._told = True
-            self.notice(f"unsaved text cannot be kept for a crash: {error.strerror or error}")
+            self.workspace.notice(
+                f"unsaved text cannot be kept for a crash: {error.strerror or error}"
+            )
 
 
 def _base(editor: Editor) -> str:

@@ -11,43 +11,36 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Collection
 
 from dgedit.errors import Exit, InputError, UsageError
 from dgedit.files.document import Document
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.workspace.saving import Filing
-
-STDIN = Path("-")
-"""What stands for it among the files."""
+from dgedit.tui.workspace.tabs import Workspace
 
 
-class Piping(Filing):
+class Piped:
     """The text from standard input, if there is one."""
 
-    piped: Document | None = None
-    """As it was read."""
-    _refused: Document | None = None
-    """The result, if it could not be printed."""
-
-    @cached_property
-    def piped_editor(self) -> Editor | None:
+    def __init__(self, workspace: Workspace, text: Document | None) -> None:
+        """`text` is what was read; None for nothing."""
+        self.workspace, self.text = workspace, text
+        self.editor: Editor | None = None
         """Where it is edited, even when its tab was closed."""
-        return next((one for one in self.editors if one.file is self.piped), None)
+        self._refused: Document | None = None  # the result, if it could not be printed
 
-    def on_mount(self) -> None:
-        """Find it while it is there."""
-        assert self.piped is None or self.piped_editor is not None
+    def start(self) -> None:
+        """Find its tab while it is there."""
+        editors = self.workspace.editors
+        self.editor = next((one for one in editors if one.file is self.text), None)
+        assert self.text is None or self.editor is not None
 
     @property
     def result(self) -> Document | None:
         """What to print: once the user has left, the text as last saved."""
-        if self.piped is None or not self.leaving:
+        if self.editor is None or not self.workspace.leaving:
             return None
-        assert self.piped_editor is not None
-        return self.piped_editor.file
+        return self.editor.file
 
     def give(self, give: Callable[[Document], None]) -> None:
         """Give the result away; one that is not taken counts as not saved."""
@@ -56,42 +49,29 @@ class Piping(Filing):
         try:
             give(result)
         except BaseException:
-            editor = self.piped_editor
-            if editor is not None and self.piped is not None and result.text != self.piped.text:
-                self._refused = result
-                self.editors = [*{*self.editors, editor}]  # also where its tab was closed
+            assert self.editor is not None and self.text is not None
+            if result.text != self.text.text:
+                self._refused, workspace = result, self.workspace
+                workspace.editors = [*{*workspace.editors, self.editor}]  # also a closed one
             raise
 
-    def unsaved(self, editor: Editor) -> Document | None:
-        """Also what could not be printed."""
-        if editor is self.piped_editor and self._refused is not None:
-            return self._refused
-        return super().unsaved(editor)
+    def refused(self, editor: Editor) -> Document | None:
+        """The result in an editor that could not be printed, if there is one."""
+        return self._refused if editor is self.editor else None
 
-    def load(self, path: Path) -> Document:
-        """A file's document, or what was read from standard input."""
-        return self.piped if self.piped is not None and path == STDIN else super().load(path)
-
-    def leave(self, discarded: Sequence[Editor]) -> None:
-        """End, and say so if the result is not what was edited."""
-        super().leave(discarded)
-        editor = self.piped_editor
-        if (
-            editor is not None
-            and editor.dirty
-            and (
-                editor in discarded or editor not in self.editors  # as its tab was closed
-            )
-        ):
-            self.exit(return_code=Exit.INTERRUPTED)
-
-    async def _save(self, editor: Editor) -> bool:
-        if editor is not self.piped_editor or editor.file.path is not None:
-            return await super()._save(editor)
+    def keep(self, editor: Editor) -> bool:
+        """Make an editor's text the result; False where it is not this one's."""
+        if editor is not self.editor or editor.file.path is not None:
+            return False
         editor.file = editor.current
-        self.mark(editor)
-        self.notice("this will be printed when you quit")
         return True
+
+    def code(self, open: Collection[Editor], discarded: Collection[Editor]) -> int:
+        """The exit code: that of an interrupt if the result is not what was edited."""
+        editor = self.editor
+        if editor is None or not editor.dirty or (editor in open and editor not in discarded):
+            return 0
+        return Exit.INTERRUPTED
 
 
 def read_stdin(*, force: bool = False) -> Document:

@@ -1,4 +1,4 @@
-"""The editor's screen: files in tabs, one or two of them side by side, and a status line.
+"""The open files: in tabs, one or two of them side by side, and a status line.
 
 Which file is in front is an attribute, not something asked of a widget: it is right at once, while
 tabs and focus follow with the next messages. A file is shown or hidden, never made anew, so that
@@ -11,148 +11,77 @@ Knows editors and words; what happens to files is `saving.py`'s, infills are tho
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
-from textual import events, on
-from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.app import App
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import Tabs
 from textual.widgets.tabbed_content import ContentTab
 
-from dgedit.config import Settings, unknown
-from dgedit.errors import UsageError
-from dgedit.files.document import Document, readable
-from dgedit.files.editorconfig import Indentation, indentation_of
-from dgedit.files.paths import WorkingFolder
-from dgedit.text.indentation import uses_tabs
 from dgedit.text.visible import visible
-from dgedit.tui import keymap
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.infill.session import Fill
-from dgedit.tui.widgets.footer import Hints
+from dgedit.tui.widgets.path_prompt import AskPath
+from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.status import BETWEEN, StatusLine
+from dgedit.tui.workspace.pages import Pages
 
 # How long a notice stands, in seconds, where no key ends it.
 _WHILE = 6
 
 
-class Page(Editor, inherit_bindings=False):
-    """An editor as the user wants it: with the settings, and an id for each of its keys."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*keymap.widget(Editor)]
-
-    def __init__(self, path: Path, file: Document, settings: Settings) -> None:
-        self._settings = settings
-        super().__init__(path, file)
-
-    def indent_as_usual(self) -> None:
-        """Indent with what the language, the project and the text want."""
-        said = indentation_of(self.path) if self.file.path else Indentation()
-        tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
-        self.indent_type = "tabs" if tabs else "spaces"
-        self.indent_width = said.width or self._settings.tab_width
-
-    def on_mount(self) -> None:
-        """Settle in."""
-        self.soft_wrap = self._settings.soft_wrap
-        self.show_line_numbers = self._settings.line_numbers
-        self.cursor_blink = self.app.animation_level != "none"
-
-
-class Desk(App[None], inherit_bindings=False):
+class Workspace:
     """Files side by side."""
 
-    TITLE = "dgedit"
-
-    CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+backslash", "split", "split screen, or no longer", show=False, id="split"),
-        Binding("f8", "other_side", "go to the file beside", show=False, id="other-side"),
-        Binding("ctrl+pagedown", "app.turn(1)", "next file", show=False, id="next-file"),
-        Binding("ctrl+pageup", "app.turn(-1)", "previous file", show=False, id="previous-file"),
-    ]
-
-    started_in = WorkingFolder()
-    """What relative paths start from, also when it was removed meanwhile."""
-
-    def __init__(self, paths: Iterable[Path], settings: Settings | None = None) -> None:
-        super().__init__()
-        self.settings = settings or Settings()
-        """What the user has set."""
-        if self.settings.theme not in self.available_themes:
-            raise UsageError(unknown("theme", self.settings.theme, self.available_themes))
-        if self.settings.reduced_motion:
-            self.animation_level = "none"
-        unique = {os.path.realpath(path) if path.is_absolute() else "": path for path in paths}
-        self.editors: list[Editor] = [self.page(path, self.load(path)) for path in unique.values()]
+    def __init__(self, app: App[None], pages: Pages) -> None:
+        self.app, self.pages, self.started_in = app, pages, pages.started_in
+        self.folder = Path()
+        """The project's."""
+        self.editors: list[Editor] = []
         """The files, in the order of their tabs."""
-        if not self.editors:
-            self.editors = [self.untitled()]
-        self.editor: Editor = self.editors[0]
+        self.editor: Editor
         """The file in front."""
         self.beside: Editor | None = None
         """The other file shown, while there are two."""
-        self.fill: Fill | None = None
-        """The infill that is open."""
-        self.status = StatusLine()
+        self.added: Callable[[Editor], object] = lambda editor: None
+        """Called with each file that was added later, before it is first drawn."""
+        self.status, self.bar = StatusLine(), Bar()
+        self.strip, self.panes = Tabs(), Horizontal(id="panes")
+        self.leaving = False
+        """Whether the user chose to leave, and so what to do with what is not saved."""
         self._quiet: Timer | None = None
         self._tabs: dict[Editor, ContentTab] = {}
-        self._strip = Tabs()
-        self._panes = Horizontal(id="panes")
 
-    def page(self, path: Path, file: Document) -> Editor:
-        """A widget for a file."""
-        return self.settled(Page(path, file, self.settings))
-
-    def settled(self, page: Page) -> Page:
-        """A widget that shows its path as all are shown here."""
-        page.started_in = self.started_in
-        return page
-
-    def load(self, path: Path) -> Document:
-        """A file's document; an empty one for a file yet to be made. Raises InputError."""
-        try:
-            path.stat()
-        except FileNotFoundError:
-            return Document.from_text("", path)
-        except (OSError, ValueError):
-            pass  # reading it fails as well, and says why
-        return Document.load(path)
-
-    def untitled(self) -> Editor:
-        """An empty text that has no file yet."""
-        return self.page(Path("untitled"), Document.from_text(""))
-
-    def compose(self) -> ComposeResult:
-        """Tabs, the files shown, status line, keys."""
+    def begin(self, paths: Iterable[Path]) -> None:
+        """Open the first files, each once; an empty text if there is none. Raises InputError."""
+        pages = self.pages
+        unique = {os.path.realpath(path) if path.is_absolute() else "": path for path in paths}
+        self.editors = [pages.page(path, pages.load(path)) for path in unique.values()]
+        self.editors = self.editors or [pages.untitled()]
+        self.editor = self.editors[0]
         for editor in self.editors:
             editor.display = editor is self.editor
-        self._strip = Tabs(*map(self._new_tab, self.editors))
-        self._panes = Horizontal(*self.editors, id="panes")
-        yield self._strip
-        with Horizontal(id="middle"):
-            yield self._panes
-        yield self.status
-        yield Hints()
+        self.strip = Tabs(*map(self._new_tab, self.editors))
+        self.strip.can_focus = False
+        self.panes = Horizontal(*self.editors, id="panes")
 
-    def on_mount(self) -> None:
-        """Show the first file."""
-        self.theme = self.settings.theme
-        self._strip.can_focus = False
-        self.editor.focus()
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy; the terminal's clipboard cannot hold bytes that are no text, ours can."""
-        super().copy_to_clipboard(readable(text))
-        self._clipboard = text
+    def work(
+        self,
+        do: Callable[..., Coroutine[Any, Any, object]],
+        *given: object,
+        group: str,
+        exclusive: bool = True,
+    ) -> None:
+        """Do something that takes time while keys are read; `exclusive`: instead of what the group
+        does.
+        """
+        task: Any = partial(do, *given)  # called only when it starts: one that is cancelled is not
+        self.app.run_worker(task, group=group, exclusive=exclusive)
 
     # Files shown
 
@@ -162,19 +91,19 @@ class Desk(App[None], inherit_bindings=False):
         if editor is other:
             self.beside = old
         elif editor is not old and other is not None:
-            order = self._panes.children
+            order = self.panes.children
             if order.index(old) < order.index(other):
-                self._panes.move_child(editor, before=other)
+                self.panes.move_child(editor, before=other)
             else:
-                self._panes.move_child(editor, after=other)
+                self.panes.move_child(editor, after=other)
         self.editor = editor
         self._lay_out()
 
-    def action_turn(self, by: int) -> None:
+    def turn(self, by: int) -> None:
         """Bring the next file to the front."""
         self.show(self.editors[(self.editors.index(self.editor) + by) % len(self.editors)])
 
-    def action_split(self) -> None:
+    def split(self) -> None:
         """Show the next file beside this one; again, this one alone."""
         if self.beside is not None:
             self.beside = None
@@ -183,30 +112,31 @@ class Desk(App[None], inherit_bindings=False):
         else:
             after = self.editors.index(self.editor) + 1
             self.beside = self.editors[after % len(self.editors)]
-            self._panes.move_child(self.beside, after=self.editor)
+            self.panes.move_child(self.beside, after=self.editor)
         self._lay_out()
 
-    def action_other_side(self) -> None:
+    def other_side(self) -> None:
         """Go to the other of two files shown; show it if there is only one."""
         if self.beside is None:
-            self.action_split()
+            self.split()
         if self.beside is not None:
             self.show(self.beside)
 
     async def add(self, editor: Editor) -> None:
         """Put another file on the desk, and in front."""
         editor.display = False
-        await self._strip.add_tab(self._new_tab(editor))
-        await self._panes.mount(editor)
+        await self.strip.add_tab(self._new_tab(editor))
+        await self.panes.mount(editor)
         self.editors.append(editor)  # last: what has no tab must not be turned to
         self.show(editor)
         self.relabel()
+        self.added(editor)
 
     async def remove(self, editor: Editor) -> None:
         """Take a file from the desk; the last one leaves an empty text behind."""
         at = self.editors.index(editor)
         if len(self.editors) == 1:
-            await self.add(self.untitled())
+            await self.add(self.pages.untitled())
         self.editors.remove(editor)
         if editor is self.editor:
             next_one = self.beside or self.editors[min(at, len(self.editors) - 1)]
@@ -214,22 +144,25 @@ class Desk(App[None], inherit_bindings=False):
         elif editor is self.beside:
             self.beside = None
         self._lay_out()
-        await self._strip.remove_tab(self._tabs.pop(editor))
+        await self.strip.remove_tab(self._tabs.pop(editor))
         await editor.remove()
         self.relabel()
 
     def _lay_out(self) -> None:
         for one in self.editors:
             one.display = one is self.editor or one is self.beside
-        self._panes.set_class(self.beside is not None, "-split")
-        self._strip.active = self._tabs[self.editor].id or ""
-        if not self.screen.is_modal:
+        self.panes.set_class(self.beside is not None, "-split")
+        self.strip.active = self._tabs[self.editor].id or ""
+        if not self.app.screen.is_modal:
             self.give_keyboard()
         self.tell_place()
 
     def give_keyboard(self) -> None:
-        """Let the file in front have the keyboard, now: `focus` would miss the next key."""
-        self.screen.set_focus(self.editor)
+        """Let the file in front have the keyboard, now: `focus` would miss the next key. But not
+        while somebody answers a question.
+        """
+        if self.app.focused is not self.bar or self.bar.left:
+            self.app.screen.set_focus(self.editor)
 
     def _new_tab(self, editor: Editor) -> ContentTab:
         label = self.label(editor)
@@ -237,29 +170,38 @@ class Desk(App[None], inherit_bindings=False):
         editor.border_title = Content(f" {label} ")
         return tab
 
-    # What is said
-
-    @on(Editor.Changed)
-    def _changed(self, message: Editor.Changed) -> None:
-        assert isinstance(message.text_area, Editor)
-        self.mark(message.text_area)
-
-    @on(Editor.SelectionChanged)
-    def _moved(self) -> None:
-        self.tell_place()
-
-    @on(Tabs.TabActivated)
-    def _turned(self) -> None:
+    def follow_tab(self) -> None:
+        """Bring the file of the active tab to the front."""
         # The tab that is active now: the message may be older than the last turn.
         for editor in self.editors:
-            if self._tabs[editor].id == self._strip.active and editor is not self.editor:
+            if self._tabs[editor].id == self.strip.active and editor is not self.editor:
                 self.show(editor)
         self.tell_place()
 
-    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """The file beside is clicked on."""
-        if event.widget is self.beside and self.beside is not None:
+    def follow_focus(self, widget: Widget) -> None:
+        """Bring the file beside to the front when it is clicked on."""
+        if widget is self.beside and self.beside is not None:
             self.show(self.beside)
+
+    # What is where
+
+    def holding(self, path: Path) -> Editor | None:
+        """The tab that a file is open in."""
+        files = (one for one in self.editors if one.file.path)
+        return next((one for one in files if is_same(one.path, path)), None)
+
+    def folder_in_front(self) -> str:
+        """The folder of the file in front, as the beginning of a path."""
+        path = self.editor.path if self.editor.file.path else self.folder / "x"
+        return self.short(path).removesuffix(path.name)
+
+    async def ask_path(self, question: str, start: str) -> Path | None:
+        """A path that the user gives; None for none."""
+        here = self.started_in.path or self.folder
+        path = await self.app.push_screen_wait(AskPath(question, start, here))
+        return None if path is None else here / path
+
+    # What is said
 
     def mark(self, editor: Editor) -> None:
         """Show on its tab, and above it in a split, whether a file has anything to save."""
@@ -283,7 +225,7 @@ class Desk(App[None], inherit_bindings=False):
         while count < len(parts) and any(one[-count:] == parts[-count:] for one in others):
             count += 1
         dot = "● " if editor.dirty else ""
-        return dot + visible("/".join(parts[-count:]))
+        return "".join([dot, visible("/".join(parts[-count:])), *_badges(editor, " [{}]")])
 
     def tell_place(self) -> None:
         """Say which file is in front, and where the cursor is."""
@@ -291,14 +233,8 @@ class Desk(App[None], inherit_bindings=False):
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]
         at = self.short(f"{editor.path}:{row + 1}:{column + 1}")
-        self.status.place = BETWEEN.join((at, ends, editor.file.encoding))
-
-    async def on_event(self, event: events.Event) -> None:
-        """A key or a click ends what the one before had to say, before it does anything itself."""
-        ends = isinstance(event, events.Key | events.Paste | events.MouseDown)
-        if ends and not event.is_forwarded:
-            self.notice("")
-        await super().on_event(event)
+        badges = _badges(editor, BETWEEN + "{}")
+        self.status.place = "".join([BETWEEN.join((at, ends, editor.file.encoding)), *badges])
 
     def short(self, words: str | Path) -> str:
         """Words about files, each named from the folder that we were started in."""
@@ -309,7 +245,18 @@ class Desk(App[None], inherit_bindings=False):
         self.status.notice = self.short(words)
         if self._quiet is not None:
             self._quiet.stop()
-        self._quiet = self.set_timer(_WHILE, partial(self.notice, "")) if words else None
+        self._quiet = self.app.set_timer(_WHILE, partial(self.notice, "")) if words else None
+
+
+def is_same(one: Path, two: Path) -> bool:
+    """Whether two paths lead to one file."""
+    return os.path.realpath(one) == os.path.realpath(two)
+
+
+def _badges(editor: Editor, form: str) -> list[str]:
+    """What is to be known of a file beside its name."""
+    words = ["read-only"] * editor.locked + ["deleted"] * editor.deleted
+    return [form.format(word) for word in words]
 
 
 def _parts(editor: Editor) -> tuple[str, ...]:

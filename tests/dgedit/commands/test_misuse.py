@@ -92,7 +92,7 @@ def test_word_that_is_nearly_a_command_opens_no_empty_file(
     capfd: Capture, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[list[Path]] = []
-    monkeypatch.setattr("dgedit.tui.app.run", lambda files, **more: opened.append(files) or 0)
+    monkeypatch.setattr("dgedit.tui.start.run", lambda files, **more: opened.append(files) or 0)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     words = "no command and no file 'fil'; did you mean 'fill'? ./fil makes the file"
@@ -111,7 +111,7 @@ def test_file_and_option_named_nearly_like_a_command_are_no_slip(
     folder: Path, monkeypatch: pytest.MonkeyPatch, args: str
 ) -> None:
     opened: list[list[Path]] = []
-    monkeypatch.setattr("dgedit.tui.app.run", lambda files, **more: opened.append(files) or 0)
+    monkeypatch.setattr("dgedit.tui.start.run", lambda files, **more: opened.append(files) or 0)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         monkeypatch.setattr(stream, "isatty", lambda: True)
     assert cli.run(args.split()) == Exit.OK

@@ -130,5 +130,5 @@ async def test_editor_says_it_in_its_status(absent: None, tmp_path: Path) -> Non
     (tmp_path / "a.py").write_text("x = 1\n")
     app = DgeditApp([tmp_path / "a.py"], connect=lambda: connect(None, None), watch=False)
     async with app.run_test(size=(160, 30)) as pilot, asyncio.timeout(20):
-        while parts.MISSING not in app.status.notice:
+        while parts.MISSING not in app.workspace.status.notice:
             await pilot.pause()

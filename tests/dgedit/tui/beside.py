@@ -112,7 +112,7 @@ class Beside(RuleBasedStateMachine):
         self.desk = Desk(self.app, pilot, self.script)
         for editor in self.app.editors:
             editor.cursor_blink = False
-        await self._until(lambda: self.app.source.backend is not None)
+        await self._until(lambda: self.app.infill.source.backend is not None)
 
     def teardown(self) -> None:
         if not hasattr(self, "runner"):
@@ -172,7 +172,7 @@ class Beside(RuleBasedStateMachine):
 
     def opens_again(self, path: Path) -> None:
         """Open a file that was closed: all there was to undo is gone."""
-        self.runner.run(self.app.open_file(path))
+        self.runner.run(self.app.opening.open_file(path))
         self.idle()
         (new,) = (one for one in self.app.editors if one not in self.editors)
         new.cursor_blink = False

@@ -118,7 +118,7 @@ class Desk:
 
     @property
     def notice(self) -> str:
-        return self.app.status.notice
+        return self.app.workspace.status.notice
 
 
 OpenDesk = Callable[..., AbstractAsyncContextManager[Desk]]

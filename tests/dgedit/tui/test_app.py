@@ -27,8 +27,8 @@ async def test_round_trip(desk: OpenDesk, tmp_path: Path) -> None:
         await masked(d, 13, 17)
         await d.press("f5")
         await d.step()
-        assert "refining, step 1 · 0% settled" in d.app.status.engine
-        assert d.app.status.engine.endswith("script · test")
+        assert "refining, step 1 · 0% settled" in d.app.workspace.status.engine
+        assert d.app.workspace.status.engine.endswith("script · test")
         await d.step(2)
         await d.press("enter", "ctrl+s")
         saved = CODE.replace(b"pass", b"return 2")
@@ -157,7 +157,7 @@ async def test_engine_error_is_one_line_and_the_editor_lives_on(desk: OpenDesk) 
         await d.until(lambda: d.app.fill is None)
         await d.pilot.pause()
         assert d.notice == "out of memory \x1b[2J"
-        assert "\x1b" not in str(d.app.status.render())
+        assert "\x1b" not in str(d.app.workspace.status.render())
         await d.press("z")
         assert d.app.editor.dirty
 
@@ -216,7 +216,7 @@ async def test_change_on_disk_is_taken_over_only_where_nothing_is_lost(
         d.app.editors[1].insert("#")
         for name in ("a.py", "b.py"):
             (tmp_path / name).write_bytes(b"# new\n" + CODE)
-        d.app.check_disk()
+        d.app.disk.check()
         await d.pilot.pause()
         assert d.app.editors[0].text.encode() == b"# new\n" + CODE
         assert d.app.editors[0].cursor_location == (2, 8)
@@ -273,7 +273,7 @@ async def test_folder_that_cannot_be_watched_is_told(
         raise PermissionError(13, "Permission denied")
         yield
 
-    monkeypatch.setattr("dgedit.tui.workspace.saving.awatch", refused)
+    monkeypatch.setattr("dgedit.tui.workspace.disk_changes.awatch", refused)
     app = DgeditApp([tmp_path / "a.py"], connect=Script)
     async with app.run_test() as pilot:
         desk = Desk(app, pilot, Script())
@@ -328,5 +328,5 @@ async def test_step_that_comes_while_it_quits_does_no_harm(desk: OpenDesk) -> No
         assert fill is not None and fill.step is not None
         await d.press("ctrl+q", "d")
         assert d.app.fill is None
-        d.app._draw_step(Refined(fill, fill.step, 1.0))
-        d.app.tell_engine()
+        d.app.infill.draw_step(Refined(fill, fill.step, 1.0))
+        d.app.infill.tell_engine()

@@ -13,13 +13,12 @@ from textual.widgets import Footer, Input, OptionList
 
 from dgedit.config import Settings
 from dgedit.files.recent import LastTheme
-from dgedit.tui import keymap as keys
-from dgedit.tui.app import DgeditApp, Rooms, _named_by
-from dgedit.tui.editor.editor import Editor
+from dgedit.tui import bindings as keys
+from dgedit.tui.app import DgeditApp
 from dgedit.tui.help import Columns, Help
-from dgedit.tui.synonyms import SYNONYMS
+from dgedit.tui.keymap import ACTIONS
+from dgedit.tui.start import _named_by
 from dgedit.tui.widgets.picker import Choose
-from dgedit.tui.workspace.tabs import Desk as Base
 
 from .conftest import Desk, OpenDesk, Script
 
@@ -37,12 +36,12 @@ async def test_f1_shows_every_action_that_has_a_key(desk: OpenDesk) -> None:
             if action.keys:
                 line = next(line for line in lines if line.split()[-1:] == [action.id])
                 assert action.words in line
-                assert line.split()[0] == d.app._keys_of(action).split()[0]
+                assert line.split()[0] == d.app.guide.keys_of(action).split()[0]
         assert any("Ctrl+S" in line and "save" in line for line in lines)
         assert any("config.toml" in line for line in lines)
         example = "\n".join(lines[lines.index("  [keys]") :])
-        known = keys.actions(Rooms, Base, [Editor])
-        assert keys.rebound(known, tomllib.loads(example)["keys"]) != known
+        changed = keys.rebound(ACTIONS, tomllib.loads(example)["keys"])
+        assert changed != list(ACTIONS)
         for key in ("escape", "f1", "enter"):
             await d.press(key)
             assert d.app.focused is d.app.editor
@@ -80,12 +79,12 @@ async def test_keys_words_and_ids_stand_in_whole_columns(desk: OpenDesk, width: 
         assert sorted(line.split()[-1] for line in rows) == sorted(names)
         starts = {len(line.rstrip()) - len(line.split()[-1]) for line in rows}
         assert len(starts) == 1
-        every = [key for action in d.app.actions for key in d.app._keys_of(action).split()]
+        every = [key for action in d.app.actions for key in d.app.guide.keys_of(action).split()]
         columns = 4 + max(map(len, every)), starts.pop()
         for action in d.app.actions:
             if action.keys:
                 keyed, worded = cells(lines, columns, action.id)
-                assert keyed == d.app._keys_of(action).split()
+                assert keyed == d.app.guide.keys_of(action).split()
                 assert worded == action.words.split()
         assert max(len(line.rstrip()) for line in lines) <= shown.size.width <= width
 
@@ -104,7 +103,7 @@ def cells(lines: list[str], columns: tuple[int, int], name: str) -> tuple[list[s
 
 async def test_keys_are_written_one_way(desk: OpenDesk) -> None:
     async with desk({"a.py": b""}, size=(100, 16)) as d:
-        shown = [d.app._keys_of(action) for action in d.app.actions]
+        shown = [d.app.guide.keys_of(action) for action in d.app.actions]
         shown += [str(one.key_display) for one in d.app.query("FooterKey").results()]  # type: ignore[attr-defined]
         name = r"((Ctrl|Alt|Shift|Super)\+)*([A-Z][a-z]+([A-Z][a-z]+)?|F?\d\d?|[A-Z]|[^\w\s])"
         for one in " ".join(shown).split():
@@ -196,11 +195,6 @@ async def test_palette_finds_what_people_call_it(desk: OpenDesk, typed: str, mea
         assert meant in first
 
 
-def test_synonyms_are_of_actions_that_there_are() -> None:
-    known = {action.id for action in keys.actions(Rooms, Base, [Editor])}
-    assert set(SYNONYMS) <= known
-
-
 async def test_palette_says_when_a_command_makes_no_sense_now(desk: OpenDesk) -> None:
     async with desk({"a.txt": b"a"}) as d:
         await d.press("alt+x")
@@ -232,7 +226,7 @@ async def test_theme_is_kept_for_the_next_start(tmp_path: Path) -> None:
         async with app.run_test() as pilot:
             await pilot.press(*keys)
             await pilot.pause()
-            return app.theme, app.status.notice
+            return app.theme, app.workspace.status.notice
 
     first, _ = await start()
     assert await start("alt+t", *"nord", "enter") == ("nord", "nord from now on")

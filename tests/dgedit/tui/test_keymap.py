@@ -2,78 +2,83 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from textual.binding import Binding
+from textual import actions
+from textual.widgets import TextArea
 
 from dgedit.config import Settings
 from dgedit.errors import Exit, UsageError
-from dgedit.tui import keymap as keys
-from dgedit.tui.app import DgeditApp, Rooms
+from dgedit.tui import bindings as keys
+from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.workspace.tabs import Desk as Base
-from dgedit.tui.workspace.tabs import Page
+from dgedit.tui.keymap import ACTIONS
 
 from .conftest import Desk, Script
 
-KNOWN = keys.actions(Rooms, Base, [Editor])
+IDS = """
+mask point fill live cancel reject instruct accept accept-all accept-hole accept-word accept-line
+candidate result-diff candidate-before accept-word-here accept-line-here step-back step-forth
+refine-selection hold-selection confidence draft-left draft-right draft-left-select
+draft-right-select holes given save leave open open-path new close save-as tree find replace
+find-next find-previous to-line symbols close-find split other-side next-file previous-file answer
+help commands themes cursor-up cursor-down cursor-left cursor-right cursor-line-start
+cursor-line-end cursor-page-up cursor-page-down cursor-word-left cursor-word-right select-all
+cursor-word-left-select cursor-word-right-select cursor-line-start-select cursor-line-end-select
+cursor-up-select cursor-down-select cursor-left-select cursor-right-select delete-left
+delete-word-left delete-right select-word delete-word-right cut copy paste delete-to-start-of-line
+delete-to-end-of-line delete-line undo redo toggle-comment indent dedent move-lines-up
+move-lines-down duplicate-lines-upwards duplicate-lines join select-lines to-bracket
+select-to-the-bracket start-of-the-text end-of-the-text select-to-the-start select-to-the-end
+select-a-page-up select-a-page-down toggle-wrap
+"""
+"""Those that a user's settings may name: one that is taken away breaks them."""
 
 # Keys that several actions share, since never more than one of them is asked for at a time.
 SHARED = {"enter", "escape", "left", "right", "shift+left", "shift+right", "ctrl+right"}
 
-
-def test_every_binding_has_an_id() -> None:
-    for cls in (DgeditApp, Page):
-        bindings = list(Binding.make_bindings(cls.__dict__["BINDINGS"]))
-        assert len(bindings) > 5
-        assert all(binding.id for binding in bindings)
+# Keys that Textual's text area has for what has other keys as well; here they do something else.
+FREED = {"ctrl+w", "f6", "f7"}
 
 
-def test_what_textual_has_bound_is_what_is_gathered(tmp_path: Path) -> None:
-    """That Textual asks these classes, and no other of theirs, for their keys."""
+def test_ids_are_those_that_settings_know() -> None:
+    assert {action.id for action in ACTIONS} >= set(IDS.split())
+    assert len({action.id for action in ACTIONS}) == len(ACTIONS)
+    for action in ACTIONS:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", action.id), action.id
+
+
+def test_every_action_calls_a_method_that_is_there(tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "a"], connect=Script)
-    for node, classes in ((app, [DgeditApp]), (app.editor, [Page])):
-        declared = {
-            (binding.key, binding.action, binding.id)
-            for cls in classes
-            for binding in Binding.make_bindings(cls.__dict__["BINDINGS"])
-        }
+    for action in ACTIONS:
+        part, name, _ = actions.parse(action.call)
+        if part:
+            assert callable(getattr(getattr(app, part), name)), action.call
+        else:
+            assert action.of_text and callable(getattr(Editor, f"action_{name}")), action.call
+        assert action.words == action.words.lower() and bool(action.hint) == bool(action.rank)
+
+
+def test_what_textual_has_bound_is_the_table(tmp_path: Path) -> None:
+    """That Textual adds no key of its own, and that the text area has none that is not here."""
+    app = DgeditApp([tmp_path / "a"], connect=Script)
+    for node, of_text in ((app, False), (app.editor, True)):
         bound = {(key, binding.action, binding.id) for key, binding in node._bindings}
-        assert bound == declared
-    theirs = {(key, binding.action) for key, binding in Editor._merged_bindings or ()}
-    freed = {pair for pair in theirs if pair[0] in keys._FREED}
-    assert {key for key, _ in freed} == keys._FREED
-    assert theirs - freed == {(key, binding.action) for key, binding in Page._merged_bindings or ()}
-
-
-def test_ids_tell_actions_apart() -> None:
-    pairs = {(action.id, action.action) for action in KNOWN}
-    everything = keys.rooms(Rooms, Base) + keys.widget(Editor)
-    assert {(binding.id, binding.action) for binding in everything} == pairs
-    assert len(pairs) == len({name for name, _ in pairs})
-    for name, _ in pairs:
-        assert name == name.lower().strip("-") and " " not in name, name
+        table = (action for action in ACTIONS if action.of_text is of_text)
+        assert bound == {(key, one.binding, one.id) for one in table for key in one.keys}
+    theirs = {key for key, _ in TextArea._merged_bindings or ()}
+    assert theirs - FREED <= {key for action in ACTIONS for key in action.keys}
 
 
 def test_no_key_does_two_things() -> None:
     at: dict[str, str] = {}
-    for action in KNOWN:
+    for action in ACTIONS:
         for key in action.keys:
             if key not in SHARED:
                 assert key not in at, (key, at[key], action.id)
                 at[key] = action.id
-
-
-def test_names_are_made_of_what_is_there() -> None:
-    def name(action: str, words: str = "") -> str | None:
-        return keys.named(Binding("f3", action, words)).id
-
-    assert name("delete_line") == "delete-line"
-    assert name("app.turn(1)") == "next-file"
-    assert name("cursor_up(True)") == "cursor-up-select"
-    assert name("to_end(-1)", "Start of the text") == "start-of-the-text"
-    assert keys.named(Binding("f3", "x", id="own")).id == "own"
 
 
 def test_keys_are_written_as_on_a_keyboard() -> None:
@@ -81,13 +86,13 @@ def test_keys_are_written_as_on_a_keyboard() -> None:
     shown = "Ctrl+S Alt+[ Ctrl+/ Shift+F2 PgUp ] + Up X"
     assert keys.written(given.split()) == shown.split()
     assert keys.written(["f14"]) == ["F14"]  # where it stands in for nothing
-    for action in KNOWN:
+    for action in ACTIONS:
         assert all("_" not in one for one in keys.written(action.keys)), action.keys
 
 
 def test_keys_may_be_changed_swapped_and_taken_away() -> None:
     def of(name: str, wanted: dict[str, str]) -> tuple[str, ...]:
-        return next(one.keys for one in keys.rebound(KNOWN, wanted) if one.id == name)
+        return next(one.keys for one in keys.rebound(ACTIONS, wanted) if one.id == name)
 
     assert of("save", {}) == ("ctrl+s",)
     assert of("save", {"save": "f20, ctrl+s"}) == ("f20", "ctrl+s")
@@ -113,7 +118,7 @@ def test_keys_may_be_changed_swapped_and_taken_away() -> None:
 )
 def test_mistake_is_one_line_that_names_it(wanted: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as raised:
-        keys.rebound(KNOWN, wanted)
+        keys.rebound(ACTIONS, wanted)
     assert said in str(raised.value) and "\n" not in str(raised.value)
     assert raised.value.exit is Exit.USAGE
     with pytest.raises(UsageError):
@@ -147,34 +152,3 @@ async def test_keys_of_the_user_work_and_the_old_ones_no_longer(tmp_path: Path) 
         assert app.editor.text == "\n" and app.editor.path == path
         await d.press("f21", "d")
         assert app.editor.path.name == "untitled"
-
-
-async def test_rooms_share_a_key(tmp_path: Path) -> None:
-    class One(Base):
-        BINDINGS = [Binding("f20", "one", "one")]  # noqa: RUF012
-        done = ""
-
-        def action_one(self) -> None:
-            self.done += "1"
-
-        def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-            return not (action == "one" and self.done)
-
-    class Two(Base):
-        BINDINGS = [Binding("f20", "two", "two")]  # noqa: RUF012
-        done: str
-
-        def action_two(self) -> None:
-            self.done += "2"
-
-    class Both(One, Two):
-        pass
-
-    class Whole(Both, inherit_bindings=False):
-        CSS_PATH = None
-        BINDINGS = [*keys.rooms(Both, Base)]  # noqa: RUF012
-
-    app = Whole([tmp_path / "a"])
-    async with app.run_test() as pilot:
-        await pilot.press("f20", "f20")
-        assert app.done == "12"

@@ -90,7 +90,7 @@ class RandomKeys(Beside):
         fill = self.app.fill
         if fill is not None and self.app.check_action("accept_here", ()):
             self.accepts(fill, "enter")
-        elif self.app.hole_at_cursor() is not None:
+        elif self.app.infill.hole_at_cursor() is not None:
             self.press("enter")
             self.is_unchanged()
         else:
@@ -242,14 +242,14 @@ class RandomKeys(Beside):
             editor.path.unlink(missing_ok=True)
         else:
             editor.path.write_bytes(stored)
-        self.do(self.app.check_disk)
+        self.do(self.app.disk.check)
         if stored is None or (kept and not back):
             assert editor.text == self.texts[editor]
         elif not kept:
             assert editor.text == Document.from_bytes(stored).text
         self.may_be_reloaded()
 
-    @precondition(lambda self: self.app.bar.question is not None)
+    @precondition(lambda self: self.app.workspace.bar.question is not None)
     @rule(letter=keys("k r m d"))
     def answers(self, letter: str) -> None:
         self.press("f10", letter)

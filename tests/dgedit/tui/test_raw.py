@@ -106,7 +106,7 @@ async def test_questions_and_differences_show_signs(evil: OpenDesk, tmp_path: Pa
     async with evil() as d:
         await looked(d, "x")
         (tmp_path / f"{NAME}.py").write_text(f"{EVIL}\nother\n", encoding="utf-8")
-        d.app.check_disk()
-        await d.until(lambda: bool(d.app.questions))
+        d.app.disk.check()
+        await d.until(lambda: bool(d.app.questions.asked))
         await looked(d, "f10", "d", "n", "escape", "f10", "k", "ctrl+s")
         await looked(d, "ctrl+q", "escape", "ctrl+w", "escape", "f12", "enter")

@@ -87,7 +87,7 @@ async def unsure(d: Desk) -> None:
         for draft, known in zip(fill.step.drafts, (0.81, 0.12), strict=True)
     )
     fill.draw(replace(fill.step, candidates=candidates), 1.0)
-    d.app.tell_engine()
+    d.app.infill.tell_engine()
 
 
 async def sure(d: Desk) -> None:
@@ -116,7 +116,7 @@ async def find(d: Desk) -> None:
 async def question(d: Desk) -> None:
     await d.press("#")
     Path("shapes.py").write_text(SHAPES.replace("pass", "..."))
-    d.app.check_disk()
+    d.app.disk.check()
 
 
 SCENES: list[Scene] = [
@@ -169,7 +169,7 @@ async def test_screen_looks_as_it_did(scene: Scene, tmp_path: Path) -> None:
 async def taken(app: DgeditApp, pilot: Pilot[None], script: Script, scene: Scene) -> str:
     """The picture of a scene."""
     d = Desk(app, pilot, script)
-    await d.until(lambda: app.source.backend is not None)
+    await d.until(lambda: app.infill.source.backend is not None)
     for editor in app.editors:
         editor.cursor_blink = False
     for field in app.query(Input):

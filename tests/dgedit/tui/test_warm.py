@@ -32,7 +32,7 @@ async def test_editor_fills_cancels_and_goes_on_after_a_crash(warm: Warm, tmp_pa
     async with app.run_test(size=(60, 16)) as pilot:
         await pilot.press("ctrl+end", "shift+f2", "f5")
         await until(lambda: app.fill is not None and bool(app.fill.step) and app.fill.step.last)
-        assert app.source.backend is not None and app.source.backend.name == "model"
+        assert app.infill.source.backend is not None and app.infill.source.backend.name == "model"
         await pilot.press("enter")
         assert app.editor.text == "one filled"
 

@@ -76,7 +76,7 @@ async def test_joiners_and_wide_blanks_are_typed(desk: OpenDesk) -> None:
         await d.press("ctrl+f")
         for char in wide:
             d.app.post_message(events.Key("any", char))
-        await d.until(lambda: d.app.find_bar.what.value == wide)
+        await d.until(lambda: d.app.finder.find_bar.what.value == wide)
 
 
 async def test_tab_in_a_line_goes_to_the_next_stop(desk: OpenDesk) -> None:

@@ -159,7 +159,7 @@ async def test_undo_gives_the_draft_back(desk: OpenDesk, key: str) -> None:
         await d.press("ctrl+z")
         assert d.app.editor.text.encode() == CODE
         assert (d.row(1), d.notice) == ("    two", "undone: the draft is back")
-        assert "candidate 2 of 2" in d.app.status.engine
+        assert "candidate 2 of 2" in d.app.workspace.status.engine
         await d.press("ctrl+y")
         assert (d.app.fill, d.notice, spans(d.app.editor)) == (None, "", [])
         await d.press("ctrl+z", "alt+p", "enter")
@@ -193,7 +193,7 @@ async def test_undo_gives_the_result_before_the_last_back_as_well(desk: OpenDesk
         await d.press("ctrl+z")
         assert d.row(5) == "    return two"
         await d.press("escape", "f2")
-        d.app._turns.clear()  # lest what was rejected is opened first
+        d.app.infill._turns.clear()  # lest what was rejected is opened first
         await d.press("ctrl+z")
         assert (d.row(1), d.app.editor.text.encode()) == ("    one", CODE)
 
@@ -281,7 +281,7 @@ async def test_a_part_done_anew_shows_a_candidate_that_begins_with_it(desk: Open
         await d.press("alt+w", "ctrl+z", "alt+n")
         assert d.row(1) == "    two b"
         await d.press("ctrl+y")
-        assert d.row(1) == "    one a" and "candidate 1 of 2" in d.app.status.engine
+        assert d.row(1) == "    one a" and "candidate 1 of 2" in d.app.workspace.status.engine
         await d.press("alt+y")
         assert "    one a\n" in d.app.editor.text
 

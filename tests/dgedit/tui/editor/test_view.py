@@ -168,7 +168,7 @@ async def test_ink_follows_the_theme_and_the_focus(desk: OpenDesk) -> None:
         assert len(seen) == 3
         await d.press("ctrl+backslash")  # beside, each with and without the keyboard
         for one in (*d.app.editors, *d.app.editors):
-            d.app.show(one)
+            d.app.workspace.show(one)
             await d.pilot.pause()
             for each in d.app.editors:
                 kept = each._ink()

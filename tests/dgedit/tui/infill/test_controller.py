@@ -184,7 +184,7 @@ async def test_reduced_motion_shows_what_has_settled(
     app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False, settings=settings)
     async with app.run_test() as pilot:
         await pilot.pause()
-        assert app.live == "settle"
+        assert app.infill.live == "settle"
 
 
 # While it runs
@@ -314,7 +314,7 @@ async def test_locked_file_has_no_holes(tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False, read_only=True)
     async with app.run_test() as pilot:
         await pilot.press("f2")
-        assert not app.editor.holes and "locked" in app.status.notice
+        assert not app.editor.holes and "locked" in app.workspace.status.notice
 
 
 async def test_whole_lines_are_masked_without_the_end_of_the_last(desk: OpenDesk) -> None:

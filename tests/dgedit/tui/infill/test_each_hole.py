@@ -36,13 +36,15 @@ async def test_status_is_of_the_hole_at_the_cursor_or_the_nearest(desk: OpenDesk
     async with desk({"a.py": CODE}, Choices("one", "two", "three"), size=(100, 16)) as d:
         await result(d, *HOLES)
         await d.press("alt+p")
-        assert d.app.status.engine.startswith("hole 2 of 2 · candidate 3 of 3")
+        assert d.app.workspace.status.engine.startswith("hole 2 of 2 · candidate 3 of 3")
         at(d, 1, 5)
-        await d.until(lambda: d.app.status.engine.startswith("hole 1 of 2 · candidate 1 of 3"))
+        await d.until(
+            lambda: d.app.workspace.status.engine.startswith("hole 1 of 2 · candidate 1 of 3")
+        )
         await d.press("alt+n")
-        assert d.app.status.engine.startswith("hole 1 of 2 · candidate 2 of 3")
+        assert d.app.workspace.status.engine.startswith("hole 1 of 2 · candidate 2 of 3")
         await d.press("down", "down", "down")
-        await d.until(lambda: d.app.status.engine.startswith("hole 2 of 2 · candidate 3"))
+        await d.until(lambda: d.app.workspace.status.engine.startswith("hole 2 of 2 · candidate 3"))
         await d.press("alt+n")
         assert rows(d) == ["two", "one"]
 
@@ -55,11 +57,11 @@ async def test_steps_of_one_hole_leave_the_others(desk: OpenDesk) -> None:
         await d.press("left_square_bracket", "left_square_bracket")
         assert rows(d) == ["???", "two"]
         said = "hole 1 of 2 · refining, step 1 of 3 · 0% settled"
-        await d.until(lambda: d.app.status.engine.startswith(said))
+        await d.until(lambda: d.app.workspace.status.engine.startswith(said))
         at(d, 5, 11)
         await d.press("left_square_bracket")
         assert rows(d) == ["???", "t#o"]
-        assert "hole 2 of 2 · on the way to candidate 2" in d.app.status.engine
+        assert "hole 2 of 2 · on the way to candidate 2" in d.app.workspace.status.engine
         await d.press("right_square_bracket")
         assert rows(d) == ["???", "two"]
         await d.press("enter")
@@ -109,12 +111,12 @@ async def test_holes_are_accepted_one_by_one_as_each_is_shown(desk: OpenDesk) ->
         await d.press("alt+p", "alt+a")
         assert d.app.editor.text == filled("three", "1")
         assert rows(d) == ["three", "two"]
-        assert d.app.status.engine.startswith("candidate 2 of 3")
+        assert d.app.workspace.status.engine.startswith("candidate 2 of 3")
         await d.press("alt+a")
         assert d.app.editor.text == filled("three", "two") and d.app.fill is None
         await d.press("ctrl+z", "ctrl+z")
         assert spans(d.app.editor) == list(HOLES) and rows(d) == ["three", "two"]
-        assert d.app.status.engine.startswith("hole 1 of 2 · candidate 3 of 3")
+        assert d.app.workspace.status.engine.startswith("hole 1 of 2 · candidate 3 of 3")
         await d.press("alt+y")
         assert d.app.editor.text == filled("three", "two")
 
@@ -155,7 +157,7 @@ async def test_refining_a_part_leaves_the_other_holes_their_candidates(desk: Ope
         await d.press("alt+p")
         assert rows(d) == ["aYd", "two"]
         said = "hole 2 of 2 · candidate 2 of 3 · unsure 20% · leaves 1 syntax error"
-        assert d.app.status.engine.startswith(said)
+        assert d.app.workspace.status.engine.startswith(said)
         await d.press("enter")
         assert d.app.editor.text == filled("aYd", "two")
         await d.press("ctrl+z", "ctrl+z")  # the second opens the result before
@@ -186,7 +188,7 @@ async def test_a_rerun_starts_from_what_each_hole_shows_and_cancelled_gives_it_b
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
         await result(d, *HOLES)
         await d.press("alt+n")
-        d.app.ask(strength=0.5)
+        d.app.infill.ask(strength=0.5)
         await d.step(1)
         assert [hole.text for hole in script.requests[-1].holes] == ["one", "two"]
         await d.press("escape")
@@ -227,7 +229,7 @@ async def test_hole_that_is_edited_drops_out_while_the_other_goes_on(desk: OpenD
         assert rows(d) == ["paxss", "one"]
         await d.press("alt+n")  # the nearest that is left
         assert rows(d) == ["paxss", "two"]
-        assert d.app.status.engine.startswith("candidate 2 of 2")
+        assert d.app.workspace.status.engine.startswith("candidate 2 of 2")
         await d.press("alt+y")
         assert d.app.editor.text == filled("paxss", "two")
 
@@ -274,7 +276,7 @@ async def test_file_that_changes_on_disk_drops_the_hole_that_it_changes(
         await d.press("f5")
         await d.step(1)
         (tmp_path / "a.py").write_bytes(CODE.replace(b"pass", b"other"))
-        d.app.check_disk()
+        d.app.disk.check()
         await d.press("f10", "r")
         await d.until(lambda: "other" in d.app.editor.text)
         await d.step(2)

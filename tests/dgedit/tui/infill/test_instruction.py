@@ -136,7 +136,7 @@ def told(d: Desk) -> str:
 async def test_box_says_that_the_model_follows_no_instructions(desk: OpenDesk) -> None:
     script = Deaf("one")
     async with desk({"a.py": CODE}, script, size=(80, 24)) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await masked(d, 13, 17)
         await d.press("f6")
         assert told(d) == LINE and d.app.screen.query_one(".cannot").size.height == 1
@@ -148,7 +148,7 @@ async def test_box_says_that_the_model_follows_no_instructions(desk: OpenDesk) -
 
 async def test_box_says_nothing_of_a_model_that_follows(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Script("one")) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await masked(d, 13, 17)
         await d.press("f6")
         assert told(d) == "" and not d.app.screen.query_one(".cannot").display
@@ -157,7 +157,7 @@ async def test_box_says_nothing_of_a_model_that_follows(desk: OpenDesk) -> None:
 async def test_text_is_not_rewritten_by_words_that_are_not_followed(desk: OpenDesk) -> None:
     script = Deaf("one")
     async with desk({"a.py": CODE}, script) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await masked(d, 13, 17)
         await d.press("f6", "tab", "left", "tab")
         await write(d, "x")
@@ -175,7 +175,7 @@ async def test_text_is_not_rewritten_by_words_that_are_not_followed(desk: OpenDe
 async def test_insertion_point_has_no_text_to_rewrite(desk: OpenDesk) -> None:
     script = Deaf("one")
     async with desk({"a.py": CODE}, script) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await masked(d, 8, 8)
         await d.press("f6", "tab", "left", "tab")
         await write(d, "x")
@@ -213,7 +213,7 @@ async def test_f5_in_an_unknown_language_says_so_and_fills_when_pressed_again(
 ) -> None:
     script = Pythonic("one", "two", "three")
     async with desk({"a.py": CODE, "b.XYZ": CODE}, script, size=(100, 16)) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await result(d)
         await d.press("escape", "ctrl+pagedown")
         await masked(d, 13, 17)

@@ -77,7 +77,7 @@ async def test_border_has_the_users_key(tmp_path: Path, key: str, words: str) ->
     async with app.run_test(size=(80, 24)) as pilot:
         d = Desk(app, pilot, Script())
         await masked(d, 13, 17)
-        await d.app.action_holes()
+        await d.app.panels.show_holes()
         await d.press("enter")
         assert border(d).strip(" ╰─╯") == words
 
@@ -173,7 +173,7 @@ class Counting(Script):
 
 async def test_tokens_are_the_models_own_where_it_has_them(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Counting("one")) as d:
-        await d.until(lambda: d.app.source.backend is not None)
+        await d.until(lambda: d.app.infill.source.backend is not None)
         await masked(d, 13, 17)
         await d.press("f7")
         assert isinstance(d.app.screen, GivenView)

@@ -23,11 +23,12 @@ from ..editor.test_taking import result, undos
 async def test_other_candidates_and_their_scores(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("one", "two", "three")) as d:
         await result(d)
-        assert "candidate 1 of 3 · score 0.00" in d.app.status.engine
+        assert "candidate 1 of 3 · score 0.00" in d.app.workspace.status.engine
         await d.press("alt+right_square_bracket")
         assert d.row(1) == "    two"
         assert (
-            "candidate 2 of 3 · unsure · leaves 1 syntax error · score -0.10" in d.app.status.engine
+            "candidate 2 of 3 · unsure · leaves 1 syntax error · score -0.10"
+            in d.app.workspace.status.engine
         )
         await d.press("alt+left_square_bracket", "alt+p")
         assert d.row(1) == "    three"
@@ -39,9 +40,9 @@ async def test_each_of_several_holes_has_candidates_of_its_own(desk: OpenDesk) -
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d, (13, 17), (40, 41))
         said = "hole 2 of 2 · candidate 1 of 2 · score 0.00 · sampled · ready"
-        assert d.app.status.engine.startswith(said)
+        assert d.app.workspace.status.engine.startswith(said)
         await d.press("alt+n")
-        assert "hole 2 of 2 · candidate 2 of 2" in d.app.status.engine
+        assert "hole 2 of 2 · candidate 2 of 2" in d.app.workspace.status.engine
         assert [d.row(1), d.row(5)] == ["    one", "    return two"]
         await d.press("ctrl+home", "down", "end", "alt+n", "alt+y")
         assert d.app.editor.text.count("two") == 2
@@ -52,7 +53,7 @@ async def test_only_candidates_that_begin_with_what_was_taken(desk: OpenDesk) ->
         await result(d)
         await d.press("ctrl+right", "alt+right_square_bracket")
         assert d.row(1) == "    return x + 2"
-        assert "3 of 3" in d.app.status.engine
+        assert "3 of 3" in d.app.workspace.status.engine
         await d.press("ctrl+right", "alt+right_square_bracket")
         assert "begins with what was taken" in d.notice
         await d.press("enter")
@@ -74,11 +75,11 @@ async def test_scrub_through_the_steps_and_take_one(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Script("abcd")) as d:
         await result(d)
         await d.press("left_square_bracket")
-        assert (d.row(1), "step 2 of 3" in d.app.status.engine) == ("    a#c#", True)
+        assert (d.row(1), "step 2 of 3" in d.app.workspace.status.engine) == ("    a#c#", True)
         await d.press("left_square_bracket", "left_square_bracket")
         assert (d.row(1), "first step" in d.notice) == ("    ????", True)
         await d.press("right_square_bracket", "right_square_bracket")
-        assert "ready" in d.app.status.engine
+        assert "ready" in d.app.workspace.status.engine
         await d.press("right_square_bracket")
         assert "last step" in d.notice
         await d.press("left_square_bracket", "enter")
@@ -285,15 +286,6 @@ async def test_result_that_is_nothing_new_is_told(desk: OpenDesk, text: str, why
         assert why in d.notice
 
 
-async def test_keys_that_could_be_typed_are_among_the_bindings(desk: OpenDesk) -> None:
-    """The contract with Textual's private names: what the screen leaves out, the app has."""
-    async with desk({"a.py": CODE}) as d:
-        bindings = d.app._bindings.copy()
-        bindings.apply_keymap(d.app._keymap | {"step-forth": "f20"})
-        assert bindings.key_to_bindings["f20"][0].action == "scrub(1)"
-        assert {one.action for one in bindings.key_to_bindings["alt+r"]} == {"again"}
-
-
 # At a hole and elsewhere
 
 
@@ -329,9 +321,12 @@ async def test_steps_after_another_candidate_lead_back_to_it(desk: OpenDesk) -> 
     async with desk({"a.py": CODE}, Choices("one", "two")) as d:
         await result(d)
         await d.press("alt+n", "left_square_bracket")
-        assert (d.row(1), "on the way to candidate 2" in d.app.status.engine) == ("    o#e", True)
+        assert (d.row(1), "on the way to candidate 2" in d.app.workspace.status.engine) == (
+            "    o#e",
+            True,
+        )
         await d.press("right_square_bracket")
-        assert (d.row(1), "candidate 2 of 2" in d.app.status.engine) == ("    two", True)
+        assert (d.row(1), "candidate 2 of 2" in d.app.workspace.status.engine) == ("    two", True)
         await d.press("enter")
         assert "    two\n" in d.app.editor.text
 
@@ -379,7 +374,7 @@ async def test_keys_below_follow_when_the_hole_at_the_cursor_goes(desk: OpenDesk
         await result(d, (13, 17), (40, 41))
         d.app.editor.selection = Selection.cursor((1, 4))
         await d.press("delete")
-        assert "one draft is gone" in d.notice and "for both" not in d.app.status.engine
+        assert "one draft is gone" in d.notice and "for both" not in d.app.workspace.status.engine
         shown = d.app.screen.query(FooterKey)
         await d.until(
             lambda: [k.key_display for k in shown if k.description == "accept"] == ["Alt+Y"]

@@ -59,13 +59,15 @@ async def test_unsure_differs_from_settled_and_from_a_draft_without_colour(desk:
     script = Choices("one", "two", "red", certainty=(0.81, 0.9, 0.12))
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
         await result(d)
-        assert d.app.status.engine.startswith("candidate 1 of 3 · sure 81% · score 0.00")
+        assert d.app.workspace.status.engine.startswith("candidate 1 of 3 · sure 81% · score 0.00")
         sign, sure = look(d)
         await d.press("alt+n")
         said = "candidate 2 of 3 · unsure · leaves 1 syntax error · score -0.10"
-        assert d.app.status.engine.startswith(said)
+        assert d.app.workspace.status.engine.startswith(said)
         await d.press("alt+n")
-        assert d.app.status.engine.startswith("candidate 3 of 3 · unsure 12% · score -0.20")
+        assert d.app.workspace.status.engine.startswith(
+            "candidate 3 of 3 · unsure 12% · score -0.20"
+        )
         mark, unsure = look(d)
         await d.press("left_square_bracket")
         assert look(d)[0] == sign and look(d, column=5)[1].dim
@@ -73,7 +75,7 @@ async def test_unsure_differs_from_settled_and_from_a_draft_without_colour(desk:
         assert (sign, mark) == ("▌", "?")
         assert len({attributes(sure), attributes(unsure), drafts}) == 3
         await d.press("right_square_bracket")
-        assert look(d)[0] == "?" and "unsure 12%" in d.app.status.engine
+        assert look(d)[0] == "?" and "unsure 12%" in d.app.workspace.status.engine
         await d.press("alt+c")  # which tells it piece by piece
         assert look(d)[0] == "▌"
         await d.press("alt+c", "enter")
@@ -83,7 +85,7 @@ async def test_unsure_differs_from_settled_and_from_a_draft_without_colour(desk:
 async def test_unsure_alone_is_accepted_as_any_other_and_undone(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("return x", certainty=(0.2,))) as d:
         await result(d)
-        assert d.app.status.engine.startswith("unsure 20% · ready")
+        assert d.app.workspace.status.engine.startswith("unsure 20% · ready")
         await d.press("ctrl+right")
         assert look(d, column=11)[0] == "?"  # what is left of it is no surer
         await d.press("enter")
@@ -101,15 +103,15 @@ async def test_caution_says_from_when_on(tmp_path: Path) -> None:
     app = DgeditApp(paths, connect=lambda: script, watch=False, settings=Settings(caution=0.6))
     async with app.run_test(size=(60, 16)) as pilot:
         d = Desk(app, pilot, script)
-        await d.until(lambda: app.source.backend is not None)
+        await d.until(lambda: app.infill.source.backend is not None)
         await result(d)
-        assert "unsure 50%" in app.status.engine
-        app.caution = 0.4
+        assert "unsure 50%" in app.workspace.status.engine
+        app.infill.caution = 0.4
         await d.press("f5")
         fill = app.fill
         assert fill is not None
         await d.step(3)
-        assert app.status.engine.startswith("sure 50%")
+        assert app.workspace.status.engine.startswith("sure 50%")
 
 
 async def test_list_of_holes_marks_those_that_are_unsure(desk: OpenDesk) -> None:
@@ -117,7 +119,7 @@ async def test_list_of_holes_marks_those_that_are_unsure(desk: OpenDesk) -> None
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
         await result(d, (13, 17), (40, 41))
         await d.press("f4")
-        panel = d.app._holes
+        panel = d.app.panels._panel
         assert panel is not None
 
         def signs() -> list[str]:

@@ -82,7 +82,7 @@ async def test_hung_program_is_ended(hung: Tool) -> None:
 async def test_copy_cut_and_paste_by_key(desk: OpenDesk, tool: Tool, tmp_path: Path) -> None:
     held = tmp_path / "held"
     async with desk({"a.txt": b"one\r\ntwo\r\n\xff\r\n"}) as d:
-        d.app.tool = tool
+        d.app.clipboards.tool = tool
         await d.press("shift+end", "ctrl+c")
         await d.until(lambda: held.exists() and held.read_text() == "one")
         held.write_text("from elsewhere\n")
@@ -104,10 +104,10 @@ async def test_paste_is_one_undo_and_lands_in_the_bar_too(desk: OpenDesk, tool: 
         assert editor.text == "xa\r\nb\r\nyone\r\n"
         await d.press("ctrl+z", "ctrl+z")
         assert editor.text == "xone\r\n"
-        d.app.tool = tool
+        d.app.clipboards.tool = tool
         assert await copy(tool, "needle")
         await d.press("ctrl+f", "ctrl+v")
-        await d.until(lambda: d.app.find_bar.what.value == "needle")
+        await d.until(lambda: d.app.finder.find_bar.what.value == "needle")
 
 
 async def test_hung_program_is_told_of_and_asked_once(
@@ -116,8 +116,8 @@ async def test_hung_program_is_told_of_and_asked_once(
     monkeypatch.setattr(clipboard.paste, "__kwdefaults__", {"patience": 0.2})
     async with desk({"a.txt": b"one\n"}) as d:
         await d.press("shift+end", "ctrl+c", "end")
-        d.app.tool = hung
+        d.app.clipboards.tool = hung
         await d.press("ctrl+v", "z")
         assert d.app.editor.text == "oneonez\n"
         assert "does not answer" in d.notice
-        assert d.app.tool is None
+        assert d.app.clipboards.tool is None

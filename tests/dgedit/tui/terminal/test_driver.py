@@ -48,7 +48,7 @@ def keys_of(text: str) -> list[events.Key]:
 
 async def typed(d: Desk, editor: Editor, text: str, *, at_once: bool) -> None:
     """Send keys to the editor in front."""
-    d.app.show(editor)
+    d.app.workspace.show(editor)
     await d.pilot.pause()
     messages = in_bursts(keys_of(text)) if at_once else keys_of(text)
     for message in messages:
@@ -122,13 +122,13 @@ async def test_burst_goes_where_the_keyboard_is(desk: OpenDesk) -> None:
     async with desk({"a.py": b"needle\n"}) as d:
         await d.press("ctrl+f")
         d.app.post_message(Burst(keys_of("needle")))
-        await d.until(lambda: d.app.find_bar.what.value == "needle")
+        await d.until(lambda: d.app.finder.find_bar.what.value == "needle")
         assert d.app.editor.text == "needle\n"
         await d.press("escape")
         # Not where it was when they came: Ctrl+F is still to be done then.
         d.app.editor.post_message(events.Key("ctrl+f", None))
         d.app.editor.post_message(Burst(keys_of("dle")))
-        await d.until(lambda: d.app.find_bar.what.value.endswith("dle"))
+        await d.until(lambda: d.app.finder.find_bar.what.value.endswith("dle"))
         assert d.app.editor.text == "needle\n"
 
 

@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.theme import BUILTIN_THEMES
 
 from dgedit.tui.help import Help
-from dgedit.tui.infill.instruction import Answer, Box
+from dgedit.tui.infill.instruction import Box, Instruction
 from dgedit.tui.infill.panels import GivenView
 from dgedit.tui.widgets.dialogs import Ask, Modal
 from dgedit.tui.widgets.diffview import DiffView
@@ -59,7 +59,7 @@ OVER: dict[str, Callable[[], Modal[Any]]] = {
     "path": lambda: AskPath("Open", "", Path.cwd()),
     "choose": lambda: Choose("letters", [Choice("one")]),
     "help": lambda: Help([("Files", [("Ctrl+S", "save", "save")])]),
-    "instruct": lambda: Box(Answer("", 1.0), [], "one hole"),
+    "instruct": lambda: Box(Instruction("", 1.0), [], "one hole"),
     "difference": lambda: DiffView("a.py", ["+one", "-two"]),
     "given": lambda: GivenView([], "given"),
 }

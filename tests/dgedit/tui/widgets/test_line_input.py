@@ -6,7 +6,7 @@ import pytest
 from textual.events import Key, Paste
 from textual.widgets import Input
 
-from dgedit.tui.widgets.line_input import Line
+from dgedit.tui.widgets.line_input import LineInput
 
 from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked
@@ -14,8 +14,8 @@ from ..editor.test_editor import CODE, masked
 TYPED = "日\u3000本👩\u200d👧\xa0a"
 
 
-def line(d: Desk) -> Line:
-    assert isinstance(d.app.focused, Line)
+def line(d: Desk) -> LineInput:
+    assert isinstance(d.app.focused, LineInput)
     return d.app.focused
 
 

@@ -40,9 +40,9 @@ async def test_bar_with_nothing_to_ask_is_there_again_with_the_window(desk: Open
 async def test_question_withdrawn_before_the_letter_keeps_it_from_the_text(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}) as d:
         question = Question("first", {"x": "yes"}, lambda letter: None)
-        d.app.ask_about(d.app.editor, question)
+        d.app.questions.ask_about(d.app.editor, question)
         await d.press("f10")
-        d.app.withdraw(question)
+        d.app.questions.withdraw(question)
         await d.press("x")
         assert asked(d) == "" and d.app.editor.text.encode() == CODE
 
@@ -54,10 +54,10 @@ async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
         def ask(words: str) -> None:
             def answer(letter: str) -> None:
                 answered.append(words)
-                d.app.withdraw(question)
+                d.app.questions.withdraw(question)
 
             question = Question(words, {"x": "yes"}, answer)
-            d.app.ask_about(d.app.editor, question)
+            d.app.questions.ask_about(d.app.editor, question)
 
         ask("first")
         ask("second")
@@ -78,13 +78,13 @@ async def test_letter_for_one_question_does_not_answer_the_next(
             Question(words, {"x": "yes"}, lambda letter, words=words: answered.append(words))  # type: ignore[misc]
             for words in ("first", "second")
         )
-        d.app.ask_about(d.app.editor, first)
+        d.app.questions.ask_about(d.app.editor, first)
         await d.press("f10")
         monkeypatch.setattr(bar, "_UNSEEN", 1e9)
-        d.app.ask_about(d.app.editor, second)
-        d.app.withdraw(first)
+        d.app.questions.ask_about(d.app.editor, second)
+        d.app.questions.withdraw(first)
         await d.press("x")
-        assert (answered, asked(d), d.app.focused) == ([], "second", d.app.bar)
+        assert (answered, asked(d), d.app.focused) == ([], "second", d.app.workspace.bar)
         monkeypatch.setattr(bar, "_UNSEEN", 0)
         await d.press("x")
         assert answered == ["second"] and d.app.editor.text.encode() == CODE
@@ -93,8 +93,8 @@ async def test_letter_for_one_question_does_not_answer_the_next(
 async def test_file_that_comes_to_the_front_leaves_the_keyboard_to_the_bar(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE, "b.py": CODE}) as d:
         await d.press("f10")
-        d.app.show(d.app.editors[1])
+        d.app.workspace.show(d.app.editors[1])
         await d.pilot.pause()
-        assert d.app.focused is d.app.bar
+        assert d.app.focused is d.app.workspace.bar
         await d.press("r", "x")
         assert [one.text.encode() for one in d.app.editors] == [CODE, b"x" + CODE]

@@ -17,11 +17,11 @@ from ..editor.test_taking import result
 
 
 def line(d: Desk) -> str:
-    return str(d.app.status.render()).rstrip()
+    return str(d.app.workspace.status.render()).rstrip()
 
 
 def words(d: Desk, notice: str) -> str:
-    d.app.notice(notice)
+    d.app.workspace.notice(notice)
     return line(d)
 
 
@@ -108,7 +108,7 @@ async def test_what_a_look_means_is_told_as_long_as_drafts_have_it(desk: OpenDes
             assert legend in line(d) and "a.py:" in line(d) and "ready" in line(d)
         looks = {
             str(span.style)
-            for span in d.app.status.render().spans
+            for span in d.app.workspace.status.render().spans
             if "underline" in str(span.style)
         }
         assert len(looks) == 2  # of 40% and of less, as in the text
@@ -137,6 +137,6 @@ async def test_what_the_engine_says_last_goes_first(desk: OpenDesk) -> None:
         await d.press("f5")
         assert line(d).startswith("a.py:2:9  an infill is running: Esc cancels")
         d.app.editor.path = Path("a.py")
-        d.app.tell_place()
+        d.app.workspace.tell_place()
         await d.press("escape", "escape", "left")
         assert line(d).endswith("script · test") and "LF · utf-8" in line(d)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dgedit.errors import UsageError
-from dgedit.tui import app as app_module
 from dgedit.tui.app import DgeditApp
+from dgedit.tui.start import run
 from dgedit.tui.widgets.tree import FileTree
 
 from ..conftest import Desk, Script
@@ -141,10 +141,10 @@ def test_run_tells_folders_from_files(tmp_path: Path, monkeypatch: pytest.Monkey
     options = {"model": None, "device": None, "effort": 0.5, "seed": 0}
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    app_module.run([tmp_path / "one", tmp_path / "f.py"], **options)  # type: ignore[arg-type]
+    run([tmp_path / "one", tmp_path / "f.py"], **options)  # type: ignore[arg-type]
     assert seen[0].folder == tmp_path / "one" and seen[0].show_tree
     assert [editor.path for editor in seen[0].editors] == [tmp_path / "f.py"]
-    app_module.run([tmp_path / "f.py"], **options)  # type: ignore[arg-type]
+    run([tmp_path / "f.py"], **options)  # type: ignore[arg-type]
     assert seen[1].folder == tmp_path and not seen[1].show_tree
     with pytest.raises(UsageError, match="one folder at a time"):
-        app_module.run([tmp_path / "one", tmp_path / "two"], **options)  # type: ignore[arg-type]
+        run([tmp_path / "one", tmp_path / "two"], **options)  # type: ignore[arg-type]

@@ -148,11 +148,11 @@ def test_symbols_have_names(language: str, text: str, expected: str) -> None:
 
 
 def count(d: Desk) -> str:
-    return str(d.app.find_bar.query_one(".count").render())
+    return str(d.app.finder.find_bar.query_one(".count").render())
 
 
 def wrong(d: Desk) -> str:
-    shown = d.app.find_bar.query_one(".wrong")
+    shown = d.app.finder.find_bar.query_one(".wrong")
     return str(shown.render()) if shown.display else ""
 
 
@@ -173,11 +173,11 @@ async def test_typing_finds_from_the_cursor_and_escape_returns(desk: OpenDesk) -
         ]
         await d.press("escape")
         assert editor.selection == ((1, 0), (1, 0))
-        assert d.app.focused is editor and not d.app.find_bar.display
+        assert d.app.focused is editor and not d.app.finder.find_bar.display
         assert editor.found is None
         await d.press("ctrl+home", "ctrl+d", "ctrl+f")
         await found(d, "1 of 1")
-        assert d.app.find_bar.what.value == "one"
+        assert d.app.finder.find_bar.what.value == "one"
 
 
 async def test_enter_goes_on_wraps_and_escape_stays(desk: OpenDesk) -> None:
@@ -241,7 +241,7 @@ async def test_bar_is_whole_at_any_width_and_has_keys_where_there_is_room(
         await d.press("ctrl+f", *"two")
         await found(d, "1 of 4")
         await d.pilot.pause()
-        bar = d.app.find_bar
+        bar = d.app.finder.find_bar
         shown = str(bar.query_one(".switches", Static).render())
         keys = " Alt+R .*  Alt+C Aa  Alt+W word "
         assert shown == (keys if width >= 80 else " .*  Aa  word ")
@@ -254,12 +254,12 @@ async def test_what_is_wrong_with_an_expression_moves_nothing(desk: OpenDesk) ->
     async with desk({"a.txt": TEXT}, size=(80, 16)) as d:
         await d.press("ctrl+f", "alt+r", "x")
         await found(d, "1 of 40")
-        before = d.app.find_bar.what.region
+        before = d.app.finder.find_bar.what.region
         await d.press("home", *"[z-a]{2,1}")
         await d.until(lambda: wrong(d) == "bad character range at character 5")
         await d.pilot.pause()
-        assert d.app.find_bar.what.region == before
-        shown = d.app.find_bar.query_one(".wrong")
+        assert d.app.finder.find_bar.what.region == before
+        shown = d.app.finder.find_bar.query_one(".wrong")
         assert (shown.region.bottom, shown.region.height) == (before.y, 1)
 
 
@@ -343,7 +343,7 @@ async def test_go_to_a_line(desk: OpenDesk) -> None:
         await d.press("ctrl+g", *"1:99", "enter")
         assert editor.cursor_location == (0, 7)
         await d.press("ctrl+g", "x")
-        assert "12:5" in str(d.app.line_bar.query_one(".count").render())
+        assert "12:5" in str(d.app.finder.line_bar.query_one(".count").render())
         await d.press("enter")
         assert editor.cursor_location == (0, 7)
         for key in ("ctrl+g", *"2:2", "enter", "z"):
@@ -369,7 +369,7 @@ async def test_go_to_a_symbol(desk: OpenDesk) -> None:
 
 async def test_search_that_ends_after_the_bar_has_gone_tells_nobody(desk: OpenDesk) -> None:
     async with desk({"a.py": b"x\n"}) as d:
-        bar = d.app.find_bar
+        bar = d.app.finder.find_bar
         await bar.remove()
         bar.tell("1 of 2")
         bar.tell("nothing", bad=True)

@@ -46,7 +46,7 @@ async def test_recovered_text_undone_is_asked_about_again_and_stays(path: Path) 
         await d.until(lambda: "never saved" in asked(d))
         assert left(path) == {"left"}
         await d.press("ctrl+q")
-    d.app.retire()
+    d.app.recovery.retire()
     assert left(path) == {"left"}
 
 
@@ -65,7 +65,7 @@ async def test_second_text_of_a_file_does_not_replace_the_first_for_good(path: P
         await d.press("ctrl+s")
         await d.until(lambda: left(path) == {first})
         await d.press("ctrl+q")
-    d.app.retire()
+    d.app.recovery.retire()
     assert path.read_text() == second and left(path) == {first}
 
 
@@ -76,7 +76,7 @@ async def test_recovered_text_saved_or_given_up_is_deleted(
     leave(path, "left", FIRST)
     async with opened(path) as d:
         await d.press("f10", "r", *keys)
-    d.app.retire()
+    d.app.recovery.retire()
     assert entries(path) == []
     assert path.read_bytes() == (CODE if keys[-1] == "d" else b"left")
 
@@ -89,7 +89,7 @@ async def test_recovered_text_survives_the_next_kill_once(path: Path) -> None:
         assert entries(path) == ["left"]
         await d.press("f10", "r")
         d.app.exit()
-    assert d.app.retire() == d.app.editors
+    assert d.app.recovery.retire() == d.app.editors
     assert set(entries(path)) == {"left"}
 
 
@@ -105,7 +105,7 @@ async def test_texts_without_a_file_come_back_in_tabs_of_their_own(path: Path) -
         texts = sorted(one.text for one in d.app.editors if one.file.path is None)
         assert texts == ["one", "three", "two"] and asked(d) == ""
         d.app.exit()
-    d.app.retire()
+    d.app.recovery.retire()
     assert set(entries(path)) == {"one", "two", "three"}
 
 
@@ -136,14 +136,14 @@ async def test_bar_says_which_key_does_what(path: Path) -> None:
     leave(path, "left", FIRST)
     async with opened(path) as d:
         await settle(d.pilot)
-        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+        rows = range(d.app.workspace.bar.region.y, d.app.workspace.bar.region.bottom)
         answers = "R put them back D compare X throw them away"
         assert shown().endswith(f"were never saved, but kept F10 then {answers}")
         for width, height in ((80, 2), (140, 1)):
             await d.pilot.resize_terminal(width, 24)
             await d.pilot.pause()
-            assert d.app.bar.region.height == height
-        rows = range(d.app.bar.region.y, d.app.bar.region.bottom)
+            assert d.app.workspace.bar.region.height == height
+        rows = range(d.app.workspace.bar.region.y, d.app.workspace.bar.region.bottom)
         await d.press("f10")
         assert shown().endswith(f"Esc later {answers}")
         await d.press("escape", "r")  # that is text again
@@ -188,7 +188,7 @@ async def test_all_files_with_text_left_over_are_opened_and_ask(path: Path) -> N
         for left in (1, 0):
             assert asked(d)[1:].startswith(".py: changes of 2")
             await d.press("f10", "r")
-            assert sum(question is not None for question in d.app.questions) == left
+            assert sum(question is not None for question in d.app.questions.asked) == left
 
 
 async def test_file_that_has_changed_since_is_asked_about_and_not_put_back(path: Path) -> None:
@@ -208,14 +208,14 @@ async def test_text_goes_to_its_file_whatever_is_in_front(
 ) -> None:
     leave_all(path, "b.py", "c.py")
     async with opened(path) as d:
-        open_file = d.app.open_file
+        open_file = d.app.opening.open_file
 
         async def turned(at: Path) -> bool:
             done = await open_file(at)
-            d.app.show(d.app.editors[0])
+            d.app.workspace.show(d.app.editors[0])
             return done
 
-        monkeypatch.setattr(d.app, "open_file", turned)
+        monkeypatch.setattr(d.app.opening, "open_file", turned)
         await d.press("f10", "r")
         await d.until(lambda: "put back 2 texts" in d.notice)
         texts = {editor.path.name: editor.text for editor in d.app.editors}
@@ -239,7 +239,7 @@ async def test_one_other_file_is_asked_about_and_may_be_left_alone(path: Path) -
         assert asked(d) == "changes of b.py were never saved, but kept"
         await d.press("f10", "i")
         assert asked(d) == "" and len(d.app.editors) == 2
-    d.app.retire()
+    d.app.recovery.retire()
     assert left(path.parent / "b.py") == {"b.py left"}
 
 
@@ -273,7 +273,7 @@ async def test_text_left_over_is_asked_about_before_anything_slow(
     monkeypatch.setattr(Journal, "open", lambda *given: asked.wait(10) and [])
     app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path))
     async with app.run_test() as pilot:
-        assert app.bar.display and app.bar.question is not None
+        assert app.workspace.bar.display and app.workspace.bar.question is not None
         await pilot.press("f10", "r")
         assert app.editor.text == "left"
         asked.set()
@@ -285,5 +285,5 @@ async def test_file_opened_later_asks_at_once(path: Path, monkeypatch: pytest.Mo
     leave(path.parent / "b.py", "left", FIRST)
     async with opened(path) as d:
         await d.press("f10", "i")
-        await d.app.open_file(path.parent / "b.py")
+        await d.app.opening.open_file(path.parent / "b.py")
         assert asked(d).startswith("b.py: changes of 2")

@@ -23,14 +23,14 @@ async def test_read_only_file_refuses_every_edit_aloud(tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False)
     async with app.run_test() as pilot:
         d = Desk(app, pilot, Script())
-        assert app.label(app.editor) == "a.py [read-only]"
+        assert app.workspace.label(app.editor) == "a.py [read-only]"
         for key in ("x", "backspace", "enter", "tab", "ctrl+k", "alt+up", "ctrl+z", "ctrl+y"):
-            app.notice("")
+            app.workspace.notice("")
             app.editor.move_cursor((1, 8))
             await d.press(key)
             assert app.editor.text.encode() == CODE
             assert d.notice == "read-only: you may not write this file", key
-        assert "read-only" in app.status.place
+        assert "read-only" in app.workspace.status.place
     assert (tmp_path / "a.py").stat().st_mode & 0o777 == 0o444
 
 
@@ -45,7 +45,7 @@ async def test_read_only_file_refuses_commands_and_cutting(tmp_path: Path) -> No
             lambda: app.editor.insert("x"),
             lambda: app.editor.replace("x", (0, 0), (0, 3)),
         ):
-            app.notice("")
+            app.workspace.notice("")
             act()
             await d.until(lambda: "--read-only" in d.notice)
         d.select(0, 3)
@@ -61,9 +61,9 @@ async def test_read_only_file_is_reloaded_and_may_become_writable(tmp_path: Path
     async with app.run_test() as pilot:
         path.chmod(0o644)
         path.write_bytes(THEIRS)
-        app.check_disk()
+        app.disk.check()
         assert app.editor.text.encode() == THEIRS
-        assert app.label(app.editor) == "a.py"
+        assert app.workspace.label(app.editor) == "a.py"
         await pilot.press("#", "ctrl+s")
         await pilot.pause()
         assert path.read_bytes() == THEIRS.replace(b"def f", b"#def f")

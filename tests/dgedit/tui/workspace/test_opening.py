@@ -117,7 +117,7 @@ async def test_fault_23_list_of_files_says_that_it_stops(
     async with desk(dict.fromkeys(("a.py", "b.py", "c.py"), b"")) as d:
         for more, said in ((b"", "3"), (b"d", stops), (b"", stops)):
             if more:
-                (d.app.folder / "d.py").write_bytes(more)
+                (d.app.workspace.folder / "d.py").write_bytes(more)
             await d.press("ctrl+p")
             count = d.app.screen.query_one(".count", Static)
             await d.until(lambda said=said, count=count: str(count.render()) == said)
@@ -143,10 +143,10 @@ async def test_file_that_cannot_be_read_is_a_notice(desk: OpenDesk, tmp_path: Pa
         await d.press("enter")
         assert "is not text" in d.notice
         assert len(d.app.editors) == 1 and d.app.focused is d.app.editor
-        assert not await d.app.open_file(tmp_path)
+        assert not await d.app.opening.open_file(tmp_path)
         assert "is a folder" in d.notice
-        assert not await d.app.open_file(tmp_path / ("x" * 300))
-        assert not await d.app.open_file(Path("/dev/null/x"))
+        assert not await d.app.opening.open_file(tmp_path / ("x" * 300))
+        assert not await d.app.opening.open_file(Path("/dev/null/x"))
         assert "cannot read" in d.notice
 
 
@@ -190,7 +190,7 @@ async def test_new_text_is_saved_by_the_name_it_is_given(desk: OpenDesk, tmp_pat
         assert d.app.editor.dirty
         await d.press("ctrl+s", *"n.txt", "enter")
         assert (tmp_path / "n.txt").read_text() == "hi"
-        assert not d.app.editor.dirty and d.app.label(d.app.editor) == "n.txt"
+        assert not d.app.editor.dirty and d.app.workspace.label(d.app.editor) == "n.txt"
         await d.press("!", "ctrl+s")
         assert (tmp_path / "n.txt").read_text() == "hi!"
 
@@ -298,7 +298,7 @@ async def test_file_opened_later_is_watched(tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "one" / "f.txt"], connect=Script)
     async with app.run_test() as pilot:
         d = Desk(app, pilot, Script())
-        await app.open_file(tmp_path / "two" / "f.txt")
+        await app.opening.open_file(tmp_path / "two" / "f.txt")
         while app.editor.text == "old":  # until it is watched
             os.utime(tmp_path / "two" / "f.txt")
             (tmp_path / "two" / "f.txt").write_text("new")
@@ -372,17 +372,17 @@ async def test_new_file_is_called_so(desk: OpenDesk, tmp_path: Path) -> None:
         d = Desk(app, pilot, Script())
         assert d.notice == f"new file: {tmp_path / 'new.py'}"
         await d.press("x", "ctrl+s")
-        await app.open_file(tmp_path / "other.py")
+        await app.opening.open_file(tmp_path / "other.py")
         assert d.notice == f"new file: {tmp_path / 'other.py'}"
-        await app.open_file(tmp_path / "new.py")
+        await app.opening.open_file(tmp_path / "new.py")
         await d.press("right")
-        await app.open_file(tmp_path / "other.py")
+        await app.opening.open_file(tmp_path / "other.py")
         assert d.notice == ""
 
 
 async def test_new_file_in_a_missing_folder_says_so(desk: OpenDesk, tmp_path: Path) -> None:
     async with desk({"a.py": CODE}, size=(160, 16)) as d:
-        await d.app.open_file(tmp_path / "none" / "x.py")
+        await d.app.opening.open_file(tmp_path / "none" / "x.py")
         assert d.notice.endswith("x.py, in a folder that is not there")
 
 

@@ -21,7 +21,6 @@ from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.workspace import recovery
-from dgedit.tui.workspace.locked import Locked
 
 from ..conftest import Desk, Script
 from ..editor.test_editor import CODE
@@ -57,7 +56,7 @@ def kept_paths(path: Path) -> list[str]:
 
 def asked(d: Desk) -> str:
     """What the bar asks; empty if nothing."""
-    return d.app.bar.question.words if d.app.bar.question else ""
+    return d.app.workspace.bar.question.words if d.app.workspace.bar.question else ""
 
 
 def leave_text(path: Path, text: str) -> None:
@@ -71,9 +70,9 @@ async def opened(path: Path, *, offered: bool = True, **options: object) -> Asyn
     app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path), **options)
     async with app.run_test(size=(100, 16)) as pilot:
         d = Desk(app, pilot, Script())
-        await d.until(lambda: bool(app._known))
+        await d.until(lambda: bool(app.recovery._known))
         if offered and journal_of(path).left(path):
-            await d.until(lambda: app.bar.question is not None)
+            await d.until(lambda: app.workspace.bar.question is not None)
         await settle(pilot)
         yield d
 
@@ -112,7 +111,7 @@ async def test_text_the_user_leaves_is_not_kept(path: Path, answer: str) -> None
         await d.press("#")
         await d.until(lambda: len(entries(path)) == 1)
         await d.press("ctrl+q", answer)
-    d.app.retire()
+    d.app.recovery.retire()
     assert list((path.parent / "state").iterdir()) == []
 
 
@@ -128,7 +127,7 @@ async def test_editor_that_ends_by_itself_keeps_the_text(path: Path) -> None:
     async with opened(path) as d:
         await d.press("#")
         d.app.exit()
-    assert d.app.retire() == d.app.editors
+    assert d.app.recovery.retire() == d.app.editors
     assert entries(path) == ["#" + CODE.decode()]
     assert not list((path.parent / "state").glob("*.open"))
 
@@ -145,13 +144,13 @@ async def test_folder_that_takes_nothing_is_told_once_and_editing_goes_on(path: 
     (path.parent / "state").write_text("a file where the folder should be")
     async with opened(path) as d:
         await d.until(lambda: "cannot be kept for a crash: " in d.notice)
-        d.app.notice("")
+        d.app.workspace.notice("")
         await d.press("#")
         await settle(d.pilot)
         assert d.notice == ""
         await d.press("ctrl+s")
         assert path.read_bytes() == b"#" + CODE
-    assert d.app.retire() == []
+    assert d.app.recovery.retire() == []
 
 
 # Offered
@@ -160,12 +159,12 @@ async def test_folder_that_takes_nothing_is_told_once_and_editing_goes_on(path: 
 async def test_text_left_over_is_offered_and_recovered_as_one_undo(path: Path) -> None:
     leave_text(path, "# left\n" + CODE.decode())
     async with opened(path) as d:
-        question = d.app.bar.question
+        question = d.app.workspace.bar.question
         assert question is not None and question.words.startswith("a.py: changes of 2")
         assert question.words.endswith(" were never saved, but kept")
         await d.press("f10", "r")
         assert d.app.editor.text == "# left\n" + CODE.decode() and d.app.editor.dirty
-        assert d.app.bar.question is None
+        assert d.app.workspace.bar.question is None
         await settle(d.pilot)
         # The old entry stays as long as nothing is saved.
         assert len(journal_of(path).left(path)) == 1 and len(entries(path)) == 2
@@ -179,10 +178,10 @@ async def test_text_left_over_is_shown_and_the_question_stays(path: Path) -> Non
         await d.press("f10", "d")
         assert isinstance(d.app.screen, DiffView) and "+# left" in d.app.screen.lines
         await d.press("escape")
-        assert d.app.bar.question is not None
+        assert d.app.workspace.bar.question is not None
         await d.press("x")
         await d.press("ctrl+q", "d")
-    d.app.retire()
+    d.app.recovery.retire()
     assert len(journal_of(path).left(path)) == 1  # nobody decided
 
 
@@ -191,7 +190,7 @@ async def test_text_left_over_is_discarded(path: Path) -> None:
     async with opened(path) as d:
         await d.press("f10", "x")
         assert d.notice == "a.py is as it was saved last"
-        assert entries(path) == [] and d.app.bar.question is None
+        assert entries(path) == [] and d.app.workspace.bar.question is None
         assert d.app.editor.text.encode() == CODE
 
 
@@ -199,21 +198,21 @@ async def test_text_left_over_says_when_the_file_has_changed_since(path: Path) -
     leave_text(path, "left")
     path.write_bytes(b"changed\n")
     async with opened(path) as d:
-        assert d.app.bar.question is not None
-        assert d.app.bar.question.words.endswith("; the file has changed since then")
+        assert d.app.workspace.bar.question is not None
+        assert d.app.workspace.bar.question.words.endswith("; the file has changed since then")
 
 
 async def test_text_left_over_that_was_saved_after_all_is_not_offered(path: Path) -> None:
     leave_text(path, CODE.decode())
     async with opened(path, offered=False) as d:
-        assert d.app.bar.question is None and entries(path) == []
+        assert d.app.workspace.bar.question is None and entries(path) == []
 
 
 async def test_text_left_over_is_not_put_into_a_locked_file(path: Path) -> None:
     leave_text(path, "left")
     async with opened(path, offered=False, read_only=True) as d:
-        assert isinstance(d.app.editor, Locked)
-        assert d.app.bar.question is None and "unsaved text" in d.notice
+        assert d.app.editor.locked
+        assert d.app.workspace.bar.question is None and "unsaved text" in d.notice
     assert len(entries(path)) == 1
 
 
@@ -309,10 +308,10 @@ def test_terminal_that_goes_away_ends_it_and_keeps_the_text(tmp_path: Path) -> N
 def test_error_of_ours_keeps_the_text_and_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"text\n")
     driver = f"""
-from dgedit.tui.workspace.saving import Filing
+from dgedit.tui.workspace.saving import Saving
 def fail(self):
     raise KeyError("oh no")
-Filing.action_save = fail
+Saving.save_front = fail
 {DRIVER}"""
     with InTerminal(tmp_path, ["a.txt"], driver=driver) as editor:
         editor.wait_for(b"utf-8")

@@ -12,7 +12,7 @@ from textual.widgets import Input
 
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.diffview import DiffView
-from dgedit.tui.widgets.question_bar import Choice
+from dgedit.tui.widgets.question_bar import AnswerKey
 
 from ..conftest import Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked, spans
@@ -24,8 +24,8 @@ THEIRS = b"# theirs\n" + CODE.replace(b"g()", b"gg()")
 
 def asked(d: Desk) -> str:
     """What the bar asks; empty if nothing."""
-    question = d.app.bar.question
-    assert (question is not None) == d.app.bar.display
+    question = d.app.workspace.bar.question
+    assert (question is not None) == d.app.workspace.bar.display
     return question.words if question else ""
 
 
@@ -38,7 +38,7 @@ async def changed(d: Desk, path: Path, data: bytes = THEIRS) -> None:
     """The file in front is edited, and changes on disk as well."""
     await d.press("#")
     path.write_bytes(data)
-    d.app.check_disk()
+    d.app.disk.check()
     await d.pilot.pause()
 
 
@@ -56,7 +56,7 @@ async def test_reload_keeps_the_cursor_on_its_line_and_the_view_on_its_text(
         first, here = d.row(0), cursor_row(d) - top
         new = ["new\n"] * 7 + LINES[:20] + LINES[25:50] + ["other\n", *LINES[50:]]
         (tmp_path / "a.txt").write_text("".join(new))
-        d.app.check_disk()
+        d.app.disk.check()
         await d.pilot.pause()
         assert editor.text == "".join(new) and not editor.dirty
         assert editor.document[editor.cursor_location[0]] == "line 40"
@@ -74,7 +74,7 @@ async def test_reload_when_the_cursors_line_is_gone_keeps_it_near(
     async with desk({"a.txt": TEXT}) as d:
         d.app.editor.move_cursor((40, 3))
         (tmp_path / "a.txt").write_text("".join(LINES[:38] + LINES[45:]))
-        d.app.check_disk()
+        d.app.disk.check()
         assert d.app.editor.cursor_location == (38, 3)
 
 
@@ -83,7 +83,7 @@ async def test_reload_keeps_holes_between_two_changes(desk: OpenDesk, tmp_path: 
         await masked(d, 13, 17)
         (hole,) = d.app.editor.holes
         (tmp_path / "a.py").write_bytes(THEIRS)
-        d.app.check_disk()
+        d.app.disk.check()
         assert spans(d.app.editor) == [(22, 26)] and d.app.editor.holes == [hole]
         await d.press("ctrl+z")
         assert spans(d.app.editor) == [(13, 17)]
@@ -93,7 +93,7 @@ async def test_file_is_looked_at_when_the_terminal_comes_to_the_front(
     desk: OpenDesk, tmp_path: Path
 ) -> None:
     async with desk({"a.py": CODE}) as d:
-        d.app.watching = True
+        d.app.disk.watching = True
         (tmp_path / "a.py").write_bytes(THEIRS)
         d.app.on_app_focus()
         assert d.app.editor.text.encode() == THEIRS
@@ -108,11 +108,11 @@ async def test_change_under_edits_asks_in_a_bar_and_typing_goes_on(
     async with desk({"a.py": CODE}) as d:
         await changed(d, tmp_path / "a.py")
         assert asked(d) == "a.py has changed on disk, and here"
-        assert d.app.bar.region.bottom == d.app.status.region.y
+        assert d.app.workspace.bar.region.bottom == d.app.workspace.status.region.y
         await d.press("h", "i")
         assert d.app.editor.text.startswith("#hi") and asked(d)
         await d.press("f10")
-        assert d.app.focused is d.app.bar
+        assert d.app.focused is d.app.workspace.bar
         await d.press("z", "enter", "escape", "!")
         assert d.app.editor.text.startswith("#hi!") and asked(d)
 
@@ -134,7 +134,7 @@ async def test_keep_mine_saves_without_a_question(desk: OpenDesk, tmp_path: Path
         await changed(d, tmp_path / "a.py")
         await d.press(key, "k")
         assert not asked(d) and d.app.focused is d.app.editor and d.app.editor.dirty
-        d.app.check_disk()
+        d.app.disk.check()
         assert not asked(d)
         await d.press("ctrl+s")
         assert (tmp_path / "a.py").read_bytes() == b"#" + CODE
@@ -194,7 +194,7 @@ async def test_merge_marks_conflicts_as_one_undo(desk: OpenDesk, tmp_path: Path)
 async def test_answer_may_be_clicked(desk: OpenDesk, tmp_path: Path) -> None:
     async with desk({"a.py": CODE}, size=(100, 16)) as d:
         await changed(d, tmp_path / "a.py")
-        reload = next(one for one in d.app.query(Choice) if one.letter == "r")
+        reload = next(one for one in d.app.query(AnswerKey) if one.letter == "r")
         await d.pilot.click(reload)
         await d.pilot.pause()
         assert d.app.editor.text.encode() == THEIRS
@@ -208,7 +208,7 @@ async def test_infill_in_flight_asks_and_outlives_a_reload_of_other_lines(
         await d.press("f5")
         await d.step()
         (tmp_path / "a.py").write_bytes(THEIRS)
-        d.app.check_disk()
+        d.app.disk.check()
         await d.pilot.pause()
         assert asked(d) == "a.py has changed on disk; an infill is open in it"
         assert d.app.editor.text.encode() == CODE
@@ -223,7 +223,7 @@ async def test_question_goes_when_the_file_is_as_it_was(desk: OpenDesk, tmp_path
     async with desk({"a.py": CODE}) as d:
         await changed(d, tmp_path / "a.py")
         (tmp_path / "a.py").write_bytes(CODE)
-        d.app.check_disk()
+        d.app.disk.check()
         assert not asked(d)
 
 
@@ -232,7 +232,7 @@ async def test_bar_asks_about_the_file_in_front_first(desk: OpenDesk, tmp_path: 
         for editor in d.app.editors[:2]:
             editor.insert("#")
             editor.path.write_bytes(THEIRS)
-        d.app.check_disk()
+        d.app.disk.check()
         await d.pilot.pause()
         assert asked(d).startswith("a.py")
         await d.press("ctrl+pagedown")
@@ -262,16 +262,16 @@ async def test_conflict_on_saving_offers_diff_and_merge(desk: OpenDesk, tmp_path
 async def test_deleted_file_keeps_its_text_and_is_marked(desk: OpenDesk, tmp_path: Path) -> None:
     async with desk({"a.py": CODE}) as d:
         (tmp_path / "a.py").unlink()
-        d.app.check_disk()
+        d.app.disk.check()
         await d.pilot.pause()
         assert d.app.editor.text.encode() == CODE and d.app.editor.dirty
-        assert d.app.label(d.app.editor) == "● a.py [deleted]"
-        assert "deleted" in d.app.status.place and not asked(d)
+        assert d.app.workspace.label(d.app.editor) == "● a.py [deleted]"
+        assert "deleted" in d.app.workspace.status.place and not asked(d)
         await d.press("ctrl+q")
         assert isinstance(d.app.screen, Ask)
         await d.press("escape", "ctrl+s")
         assert (tmp_path / "a.py").read_bytes() == CODE
-        assert d.app.label(d.app.editor) == "a.py"
+        assert d.app.workspace.label(d.app.editor) == "a.py"
 
 
 async def test_deleted_file_may_be_saved_at_once(desk: OpenDesk, tmp_path: Path) -> None:
@@ -286,16 +286,16 @@ async def test_file_that_comes_back_is_the_file_again(desk: OpenDesk, tmp_path: 
     async with desk({"a.py": CODE}) as d:
         for data in (CODE, THEIRS):
             (tmp_path / "a.py").unlink()
-            d.app.check_disk()
+            d.app.disk.check()
             (tmp_path / "a.py").write_bytes(data)
-            d.app.check_disk()
+            d.app.disk.check()
             assert d.app.editor.text.encode() == data and not d.app.editor.dirty
         await d.press("#")
         mine = d.app.editor.text.encode()
         (tmp_path / "a.py").unlink()
-        d.app.check_disk()
+        d.app.disk.check()
         (tmp_path / "a.py").write_bytes(THEIRS + b"# end\n")
-        d.app.check_disk()
+        d.app.disk.check()
         await d.press("f10", "m")
         assert d.app.editor.text.encode() == mine + b"# end\n"
 
@@ -311,11 +311,11 @@ async def test_failed_save_keeps_the_editor_open_and_shows_the_file(
             editor.insert("#")
         (tmp_path / "b.py").chmod(0o444)
         await d.press("ctrl+q", "s")
-        assert d.app.is_running and not d.app.leaving
+        assert d.app.is_running and not d.app.workspace.leaving
         assert d.app.editor is d.app.editors[1] and "read-only" in d.notice
         assert (tmp_path / "a.py").read_bytes() == b"#" + CODE
         await d.press("ctrl+q", "d")
-        assert d.app.leaving
+        assert d.app.workspace.leaving
     assert (tmp_path / "b.py").read_bytes() == CODE
 
 
@@ -324,7 +324,7 @@ async def test_reload_while_quitting_does_not_quit(desk: OpenDesk, tmp_path: Pat
         await d.press("#")
         (tmp_path / "a.py").write_bytes(THEIRS)
         await d.press("ctrl+q", "s", "r")
-        assert not d.app.leaving and d.app.editor.text.encode() == THEIRS
+        assert not d.app.workspace.leaving and d.app.editor.text.encode() == THEIRS
         await d.press("ctrl+z")
         assert d.app.editor.text.encode() == b"#" + CODE
 
@@ -350,8 +350,8 @@ async def test_what_took_the_place_of_a_file_is_named(
             with socket.socket(socket.AF_UNIX) as server:
                 server.bind("a.py")
         said = f"a.py is {kind} now; F12 saves this text elsewhere"
-        for way in (lambda: d.app.check_disk(), d.app.action_save):
-            d.app.notice("")
+        for way in (lambda: d.app.disk.check(), d.app.saving.save_front):
+            d.app.workspace.notice("")
             way()
             await d.until(lambda: d.notice == said)
             assert not isinstance(d.app.screen, Ask) and not asked(d)

@@ -149,7 +149,7 @@ async def test_result_is_the_text_as_last_saved(
     app = DgeditApp([Path("-")], connect=Script, watch=False, piped=piped)
     async with app.run_test() as pilot:
         await Desk(app, pilot, Script()).press(*keys)
-    assert app.result is not None and app.result.text == result
+    assert app.piped.result is not None and app.piped.result.text == result
     assert app.return_code == code
 
 
@@ -160,4 +160,4 @@ async def test_nothing_is_the_result_while_the_user_stays(tmp_path: Path) -> Non
         await Desk(app, pilot, Script()).press("#", "ctrl+q")
         assert isinstance(app.screen, Ask)
         await pilot.press("escape")
-        assert app.is_running and app.result is None
+        assert app.is_running and app.piped.result is None

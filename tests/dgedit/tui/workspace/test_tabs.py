@@ -34,9 +34,9 @@ def shown(d: Running) -> list[str]:
 def front(d: Running) -> str:
     """The file in front, by all that tells it."""
     assert d.app.focused is d.app.editor
-    assert d.app.status.place.startswith(str(d.app.editor.path))
+    assert d.app.workspace.status.place.startswith(str(d.app.editor.path))
     active = d.app.query_one(Tabs).active_tab
-    assert active is not None and active.label_text == d.app.label(d.app.editor)
+    assert active is not None and active.label_text == d.app.workspace.label(d.app.editor)
     return d.app.editor.path.name
 
 
@@ -56,8 +56,8 @@ async def test_turning_goes_round_and_a_click_on_a_tab_too(desk: OpenDesk) -> No
 async def test_turning_fast_ends_where_it_should(desk: OpenDesk) -> None:
     async with desk(THREE) as d:
         for _ in range(7):
-            d.app.action_turn(1)
-        d.app.action_turn(-1)
+            d.app.workspace.turn(1)
+        d.app.workspace.turn(-1)
         await d.pilot.pause()
         await d.pilot.pause()
         assert front(d) == "a.txt"
@@ -134,23 +134,23 @@ async def test_each_side_of_a_split_has_its_name_above_it(desk: OpenDesk) -> Non
 async def test_split_needs_two_files(desk: OpenDesk) -> None:
     async with desk({"a.txt": b""}) as d:
         for key in ("ctrl+backslash", "f8"):
-            d.app.notice("")
+            d.app.workspace.notice("")
             await d.press(key)
-            assert "no other file" in d.notice and d.app.beside is None
+            assert "no other file" in d.notice and d.app.workspace.beside is None
 
 
 async def test_removing_a_side_leaves_the_other(desk: OpenDesk) -> None:
     async with desk(THREE) as d:
         a, b, c = d.app.editors
         await d.press("ctrl+backslash")
-        await d.app.remove(a)
+        await d.app.workspace.remove(a)
         await d.pilot.pause()
-        assert shown(d) == ["b.txt"] and front(d) == "b.txt" and d.app.beside is None
+        assert shown(d) == ["b.txt"] and front(d) == "b.txt" and d.app.workspace.beside is None
         await d.press("ctrl+backslash")
-        await d.app.remove(c)
+        await d.app.workspace.remove(c)
         await d.pilot.pause()
         assert shown(d) == ["b.txt"] and front(d) == "b.txt" and d.app.editors == [b]
-        await d.app.remove(b)
+        await d.app.workspace.remove(b)
         await d.pilot.pause()
         assert front(d) == "untitled" and labels(d) == ["untitled"]
         await d.press("x")
@@ -165,9 +165,9 @@ async def test_files_of_one_name_show_their_folders(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 12)) as pilot:
         d = Running(app, pilot, Script())
         assert labels(d) == ["one/x/a.py", "two/x/a.py", "two/a.py", "b.py"]
-        await app.remove(app.editors[1])
+        await app.workspace.remove(app.editors[1])
         assert labels(d) == ["x/a.py", "two/a.py", "b.py"]
-        await app.remove(app.editors[0])
+        await app.workspace.remove(app.editors[0])
         assert labels(d) == ["a.py", "b.py"]
 
 
@@ -181,7 +181,7 @@ async def test_settings_are_heeded(tmp_path: Path) -> None:
         assert app.theme == "nord" and app.animation_level == "none"
         assert not app.editor.cursor_blink
         assert d.row(0) == "  x"
-        await app.add(app.untitled())
+        await app.workspace.add(app.workspace.pages.untitled())
         await pilot.pause()
         assert not app.editor.cursor_blink and app.editor.indent_width == 2
 

@@ -1,0 +1,103 @@
+"""Keys for the actions of the table: as Textual binds them, as the user wants them, as people write
+them.
+
+Where several actions of the screen have the same key (Escape, Enter), they are asked in turn, and
+what an action needs says whose it is. Knows keys and settings; nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from textual.binding import Binding
+from textual.keys import Keys, key_to_character
+
+from dgedit.config import unknown
+from dgedit.errors import UsageError
+from dgedit.tui.keymap import ACTIONS, Action
+
+NO_KEY = "unbound"
+"""Stands for no key at all; no terminal sends it."""
+
+# What some terminals send in the place of another key.
+_STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}
+
+# How keys are written that are not called what is on them.
+_WRITTEN = {
+    "backslash": "\\",
+    "backspace": "Bksp",
+    "delete": "Del",
+    "escape": "Esc",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "slash": "/",
+}
+
+_MODIFIERS = {"ctrl", "shift", "alt", "super", "hyper", "meta"}
+_NAMED = {key.value.rpartition("+")[2] for key in Keys}
+
+
+def bindings(*, of_text: bool) -> list[Binding]:
+    """The keys of the text, or those of the screen: what closes a bar before what ends an infill,
+    since it was opened last.
+    """
+    actions = [action for action in ACTIONS if action.of_text is of_text]
+    return [
+        Binding(
+            key=",".join(action.keys),
+            action=action.binding,
+            description=action.hint or action.words,
+            show=bool(action.hint),
+            tooltip=action.words,
+            id=action.id,
+        )
+        for action in sorted(actions, key=lambda one: one.needs != "bar")
+    ]
+
+
+def rebound(known: Iterable[Action], wanted: Mapping[str, str]) -> list[Action]:
+    """The actions with the user's keys. Raises UsageError for an unknown action or key, and for a
+    key that would do two things.
+    """
+    by_id = {action.id: action for action in known}
+    for name, text in wanted.items():
+        if name not in by_id:
+            raise UsageError(f"[keys]: {unknown('action', name, by_id)}")
+        keys = tuple(_key(name, key.strip()) for key in text.split(",")) if text.strip() else ()
+        by_id[name] = replace(by_id[name], keys=keys)
+    for name in wanted:
+        for other in by_id.values():
+            for key in by_id[name].keys:
+                if other.id != name and key in other.keys:
+                    raise UsageError(f"[keys]: {key} is for both {name!r} and {other.id!r}")
+    return list(by_id.values())
+
+
+def keymap(bound: Iterable[Action], wanted: Mapping[str, str]) -> dict[str, str]:
+    """The user's keys as Textual is told them."""
+    return {one.id: ",".join(one.keys) or NO_KEY for one in bound if one.id in wanted}
+
+
+def written(keys: Iterable[str]) -> list[str]:
+    """Keys as people write them: `Ctrl+S`, `Alt+[`, `PgDn`; none that only stands in for another of
+    them.
+    """
+    given = list(keys)
+    return [_written(key) for key in given if _STAND_INS.get(key) not in given]
+
+
+def _key(name: str, key: str) -> str:
+    """A key as Textual calls it."""
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    good = last in _NAMED or key_to_character(last) is not None
+    if not good or not set(modifiers) <= _MODIFIERS:
+        raise UsageError(f"[keys]: {name} = {key!r}: no such key; one is 'ctrl+s' or 'f5'")
+    return key
+
+
+def _written(key: str) -> str:
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    sign = key_to_character(last) or ""
+    name = _WRITTEN.get(last) or (sign if sign.isprintable() and sign.strip() else last)
+    return "+".join(one.capitalize() if one.islower() else one for one in [*modifiers, name])

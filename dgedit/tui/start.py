@@ -1,0 +1,140 @@
+"""The editor from its start to its end: what it begins with, signals, and its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from threading import Timer
+from types import FrameType
+
+from textual.document._document import Selection
+
+from dgedit.config import current, layers
+from dgedit.errors import InputError, UsageError
+from dgedit.files.document import Document, Span
+from dgedit.files.journal import Journal, state_folder
+from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
+from dgedit.request.ranges import place_in
+from dgedit.tui.app import DgeditApp
+from dgedit.tui.editor.holes import OpenHole
+from dgedit_engine.types import Infill, InfillRequest
+
+# Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
+# output, and who writes to it waits for ever.
+_PATIENCE, _IMPATIENCE = 3.0, 0.2
+
+
+def run(
+    paths: list[Path],
+    *,
+    model: str | None,
+    adapter: Path | None = None,
+    device: str | None,
+    engine: str = "local",
+    effort: float,
+    seed: int,
+    read_only: bool = False,
+    force: bool = False,
+    piped: Document | None = None,
+    give: Callable[[Document], None] = lambda document: None,
+    holes: Sequence[Sequence[Span]] = (),
+    answered: tuple[InfillRequest, Infill] | None = None,
+    places: Mapping[Path, str | None] | None = None,
+) -> int:
+    """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
+    are masked, for each file its own, and filled with what was `answered`, which is open;
+    `places` are where to begin in a file, see `place_in`.
+
+    `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
+    InputError for a file that cannot be opened, UsageError for settings that make no sense; for
+    places both.
+    """
+    from dgedit.engines.connect import connect
+
+    folders = [path for path in paths if os.path.isdir(path)]
+    if len(folders) > 1:
+        raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
+    app = DgeditApp(
+        [path for path in paths if path not in folders],
+        folder=folders[0] if folders else None,
+        connect=partial(connect, model, device, engine=engine, adapter=adapter),
+        effort=effort,
+        seed=seed,
+        settings=current(),
+        recent=Recent(recent_path()),
+        last_theme=LastTheme(theme_path(), _named_by("theme")),
+        journal=Journal(state_folder()),
+        read_only=read_only,
+        force=force,
+        piped=piped,
+        answered=answered,
+    )
+    for editor, spans in zip(app.workspace.editors, holes, strict=False):
+        editor.open_holes([OpenHole(span.start, span.end) for span in spans])
+        editor.selection = Selection.cursor(editor.buffer.location(spans[0].start))
+    _go(app, places or {})
+    try:
+        with _heeding_signals(app):
+            app.run()
+        if app.failure is not None:
+            raise app.failure
+        app.piped.give(give)
+    except BaseException:
+        if app.recovery.secure():
+            start = "the next start" + " of dgedit -" * (app.piped.result is not None)
+            print(f"dgedit: what was not saved is offered at {start}", file=sys.stderr)
+        raise
+    finally:
+        app.recovery.retire()
+    return app.return_code or 0
+
+
+def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
+    """Put the cursor at the place in each file that has one, at the start of what is selected."""
+    wanted = {app.started_in.absolute(path): place for path, place in places.items() if place}
+    for editor in app.workspace.editors:
+        if place := wanted.get(editor.path):
+            try:
+                span = place_in(editor.file, place)
+            except (InputError, UsageError) as error:
+                raise type(error)(app.started_in.shortened(str(error))) from None
+            start, end = map(editor.buffer.location, (span.start, span.end))
+            editor.selection = Selection(end, start)
+
+
+def _named_by(key: str) -> str:
+    """The place that decides a setting; empty where none names it."""
+    return next((one.where for one in reversed(layers()) if key in one.values), "")
+
+
+@contextlib.contextmanager
+def _heeding_signals(app: DgeditApp) -> Iterator[None]:
+    """Let signals end the editor with the terminal as it was; one that is ignored still is."""
+    timers: list[Timer] = []
+
+    def give_up(code: int) -> None:
+        app.recovery.retire()
+        os._exit(code)
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        seconds = _PATIENCE if os.isatty(0) else _IMPATIENCE
+        timers.append(Timer(seconds, give_up, (128 + number,)))
+        timers[-1].daemon = True
+        timers[-1].start()
+        app.recovery.end_by_signal(128 + number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ended) for number in heeded}
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,142 @@
+"""Files as they are shown: with the user's settings, and locked where they may not be edited.
+
+All edits pass one method here, whatever key or command they come from, and so can be refused. What
+is taken from the disk goes in all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from textual.document._document import EditResult
+from textual.document._edit import Edit
+from textual.message import Message
+
+from dgedit.config import Settings
+from dgedit.errors import InputError
+from dgedit.files.disk import instead_of_file, may_write
+from dgedit.files.document import LARGEST, Document, UnfitError
+from dgedit.files.editorconfig import Indentation, indentation_of
+from dgedit.files.paths import WorkingFolder
+from dgedit.text.indentation import uses_tabs
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.replacing import Replacing
+
+STDIN = Path("-")
+"""What stands for standard input among the files."""
+
+
+class Page(Editor):
+    """An editor as the user wants it, that refuses edits while it is locked."""
+
+    class Refused(Message):
+        """Somebody tried to edit a locked file."""
+
+    def __init__(self, path: Path, file: Document, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__(path, file)
+
+    def indent_as_usual(self) -> None:
+        """Indent with what the language, the project and the text want."""
+        said = indentation_of(self.path) if self.file.path else Indentation()
+        tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
+        self.indent_type = "tabs" if tabs else "spaces"
+        self.indent_width = said.width or self._settings.tab_width
+
+    def on_mount(self) -> None:
+        """Settle in."""
+        self.soft_wrap = self._settings.soft_wrap
+        self.show_line_numbers = self._settings.line_numbers
+        self.cursor_blink = self.app.animation_level != "none"
+
+    def edit(self, edit: Edit) -> EditResult:
+        """Make an edit, or refuse it; what was to go is still there then, and so cutting copies."""
+        if not self.locked or isinstance(edit, Replacing):
+            return super().edit(edit)
+        self.post_message(self.Refused())
+        there = self.buffer.get_text_range(edit.from_location, edit.to_location)
+        return EditResult(self.selection.end, there)
+
+    def undo(self) -> None:
+        """Undo; nothing was done in a locked file."""
+        if self.locked:
+            self.post_message(self.Refused())
+        else:
+            super().undo()
+
+    def redo(self) -> None:
+        """Redo; nothing was undone in a locked file."""
+        if self.locked:
+            self.post_message(self.Refused())
+        else:
+            super().redo()
+
+
+class Pages:
+    """Makes pages of files."""
+
+    first: Callable[[str], Awaitable[bool]]
+    """Takes a key before the text of any page does, see `Editor.first`."""
+    reopen: Callable[[Editor], bool]
+    """Opens again what was left in any page, see `Editor.reopen`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        started_in: WorkingFolder,
+        *,
+        read_only: bool = False,
+        force: bool = False,
+        piped: Document | None = None,
+    ) -> None:
+        """`read_only`: no file may be edited; `force`: also binary and very large ones are opened;
+        `piped`: the document that `STDIN` stands for.
+        """
+        self.settings, self.started_in = settings, started_in
+        self.read_only, self.force, self.piped = read_only, force, piped
+
+    def load(self, path: Path) -> Document:
+        """A file's document; an empty one for a file yet to be made. Raises InputError for what is
+        no text, or too large, and for a folder: whoever shows folders asks for that first.
+        """
+        if self.piped is not None and path == STDIN:
+            return self.piped
+        try:
+            path.stat()
+        except FileNotFoundError:
+            return Document.from_text("", path)
+        except (OSError, ValueError):
+            pass  # reading it fails as well, and says why
+        if what := instead_of_file(path):
+            raise InputError(f"{path} is {what}")
+        return self._read(path)
+
+    def read_again(self, path: Path) -> Document:
+        """A file that is open, as it is now. Raises InputError."""
+        refuse_other(path)
+        return self._read(path)
+
+    def page(self, path: Path, file: Document) -> Page:
+        """A widget for a file, locked if the file may not be written."""
+        page = Page(path, file, self.settings)
+        page.started_in = self.started_in
+        page.locked = self.read_only or (file.path is not None and not may_write(path))
+        page.first, page.reopen = self.first, self.reopen
+        return page
+
+    def untitled(self) -> Page:
+        """An empty text that has no file yet."""
+        return self.page(Path("untitled"), Document.from_text(""))
+
+    def _read(self, path: Path) -> Document:
+        try:
+            return Document.load(path, largest=None if self.force else LARGEST, binary=self.force)
+        except UnfitError as error:
+            raise InputError(f"{error}; --force opens it") from None
+
+
+def refuse_other(path: Path) -> None:
+    """Raise InputError where something else has taken the place of a file."""
+    if what := instead_of_file(path):
+        raise InputError(f"{path} is {what} now; F12 saves this text elsewhere")
