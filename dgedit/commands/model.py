@@ -22,9 +22,9 @@ from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device
 from dgedit.commands.output import print_text
 from dgedit.errors import EngineError, Exit, UsageError
+from dgedit.files.disk import in_units
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
-from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def list_(as_json: Json = False) -> None:
         what = one.facts
         columns = (what.format, _count(what.parameters)) if what else ("-", "-")
         mark = "*" if one.default else " "
-        rows.append((mark, one.name, columns[0], gigabytes(one.bytes), columns[1]))
+        rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1]))
     widths = [max(len(visible(row[index])) for row in rows) for index in range(5)]
     for row, entry in zip(rows, [None, *found], strict=True):
         cells = (f"{visible(cell):{width}}" for cell, width in zip(row, widths, strict=True))
@@ -316,12 +316,12 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "context", f"{said['context']:,}"
     memory = said["memory"]
     if memory:
-        parts = ", ".join(f"{key} {gigabytes(memory[key])}" for key in ("weights", "cache", "work"))
+        parts = ", ".join(f"{key} {in_units(memory[key])}" for key in ("weights", "cache", "work"))
         where = f"{memory['device']}, {memory['context']:,} tokens, {memory['kv']} keys"
-        yield "memory", f"{gigabytes(memory['total'])} ({parts}; {where})"
-    yield "disk", gigabytes(said["bytes"])
+        yield "memory", f"{in_units(memory['total'])} ({parts}; {where})"
+    yield "disk", in_units(said["bytes"])
     for name, length in said["files"].items():
-        yield "", f"{name}  {gigabytes(length)}"
+        yield "", f"{name}  {in_units(length)}"
     if said["error"]:
         yield "does not load", said["error"]
 
@@ -340,7 +340,7 @@ def _entry(one: Entry) -> dict[str, Any]:
 
 
 def _summary(facts: Facts) -> str:
-    return f"{facts.format}, {_count(facts.parameters)} parameters, {gigabytes(facts.bytes)}"
+    return f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
 
 
 def _count(number: int) -> str:

@@ -22,8 +22,9 @@ from typing import Any, BinaryIO
 
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
 from dgedit.files import small
+from dgedit.files.disk import in_units
 from dgedit.models import asking
-from dgedit.models.store import check_room, discard, gigabytes, partial
+from dgedit.models.store import check_room, discard, partial
 
 ORIGIN = ".origin.json"
 """The file beside a model's own that says where they are from."""
@@ -176,7 +177,7 @@ def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:
     if not singles:
         raise EngineError(f"{repo} holds no model: neither safetensors nor GGUF files are in it")
     if len(set(map(_whole, singles))) > 1:
-        known = _some([f"{name} ({gigabytes(sizes[name])})" for name in singles])
+        known = _some([f"{name} ({in_units(sizes[name])})" for name in singles])
         raise UsageError(f"{repo} has {len(singles)} GGUF files, choose one by --file: {known}")
     return [*small, *singles]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
+from dgedit.files.disk import in_units
 from dgedit.files.paths import folder_of, leave_if_removed
 from dgedit.models import nano
 from dgedit.models.names import NANO, OURS, TINY
@@ -273,20 +274,7 @@ def check_room(place: Path, size: int) -> None:
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
     if size > free:
-        raise InputError(f"{place} needs {gigabytes(size)}, the disk has {gigabytes(free)} free")
-
-
-def gigabytes(size: int) -> str:
-    """A size as it is read: "51.7 GB"."""
-    unit, length = next(
-        (
-            (unit, 10**power)
-            for unit, power in (("GB", 9), ("MB", 6), ("kB", 3))
-            if size >= 10**power
-        ),
-        ("B", 1),
-    )
-    return f"{size / length:.1f} {unit}" if length > 1 else f"{size} B"
+        raise InputError(f"{place} needs {in_units(size)}, the disk has {in_units(free)} free")
 
 
 def size(place: Path) -> int:

@@ -171,7 +171,7 @@ def test_once_does_not_wait_for_git(folder: Path, scripted: Scripted, capsys: Ca
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(b"\0<FILL>", "a.bin is not text (7 bytes)"), (b"<FILL>" + b"x" * 94, "too large to edit")],
+    [(b"\0<FILL>", "a.bin is not text (7 B)"), (b"<FILL>" + b"x" * 94, "too large to edit")],
 )
 def test_file_that_is_no_text_or_too_large_is_skipped_with_a_word(
     folder: Path,
