@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
 from dgedit.files.disk import in_units
-from dgedit.files.paths import folder_of, leave_if_removed
+from dgedit.files.paths import leave_if_removed, our_folder
 from dgedit.models import nano
 from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
@@ -83,7 +83,7 @@ class Entry:
 
 def folder() -> Path:
     """The models folder; it need not be there."""
-    return folder_of("XDG_DATA_HOME", ".local/share") / "models"
+    return our_folder("data") / "models"
 
 
 def resolve(model: str | None = None) -> str:

@@ -26,7 +26,7 @@ from dgedit import config
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.sockets import Lines, Place, Unavailable
 from dgedit.errors import EngineError
-from dgedit.files.paths import folder_of
+from dgedit.files.paths import our_folder
 from dgedit_engine.types import Ability, InfillRequest, Step
 
 Message = dict[str, Any]
@@ -215,8 +215,7 @@ def stop(path: Path) -> int | None:
 
 def log_path(place: Place) -> Path:
     """Where an engine writes what happens to it."""
-    state = folder_of("XDG_STATE_HOME", ".local/state")
-    return state / f"engine-{place.socket.stem}.log"
+    return our_folder("state") / f"engine-{place.socket.stem}.log"
 
 
 @contextlib.contextmanager
