@@ -242,8 +242,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
     """The names of what has a body, where each name is, and the body."""
     from dgedit.text.languages import grammar_of, language_of
 
-    path = document.path or Path()
-    language = language_of(path)
+    language = language_of(document.path or Path())
     if language is None:
         raise InputError(f"no names are known in {name}: its language is not (give a range)")
     grammar = grammar_of(language)
@@ -266,7 +265,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
         return byte if len(source) == len(text) else len(source[:byte].decode("utf-8", "ignore"))
 
     result = []
-    for body in bodies(tree, grammar, lines, suffix=path.suffix):
+    for body in bodies(tree, lines, language):
         start = place(body.start)
         # Some grammars count the last line's ending in.
         end = start + len(text[start : place(body.end)].rstrip())
