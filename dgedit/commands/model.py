@@ -19,7 +19,7 @@ import typer
 from dgedit import config as settings
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
-from dgedit.commands.options import Device
+from dgedit.commands.options import Device, Keys
 from dgedit.commands.output import print_text
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.files.disk import in_units
@@ -28,7 +28,7 @@ from dgedit.models.names import NANO, OURS
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.models.store import Entry, Facts
+    from dgedit.models.store import Facts, ListedModel
 
 app = typer.Typer(
     cls=Group,
@@ -62,13 +62,6 @@ _KINDS: dict[Rest, Literal["int8", "e4m3"] | None] = {
     Rest.E4M3: "e4m3",
     Rest.NONE: None,
 }
-
-
-class Keys(StrEnum):
-    """What the prompt's keys are."""
-
-    BF16 = "bf16"
-    FP8 = "fp8"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -326,7 +319,7 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "does not load", said["error"]
 
 
-def _entry(one: Entry) -> dict[str, Any]:
+def _entry(one: ListedModel) -> dict[str, Any]:
     what = one.facts
     return {
         "name": one.name,

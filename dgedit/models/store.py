@@ -64,7 +64,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedModel:
     """A line of the list of models."""
 
     name: str
@@ -204,7 +204,7 @@ def discard(place: Path) -> None:
         shutil.rmtree(part)
 
 
-def entries() -> list[Entry]:
+def entries() -> list[ListedModel]:
     """All models with names: ours, those in the models folder, pulls that were stopped."""
     found = [_nano(), _entry(TINY, _embedded_folder())]
     try:
@@ -219,7 +219,7 @@ def entries() -> list[Entry]:
         name = place.name[1:].removesuffix(".part")
         if place.name == f".{name}.part" and not (folder() / name).exists():
             words = "a stopped pull; the same pull goes on with it"
-            found.append(Entry(name, place, size(place), False, error=words))
+            found.append(ListedModel(name, place, size(place), False, error=words))
     return found
 
 
@@ -294,7 +294,7 @@ def engine() -> Iterator[None]:
         raise EngineError(str(error)) from error
 
 
-def _nano() -> Entry:
+def _nano() -> ListedModel:
     """nano, which is not made ready for it."""
     words = "installed; made ready when it is first opened"
     try:
@@ -303,7 +303,7 @@ def _nano() -> Entry:
             return _entry(NANO, place)
     except EngineError as error:
         words = str(error)
-    return Entry(NANO, nano.where(), 0, _is_default(NANO), error=words)
+    return ListedModel(NANO, nano.where(), 0, _is_default(NANO), error=words)
 
 
 def _embedded_folder() -> Path:
@@ -313,13 +313,13 @@ def _embedded_folder() -> Path:
     return Path(str(dgedit_engine.__file__)).with_name(TINY)
 
 
-def _entry(name: str, place: Path) -> Entry:
+def _entry(name: str, place: Path) -> ListedModel:
     length, default_ = size(place), _is_default(name)
     try:
         found = facts(place)
     except EngineError as error:
-        return Entry(name, place, length, default_, error=str(error))
-    return Entry(name, place, length, default_, found, missing(place))
+        return ListedModel(name, place, length, default_, error=str(error))
+    return ListedModel(name, place, length, default_, found, missing(place))
 
 
 def _default_place(name: str) -> str:

@@ -44,7 +44,7 @@ _LONGEST = 4096  # no path is longer
 _DIGITS = 9  # a number of more is no line of a text that fits into memory
 
 
-class Lines(Protocol):
+class LineSpans(Protocol):
     """The lines of a text, each without its ending."""
 
     def __len__(self) -> int: ...
@@ -124,7 +124,7 @@ def spans_of(
     return spans
 
 
-def range_span(given: str, lines: Lines, name: str) -> Span:
+def range_span(given: str, lines: LineSpans, name: str) -> Span:
     """The span that a range of lines, or of lines and columns, names."""
     match = _RANGE.fullmatch(given)
     if not match:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tree_sitter import Language
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """What is known of files whose names are alike."""
 
     language: str | None = None
@@ -28,34 +28,38 @@ class Kind(NamedTuple):
 
 _HASH, _SLASHES, _DASHES, _TAGS = ("#", ""), ("//", ""), ("--", ""), ("<!--", "-->")
 _KINDS = {
-    Kind("python", _HASH): ".py .pyi",
-    Kind("markdown", _TAGS): ".md .markdown",
-    Kind("json"): ".json",
-    Kind("toml", _HASH): ".toml",
-    Kind("yaml", _HASH, "blanks"): ".yaml .yml",
-    Kind("html", _TAGS): ".html .htm",
-    Kind("css", ("/*", "*/")): ".css",
-    Kind("javascript", _SLASHES): ".js .mjs .cjs .jsx",
-    Kind("rust", _SLASHES): ".rs",
-    Kind("go", _SLASHES, "usually tabs"): ".go",
-    Kind("sql", _DASHES): ".sql",
-    Kind("java", _SLASHES): ".java",
-    Kind("bash", _HASH): ".sh .bash",
-    Kind("xml", _TAGS): ".xml .svg",
-    Kind(None, _HASH): ".zsh .fish .rb .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 .dockerfile "
+    FileKind("python", _HASH): ".py .pyi",
+    FileKind("markdown", _TAGS): ".md .markdown",
+    FileKind("json"): ".json",
+    FileKind("toml", _HASH): ".toml",
+    FileKind("yaml", _HASH, "blanks"): ".yaml .yml",
+    FileKind("html", _TAGS): ".html .htm",
+    FileKind("css", ("/*", "*/")): ".css",
+    FileKind("javascript", _SLASHES): ".js .mjs .cjs .jsx",
+    FileKind("rust", _SLASHES): ".rs",
+    FileKind("go", _SLASHES, "usually tabs"): ".go",
+    FileKind("sql", _DASHES): ".sql",
+    FileKind("java", _SLASHES): ".java",
+    FileKind("bash", _HASH): ".sh .bash",
+    FileKind("xml", _TAGS): ".xml .svg",
+    FileKind(
+        None, _HASH
+    ): ".zsh .fish .rb .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 .dockerfile "
     "dockerfile .gitignore .env",
-    Kind(None, _HASH, "tabs"): "makefile gnumakefile bsdmakefile .mk .mak .make",
-    Kind(None, _HASH, "usually tabs"): ".gitmodules .gitconfig",
-    Kind(None, _HASH, "blanks"): ".nim",
-    Kind(None, _SLASHES): ".ts .tsx .c .h .cc .cpp .cxx .hpp .cu .cs .kt .swift .scala .dart .php "
+    FileKind(None, _HASH, "tabs"): "makefile gnumakefile bsdmakefile .mk .mak .make",
+    FileKind(None, _HASH, "usually tabs"): ".gitmodules .gitconfig",
+    FileKind(None, _HASH, "blanks"): ".nim",
+    FileKind(
+        None, _SLASHES
+    ): ".ts .tsx .c .h .cc .cpp .cxx .hpp .cu .cs .kt .swift .scala .dart .php "
     ".zig .proto .scss .less .jsonc",
-    Kind(None, _SLASHES, "usually tabs"): "go.mod go.work",
-    Kind(None, _DASHES): ".lua .hs .ada .adb",
-    Kind(None, _DASHES, "blanks"): ".elm",
-    Kind(None, ("%", "")): ".tex .erl .m",
-    Kind(None, (";", "")): ".ini .lisp .el .clj .scm .asm .s",
-    Kind(None, _TAGS): ".vue",
-    Kind(None, None, "tabs"): ".tsv",
+    FileKind(None, _SLASHES, "usually tabs"): "go.mod go.work",
+    FileKind(None, _DASHES): ".lua .hs .ada .adb",
+    FileKind(None, _DASHES, "blanks"): ".elm",
+    FileKind(None, ("%", "")): ".tex .erl .m",
+    FileKind(None, (";", "")): ".ini .lisp .el .clj .scm .asm .s",
+    FileKind(None, _TAGS): ".vue",
+    FileKind(None, None, "tabs"): ".tsv",
 }
 _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
@@ -65,12 +69,12 @@ def known() -> list[str]:
     return sorted(kind.language for kind in _KINDS if kind.language)
 
 
-def kind_of(name: str) -> Kind:
+def kind_of(name: str) -> FileKind:
     """What a file's name says, by all of it, by its suffix, or by what is before the first dot."""
     name = name.rpartition("/")[2].lower()
     stem, dot, _ = name.partition(".")
     ways = (name, dot + name.rpartition(".")[2], stem)
-    return next((_BY_NAME[way] for way in ways if way in _BY_NAME), Kind())
+    return next((_BY_NAME[way] for way in ways if way in _BY_NAME), FileKind())
 
 
 def language_of(path: PurePath) -> str | None:

@@ -17,7 +17,7 @@ from textual import events
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.client import Daemon
 from dgedit.engines.warm.server import Serving
-from dgedit.engines.warm.sockets import Lines, Place
+from dgedit.engines.warm.sockets import Connection, Place
 from dgedit.errors import EngineError
 from dgedit.files.project import Rules, files_of
 from dgedit.tui.terminal.driver import Answers, Keyboard
@@ -94,11 +94,11 @@ READY = {"name": "m", "device": "cpu", "ability": wire.ability_to_json(Ability()
 def saying(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A client whose engine says so, and hangs up."""
 
-    def reach() -> Lines:
+    def reach() -> Connection:
         theirs, ours = socket.socketpair()
         theirs.sendall(data)
         theirs.close()
-        return Lines(ours)
+        return Connection(ours)
 
     monkeypatch.setattr("dgedit.__version__", "")
     monkeypatch.setattr(Place, "stamp", property(lambda self: ""))

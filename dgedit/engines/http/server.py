@@ -30,7 +30,7 @@ from typing import Any
 import dgedit
 from dgedit.engines.addresses import is_loopback, is_ours
 from dgedit.engines.http import completions
-from dgedit.engines.http.completions import Answered, Asked, Form
+from dgedit.engines.http.completions import Answered, CompletionRequest, Form
 from dgedit.engines.http.queue import Busy, Gone, Turns
 from dgedit.errors import EngineError, UsageError
 from dgedit.request import run as fill
@@ -106,7 +106,7 @@ class HttpServing:
         self.ending.set()
         self._server.shutdown()
 
-    def infill(self, asked: Asked, gone: Callable[[], bool]) -> Answered:
+    def infill(self, asked: CompletionRequest, gone: Callable[[], bool]) -> Answered:
         """Fill what is asked for when its turn has come, unless the client goes."""
         if asked.request is None:
             return Answered((), True, 0.0, 0.0)
@@ -259,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = dict(poll.poll(0)).values()  # from this machine, a reset has come by now
         return any(one & ~select.POLLRDHUP for one in found)
 
-    def _tell(self, asked: Asked, answered: Answered) -> None:
+    def _tell(self, asked: CompletionRequest, answered: Answered) -> None:
         model, count = self.serving.backend.name, self.serving.count
         if not asked.stream:
             self._say(completions.answer(asked, answered, model=model, count=count))
