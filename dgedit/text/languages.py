@@ -42,17 +42,13 @@ _KINDS = {
     FileKind("java", _SLASHES): ".java",
     FileKind("bash", _HASH): ".sh .bash",
     FileKind("xml", _TAGS): ".xml .svg",
-    FileKind(
-        None, _HASH
-    ): ".zsh .fish .rb .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 .dockerfile "
-    "dockerfile .gitignore .env",
+    FileKind(None, _HASH): ".zsh .fish .rb .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 "
+    ".dockerfile dockerfile .gitignore .env",
     FileKind(None, _HASH, "tabs"): "makefile gnumakefile bsdmakefile .mk .mak .make",
     FileKind(None, _HASH, "usually tabs"): ".gitmodules .gitconfig",
     FileKind(None, _HASH, "blanks"): ".nim",
-    FileKind(
-        None, _SLASHES
-    ): ".ts .tsx .c .h .cc .cpp .cxx .hpp .cu .cs .kt .swift .scala .dart .php "
-    ".zig .proto .scss .less .jsonc",
+    FileKind(None, _SLASHES): ".ts .tsx .c .h .cc .cpp .cxx .hpp .cu .cs .kt .swift .scala .dart "
+    ".php .zig .proto .scss .less .jsonc",
     FileKind(None, _SLASHES, "usually tabs"): "go.mod go.work",
     FileKind(None, _DASHES): ".lua .hs .ada .adb",
     FileKind(None, _DASHES, "blanks"): ".elm",
