@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from dgedit.errors import InputError, UsageError
 from dgedit.files import disk, saving, small
-from dgedit.files.paths import WorkingFolder, folder_of
+from dgedit.files.paths import WorkingFolder, our_folder
 from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
@@ -189,7 +189,7 @@ def change(key: str, value: Any, path: Path) -> None:
 
 def config_path() -> Path:
     """Where the user's settings lie: `$XDG_CONFIG_HOME/dgedit/config.toml`."""
-    return folder_of("XDG_CONFIG_HOME", ".config") / "config.toml"
+    return our_folder("config") / "config.toml"
 
 
 def project_path(folder: Path | None = None) -> Path | None:

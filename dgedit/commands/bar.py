@@ -11,7 +11,7 @@ from typing import Protocol
 from dgedit.text.visible import visible
 
 
-class Progress(Protocol):
+class ByteProgress(Protocol):
     """How far something is, in bytes."""
 
     @property
@@ -23,14 +23,14 @@ class Progress(Protocol):
         """Those that will be."""
 
 
-def follow(steps: Iterable[Progress], what: str) -> None:
+def follow(steps: Iterable[ByteProgress], what: str) -> None:
     """Run it to its end, and show how far it is where somebody looks."""
     with contextlib.closing(_shown(iter(steps), what)) as shown:
         for _ in shown:
             pass
 
 
-def _shown(steps: Iterator[Progress], what: str) -> Generator[Progress]:
+def _shown(steps: Iterator[ByteProgress], what: str) -> Generator[ByteProgress]:
     try:
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
             yield from steps

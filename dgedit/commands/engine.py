@@ -19,6 +19,7 @@ from dgedit.commands import output
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Adapter, Device, Model, known_device
 from dgedit.errors import EngineError, UsageError
+from dgedit.files.disk import in_units
 from dgedit.models import store
 from dgedit.text.visible import visible
 
@@ -154,7 +155,7 @@ def _device(device: str | None) -> str | None:
 
 
 def _line(said: Message) -> str:
-    """nano  cpu  pid 123  up 4 min  12 requests  431 MB  idle 20 s"""
+    """nano  cpu  pid 123  up 4 min  12 requests  431.2 MB  idle 20 s"""
     state = f"idle {_time(said['idle'])}" if said["state"] == "ready" else said["state"]
     parts = [
         visible(said["name"]),
@@ -162,7 +163,7 @@ def _line(said: Message) -> str:
         f"pid {said['pid']}",
         f"up {_time(said['seconds'])}",
         f"{said['requests']} requests",
-        f"{said['memory'] / 1e6:.0f} MB",
+        in_units(said["memory"]),
         state,
     ]
     return "  ".join(parts) + "\n"

@@ -46,7 +46,7 @@ from dgedit.text.diff import painted
 from dgedit_engine.types import CAUTION
 
 if TYPE_CHECKING:
-    from dgedit.commands.interactive import Answer
+    from dgedit.commands.interactive import Decision
     from dgedit.request.run import Result
     from dgedit_engine.types import Backend, InfillRequest, Step
 
@@ -245,7 +245,7 @@ def _give(
 
 
 def _edit(
-    answer: Answer,
+    answer: Decision,
     model: str | None,
     adapter: Path | None,
     device: str | None,

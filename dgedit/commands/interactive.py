@@ -41,7 +41,7 @@ _LEAST = 5  # rows of a diff that are always shown
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Decision:
     """What was answered."""
 
     result: fill.Result
@@ -60,7 +60,7 @@ def needs_terminal() -> None:
         raise UsageError("--interactive needs a terminal; elsewhere, --diff and --write work")
 
 
-def told(answer: Answer) -> str:
+def told(answer: Decision) -> str:
     """What was written, a line for each file."""
     result, lines, texts = answer.result, [], iter(answer.result.infill.texts)
     pairs = zip(result.sources, result.documents, strict=True)
@@ -82,7 +82,7 @@ def ask(
     color: Color = "auto",
     seconds: float | None = None,
     caution: float = CAUTION,
-) -> Answer:
+) -> Decision:
     """Fill, show and ask, and once more with the next seed for as long as that is the answer."""
     while True:
         infill = fill.run(request, backend, seconds=seconds)
@@ -101,7 +101,7 @@ def _review(
     color: Color,
     *,
     caution: float,
-) -> Answer | None:
+) -> Decision | None:
     """Ask about each file that would change; None for another infill."""
     request, infill = asked
     choices = _choices(infill)
@@ -135,14 +135,14 @@ def _review(
             case "r":
                 return None
             case "e":
-                return Answer(result, frozenset(), request, edit=True)
+                return Decision(result, frozenset(), request, edit=True)
             case "d":
                 whole = True
             case "q":
-                return Answer(result, frozenset(), request)
+                return Decision(result, frozenset(), request)
             case _:
                 anew = True
-    return Answer(result, frozenset(accepted), request)
+    return Decision(result, frozenset(accepted), request)
 
 
 def _doubted(result: fill.Result, at: int, caution: float) -> str:

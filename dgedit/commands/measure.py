@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from dgedit.commands.options import Adapter, Device
+from dgedit.commands.options import Adapter, Device, Keys
 from dgedit.errors import UsageError
 from dgedit.models import store
 
@@ -29,13 +29,6 @@ class Quant(StrEnum):
     E4M3 = "e4m3"
     E2M1 = "e2m1"
     INT4 = "int4"
-
-
-class Keys(StrEnum):
-    """What the prompt's keys are."""
-
-    BF16 = "bf16"
-    FP8 = "fp8"
 
 
 def bench(

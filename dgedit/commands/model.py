@@ -19,16 +19,16 @@ import typer
 from dgedit import config as settings
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
-from dgedit.commands.options import Device
+from dgedit.commands.options import Device, Keys
 from dgedit.commands.output import print_text
 from dgedit.errors import EngineError, Exit, UsageError
+from dgedit.files.disk import in_units
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
-from dgedit.models.store import gigabytes
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.models.store import Entry, Facts
+    from dgedit.models.store import Facts, ListedModel
 
 app = typer.Typer(
     cls=Group,
@@ -62,13 +62,6 @@ _KINDS: dict[Rest, Literal["int8", "e4m3"] | None] = {
     Rest.E4M3: "e4m3",
     Rest.NONE: None,
 }
-
-
-class Keys(StrEnum):
-    """What the prompt's keys are."""
-
-    BF16 = "bf16"
-    FP8 = "fp8"
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -131,7 +124,7 @@ def list_(as_json: Json = False) -> None:
         what = one.facts
         columns = (what.format, _count(what.parameters)) if what else ("-", "-")
         mark = "*" if one.default else " "
-        rows.append((mark, one.name, columns[0], gigabytes(one.bytes), columns[1]))
+        rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1]))
     widths = [max(len(visible(row[index])) for row in rows) for index in range(5)]
     for row, entry in zip(rows, [None, *found], strict=True):
         cells = (f"{visible(cell):{width}}" for cell, width in zip(row, widths, strict=True))
@@ -316,17 +309,17 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "context", f"{said['context']:,}"
     memory = said["memory"]
     if memory:
-        parts = ", ".join(f"{key} {gigabytes(memory[key])}" for key in ("weights", "cache", "work"))
+        parts = ", ".join(f"{key} {in_units(memory[key])}" for key in ("weights", "cache", "work"))
         where = f"{memory['device']}, {memory['context']:,} tokens, {memory['kv']} keys"
-        yield "memory", f"{gigabytes(memory['total'])} ({parts}; {where})"
-    yield "disk", gigabytes(said["bytes"])
+        yield "memory", f"{in_units(memory['total'])} ({parts}; {where})"
+    yield "disk", in_units(said["bytes"])
     for name, length in said["files"].items():
-        yield "", f"{name}  {gigabytes(length)}"
+        yield "", f"{name}  {in_units(length)}"
     if said["error"]:
         yield "does not load", said["error"]
 
 
-def _entry(one: Entry) -> dict[str, Any]:
+def _entry(one: ListedModel) -> dict[str, Any]:
     what = one.facts
     return {
         "name": one.name,
@@ -340,7 +333,7 @@ def _entry(one: Entry) -> dict[str, Any]:
 
 
 def _summary(facts: Facts) -> str:
-    return f"{facts.format}, {_count(facts.parameters)} parameters, {gigabytes(facts.bytes)}"
+    return f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
 
 
 def _count(number: int) -> str:

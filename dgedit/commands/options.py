@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,13 @@ from dgedit_engine.types import CAUTION
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
 """The groups in which `Grouped` shows options."""
+
+
+class Keys(StrEnum):
+    """What the prompt's keys are."""
+
+    BF16 = "bf16"
+    FP8 = "fp8"
 
 
 class Grouped(Quick):

@@ -31,10 +31,10 @@ import dgedit
 from dgedit import config
 from dgedit.errors import DgeditError, EngineError, UsageError
 from dgedit.files import git as program
+from dgedit.files.disk import in_units
 from dgedit.files.paths import leave_if_removed
 from dgedit.models import nano, store
 from dgedit.models.names import NANO, OURS
-from dgedit.models.store import gigabytes
 from dgedit.text import languages
 
 State = Literal["ok", "warn", "fail"]
@@ -171,7 +171,7 @@ def disk() -> Finding:
     place = store.folder()
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
-    what = f"{gigabytes(free)} free for models in {place}"
+    what = f"{in_units(free)} free for models in {place}"
     if not os.access(there, os.W_OK | os.X_OK):
         return Finding("disk", "warn", f"{there} cannot be written", "XDG_DATA_HOME moves it")
     if free < _LITTLE:
@@ -186,9 +186,9 @@ def memory() -> Finding:
     total, free, left = available.total(), available.free(), available.left()
     if free is None:
         return Finding("memory", "ok", "nobody says how much there is")
-    what = f"{gigabytes(free)} free of {gigabytes(total or free)}"
+    what = f"{in_units(free)} free of {in_units(total or free)}"
     if left is not None and left < free:
-        what += f"; a control group leaves {gigabytes(left)} of it"
+        what += f"; a control group leaves {in_units(left)} of it"
     if (available.least() or 0) < _LITTLE:
         return Finding("memory", "warn", what, "nano takes 1 GB; end something, or raise a limit")
     return Finding("memory", "ok", what)
@@ -227,7 +227,7 @@ def gpu(facts: Facts) -> Finding:
     if gpus := facts.get("gpus"):
         each = [
             f"{one['name']} ({one['capability']}), "
-            f"{gigabytes(one['free'])} free of {gigabytes(one['total'])}"
+            f"{in_units(one['free'])} free of {in_units(one['total'])}"
             for one in gpus
         ]
         return Finding("gpu", "ok", "; ".join([*each, *([f"driver {driver}"] if driver else [])]))
@@ -282,7 +282,7 @@ def model(facts: Facts) -> Finding:
     if not facts.get("prepared", True):
         return Finding("model", "ok", f"{name}; it is made ready when it is first opened")
     what = (
-        f"{name}, {facts['format']}: {gigabytes(facts['needs'])} on {facts['device']}"
+        f"{name}, {facts['format']}: {in_units(facts['needs'])} on {facts['device']}"
         f" for {facts['context']:,} tokens"
     )
     return Finding("model", "ok", what)

@@ -41,7 +41,7 @@ _ANSWER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class TerminalFacts:
     """What a terminal said."""
 
     answered: bool = False
@@ -58,7 +58,7 @@ class Answers:
     """Columns of a wide character, and of an emoji that is joined of two."""
 
 
-def ask(fd: int, *, unicode: bool = True, patience: float = PATIENCE) -> Answers | None:
+def ask(fd: int, *, unicode: bool = True, patience: float = PATIENCE) -> TerminalFacts | None:
     """Ask the terminal behind a descriptor; None where we must not: it is another's at present.
     `unicode` says whether it may be sent some. Raises OSError for what is no terminal any more.
     """
@@ -76,14 +76,14 @@ def ask(fd: int, *, unicode: bool = True, patience: float = PATIENCE) -> Answers
         raise OSError(*error.args) from None
 
 
-def parsed(data: bytes) -> Answers:
+def parsed(data: bytes) -> TerminalFacts:
     """What the bytes say that a terminal sent."""
     found = list(_ANSWER.finditer(data))
     said = {key: one for match in found for key, one in match.groupdict().items() if one}
     columns = [int(match["column"]) - 1 for match in found if match["column"]]
     modes = {int(match["mode"]): match["set"] in (b"1", b"2") for match in found if match["mode"]}
     last = [match["last"] for match in found if match["last"] is not None]
-    return Answers(
+    return TerminalFacts(
         bool(last),
         said.get("name", b"").decode("utf-8", "replace"),
         modes,

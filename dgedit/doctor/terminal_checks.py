@@ -13,7 +13,7 @@ import sys
 
 from dgedit.doctor import terminal
 from dgedit.doctor.checks import Finding
-from dgedit.doctor.terminal import PASTES, SYNCHRONISED, Answers
+from dgedit.doctor.terminal import PASTES, SYNCHRONISED, TerminalFacts
 
 _COLUMNS, _ROWS = 80, 24
 _RICH = ("truecolor", "24bit")
@@ -45,7 +45,7 @@ def findings() -> list[Finding]:
     ]
 
 
-def screen(answers: Answers) -> Finding:
+def screen(answers: TerminalFacts) -> Finding:
     """Which terminal it is, and how large."""
     columns, rows = shutil.get_terminal_size()
     name = answers.name or "one without a name"
@@ -77,7 +77,7 @@ def colours() -> Finding:
     return Finding("colours", "ok", f"{count}, more with COLORTERM=truecolor{plain}")
 
 
-def unicode(answers: Answers) -> Finding:
+def unicode(answers: TerminalFacts) -> Finding:
     """Whether all characters can be shown, and in the columns that we think they take."""
     if not _is_unicode():
         what = f"text is written in {sys.stdout.encoding}"
@@ -94,7 +94,7 @@ def unicode(answers: Answers) -> Finding:
     return Finding("unicode", "ok", "UTF-8; wide characters and emoji take 2 columns")
 
 
-def keyboard(answers: Answers) -> Finding:
+def keyboard(answers: TerminalFacts) -> Finding:
     """Whether all keys can be told apart."""
     if answers.keyboard:
         return Finding("keyboard", "ok", "all keys are told apart (kitty's protocol)")
@@ -102,7 +102,7 @@ def keyboard(answers: Answers) -> Finding:
     return Finding("keyboard", "warn", "Ctrl+Shift is not told from Ctrl", advice)
 
 
-def drawing(answers: Answers) -> Finding:
+def drawing(answers: TerminalFacts) -> Finding:
     """Whether a picture appears at once."""
     if answers.modes.get(SYNCHRONISED):
         return Finding("drawing", "ok", "a picture appears at once (mode 2026)")
@@ -110,7 +110,7 @@ def drawing(answers: Answers) -> Finding:
     return Finding("drawing", "warn", "a picture may be seen half drawn (no mode 2026)", advice)
 
 
-def pasting(answers: Answers) -> Finding:
+def pasting(answers: TerminalFacts) -> Finding:
     """Whether what is pasted is told from what is typed."""
     has = answers.modes.get(PASTES)
     if has is None:
@@ -120,7 +120,7 @@ def pasting(answers: Answers) -> Finding:
     return Finding("pasting", "warn", "what is pasted comes as keys", "Ctrl+V pastes as well")
 
 
-def clipboard(answers: Answers) -> Finding:
+def clipboard(answers: TerminalFacts) -> Finding:
     """What other programs' clipboards are reached by."""
     try:
         from dgedit.tui.terminal.clipboard import find_tool

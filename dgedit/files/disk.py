@@ -61,6 +61,14 @@ def read(path: Path) -> tuple[bytes, Fingerprint]:
     return data, Fingerprint.of(info, digest([data]))
 
 
+def in_units(size: int) -> str:
+    """A size as it is read: "51.7 GB"."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turns what goes wrong while a file is read into an InputError."""

@@ -106,7 +106,7 @@ class Document:
         text, unless `binary`, or not smaller than `largest`.
         """
         if largest is not None and (size := disk.size_of(path)) >= largest:
-            raise UnfitError(f"{path} is too large to edit: {in_units(size)}")
+            raise UnfitError(f"{path} is too large to edit: {disk.in_units(size)}")
         data, fingerprint = disk.read(path)
         return replace(cls.from_bytes(data, path, binary=binary), fingerprint=fingerprint)
 
@@ -227,15 +227,7 @@ def looks_binary(text: str) -> bool:
 
 def unfit(path: Path | None, size: int) -> UnfitError:
     """The error for what is not text."""
-    return UnfitError(f"{path or 'standard input'} is not text ({in_units(size)})")
-
-
-def in_units(size: int) -> str:
-    """A size as it is read: "1.0 GB"."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size} bytes"
+    return UnfitError(f"{path or 'standard input'} is not text ({disk.in_units(size)})")
 
 
 def _dominant(text: str) -> str | None:

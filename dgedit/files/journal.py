@@ -30,6 +30,7 @@ from typing import Any, get_args
 from dgedit.errors import InputError
 from dgedit.files import disk
 from dgedit.files.document import Document, Encoding
+from dgedit.files.paths import our_folder
 
 # Seconds after which a file that was never finished will not be.
 _STALE = 3600
@@ -229,11 +230,7 @@ class Journal:
 
 def state_folder() -> Path:
     """Where the entries are: under `$XDG_STATE_HOME`, or else `~/.local/state`."""
-    given = os.environ.get("XDG_STATE_HOME", "")
-    # Who has no home has no place for it either: nothing is there, and nobody may make it.
-    home = Path("/", os.path.expanduser("~"))
-    state = Path(given) if os.path.isabs(given) else home / ".local" / "state"
-    return state / "dgedit" / "recovery"
+    return our_folder("state") / "recovery"
 
 
 def real(path: Path | None) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dgedit.errors import InputError
 
@@ -48,10 +49,13 @@ class WorkingFolder:
         return re.sub(rf"(?<![^\s'\"(]){re.escape(below)}(?=[^\s/])", "", words)
 
 
-def folder_of(variable: str, default: str) -> Path:
+def our_folder(kind: Literal["config", "data", "state"]) -> Path:
     """Our folder in one of the XDG's; a path that is not absolute is to be ignored, it says."""
-    given = Path(os.environ.get(variable, ""))
-    return (given if given.is_absolute() else Path.home() / default) / "dgedit"
+    default = {"config": ".config", "data": ".local/share", "state": ".local/state"}[kind]
+    # Who has no home has no place for it either: nothing is there, and nobody may make it.
+    home = Path("/", os.path.expanduser("~"))
+    given = Path(os.environ.get(f"XDG_{kind.upper()}_HOME", ""))
+    return (given if given.is_absolute() else home / default) / "dgedit"
 
 
 def leave_if_removed() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dgedit.errors import InputError
 from dgedit.files import small
-from dgedit.files.paths import folder_of
+from dgedit.files.paths import our_folder
 
 _MOST = 100
 _LARGEST = 1_000_000  # bytes: more than so many paths have
@@ -24,7 +24,7 @@ _LARGEST = 1_000_000  # bytes: more than so many paths have
 
 def recent_path() -> Path:
     """Where they are kept: `$XDG_STATE_HOME/dgedit/recent`."""
-    return folder_of("XDG_STATE_HOME", ".local/state") / "recent"
+    return our_folder("state") / "recent"
 
 
 def theme_path() -> Path:

@@ -22,8 +22,9 @@ from typing import Any, BinaryIO
 
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
 from dgedit.files import small
+from dgedit.files.disk import in_units
 from dgedit.models import asking
-from dgedit.models.store import check_room, discard, gigabytes, partial
+from dgedit.models.store import check_room, discard, partial
 
 ORIGIN = ".origin.json"
 """The file beside a model's own that says where they are from."""
@@ -47,7 +48,7 @@ _LATER = (408, 429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteFile:
     """A file of a repository."""
 
     name: str
@@ -61,14 +62,14 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Download:
     """What is to be fetched."""
 
     repo: str
     """The repository, OWNER/NAME."""
     commit: str
     """Which state of it."""
-    files: tuple[Remote, ...]
+    files: tuple[RemoteFile, ...]
     """The small ones first."""
 
     @property
@@ -99,7 +100,7 @@ class Progress:
     """Bytes that will be."""
 
 
-def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> Plan:
+def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> Download:
     """What to fetch of a repository: what is read of safetensors, or one GGUF file, by `file` where
     there are several. Raises UsageError and EngineError, naming what is wrong.
     """
@@ -110,11 +111,11 @@ def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> 
             raise EngineError(
                 f"{repo} has a model of {len(names):,} files; {_FILES:,} are the most"
             )
-        return Plan(repo, commit, tuple(_remote(repo, commit, name) for name in names))
+        return Download(repo, commit, tuple(_remote(repo, commit, name) for name in names))
 
 
 def pull(
-    plan: Plan, target: Path, *, check: Callable[[Path], object] | None = None
+    plan: Download, target: Path, *, check: Callable[[Path], object] | None = None
 ) -> Iterator[Progress]:
     """Fetch to `target`, which must not be there. Closing the iterator stops it; what has come is
     kept, and the next pull goes on from it. `check` is given the folder when its config.json is
@@ -176,7 +177,7 @@ def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:
     if not singles:
         raise EngineError(f"{repo} holds no model: neither safetensors nor GGUF files are in it")
     if len(set(map(_whole, singles))) > 1:
-        known = _some([f"{name} ({gigabytes(sizes[name])})" for name in singles])
+        known = _some([f"{name} ({in_units(sizes[name])})" for name in singles])
         raise UsageError(f"{repo} has {len(singles)} GGUF files, choose one by --file: {known}")
     return [*small, *singles]
 
@@ -192,7 +193,7 @@ def _whole(name: str) -> str:
     return _PART.sub(_SINGLE, name)
 
 
-def _remote(repo: str, commit: str, name: str) -> Remote:
+def _remote(repo: str, commit: str, name: str) -> RemoteFile:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repo, name, revision=commit, endpoint=asking.endpoint())
@@ -203,10 +204,10 @@ def _remote(repo: str, commit: str, name: str) -> Remote:
     own = PurePosixPath(name).name
     if own.startswith(".") or "\\" in own or not own.isprintable():
         raise EngineError(f"{repo} has a file of an impossible name: {name!r:.200}")
-    return Remote(own, url, size, found.etag)
+    return RemoteFile(own, url, size, found.etag)
 
 
-def _received(file: Remote, part: Path) -> Iterator[int]:
+def _received(file: RemoteFile, part: Path) -> Iterator[int]:
     """Fetch what is missing of a file; yields the bytes that are there. It has its own name at the
     end.
     """
@@ -248,7 +249,7 @@ def _received(file: Remote, part: Path) -> Iterator[int]:
     path.replace(part / file.name)
 
 
-def _chunks(file: Remote, out: BinaryIO) -> Iterator[bytes]:
+def _chunks(file: RemoteFile, out: BinaryIO) -> Iterator[bytes]:
     """The bytes of a file from where `out` ends, or all of them, and `out` is empty then."""
     # Redirects go to other hosts, signed; the client takes the token off there.
     with asking.asked(file.url, start=out.tell()) as response:
@@ -258,13 +259,13 @@ def _chunks(file: Remote, out: BinaryIO) -> Iterator[bytes]:
         yield from response.iter_raw(_CHUNK)  # as sent: nothing unfolds to more than it was
 
 
-def _growing(file: Remote) -> str:
+def _growing(file: RemoteFile) -> str:
     """The name of a file that is not whole: another content has another."""
     key = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
     return f"{file.name}.{key}.incomplete"
 
 
-def _is_whole(file: Remote, part: Path, there: dict[str, Any]) -> bool:
+def _is_whole(file: RemoteFile, part: Path, there: dict[str, Any]) -> bool:
     return there.get(file.name) == file.etag and _length(part / file.name) == file.size
 
 
@@ -275,7 +276,7 @@ def _length(path: Path) -> int:
         return 0
 
 
-def _note(plan: Plan, whole: set[Remote], part: Path) -> None:
+def _note(plan: Download, whole: set[RemoteFile], part: Path) -> None:
     """Write down which files are whole."""
     files = {file.name: file.etag for file in plan.files if file in whole}
     new = part / f"{ORIGIN}.new"

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
-from dgedit.files.paths import folder_of, leave_if_removed
+from dgedit.files.disk import in_units
+from dgedit.files.paths import leave_if_removed, our_folder
 from dgedit.models import nano
 from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
@@ -63,7 +64,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedModel:
     """A line of the list of models."""
 
     name: str
@@ -82,7 +83,7 @@ class Entry:
 
 def folder() -> Path:
     """The models folder; it need not be there."""
-    return folder_of("XDG_DATA_HOME", ".local/share") / "models"
+    return our_folder("data") / "models"
 
 
 def resolve(model: str | None = None) -> str:
@@ -203,7 +204,7 @@ def discard(place: Path) -> None:
         shutil.rmtree(part)
 
 
-def entries() -> list[Entry]:
+def entries() -> list[ListedModel]:
     """All models with names: ours, those in the models folder, pulls that were stopped."""
     found = [_nano(), _entry(TINY, _embedded_folder())]
     try:
@@ -218,7 +219,7 @@ def entries() -> list[Entry]:
         name = place.name[1:].removesuffix(".part")
         if place.name == f".{name}.part" and not (folder() / name).exists():
             words = "a stopped pull; the same pull goes on with it"
-            found.append(Entry(name, place, size(place), False, error=words))
+            found.append(ListedModel(name, place, size(place), False, error=words))
     return found
 
 
@@ -273,20 +274,7 @@ def check_room(place: Path, size: int) -> None:
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
     if size > free:
-        raise InputError(f"{place} needs {gigabytes(size)}, the disk has {gigabytes(free)} free")
-
-
-def gigabytes(size: int) -> str:
-    """A size as it is read: "51.7 GB"."""
-    unit, length = next(
-        (
-            (unit, 10**power)
-            for unit, power in (("GB", 9), ("MB", 6), ("kB", 3))
-            if size >= 10**power
-        ),
-        ("B", 1),
-    )
-    return f"{size / length:.1f} {unit}" if length > 1 else f"{size} B"
+        raise InputError(f"{place} needs {in_units(size)}, the disk has {in_units(free)} free")
 
 
 def size(place: Path) -> int:
@@ -306,7 +294,7 @@ def engine() -> Iterator[None]:
         raise EngineError(str(error)) from error
 
 
-def _nano() -> Entry:
+def _nano() -> ListedModel:
     """nano, which is not made ready for it."""
     words = "installed; made ready when it is first opened"
     try:
@@ -315,7 +303,7 @@ def _nano() -> Entry:
             return _entry(NANO, place)
     except EngineError as error:
         words = str(error)
-    return Entry(NANO, nano.where(), 0, _is_default(NANO), error=words)
+    return ListedModel(NANO, nano.where(), 0, _is_default(NANO), error=words)
 
 
 def _embedded_folder() -> Path:
@@ -325,13 +313,13 @@ def _embedded_folder() -> Path:
     return Path(str(dgedit_engine.__file__)).with_name(TINY)
 
 
-def _entry(name: str, place: Path) -> Entry:
+def _entry(name: str, place: Path) -> ListedModel:
     length, default_ = size(place), _is_default(name)
     try:
         found = facts(place)
     except EngineError as error:
-        return Entry(name, place, length, default_, error=str(error))
-    return Entry(name, place, length, default_, found, missing(place))
+        return ListedModel(name, place, length, default_, error=str(error))
+    return ListedModel(name, place, length, default_, found, missing(place))
 
 
 def _default_place(name: str) -> str:

@@ -27,7 +27,6 @@ from dgedit.files.document import (
     Outside,
     Span,
     bom_of,
-    in_units,
     looks_binary,
     unfit,
 )
@@ -218,7 +217,7 @@ def _cut(text: _Text, start: int, end: int) -> Document:
     last = max(last, text.newline_after(min(text.characters, end + _REACH)))
     byte, after = text.byte_at(first) if first else 0, text.byte_at(last)
     if after - byte > LARGEST:
-        size = in_units(after - byte)
+        size = disk.in_units(after - byte)
         raise InputError(f"{text.path}: the lines around the holes are too large: {size}")
     bom = b"" if first else text.bom
     outside = Outside(byte, text.fingerprint.size - after, first, *text.ends_before(first))

@@ -44,7 +44,7 @@ _LONGEST = 4096  # no path is longer
 _DIGITS = 9  # a number of more is no line of a text that fits into memory
 
 
-class Lines(Protocol):
+class LineSpans(Protocol):
     """The lines of a text, each without its ending."""
 
     def __len__(self) -> int: ...
@@ -124,7 +124,7 @@ def spans_of(
     return spans
 
 
-def range_span(given: str, lines: Lines, name: str) -> Span:
+def range_span(given: str, lines: LineSpans, name: str) -> Span:
     """The span that a range of lines, or of lines and columns, names."""
     match = _RANGE.fullmatch(given)
     if not match:
@@ -242,8 +242,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
     """The names of what has a body, where each name is, and the body."""
     from dgedit.text.languages import grammar_of, language_of
 
-    path = document.path or Path()
-    language = language_of(path)
+    language = language_of(document.path or Path())
     if language is None:
         raise InputError(f"no names are known in {name}: its language is not (give a range)")
     grammar = grammar_of(language)
@@ -266,7 +265,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
         return byte if len(source) == len(text) else len(source[:byte].decode("utf-8", "ignore"))
 
     result = []
-    for body in bodies(tree, grammar, lines, suffix=path.suffix):
+    for body in bodies(tree, lines, language):
         start = place(body.start)
         # Some grammars count the last line's ending in.
         end = start + len(text[start : place(body.end)].rstrip())

@@ -10,20 +10,7 @@ from __future__ import annotations
 import re
 
 from dgedit.text.edits import Change, Line, Part, Selection, followed, lead_of, lines_of
-
-_COMMENTS = {
-    ("#", ""): ".py .pyi .toml .yaml .yml .sh .bash .zsh .fish .rb .pl .r .jl .ex .nix .cmake .mk "
-    ".conf .cfg .tf .ps1 .dockerfile .gitignore",
-    ("//", ""): ".js .mjs .cjs .jsx .ts .tsx .rs .go .java .c .h .cc .cpp .cxx .hpp .cu .cs .kt "
-    ".swift .scala .dart .php .zig .proto .scss .less .jsonc",
-    ("--", ""): ".sql .lua .hs .elm .ada .adb",
-    ("%", ""): ".tex .erl .m",
-    (";", ""): ".ini .lisp .el .clj .scm .asm .s",
-    ("/*", "*/"): ".css",
-    ("<!--", "-->"): ".html .htm .xml .svg .md .markdown .vue",
-}
-_BY_SUFFIX = {suffix: marks for marks, all_ in _COMMENTS.items() for suffix in all_.split()}
-_BY_NAME = {"makefile", "dockerfile", "gnumakefile", ".gitignore", ".env"}
+from dgedit.text.languages import kind_of
 
 # By what a comment ends with: where a backslash parts the signs of a mark, and such a backslash.
 _PARTED = {
@@ -34,9 +21,7 @@ _PARTED = {
 
 def comment_marks(name: str) -> tuple[str, str] | None:
     """What begins and ends a comment in a file of this name; None where there are no comments."""
-    name = name.rpartition("/")[2].lower()
-    _, dot, suffix = name.rpartition(".")
-    return ("#", "") if name in _BY_NAME else _BY_SUFFIX.get(dot + suffix)
+    return kind_of(name).comment
 
 
 def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> Change | None:

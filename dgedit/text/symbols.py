@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
-from tree_sitter import Language, Node, Query, QueryCursor, Tree
+from tree_sitter import Node, Query, QueryCursor, Tree
+
+from dgedit.text.languages import grammar_of
 
 _QUERIES = {
     "python": """(class_definition name: (_) @class) (function_definition name: (_) @function)""",
@@ -49,14 +51,6 @@ _QUERIES = {
     "json": """(document (object (pair key: (_) @key)))""",
     "yaml": """(document (block_node (block_mapping (block_mapping_pair key: (_) @key))))""",
 }
-# Grammars too old to know their own name.
-_NAMELESS = {
-    ".java": "java",
-    ".json": "json",
-    ".toml": "toml",
-    ".yaml": "yaml",
-    ".yml": "yaml",
-}
 _NESTED = {"class", "function", "method", "struct", "enum", "trait", "impl", "module", "interface"}
 
 
@@ -88,25 +82,20 @@ class Body:
     """The first byte after it."""
 
 
-def symbols(
-    tree: Tree, language: Language, lines: Sequence[str], *, suffix: str = ""
-) -> list[Symbol]:
-    """All of them, from top to bottom; none for a language of which we know no names.
-
-    `suffix` is the file's, for grammars that do not know what they are called.
-    """
+def symbols(tree: Tree, lines: Sequence[str], language: str | None) -> list[Symbol]:
+    """All of them, from top to bottom; none for a language of which we know no names."""
     result = []
-    for name, kind, node in _named(tree, language, lines, suffix):
+    for name, kind, node in _named(tree, lines, language):
         row, byte = node.start_point
         column = len(lines[row].encode("utf-8", "replace")[:byte].decode("utf-8", "ignore"))
         result.append(Symbol(name, kind, row, column))
     return result
 
 
-def bodies(tree: Tree, language: Language, lines: Sequence[str], *, suffix: str = "") -> list[Body]:
+def bodies(tree: Tree, lines: Sequence[str], language: str | None) -> list[Body]:
     """Those of all symbols that have one, from top to bottom."""
     result = []
-    for name, _, node in _named(tree, language, lines, suffix):
+    for name, _, node in _named(tree, lines, language):
         body = node.parent and _body(node.parent)
         if body:
             start, end = _inside(body)
@@ -115,10 +104,10 @@ def bodies(tree: Tree, language: Language, lines: Sequence[str], *, suffix: str 
 
 
 def _named(
-    tree: Tree, language: Language, lines: Sequence[str], suffix: str
+    tree: Tree, lines: Sequence[str], language: str | None
 ) -> Iterator[tuple[str, str, Node]]:
     """Each symbol's whole name, its kind, and the node of its own name."""
-    query = _query(language, language.name or _NAMELESS.get(suffix.lower(), ""))
+    query = _query(language)
     if query is None:
         return
     nodes = [
@@ -187,7 +176,8 @@ def _name(node: Node, rest: str) -> str:
     return " ".join(rest.split())
 
 
-@lru_cache
-def _query(language: Language, name: str) -> Query | None:
-    source = _QUERIES.get(name)
-    return None if source is None else Query(language, source)
+@cache
+def _query(language: str | None) -> Query | None:
+    source = _QUERIES.get(language or "")
+    grammar = grammar_of(language) if language and source else None
+    return Query(grammar, source) if grammar and source else None

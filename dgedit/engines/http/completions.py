@@ -31,7 +31,7 @@ _MARKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompletionRequest:
     """What is asked for."""
 
     form: Form
@@ -82,7 +82,7 @@ class _Text:
     word: str = ""
 
 
-def read(form: Form, body: object, *, effort: float) -> Asked:
+def read(form: Form, body: object, *, effort: float) -> CompletionRequest:
     """A request's body. Raises ValueError, naming the field, for what makes no sense."""
     if not isinstance(body, dict):
         raise ValueError("the body must be a JSON object")
@@ -100,7 +100,7 @@ def read(form: Form, body: object, *, effort: float) -> Asked:
     count = _number(body, "n", 1, least=1, most=_ANSWERS)
     options = body.get("stream_options")
     most = _number(body, "max_tokens", -1, least=-1)
-    return Asked(
+    return CompletionRequest(
         form,
         _request(before, after, (), body, count=count, effort=effort),
         readable(before),
@@ -114,7 +114,7 @@ def read(form: Form, body: object, *, effort: float) -> Asked:
 
 
 def answer(
-    asked: Asked, answered: Answered, *, model: str, count: Callable[[str], int]
+    asked: CompletionRequest, answered: Answered, *, model: str, count: Callable[[str], int]
 ) -> dict[str, Any]:
     """The JSON that answers a request. `count` says how many tokens a text is."""
     texts = _texts(asked, answered)
@@ -125,7 +125,7 @@ def answer(
 
 
 def events(
-    asked: Asked, answered: Answered, *, model: str, count: Callable[[str], int]
+    asked: CompletionRequest, answered: Answered, *, model: str, count: Callable[[str], int]
 ) -> Iterator[str]:
     """The same as the data of events. Text that is refined everywhere at once is not known before
     all of it is: there is one event with text for each answer.
@@ -147,7 +147,7 @@ def events(
 
 def _read_infill(
     body: Mapping[str, Any], *, stream: bool, stops: tuple[str, ...], effort: float
-) -> Asked:
+) -> CompletionRequest:
     """What llama.cpp's server takes; other fields are about its own sampling."""
     for name in ("input_prefix", "input_suffix"):
         if not isinstance(body.get(name), str):
@@ -166,7 +166,7 @@ def _read_infill(
     milliseconds = _number(body, "t_max_predict_ms", -1, least=-1)
     request = _request(before, body["input_suffix"], others, body, count=1, effort=effort)
     fields = body.get("response_fields")
-    return Asked(
+    return CompletionRequest(
         "infill",
         request if most else None,
         readable(before),
@@ -207,13 +207,13 @@ def _unmarked(prompt: str) -> tuple[str, str]:
     return prompt, ""
 
 
-def _texts(asked: Asked, answered: Answered) -> list[_Text]:
+def _texts(asked: CompletionRequest, answered: Answered) -> list[_Text]:
     """As many answers as are asked for: the best again, where there are not as many."""
     drafts = answered.drafts or (Draft((), (), ()),)
     return [_cut(drafts[at % len(drafts)], asked, answered) for at in range(asked.count)]
 
 
-def _cut(draft: Draft, asked: Asked, answered: Answered) -> _Text:
+def _cut(draft: Draft, asked: CompletionRequest, answered: Answered) -> _Text:
     """A draft up to the most tokens and the first text to stop at."""
     pieces = draft.pieces if asked.most is None else draft.pieces[: asked.most]
     text = "".join(pieces)
@@ -226,7 +226,7 @@ def _cut(draft: Draft, asked: Asked, answered: Answered) -> _Text:
     return _Text(echoed + text, len(pieces), "eos" if whole else "limit")
 
 
-def _choice(asked: Asked, at: int, one: _Text, *, whole: bool) -> dict[str, Any]:
+def _choice(asked: CompletionRequest, at: int, one: _Text, *, whole: bool) -> dict[str, Any]:
     ended = "length" if one.ended == "limit" else "stop"
     if asked.form == "completions":
         said: dict[str, Any] = {"text": one.text, "logprobs": None}
@@ -235,14 +235,16 @@ def _choice(asked: Asked, at: int, one: _Text, *, whole: bool) -> dict[str, Any]
     return {"index": at} | said | {"finish_reason": ended}
 
 
-def _envelope(asked: Asked, model: str) -> dict[str, Any]:
+def _envelope(asked: CompletionRequest, model: str) -> dict[str, Any]:
     kinds = {"completions": "text_completion", "fim": "chat.completion"}
     kind = kinds[asked.form] + (".chunk" if asked.form == "fim" and asked.stream else "")
     name = f"cmpl-{uuid.uuid4().hex}"
     return {"id": name, "object": kind, "created": int(time.time()), "model": model}
 
 
-def _usage(asked: Asked, texts: list[_Text], count: Callable[[str], int]) -> dict[str, int]:
+def _usage(
+    asked: CompletionRequest, texts: list[_Text], count: Callable[[str], int]
+) -> dict[str, int]:
     prompt, completion = _prompt_tokens(asked, count), sum(one.tokens for one in texts)
     return {
         "prompt_tokens": prompt,
@@ -252,7 +254,12 @@ def _usage(asked: Asked, texts: list[_Text], count: Callable[[str], int]) -> dic
 
 
 def _infill(
-    one: _Text, answered: Answered, asked: Asked, *, model: str, count: Callable[[str], int]
+    one: _Text,
+    answered: Answered,
+    asked: CompletionRequest,
+    *,
+    model: str,
+    count: Callable[[str], int],
 ) -> dict[str, Any]:
     prompt = _prompt_tokens(asked, count)
     return {
@@ -295,7 +302,7 @@ def _fields(table: dict[str, Any], wanted: tuple[str, ...] | None) -> dict[str, 
     return {name: flat[name] for name in wanted if name in flat}
 
 
-def _prompt_tokens(asked: Asked, count: Callable[[str], int]) -> int:
+def _prompt_tokens(asked: CompletionRequest, count: Callable[[str], int]) -> int:
     passages = asked.request.passages if asked.request else ()
     return sum(count(part) for one in passages for part in one.parts if isinstance(part, str))
 

@@ -1,20 +1,17 @@
-"""Who goes when: one after the other, and no more often than is fair.
+"""The queue of those who ask: one after the other.
 
-Knows threads and addresses; nothing of what is asked.
+Knows threads; nothing of what is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 
 _WAITING = 8  # at once, of which one has its turn
 _LOOK = 0.25  # seconds between looks whether one that waits is still there
-_RATE, _BURST = 20.0, 60.0  # requests a second from one address, and as many at once
-_ADDRESSES = 1024  # that are remembered
 
 
 class Busy(Exception):
@@ -51,23 +48,3 @@ class Turns:
             with self._changed:
                 self._queue.remove(me)
                 self._changed.notify_all()
-
-
-class Rates:
-    """How much each address may still ask."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait(self, address: str) -> float:
-        """Seconds that it has to wait; 0 when it may ask now, which then counts."""
-        now = time.monotonic()
-        with self._lock:
-            left, then = self._left.pop(address, (_BURST, now))
-            left = min(_BURST, left + (now - then) * _RATE)
-            may = left >= 1
-            self._left[address] = (left - may, now)
-            if len(self._left) > _ADDRESSES:
-                self._left.popitem(last=False)
-        return 0.0 if may else (1 - left) / _RATE

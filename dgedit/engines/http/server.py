@@ -30,8 +30,8 @@ from typing import Any
 import dgedit
 from dgedit.engines.addresses import is_loopback, is_ours
 from dgedit.engines.http import completions
-from dgedit.engines.http.completions import Answered, Asked, Form
-from dgedit.engines.http.queue import Busy, Gone, Rates, Turns
+from dgedit.engines.http.completions import Answered, CompletionRequest, Form
+from dgedit.engines.http.queue import Busy, Gone, Turns
 from dgedit.errors import EngineError, UsageError
 from dgedit.request import run as fill
 from dgedit_engine.types import Backend, Step
@@ -79,7 +79,6 @@ class HttpServing:
         self.token, self.effort = token, effort
         self.count = count or (lambda text: -(-len(text) // 4))
         self.names = {"localhost", host.lower(), socket.gethostname().lower(), *hosts}
-        self.rates = Rates()
         self.turns = Turns()
         self.ending = threading.Event()
         self._server = _server(self, host, port)
@@ -107,7 +106,7 @@ class HttpServing:
         self.ending.set()
         self._server.shutdown()
 
-    def infill(self, asked: Asked, gone: Callable[[], bool]) -> Answered:
+    def infill(self, asked: CompletionRequest, gone: Callable[[], bool]) -> Answered:
         """Fill what is asked for when its turn has come, unless the client goes."""
         if asked.request is None:
             return Answered((), True, 0.0, 0.0)
@@ -183,9 +182,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _may_ask(self, *, token: bool) -> bool:
         """Whether the client may; else it has been told why not."""
-        if wait := self.serving.rates.wait(self.client_address[0]):
-            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests", later=wait)
-            return False
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or not is_ours(hosts[0], self.serving.names):
             self._refuse(HTTPStatus.FORBIDDEN, "not a name of this server")
@@ -236,10 +232,10 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except Busy:
-            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "others are waiting", later=1)
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "others are waiting", Retry_After="1")
         except Gone:
             if self.serving.ending.is_set():
-                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends", later=1)
+                self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends", Retry_After="1")
         except EngineError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         except Exception as error:  # what it says may quote the user's text
@@ -263,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = dict(poll.poll(0)).values()  # from this machine, a reset has come by now
         return any(one & ~select.POLLRDHUP for one in found)
 
-    def _tell(self, asked: Asked, answered: Answered) -> None:
+    def _tell(self, asked: CompletionRequest, answered: Answered) -> None:
         model, count = self.serving.backend.name, self.serving.count
         if not asked.stream:
             self._say(completions.answer(asked, answered, model=model, count=count))
@@ -275,12 +271,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, answer: dict[str, Any]) -> None:
         self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
-    def _refuse(self, status: HTTPStatus, why: str, *, later: float = 0.0, **headers: str) -> None:
+    def _refuse(self, status: HTTPStatus, why: str, **headers: str) -> None:
         """An error as OpenAI's and llama.cpp's servers say it."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         error = {"code": status.value, "message": why, "type": kind}
-        if later:
-            headers["Retry_After"] = str(max(1, round(later)))
         self._send(status, "application/json", json.dumps({"error": error}).encode(), **headers)
         self._let_finish()
 

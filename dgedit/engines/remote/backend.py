@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from dgedit.engines.remote import rewrite
 from dgedit.engines.remote.endpoint import Endpoint, message, said
-from dgedit.engines.remote.exchange import Closed, Cut, Head, Line, events, objects
-from dgedit.engines.remote.rewrite import Found, Invalid, Task
+from dgedit.engines.remote.exchange import Closed, Conversation, Cut, Head, events, objects
+from dgedit.engines.remote.rewrite import AnswerSpan, Invalid, Task
 from dgedit.errors import EngineError
 from dgedit.text.visible import visible
 from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
@@ -70,10 +70,10 @@ class Remote:
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Ask for the request's holes; closing the steps, from whatever thread, hangs up."""
-        line = Line(self._endpoint.client)
+        line = Conversation(self._endpoint.client)
         return _Steps(self._infill(request, line), line)
 
-    def _infill(self, request: InfillRequest, line: Line) -> Generator[Step]:
+    def _infill(self, request: InfillRequest, line: Conversation) -> Generator[Step]:
         if request.strength == 0:
             same = tuple(Draft((hole.text,), (1.0,), (True,)) for hole in request.holes)
             yield Step(1, 1, same, last=True, stopped="unchanged")
@@ -115,7 +115,7 @@ class Remote:
             "seed": (request.seed + number) % 2**31,
         }
 
-    def _answer(self, line: Line, body: dict[str, Any]) -> Generator[list[_Piece]]:
+    def _answer(self, line: Conversation, body: dict[str, Any]) -> Generator[list[_Piece]]:
         """The pieces of one answer, as many at once as come."""
         with self._endpoint.words():
             asked = {**body, "logprobs": True} if self._logprobs else body
@@ -168,7 +168,7 @@ class Remote:
 class _Steps(Iterator[Step]):
     """Steps that another thread may close while one is waited for."""
 
-    def __init__(self, steps: Generator[Step], line: Line) -> None:
+    def __init__(self, steps: Generator[Step], line: Conversation) -> None:
         self._steps, self._line = steps, line
 
     def __next__(self) -> Step:
@@ -214,11 +214,11 @@ class _Answer:
             self._starts.append(len(self.text))
             self.text += piece.text
 
-    def drafts(self, found: tuple[Found, ...]) -> tuple[Draft, ...]:
+    def drafts(self, found: tuple[AnswerSpan, ...]) -> tuple[Draft, ...]:
         """Each hole's text, cut out of the answer piece by piece."""
         return tuple(map(self._draft, found))
 
-    def _draft(self, found: Found) -> Draft:
+    def _draft(self, found: AnswerSpan) -> Draft:
         if found.start == found.end:
             return Draft((), (), ())
         first = bisect_right(self._starts, found.start) - 1

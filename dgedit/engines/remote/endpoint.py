@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 
 from dgedit.engines.addresses import is_loopback
-from dgedit.engines.remote.exchange import CONNECT, Cut, Exchange, Head, Line, Silent
+from dgedit.engines.remote.exchange import CONNECT, Conversation, Cut, Exchange, Head, Silent
 from dgedit.errors import EngineError, UsageError
 from dgedit.text.visible import visible
 
@@ -62,7 +62,7 @@ class Endpoint:
         """The models that the server names, with the tokens that each may read where it says so;
         none where it has no list, or cannot make one.
         """
-        line = Line(self.client)
+        line = Conversation(self.client)
         with self.words(), line.ask("GET", f"{self.url}/models") as (head, exchange):
             if head.status in (404, 405, 500, 501):
                 return {}

@@ -162,7 +162,7 @@ class Exchange:
                 self._connection.shutdown(socket.SHUT_RDWR)
 
 
-class Line:
+class Conversation:
     """A server, asked one thing after another, until it is closed."""
 
     def __init__(self, client: httpx2.Client) -> None:

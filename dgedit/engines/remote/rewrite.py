@@ -46,7 +46,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AnswerSpan:
     """Where an answer has a hole's text."""
 
     start: int
@@ -77,7 +77,7 @@ def task(request: InfillRequest) -> Task:
     return Task(prompt, word, tuple(indents), tuple(fences), fixed)
 
 
-def partial(task: Task, answer: str) -> tuple[Found, ...]:
+def partial(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
     """What an answer that still comes has of each hole; nothing of those that it has not reached,
     or that cannot be told yet.
     """
@@ -92,13 +92,13 @@ def partial(task: Task, answer: str) -> tuple[Found, ...]:
         closed = end >= 0
         if not closed:
             end = len(answer) - _begun(answer, close)
-        found.append(_trimmed(task, answer, number - 1, Found(start, max(start, end), closed)))
+        found.append(_trimmed(task, answer, number - 1, AnswerSpan(start, max(start, end), closed)))
         at = end + len(close) if closed else len(answer)
     last = len(answer)
-    return (*found, *[Found(last, last, False)] * (len(task.indents) - len(found)))
+    return (*found, *[AnswerSpan(last, last, False)] * (len(task.indents) - len(found)))
 
 
-def whole(task: Task, answer: str) -> tuple[Found, ...]:
+def whole(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
     """Where a finished answer has each hole's text. Raises Invalid."""
     if len(answer) > LONGEST:
         raise Invalid(f"it is {len(answer):,} characters long")
@@ -118,7 +118,7 @@ def whole(task: Task, answer: str) -> tuple[Found, ...]:
             raise Invalid(f"hole {number} has no end")
         if f"<{task.word} " in answer[start:stop] or f"</{task.word} " in answer[start:stop]:
             raise Invalid(f"hole {number} has a hole in it")
-        found.append(_trimmed(task, answer, number - 1, Found(start, stop, True)))
+        found.append(_trimmed(task, answer, number - 1, AnswerSpan(start, stop, True)))
         start = stop + len(close)
         start += len(answer[start:end]) - len(answer[start:end].lstrip())
     if start < end:
@@ -155,7 +155,7 @@ def _prompt(request: InfillRequest, word: str) -> str:
     return "\n\n".join(said)
 
 
-def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[Found, ...]:
+def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[AnswerSpan, ...]:
     """The holes in an answer that is the whole text."""
     first, last = (task.fixed[0].lstrip(), task.fixed[-1].rstrip()) if task.fixed else ("", "")
     if len(first.strip() + last.strip()) < _KNOWN:
@@ -179,10 +179,10 @@ def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[Found, ..
             raise Invalid("it cannot be told where a hole ends")
         at = place
     edges = [(inner.start, inner.start), *from_left, (inner.stop, inner.stop)]
-    return tuple(Found(left, right, True) for (_, left), (right, _) in pairwise(edges))
+    return tuple(AnswerSpan(left, right, True) for (_, left), (right, _) in pairwise(edges))
 
 
-def _trimmed(task: Task, answer: str, at: int, found: Found) -> Found:
+def _trimmed(task: Task, answer: str, at: int, found: AnswerSpan) -> AnswerSpan:
     """Without the line ends beside the tags, a fence, and the blank that the hole stands behind."""
     start, end = found.start, found.end
     start += next((len(one) for one in ("\r\n", "\n") if answer.startswith(one, start, end)), 0)
@@ -195,7 +195,7 @@ def _trimmed(task: Task, answer: str, at: int, found: Found) -> Found:
     indent = task.indents[at]
     if indent and answer.startswith(indent, start, end):
         start += len(indent)
-    return Found(start, end, found.closed)
+    return AnswerSpan(start, end, found.closed)
 
 
 def _inner(answer: str) -> tuple[int, int]:

@@ -24,9 +24,9 @@ from typing import Any
 import dgedit
 from dgedit import config
 from dgedit.engines.warm import sockets, wire
-from dgedit.engines.warm.sockets import Lines, Place, Unavailable
+from dgedit.engines.warm.sockets import Connection, Place, Unavailable
 from dgedit.errors import EngineError
-from dgedit.files.paths import folder_of
+from dgedit.files.paths import our_folder
 from dgedit_engine.types import Ability, InfillRequest, Step
 
 Message = dict[str, Any]
@@ -88,7 +88,7 @@ class Daemon:
                     return
         raise EngineError(f"the engine ends again and again ({self._why})")
 
-    def _steps(self, lines: Lines, message: Message | None) -> Iterator[Step]:
+    def _steps(self, lines: Connection, message: Message | None) -> Iterator[Step]:
         """The steps from this message on."""
         while message is not None:
             if "error" in message:
@@ -103,7 +103,7 @@ class Daemon:
             message = _receive(lines)
         raise EngineError(f"the engine ended before the infill did ({self._why})")
 
-    def _connected(self) -> Lines:
+    def _connected(self) -> Connection:
         """A connection to an engine of our version with its model open."""
         for _ in range(_TRIES):
             lines = self._reach()
@@ -118,7 +118,7 @@ class Daemon:
             lines.close()
         raise Unavailable(f"the engine does not start ({self._why})")
 
-    def _reach(self) -> Lines | None:
+    def _reach(self) -> Connection | None:
         """A connection to the engine, which is started if need be: once, however many want it."""
         path = self.place.socket
         if (lines := sockets.dial(path)) is not None:
@@ -129,7 +129,7 @@ class Daemon:
                 lines = sockets.dial(path)
             return lines
 
-    def _greeted(self, lines: Lines) -> bool:
+    def _greeted(self, lines: Connection) -> bool:
         """Whether it is the engine we want. One of another version, or with what the model was
         before, ends; we wait until it has.
         """
@@ -215,8 +215,7 @@ def stop(path: Path) -> int | None:
 
 def log_path(place: Place) -> Path:
     """Where an engine writes what happens to it."""
-    state = folder_of("XDG_STATE_HOME", ".local/state")
-    return state / f"engine-{place.socket.stem}.log"
+    return our_folder("state") / f"engine-{place.socket.stem}.log"
 
 
 @contextlib.contextmanager
@@ -267,7 +266,7 @@ def _start(place: Place) -> None:
         raise Unavailable(f"the engine does not start (see {log})")
 
 
-def _after_waiting(lines: Lines) -> tuple[Message | None, bool]:
+def _after_waiting(lines: Connection) -> tuple[Message | None, bool]:
     """The first message that is no word of waiting, and whether our turn has come."""
     begun = False
     while (message := _receive(lines)) is not None and "waiting" in message:
@@ -275,7 +274,7 @@ def _after_waiting(lines: Lines) -> tuple[Message | None, bool]:
     return message, begun
 
 
-def _receive(lines: Lines, timeout: float | None = None) -> Message | None:
+def _receive(lines: Connection, timeout: float | None = None) -> Message | None:
     try:
         return lines.receive(timeout)
     except ValueError as error:

@@ -32,7 +32,7 @@ from typing import Any
 import dgedit
 from dgedit import signals
 from dgedit.engines.warm import sockets, wire
-from dgedit.engines.warm.sockets import Lines, Place
+from dgedit.engines.warm.sockets import Connection, Place
 from dgedit.errors import EngineError, Exit
 from dgedit.text.visible import visible
 from dgedit_engine.types import Backend, InfillRequest
@@ -53,7 +53,7 @@ Message = dict[str, Any]
 class _Job:
     """A request, from when it was sent until it is answered."""
 
-    lines: Lines
+    lines: Connection
     request: InfillRequest
     asker: str
     """Who asks: the same as before, or another."""
@@ -205,11 +205,13 @@ class Serving:
                 return
             ours = sockets.user_of(connection) == os.geteuid()
             if ours and self._slots.acquire(blocking=False):
-                threading.Thread(target=self._serve, args=(Lines(connection),), daemon=True).start()
+                threading.Thread(
+                    target=self._serve, args=(Connection(connection),), daemon=True
+                ).start()
             else:
                 connection.close()
 
-    def _serve(self, lines: Lines) -> None:
+    def _serve(self, lines: Connection) -> None:
         """Do what a client wants until it hangs up, or says what nobody understands."""
         with contextlib.closing(lines), contextlib.suppress(OSError):  # hung up, or silent
             try:
@@ -221,7 +223,7 @@ class Serving:
             finally:
                 self._slots.release()
 
-    def _reply(self, lines: Lines, message: Message) -> None:
+    def _reply(self, lines: Connection, message: Message) -> None:
         match message.get("do"):
             case "hello":
                 lines.send({"hello": self._hello})

@@ -84,7 +84,7 @@ class Place:
         return hashlib.sha256(repr([*map(_state, files)]).encode()).hexdigest()[:_DIGITS]
 
 
-class Lines:
+class Connection:
     """A connection on which messages are sent and received."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -183,7 +183,7 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
-def dial(path: Path, patience: float = _PATIENCE) -> Lines | None:
+def dial(path: Path, patience: float = _PATIENCE) -> Connection | None:
     """Connect to who listens at a path, which must be us; None where nobody does."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(patience)
@@ -199,7 +199,7 @@ def dial(path: Path, patience: float = _PATIENCE) -> Lines | None:
     if user_of(connection) != os.geteuid():
         connection.close()
         raise Unavailable(f"another user listens at {path}")
-    return Lines(connection)
+    return Connection(connection)
 
 
 def user_of(connection: socket.socket) -> int:

@@ -18,6 +18,7 @@ from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
 from dgedit.text.edits import Change, Part, moved_index
+from dgedit.text.languages import language_of
 from dgedit.text.search import Found, Query, SearchError, replacements, search
 from dgedit.text.symbols import symbols
 from dgedit.tui.editor.editor import Editor
@@ -325,8 +326,8 @@ class Finder:
         if editor.syntax is None or editor.buffer.parse is None:
             self.workspace.notice("no symbols are known in this kind of file")
             return
-        tree, language = editor.buffer.parse.tree, editor.syntax.language
-        all_ = symbols(tree, language, editor.buffer.lines, suffix=editor.path.suffix)
+        tree = editor.buffer.parse.tree
+        all_ = symbols(tree, editor.buffer.lines, language_of(editor.path))
         if not all_:
             self.workspace.notice("there are no symbols here")
             return

@@ -21,12 +21,12 @@ from dgedit import cli
 from dgedit.commands import doctor
 from dgedit.doctor import checks, terminal, terminal_checks
 from dgedit.doctor.checks import Finding, Probe
-from dgedit.doctor.terminal import PASTES, SYNCHRONISED, Answers
+from dgedit.doctor.terminal import PASTES, SYNCHRONISED, TerminalFacts
 from dgedit.errors import Exit
 from pretended import KITTY, Pretended
 
 Capture = pytest.CaptureFixture[str]
-ALL = Answers(True, "kitty", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2))
+ALL = TerminalFacts(True, "kitty", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2))
 SCREEN = ["terminal", "colours", "unicode", "keyboard", "drawing", "pasting", "clipboard"]
 MACHINE = ["python", "packages", "settings", "grammars", "git", "disk", "memory", "base", "engine"]
 NAMES = ["terminal", *MACHINE, "torch", "gpu", "kernels", "model"]
@@ -145,8 +145,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Finding]]:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("LINES", "24")
 
-    def look(answers: Answers | OSError | None, *, encoding: str = "utf-8") -> dict[str, Finding]:
-        def ask(fd: int, *, unicode: bool) -> Answers | None:
+    def look(
+        answers: TerminalFacts | OSError | None, *, encoding: str = "utf-8"
+    ) -> dict[str, Finding]:
+        def ask(fd: int, *, unicode: bool) -> TerminalFacts | None:
             assert unicode == (encoding == "utf-8")
             if isinstance(answers, OSError):
                 raise answers
@@ -178,7 +180,7 @@ def test_terminal_that_can_all_is_fine(here: Look) -> None:
 
 
 def test_terminal_that_cannot_is_warned_of(here: Look) -> None:
-    found = here(Answers(True, "", {SYNCHRONISED: False, PASTES: False}, widths=(2, 2)))
+    found = here(TerminalFacts(True, "", {SYNCHRONISED: False, PASTES: False}, widths=(2, 2)))
     assert {one.name for one in found.values() if one.state == "warn"} == {
         *("keyboard", "drawing", "pasting", "clipboard")
     }
@@ -187,7 +189,7 @@ def test_terminal_that_cannot_is_warned_of(here: Look) -> None:
 
 
 def test_terminal_that_does_not_answer_is_warned_of(here: Look) -> None:
-    found = here(Answers())
+    found = here(TerminalFacts())
     assert line(found["terminal"]) == ("terminal", "warn")
     assert "does not answer" in found["terminal"].what
     assert found["unicode"].what == "UTF-8; widths are not known"
@@ -260,7 +262,7 @@ def test_colours_are_counted(
 def test_widths_that_are_not_ours_are_warned_of(
     here: Look, widths: tuple[int, int], words: str
 ) -> None:
-    found = here(Answers(True, widths=widths))["unicode"]
+    found = here(TerminalFacts(True, widths=widths))["unicode"]
     assert line(found) == ("unicode", "warn")
     assert words in found.what
 
@@ -275,11 +277,11 @@ def test_clipboard_has_one_way_at_least(
 ) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert line(here(Answers(True))["clipboard"]) == ("clipboard", "warn")
+    assert line(here(TerminalFacts(True))["clipboard"]) == ("clipboard", "warn")
     monkeypatch.setenv("TMUX", "1")
-    assert "set-clipboard" in here(Answers(True))["clipboard"].advice
+    assert "set-clipboard" in here(TerminalFacts(True))["clipboard"].advice
     (tmp_path / "xsel").touch(mode=0o755)
-    assert here(Answers(True))["clipboard"].what == "by xsel"
+    assert here(TerminalFacts(True))["clipboard"].what == "by xsel"
     assert here(ALL)["clipboard"].what == "by the terminal (OSC 52) and xsel"
 
 

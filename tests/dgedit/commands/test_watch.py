@@ -6,7 +6,7 @@ import builtins
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dgedit.commands.watch import fill
 from dgedit.errors import ConflictError, EngineError, Exit, UsageError
 from dgedit.files.document import Document, Span
 from dgedit.files.watching import Watching
-from dgedit_engine.types import Infill, InfillRequest, Step
+from dgedit_engine.types import Infill
 from scripted import Scripted
 
 Capture = pytest.CaptureFixture[str]
@@ -171,7 +171,7 @@ def test_once_does_not_wait_for_git(folder: Path, scripted: Scripted, capsys: Ca
 
 @pytest.mark.parametrize(
     ("data", "why"),
-    [(b"\0<FILL>", "a.bin is not text (7 bytes)"), (b"<FILL>" + b"x" * 94, "too large to edit")],
+    [(b"\0<FILL>", "a.bin is not text (7 B)"), (b"<FILL>" + b"x" * 94, "too large to edit")],
 )
 def test_file_that_is_no_text_or_too_large_is_skipped_with_a_word(
     folder: Path,
@@ -227,14 +227,13 @@ def test_read_only_file_is_left_and_the_next_is_filled(
 def test_engine_that_fails_is_opened_again_for_the_next_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    class Failing(Scripted):
-        def infill(self, request: InfillRequest) -> Iterator[Step]:
-            raise RuntimeError("out of memory\nand more")
+    def fail(index: int) -> None:
+        raise RuntimeError("out of memory\nand more")
 
     opened: list[Scripted] = []
 
     def connect(*args: object, **more: object) -> Scripted:
-        opened.append(Scripted() if opened else Failing())
+        opened.append(Scripted() if opened else Scripted(during=fail))
         return opened[-1]
 
     monkeypatch.setattr("dgedit.engines.connect.connect", connect)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from dgedit.doctor import terminal
-from dgedit.doctor.terminal import PASTES, SYNCHRONISED, Answers, ask, parsed
+from dgedit.doctor.terminal import PASTES, SYNCHRONISED, TerminalFacts, ask, parsed
 from pretended import KITTY, XTERM, Pretended
 
 
@@ -32,10 +32,10 @@ def pretend() -> Iterator[Callable[..., Pretended]]:
 
 
 def test_answers_are_read(pretend: Callable[..., Pretended]) -> None:
-    assert ask(pretend(KITTY).fd) == Answers(
+    assert ask(pretend(KITTY).fd) == TerminalFacts(
         True, "kitty(0.42.1)", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2)
     )
-    assert ask(pretend(XTERM).fd) == Answers(
+    assert ask(pretend(XTERM).fd) == TerminalFacts(
         True, "XTerm(390)", {SYNCHRONISED: False, PASTES: True}, False, False, (2, 4)
     )
 
@@ -51,7 +51,7 @@ def test_terminal_that_does_not_answer_is_waited_for_no_longer(
 ) -> None:
     one = pretend()
     began = time.monotonic()
-    assert ask(one.fd, patience=0.2) == Answers()
+    assert ask(one.fd, patience=0.2) == TerminalFacts()
     assert 0.2 <= time.monotonic() - began < 1
 
 
@@ -59,7 +59,7 @@ def test_terminal_that_chatters_is_waited_for_no_longer(pretend: Callable[..., P
     one = pretend(*[b"\x1b[?2026;1$y"] * 100, pause=0.02)
     began = time.monotonic()
     found = ask(one.fd, patience=0.3)
-    assert found == Answers(modes={SYNCHRONISED: True})
+    assert found == TerminalFacts(modes={SYNCHRONISED: True})
     assert time.monotonic() - began < 1
 
 

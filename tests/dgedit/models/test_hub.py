@@ -316,4 +316,4 @@ def test_origin_of_a_folder_that_says_nothing_is_empty(tmp_path: Path, text: str
 
 
 def test_etag_leads_nowhere() -> None:
-    assert "/" not in hub._growing(hub.Remote("a", "", 1, "../../etc"))
+    assert "/" not in hub._growing(hub.RemoteFile("a", "", 1, "../../etc"))

@@ -31,6 +31,8 @@ def toggled(text: str, marks: tuple[str, str]) -> str:
         ("a.RS", "//"),
         ("a.html", "<!--"),
         ("a.sql", "--"),
+        ("Makefile.am", "#"),
+        ("go.mod", "//"),
         ("a.json", None),
         ("py", None),
     ],

@@ -22,6 +22,7 @@ from dgedit.text.indentation import uses_tabs
         ("a.go", "func f() {\n    g()\n}\n", False),
         ("go.mod", "module a\n", True),
         ("a.yaml", "a: |\n  all:\n\tcc\n", False),
+        ("makefile.py", "", False),
         ("a.py", "", False),
         ("a.py", "if a:\n\tb\n", True),
         ("a.c", "\tb;\n", True),

@@ -1,46 +1,15 @@
-"""Clients of the HTTP form among others: in turn, not too often, and gone when they are gone."""
+"""Clients of the HTTP form among others: in turn, and gone when they are gone."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from dgedit.engines.http import queue as turns
-from dgedit.engines.http.server import HttpServing
 from overhttp import ask, begun, served
 from scripted import STEPS, Scripted
-
-
-@pytest.fixture
-def serving() -> Iterator[HttpServing]:
-    with served(Scripted(("1 + 2",))) as found:
-        yield found
-
-
-def test_too_many_requests_are_told_when_to_come_again(
-    serving: HttpServing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turns, "_BURST", 2.0)
-    monkeypatch.setattr(turns, "_RATE", 0.5)
-    for _ in range(2):
-        assert ask(serving, "/health", method="GET")[0].status == 200
-    answer, _ = ask(serving, "/health", method="GET")
-    assert answer.status == 429
-    assert answer.getheader("Retry-After") == "2"
-
-
-def test_rate_comes_back_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(turns.time, "monotonic", lambda: now[0])
-    rates = turns.Rates()
-    assert [rates.wait("a") for _ in range(60)] == [0.0] * 60
-    assert rates.wait("a") == pytest.approx(0.05)
-    assert rates.wait("b") == 0.0
-    now[0] += 0.11
-    assert [rates.wait("a") > 0 for _ in range(3)] == [False, False, True]
 
 
 def test_infills_run_one_after_the_other() -> None:

@@ -17,9 +17,9 @@ import pytest
 
 from dgedit.engines.warm import server, sockets, wire
 from dgedit.engines.warm.server import Serving
-from dgedit.engines.warm.sockets import Lines, Place
+from dgedit.engines.warm.sockets import Connection, Place
 from dgedit.errors import Exit
-from dgedit_engine.types import Backend, InfillRequest, Step
+from dgedit_engine.types import Backend
 from scripted import STEPS, Scripted
 from warm import SECRET, request
 
@@ -44,18 +44,18 @@ def served(backend: Backend, folder: Path, *, idle: float = 60.0) -> Iterator[Pa
 
 
 @contextmanager
-def client(path: Path) -> Iterator[Lines]:
+def client(path: Path) -> Iterator[Connection]:
     lines = sockets.dial(path)
     assert lines is not None
     with closing(lines):
         yield lines
 
 
-def ask(lines: Lines, asker: str = "me") -> None:
+def ask(lines: Connection, asker: str = "me") -> None:
     lines.send({"do": "infill", "request": wire.request_to_json(request()), "asker": asker})
 
 
-def answer(lines: Lines) -> list[dict[str, Any]]:
+def answer(lines: Connection) -> list[dict[str, Any]]:
     """The messages up to the last step, or an error."""
     found = []
     while (message := lines.receive(10)) is not None:
@@ -241,14 +241,13 @@ def test_end_sends_those_who_wait_to_the_next_engine(tmp_path: Path) -> None:
 def test_log_says_where_an_error_came_from_and_not_what_it_quotes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Failing(Scripted):
-        def infill(self, request: InfillRequest) -> Iterator[Step]:
-            raise KeyError(SECRET)
+    def fail(index: int) -> None:
+        raise KeyError(SECRET)
 
     server.log.propagate = True
     with (
         caplog.at_level(logging.INFO, "dgedit.engine"),
-        served(Failing(), tmp_path) as path,
+        served(Scripted(during=fail), tmp_path) as path,
         client(path) as lines,
     ):
         ask(lines)

@@ -136,7 +136,7 @@ def test_symbols_have_names(language: str, text: str, expected: str) -> None:
     grammar = get_language(language)
     assert grammar is not None
     lines = text.split("\n")
-    found = symbols(Parser(grammar).parse(text.encode()), grammar, lines, suffix=f".{language}")
+    found = symbols(Parser(grammar).parse(text.encode()), lines, language)
     assert " ".join(one.name for one in found) == expected
     for one in found:
         assert (

@@ -121,7 +121,7 @@ def test_fault_2_text_that_was_put_back_and_cannot_be_printed_is_kept_again(
 def test_binary_input_and_a_terminal_for_input_are_one_line(tmp_path: Path) -> None:
     with InTerminal(tmp_path, ["-"], stdin=b"\x7fELF\0", stdout=True) as editor:
         assert editor.end() == 3
-        editor.wait_for(b"standard input is not text (5 bytes)")
+        editor.wait_for(b"standard input is not text (5 B)")
     with InTerminal(tmp_path, ["-"]) as editor:
         assert editor.end() == 2
         editor.wait_for(b"dgedit: - reads standard input, which is the terminal")
