@@ -26,10 +26,10 @@ from dgedit_engine.memory.devices import device_of, free_bytes
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
 from dgedit_engine.model.ability import load_ability
-from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer

@@ -23,8 +23,9 @@ from dgedit_engine.decode.drafts import unchanged
 from dgedit_engine.decode.loop import Refiner, refine
 from dgedit_engine.decode.phases import CANVASES, Memory, Work, encode
 from dgedit_engine.decode.search import Reader
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Config, Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt, build, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step

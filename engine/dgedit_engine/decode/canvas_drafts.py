@@ -25,9 +25,10 @@ from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.endings import agreed
 from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.plain import Around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, ModelError

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dgedit_engine.decode.drafts import open_part
 from dgedit_engine.decode.endings import MET, met
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import ModelError

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import Canvas, Seed, shrunk
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 

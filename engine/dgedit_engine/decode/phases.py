@@ -22,8 +22,9 @@ from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, rank
 from dgedit_engine.decode.repair import broken_tokens
 from dgedit_engine.decode.shown import Shown
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, InfillRequest, Origin, Phase, Step

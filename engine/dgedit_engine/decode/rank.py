@@ -20,7 +20,8 @@ from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.faults import Error, new_errors
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.cache import PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.layout import PRE
 from dgedit_engine.prompt.plain import place_of
 from dgedit_engine.prompt.prompt import Prompt

@@ -21,10 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgedit_engine.model.cache import GradientCache, KVCache, Pass
-from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
+from dgedit_engine.model.cache import Cache, View
 from dgedit_engine.model.config import Config, LayerConfig
-from dgedit_engine.model.fork import Fork, ForkPass
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import feed, linear, product
@@ -33,10 +31,6 @@ from dgedit_kernels.norm import residual_norm, rms_norm
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
-
-PromptCache = KVCache | DeviceCache
-Cache = PromptCache | GradientCache | Fork
-View = Pass | DevicePass | ForkPass
 
 
 class Model(nn.Module):
