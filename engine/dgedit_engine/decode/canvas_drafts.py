@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.endings import agreed
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.phases import Memory
+from dgedit_engine.decode.starts import Memory
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.types import InfillRequest, Step, Stopped

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode.canvas_drafts import STEPS, Refined, refined
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling
