@@ -18,7 +18,6 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.loop import EagerRefiner, Start, refine
 from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.engine import Engine, open_engine
-from dgedit_engine.formats import gguf
 from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -48,12 +47,6 @@ class Stored(NamedTuple):
 def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a random model, which hardly ever says an end, from going on."""
     monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
-
-
-@pytest.fixture(autouse=True)
-def own_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GGUF file needs no tokenizer.json beside it."""
-    monkeypatch.setattr("dgedit_engine.model.config._header", gguf.configuration, raising=False)
 
 
 @pytest.fixture(scope="module", params=FORMATS)

@@ -44,7 +44,7 @@ _LIKELY = 64  # tokens of which one is drawn, the likeliest: a draw of all is de
 
 
 @dataclass(frozen=True, slots=True)
-class Refined:
+class CanvasDrafts:
     """Where the canvases stand after a step."""
 
     texts: list[str]
@@ -68,7 +68,7 @@ def refined(
     slots: int = SLOTS,
     steps: int = STEPS,
     greedy: bool = True,
-) -> Iterator[Refined]:
+) -> Iterator[CanvasDrafts]:
     """Refine `rows` canvases of `slots` behind the prompt `prompt`, for the hole that stands in
     `here`; yields where they stand after each step, and ends when all stand still.
 
@@ -206,7 +206,7 @@ def _said(
     model: Model,
     tokenizer: Tokenizer,
     here: Around,
-) -> Refined:
+) -> CanvasDrafts:
     """The canvases' texts, the surest first."""
     found = [
         _draft(*row, model.config.eos, tokenizer, here)
@@ -217,7 +217,7 @@ def _said(
     texts: dict[str, None] = {}
     for _, ends in drafts:
         texts.update(dict.fromkeys(ends))
-    return Refined([*texts], drafts[0][0] if drafts else Draft((), (), ()))
+    return CanvasDrafts([*texts], drafts[0][0] if drafts else Draft((), (), ()))
 
 
 def _draft(

@@ -2,9 +2,9 @@
 
 `KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the
 prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training,
-differentiable, from scratch. A `Pass` is what the layers see of either. `Cache` and `View` are all
-that a model asks of these and of their like on a GPU (`cache_cuda.py`) and beside a prompt
-(`fork.py`); `PromptCache` is what decoding asks beyond that.
+differentiable, from scratch. A `Pass` is what the layers see of either. `Cache` and `ModelPass` are
+all that a model asks of these and of their like on a GPU (`cache_cuda.py`) and behind a prompt that
+rows share (`fork.py`); `PromptCache` is what decoding asks beyond that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dgedit_kernels.attention import attention
 _GROWTH = 256  # slots by which buffers grow: one full canvas
 
 
-class View(Protocol):
+class ModelPass(Protocol):
     """One pass of all layers over n new tokens, as they see it."""
 
     @property
@@ -55,7 +55,7 @@ class View(Protocol):
 class Cache(Protocol):
     """Keys and values that new tokens are read behind."""
 
-    def open(self, n: int, reading: Reading) -> View:
+    def open(self, n: int, reading: Reading) -> ModelPass:
         """A pass over n new tokens behind what is there."""
 
     def commit(self, ids: Tensor) -> None:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgedit_engine.model.cache import Cache, View
+from dgedit_engine.model.cache import Cache, ModelPass
 from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
@@ -164,7 +164,7 @@ class Model(nn.Module):
             x, normed = layer(x, normed, ropes[layer.shape], view, norm)
         return normed
 
-    def ropes(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+    def ropes(self, view: ModelPass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
         """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
         every step of a canvas wants them.
         """
@@ -236,7 +236,7 @@ class Layer(nn.Module):
         x: Tensor,
         normed: Tensor,
         rope: Rope,
-        view: View,
+        view: ModelPass,
         following: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""

@@ -24,8 +24,8 @@ from dgedit_engine.memory import passes
 from dgedit_engine.memory import plan as memory
 from dgedit_engine.memory.plan import (
     _QUANTISATIONS,
-    Choice,
     Need,
+    Quantisation,
     check,
     fitting,
     least,
@@ -277,7 +277,7 @@ def test_keys_of_eight_bits_are_taken_only_where_they_are_needed() -> None:
     assert whole.kv == "bf16" and whole.context == config.context
     less = whole.need.total - whole.need.cache // 4
 
-    def first(**options: Any) -> Choice:
+    def first(**options: Any) -> Quantisation:
         return fitting(config, less, **options)[0]
 
     assert first(wanted=config.context)[:2] == (None, None)
