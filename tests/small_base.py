@@ -14,9 +14,9 @@ from torch import Tensor
 
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.formats import vocabulary
-from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.config import Config
-from dgedit_engine.model.model import Model, PromptCache, init_weights
+from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
 from gemma3 import SHAPE, random_model, stored

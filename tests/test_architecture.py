@@ -20,6 +20,8 @@ PACKAGES = {
 FOLDERS = (*PACKAGES.values(), ROOT / "tests")
 LINES = 400
 HOMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "factory", "misc"}
+ONE_NAME = (("dgedit_engine", "dgedit_kernels"),)
+"""Packages in which no two public classes share a name."""
 FLAT = 8
 """Files that may lie in `dgedit/tui` itself, besides `__init__.py`."""
 ORDER = {
@@ -138,6 +140,25 @@ def test_packages_import_none_of_the_tests() -> None:
 def test_types_need_the_standard_library_alone() -> None:
     names = roots(imports(PACKAGES["dgedit_engine"] / "types.py"))
     assert names <= set(sys.stdlib_module_names), names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_private_names_stay_in_their_file(package: str) -> None:
+    for file in files(package):
+        for name in imports(file):
+            last = name.rpartition(".")[2]
+            private = last.startswith("_") and not last.endswith("__")
+            assert not (private and name.split(".")[0] in PACKAGES), (file, name)
+
+
+@pytest.mark.parametrize("packages", ONE_NAME, ids="+".join)
+def test_a_public_class_has_a_name_of_its_own(packages: tuple[str, ...]) -> None:
+    named: dict[str, list[Path]] = {}
+    for file in (file for package in packages for file in files(package)):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                named.setdefault(node.name, []).append(file)
+    assert not {name: where for name, where in named.items() if len(where) > 1}
 
 
 @cache

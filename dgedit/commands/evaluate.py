@@ -63,9 +63,9 @@ def evaluate(
     """
     # first: it says how torch is loaded
     engine = cast("Engine", backend.connect(model, device, adapter=adapter))
-    from dgedit_engine.eval.measure import Plan, progress_bar, run
+    from dgedit_engine.eval.measure import EvalPlan, progress_bar, run
 
-    plan = Plan(
+    plan = EvalPlan(
         corpus=corpus,
         benchmarks=benchmark or (),
         ways=ways or (),

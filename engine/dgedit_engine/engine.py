@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dgedit_engine.decode.certainty import Certainty, load_certainty
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.loop import Refiner
-from dgedit_engine.decode.loop_cuda import Steps
-from dgedit_engine.decode.phases import Memory
+from dgedit_engine.decode.loop_cuda import GraphRefiner
+from dgedit_engine.decode.starts import Memory
 from dgedit_engine.formats import gguf, vocabulary
 from dgedit_engine.infill import infill
 from dgedit_engine.memory import available
@@ -26,10 +27,10 @@ from dgedit_engine.memory.devices import device_of, free_bytes
 from dgedit_engine.memory.passes import KV
 from dgedit_engine.memory.plan import check
 from dgedit_engine.model.ability import load_ability
-from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -71,7 +72,7 @@ class Engine:
         self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
         self.cache: PromptCache
-        self.refiner: Refiner | None = None
+        self.refiner: Refiner[Any] | None = None
         if weights.is_cuda:
             self.cache = DeviceCache(
                 model.config,
@@ -79,7 +80,7 @@ class Engine:
                 dtype=weights.dtype,
                 stored=torch.float8_e4m3fn if kv == "fp8" else None,
             )
-            self.refiner = Steps(model, self.cache).refine
+            self.refiner = GraphRefiner(model, self.cache)
         else:
             self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 

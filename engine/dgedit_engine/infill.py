@@ -12,19 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 import torch
 
 from dgedit_engine.decode import left_to_right
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
-from dgedit_engine.decode.loop import Refiner, refine
-from dgedit_engine.decode.phases import CANVASES, Memory, Work, encode
+from dgedit_engine.decode.loop import EagerRefiner, Refiner
+from dgedit_engine.decode.phases import CANVASES, Stream, draft, end, go_on, rank_and_repair, refine
 from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.starts import Memory, origins, recalled, starts
+from dgedit_engine.decode.work import Work
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Config, Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt, build, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
@@ -39,11 +43,11 @@ def infill(
     *,
     decoding: Decoding | None = None,
     memory: Memory | None = None,
-    refiner: Refiner | None = None,
+    refiner: Refiner[Any] | None = None,
     certainty: Certainty | None = None,
 ) -> Iterator[Step]:
     """Refine the request's holes; `memory` holds what the last request came to, `refiner` denoises
-    (`refine`, if none is given), `certainty` says how probably a candidate is right.
+    (PyTorch's way, if none is given), `certainty` says how probably a candidate is right.
 
     Raises ValueError, naming the number, where they do not fit the model, ModelError where its
     logits are no numbers.
@@ -70,16 +74,20 @@ def infill(
         chosen(decoding or Decoding(), request),
         request,
         prompt,
-        refiner or partial(refine, model, cache),
+        refiner or EagerRefiner(model, cache),
+        torch.Generator(device=cache.device).manual_seed(request.seed),
     )
-    origins = work.origins(memory)
-    yield from work.draft(origins)
-    yield from work.refine(work.starts(origins))
-    yield from work.rank_and_repair()
-    yield from work.go_on()
+    stream = Stream(model, model.forwards)
+    before = recalled(work, memory)
+    tried = origins(work, before)
+    sketches = yield from draft(work, stream, tried)
+    refined = yield from refine(work, stream, starts(work, tried, sketches, before))
+    fillings = [one for one in sketches if one.origin in tried] + refined
+    fillings, ranked = yield from rank_and_repair(work, stream, fillings)
+    ranked = yield from go_on(work, stream, fillings, ranked)
     if memory is not None:
-        memory.prompt, memory.holes = prompt.ids, work.best.holes
-    yield work.end()
+        memory.prompt, memory.holes = prompt.ids, ranked[0].filling.holes
+    yield end(work, stream, ranked)
 
 
 def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.memory import available as room
 from dgedit_engine.memory.devices import free_bytes

@@ -79,8 +79,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Refined]:
             seen.extend(stands)
             yield stands
 
-    original = flow.refine
-    monkeypatch.setattr(flow, "refine", refine)
+    original = refinement.refine
+    monkeypatch.setattr(refinement, "refine", refine)
     return seen
 
 

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from as_on_a_card import through_kernels
 from dgedit_engine.decode.canvas import seed_canvas
-from dgedit_engine.decode.loop import Start, refine
-from dgedit_engine.decode.loop_cuda import Steps
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import EagerRefiner, Start, refine
+from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.engine import Engine, open_engine
-from dgedit_engine.formats import gguf
 from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -48,12 +47,6 @@ class Stored(NamedTuple):
 def one_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a random model, which hardly ever says an end, from going on."""
     monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
-
-
-@pytest.fixture(autouse=True)
-def own_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GGUF file needs no tokenizer.json beside it."""
-    monkeypatch.setattr("dgedit_engine.model.config._header", gguf.configuration, raising=False)
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -126,7 +119,8 @@ def test_canvases_are_the_references_of_the_same_worth(
         )
     sampling = Sampling(steps=6, entropy_bound=6.0)
     generator = torch.Generator().manual_seed(5)
-    steps = refine(ours, cache, [start(generator, 6)], sampling, generator, shrinking=False)
+    refiner = EagerRefiner(ours, cache)
+    steps = refine(refiner, [start(generator, 6)], sampling, generator, shrinking=False)
     assert [one.best for (one,) in steps] == drafts(theirs, sampling, seed=5)
 
 
@@ -146,7 +140,7 @@ def test_a_step_on_codes_through_every_kernel(
     for kernels in (False, True):
         if kernels:
             through_kernels(monkeypatch)
-        step = Steps(model, cache).of(1, SHAPE.canvas)
+        step = GraphRefiner(model, cache).step(1, SHAPE.canvas)
         step.ids.copy_(begun.ids)
         step.heat.fill_(0.8)
         step.settings.copy_(torch.tensor([0.5, 0.3, 1.0]))

@@ -24,7 +24,7 @@ import torch
 from dgedit_engine.bench.reference import reference_times
 from dgedit_engine.bench.shapes import SHAPES, Quant, random_model
 from dgedit_engine.bench.stages import measure, table
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.memory.devices import device_of
 from dgedit_engine.nano.names import located

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from dgedit_engine.bench.floors import Card, card_of, entries, size
 from dgedit_engine.decode.canvas import seed_canvas
-from dgedit_engine.decode.loop import Start
-from dgedit_engine.decode.loop_cuda import Steps
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import Start, refine
+from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.masks import Reading
@@ -103,15 +103,15 @@ def measure(
     encode(model, cache, ids)
     found: dict[str, Any] = {"prompt": prompt, "canvas": config.canvas}
     found["stages"] = [_timed(stage, timing, card) for stage in stages(model, cache)]
-    steps = Steps(model, cache)
-    step = steps.of(1, config.canvas)
+    refiner = GraphRefiner(model, cache)
+    step = refiner.step(1, config.canvas)
     step.heat.fill_(0.6)
     found["step_ms"] = timing.of(step.run, captured=False)
     if device.type == "cuda":
-        found["step_eager_ms"] = timing.of(step._advance, captured=False)
+        found["step_eager_ms"] = timing.of(step.advance, captured=False)
     floors = [stage["floor_ms"] for stage in found["stages"]]
     found["floor_ms"] = None if None in floors else sum(floors)
-    found |= _whole(model, cache, steps, ids, timing, found["step_ms"])
+    found |= _whole(model, cache, refiner, ids, timing, found["step_ms"])
     if device.type == "cuda":
         found["peak_bytes"] = torch.cuda.max_memory_allocated()
     return found
@@ -220,7 +220,7 @@ def _attention(config: Config, cache: DeviceCache, slots: int) -> tuple[int, int
 def _whole(
     model: Model,
     cache: DeviceCache,
-    steps: Steps,
+    refiner: GraphRefiner,
     ids: list[int],
     timing: Timing,
     step_ms: float,
@@ -246,7 +246,7 @@ def _whole(
             generator=generator,
         )
         sampling = Sampling(steps=STEPS[0], confidence=0.0)
-        for _ in steps.refine([Start(made, STEPS[0])], sampling, generator, shrinking=False):
+        for _ in refine(refiner, [Start(made, STEPS[0])], sampling, generator, shrinking=False):
             pass
 
     generator = torch.Generator(cache.device).manual_seed(0)

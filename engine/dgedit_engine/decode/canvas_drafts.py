@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.endings import agreed
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.plain import Around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, ModelError
@@ -43,7 +44,7 @@ _LIKELY = 64  # tokens of which one is drawn, the likeliest: a draw of all is de
 
 
 @dataclass(frozen=True, slots=True)
-class Refined:
+class CanvasDrafts:
     """Where the canvases stand after a step."""
 
     texts: list[str]
@@ -67,7 +68,7 @@ def refined(
     slots: int = SLOTS,
     steps: int = STEPS,
     greedy: bool = True,
-) -> Iterator[Refined]:
+) -> Iterator[CanvasDrafts]:
     """Refine `rows` canvases of `slots` behind the prompt `prompt`, for the hole that stands in
     `here`; yields where they stand after each step, and ends when all stand still.
 
@@ -205,7 +206,7 @@ def _said(
     model: Model,
     tokenizer: Tokenizer,
     here: Around,
-) -> Refined:
+) -> CanvasDrafts:
     """The canvases' texts, the surest first."""
     found = [
         _draft(*row, model.config.eos, tokenizer, here)
@@ -216,7 +217,7 @@ def _said(
     texts: dict[str, None] = {}
     for _, ends in drafts:
         texts.update(dict.fromkeys(ends))
-    return Refined([*texts], drafts[0][0] if drafts else Draft((), (), ()))
+    return CanvasDrafts([*texts], drafts[0][0] if drafts else Draft((), (), ()))
 
 
 def _draft(

@@ -1,4 +1,4 @@
-"""The same weights read causally: a draft token by token, and the log-probability of given tokens.
+"""The same weights read causally: a prompt, a draft token by token, the likelihood of given tokens.
 
 The causal reading learns before the canvas does, and it is a language model, so it drafts holes
 that canvases then revise, and it says which of several infills is likely. Knows ids and prompts,
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from dgedit_engine.decode.drafts import open_part
 from dgedit_engine.decode.endings import MET, met
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import ModelError
@@ -92,6 +93,16 @@ def draft(
         read += 1
         if read % SHOWN_EVERY == 1 or all(one.over for one in drafts):  # the first one at once
             yield drafts
+
+
+def encode(model: Model, cache: PromptCache, ids: Sequence[int]) -> None:
+    """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds
+    already.
+    """
+    for start in range(cache.match(ids), len(ids), cache.chunk):
+        with torch.inference_mode():
+            new = torch.tensor([ids[start : start + cache.chunk]], device=cache.device)
+            model.encode(new, cache)
 
 
 def log_probabilities(

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.cache import PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 
 _LIKELY = 64  # tokens of which others are drawn, the likeliest

@@ -20,8 +20,9 @@ from itertools import takewhile
 
 import torch
 
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.plain import Around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft

@@ -8,17 +8,18 @@ released, draw for draw. Knows ids and slots, neither text nor how canvases came
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import Canvas, Seed, shrunk
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_kernels.canvas_sampler import SlotReading, read_slots
 
@@ -49,65 +50,123 @@ class Refined:
     """Whether the stop rule held: the draft stood still and the free slots are certain."""
 
 
-class Refiner(Protocol):
-    """Denoises canvases behind a prompt: `refine`, given a model and a cache, or what a GPU does
-    instead (`loop_cuda.py`).
-    """
-
-    def __call__(
-        self,
-        starts: Sequence[Start],
-        sampling: Sampling,
-        generator: torch.Generator,
-        *,
-        shrinking: bool = True,
-    ) -> Iterator[list[Refined]]:
-        """Yield where each canvas stands, until all have settled or used up their steps."""
+S = TypeVar("S")
 
 
 @dataclass(slots=True)
-class _Live:
+class Live(Generic[S]):
     """A canvas under way."""
 
     canvas: Canvas
-    soft: Tensor | None
-    """Self-conditioning for the next step, (1, C, D); None: no signal."""
     remaining: int
     """Steps before the end of the schedule."""
-    previous: Tensor | None = None
-    """The best tokens of the last step, (1, C)."""
-    still: int = 0
-    """Steps for which they have stood."""
-    latest: Refined | None = field(default=None)
+    state: S
+    """What its refiner keeps of it from one step to the next."""
+    latest: Refined | None = None
 
     @property
     def over(self) -> bool:
+        """Whether it has settled or used up its steps."""
         return self.remaining == 0 or (self.latest is not None and self.latest.settled)
 
 
+class Refiner(Protocol[S]):
+    """Denoises canvases behind a prompt, a step at a time: `EagerRefiner`, or on a GPU
+    `GraphRefiner` (`loop_cuda.py`).
+    """
+
+    @property
+    def model(self) -> Model:
+        """The model that reads them."""
+
+    def begin(self, seed: Seed, generator: torch.Generator) -> S:
+        """A canvas's state before its first step."""
+
+    def advance(
+        self, running: Sequence[Live[S]], sampling: Sampling, generator: torch.Generator
+    ) -> None:
+        """Take each canvas a step further: its tokens, state and `latest`."""
+
+    def at(self, state: S, slots: Sequence[int]) -> S:
+        """The state of a canvas that goes on with some of its slots."""
+
+
 def refine(
-    model: Model,
-    cache: PromptCache,
+    refiner: Refiner[S],
     starts: Sequence[Start],
     sampling: Sampling,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     *,
     shrinking: bool = True,
 ) -> Iterator[list[Refined]]:
     """Denoise all canvases until each has settled or used up its steps; yields where each stands.
 
-    With one canvas and `shrinking` off this is the released sampler, draw for draw. Raises
-    ModelError where the model's logits are no numbers.
+    With one canvas and `shrinking` off, an `EagerRefiner` is the released sampler, draw for draw.
+    Raises ModelError where the model's logits are no numbers.
     """
     live = [
-        _Live(start.seed.canvas, seed_signal(model, start.seed), start.first) for start in starts
+        Live(start.seed.canvas, start.first, refiner.begin(start.seed, generator))
+        for start in starts
     ]
     while running := [one for one in live if not one.over]:
-        with torch.inference_mode():
-            readings = _read(model, cache, running, sampling, generator)
-            for one, reading in zip(running, readings, strict=True):
-                _take(one, reading, model, sampling, generator, shrinking=shrinking)
+        refiner.advance(running, sampling, generator)
+        for one in running:
+            one.remaining -= 1
+            if shrinking:
+                _shrink(one, refiner)
         yield [one.latest for one in live if one.latest is not None]
+
+
+def _shrink(one: Live[S], refiner: Refiner[S]) -> None:
+    """Go on with fewer slots where the next smaller canvas holds every text."""
+    canvas, latest = one.canvas, one.latest
+    if latest is None or one.over:
+        return
+    if cut := shrunk(canvas, latest.best, latest.confidence, refiner.model.config.eos):
+        slots, segments = cut
+        one.canvas = Canvas(canvas.ids[:, slots], canvas.fixed[:, slots], segments)
+        one.state = refiner.at(one.state, slots)
+
+
+@dataclass(frozen=True, slots=True)
+class EagerState:
+    """What the next step of a canvas takes up, beside its tokens."""
+
+    soft: Tensor | None
+    """Self-conditioning, (1, C, D); None: no signal."""
+    previous: Tensor | None = None
+    """The best tokens of the last step, (1, C)."""
+    still: int = 0
+    """Steps for which they have stood."""
+
+
+class EagerRefiner:
+    """Reads all canvases in one pass, with PyTorch's random numbers, as released."""
+
+    def __init__(self, model: Model, cache: PromptCache) -> None:
+        self.model, self.cache = model, cache
+
+    def begin(self, seed: Seed, generator: torch.Generator) -> EagerState:
+        """A canvas's state before its first step."""
+        return EagerState(seed_signal(self.model, seed))
+
+    @torch.inference_mode()
+    def advance(
+        self, running: Sequence[Live[EagerState]], sampling: Sampling, generator: torch.Generator
+    ) -> None:
+        """Take each canvas a step further."""
+        readings = _read(self.model, self.cache, running, sampling, generator)
+        for one, reading in zip(running, readings, strict=True):
+            _take(one, reading, self.model, sampling, generator)
+
+    def at(self, state: EagerState, slots: Sequence[int]) -> EagerState:
+        """The state of a canvas that goes on with some of its slots."""
+        soft, previous = state.soft, state.previous
+        return replace(
+            state,
+            soft=None if soft is None else soft[:, slots],
+            previous=None if previous is None else previous[:, slots],
+        )
 
 
 def seed_signal(model: Model, seed: Seed) -> Tensor | None:
@@ -124,9 +183,9 @@ def seed_signal(model: Model, seed: Seed) -> Tensor | None:
 def _read(
     model: Model,
     cache: PromptCache,
-    running: Sequence[_Live],
+    running: Sequence[Live[EagerState]],
     sampling: Sampling,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
 ) -> list[SlotReading]:
     """One pass over all slots, S, and what it says of each canvas."""
     sizes = [one.canvas.slots for one in running]
@@ -134,7 +193,7 @@ def _read(
     ids = torch.cat([one.canvas.ids for one in running], 1)
     fixed = torch.cat([one.canvas.fixed for one in running], 1)
     if len(running) == 1:
-        logits = model.logits(model.denoise(ids, cache, running[0].soft)) / heats[0]
+        logits = model.logits(model.denoise(ids, cache, running[0].state.soft)) / heats[0]
     else:
         beside = side_by_side(sizes, cache.device)
         hidden = model.denoise(ids, cache, _signals(model, running), beside=beside)
@@ -150,51 +209,39 @@ def _read(
     return [SlotReading(*part) for part in parts]
 
 
-def _signals(model: Model, running: Sequence[_Live]) -> Tensor | None:
+def _signals(model: Model, running: Sequence[Live[EagerState]]) -> Tensor | None:
     """The canvases' self-conditioning side by side, (1, S, D); zeros are exactly no signal."""
-    if all(one.soft is None for one in running):
+    if all(one.state.soft is None for one in running):
         return None
-    return torch.cat(
-        [
-            torch.zeros_like(model.embed(one.canvas.ids)) if one.soft is None else one.soft
-            for one in running
-        ],
-        1,
+    signals = (
+        torch.zeros_like(model.embed(one.canvas.ids)) if one.state.soft is None else one.state.soft
+        for one in running
     )
+    return torch.cat(list(signals), 1)
 
 
 def _take(
-    one: _Live,
+    one: Live[EagerState],
     reading: SlotReading,
     model: Model,
     sampling: Sampling,
-    generator: torch.Generator | None,
-    *,
-    shrinking: bool,
+    generator: torch.Generator,
 ) -> None:
-    """Advance a canvas by a step: accept, stop or renoise, shrink."""
-    canvas = one.canvas
+    """Advance a canvas by a step: accept, stop or renoise."""
+    canvas, previous = one.canvas, one.state.previous
     kept = sampler.accept_free(reading.entropy, canvas.fixed, sampling.entropy_bound)
-    stood = one.previous is not None and torch.equal(reading.best, one.previous)
-    one.still = one.still + 1 if stood else 0
+    stood = previous is not None and torch.equal(reading.best, previous)
+    still = one.state.still + 1 if stood else 0
     certain = sampler.confident(reading.entropy, canvas.fixed, sampling.confidence)
     # drawn before a stop too, as released: the next canvas's noise follows from it
     ids = sampler.renoise(reading.sample, kept, model.config.vocab, generator)
-    settled = one.still >= sampling.stability and certain
+    settled = still >= sampling.stability and certain
     one.latest = _refined(canvas, reading, kept, settled=settled)
-    one.remaining -= 1
-    if one.over:
+    if settled or one.remaining == 1:
         return
-    ids = torch.where(canvas.fixed, canvas.ids, ids)
-    one.soft = None if model.conditioning is None else model.soft_embed(reading.probs)
-    one.previous = reading.best
-    one.canvas = replace(canvas, ids=ids)
-    best, confidence = one.latest.best, one.latest.confidence
-    if shrinking and (cut := shrunk(canvas, best, confidence, model.config.eos)):
-        slots, segments = cut
-        one.canvas = Canvas(ids[:, slots], canvas.fixed[:, slots], segments)
-        one.soft = None if one.soft is None else one.soft[:, slots]
-        one.previous = one.previous[:, slots]
+    soft = None if model.conditioning is None else model.soft_embed(reading.probs)
+    one.state = EagerState(soft, reading.best, still)
+    one.canvas = replace(canvas, ids=torch.where(canvas.fixed, canvas.ids, ids))
 
 
 def _refined(canvas: Canvas, reading: SlotReading, kept: Tensor, *, settled: bool) -> Refined:

@@ -5,13 +5,13 @@ self-conditioning, cooling. On a GPU it is captured once and replayed; the host 
 but one small copy, what a step shows. Elsewhere the same code runs as it stands. Candidates of one
 size are rows of one batch; their prompt is there once.
 
-Knows the sampler's order, not what holes are; `loop.py` is the same loop with PyTorch's random
-numbers, draw for draw as released.
+Knows the sampler's order, not what holes are; `EagerRefiner` (`loop.py`) takes the same steps with
+PyTorch's random numbers, draw for draw as released.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
-from dgedit_engine.decode.canvas import Canvas, shrunk
-from dgedit_engine.decode.loop import Refined, Start, seed_signal
+from dgedit_engine.decode.canvas import Canvas, Seed
+from dgedit_engine.decode.loop import Live, Refined, seed_signal
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model
@@ -32,7 +32,7 @@ from dgedit_kernels.soft_embed import soft_embed
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CanvasState:
     """One canvas on the device, between two steps."""
 
     ids: Tensor
@@ -50,14 +50,14 @@ class State:
     draw: Tensor
     """(2,) int64: the seed of its random numbers, and the step."""
 
-    def at(self, slots: Sequence[int]) -> State:
+    def at(self, slots: Sequence[int]) -> CanvasState:
         """Some of its slots."""
         ids, fixed, previous = self.ids[slots], self.fixed[slots], self.previous[slots]
         soft = None if self.soft is None else self.soft[slots]
-        return State(ids, fixed, soft, previous, self.still, self.draw)
+        return CanvasState(ids, fixed, soft, previous, self.still, self.draw)
 
 
-class Step:
+class DenoiseStep:
     """The denoise step of `rows` canvases of `slots` slots each."""
 
     def __init__(
@@ -93,20 +93,20 @@ class Step:
         self.shown = torch.zeros_like(self.report, device="cpu", pin_memory=pinned)
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def load(self, row: int, state: State, *, heat: float, cooling: float) -> None:
+    def load(self, row: int, state: CanvasState, *, heat: float, cooling: float) -> None:
         """Put a canvas in a row."""
-        for name in State.__slots__:
+        for name in CanvasState.__slots__:
             if (buffer := getattr(self, name)) is not None:
                 buffer[row].copy_(getattr(state, name))
         self.heat[row], self.cooling[row] = heat, cooling
 
-    def state(self, row: int) -> State:
+    def state(self, row: int) -> CanvasState:
         """A copy of the canvas in a row, as the next step would read it."""
         copies: dict[str, Any] = {}
-        for name in State.__slots__:
+        for name in CanvasState.__slots__:
             buffer = getattr(self, name)
             copies[name] = None if buffer is None else buffer[row].clone()
-        return State(**copies)
+        return CanvasState(**copies)
 
     def run(self) -> Tensor:
         """Advance all rows by a step -> the report, on the host."""
@@ -119,7 +119,7 @@ class Step:
             self.shown.copy_(self.report, non_blocking=True)
             torch.cuda.current_stream().synchronize()
         else:
-            self._advance()
+            self.advance()
             self.shown.copy_(self.report)
         self.model.forwards = forwards
         return self.shown
@@ -133,16 +133,16 @@ class Step:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(2):  # compiles the kernels, and lets libraries allocate
-                self._advance()
+                self.advance()
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph, pool=self.pool):
-            self._advance()
+            self.advance()
         for one, value in before:
             one.copy_(value)
 
     @torch.inference_mode()
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """The step itself. A row at a time behind the model: logits are the largest buffer."""
         hidden = self.model.denoise(self.ids, self.cache, self.soft)  # (B, C, D)
         for row in range(self.rows):
@@ -181,105 +181,80 @@ class Step:
         torch.cat((*numbers, *flags), 1, out=self.report[row])
 
 
-@dataclass(slots=True)
-class _Live:
-    """A canvas under way."""
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A row of a step's buffers, in which a canvas stands."""
 
-    canvas: Canvas
-    remaining: int
-    """Steps before the end of the schedule."""
-    state: State | None = None
-    """Where it stands, unless it stands in a step's row."""
-    step: Step | None = None
-    row: int = 0
-    latest: Refined | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.remaining == 0 or (self.latest is not None and self.latest.settled)
+    step: DenoiseStep
+    """The step."""
+    index: int
+    """The row."""
 
 
-class Steps:
-    """The steps of a model behind a cache, made when they are first wanted and kept."""
+class GraphRefiner:
+    """Canvases of one size advance together, in steps made when they are first wanted and kept."""
 
     def __init__(self, model: Model, cache: DeviceCache) -> None:
         self.model, self.cache = model, cache
-        self.made: dict[tuple[int, int], Step] = {}
+        self.made: dict[tuple[int, int], DenoiseStep] = {}
         on_gpu = cache.device.type == "cuda"
         self.pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
-    def of(self, rows: int, slots: int) -> Step:
+    def step(self, rows: int, slots: int) -> DenoiseStep:
         """The step of so many canvases of a size; a new one where the cache has moved."""
         step = self.made.get((rows, slots))
         if step is None or step.version != self.cache.version:
-            step = Step(self.model, self.cache, rows=rows, slots=slots, pool=self.pool)
+            step = DenoiseStep(self.model, self.cache, rows=rows, slots=slots, pool=self.pool)
             self.made[rows, slots] = step
         return step
 
-    def refine(
-        self,
-        starts: Sequence[Start],
-        sampling: Sampling,
-        generator: torch.Generator,
-        *,
-        shrinking: bool = True,
-    ) -> Iterator[list[Refined]]:
-        """As `loop.refine`: denoise all canvases until each has settled or used up its steps."""
-        live = [self._begun(start, generator) for start in starts]
-        while running := [one for one in live if not one.over]:
-            sizes = dict.fromkeys(one.canvas.slots for one in running)
-            for size in sizes:
-                self._advance([one for one in running if one.canvas.slots == size], sampling)
-            if shrinking:
-                for one in running:
-                    self._shrink(one)
-            yield [one.latest for one in live if one.latest is not None]
-
-    def _begun(self, start: Start, generator: torch.Generator) -> _Live:
-        canvas = start.seed.canvas
-        soft = None
+    def begin(self, seed: Seed, generator: torch.Generator) -> CanvasState | StepRow:
+        """A canvas's state before its first step."""
+        canvas, soft = seed.canvas, None
         if self.model.conditioning is not None:
-            signal = seed_signal(self.model, start.seed)
+            signal = seed_signal(self.model, seed)
             soft = torch.zeros_like(self.model.embed(canvas.ids)) if signal is None else signal
             soft = soft[0]
-        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+        number = torch.randint(2**62, (1,), generator=generator, device=generator.device)
         none = torch.full_like(canvas.ids[0], -1)
         still = torch.zeros((), dtype=torch.int32, device=none.device)
-        draw = torch.cat((seed, torch.zeros_like(seed)))
-        state = State(canvas.ids[0], canvas.fixed[0], soft, none, still, draw)
-        return _Live(canvas, start.first, state)
+        draw = torch.cat((number, torch.zeros_like(number)))
+        return CanvasState(canvas.ids[0], canvas.fixed[0], soft, none, still, draw)
 
-    def _advance(self, group: Sequence[_Live], sampling: Sampling) -> None:
+    def advance(
+        self,
+        running: Sequence[Live[CanvasState | StepRow]],
+        sampling: Sampling,
+        generator: torch.Generator,
+    ) -> None:
+        """Take each canvas a step further; `generator` gave them their own random numbers."""
+        for size in dict.fromkeys(one.canvas.slots for one in running):
+            self._advance([one for one in running if one.canvas.slots == size], sampling)
+
+    def at(self, state: CanvasState | StepRow, slots: Sequence[int]) -> CanvasState:
+        """The state of a canvas that goes on with some of its slots."""
+        return _copied(state).at(slots)
+
+    def _advance(self, group: Sequence[Live[CanvasState | StepRow]], sampling: Sampling) -> None:
         """One step of canvases of the same size."""
-        step = self.of(len(group), group[0].canvas.slots)
-        if any(one.step is not step or one.row != row for row, one in enumerate(group)):
-            states = [one.state or _standing(one) for one in group]
-            for row, (one, state) in enumerate(zip(group, states, strict=True)):
+        step = self.step(len(group), group[0].canvas.slots)
+        rows = [StepRow(step, index) for index in range(len(group))]
+        if [one.state for one in group] != rows:
+            states = [_copied(one.state) for one in group]
+            for one, row, state in zip(group, rows, states, strict=True):
                 heat = sampler.temperature(sampling, one.remaining)
                 cooling = heat - sampler.temperature(sampling, one.remaining - 1)
-                step.load(row, state, heat=heat, cooling=cooling)
-                one.step, one.row, one.state = step, row, None
+                step.load(row.index, state, heat=heat, cooling=cooling)
+                one.state = row
             settings = (sampling.entropy_bound, sampling.confidence, float(sampling.stability))
             step.settings.copy_(torch.tensor(settings))
-        for one, row in zip(group, step.run(), strict=True):
-            one.latest = _refined(one.canvas, row)
-            one.remaining -= 1
-
-    def _shrink(self, one: _Live) -> None:
-        """Go on with fewer slots where the next smaller canvas holds every text."""
-        latest, ends = one.latest, self.model.config.eos
-        if latest is None or one.over:
-            return
-        if cut := shrunk(one.canvas, latest.best, latest.confidence, ends):
-            slots, segments = cut
-            one.state = _standing(one).at(slots)
-            one.canvas = Canvas(one.canvas.ids[:, slots], one.canvas.fixed[:, slots], segments)
-            one.step = None
+        for one, report in zip(group, step.run(), strict=True):
+            one.latest = _refined(one.canvas, report)
 
 
-def _standing(one: _Live) -> State:
-    assert one.step is not None
-    return one.step.state(one.row)
+def _copied(state: CanvasState | StepRow) -> CanvasState:
+    """A canvas as the next step would read it, out of any step's buffers."""
+    return state.step.state(state.index) if isinstance(state, StepRow) else state
 
 
 def _refined(canvas: Canvas, report: Tensor) -> Refined:

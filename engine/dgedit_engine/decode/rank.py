@@ -16,15 +16,12 @@ import torch
 
 from dgedit_engine.decode.causal import log_probabilities
 from dgedit_engine.decode.cuts import fits
-from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.faults import Error, new_errors
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.decode.work import Work
 from dgedit_engine.prompt.layout import PRE
 from dgedit_engine.prompt.plain import place_of
-from dgedit_engine.prompt.prompt import Prompt
-from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin
 
 _BEFORE = 192
@@ -69,29 +66,21 @@ class Ranked:
         return Candidate(self.drafts[hole], self.score, self.filling.origin)
 
 
-def rank(
-    fillings: Sequence[Filling],
-    *,
-    model: Model,
-    tokenizer: Tokenizer,
-    cache: PromptCache,
-    prompt: Prompt,
-    request: InfillRequest,
-    decoding: Decoding,
-) -> list[Ranked]:
-    """The different fillings, the best one first. Where several are scored, `cache` is left with
+def rank(work: Work, fillings: Sequence[Filling]) -> list[Ranked]:
+    """The different fillings, the best one first. Where several are scored, the cache is left with
     the prompt but for its last token, which is read anew.
     """
+    request, decoding = work.request, work.decoding
     texts: dict[tuple[str, ...], tuple[Filling, tuple[Draft, ...]]] = {}
     for filling in fillings:
-        drafts = _drafts(filling, tokenizer, prompt)
+        drafts = _drafts(work, filling)
         text = tuple(draft.text for draft in drafts)
         if text not in texts or (filling.ended and not texts[text][0].ended):
             texts[text] = (filling, drafts)
     scores = [mean_log(drafts) for _, drafts in texts.values()]
     if len(texts) > 1 and decoding.ranked:
         unique = [filling for filling, _ in texts.values()]
-        scores = _scores(unique, model, tokenizer, cache, prompt, request, decoding.following)
+        scores = _scores(work, unique)
     look = decoding.repairs or (decoding.veto and len(texts) > 1)
     places = new_errors(request, list(texts)) if look else [None] * len(texts)
     ranked = []
@@ -114,28 +103,22 @@ def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
     return all(fits(text, place) for text, place in zip(texts, places, strict=True))
 
 
-def _drafts(filling: Filling, tokenizer: Tokenizer, prompt: Prompt) -> tuple[Draft, ...]:
+def _drafts(work: Work, filling: Filling) -> tuple[Draft, ...]:
+    closing = work.prompt.closing
     return tuple(
-        draft_of(ids, sure, [True] * len(ids), tokenizer, prompt.closing, ended=True)
+        draft_of(ids, sure, [True] * len(ids), work.tokenizer, closing, ended=True)
         for ids, sure in zip(filling.holes, filling.confidence, strict=True)
     )
 
 
-def _scores(
-    fillings: Sequence[Filling],
-    model: Model,
-    tokenizer: Tokenizer,
-    cache: PromptCache,
-    prompt: Prompt,
-    request: InfillRequest,
-    following: float,
-) -> list[float]:
+def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:
     """Mean log-probabilities in nats: of the infill behind the prompt, weighted with that of the
     text behind a lone hole.
 
     Ends are read but not counted: while the reader is young it hardly expects any, and counting
     them made the longest draft win. An infill without text has nothing but its end.
     """
+    model, cache, prompt, following = work.model, work.cache, work.prompt, work.decoding.following
     end = model.config.eos[0]
     rows, counted = [], []
     for filling in fillings:
@@ -154,7 +137,7 @@ def _scores(
         sum(values[place] for place in places) / len(places)
         for values, places in zip(own, counted, strict=True)
     ]
-    after = _following(fillings, model, tokenizer, cache, request) if following else None
+    after = _following(work, fillings) if following else None
     if after is None:
         return means
     return [
@@ -163,19 +146,14 @@ def _scores(
     ]
 
 
-def _following(
-    fillings: Sequence[Filling],
-    model: Model,
-    tokenizer: Tokenizer,
-    cache: PromptCache,
-    request: InfillRequest,
-) -> list[float] | None:
+def _following(work: Work, fillings: Sequence[Filling]) -> list[float] | None:
     """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
     where there are several holes or nothing follows.
     """
-    before, after = around(request)
+    model, tokenizer, cache = work.model, work.tokenizer, work.cache
+    before, after = around(work.request)
     head = tokenizer.encode(after)[:_AFTER]
-    if len(request.holes) > 1 or not head:
+    if len(work.request.holes) > 1 or not head:
         return None
     opening = [model.config.bos or 0] + ([PRE] if tokenizer.id("<|pre|>") is not None else [])
     ids = [*opening, *tokenizer.encode(before)[-_BEFORE:]]

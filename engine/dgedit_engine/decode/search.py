@@ -16,14 +16,15 @@ from functools import partial
 import torch
 
 from dgedit_engine.decode.canvas_drafts import ROWS, refined
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty, features
 from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, drafted_text, head, rows, scored
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model, PromptCache
+from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.plain import Around, around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, InfillRequest, Phase

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dgedit_engine.engine import open_engine
 from dgedit_engine.eval.fillers import DEFAULT
-from dgedit_engine.eval.measure import SHIPPED, SPANS, Plan, progress_bar, run
+from dgedit_engine.eval.measure import SHIPPED, SPANS, EvalPlan, progress_bar, run
 from dgedit_engine.eval.texts import LANGUAGES
 from dgedit_engine.types import ModelError
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(_parser().parse_args(arguments))
     connect = partial(open_engine, options.pop("model"), options.pop("device"))
     try:
-        print(run(Plan(**options), connect, bar=progress_bar()), end="")
+        print(run(EvalPlan(**options), connect, bar=progress_bar()), end="")
     except ModelError as error:
         return _say(error, ENGINE)
     except OSError as error:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.phases import Memory
+from dgedit_engine.decode.starts import Memory
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.types import InfillRequest, Step, Stopped
@@ -25,7 +25,7 @@ DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FillerOutput:
     """What a way of filling gave for one hole."""
 
     pieces: tuple[str, ...]
@@ -47,7 +47,7 @@ class Answer:
         return "".join(self.pieces)
 
 
-Filler = Callable[[InfillRequest, int], Answer]
+Filler = Callable[[InfillRequest, int], FillerOutput]
 """Fills a request; the number is the gold text's tokens, which the oracle alone may look at."""
 
 
@@ -79,7 +79,7 @@ def fillers(engine: Engine) -> dict[str, Filler]:
 def _decoded(engine: Engine, decoding: Decoding) -> Filler:
     """The way of an engine with other settings."""
 
-    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+    def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         return folded(_steps(engine, request, decoding))
 
     return fill
@@ -88,7 +88,7 @@ def _decoded(engine: Engine, decoding: Decoding) -> Filler:
 def _oracle(engine: Engine) -> Filler:
     """A canvas with a slot for each gold token and no end: what the length alone is worth."""
 
-    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+    def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         return folded(_steps(engine, request, Decoding(slots=max(1, gold_tokens))))
 
     return fill
@@ -97,7 +97,7 @@ def _oracle(engine: Engine) -> Filler:
 def _warm(engine: Engine, decoding: Decoding) -> Filler:
     """A canvas that starts from what filled the hole before the line above it was typed."""
 
-    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+    def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         memory = Memory()
         folded(_steps(engine, without_line_above(request), decoding, memory))
         return folded(_steps(engine, request, decoding, memory))
@@ -117,7 +117,7 @@ def without_line_above(request: InfillRequest) -> InfillRequest:
     return replace(request, passages=(replace(passage, parts=parts), *request.passages[1:]))
 
 
-def folded(steps: Iterator[Step]) -> Answer:
+def folded(steps: Iterator[Step]) -> FillerOutput:
     """What the steps of any backend come to. Raises RuntimeError without a last step."""
     started = time.perf_counter()
     last: Step | None = None
@@ -127,7 +127,7 @@ def folded(steps: Iterator[Step]) -> Answer:
         raise RuntimeError("the stream of steps ended without a last step")
     ms = 1000 * (time.perf_counter() - started)
     first = last.candidates[0][0] if last.candidates else None
-    return Answer(
+    return FillerOutput(
         last.drafts[0].pieces,
         last.index,
         ms,
@@ -153,6 +153,6 @@ def _steps(
     )
 
 
-def _empty(request: InfillRequest, gold_tokens: int) -> Answer:
+def _empty(request: InfillRequest, gold_tokens: int) -> FillerOutput:
     """Nothing, at no cost."""
-    return Answer((), 0, 0.0, "unchanged")
+    return FillerOutput((), 0, 0.0, "unchanged")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dgedit_engine.decode.syntax import faults
-from dgedit_engine.eval.fillers import Answer
+from dgedit_engine.eval.fillers import FillerOutput
 from dgedit_engine.eval.tasks import Task
 from dgedit_engine.types import CAUTION
 
@@ -71,7 +71,7 @@ class Result:
 
 
 def judge(
-    task: Task, way: str, answer: Answer, gold: tuple[str, ...], *, passed: bool | None = None
+    task: Task, way: str, answer: FillerOutput, gold: tuple[str, ...], *, passed: bool | None = None
 ) -> Result:
     """Judge the answer to a task whose text is, token by token, `gold`; `passed`: its tests did."""
     text = answer.text

@@ -34,7 +34,7 @@ SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class EvalPlan:
     """What to measure."""
 
     corpus: str | None = None
@@ -63,7 +63,7 @@ class Plan:
         return task.request(seed=self.seed, effort=self.effort, steps=self.steps)
 
 
-def run(plan: Plan, open_engine: Callable[[], Engine], *, bar: TextIO | None = None) -> str:
+def run(plan: EvalPlan, open_engine: Callable[[], Engine], *, bar: TextIO | None = None) -> str:
     """Do what the plan says: the table and, last, the JSON line. `bar` shows how far it is.
 
     Raises ValueError for a plan that cannot be, OSError for files that cannot be used, and whatever
@@ -123,7 +123,7 @@ def measure(
             yield judge(task, way, answer, gold, passed=passed)
 
 
-def _tasks(plan: Plan) -> tuple[list[Task], Run]:
+def _tasks(plan: EvalPlan) -> tuple[list[Task], Run]:
     """The tasks of a plan, held-out text first, and what tells their sources from others."""
     tasks: list[Task] = []
     sources: Run = {}
@@ -151,7 +151,7 @@ def _tasks(plan: Plan) -> tuple[list[Task], Run]:
     return tasks, sources
 
 
-def _ways(plan: Plan, known: dict[str, Filler]) -> dict[str, Filler]:
+def _ways(plan: EvalPlan, known: dict[str, Filler]) -> dict[str, Filler]:
     """The ways that the plan names, of those that are known."""
     names = [name for given in plan.ways or DEFAULT for name in given.split(",")]
     for name in names:

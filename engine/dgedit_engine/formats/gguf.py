@@ -82,7 +82,7 @@ _UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TensorInfo:
     """Where a tensor lies."""
 
     kind: int
@@ -192,7 +192,7 @@ def configuration(file: Path) -> dict[str, Any]:
     return {"text_config": text, "canvas_length": canvas, "eos_token_id": _ends(fields)}
 
 
-def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Any]:
+def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, TensorInfo]) -> dict[str, Any]:
     """The same of a Gemma 3.
 
     What files leave out is as llama.cpp's reader has it (llama-model.cpp): without a window all
@@ -248,7 +248,7 @@ def _ends(fields: Mapping[str, Any]) -> list[int]:
     return [end for end in dict.fromkeys(ends) if end is not None]
 
 
-def _rotated(entries: Mapping[str, Entry], pairs: int) -> int:
+def _rotated(entries: Mapping[str, TensorInfo], pairs: int) -> int:
     """How many of a full layer's pairs turn: the others' frequencies are divided by 1e30."""
     if "rope_freqs.weight" not in entries:
         return pairs
@@ -267,7 +267,7 @@ def _plain(number: float) -> float:
     return float(f"{number:.7g}")
 
 
-def _pieces(entries: Mapping[str, Entry], *, old: bool) -> Iterator[Piece]:
+def _pieces(entries: Mapping[str, TensorInfo], *, old: bool) -> Iterator[Piece]:
     """Every weight, large ones in parts."""
     for name, entry in entries.items():
         if name in _UNREAD:
@@ -293,7 +293,7 @@ def _name(name: str) -> str:
     return _WHOLE.get(name.removesuffix(".weight"), name)
 
 
-def header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     """The fields and tensors that a file says it has, with those of the files that go on where it
     ends. Raises ModelError, without the file's name, for anything else.
     """
@@ -311,7 +311,7 @@ def header(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
     return fields, entries
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     """What one file says of itself."""
     small.sound(file)
     try:
@@ -327,7 +327,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
     return fields, entries
 
 
-def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Entry]]:
+def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     place, values = 0, 0
 
     def take(form: str) -> tuple[Any, ...]:
@@ -384,9 +384,9 @@ def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Entr
 
 def _entry(
     name: str, file: Path, kind: int, shape: tuple[int, ...], offset: int, *, start: int
-) -> Entry:
+) -> TensorInfo:
     try:
         length = row_bytes(kind, shape[-1])
     except ModelError as error:
         raise ModelError(f"{name}: {error}") from None
-    return Entry(kind, shape, (*shape[:-1], length), start + offset, file)
+    return TensorInfo(kind, shape, (*shape[:-1], length), start + offset, file)

@@ -29,9 +29,9 @@ from dgedit_engine.prompt.plain import TOKENS as PLAIN
 from dgedit_engine.prompt.prompt import CHAT_TOKENS
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import shortlist
-from dgedit_engine.weights.checkpoint import Move, _make_room, planned
+from dgedit_engine.weights.checkpoint import Move, make_room, planned
 from dgedit_engine.weights.cpu_int8 import added, packs
-from dgedit_engine.weights.quantize import Experts, Rest, _room
+from dgedit_engine.weights.quantize import Experts, Rest, room_for
 from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Kind
 
@@ -83,7 +83,7 @@ class Fit(NamedTuple):
     """In which widths it runs."""
 
 
-class Choice(NamedTuple):
+class Quantisation(NamedTuple):
     """A quantisation that `quantize` makes of a model, and what fits with it."""
 
     experts: Experts | None
@@ -109,7 +109,7 @@ def fitting(
     kv: KV | None = None,
     wanted: int | None = None,
     device: str = "cuda",
-) -> list[Choice]:
+) -> list[Quantisation]:
     """The quantisations of a model that fit `free` bytes of `device`, each with the longest
     context, best first.
 
@@ -126,7 +126,7 @@ def fitting(
         except ModelError:  # groups that do not divide a width
             continue
         if fit := asked.longest(free, kv=kv, wanted=wanted):
-            found.append(Choice(experts, rest, fit))
+            found.append(Quantisation(experts, rest, fit))
     return sorted(found, key=lambda one: -min(one.fit.context, wanted))
 
 
@@ -211,7 +211,7 @@ class _Asked:
                 matrices = torch.float32 if tiny else setting.matrices
                 words = head and head // config.dim
                 setting = replace(setting, matrices=matrices, packed=True, head=words)
-            _make_room(moves, "meta", setting.matrices, setting.between)
+            make_room(moves, "meta", setting.matrices, setting.between)
         filled = {move.slot for move in moves}
         weights = sum(slot.weight.nbytes for slot in filled)
         if setting.packed:
@@ -288,7 +288,7 @@ def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int
         kind = experts if len(shape) == 3 else rest
         if slot.coded and kind is not None:
             if (shape, kind) not in known:
-                known[shape, kind] = _room(slot, kind, kind).nbytes
+                known[shape, kind] = room_for(slot, kind, kind).nbytes
             total += known[shape, kind]
         else:
             width = setting.between if len(shape) == 1 else setting.matrices
@@ -296,7 +296,7 @@ def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int
     return total
 
 
-def _instead(path: Path, choice: Choice, wanted: int) -> str:
+def _instead(path: Path, choice: Quantisation, wanted: int) -> str:
     """What would fit of the context that is wanted, and the command that makes it."""
     experts, rest, fit = choice
     length = min(wanted, fit.context)

@@ -1,13 +1,16 @@
 """The keys and values of the tokens encoded so far: written by `encode`, read by `denoise`.
 
 `KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the
-prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training: the same
-interface, differentiable, from scratch. A `Pass` is what the layers see of either.
+prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training,
+differentiable, from scratch. A `Pass` is what the layers see of either. `Cache` and `ModelPass` are
+all that a model asks of these and of their like on a GPU (`cache_cuda.py`) and behind a prompt that
+rows share (`fork.py`); `PromptCache` is what decoding asks beyond that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +21,76 @@ from dgedit_engine.model.masks import Reading
 from dgedit_kernels.attention import attention
 
 _GROWTH = 256  # slots by which buffers grow: one full canvas
+
+
+class ModelPass(Protocol):
+    """One pass of all layers over n new tokens, as they see it."""
+
+    @property
+    def n(self) -> int:
+        """New tokens of a row."""
+
+    @property
+    def reading(self) -> Reading:
+        """How the tokens are read."""
+
+    @property
+    def place(self) -> int | None:
+        """The first token's position, where the others follow it and the host knows it."""
+
+    @property
+    def positions(self) -> Tensor:
+        """(n,)."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether what is written may serve other requests, and so must not depend on how many
+        tokens were read at a time.
+        """
+
+    def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+
+
+class Cache(Protocol):
+    """Keys and values that new tokens are read behind."""
+
+    def open(self, n: int, reading: Reading) -> ModelPass:
+        """A pass over n new tokens behind what is there."""
+
+    def commit(self, ids: Tensor) -> None:
+        """Count the n tokens just written; ids (B, n)."""
+
+
+class ForkedCache(Cache, Protocol):
+    """Sequences side by side that begin alike."""
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order."""
+
+
+class PromptCache(Cache, Protocol):
+    """Keys and values of a prompt, kept from one request to the next."""
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where they are."""
+
+    @property
+    def chunk(self) -> int:
+        """Tokens encoded at a time, at most."""
+
+    def truncate(self, length: int) -> None:
+        """Forget everything behind the first `length` tokens."""
+
+    def match(self, ids: Sequence[int]) -> int:
+        """Keep a common prefix with `ids`, and say how long it is."""
+
+    def fresh(self) -> PromptCache:
+        """An empty cache of the same kind."""
+
+    def fork(self, rows: int, length: int) -> ForkedCache:
+        """`rows` sequences that all begin with the first `length` tokens of this one."""
 
 
 class KVCache:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dgedit_engine.model.cache import Cache
 from dgedit_engine.model.masks import side_by_side
-from dgedit_engine.model.model import Cache, Model
+from dgedit_engine.model.model import Model
 
 
 def behind(model: Model, prompt: int) -> int:

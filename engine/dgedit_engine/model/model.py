@@ -21,10 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgedit_engine.model.cache import GradientCache, KVCache, Pass
-from dgedit_engine.model.cache_cuda import DeviceCache, DevicePass
+from dgedit_engine.model.cache import Cache, ModelPass
 from dgedit_engine.model.config import Config, LayerConfig
-from dgedit_engine.model.fork import Fork, ForkPass
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import feed, linear, product
@@ -33,10 +31,6 @@ from dgedit_kernels.norm import residual_norm, rms_norm
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
-
-PromptCache = KVCache | DeviceCache
-Cache = PromptCache | GradientCache | Fork
-View = Pass | DevicePass | ForkPass
 
 
 class Model(nn.Module):
@@ -170,7 +164,7 @@ class Model(nn.Module):
             x, normed = layer(x, normed, ropes[layer.shape], view, norm)
         return normed
 
-    def ropes(self, view: View, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
+    def ropes(self, view: ModelPass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
         """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
         every step of a canvas wants them.
         """
@@ -242,7 +236,7 @@ class Layer(nn.Module):
         x: Tensor,
         normed: Tensor,
         rope: Rope,
-        view: View,
+        view: ModelPass,
         following: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""

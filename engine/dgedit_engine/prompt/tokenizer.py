@@ -33,7 +33,7 @@ _GROUP = re.compile(r"\([^()]*\)")
 _SET = re.compile(r"\[\^?\]?[^\[\]]*\]")
 
 
-class Piece(NamedTuple):
+class TokenPiece(NamedTuple):
     """What one token, or the few that spell one character, say."""
 
     text: str
@@ -123,7 +123,7 @@ class Tokenizer:
         self._lines.update((line, one.ids) for line, one in zip(new, encoded, strict=True))
         return [token for line in lines for token in self._lines[line]]
 
-    def pieces(self, ids: Sequence[int]) -> list[Piece]:
+    def pieces(self, ids: Sequence[int]) -> list[TokenPiece]:
         """The text of ids, a piece for each token; bytes that never make a character show as
         U+FFFD.
         """
@@ -137,7 +137,7 @@ class Tokenizer:
                 joined = self._decode(ids[start : start + longer])
                 if joined.count(_UNFINISHED) < text.count(_UNFINISHED):
                     text, taken = joined, longer
-            pieces.append(Piece(text, taken))
+            pieces.append(TokenPiece(text, taken))
             start += taken
         return pieces
 

@@ -33,7 +33,7 @@ SPECIALS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AdapterSettings:
     """What an adapter is like."""
 
     rank: int = 8
@@ -55,11 +55,11 @@ class Settings:
             raise ValueError(f"no such projection: {min(unknown)} (known: {known})")
 
 
-class Adapter(nn.Module):
+class TrainedAdapter(nn.Module):
     """The trained parts of a model whose other weights stay as they are."""
 
     def __init__(
-        self, model: Model, settings: Settings, *, seed: int = 0, causal: bool = True
+        self, model: Model, settings: AdapterSettings, *, seed: int = 0, causal: bool = True
     ) -> None:
         """`causal` says for which reading: the causal one, or the canvas's."""
         super().__init__()
@@ -175,12 +175,12 @@ class Adapter(nn.Module):
             yield ROWS, self.rows
 
 
-def settings_of(folder: Path) -> Settings:
+def settings_of(folder: Path) -> AdapterSettings:
     """What the adapter in a folder is like."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     projections = tuple(name for name in PROJECTIONS if name in config["target_modules"])
     rows = (config.get("trainable_token_indices") or {}).get("embed_tokens", ())
-    return Settings(config["r"], float(config["lora_alpha"]), projections, len(rows))
+    return AdapterSettings(config["r"], float(config["lora_alpha"]), projections, len(rows))
 
 
 def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:

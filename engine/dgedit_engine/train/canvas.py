@@ -21,8 +21,8 @@ from pathlib import Path
 
 from dgedit_engine.model.model import Model
 from dgedit_engine.train import feed, pretrained, schedule
-from dgedit_engine.train.canvas_examples import Canvases, Draw
-from dgedit_engine.train.canvas_recipe import Recipe, add_options, from_options
+from dgedit_engine.train.canvas_examples import CanvasDraw, Canvases
+from dgedit_engine.train.canvas_recipe import CanvasRecipe, add_options, from_options
 from dgedit_engine.train.canvas_run import CanvasRun
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.infill_examples import FORMS
@@ -41,13 +41,13 @@ class CanvasFeed:
     """Folder of a built corpus."""
     base: Path
     """The base, for its tokenizer."""
-    recipe: Recipe
+    recipe: CanvasRecipe
     """How holes are laid out."""
 
     def open(self) -> Callable[[int], Sequence[Canvases]]:
         """As of a source of batches."""
         recipe = self.recipe
-        draw = Draw(
+        draw = CanvasDraw(
             Corpus(self.corpus),
             pretrained.tokenizer_of(self.base),
             limit=recipe.limit,
@@ -118,7 +118,7 @@ def _merge(model: Model, encode: Path, out: Path) -> None:
 
 
 def _held_out(
-    options: argparse.Namespace, recipe: Recipe
+    options: argparse.Namespace, recipe: CanvasRecipe
 ) -> dict[str, dict[str, tuple[Canvases, ...]]]:
     """The same held-out examples for every run of these sizes, in each form."""
     tokenizer = pretrained.tokenizer_of(options.base)
@@ -127,7 +127,7 @@ def _held_out(
     for name, texts in pretrained.held_out(options.corpus).items():
         found[name] = {}
         for form in FORMS:
-            draw = Draw(texts, tokenizer, turned=float(form == "turned"), **given)  # type: ignore[arg-type]
+            draw = CanvasDraw(texts, tokenizer, turned=float(form == "turned"), **given)  # type: ignore[arg-type]
             found[name][form] = draw.batch(options.held_out, micro=_MEASURED, seed=1, number=0)
     return found
 

@@ -43,7 +43,7 @@ COUNTED = Weights(text=0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class CanvasExample:
     """One hole, laid out."""
 
     prompt: list[int]
@@ -82,7 +82,7 @@ def lay_out(
     limit: int,
     slots: int,
     weights: Weights = COUNTED,
-) -> Example | None:
+) -> CanvasExample | None:
     """The example of a text with a hole at `span`, its prompt of at most `limit` tokens; None where
     the hole is empty or too long, and for a prompt of less than `WIDTH` tokens.
 
@@ -102,7 +102,7 @@ def lay_out(
     counted = [weights.text] * first + [weights.middle] * (last - first)
     counted += [weights.end] * END + [weights.text] * slots
     counted = counted[: len(canvas)] + ([weights.end] + [0.0] * (over - 1) if over else [])
-    return Example(prompt, canvas + [EOS] * over, counted, (first, last))
+    return CanvasExample(prompt, canvas + [EOS] * over, counted, (first, last))
 
 
 def _prompt(head: list[int], prefix: list[int], joint: int, limit: int) -> list[int] | None:
@@ -120,7 +120,7 @@ def _prompt(head: list[int], prefix: list[int], joint: int, limit: int) -> list[
     return None
 
 
-class Draw:
+class CanvasDraw:
     """Draws batches of canvases from a corpus."""
 
     def __init__(
@@ -144,7 +144,7 @@ class Draw:
         return tuple(_batched(some, form) for some in _alike(found, micro))
 
 
-def _alike(examples: Sequence[Example], micro: int) -> Iterator[list[Example]]:
+def _alike(examples: Sequence[CanvasExample], micro: int) -> Iterator[list[CanvasExample]]:
     """The examples with prompts of one length, `micro` of them or one alone, so that few shapes
     occur.
     """
@@ -155,7 +155,7 @@ def _alike(examples: Sequence[Example], micro: int) -> Iterator[list[Example]]:
         yield from ([one] for one in some[whole:])
 
 
-def _batched(examples: Sequence[Example], form: Form) -> Canvases:
+def _batched(examples: Sequence[CanvasExample], form: Form) -> Canvases:
     place = np.arange(len(examples[0].canvas))
     first, last = np.array([one.middle for one in examples]).T[..., None]
     return Canvases(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dgedit_engine.train import options
-from dgedit_engine.train.adapter import Settings
+from dgedit_engine.train.adapter import AdapterSettings
 from dgedit_engine.train.infill_examples import Weights
 from dgedit_engine.train.lora_recipe import WORDS, Adapting, check_shares
 
@@ -18,7 +18,7 @@ Noise = Literal["uniform", "causal", "mixed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe(Adapting):
+class CanvasRecipe(Adapting):
     """Everything that decides a run, beside the data and the base."""
 
     slots: str = "32"
@@ -79,10 +79,10 @@ class Recipe(Adapting):
             raise ValueError(f"slots are numbers from 4 on, with commas, not {self.slots}")
         return tuple(map(int, found))
 
-    def settings(self) -> Settings:
+    def settings(self) -> AdapterSettings:
         """What the adapter is like: the embedding stays the causal reading's."""
         found = Adapting.settings(self)
-        return Settings(found.rank, found.alpha, found.projections, tokens=0)
+        return AdapterSettings(found.rank, found.alpha, found.projections, tokens=0)
 
     def weights(self) -> Weights:
         """What slots count."""
@@ -109,9 +109,9 @@ _HELP = WORDS | {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """One option for each field."""
-    options.add(parser, Recipe, _HELP)
+    options.add(parser, CanvasRecipe, _HELP)
 
 
-def from_options(given: argparse.Namespace) -> Recipe:
+def from_options(given: argparse.Namespace) -> CanvasRecipe:
     """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
-    return options.read(given, Recipe)
+    return options.read(given, CanvasRecipe)

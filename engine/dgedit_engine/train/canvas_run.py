@@ -22,13 +22,13 @@ from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model, SelfConditioning
 from dgedit_engine.train import schedule
-from dgedit_engine.train.adapter import SPECIALS, Adapter
+from dgedit_engine.train.adapter import SPECIALS, TrainedAdapter
 from dgedit_engine.train.canvas_examples import Canvases
-from dgedit_engine.train.canvas_recipe import Recipe
+from dgedit_engine.train.canvas_recipe import CanvasRecipe
 from dgedit_engine.train.head_loss import Shortlist, head_loss
 from dgedit_engine.train.lora_recipe import descent
 from dgedit_engine.train.noise import Noised, corrupt, own_draft
-from dgedit_engine.train.recipe import Plan, plan
+from dgedit_engine.train.recipe import StepPlan, plan
 from dgedit_engine.train.schedule import Means
 from dgedit_engine.weights import readings
 
@@ -42,11 +42,11 @@ _COOLEST, _WARMER = 0.4, 0.4  # the sampler's temperature without noise, and wha
 class CanvasRun:
     """One run: the base, the canvas's adapter and signal, the optimiser and counters."""
 
-    def __init__(self, model: Model, recipe: Recipe, shortlist: Iterable[int]) -> None:
+    def __init__(self, model: Model, recipe: CanvasRecipe, shortlist: Iterable[int]) -> None:
         self.model, self.recipe = model, recipe
         self.device = model.embedding.device
         self.known = Shortlist.of(model, (*range(SPECIALS), *shortlist))
-        self.adapter = Adapter(model, recipe.settings(), seed=recipe.seed, causal=False)
+        self.adapter = TrainedAdapter(model, recipe.settings(), seed=recipe.seed, causal=False)
         self.adapter.to(self.device)
         self.signal = signal(model.config, seed=recipe.seed).to(self.device)
         model.conditioning, model.canvas = self.signal, True
@@ -77,7 +77,7 @@ class CanvasRun:
         return values
 
     def loss(
-        self, part: Canvases, this: Plan, generator: torch.Generator
+        self, part: Canvases, this: StepPlan, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
         """What to minimise of one pass, and its parts for the log, nats a slot."""
         recipe, prompt, gold = self.recipe, self._on(part.prompt), self._on(part.gold)
@@ -150,7 +150,7 @@ class CanvasRun:
         noised: Noised,
         prompt: Tensor,
         cache: GradientCache,
-        this: Plan,
+        this: StepPlan,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor | None]:
         """What the pass with gradient reads: the canvases (B, K, C), as they are or as the sampler
@@ -192,7 +192,7 @@ class CanvasRun:
                 ids = torch.where(draw, self.known.ids[noise], gold)[:, None]
                 share = torch.full((len(gold), 1), level, device=self.device)
                 noised = Noised(ids, draw[:, None], share)
-                _, soft = self.first_look(noised, prompt, cache, Plan(), generator)
+                _, soft = self.first_look(noised, prompt, cache, StepPlan(), generator)
                 hidden = restored(self.model, ids, prompt[:, -1], cache, soft)[:, 0]
                 some = asked & draw
                 found |= _rated(f"{level:g}", self.known.logits(hidden[some]), places[some])

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from dgedit_engine.decode.syntax import faults
 from dgedit_engine.train.grams import known, shares, texts
-from dgedit_engine.train.licensed import LANGUAGES, Source, sources
+from dgedit_engine.train.licensed import LANGUAGES, SourceFile, sources
 
 BENCHMARKS = (
     *("humaneval", "human_eval", "human-eval", "mbpp", "santacoder", "fim-eval", "fim_eval"),
@@ -136,14 +136,14 @@ def build(
         else:
             kept.append((_held_out(source.package, text), source, text))
     kept.sort(key=lambda item: not item[0])  # held-out first: training must not hold a copy of it
-    splits: dict[str, list[tuple[Source, str]]] = {"heldout": [], "train": []}
+    splits: dict[str, list[tuple[SourceFile, str]]] = {"heldout": [], "train": []}
     for held, source, text in _without_copies(kept, dropped):
         splits["heldout" if held else "train"].append((source, text))
     splits["train"] = list(_at_most(splits["train"], most))
     return _write(splits, licences, dropped, out)
 
 
-def _limited(sources: list[Source], limit: int | None) -> Iterator[Source]:
+def _limited(sources: list[SourceFile], limit: int | None) -> Iterator[SourceFile]:
     """The sources without those beyond `limit` bytes of their package; paths decide which."""
     sizes = {source: source.file.stat().st_size for source in sources}
     sizes = {source: size for source, size in sizes.items() if SMALLEST <= size <= LARGEST}
@@ -157,8 +157,8 @@ def _limited(sources: list[Source], limit: int | None) -> Iterator[Source]:
 
 
 def _at_most(
-    items: list[tuple[Source, str]], most: Mapping[str, float]
-) -> Iterator[tuple[Source, str]]:
+    items: list[tuple[SourceFile, str]], most: Mapping[str, float]
+) -> Iterator[tuple[SourceFile, str]]:
     """The items without those beyond the bytes of their language; paths decide which."""
     room, taken = dict(most), set()
     for source, text in sorted(items, key=lambda item: share(item[0].path)):
@@ -169,7 +169,7 @@ def _at_most(
     return (item for item in items if item[0] in taken)
 
 
-def _read(source: Source) -> tuple[str | None, str]:
+def _read(source: SourceFile) -> tuple[str | None, str]:
     """The file's text, or why it is not taken."""
     folders = source.path.split("/")
     if not FOREIGN.isdisjoint(folders):
@@ -227,8 +227,8 @@ def share(text: str) -> float:
 
 
 def _without_copies(
-    items: Iterable[tuple[bool, Source, str]], dropped: Counter[str]
-) -> Iterator[tuple[bool, Source, str]]:
+    items: Iterable[tuple[bool, SourceFile, str]], dropped: Counter[str]
+) -> Iterator[tuple[bool, SourceFile, str]]:
     """The items whose text, or most of it, did not come before."""
     digests: set[bytes] = set()
     seen: set[int] = set()
@@ -260,7 +260,7 @@ def shingles(text: str) -> set[int]:
 
 
 def _write(
-    splits: dict[str, list[tuple[Source, str]]],
+    splits: dict[str, list[tuple[SourceFile, str]]],
     licences: dict[str, str],
     dropped: Counter[str],
     out: Path,

@@ -23,7 +23,7 @@ Shape = tuple[int, int]
 Made = TypeVar("Made", covariant=True)
 
 
-class Source(Protocol, Generic[Made]):
+class BatchSource(Protocol, Generic[Made]):
     """What decides every batch of a run; it is sent to the processes that make them."""
 
     def open(self) -> Callable[[int], Made]:
@@ -58,7 +58,9 @@ class Feed:
         return make
 
 
-def batches(feed: Source[Made], *, start: int = 0, workers: int = 0) -> Generator[Made, None, None]:
+def batches(
+    feed: BatchSource[Made], *, start: int = 0, workers: int = 0
+) -> Generator[Made, None, None]:
     """Batches without end, from number `start` on, made here or by `workers` processes.
 
     Close it to end the processes.
@@ -100,7 +102,7 @@ def _received(receiver: Connection, process: multiprocessing.process.BaseProcess
     return found
 
 
-def _work(feed: Source[object], start: int, every: int, sender: Connection) -> None:
+def _work(feed: BatchSource[object], start: int, every: int, sender: Connection) -> None:
     """Make batches for another process until it closes its end."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each worker has one core
     try:
@@ -112,7 +114,7 @@ def _work(feed: Source[object], start: int, every: int, sender: Connection) -> N
         sender.send(error)
 
 
-def _every(feed: Source[Made], number: int, step: int) -> Iterator[Made]:
+def _every(feed: BatchSource[Made], number: int, step: int) -> Iterator[Made]:
     """Batches `number`, `number + step` and so on."""
     make = feed.open()
     while True:

@@ -23,7 +23,7 @@ from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, batches
 from dgedit_engine.train.objective import losses
-from dgedit_engine.train.recipe import Noise, Plan, Recipe
+from dgedit_engine.train.recipe import Noise, Recipe, StepPlan
 from dgedit_engine.train.schedule import Means
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
@@ -89,7 +89,7 @@ def measure(
     recipe, means = Recipe(noise=noise), Means()
     for index, batch in enumerate(drawn):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
-        means.add(losses(model, batch, recipe, Plan(), generator, device)[0])
+        means.add(losses(model, batch, recipe, StepPlan(), generator, device)[0])
     return {name: round(value, 4) for name, value in means.take().items()}
 
 

@@ -62,7 +62,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class InfillExample:
     """One hole, laid out."""
 
     ids: list[int]
@@ -76,7 +76,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class InfillBatch:
     """Examples of one form, the shorter ones filled up behind their end."""
 
     ids: npt.NDArray[np.int64]
@@ -102,7 +102,7 @@ def lay_out(
     limit: int,
     weights: Weights = Weights(),
     suffix_tokens: int | None = None,
-) -> Example | None:
+) -> InfillExample | None:
     """The example of a text with a hole at `span`; None where the middle is empty or too long.
 
     `suffix_tokens` is the most of what follows that stands first. A hole's text is read together
@@ -119,7 +119,7 @@ def lay_out(
     at = 1 + len(head) + len(prefix)
     counted = [weights.text] * skipped + [weights.middle] * (over - skipped)
     counted += [weights.end] * END + [weights.text] * AHEAD
-    return Example(
+    return InfillExample(
         [BOS, *head, *prefix, *rest],
         [0.0, *_light(len(head), weights), *_light(len(prefix), weights), *counted[: len(rest)]],
         (at + skipped, at + over),
@@ -128,7 +128,7 @@ def lay_out(
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class HoleTokens:
     """A hole's text and what it stands in, as tokens."""
 
     prefix: list[int]
@@ -145,7 +145,7 @@ class Around:
 
 def read_around(
     text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int
-) -> Around | None:
+) -> HoleTokens | None:
     """The tokens around a span, at least `ahead` behind it where there are so many; None where the
     span's own are none or more than a hole may have.
     """
@@ -162,7 +162,7 @@ def read_around(
         return None
     skipped = own.index(True)
     whole = end + len(behind) == len(text)
-    return Around(prefix, read.ids, (skipped, skipped + sum(own)), whole, after)
+    return HoleTokens(prefix, read.ids, (skipped, skipped + sum(own)), whole, after)
 
 
 def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
@@ -237,7 +237,7 @@ class Holes:
         return None
 
 
-class Draw:
+class InfillDraw:
     """Draws batches of both forms from a corpus."""
 
     def __init__(
@@ -252,12 +252,14 @@ class Draw:
         self.holes, self.tokenizer = Holes(corpus, turned=turned), tokenizer
         self.limit, self.weights = limit, weights
 
-    def batch(self, rows: int, *, seed: int, number: int) -> Batch:
+    def batch(self, rows: int, *, seed: int, number: int) -> InfillBatch:
         """A batch by its number."""
         form, found = self.holes.drawn(rows, self._laid_out, seed=seed, number=number)
         return batched(found, form)
 
-    def _laid_out(self, text: str, span: Span, form: Form, suffix_tokens: int) -> Example | None:
+    def _laid_out(
+        self, text: str, span: Span, form: Form, suffix_tokens: int
+    ) -> InfillExample | None:
         return lay_out(
             text,
             span,
@@ -269,7 +271,7 @@ class Draw:
         )
 
 
-def batched(examples: Sequence[Example], form: Form) -> Batch:
+def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
     """The examples, filled up to the longest by pads that nothing counts and nothing sees."""
     longest = max(len(one.ids) for one in examples)
     ids = np.full((len(examples), longest), PAD, dtype=np.int64)
@@ -281,7 +283,7 @@ def batched(examples: Sequence[Example], form: Form) -> Batch:
         middle[row, slice(*one.middle)] = True
         ends[row, one.middle[1] : min(one.middle[1] + END, len(one.ids))] = True
     prefix = np.array([one.prefix for one in examples], dtype=np.int64)
-    return Batch(ids, weights, middle, ends, prefix, form)
+    return InfillBatch(ids, weights, middle, ends, prefix, form)
 
 
 def _light(count: int, weights: Weights) -> list[float]:

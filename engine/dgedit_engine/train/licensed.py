@@ -44,7 +44,7 @@ RESTRICTED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A file that may become a document."""
 
     package: str
@@ -65,7 +65,7 @@ def language_of(path: str) -> str | None:
     return LANGUAGES.get(path[path.rfind(".") :].lower())
 
 
-def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iterator[Source]:
+def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iterator[SourceFile]:
     """The files below `root` whose licence is known to be permissive; adds whose to `licences`.
 
     A root is Python's own folder of modules, one of installed packages, or one of unpacked
@@ -76,7 +76,7 @@ def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iter
         for file in sorted(root.rglob("*.py")):
             path = file.relative_to(root).as_posix()
             if not path.startswith(("site-packages/", "dist-packages/")):
-                yield Source("python", path, file)
+                yield SourceFile("python", path, file)
         return
     for info in sorted(root.glob("*.dist-info")):
         yield from _installed(root, info, licences, dropped)
@@ -89,7 +89,7 @@ def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iter
                 continue
             licences[name] = licence
             for file in files:
-                yield Source(name, f"{name}/{file.relative_to(place).as_posix()}", file)
+                yield SourceFile(name, f"{name}/{file.relative_to(place).as_posix()}", file)
 
 
 def permissive(metadata: str) -> str | None:
@@ -121,7 +121,7 @@ def _all_permissive(names: list[str]) -> bool:
 
 def _installed(
     root: Path, info: Path, licences: dict[str, str], dropped: Counter[str]
-) -> Iterator[Source]:
+) -> Iterator[SourceFile]:
     """The Python files of an installed package."""
     record, metadata = info / "RECORD", info / "METADATA"
     if not record.exists() or not metadata.exists():
@@ -135,7 +135,7 @@ def _installed(
     licences[name] = licence
     for path in files:
         if not path.startswith(("..", "/")) and (root / path).is_file():
-            yield Source(name, path, root / path)
+            yield SourceFile(name, path, root / path)
 
 
 def _unpacked(folder: Path) -> Iterator[tuple[str, str | None, Path]]:

@@ -22,7 +22,7 @@ from dgedit_engine.train import schedule
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.optimiser import clip, optimisers, rate
-from dgedit_engine.train.recipe import Plan, Recipe, plan
+from dgedit_engine.train.recipe import Recipe, StepPlan, plan
 from dgedit_engine.weights import checkpoint
 
 _TAIL = 200  # steps over which the averaged weights look back
@@ -48,9 +48,9 @@ class Run:
         """Run every kind of pass on the batches, so that compiling is over when the clock starts,
         and memory that is too small shows. Nothing of the run changes.
         """
-        most = Plan(bound=1.0, shifted=self.recipe.shifted)
+        most = StepPlan(bound=1.0, shifted=self.recipe.shifted)
         for batch in batches:
-            for each in (most, Plan(conditioned=False)):
+            for each in (most, StepPlan(conditioned=False)):
                 generator = torch.Generator(self.device).manual_seed(0)
                 done = losses(self.model, batch, self.recipe, each, generator, self.device)
                 done[1].backward()  # type: ignore[no-untyped-call]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from dgedit_engine.train import feed, pretrained, schedule
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.infill_examples import Batch, Draw, Weights
+from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, Weights
 from dgedit_engine.train.loop import compile_layers
-from dgedit_engine.train.lora_recipe import Recipe, add_options, from_options
+from dgedit_engine.train.lora_recipe import LoraRecipe, add_options, from_options
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.types import ModelError
 
@@ -43,9 +43,9 @@ class InfillFeed:
     seed: int
     """Of the draws."""
 
-    def open(self) -> Callable[[int], Batch]:
+    def open(self) -> Callable[[int], InfillBatch]:
         """As of a source of batches."""
-        draw = Draw(
+        draw = InfillDraw(
             Corpus(self.corpus),
             pretrained.tokenizer_of(self.base),
             limit=self.limit,
@@ -100,20 +100,22 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _held_out(options: argparse.Namespace, recipe: Recipe) -> dict[str, list[Batch]]:
+def _held_out(options: argparse.Namespace, recipe: LoraRecipe) -> dict[str, list[InfillBatch]]:
     """The same held-out batches for every run of these sizes, in each form: of the texts that
     ship, which are Python, and of the corpus's held-out half.
     """
     tokenizer, found = pretrained.tokenizer_of(options.base), {}
     numbers = range(options.held_out // 4)
     for name, each in pretrained.held_out(options.corpus).items():
-        draws = [Draw(each, tokenizer, limit=recipe.limit, turned=turned) for turned in (0.0, 1.0)]
+        draws = [
+            InfillDraw(each, tokenizer, limit=recipe.limit, turned=turned) for turned in (0.0, 1.0)
+        ]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found
 
 
 def _measured(
-    run: LoraRun, held: dict[str, list[Batch]], *, base: bool = False
+    run: LoraRun, held: dict[str, list[InfillBatch]], *, base: bool = False
 ) -> dict[str, dict[str, float]]:
     return {name: run.measure(batches, base=base) for name, batches in held.items()}
 

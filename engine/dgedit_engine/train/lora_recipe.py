@@ -1,6 +1,6 @@
 """What decides an adapter's training, beside the base and the corpus: each field is an option.
 
-`Adapting` is what every reading's adapter is trained by, `Recipe` the causal one's.
+`Adapting` is what every reading's adapter is trained by, `LoraRecipe` the causal one's.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from dgedit_engine.train import options
-from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, Settings
+from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, AdapterSettings
 from dgedit_engine.train.infill_examples import Weights
 from dgedit_engine.train.optimiser import Descent
 
@@ -65,14 +65,14 @@ class Adapting:
             raise ValueError(f"limit must be at least 32, not {self.limit}")
         self.settings()
 
-    def settings(self) -> Settings:
+    def settings(self) -> AdapterSettings:
         """What the adapter is like."""
         names = PROJECTIONS if self.projections == "all" else tuple(self.projections.split(","))
-        return Settings(self.rank, self.alpha, names)
+        return AdapterSettings(self.rank, self.alpha, names)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe(Adapting):
+class LoraRecipe(Adapting):
     """Everything that decides a run of the causal reading's, beside the data and the base."""
 
     end: float = 1.0
@@ -146,9 +146,9 @@ _HELP = WORDS | {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """One option for each field."""
-    options.add(parser, Recipe, _HELP)
+    options.add(parser, LoraRecipe, _HELP)
 
 
-def from_options(given: argparse.Namespace) -> Recipe:
+def from_options(given: argparse.Namespace) -> LoraRecipe:
     """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
-    return options.read(given, Recipe)
+    return options.read(given, LoraRecipe)

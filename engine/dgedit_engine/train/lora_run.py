@@ -20,10 +20,10 @@ from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.layout import BOS, PAD
 from dgedit_engine.train import schedule
-from dgedit_engine.train.adapter import Adapter
+from dgedit_engine.train.adapter import TrainedAdapter
 from dgedit_engine.train.head_loss import Shortlist, head_loss, losses
-from dgedit_engine.train.infill_examples import FORMS, Batch
-from dgedit_engine.train.lora_recipe import Recipe, descent
+from dgedit_engine.train.infill_examples import FORMS, InfillBatch
+from dgedit_engine.train.lora_recipe import LoraRecipe, descent
 from dgedit_engine.train.schedule import Means
 
 _LOGGED = 10  # steps between entries
@@ -35,20 +35,20 @@ _SKIPPED = 16  # first tokens of a text, which lack context
 class LoraRun:
     """One run: the base, its adapter, the optimiser and counters."""
 
-    def __init__(self, model: Model, recipe: Recipe, shortlist: Sequence[int]) -> None:
+    def __init__(self, model: Model, recipe: LoraRecipe, shortlist: Sequence[int]) -> None:
         self.model, self.recipe = model, recipe
         self.device = model.embedding.device
-        self.adapter = Adapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
+        self.adapter = TrainedAdapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
         known = Shortlist.of(model, (*range(len(self.adapter.rows)), *shortlist))
         self.head, self.places = known.rows, known.places
         self.descent = descent(recipe, self.adapter.parts.values(), [self.adapter.rows])
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
-    def train(self, batches: Iterator[Batch], *, log: Path) -> Iterator[dict[str, float]]:
+    def train(self, batches: Iterator[InfillBatch], *, log: Path) -> Iterator[dict[str, float]]:
         """Train until the clock or the step count ends; yields the log's entries."""
         yield from schedule.train(self, batches, log=log, every=_LOGGED)
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: InfillBatch) -> dict[str, Tensor]:
         """Make a step."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
@@ -65,7 +65,9 @@ class LoraRun:
         self.step += 1
         return values
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def loss(
+        self, batch: InfillBatch, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
         """What to minimise of one pass, and its parts for the log, nats a token."""
         recipe = self.recipe
         ids = torch.from_numpy(batch.ids).to(self.device)
@@ -105,7 +107,7 @@ class LoraRun:
             self.adapter.switch(True)
 
     def divergence(
-        self, ids: Tensor, hidden: Tensor, batch: Batch, generator: torch.Generator
+        self, ids: Tensor, hidden: Tensor, batch: InfillBatch, generator: torch.Generator
     ) -> Tensor:
         """How far the reading of the text up to the hole is from the base's, which sees nothing but
         that text: the mean over some tokens, in nats.
@@ -130,7 +132,7 @@ class LoraRun:
         return head_loss(own, self.adapter.rows, self.head, one, teacher=teacher)[0]
 
     @torch.no_grad()
-    def measure(self, batches: Sequence[Batch], *, base: bool = False) -> dict[str, float]:
+    def measure(self, batches: Sequence[InfillBatch], *, base: bool = False) -> dict[str, float]:
         """Mean nats a token of the holes, in each form, and of the first ones behind them."""
         means = Means()
         for batch in batches:
@@ -180,11 +182,11 @@ class LoraRun:
         return losses(hidden[chosen], rows, self.head, places).mean().cpu()
 
 
-def _rows(batch: Batch, part: slice) -> Batch:
+def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
     """Some of a batch's examples, without most of the columns that only others fill."""
     longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
     columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
-    return Batch(
+    return InfillBatch(
         batch.ids[part, columns],
         batch.weights[part, columns],
         batch.middle[part, columns],

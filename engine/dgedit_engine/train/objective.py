@@ -19,14 +19,14 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.loss import canvas_loss, causal_loss, counted_causally, slot_weights
 from dgedit_engine.train.noise import Noised, corrupt, own_draft, shift
-from dgedit_engine.train.recipe import Plan, Recipe
+from dgedit_engine.train.recipe import Recipe, StepPlan
 
 
 def losses(
     model: Model,
     batch: Batch,
     recipe: Recipe,
-    plan: Plan,
+    plan: StepPlan,
     generator: torch.Generator,
     device: torch.device | str,
 ) -> tuple[dict[str, Tensor], Tensor]:
@@ -73,7 +73,7 @@ def _noised(
     gold: Tensor,
     pinned: Tensor,
     recipe: Recipe,
-    plan: Plan,
+    plan: StepPlan,
     generator: torch.Generator,
 ) -> Noised:
     """The canvases as the recipe corrupts them, drawn where the generator is."""
@@ -108,7 +108,7 @@ def _restore(
     gold: Tensor,
     pinned: Tensor | None,
     recipe: Recipe,
-    plan: Plan,
+    plan: StepPlan,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Hidden states (B, K, C, D) for noised canvases, after a first pass without gradient where the

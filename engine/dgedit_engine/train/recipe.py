@@ -74,7 +74,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepPlan:
     """What one step does, drawn before it starts."""
 
     conditioned: bool = True
@@ -100,7 +100,7 @@ class Planned(Protocol):
     def shifted(self) -> float: ...
 
 
-def plan(recipe: Planned, progress: float, step: int) -> Plan:
+def plan(recipe: Planned, progress: float, step: int) -> StepPlan:
     """The plan of a step, which the seed and its number decide.
 
     The entropy bound is drawn log-uniformly, so that canvases with few and with many accepted slots
@@ -112,7 +112,7 @@ def plan(recipe: Planned, progress: float, step: int) -> Plan:
     if late:
         conditioned, on_policy = _LATE_CONDITIONED, _LATE_ON_POLICY
     twice, own, bound = rng.random() < conditioned, rng.random() < on_policy, rng.random()
-    return Plan(
+    return StepPlan(
         conditioned=twice,
         bound=0.05 * 400**bound if twice and own else None,  # 0.05 to 20 nats
         shifted=recipe.shifted if late else 0.0,

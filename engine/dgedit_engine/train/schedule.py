@@ -34,7 +34,7 @@ class Timed(Protocol):
         """Steps of the schedule instead."""
 
 
-class Run(Protocol, Generic[Batch]):
+class Trainable(Protocol, Generic[Batch]):
     """What is trained."""
 
     step: int
@@ -53,7 +53,7 @@ class Run(Protocol, Generic[Batch]):
 
 
 def train(
-    run: Run[Batch], batches: Iterable[Batch], *, log: Path, every: int
+    run: Trainable[Batch], batches: Iterable[Batch], *, log: Path, every: int
 ) -> Iterator[dict[str, float]]:
     """Train until the clock or the step count ends; yields the log's entries, one each so many
     steps.
@@ -96,7 +96,7 @@ def follow(
         act()
 
 
-def report(log: Path, run: Run[Any], found: dict[str, Any]) -> None:
+def report(log: Path, run: Trainable[Any], found: dict[str, Any]) -> None:
     """Print what was measured, and write it to the log."""
     entry = {"step": run.step, "tokens": run.tokens, **found}
     print(json.dumps(entry), flush=True)

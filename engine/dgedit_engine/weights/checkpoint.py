@@ -73,7 +73,7 @@ def load(
         moves = planned(slots(model), source)
         if mapped:
             moves = _map_embedding(moves, source, dtype or source.dtype)
-        _make_room(moves, device, dtype or source.dtype, activations)
+        make_room(moves, device, dtype or source.dtype, activations)
         for move in moves:
             place = part(part(move.slot.weight, move.index), move.piece.rows)
             value = source.value(move.piece, device)
@@ -157,7 +157,7 @@ def _map_embedding(moves: Sequence[Move], source: Source, dtype: torch.dtype) ->
     return left
 
 
-def _make_room(
+def make_room(
     moves: Iterable[Move],
     device: torch.device | str,
     dtype: torch.dtype,

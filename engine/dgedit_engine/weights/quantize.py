@@ -82,7 +82,7 @@ def quantize(
         moves: dict[Slot, list[Move]] = {}
         for move in planned(slots(model), read):
             moves.setdefault(move.slot, []).append(move)
-        rooms = {slot: _room(slot, experts, rest) for slot in moves}
+        rooms = {slot: room_for(slot, experts, rest) for slot in moves}
     target.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
@@ -103,7 +103,7 @@ def _checked(source: Path, target: Path) -> Config:
     return load_config(source)
 
 
-def _room(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
+def room_for(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
     """What a weight becomes, without data."""
     shape = slot.weight.shape
     kind = experts if len(shape) == 3 else rest

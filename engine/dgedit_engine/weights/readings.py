@@ -36,7 +36,7 @@ _MATRICES = ("gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True, slots=True)
-class Canvas:
+class CanvasAdapter:
     """What makes a model read canvases."""
 
     adapter: Adapter
@@ -61,7 +61,7 @@ class Readings:
 
     encode: Adapter | None
     """The causal reading's."""
-    denoise: Canvas | None
+    denoise: CanvasAdapter | None
     """The canvas's."""
 
 
@@ -79,7 +79,7 @@ def load(folder: Path) -> Readings:
     return Readings(encode, denoise)
 
 
-def canvas(folder: Path) -> Canvas | None:
+def canvas(folder: Path) -> CanvasAdapter | None:
     """The canvas's part of a folder, an adapter's or a model's own; None where it has none. Raises
     ModelError as `load` does.
     """
@@ -95,11 +95,11 @@ def canvas(folder: Path) -> Canvas | None:
         raise ModelError(f"{file}: {error}") from error
     if read not in (_AT, _BEFORE):
         raise ModelError(f"{file}: {_READ} {read!r}, not {_AT!r} or {_BEFORE!r}")
-    return Canvas(adapters.load(place), conditioning, read == _BEFORE)
+    return CanvasAdapter(adapters.load(place), conditioning, read == _BEFORE)
 
 
 @torch.no_grad()
-def let_refine(model: Model, found: Canvas) -> None:
+def let_refine(model: Model, found: CanvasAdapter) -> None:
     """Make a model that was opened, and packed if it is to be, read canvases. Raises ModelError,
     naming the tensor, for one that does not fit.
     """

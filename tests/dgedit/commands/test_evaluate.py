@@ -36,19 +36,19 @@ def test_eval_hands_its_options_on(
 ) -> None:
     plans = []
 
-    def run(plan: measure.Plan, open_engine: Any, *, bar: object) -> str:
+    def run(plan: measure.EvalPlan, open_engine: Any, *, bar: object) -> str:
         plans.append((plan, open_engine(), bar))
         return "täble\n{}\n"
 
     monkeypatch.setattr(measure, "run", run)
     assert cli.run(["eval"]) == Exit.OK
-    assert plans.pop() == (measure.Plan(), "engine", None)
+    assert plans.pop() == (measure.EvalPlan(), "engine", None)
     options = (
         "--corpus shipped --benchmark a.jsonl --benchmark b.parquet --ways fill,canvas --ways"
         " empty --limit 3 --out o.jsonl --effort 0.2 --steps 4 --seed 5 --model m --device cpu"
     )
     assert cli.run(["eval", *options.split()]) == Exit.OK
-    plan = measure.Plan(
+    plan = measure.EvalPlan(
         corpus="shipped",
         benchmarks=[Path("a.jsonl"), Path("b.parquet")],
         ways=["fill,canvas", "empty"],

@@ -13,7 +13,7 @@ from dgedit_engine.bench import reference
 from dgedit_engine.bench.floors import Card, card_of, entries, size
 from dgedit_engine.bench.shapes import random_model, small
 from dgedit_engine.bench.stages import STEPS, TokenStep, measure, stages, table
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_kernels.quantised import quantise
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.canvas_drafts import STEPS, Refined, refined
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.canvas_drafts import STEPS, CanvasDrafts, refined
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import Sampling
@@ -62,7 +62,9 @@ def cache_of(made: Model) -> KVCache:
     return KVCache(made.config, dtype=torch.float32)
 
 
-def drafted(made: Model, stands: Around, *, seed: int = 0, **options: Any) -> Iterator[Refined]:
+def drafted(
+    made: Model, stands: Around, *, seed: int = 0, **options: Any
+) -> Iterator[CanvasDrafts]:
     generator = torch.Generator().manual_seed(seed)
     given = {"rows": 3, "slots": 24, "sampling": SAMPLING, "generator": generator} | options
     return refined(made, WORDS, cache_of(made), stands.ids, stands, **given)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.causal import Drafted, draft, log_probabilities
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import Drafted, draft, encode, log_probabilities
 from dgedit_engine.engine import Engine
 from dgedit_engine.prompt.layout import EOS, HOLES
 from dgedit_engine.prompt.prompt import Prompt

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.drafting import Row, drafted
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.model.cache import GradientCache, KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache

@@ -12,9 +12,9 @@ from torch import Tensor
 from as_on_a_card import through_kernels
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import seed_canvas
-from dgedit_engine.decode.loop import Start, refine, seed_signal
-from dgedit_engine.decode.loop_cuda import Step, Steps
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import EagerRefiner, Start, refine, seed_signal
+from dgedit_engine.decode.loop_cuda import DenoiseStep, GraphRefiner
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling
@@ -53,7 +53,7 @@ def start(seed: int, *, text: list[int] | None = None, slots: int = 13) -> Start
     return Start(seed_canvas(texts, marker, [slots], generator=generator, **options), 5)
 
 
-def expected(step: Step) -> tuple[Tensor, Tensor]:
+def expected(step: DenoiseStep) -> tuple[Tensor, Tensor]:
     """The best tokens of a step's rows and their probabilities, as the plain sampler has them."""
     model = step.model
     with torch.inference_mode():
@@ -70,7 +70,7 @@ def test_canvases_are_refined_alone_and_side_by_side(config: Config) -> None:
     encode(model, cache, PROMPT)
     for starts in ([start(1)], [start(1), start(2, text=[30, 31]), start(3, slots=29)]):
         generator = torch.Generator().manual_seed(1)
-        seen = list(refine(model, cache, starts, SAMPLING, generator))
+        seen = list(refine(EagerRefiner(model, cache), starts, SAMPLING, generator))
         assert 1 <= len(seen) <= 5 and len(seen[-1]) == len(starts)
         assert all(one.best[:3] == [20, 21, 22] for one in seen[-1])
 
@@ -85,9 +85,9 @@ def test_nothing_is_made_of_a_signal_that_is_not_read(monkeypatch: pytest.Monkey
     monkeypatch.setattr("dgedit_engine.decode.loop_cuda.soft_embed", never)
     known = start(2, text=[30, 31])
     assert seed_signal(model, known.seed) is None
-    for one in (Steps(model, cache).refine, lambda *given: refine(model, cache, *given)):
-        assert list(one([start(1), known], SAMPLING, torch.Generator().manual_seed(1)))
-    assert Steps(model, cache).of(1, 16).soft is None
+    for one in (GraphRefiner(model, cache), EagerRefiner(model, cache)):
+        assert list(refine(one, [start(1), known], SAMPLING, torch.Generator().manual_seed(1)))
+    assert GraphRefiner(model, cache).step(1, 16).soft is None
 
 
 @SHAPES
@@ -95,9 +95,9 @@ def test_steps_are_those_of_the_plain_sampler(
     config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    advance = Step._advance
+    advance = DenoiseStep.advance
 
-    def checked(self: Step) -> None:
+    def checked(self: DenoiseStep) -> None:
         best, sure = expected(self)
         advance(self)
         found = self.report[:, : 2 * self.slots].view(self.rows, 2, self.slots)
@@ -106,11 +106,11 @@ def test_steps_are_those_of_the_plain_sampler(
         torch.testing.assert_close(shown, sure, rtol=1e-4, atol=1e-5)
         seen.append(self.rows)
 
-    monkeypatch.setattr(Step, "_advance", checked)
+    monkeypatch.setattr(DenoiseStep, "advance", checked)
     model = made(config)
-    steps = Steps(model, cache_of(model))
+    refiner = GraphRefiner(model, cache_of(model))
     starts = [start(1), start(2, text=[30, 31]), start(3, slots=29)]
-    stands = list(steps.refine(starts, SAMPLING, torch.Generator().manual_seed(1)))
+    stands = list(refine(refiner, starts, SAMPLING, torch.Generator().manual_seed(1)))
     assert seen.count(2) and seen.count(1) and len(stands) <= 5
 
 
@@ -118,12 +118,12 @@ def test_steps_are_those_of_the_plain_sampler(
 def test_a_step_through_every_kernel(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     model = made(config)
     cache = cache_of(model)
-    begun = Step(model, cache, rows=1, slots=16)
+    begun = DenoiseStep(model, cache, rows=1, slots=16)
     load(begun)
     best, sure = expected(begun)
     through_kernels(monkeypatch, processors=132)
     with torch.inference_mode():
-        step = Steps(model, cache).of(1, 16)
+        step = GraphRefiner(model, cache).step(1, 16)
         load(step)
         report = step.run()
     assert report[0, -1] == 1 and torch.equal(report[:, :16].long(), best)
@@ -145,7 +145,7 @@ def test_bfloat16_with_norms_in_fp32_reads_the_same(monkeypatch: pytest.MonkeyPa
         assert float((one - right).abs().max()) < 0.25
 
 
-def load(step: Step) -> None:
+def load(step: DenoiseStep) -> None:
     canvas = start(1).seed.canvas
     step.ids.copy_(canvas.ids)
     step.fixed.copy_(canvas.fixed)

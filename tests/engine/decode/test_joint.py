@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dgedit_engine.decode import joint
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.joint import AFTER, BEHIND, REPEATED, Scored, head, rows, scored
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache

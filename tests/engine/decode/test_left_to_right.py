@@ -15,8 +15,8 @@ from dgedit_engine.decode import search as module
 from dgedit_engine.decode.certainty import FEATURES, Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.left_to_right import fill
-from dgedit_engine.decode.phases import Memory
 from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.starts import Memory
 from dgedit_engine.infill import infill
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling

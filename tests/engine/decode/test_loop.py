@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from dgedit_engine.decode.canvas import Seed, seed_canvas
-from dgedit_engine.decode.loop import Start, refine
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import EagerRefiner, Refined, Start, refine
 from dgedit_engine.engine import Engine
 from dgedit_engine.model.config import Sampling
 
@@ -29,13 +31,17 @@ def wide(exact: Engine) -> Engine:
     return exact
 
 
+def refined(engine: Engine, starts: list[Start]) -> Iterator[list[Refined]]:
+    return refine(EagerRefiner(engine.model, engine.cache), starts, SAMPLING, torch.Generator())
+
+
 def test_first_pass_reads_each_canvas_as_if_it_were_alone(wide: Engine) -> None:
     """Best tokens and confidence of the first step do not depend on what stands beside it."""
     seeds = [noise(16, 1), noise(32, 2), noise(8, 3)]
     starts = [Start(seed, SAMPLING.steps) for seed in seeds]
-    together = next(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
+    together = next(refined(wide, starts))
     for start, found in zip(starts, together, strict=True):
-        (alone,) = next(refine(wide.model, wide.cache, [start], SAMPLING, torch.Generator()))
+        (alone,) = next(refined(wide, [start]))
         assert found.best == alone.best
         assert found.confidence == pytest.approx(alone.confidence, abs=1e-4)
 
@@ -52,7 +58,7 @@ def test_canvas_with_fewer_steps_left_leaves_the_pass(
 
     monkeypatch.setattr(wide.model, "denoise", counted)
     starts = [Start(noise(16, 1), 1), Start(noise(8, 2), 3)]
-    steps = list(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
+    steps = list(refined(wide, starts))
     assert asked == [24, 8, 8]
     assert [len(stands) for stands in steps] == [2, 2, 2]
     assert steps[0][0] is steps[-1][0]
@@ -65,6 +71,6 @@ def test_a_canvas_with_a_signal_beside_one_without(wide: Engine) -> None:
         [[300, 301, 302]], [[]], [16], end=1, vocab=4096, strength=0.3, generator=generator
     )
     starts = [Start(known, 2), Start(noise(16, 1), 2)]
-    together = next(refine(wide.model, wide.cache, starts, SAMPLING, torch.Generator()))
-    (alone,) = next(refine(wide.model, wide.cache, starts[1:], SAMPLING, torch.Generator()))
+    together = next(refined(wide, starts))
+    (alone,) = next(refined(wide, starts[1:]))
     assert together[1].confidence == pytest.approx(alone.confidence, abs=1e-4)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
 from as_on_a_card import through_kernels
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import seed_canvas
-from dgedit_engine.decode.loop import Refined, Start
-from dgedit_engine.decode.loop_cuda import Step, Steps
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import Refined, Start, refine
+from dgedit_engine.decode.loop_cuda import DenoiseStep, GraphRefiner
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, LayerConfig, Sampling
@@ -61,11 +59,11 @@ def tiny() -> tuple[Model, DeviceCache]:
     return model, cache
 
 
-def run(steps: Steps, starts: list[Start], **options: Any) -> list[list[Refined]]:
-    return list(steps.refine(starts, SAMPLING, torch.Generator().manual_seed(1), **options))
+def run(refiner: GraphRefiner, starts: list[Start]) -> list[list[Refined]]:
+    return list(refine(refiner, starts, SAMPLING, torch.Generator().manual_seed(1)))
 
 
-def plain(step: Step) -> dict[str, torch.Tensor]:
+def plain(step: DenoiseStep) -> dict[str, torch.Tensor]:
     """What the sampler's own functions say of a step's state."""
     model = step.model
     with torch.inference_mode():
@@ -90,9 +88,9 @@ def plain(step: Step) -> dict[str, torch.Tensor]:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Holds every step to the plain sampler; counts them."""
     seen: list[int] = []
-    advance = Step._advance
+    advance = DenoiseStep.advance
 
-    def checked(self: Step) -> None:
+    def checked(self: DenoiseStep) -> None:
         expected, fixed, ids = plain(self), self.fixed.clone(), self.ids.clone()
         advance(self)
         slots = self.slots
@@ -107,12 +105,12 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         assert torch.equal(self.previous, expected["best"])
         seen.append(self.rows)
 
-    monkeypatch.setattr(Step, "_advance", checked)
+    monkeypatch.setattr(DenoiseStep, "advance", checked)
     return seen
 
 
 def test_steps_are_those_of_the_plain_sampler(watched: list[int]) -> None:
-    seen = run(Steps(*tiny()), [start(1), start(2), start(3, slots=32, steps=4)])
+    seen = run(GraphRefiner(*tiny()), [start(1), start(2), start(3, slots=32, steps=4)])
     assert watched.count(2) and watched.count(1)
     assert len(seen) <= 6 and all(len(stands) == 3 for stands in seen)
     for stands in seen:
@@ -121,46 +119,46 @@ def test_steps_are_those_of_the_plain_sampler(watched: list[int]) -> None:
 
 
 def test_rows_that_are_done_leave_and_the_others_go_on(watched: list[int]) -> None:
-    seen = run(Steps(*tiny()), [start(1, steps=2), start(2, steps=5)])
+    seen = run(GraphRefiner(*tiny()), [start(1, steps=2), start(2, steps=5)])
     assert watched[:2] == [2, 2] and set(watched[2:]) == {1}
     assert seen[-1][0] is seen[1][0]
 
 
 def test_same_seed_gives_the_same_and_another_not() -> None:
-    steps = Steps(*tiny())
-    first, again = (run(steps, [start(1)]) for _ in range(2))
+    refiner = GraphRefiner(*tiny())
+    first, again = (run(refiner, [start(1)]) for _ in range(2))
     assert [one[0].best for one in first] == [one[0].best for one in again]
-    other = list(steps.refine([start(1)], SAMPLING, torch.Generator().manual_seed(2)))
+    other = list(refine(refiner, [start(1)], SAMPLING, torch.Generator().manual_seed(2)))
     assert [one[0].best for one in other] != [one[0].best for one in first]
 
 
 def test_heat_falls_as_the_schedule_says(monkeypatch: pytest.MonkeyPatch) -> None:
     heats: list[float] = []
-    advance = Step._advance
+    advance = DenoiseStep.advance
 
-    def noted(self: Step) -> None:
+    def noted(self: DenoiseStep) -> None:
         heats.append(self.heat.item())
         advance(self)
 
-    monkeypatch.setattr(Step, "_advance", noted)
-    run(Steps(*tiny()), [start(1)])
+    monkeypatch.setattr(DenoiseStep, "advance", noted)
+    run(GraphRefiner(*tiny()), [start(1)])
     assert heats == pytest.approx([sampler.temperature(SAMPLING, 6 - n) for n in range(len(heats))])
 
 
 def test_a_moved_cache_gets_new_steps() -> None:
     model, cache = tiny()
-    steps = Steps(model, cache)
-    first = steps.of(1, 16)
-    assert steps.of(1, 16) is first
+    refiner = GraphRefiner(model, cache)
+    first = refiner.step(1, 16)
+    assert refiner.step(1, 16) is first
     cache._grow(5000)
-    assert steps.of(1, 16) is not first
+    assert refiner.step(1, 16) is not first
 
 
 def test_damaged_weights_are_said() -> None:
     model, cache = tiny()
     model.embedding[69] = torch.nan
     with pytest.raises(ModelError, match="no finite numbers"):
-        run(Steps(model, cache), [start(1)])
+        run(GraphRefiner(model, cache), [start(1)])
 
 
 @pytest.fixture
@@ -169,14 +167,14 @@ def on_steps() -> Engine:
     engine = open_engine("tiny", "cpu")
     dtype = engine.model.embedding.dtype
     cache = DeviceCache(engine.model.config, device="cpu", dtype=dtype)
-    engine.cache, engine.refiner = cache, Steps(engine.model, cache).refine
+    engine.cache, engine.refiner = cache, GraphRefiner(engine.model, cache)
     return engine
 
 
 def test_tiny_fills_and_shrinks_by_steps(on_steps: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    run_step = Step.run
-    monkeypatch.setattr(Step, "run", lambda self: sizes.append(self.slots) or run_step(self))
+    run_step = DenoiseStep.run
+    monkeypatch.setattr(DenoiseStep, "run", lambda self: sizes.append(self.slots) or run_step(self))
     asked = InfillRequest((Passage("a.py", ("def add(a, b):\n    return ", Hole(), "\n")),))
     last = list(on_steps.infill(asked))[-1]
     assert last.last and last.drafts[0].text.strip() and len(last.candidates[0]) > 1
@@ -191,7 +189,7 @@ def test_a_step_through_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = plain_step(model, cache)
     through_kernels(monkeypatch, processors=132)
     with torch.inference_mode():
-        step = Steps(model, cache).of(1, 16)
+        step = GraphRefiner(model, cache).step(1, 16)
         load(step)
         report = step.run()
     assert report[0, -1] == 1
@@ -202,7 +200,7 @@ def test_a_step_through_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(step.soft, expected["soft"], rtol=1e-2, atol=1e-2)
 
 
-def load(step: Step) -> None:
+def load(step: DenoiseStep) -> None:
     made = start(1).seed.canvas
     step.ids.copy_(made.ids)
     step.fixed.copy_(made.fixed)
@@ -211,6 +209,6 @@ def load(step: Step) -> None:
 
 
 def plain_step(model: Model, cache: DeviceCache) -> dict[str, torch.Tensor]:
-    step = Step(model, cache, rows=1, slots=16)
+    step = DenoiseStep(model, cache, rows=1, slots=16)
     load(step)
     return plain(step)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.engine import Engine
 from dgedit_engine.prompt.prompt import build
 from dgedit_engine.types import Hole, InfillRequest, Passage

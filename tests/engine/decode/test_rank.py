@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from dgedit_engine import infill as flow
-from dgedit_engine.decode import phases as work
+from dgedit_engine.decode import loop, starts
 from dgedit_engine.decode import rank as module
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import open_part
 from dgedit_engine.decode.faults import new_errors
-from dgedit_engine.decode.phases import encode
 from dgedit_engine.decode.rank import Filling, rank
+from dgedit_engine.decode.work import Work
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import chosen
 from dgedit_engine.prompt.prompt import build
@@ -58,15 +58,18 @@ def filling(engine: Engine, text: str, **more: Any) -> Filling:
 def ranked(engine: Engine, *fillings: Filling, decoding: Decoding = ALL) -> list[Candidate]:
     prompt = build(REQUEST, engine.tokenizer, context=1024)
     encode(engine.model, engine.cache, prompt.ids)
-    found = rank(
-        fillings,
-        model=engine.model,
-        tokenizer=engine.tokenizer,
-        cache=engine.cache,
-        prompt=prompt,
-        request=REQUEST,
-        decoding=decoding,
+    work = Work(
+        engine.model,
+        engine.tokenizer,
+        engine.cache,
+        engine.sampling,
+        decoding,
+        REQUEST,
+        prompt,
+        loop.EagerRefiner(engine.model, engine.cache),
+        torch.Generator(),
     )
+    found = rank(work, fillings)
     return [replace(one.candidate(0), faults=len(one.places)) for one in found]
 
 
@@ -148,7 +151,7 @@ def test_rank_puts_what_parses_before_what_does_not(tiny: Engine) -> None:
 def test_rank_without_veto_goes_by_likelihood(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_scores", lambda fillings, *rest: [-1.0, -2.0])
+    monkeypatch.setattr(module, "_scores", lambda work, fillings: [-1.0, -2.0])
     both = filling(tiny, "(1, 2"), filling(tiny, "(1, 2)")
     assert texts(ranked(tiny, *both, decoding=replace(ALL, veto=False)))[0] == "(1, 2"
     assert texts(ranked(tiny, *both))[0] == "(1, 2)"
@@ -157,7 +160,7 @@ def test_rank_without_veto_goes_by_likelihood(
 def test_rank_prefers_the_likelier_and_says_its_score(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_scores", lambda fillings, *rest: [-3.0, -1.0, -2.0])
+    monkeypatch.setattr(module, "_scores", lambda work, fillings: [-3.0, -1.0, -2.0])
     found = ranked(tiny, *(filling(tiny, text) for text in ("1", "2", "3")))
     assert texts(found) == ["2", "3", "1"]
     assert [one.score for one in found] == [-1.0, -2.0, -3.0]
@@ -166,7 +169,7 @@ def test_rank_prefers_the_likelier_and_says_its_score(
 def test_rank_puts_an_infill_without_an_end_behind(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_scores", lambda fillings, *rest: [-1.0, -2.0])
+    monkeypatch.setattr(module, "_scores", lambda work, fillings: [-1.0, -2.0])
     assert texts(ranked(tiny, filling(tiny, "1", ended=False), filling(tiny, "2"))) == ["2", "1"]
 
 
@@ -202,13 +205,13 @@ def test_repair_noises_only_what_is_broken_and_comes_back_as_a_candidate(
 ) -> None:
     """A hole that no canvas fills soundly is repaired twice at most; its sound part is a seed."""
     seeds: list[Any] = []
-    made = work.seed_canvas
+    made = starts.seed_canvas
 
     def seed_canvas(*args: Any, **more: Any) -> Any:
         seeds.append((more.get("places"), made(*args, **more)))
         return seeds[-1][1]
 
-    monkeypatch.setattr(work, "seed_canvas", seed_canvas)
+    monkeypatch.setattr(starts, "seed_canvas", seed_canvas)
 
     def faults(path: str, text: str, **more: bool) -> tuple[tuple[int, int], ...]:
         """At the front of whatever stands in the hole, but for words that fit."""
@@ -315,14 +318,14 @@ def test_canvas_that_settles_early_leaves_the_count_right(
     tiny: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One canvas settles at once, the other one stops at its own cap, below the first one's."""
-    refine = flow.refine
+    refine = loop.refine
 
-    def refined(model: Any, cache: Any, starts: Any, *rest: Any) -> Iterator[list[Any]]:
+    def refined(refiner: Any, starts: Any, *rest: Any) -> Iterator[list[Any]]:
         assert [start.first for start in starts] == [2, 5]
-        for stands in islice(refine(model, cache, starts, *rest), 2):
+        for stands in islice(refine(refiner, starts, *rest), 2):
             yield [stands[0], replace(stands[1], settled=True)]
 
-    monkeypatch.setattr(flow, "refine", refined)
+    monkeypatch.setattr(loop, "refine", refined)
     settings = Decoding(candidates=2, origins=("revised", "canvas"), revision=0.4)
     steps = run(tiny, settings, replace(REQUEST, steps=5))
     indices = [step.index for step in steps]

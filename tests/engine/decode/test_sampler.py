@@ -12,8 +12,8 @@ import torch
 
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import Seed, seed_canvas
-from dgedit_engine.decode.loop import Refined, Start, refine
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.loop import EagerRefiner, Refined, Start, refine
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling, load_config
 from dgedit_engine.model.model import Model
@@ -96,7 +96,8 @@ def refined(
 ) -> list[Refined]:
     """The steps of one canvas, which keeps its size."""
     start = Start(seed, sampling.steps)
-    steps = refine(model, cache, [start], sampling, generator, shrinking=False)
+    refiner = EagerRefiner(model, cache)
+    steps = refine(refiner, [start], sampling, generator, shrinking=False)
     return [one for (one,) in steps]
 
 

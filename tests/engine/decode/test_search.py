@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dgedit_engine.decode import search as module
-from dgedit_engine.decode.canvas_drafts import Refined
+from dgedit_engine.decode.canvas_drafts import CanvasDrafts
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
@@ -315,10 +315,10 @@ def test_draft_that_is_over_is_shown_up_to_where_it_may_end(opened: Reader) -> N
 def test_canvases_are_candidates_where_a_model_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     draft = Draft(("total",), (0.5,), (False,))
 
-    def refined(*given: Any, **options: Any) -> Iterator[Refined]:
+    def refined(*given: Any, **options: Any) -> Iterator[CanvasDrafts]:
         assert given[3] == given[4].ids and options["greedy"]
-        yield Refined([], draft)
-        yield Refined(["    total = a\n"], draft)
+        yield CanvasDrafts([], draft)
+        yield CanvasDrafts(["    total = a\n"], draft)
 
     monkeypatch.setattr(module, "refined", refined)
     asked = ASKED["lines"]

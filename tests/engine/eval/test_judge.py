@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dgedit_engine.decode.syntax import parses
-from dgedit_engine.eval.fillers import DEFAULT, Answer
+from dgedit_engine.eval.fillers import DEFAULT, FillerOutput
 from dgedit_engine.eval.judge import Result, edits, judge, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task
@@ -21,7 +21,9 @@ TASK = Task("line", 0, "shape.py", TEXT, TEXT.index("width *"), len(TEXT) - 1)
 
 def answered(text: str, **more: object) -> Result:
     values = {"steps": 2, "ms": 5.0, "stopped": "settled", "origin": "canvas", **more}
-    return judge(TASK, "canvas", Answer((text,) if text else (), **values), ("width", " * height"))
+    return judge(
+        TASK, "canvas", FillerOutput((text,) if text else (), **values), ("width", " * height")
+    )
 
 
 def test_judge_tells_equal_from_equal_but_for_blanks() -> None:
@@ -36,13 +38,13 @@ def test_judge_parses_the_file_with_the_infill_in_place() -> None:
     assert not answered("(width * height").parses
     assert answered("").parses  # `return` alone
     broken = Task("line", 0, "", "def (:\n    x\n", 11, 12)
-    assert judge(broken, "canvas", Answer(("y",), 1, 1.0, "cap"), ("x",)).parses is None
+    assert judge(broken, "canvas", FillerOutput(("y",), 1, 1.0, "cap"), ("x",)).parses is None
 
 
 def test_judge_compares_first_tokens() -> None:
-    right = judge(TASK, "canvas", Answer(("width", "!"), 1, 1.0, "cap"), ("width", " *"))
-    wrong = judge(TASK, "canvas", Answer(("wid", "th"), 1, 1.0, "cap"), ("width", " *"))
-    nothing = judge(TASK, "canvas", Answer((), 1, 1.0, "cap"), ("width", " *"))
+    right = judge(TASK, "canvas", FillerOutput(("width", "!"), 1, 1.0, "cap"), ("width", " *"))
+    wrong = judge(TASK, "canvas", FillerOutput(("wid", "th"), 1, 1.0, "cap"), ("width", " *"))
+    nothing = judge(TASK, "canvas", FillerOutput((), 1, 1.0, "cap"), ("width", " *"))
     assert (right.first, wrong.first, nothing.first) == (True, False, False)
     assert (right.tokens, right.gold_tokens, nothing.tokens) == (2, 2, 0)
 
@@ -165,7 +167,7 @@ def test_table_fits_120_columns() -> None:
     ("tokens", "gold", "fact"), [(2, 1, True), (3, 1, False), (10, 8, True), (11, 8, False)]
 )
 def test_judge_takes_a_length_within_a_quarter(tokens: int, gold: int, fact: bool) -> None:
-    answer = Answer(("x",) * tokens, 1, 1.0, "cap")
+    answer = FillerOutput(("x",) * tokens, 1, 1.0, "cap")
     assert judge(TASK, "canvas", answer, ("x",) * gold).length == fact
 
 
@@ -182,6 +184,6 @@ def test_judge_takes_a_length_within_a_quarter(tokens: int, gold: int, fact: boo
 def test_what_is_sure_is_held_against_what_is_right(
     certainty: float | None, text: str, passed: bool | None, sure: bool | None, right: bool | None
 ) -> None:
-    answer = Answer((text,), 1, 1.0, "settled", "draft", certainty)
+    answer = FillerOutput((text,), 1, 1.0, "settled", "draft", certainty)
     found = judge(TASK, "fill", answer, ("width",), passed=passed)
     assert (found.sure, found.right_if_sure) == (sure, right)

@@ -14,8 +14,8 @@ import torch
 from dgedit_engine.engine import Engine
 from dgedit_engine.eval import __main__ as command
 from dgedit_engine.eval import measure as module
-from dgedit_engine.eval.fillers import DEFAULT, Answer, Filler, fillers, folded
-from dgedit_engine.eval.measure import Plan, measure
+from dgedit_engine.eval.fillers import DEFAULT, Filler, FillerOutput, fillers, folded
+from dgedit_engine.eval.measure import EvalPlan, measure
 from dgedit_engine.eval.tasks import SINGLE, Task, draw
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.types import Hole, InfillRequest, ModelError
@@ -45,13 +45,13 @@ def corpus(tmp_path: Path) -> Corpus:
 
 def said(text: str, origin: str = "canvas") -> Filler:
     """A way of filling that always says the same."""
-    return lambda request, gold_tokens: Answer((text,), 2, 1.0, "settled", origin)
+    return lambda request, gold_tokens: FillerOutput((text,), 2, 1.0, "settled", origin)
 
 
 FAKES: dict[str, Filler] = {
     "fill": said("pass"),
     "draft": said("width", "draft"),
-    "oracle": lambda request, gold_tokens: Answer(("x",) * gold_tokens, 1, 1.0, "cap"),
+    "oracle": lambda request, gold_tokens: FillerOutput(("x",) * gold_tokens, 1, 1.0, "cap"),
 }
 
 
@@ -111,9 +111,9 @@ def test_request_is_the_same_whatever_the_hole_held() -> None:
 def test_measure_judges_every_way_and_skips_what_is_done(corpus: Corpus) -> None:
     tasks, asked = draw(corpus, limit=2, seed=0), []
 
-    def fill(request: InfillRequest, gold_tokens: int) -> Answer:
+    def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         asked.append((request, gold_tokens))
-        return Answer(("pass",), 3, 1.0, "cap", "revised")
+        return FillerOutput(("pass",), 3, 1.0, "cap", "revised")
 
     ways: dict[str, Filler] = {"one": fill, "two": fill}
     results = list(measure(tasks, ways, words, ask=ask))
@@ -155,7 +155,7 @@ def test_fillers_read_the_prompt_anew_and_empty_fills_with_nothing(tiny: Engine)
     request = replace(ask(TASK), steps=1)
     first, second = (ways["oracle"](request, 5) for _ in range(2))
     assert first.pieces == second.pieces and first.steps == second.steps
-    assert ways["empty"](request, 5) == Answer((), 0, 0.0, "unchanged")
+    assert ways["empty"](request, 5) == FillerOutput((), 0, 0.0, "unchanged")
 
 
 def run(*arguments: object) -> int:
@@ -233,7 +233,7 @@ def test_plan_draws_all_of_a_benchmark_and_names_a_task_once(
     monkeypatch.setitem(FAKES, "fill", said(" return 1"))
 
     def report(**values: Any) -> dict[str, Any]:
-        text = module.run(Plan(benchmarks=[file], ways=["fill"], **values), lambda: engine)
+        text = module.run(EvalPlan(benchmarks=[file], ways=["fill"], **values), lambda: engine)
         found: dict[str, Any] = json.loads(text.splitlines()[-1])
         return found
 
@@ -245,7 +245,7 @@ def test_plan_draws_all_of_a_benchmark_and_names_a_task_once(
     both = report(limit=1, corpus="shipped")["summaries"]
     assert [one["kind"] for one in both] == [*SINGLE, "single-line", "all"]
     with pytest.raises(ValueError, match="before it too"):
-        module.run(Plan(benchmarks=[file, file]), lambda: engine)
+        module.run(EvalPlan(benchmarks=[file, file]), lambda: engine)
 
 
 def test_command_says_in_one_line_what_is_wrong(

@@ -15,17 +15,17 @@ from torch import Tensor
 from as_on_a_card import through_kernels
 from dgedit_engine.bench.shapes import random_model, released, small
 from dgedit_engine.decode.canvas import seed_canvas
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.loop import Start, refine
-from dgedit_engine.decode.loop_cuda import Step
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.loop import EagerRefiner, Start, refine
+from dgedit_engine.decode.loop_cuda import DenoiseStep
 from dgedit_engine.formats.source import Source
 from dgedit_engine.memory import passes
 from dgedit_engine.memory import plan as memory
 from dgedit_engine.memory.plan import (
     _QUANTISATIONS,
-    Choice,
     Need,
+    Quantisation,
     check,
     fitting,
     least,
@@ -190,10 +190,11 @@ def test_plan_holds_what_a_cpu_takes(quant: Any, context: int, rows: int) -> Non
         )
         for _ in range(rows)
     ]
+    refiner = EagerRefiner(model, cache)
     with Peak() as peak:
         encode(model, cache, list(range(3, 3 + context)))
         sampling = Sampling(steps=2, confidence=0.0)
-        for _ in refine(model, cache, starts, sampling, generator, shrinking=False):
+        for _ in refine(refiner, starts, sampling, generator, shrinking=False):
             pass
     plan = passes.cached(planned, context, "bf16") + passes.worked(planned, context)
     assert peak.most < plan < 6 * peak.most
@@ -217,7 +218,7 @@ def test_plan_holds_what_a_step_of_kernels_takes(monkeypatch: pytest.MonkeyPatch
     with torch.inference_mode():
         encode(model, cache, list(range(3, 60)))
         through_kernels(monkeypatch)
-        step = Step(model, cache, rows=1, slots=16)
+        step = DenoiseStep(model, cache, rows=1, slots=16)
         step.heat.fill_(0.8)
         with Peak() as peak:
             step.run()
@@ -276,7 +277,7 @@ def test_keys_of_eight_bits_are_taken_only_where_they_are_needed() -> None:
     assert whole.kv == "bf16" and whole.context == config.context
     less = whole.need.total - whole.need.cache // 4
 
-    def first(**options: Any) -> Choice:
+    def first(**options: Any) -> Quantisation:
         return fitting(config, less, **options)[0]
 
     assert first(wanted=config.context)[:2] == (None, None)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.phases import encode
+from dgedit_engine.decode.causal import encode
 from dgedit_engine.model.cache import GradientCache, KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import load_config

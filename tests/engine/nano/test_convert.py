@@ -16,7 +16,7 @@ from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.head import bitmap
 from dgedit_engine.nano.convert import convert
-from dgedit_engine.train.adapter import Adapter, Settings
+from dgedit_engine.train.adapter import AdapterSettings, TrainedAdapter
 from dgedit_engine.types import Hole, ModelError
 from dgedit_engine.weights import checkpoint, shortlist
 from dgedit_kernels.packed import available
@@ -85,7 +85,9 @@ def test_weights_are_the_base_s_in_bfloat16(made: tuple[Path, Any]) -> None:
 
 def test_adapter_is_in_the_weights(made: tuple[Path, Any], tmp_path: Path) -> None:
     folder, base = made[0], made[0].parent / "base.gguf"
-    adapted = Adapter(checkpoint.load(load_config(folder), folder), Settings(rank=2), seed=1)
+    adapted = TrainedAdapter(
+        checkpoint.load(load_config(folder), folder), AdapterSettings(rank=2), seed=1
+    )
     with torch.no_grad():
         for part in adapted.parameters():
             part.add_(0.5)

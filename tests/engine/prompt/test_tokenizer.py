@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 
 from dgedit_engine.nano.names import TINY
 from dgedit_engine.prompt.layout import HOLES, SPECIALS
-from dgedit_engine.prompt.tokenizer import Piece, Tokenizer
+from dgedit_engine.prompt.tokenizer import Tokenizer, TokenPiece
 from dgedit_engine.types import ModelError
 
 TEXTS = (
@@ -60,7 +60,11 @@ def test_character_of_several_tokens_is_one_piece(
     tokenizer: Tokenizer, text: str, tokens: int
 ) -> None:
     ids = tokenizer.encode(f"x{text}y")
-    assert tokenizer.pieces(ids) == [Piece("x", 1), Piece(text, tokens), Piece("y", 1)]
+    assert tokenizer.pieces(ids) == [
+        TokenPiece("x", 1),
+        TokenPiece(text, tokens),
+        TokenPiece("y", 1),
+    ]
 
 
 def test_special_names_in_a_text_stay_text(tokenizer: Tokenizer) -> None:
@@ -72,7 +76,7 @@ def test_special_names_in_a_text_stay_text(tokenizer: Tokenizer) -> None:
 
 def test_special_ids_say_nothing(tokenizer: Tokenizer) -> None:
     ids = [*range(len(SPECIALS))]
-    assert tokenizer.pieces(ids) == [Piece("", 1)] * len(SPECIALS)
+    assert tokenizer.pieces(ids) == [TokenPiece("", 1)] * len(SPECIALS)
     assert [tokenizer.id(name) for name in SPECIALS] == ids
     inside = [*tokenizer.encode("a"), HOLES[0], *tokenizer.encode("b")]
     assert spelt(tokenizer, inside) == "ab"
@@ -84,7 +88,7 @@ def test_broken_bytes_show_as_such(tokenizer: Tokenizer) -> None:
     assert set(spelt(tokenizer, smile[:2])) == {"\ufffd"}
     assert set(spelt(tokenizer, smile[1:])) == {"\ufffd"}
     found = tokenizer.pieces([*smile[:3], *letter, *smile])
-    assert found[-2:] == [Piece("x", 1), Piece("😀", 4)]
+    assert found[-2:] == [TokenPiece("x", 1), TokenPiece("😀", 4)]
     assert sum(piece.tokens for piece in found) == 8
     assert {piece.text for piece in found[:-2]} == {"\ufffd"}
 

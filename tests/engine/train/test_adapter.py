@@ -15,8 +15,14 @@ from dgedit_engine.model.adapted import Adapted, Change
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.model.products import product
-from dgedit_engine.train.adapter import ATTENTION, PROJECTIONS, Adapter, Settings, settings_of
-from dgedit_engine.train.lora_recipe import Recipe
+from dgedit_engine.train.adapter import (
+    ATTENTION,
+    PROJECTIONS,
+    AdapterSettings,
+    TrainedAdapter,
+    settings_of,
+)
+from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.weights import checkpoint
 
@@ -25,7 +31,7 @@ def opened(folder: Path) -> Model:
     return checkpoint.load(load_config(folder), folder, dtype=torch.float32)
 
 
-def shaken(adapter: Adapter) -> Adapter:
+def shaken(adapter: TrainedAdapter) -> TrainedAdapter:
     """The adapter with every part drawn anew, so that all of them count."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
@@ -67,7 +73,7 @@ def test_new_adapter_changes_nothing_and_trains_nothing_else(
     base: Path, projections: tuple[str, ...]
 ) -> None:
     ids = torch.arange(20).view(1, 20) + 16
-    recipe = Recipe(projections=",".join(projections), rank=2)
+    recipe = LoraRecipe(projections=",".join(projections), rank=2)
     model = opened(base)
     run = LoraRun(model, recipe, range(400))
     torch.testing.assert_close(run.read(ids), run.base(ids))
@@ -82,9 +88,9 @@ def test_new_adapter_changes_nothing_and_trains_nothing_else(
 
 
 def test_files_are_pefts_and_come_back(base: Path, tmp_path: Path) -> None:
-    settings = Settings(rank=3, alpha=5.0, projections=PROJECTIONS)
+    settings = AdapterSettings(rank=3, alpha=5.0, projections=PROJECTIONS)
     model = opened(base)
-    adapter = shaken(Adapter(model, settings))
+    adapter = shaken(TrainedAdapter(model, settings))
     adapter.save(tmp_path, base="some/base")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["peft_type"] == "LORA" and config["r"] == 3 and config["lora_alpha"] == 5.0
@@ -96,24 +102,26 @@ def test_files_are_pefts_and_come_back(base: Path, tmp_path: Path) -> None:
     rows = tensors["base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"]
     torch.testing.assert_close(rows, model.embedding[:16] + adapter.rows)
     assert settings_of(tmp_path) == settings
-    again = Adapter(opened(base), settings)
+    again = TrainedAdapter(opened(base), settings)
     again.load(tmp_path)
     for one, two in zip(adapter.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
 
 def test_files_that_do_not_fit_are_named(base: Path, tmp_path: Path) -> None:
-    Adapter(opened(base), Settings(rank=2)).save(tmp_path, base="x")
+    TrainedAdapter(opened(base), AdapterSettings(rank=2)).save(tmp_path, base="x")
     with pytest.raises(ValueError, match=r"adapter_model\.safetensors: base_model.* is \[2, 32\]"):
-        Adapter(opened(base), Settings(rank=3)).load(tmp_path)
+        TrainedAdapter(opened(base), AdapterSettings(rank=3)).load(tmp_path)
     with pytest.raises(ValueError, match="alone"):
-        Adapter(opened(base), Settings(rank=2, projections=PROJECTIONS)).load(tmp_path)
+        TrainedAdapter(opened(base), AdapterSettings(rank=2, projections=PROJECTIONS)).load(
+            tmp_path
+        )
 
 
 def test_peft_reads_as_we_do(base: Path, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     transformers = pytest.importorskip("transformers")
-    recipe = Recipe(projections="all", rank=3, alpha=5.0)
+    recipe = LoraRecipe(projections="all", rank=3, alpha=5.0)
     run = LoraRun(opened(base), recipe, range(400))
     shaken(run.adapter).save(tmp_path, base=str(base))
     theirs = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
@@ -127,8 +135,8 @@ def test_peft_reads_as_we_do(base: Path, tmp_path: Path) -> None:
 
 def test_unusable_settings_are_named() -> None:
     with pytest.raises(ValueError, match="rank must be at least 1, not 0"):
-        Settings(rank=0)
+        AdapterSettings(rank=0)
     with pytest.raises(ValueError, match="no such projection: nose"):
-        Recipe(projections="q_proj,nose")
+        LoraRecipe(projections="q_proj,nose")
     with pytest.raises(ValueError, match="turned is a share"):
-        Recipe(turned=2)
+        LoraRecipe(turned=2)

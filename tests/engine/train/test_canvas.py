@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.train import canvas, pretrained
-from dgedit_engine.train.adapter import Adapter, Settings
-from dgedit_engine.train.canvas_examples import Canvases, Draw
-from dgedit_engine.train.canvas_recipe import Recipe
+from dgedit_engine.train.adapter import AdapterSettings, TrainedAdapter
+from dgedit_engine.train.canvas_examples import CanvasDraw, Canvases
+from dgedit_engine.train.canvas_recipe import CanvasRecipe
 from dgedit_engine.train.canvas_run import CanvasRun
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.recipe import Plan
+from dgedit_engine.train.recipe import StepPlan
 from dgedit_engine.weights import adapters, checkpoint, readings
 
 SMALL: dict[str, Any] = {"rows": 4, "micro": 4, "limit": 96, "slots": "16", "copies": 2, "rank": 4}
@@ -41,7 +41,7 @@ def opened(base: Path) -> Model:
 
 def batch_of(base: Path, data: Path, number: int = 0) -> Sequence[Canvases]:
     tokenizer = pretrained.tokenizer_of(base)
-    draw = Draw(Corpus(data), tokenizer, limit=96, turned=1.0, slots=(16,))
+    draw = CanvasDraw(Corpus(data), tokenizer, limit=96, turned=1.0, slots=(16,))
     return draw.batch(4, micro=4, seed=0, number=number)
 
 
@@ -54,7 +54,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 def encode(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of the causal reading that counts."""
     folder = tmp_path_factory.mktemp("encode")
-    adapter = Adapter(opened(base), Settings(rank=2))
+    adapter = TrainedAdapter(opened(base), AdapterSettings(rank=2))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for part in adapter.parameters():
@@ -92,7 +92,7 @@ def test_folder_that_comes_of_it_opens(
     model = opened(base)
     adapters.merge(model, found.encode)
     readings.let_refine(model, found.denoise)
-    run = CanvasRun(opened_with(base, encode), Recipe(rank=2), range(16, 400))
+    run = CanvasRun(opened_with(base, encode), CanvasRecipe(rank=2), range(16, 400))
     run.resume(tmp_path)
     ids = torch.arange(30, 62)[None]
     with torch.no_grad():
@@ -111,7 +111,7 @@ def opened_with(base: Path, encode: Path) -> Model:
 def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) -> None:
     assert train(base, data, tmp_path / "whole") == 0
     given = {"steps": 6, "rows": 2, "micro": 1, "limit": 64, "lr": 1e-2, "rank": 2}
-    recipe = Recipe(slots="8,16", copies=2, on_policy=0.5, **given)  # type: ignore[arg-type]
+    recipe = CanvasRecipe(slots="8,16", copies=2, on_policy=0.5, **given)  # type: ignore[arg-type]
     source = canvas.CanvasFeed(data, base, recipe).open()
     shortlist = pretrained.occurring(Corpus(data), pretrained.tokenizer_of(base))
     first = CanvasRun(opened(base), recipe, shortlist)
@@ -136,14 +136,16 @@ def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) ->
     ],
 )
 def test_every_variation_learns(base: Path, data: Path, variation: dict[str, Any]) -> None:
-    run = CanvasRun(sharp(opened(base)), Recipe(lr=2e-2, **SMALL, **variation), range(16, 400))
+    run = CanvasRun(
+        sharp(opened(base)), CanvasRecipe(lr=2e-2, **SMALL, **variation), range(16, 400)
+    )
     batch = batch_of(base, data)
     text = [torch.from_numpy(one) for one in (batch[0].prompt, batch[0].gold)]
 
     def loss() -> float:
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
-            return sum(float(run.loss(part, Plan(), generator)[1]) for part in batch)
+            return sum(float(run.loss(part, StepPlan(), generator)[1]) for part in batch)
 
     frozen = {name: one.clone() for name, one in run.model.named_parameters()}
     before, (_, teacher) = loss(), run.read(*text)
@@ -171,7 +173,7 @@ def test_noise_is_of_the_shortlist_or_the_causal_readings(base: Path, data: Path
     some = range(16, 400, 2)
     drawn = {}
     for noise in ("uniform", "causal"):
-        run = CanvasRun(opened(base), Recipe(full=1.0, **SMALL, noise=noise), some)
+        run = CanvasRun(opened(base), CanvasRecipe(full=1.0, **SMALL, noise=noise), some)
         known = set(run.known.ids.tolist())
         assert known == {*range(16), *some}
         # a teacher that is sure of one token of the shortlist
@@ -186,7 +188,7 @@ def test_noise_is_of_the_shortlist_or_the_causal_readings(base: Path, data: Path
 
 
 def test_measure_counts_noised_slots_and_repeats(base: Path, data: Path) -> None:
-    run = CanvasRun(opened(base), Recipe(**SMALL), range(16, 400))
+    run = CanvasRun(opened(base), CanvasRecipe(**SMALL), range(16, 400))
     found = run.measure(batch_of(base, data))
     assert found == run.measure(batch_of(base, data))
     shares = [value for name, value in found.items() if name.endswith("right")]
@@ -207,7 +209,7 @@ def test_measure_counts_noised_slots_and_repeats(base: Path, data: Path) -> None
 )
 def test_unusable_value_is_named(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Recipe(**change)
+        CanvasRecipe(**change)
 
 
 def test_mistakes_are_one_line(
@@ -222,5 +224,5 @@ def test_mistakes_are_one_line(
 
 def test_every_field_of_the_recipe_is_an_option() -> None:
     help_text = canvas._parser().format_help()
-    for field in fields(Recipe):
+    for field in fields(CanvasRecipe):
         assert f"--{field.name.replace('_', '-')}" in help_text

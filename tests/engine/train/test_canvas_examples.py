@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from dgedit_engine.prompt.layout import BOS, EOS
 from dgedit_engine.prompt.plain import JOINT
 from dgedit_engine.train import vocabulary
-from dgedit_engine.train.canvas_examples import WIDTH, Draw, Example, lay_out
+from dgedit_engine.train.canvas_examples import WIDTH, CanvasDraw, CanvasExample, lay_out
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.infill_examples import END, FORMS, Form, Weights
 
@@ -34,7 +34,7 @@ def laid_out(
     span: tuple[int, int] = SPAN,
     limit: int = 128,
     slots: int = 32,
-) -> Example | None:
+) -> CanvasExample | None:
     options = {"tokenizer": tokenizer, "limit": limit, "slots": slots, "weights": WEIGHTS}
     return lay_out(text, span, form, 100, **options)  # type: ignore[arg-type]
 
@@ -90,7 +90,7 @@ def test_short_prefix_is_kept_and_the_suffix_cut(tokenizer: Tokenizer) -> None:
 
 
 def test_batch_repeats_and_stands_in_parts_of_one_length(tokenizer: Tokenizer, data: Path) -> None:
-    draw = Draw(Corpus(data), tokenizer, limit=128, turned=0.5, slots=(8, 16))
+    draw = CanvasDraw(Corpus(data), tokenizer, limit=128, turned=0.5, slots=(8, 16))
     one, two = (draw.batch(12, micro=4, seed=1, number=2) for _ in range(2))
     assert sum(len(part.gold) for part in one) == 12
     assert {part.gold.shape[1] for part in one} == {8}

@@ -16,9 +16,9 @@ from dgedit_engine.train.infill_examples import (
     AHEAD,
     END,
     FORMS,
-    Draw,
-    Example,
     Form,
+    InfillDraw,
+    InfillExample,
     Weights,
     batched,
     lay_out,
@@ -35,7 +35,7 @@ def tokenizer(data: Path) -> Tokenizer:
     return vocabulary.load(data / "tokenizer.json")
 
 
-def laid_out(tokenizer: Tokenizer, form: Form, limit: int = 128, text: str = TEXT) -> Example:
+def laid_out(tokenizer: Tokenizer, form: Form, limit: int = 128, text: str = TEXT) -> InfillExample:
     found = lay_out(text, SPAN, tokenizer, form=form, limit=limit, weights=WEIGHTS)
     assert found is not None and len(found.ids) == len(found.weights) <= limit
     return found
@@ -122,7 +122,7 @@ def test_batch_is_filled_up_with_what_does_not_count(tokenizer: Tokenizer) -> No
 
 
 def test_batches_repeat_and_are_of_one_form(data: Path, tokenizer: Tokenizer) -> None:
-    draw = Draw(Corpus(data), tokenizer, limit=96, turned=0.5)
+    draw = InfillDraw(Corpus(data), tokenizer, limit=96, turned=0.5)
     forms = set()
     for number in range(8):
         one, two = (draw.batch(3, seed=5, number=number) for _ in range(2))

@@ -24,7 +24,7 @@ from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.loop import Run, compile_parts
 from dgedit_engine.train.loss import counted_causally
 from dgedit_engine.train.objective import losses
-from dgedit_engine.train.recipe import Plan, Recipe, from_options
+from dgedit_engine.train.recipe import Recipe, StepPlan, from_options
 from dgedit_engine.train.schedule import Means
 from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 from dgedit_engine.weights import checkpoint
@@ -169,7 +169,7 @@ def test_compiled_parts_give_the_same_losses_and_gradients(data: Path) -> None:
         if compiled:
             compile_parts(model)
         batch, generator = batches(data, 1)[0], torch.Generator().manual_seed(0)
-        values, loss = losses(model, batch, Recipe(), Plan(bound=1.0), generator, "cpu")
+        values, loss = losses(model, batch, Recipe(), StepPlan(bound=1.0), generator, "cpu")
         loss.backward()
         found.append((values, {n: p.grad for n, p in model.named_parameters()}))
     (values, gradients), (others, their_gradients) = found
@@ -313,7 +313,7 @@ def test_infill_weight_decides_what_the_holes_tokens_count(data: Path, weight: f
     (batch,) = batches(data, 1)
     run = started(infill=weight)
     generator = torch.Generator().manual_seed(0)
-    values, total = losses(run.model, batch, run.recipe, Plan(), generator, "cpu")
+    values, total = losses(run.model, batch, run.recipe, StepPlan(), generator, "cpu")
     prompt, canvas = (torch.from_numpy(part) for part in (batch.prompt, batch.canvas))
     counted = counted_causally(prompt, canvas, end=1)[:, 1:]
     holes = int(counted[:, prompt.shape[1] - 1 :].sum())

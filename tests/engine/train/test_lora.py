@@ -15,8 +15,8 @@ from dgedit_engine.model.config import load_config
 from dgedit_engine.train import lora, pretrained
 from dgedit_engine.train.adapter import WEIGHTS
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.infill_examples import Draw
-from dgedit_engine.train.lora_recipe import Recipe
+from dgedit_engine.train.infill_examples import InfillDraw
+from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.weights import checkpoint
 
@@ -27,7 +27,7 @@ def train(base: Path, data: Path, out: Path, *more: str) -> int:
     return lora.main([*given, "--lr", "1e-2", "--rank", "2", *more])
 
 
-def run_of(base: Path, recipe: Recipe) -> LoraRun:
+def run_of(base: Path, recipe: LoraRecipe) -> LoraRun:
     model = checkpoint.load(load_config(base), base, dtype=torch.float32)
     return LoraRun(model, recipe, range(16, 400))
 
@@ -46,7 +46,7 @@ def test_command_trains_measures_and_repeats(base: Path, data: Path, tmp_path: P
 
 def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) -> None:
     assert train(base, data, tmp_path / "whole") == 0
-    recipe = Recipe(steps=6, rows=2, micro=1, limit=64, lr=1e-2, rank=2)
+    recipe = LoraRecipe(steps=6, rows=2, micro=1, limit=64, lr=1e-2, rank=2)
     shortlist = np.load(tmp_path / "whole" / pretrained.SHORTLIST).tolist()
     source = lora.InfillFeed(data, base, 64, 2, recipe.turned, recipe.weights(), recipe.seed).open()
     model = checkpoint.load(load_config(base), base, dtype=torch.float32)
@@ -64,8 +64,8 @@ def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) ->
 
 
 def test_training_lowers_the_loss_of_what_it_sees(base: Path, data: Path) -> None:
-    run = run_of(base, Recipe(lr=2e-2, rank=4, projections="all", rows=4, micro=4, limit=96))
-    batch = Draw(Corpus(data), pretrained.tokenizer_of(base), limit=96, turned=1.0).batch(
+    run = run_of(base, LoraRecipe(lr=2e-2, rank=4, projections="all", rows=4, micro=4, limit=96))
+    batch = InfillDraw(Corpus(data), pretrained.tokenizer_of(base), limit=96, turned=1.0).batch(
         4, seed=0, number=0
     )
     before = run.measure([batch])
@@ -80,10 +80,12 @@ def test_training_lowers_the_loss_of_what_it_sees(base: Path, data: Path) -> Non
 
 
 def test_divergence_is_from_the_text_alone(base: Path, data: Path) -> None:
-    run = run_of(base, Recipe(kl=1.0, kl_kept=1.0, limit=192))
+    run = run_of(base, LoraRecipe(kl=1.0, kl_kept=1.0, limit=192))
     tokenizer, found = pretrained.tokenizer_of(base), {}
     for name, share in (("ahead", 0.0), ("turned", 1.0)):
-        batch = Draw(Corpus(data), tokenizer, limit=192, turned=share).batch(8, seed=0, number=0)
+        batch = InfillDraw(Corpus(data), tokenizer, limit=192, turned=share).batch(
+            8, seed=0, number=0
+        )
         ids = torch.from_numpy(batch.ids)
         generator = torch.Generator().manual_seed(0)
         found[name] = run.divergence(ids, run.read(ids), batch, generator).item()
@@ -103,5 +105,5 @@ def test_mistakes_are_one_line(
 
 def test_every_field_of_the_recipe_is_an_option() -> None:
     help_text = lora._parser().format_help()
-    for name in (field.name for field in fields(Recipe)):
+    for name in (field.name for field in fields(LoraRecipe)):
         assert f"--{name.replace('_', '-')}" in help_text

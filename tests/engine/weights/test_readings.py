@@ -18,7 +18,7 @@ from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.canvases import behind, restored
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model, SelfConditioning
-from dgedit_engine.train.adapter import PROJECTIONS, Adapter, Settings
+from dgedit_engine.train.adapter import PROJECTIONS, AdapterSettings, TrainedAdapter
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import adapters, checkpoint, readings
 from dgedit_engine.weights.cpu_int8 import pack
@@ -49,7 +49,7 @@ def opened(folder: Path) -> Model:
 
 def written(base: Path, folder: Path, *, tokens: int, seed: int, rank: int = 3) -> Path:
     """An adapter of ours in which every part counts."""
-    adapter = Adapter(opened(base), Settings(rank, 5.0, PROJECTIONS, tokens))
+    adapter = TrainedAdapter(opened(base), AdapterSettings(rank, 5.0, PROJECTIONS, tokens))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in adapter.parameters():

@@ -1,0 +1,144 @@
+"""Where a request's candidates come from, and the canvases that some of them start on: from noise,
+from the present text or a draft under some, or from an infill with noise where it is broken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from dgedit_engine.decode.canvas import Seed, seed_canvas, segment_sizes
+from dgedit_engine.decode.loop import Start
+from dgedit_engine.decode.rank import Filling, Ranked, rank
+from dgedit_engine.decode.repair import broken_tokens
+from dgedit_engine.decode.work import Work
+from dgedit_engine.types import Origin
+
+Holes = Sequence[list[int]]
+"""Each hole's tokens."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the last request came to: where a warm start takes up."""
+
+    prompt: Sequence[int] = ()
+    """Its prompt."""
+    holes: Holes = ()
+    """The tokens that filled its holes."""
+
+
+def recalled(work: Work, memory: Memory | None) -> Holes:
+    """The tokens that filled the same holes before an edit; none where a warm start has nothing to
+    take up.
+    """
+    if memory is None or not work.decoding.warm or len(memory.holes) != len(work.prompt.holes):
+        return ()
+    return memory.holes if _edited(memory.prompt, work.prompt.ids) else ()
+
+
+def origins(work: Work, before: Holes) -> list[Origin]:
+    """Where each candidate comes from; `before` is what was `recalled`."""
+    each, count = work.decoding.origins, work.decoding.candidates
+    found: list[Origin] = [each[place % len(each)] for place in range(count)]
+    # the greedy draft is the same each time: it comes once, and who asks anew wants another
+    again = 0 if work.request.seed else len(each)
+    for place in range(again, count):
+        found[place] = "sample" if found[place] == "draft" else found[place]
+    return ["warm", *found][:count] if before else found
+
+
+def starts(
+    work: Work, origins: Sequence[Origin], sketches: Sequence[Filling], before: Holes
+) -> list[tuple[Origin, Start]]:
+    """The canvases to refine, each at its place in the schedule. The best `sketches` are revised,
+    and `before` where an origin is warm.
+    """
+    found: list[tuple[Origin, Start]] = []
+    best = iter(rank(work, sketches) if "revised" in origins else [])
+    lone, own = len(work.prompt.holes) == 1, work.model.config.canvas
+    sizes = cycle(work.decoding.canvases if lone and work.decoding.canvases else (own,))
+    for origin in origins:
+        if origin in ("draft", "sample"):
+            continue
+        holes: Holes = before if origin == "warm" else ()
+        if origin == "revised" and (sketch := next(best, None)):
+            holes = sketch.filling.holes
+        if seed := _revised(work, holes):
+            found.append((origin, Start(seed, _steps(work, work.decoding.revision))))
+        else:
+            found.append(("canvas", fresh(work, work.prompt.holes, next(sizes))))
+    return found
+
+
+def fresh(work: Work, texts: Holes, canvas: int) -> Start:
+    """A canvas of noise, or of the present texts under some."""
+    strength = work.request.strength
+    sizes = segment_sizes(texts, work.prompt.markers, canvas)
+    if work.decoding.slots is not None:
+        sizes = [work.decoding.slots]
+    return Start(_seed(work, texts, sizes, strength), _steps(work, strength))
+
+
+def repairs(work: Work, ranked: Sequence[Ranked]) -> list[tuple[Origin, Start]]:
+    """Canvases of the candidates that break the grammar, noised where they do."""
+    found: list[tuple[Origin, Start]] = []
+    for one in ranked[: work.decoding.candidates]:
+        holes = one.filling.holes
+        sizes = _fitting(work, holes)
+        places = broken_tokens(work.request, holes, one.places, work.tokenizer)
+        if sizes and any(places):
+            seed = _seed(work, holes, sizes, 1.0, places)
+            found.append(("repaired", Start(seed, _steps(work, work.decoding.revision))))
+    return found
+
+
+def _revised(work: Work, holes: Holes) -> Seed | None:
+    """A canvas of a draft under noise; None where there is no text, or no room for it."""
+    sizes = _fitting(work, holes) if any(holes) else None
+    return _seed(work, holes, sizes, work.decoding.revision) if sizes else None
+
+
+def _fitting(work: Work, holes: Holes) -> list[int] | None:
+    """Slots for each hole's tokens and an end; None where these do not fit."""
+    sizes = segment_sizes(holes, work.prompt.markers, work.model.config.canvas)
+    fits = all(len(hole) < size for hole, size in zip(holes, sizes, strict=True))
+    return sizes if fits else None
+
+
+def _seed(
+    work: Work,
+    texts: Holes,
+    sizes: Sequence[int],
+    strength: float,
+    places: Sequence[Container[int]] | None = None,
+) -> Seed:
+    return seed_canvas(
+        texts,
+        work.prompt.markers,
+        sizes,
+        end=work.model.config.eos[0],
+        vocab=work.model.config.vocab,
+        strength=strength,
+        generator=work.generator,
+        places=places,
+    )
+
+
+def _steps(work: Work, strength: float) -> int:
+    """The steps that so much noise is worth."""
+    return max(1, math.ceil(strength * work.sampling.steps))
+
+
+def _edited(before: Sequence[int], now: Sequence[int]) -> bool:
+    """Whether one prompt became the other by an edit: they differ, but for less than half."""
+    if before == now:
+        return False
+    shorter = min(len(before), len(now))
+    same = next((at for at in range(shorter) if before[at] != now[at]), shorter)
+    behind = next(
+        (at for at in range(shorter - same) if before[-1 - at] != now[-1 - at]), shorter - same
+    )
+    return 2 * (same + behind) > max(len(before), len(now))
