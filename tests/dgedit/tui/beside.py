@@ -121,7 +121,7 @@ class Beside(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:  # no step failed
                 self.do(self._undo_all_and_redo_all)
         finally:
-            self.app.fill = None  # or a step would be drawn on a screen that is gone
+            self.app.infill.drop()  # or a step would be drawn on a screen that is gone
             self.script.go(100)
             self.runner.run(self.stack.aclose())
             self.runner.close()

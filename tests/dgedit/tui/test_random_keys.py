@@ -88,7 +88,7 @@ class RandomKeys(Beside):
     @rule()
     def breaks_the_line(self) -> None:
         fill = self.app.fill
-        if fill is not None and self.app.check_action("accept_here", ()):
+        if fill is not None and self.app.check_action("do", ("accept",)):
             self.accepts(fill, "enter")
         elif self.app.infill.hole_at_cursor() is not None:
             self.press("enter")
