@@ -301,7 +301,7 @@ class RandomKeys(Beside):
     @precondition(lambda self: self.app.fill is not None)
     @rule(key=LOOKS)
     def looks(self, key: str) -> None:
-        if key.endswith("square_bracket") and not self.app.check_action("scrub", (1,)):
+        if key.endswith("square_bracket") and not self.app.check_action("do", ("step-forth",)):
             return  # then it is typed
         self.press(key)
         self.is_unchanged()
