@@ -39,7 +39,7 @@ from dgedit.tui.infill.instruction import Instructing
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
 from dgedit.tui.infill.session import Fill
-from dgedit.tui.infill.worker import Connected, Failed, Refined, Source
+from dgedit.tui.infill.worker import Connected, EngineWorker, Failed, Refined
 from dgedit.tui.keymap import ACTIONS
 from dgedit.tui.terminal.clipboard import Clipboards
 from dgedit.tui.terminal.driver import Terminal
@@ -119,7 +119,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.clipboards = Clipboards(self, workspace.notice)
         self.infill = InfillController(
             workspace,
-            Source(connect, self.post_message),
+            EngineWorker(connect, self.post_message),
             effort=effort,
             seed=seed,
             caution=settings.caution,

@@ -26,7 +26,7 @@ Fills = Sequence[tuple[OpenHole, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LineChange:
     """Lines that give way to others."""
 
     span: Span
@@ -45,7 +45,7 @@ class Hunk:
 
     lines: tuple[str, ...]
     """As they are shown, the head first."""
-    changes: tuple[Change, ...]
+    changes: tuple[LineChange, ...]
     """What is accepted with it, in order."""
     closed: frozenset[OpenHole]
     """The holes of which nothing is left then."""
@@ -57,7 +57,7 @@ def hunks(editor: Editor, fills: Fills) -> list[Hunk]:
     starts = [0, *accumulate(map(len, old))]
     new: list[str] = []
     shared: list[Block] = []
-    changes: list[tuple[int, Change]] = []  # and the line that each begins at
+    changes: list[tuple[int, LineChange]] = []  # and the line that each begins at
     done = 0
     for group, rows in _groups(fills, starts):
         shared.append(Block(done, len(new), rows.start - done))
@@ -71,7 +71,7 @@ def hunks(editor: Editor, fills: Fills) -> list[Hunk]:
             grown = {group[0][0]: len(text) - (span.end - span.start)}
             if len(group) > 1:
                 grown = {hole: _growth(editor, hole, draft) for hole, draft in group}
-            changes.append((rows.start + a, Change(span, text, grown)))
+            changes.append((rows.start + a, LineChange(span, text, grown)))
         new += lines
         done = rows.stop
     shared.append(Block(done, len(new), len(old) - done))

@@ -29,7 +29,7 @@ from dgedit.tui.editor.highlighting import Syntax
 from dgedit.tui.editor.holes import OpenHole
 
 
-class Part(NamedTuple):
+class SyntaxPart(NamedTuple):
     """A part of a text."""
 
     span: Span
@@ -129,7 +129,7 @@ def _close(editor: Editor, holes: list[OpenHole]) -> str:
     return "no longer masked"
 
 
-def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> Iterator[Part]:
+def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> Iterator[SyntaxPart]:
     """The parts of a text that hold a span, from the smallest; `strict`: only larger ones."""
     for part in _nodes(text, inner, syntax) if syntax else _plain(text, inner):
         span = part.span
@@ -138,7 +138,7 @@ def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> It
             yield part
 
 
-def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[Part]:
+def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[SyntaxPart]:
     """The nodes of the syntax tree that have a name."""
     source = text.encode("utf-8", "replace")
     first, last = (len(text[:at].encode("utf-8", "replace")) for at in (inner.start, inner.end))
@@ -150,21 +150,23 @@ def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[Part]:
         # Some grammars count the line ending in, or the blanks before.
         end = start + len(text[start:end].rstrip())
         if node.is_named and start < end:
-            yield Part(Span(start, end), node.type.replace("_", " "))
+            yield SyntaxPart(Span(start, end), node.type.replace("_", " "))
         node = node.parent
 
 
-def _plain(text: str, inner: Span) -> Iterator[Part]:
+def _plain(text: str, inner: Span) -> Iterator[SyntaxPart]:
     """The word, the line without its indentation, the paragraph."""
     first = max(text.rfind(end, 0, inner.start) for end in "\n\r") + 1
     stops = [at for at in (text.find(end, inner.end) for end in "\n\r") if at >= 0]
     last = min(stops, default=len(text))
     for word in _WORD.finditer(text, first, last):
         if word.start() <= inner.start < word.end():
-            yield Part(Span(*word.span()), "word")
+            yield SyntaxPart(Span(*word.span()), "word")
     line = text[first:last]
-    yield Part(Span(first + len(line) - len(line.lstrip()), first + len(line.rstrip())), "line")
+    yield SyntaxPart(
+        Span(first + len(line) - len(line.lstrip()), first + len(line.rstrip())), "line"
+    )
     before = [gap.end() for gap in _GAP.finditer(text, 0, first)]
     after = _GAP.search(text, last)
     end = after.start() if after else len(text.rstrip())
-    yield Part(Span(before[-1] if before else 0, end), "paragraph")
+    yield SyntaxPart(Span(before[-1] if before else 0, end), "paragraph")

@@ -25,7 +25,7 @@ from dgedit.tui.editor.holes import OpenHole, nearest
 from dgedit.tui.infill import words
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
 from dgedit.tui.infill.turns import Turn
-from dgedit.tui.infill.worker import Failed, Refined, Source
+from dgedit.tui.infill.worker import EngineWorker, Failed, Refined
 from dgedit.tui.widgets.status import BETWEEN
 from dgedit.tui.workspace.tabs import Workspace
 
@@ -49,7 +49,7 @@ class InfillController:
     def __init__(
         self,
         workspace: Workspace,
-        source: Source,
+        source: EngineWorker,
         *,
         effort: float,
         seed: int,

@@ -43,7 +43,7 @@ class Failed(Message):
         super().__init__()
 
 
-class Source:
+class EngineWorker:
     """A backend that is opened when first needed and works for one infill at a time."""
 
     def __init__(self, connect: Callable[[], Backend], post: Callable[[Message], object]) -> None:

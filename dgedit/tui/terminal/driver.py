@@ -26,8 +26,6 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
-from textual.screen import Screen
-from textual.timer import Timer
 
 from dgedit.tui.terminal.keys import in_bursts
 
@@ -193,17 +191,6 @@ class Terminal(LinuxDriver):
     def _answer(self, text: str) -> None:
         if self._awaited is not None and not self._awaited.done():
             self._awaited.set_result(text)
-
-
-class Swift(Screen[None]):
-    """A screen that is painted up to 120 times a second, not 60: a key that comes right after a
-    frame of an infill waits for its own half as long.
-    """
-
-    @cached_property
-    def _update_timer(self) -> Timer:
-        paint = self._on_timer_update
-        return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
 
 
 def _decoded(data: str) -> str | None:
