@@ -109,7 +109,7 @@ class DgeditApp(App[None], inherit_bindings=False):
             self.animation_level = "none"
         self.failure: Exception | None = None
         """The error of ours that ended it."""
-        self._answered, self._show_tree = answered, folder is not None
+        self.answered, self._show_tree = answered, folder is not None
         recent = recent or Recent(None)
         self.started_in = here = WorkingFolder.now()
 
@@ -197,8 +197,8 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.opening.start(show_tree=self._show_tree)
         self.disk.watch_anew()
         self.questions.show()
-        if self._answered is not None:
-            self.call_after_refresh(open_answered, self.infill, *self._answered)
+        if self.answered is not None:
+            self.call_after_refresh(open_answered, self.infill, *self.answered)
 
     def get_key_display(self, binding: Binding) -> str:
         """A key, written the same way everywhere."""

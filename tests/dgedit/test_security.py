@@ -86,7 +86,7 @@ MAY_PRINT = {
     "dgedit/commands/model.py": "lines made visible",
     "dgedit/commands/output.py": "the one that makes texts visible where somebody looks",
     "dgedit/engines/warm/bench.py": "numbers, for developers",
-    "dgedit/tui/app.py": "a line of its own",
+    "dgedit/tui/start.py": "a line of its own",
     "dgedit/tui/bench.py": "numbers, for developers",
 }
 """Who may write onto a terminal without `output`, and why."""
