@@ -109,7 +109,7 @@ class DgeditApp(App[None], inherit_bindings=False):
             self.animation_level = "none"
         self.failure: Exception | None = None
         """The error of ours that ended it."""
-        self.answered, self._show_tree = answered, folder is not None
+        self.answered, self.show_tree = answered, folder is not None
         recent = recent or Recent(None)
         self.started_in = here = WorkingFolder.now()
 
@@ -194,7 +194,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.piped.start()
         self.leftover.start()  # which asks about all files before any asks for itself
         self.recovery.start()
-        self.opening.start(show_tree=self._show_tree)
+        self.opening.start(show_tree=self.show_tree)
         self.disk.watch_anew()
         self.questions.show()
         if self.answered is not None:

@@ -142,9 +142,9 @@ def test_run_tells_folders_from_files(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     run([tmp_path / "one", tmp_path / "f.py"], **options)  # type: ignore[arg-type]
-    assert seen[0].folder == tmp_path / "one" and seen[0].show_tree
+    assert seen[0].workspace.folder == tmp_path / "one" and seen[0].show_tree
     assert [editor.path for editor in seen[0].editors] == [tmp_path / "f.py"]
     run([tmp_path / "f.py"], **options)  # type: ignore[arg-type]
-    assert seen[1].folder == tmp_path and not seen[1].show_tree
+    assert seen[1].workspace.folder == tmp_path and not seen[1].show_tree
     with pytest.raises(UsageError, match="one folder at a time"):
         run([tmp_path / "one", tmp_path / "two"], **options)  # type: ignore[arg-type]
