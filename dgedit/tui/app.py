@@ -221,7 +221,7 @@ class DgeditApp(App[None], inherit_bindings=False):
 
     async def action_do(self, name: str) -> None:
         """Do an action of the table."""
-        part, method, given = actions.parse(_CALLS[name])
+        part, method, given = actions.parse(_BY_ID[name].call)
         done: Any = getattr(getattr(self, part), method)(*given)
         if isawaitable(done):
             await done
@@ -368,4 +368,3 @@ class DgeditApp(App[None], inherit_bindings=False):
 
 
 _BY_ID = {action.id: action for action in ACTIONS}
-_CALLS = {action.id: action.call for action in ACTIONS}

@@ -83,8 +83,9 @@ class DiskChanges:
 
     def look_at(self, editor: Editor) -> None:
         """See what became of one file."""
-        if not (self.workspace.pages.read_only or editor.dirty) and editor.file.path:
-            editor.locked = not disk.may_write(editor.path)
+        # What was typed already is not locked in: saving says why it cannot be written.
+        if not self.workspace.pages.read_only and (editor.locked or not editor.dirty):
+            editor.locked = editor.file.path is not None and not disk.may_write(editor.path)
         there = self.is_there(editor)
         if not editor.file.is_stale():
             if editor in self._asked:
@@ -175,5 +176,6 @@ class DiskChanges:
         self.workspace.mark(editor)
 
     def diff(self, editor: Editor, theirs: Document) -> DiffView:
+        """A screen that compares a text with its file."""
         lines = diff_lines(editor.text, theirs.text)
         return DiffView(f"{editor.path.name}: here, and on disk", lines)

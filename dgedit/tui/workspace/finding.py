@@ -44,12 +44,12 @@ class Finder:
         self.find_bar, self.line_bar = FindBar(self), LineBar(self)
         self.found = Found(Query(""))
         """What was found last."""
-        self._find_in: tuple[Editor, Sequence[str]] | None = None  # in what
+        self._searched: tuple[Editor, Sequence[str]] | None = None  # in what
         # where one was when the bar was opened; None once one has gone on
-        self._find_origin: Origin | None = None
+        self._origin: Origin | None = None
         # steps to take when the search is done; at 0, to the first place from where one was
-        self._find_steps = 0
-        self._find_jump = False  # whether to take any
+        self._steps = 0
+        self._jump = False  # whether to take any
 
     @property
     def is_open(self) -> bool:
@@ -70,30 +70,30 @@ class Finder:
         """Go to the next place, or the previous one."""
         if not self.find_bar.query_asked.text:
             self.find()
-        elif self._find_is_current:
+        elif self._is_current:
             self._step_found(by)
         else:
-            self._find_jump, self._find_steps = True, self._find_steps + by
+            self._jump, self._steps = True, self._steps + by
             self._find_all()
 
     def close(self) -> None:
         """Close the bar; back to where one was, if one has only looked."""
-        if self._find_origin is not None and self.find_bar.has_focus_within:
-            self._go_back(*self._find_origin)
-        self._find_origin, self._find_in = None, None
+        if self._origin is not None and self.find_bar.has_focus_within:
+            self._go_back(*self._origin)
+        self._origin, self._searched = None, None
         self.find_bar.display = False
         self._mark_found(None)
         self.to_text()
 
     def to_text(self) -> None:
         """Go back to the text."""
-        self._find_origin = None
+        self._origin = None
         self.app.screen.set_focus(self.workspace.editor)
 
     def _open_find(self, *, replacing: bool) -> None:
         editor = self.workspace.editor
-        if self._find_origin is None:
-            self._find_origin = (editor, editor.selection, editor.scroll_offset)
+        if self._origin is None:
+            self._origin = (editor, editor.selection, editor.scroll_offset)
         text = "" if self.find_bar.has_focus_within else editor.selected_text
         several = "\n" in text or "\r" in text
         self.line_bar.display = False
@@ -105,7 +105,7 @@ class Finder:
         """Find what the bar asks for now."""
         if not self.find_bar.display:
             return
-        self._find_jump, self._find_steps = True, 0
+        self._jump, self._steps = True, 0
         self._find_all()
 
     def text_changed(self, editor: Editor) -> None:
@@ -123,28 +123,28 @@ class Finder:
         try:
             found = await asyncio.to_thread(search, lines, query)
         except SearchError as error:
-            self.found, self._find_in = Found(query), None
-            self._find_jump, self._find_steps = False, 0
+            self.found, self._searched = Found(query), None
+            self._jump, self._steps = False, 0
             self._mark_found(None)
             self.find_bar.complain(str(error))
             return
-        self.found, self._find_in = found, (editor, lines)
+        self.found, self._searched = found, (editor, lines)
         self._mark_found(editor if self.find_bar.display else None)
-        jump, by = self._find_jump, self._find_steps
-        self._find_jump, self._find_steps = False, 0
-        if jump and self._find_origin is not None and self._find_origin[0] is editor:
-            self._show_first_found(self._find_origin)
+        jump, by = self._jump, self._steps
+        self._jump, self._steps = False, 0
+        if jump and self._origin is not None and self._origin[0] is editor:
+            self._show_first_found(self._origin)
         for _ in range(abs(by)):
             self._step_found(1 if by > 0 else -1)
         if not jump:
             self._tell_found(found.which(*sorted(editor.selection)))
 
     @property
-    def _find_is_current(self) -> bool:
+    def _is_current(self) -> bool:
         """Whether what was found is what is asked for, in the text as it is."""
-        if self._find_in is None or self.found.query != self.find_bar.query_asked:
+        if self._searched is None or self.found.query != self.find_bar.query_asked:
             return False
-        editor, lines = self._find_in
+        editor, lines = self._searched
         return (
             editor is self.workspace.editor and lines == editor.buffer.lines
         )  # by identity, 0.5 ms
@@ -164,7 +164,7 @@ class Finder:
     def _step_found(self, by: int) -> None:
         found, editor = self.found, self.workspace.editor
         count = len(found.spans)
-        self._find_origin = None
+        self._origin = None
         if not count:
             self._tell_found(None)
             return
@@ -223,7 +223,7 @@ class Finder:
         """Replace the place that is selected, and go to the next; first select one."""
         editor = self.workspace.editor
         start, end = sorted(editor.selection)
-        if editor.read_only or not self._find_is_current or self.found.which(start, end) is None:
+        if editor.read_only or not self._is_current or self.found.which(start, end) is None:
             self.step(1)
             return
         query, template = self.found.query, self.find_bar.by.value
@@ -238,8 +238,8 @@ class Finder:
         if parts:
             after = parts[0].start + len(parts[0].text)
             editor.change(Change(tuple(parts), (after, after)))
-            self._find_origin = None
-        self._find_jump, self._find_steps = True, 1
+            self._origin = None
+        self._jump, self._steps = True, 1
         self._find_all()
 
     def replace_all(self) -> None:
@@ -266,7 +266,7 @@ class Finder:
             anchor, cursor = (moved_index(index, parts) for index in editor.selected)
             with editor.steady(lambda index: moved_index(index, parts)):
                 editor.change(Change(tuple(parts), (anchor, cursor)))
-        self._find_origin = None
+        self._origin = None
         self.workspace.notice(f"{len(parts):,} replaced")
 
     def _replacement_parts(
@@ -290,20 +290,20 @@ class Finder:
     def ask_line(self) -> None:
         """Ask which line to go to."""
         editor = self.workspace.editor
-        self._find_origin = (editor, editor.selection, editor.scroll_offset)
+        self._origin = (editor, editor.selection, editor.scroll_offset)
         self.find_bar.display = False
         self._mark_found(None)
         self.line_bar.open()
 
     def show_line(self) -> None:
         """Go to the line that is named so far."""
-        if self._find_origin is None:
+        if self._origin is None:
             return
         text = self.line_bar.field.value
-        where = place_of(text, self._find_origin[1].end[0])
+        where = place_of(text, self._origin[1].end[0])
         self.line_bar.tell("" if where or not text else "a line, as in 12, 12:5, +5 or -5")
         if where is None:
-            self._go_back(*self._find_origin)
+            self._go_back(*self._origin)
         else:
             last = self.workspace.editor.document.line_count - 1
             self._go_to(Selection.cursor((max(0, min(where[0], last)), where[1])))
@@ -312,8 +312,8 @@ class Finder:
         """Go back to the text: to the line, or to where one was."""
         if stay:
             self.show_line()
-        elif self._find_origin is not None:
-            self._go_back(*self._find_origin)
+        elif self._origin is not None:
+            self._go_back(*self._origin)
         self.line_bar.display = False
         self.to_text()
 

@@ -66,10 +66,10 @@ class Piped:
         editor.file = editor.current
         return True
 
-    def code(self, open: Collection[Editor], discarded: Collection[Editor]) -> int:
+    def code(self, opened: Collection[Editor], discarded: Collection[Editor]) -> int:
         """The exit code: that of an interrupt if the result is not what was edited."""
         editor = self.editor
-        if editor is None or not editor.dirty or (editor in open and editor not in discarded):
+        if editor is None or not editor.dirty or (editor in opened and editor not in discarded):
             return 0
         return Exit.INTERRUPTED
 

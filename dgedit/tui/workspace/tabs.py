@@ -51,7 +51,8 @@ class Workspace:
         self.added: Callable[[Editor], object] = lambda editor: None
         """Called with each file that was added later, before it is first drawn."""
         self.status, self.bar = StatusLine(), Bar()
-        self.strip, self.panes = Tabs(), Horizontal(id="panes")
+        self.strip: Tabs
+        self.panes: Horizontal
         self.leaving = False
         """Whether the user chose to leave, and so what to do with what is not saved."""
         self._quiet: Timer | None = None

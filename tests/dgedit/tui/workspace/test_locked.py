@@ -69,6 +69,24 @@ async def test_read_only_file_is_reloaded_and_may_become_writable(tmp_path: Path
         assert path.read_bytes() == THEIRS.replace(b"def f", b"#def f")
 
 
+async def test_file_that_may_no_longer_be_written_is_locked_unless_it_was_edited(
+    tmp_path: Path,
+) -> None:
+    clean, edited = tmp_path / "a.py", tmp_path / "b.py"
+    for path in (clean, edited):
+        path.write_bytes(CODE)
+    app = DgeditApp([clean, edited], connect=Script, watch=False)
+    async with app.run_test():
+        app.editors[1].insert("# mine\n", (0, 0))
+        for path in (clean, edited):
+            path.chmod(0o444)
+        app.disk.check()
+        assert [editor.locked for editor in app.editors] == [True, False]
+        clean.unlink()
+        app.disk.check()
+        assert not app.editors[0].locked and app.editors[0].deleted
+
+
 def test_large_binary_and_folder_are_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "large").touch()
     os.truncate(tmp_path / "large", LARGEST)
