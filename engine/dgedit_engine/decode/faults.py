@@ -22,8 +22,14 @@ Texts = Sequence[str | None]
 """A text for each hole; None for one that is not filled yet."""
 
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
-# What may leave Python sound where something is open before the hole, which its text has to close.
-_ENDS = (")", "]", "}", '"""', "'''", "except: pass")
+# What may leave Python sound where the hole's text has to close what is open before it, to begin
+# what goes on behind it, or to open the block that is there.
+_NEEDED = (
+    *(")", "]", "}", '"""', "'''", "except: pass"),
+    *("if 1: pass", "try: pass"),
+    *("if 1:", "def f():", "for _ in ():", "async def f():"),
+)
+_NEAR = 20  # lines before a hole that say how it is indented
 _LEFT_OUT = 24  # lines of a file that may be left out
 _GONE = ("0", "")  # what stands in the place of one, tried in turn
 _CODE = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)  # the start of a line that is no comment
@@ -97,8 +103,8 @@ def _without_own(
     if not all(own):
         return found
     if is_python(passage.path):
-        ends = (_stand_ins(passage, word) for word in _ENDS)
-        if any(_faults(passage, texts, texts) == () for texts in ends):
+        needed = (_stand_ins(passage, word) for word in _NEEDED)
+        if any(_faults(passage, texts, texts) == () for texts in needed):
             return found
         for texts in stands:
             if (mended := _mended(passage, texts)) is not None:
@@ -150,8 +156,7 @@ def _leave_out(
     end = whole.find("\n", place)
     end = len(whole) if end < 0 else end
     line = whole[start:end]
-    indent = line[: len(line) - len(line.lstrip())]
-    gone = (indent + word).ljust(len(line))[: len(line)]
+    gone = (_margin(line) + word).ljust(len(line))[: len(line)]
     offset, left, own = 0, iter(texts), -1
     for index, part in enumerate(parts):
         first = offset
@@ -206,7 +211,9 @@ def _stand_ins(passage: Passage, word: str | None) -> list[str]:
         if word and not before.rpartition("\n")[2]:
             behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
             ends = "\n" if behind[:1].strip(" \t") or behind[:1] in (" ", "\t") else ""
-            found.append(_indent(part.text, before, behind) + word + ends)
+            opens = word.endswith(":")
+            indent = _outside(before, behind) if opens else _indent(part.text, before, behind)
+            found.append(indent + word + ends)
         else:
             found.append(part.text if word is None else word)
         before += found[-1]
@@ -217,15 +224,28 @@ def _indent(present: str, before: str, behind: str) -> str:
     """The indentation of a hole that begins a line: that of what it holds, or of what is around,
     more than that of a line that opens a block.
     """
-    above = next((line for line in reversed(before.split("\n")[-20:]) if line.strip()), "")
+    above = next((line for line in reversed(before.split("\n")[-_NEAR:]) if line.strip()), "")
     for text in (present, behind, above):
         line = next((line for line in text.split("\n", 20) if line.strip()), "")
         if line:
             break
-    found, outer = (one[: len(one) - len(one.lstrip())] for one in (line, above))
+    found, outer = _margin(line), _margin(above)
     if above.rstrip().endswith(":") and len(found) <= len(outer):
         return outer + ("\t" if outer.endswith("\t") else "    ")
     return found
+
+
+def _outside(before: str, behind: str) -> str:
+    """The indentation of what opens the block behind: that of the lines before which is the largest
+    of those that are smaller.
+    """
+    inner = next((_margin(line) for line in behind.split("\n", 20) if line.strip()), "")
+    outer = (_margin(line) for line in before.split("\n")[-_NEAR:] if line.strip())
+    return max((one for one in outer if len(one) < len(inner)), key=len, default="")
+
+
+def _margin(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 def _anchored(passage: Passage, whole: str, error: Place) -> Place:

@@ -162,6 +162,32 @@ def test_what_is_open_before_a_hole_which_the_hole_has_to_close_is_its_own(
 
 
 @pytest.mark.parametrize(
+    ("before", "bad", "good", "behind"),
+    [
+        (
+            "def f():\n    x = [\n        1,\n    ]\n",
+            "    g(x)",
+            "    with g(x):",
+            "\n        h()\n",
+        ),
+        ("", "x = 1", "if x:", "\n    y = 2\n"),
+        ("x = 1\n", "y = 2", "def f():", "\n    return y\n"),
+        ("x = 1\n", "y = 2", "while y:", "\n    continue\n"),
+        ("x = 1\n", "y = 2", "async def f():", "\n    await y\n"),
+        ("def f():\n    ", "x = 1", "if x: y = 1", "\n    else:\n        y = 2\n"),
+        ("def f():\n    ", "x = 1", "try: x = 1", "\n    finally:\n        y = 2\n"),
+    ],
+)
+def test_what_a_hole_has_to_open_for_what_is_behind_is_its_own(
+    before: str, bad: str, good: str, behind: str
+) -> None:
+    """No other text than one that opens a block leaves the file sound."""
+    request = asked(before, Hole(), behind)
+    assert counts(request, bad) == [1]
+    assert counts(request, bad, good) == [1, 0]
+
+
+@pytest.mark.parametrize(
     ("text", "right"),
     [
         ("x = 0", True),
