@@ -23,11 +23,12 @@ Texts = Sequence[str | None]
 
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
 # What may leave Python sound where the hole's text has to close what is open before it, to begin
-# what goes on behind it, or to open the block that is there.
+# what goes on behind it, or to open the block or the bracket that is there.
 _NEEDED = (
     *(")", "]", "}", '"""', "'''", "except: pass"),
     *("if 1: pass", "try: pass"),
     *("if 1:", "def f():", "for _ in ():", "async def f():"),
+    *("(", "[", "{"),
 )
 _NEAR = 20  # lines before a hole that say how it is indented
 _LEFT_OUT = 24  # lines of a file that may be left out
@@ -103,7 +104,10 @@ def _without_own(
     if not all(own):
         return found
     if is_python(passage.path):
-        needed = (_stand_ins(passage, word) for word in _NEEDED)
+        needed = (
+            *(_stand_ins(passage, word) for word in _NEEDED),
+            *(_stand_ins(passage, word, indented=True) for word in _NEEDED),
+        )
         if any(_faults(passage, texts, texts) == () for texts in needed):
             return found
         for texts in stands:
@@ -198,9 +202,9 @@ def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:
     return "".join([*parts, passage.below])
 
 
-def _stand_ins(passage: Passage, word: str | None) -> list[str]:
+def _stand_ins(passage: Passage, word: str | None, *, indented: bool = False) -> list[str]:
     """For each hole the word as its text would be, indented and with a line's end where it has to;
-    None: what it holds.
+    None: what it holds. `indented`: it begins amid the indentation of its line.
     """
     parts = [passage.above, *passage.parts, passage.below]
     found, before = list[str](), ""
@@ -208,10 +212,15 @@ def _stand_ins(passage: Passage, word: str | None) -> list[str]:
         if isinstance(part, str):
             before += part
             continue
-        if word and not before.rpartition("\n")[2]:
+        margin = before.rpartition("\n")[2]
+        if word and indented and margin and not margin.strip():
+            behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
+            indent = _indent("", before, behind.partition("\n")[2])
+            found.append(indent[len(margin) :] + word)
+        elif word and not margin:
             behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
             ends = "\n" if behind[:1].strip(" \t") or behind[:1] in (" ", "\t") else ""
-            opens = word.endswith(":")
+            opens = word.endswith((":", "(", "[", "{"))
             indent = _outside(before, behind) if opens else _indent(part.text, before, behind)
             found.append(indent + word + ends)
         else:
