@@ -177,11 +177,17 @@ class Document:
             assert done <= span.start and span.end <= len(self.text), (
                 f"{span} overlaps or is outside"
             )
-            old = self.text[span.start : span.end]
-            parts.append(self.text[done : span.start])
-            parts.append(old if readable(new) == readable(old) else self._adapted(new, span))
+            parts += [self.text[done : span.start], self.fitted(new, span)]
             done = span.end
         return self.with_text("".join(parts) + self.text[done:])
+
+    def fitted(self, new: str, span: Span) -> str:
+        """What `apply` puts in a span's place for a text."""
+        old = self.text[span.start : span.end]
+        if readable(new) == readable(old):
+            return old
+        around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
+        return LINE_END.sub(_dominant(around) or self.eol, _UNFIT.sub("\ufffd", new))
 
     def save(self, *, overwrite: bool = False) -> Document:
         """Store the text in its file, wholly or not at all, and return the document as saved.
@@ -204,10 +210,6 @@ class Document:
         size = self.fingerprint.size if self.fingerprint else 0
         before, after = self.outside.before, size - self.outside.after
         return [saving.Kept(0, before), self.encode(), saving.Kept(after, size)]
-
-    def _adapted(self, new: str, span: Span) -> str:
-        around = self.text[max(0, span.start - _AROUND) : span.end + _AROUND]
-        return LINE_END.sub(_dominant(around) or self.eol, _UNFIT.sub("\ufffd", new))
 
 
 def readable(text: str) -> str:

@@ -10,8 +10,8 @@ selection touches are looked at: a command in the middle of 50,000 lines takes w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import regex
@@ -61,14 +61,49 @@ class Change:
     moved: tuple[Moved, ...] = ()
     """What only goes elsewhere, so that whatever is tied to it can follow."""
 
-    def apply(self, text: str) -> str:
-        """The text after it: what any editor of it is held to."""
-        pieces, done = [], 0
+    def splice(self, text: str) -> tuple[int, int, str]:
+        """All that gives way, from the first part to the last, and what takes its place."""
+        pieces = []
+        start = done = self.parts[0].start if self.parts else 0
         for part in self.parts:
             assert done <= part.start <= part.end <= len(text), part
             pieces += [text[done : part.start], part.text]
             done = part.end
-        return "".join(pieces) + text[done:]
+        return start, done, "".join(pieces)
+
+    def apply(self, text: str) -> str:
+        """The text after it: what any editor of it is held to."""
+        start, end, new = self.splice(text)
+        return text[:start] + new + text[end:]
+
+    def invert(self, text: str, start: int = 0) -> Change:
+        """The way back; `text` is what it is made of, from that offset on."""
+        parts, by = [], 0
+        for part in self.parts:
+            old = text[part.start - start : part.end - start]
+            parts.append(Part(part.start + by, part.start + by + len(part.text), old))
+            by += len(part.text) - len(old)
+        moved = tuple(Moved(one.start + one.by, one.end + one.by, -one.by) for one in self.moved)
+        back = Change(tuple(parts), self.selection, moved)
+        anchor, cursor = self.selection
+        return replace(back, selection=(back.map(anchor), back.map(cursor)))
+
+    def map(self, index: int, *, before: bool = False) -> int:
+        """Where an offset is after it; one in text that gives way stays as far in as there is text.
+        `before`: in front of what is put in right there.
+        """
+        for one in self.moved:
+            if one.start <= index < one.end:
+                return index + one.by
+        by = 0
+        for part in self.parts:
+            if part.start > index:
+                break
+            if part.end < index or (part.end == index and not (before and part.start == index)):
+                by += len(part.text) - (part.end - part.start)
+            elif part.start < index:
+                return part.start + by + min(index - part.start, len(part.text))
+        return index + by
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +222,9 @@ def join(text: str, selection: Selection) -> Change | None:
         parts.append(Part(left, right, " " if begun and right < lower.end else ""))
     if not parts:
         return None
-    at = moved_index(parts[-1].start, parts[:-1])
-    return Change(tuple(parts), (at, at))
+    change = Change(tuple(parts), selection)
+    at = change.map(parts[-1].start)
+    return replace(change, selection=(at, at))
 
 
 def select_lines(text: str, selection: Selection) -> Selection:
@@ -290,29 +326,17 @@ def _bracket_near(text: str, cursor: int) -> int | None:
 # Offsets
 
 
-def moved_index(index: int, parts: Sequence[Part], *, left: bool = False) -> int:
-    """Where an offset is after replacements; `left`: before what is put in right there."""
-    by = 0
-    for part in parts:
-        if part.end < index or (part.end == index and not (left and part.start == part.end)):
-            by += len(part.text) - (part.end - part.start)
-        elif part.start < index:
-            return part.start + by + len(part.text)
-    return index + by
-
-
 def followed(parts: list[Part], selection: Selection) -> Change | None:
     """The change with the selection on its text; None for no change."""
     if not parts:
         return None
     anchor, cursor = selection
-    return Change(
-        tuple(parts),
-        (
-            moved_index(anchor, parts, left=anchor < cursor),
-            moved_index(cursor, parts, left=cursor < anchor),
-        ),
+    change = Change(tuple(parts), selection)
+    anchor, cursor = (
+        change.map(anchor, before=anchor < cursor),
+        change.map(cursor, before=cursor < anchor),
     )
+    return replace(change, selection=(anchor, cursor))
 
 
 def lead_of(text: str, line: Line) -> int:

@@ -1,8 +1,9 @@
 """Three versions of a text made one, by lines, as `git merge-file` would.
 
-`blocks` says which lines two texts share; `merge` puts together what two sides made of a text they
-both came from, and marks where they disagree. Lines keep their ends, and nothing is ever left out:
-what only one side changed is taken from it, what both changed differently is given twice.
+`blocks` says which lines two texts share, and `line_parts` what makes one of the other; `merge`
+puts together what two sides made of a text they both came from, and marks where they disagree.
+Lines keep their ends, and nothing is ever left out: what only one side changed is taken from it,
+what both changed differently is given twice.
 
 Knows texts; nothing of files or screens. Fast because lines that occur once in both texts are
 matched first, and what is between two such matches is compared by itself: 50,000 lines with changes
@@ -17,7 +18,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import accumulate
 from typing import NamedTuple
+
+from dgedit.text.edits import Part
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
@@ -83,6 +87,24 @@ def split_lines(text: str) -> list[str]:
 def blocks(one: Sequence[str], two: Sequence[str]) -> list[Block]:
     """The runs of lines that two texts share, in order."""
     return joined(_matches(one, two, 0, len(one), 0, len(two)))
+
+
+def line_parts(old: str, new: str) -> tuple[Part, ...]:
+    """The replacements that make one text of another: line by line, as far as both have lines
+    there, and only where they differ.
+    """
+    one, two = split_lines(old), split_lines(new)
+    starts = [*accumulate(map(len, one), initial=0)]
+    parts: list[Part] = []
+    i = j = 0
+    for a, b, size in (*blocks(one, two), Block(len(one), len(two), 0)):
+        while i < a - 1 and j < b - 1:
+            parts.append(Part(starts[i], starts[i + 1], two[j]))
+            i, j = i + 1, j + 1
+        if i < a or j < b:
+            parts.append(Part(starts[i], starts[a], "".join(two[j:b])))
+        i, j = a + size, b + size
+    return tuple(parts)
 
 
 def joined(parts: Iterable[Block]) -> list[Block]:

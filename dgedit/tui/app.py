@@ -139,7 +139,8 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
-        pages.first, pages.reopen = self.review.first, self.infill.reopen
+        pages.first = self.review.first
+        pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self.recovery.offer_left
         workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)

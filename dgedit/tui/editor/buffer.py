@@ -10,7 +10,6 @@ Knows text; nothing of files, holes or screens. The syntax is `highlighting.py`'
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from textual.document._document import Document, EditResult, Location, Newline
@@ -35,8 +34,6 @@ class Buffer(Document):
         self.parse: Parse | None = None
         """The syntax tree, if there is a grammar."""
         self.color(syntax)
-        self.edited: Callable[[int, int, int], None] = lambda start, end, length: None
-        """Called after each edit: code points `start` to `end` gave way to `length` others."""
 
     @property
     def text(self) -> str:
@@ -102,7 +99,6 @@ class Buffer(Document):
         """Put a text, line endings as they are, in the place of what is between two locations."""
         top, bottom = sorted((self._clamped(start), self._clamped(end)))
         replaced = self._held(top, bottom)
-        first = self.index(top)
         points = (self.parse.point(top), self.parse.point(bottom)) if self.parse else None
 
         lines, ends = text.rows() if isinstance(text, Held) else _split(text)
@@ -117,7 +113,6 @@ class Buffer(Document):
 
         if self.parse and points:
             self.parse.edited(*points, top[1], bottom[1], plain)
-        self.edited(first, first + len(replaced), len(text))
         return result
 
     def _held(self, top: Location, bottom: Location) -> Held:

@@ -10,9 +10,7 @@ of files or holes.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping, Sequence
 
 import regex
 from textual import events
@@ -24,11 +22,8 @@ from dgedit.text import edits, graphemes
 from dgedit.text.comments import toggle_comment
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.changing import Changing, Typing
-
-if TYPE_CHECKING:
-    from dgedit.tui.editor.editor import Editor
-
+from dgedit.tui.editor.holes import OpenHole, Place
+from dgedit.tui.editor.transaction import History, Transaction, Typing
 
 # Characters that none joins which are like them.
 _ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
@@ -49,8 +44,8 @@ class Writing(TextArea):
             soft_wrap=False,
             show_line_numbers=True,
             tab_behavior="indent",
-            max_checkpoints=sys.maxsize,
         )
+        self.history: History = History(self.history)
         # Not the parent's to take: it would split and measure the text its own way first, and then
         # ours twice; in 50,000 lines that is 0.4 s.
         self._set_document(text, None)
@@ -77,12 +72,18 @@ class Writing(TextArea):
         """What begins and ends a comment here."""
         return None
 
-    def change(self, change: Change | None) -> None:
-        """Make a change, as one undo."""
-        if change is None or self.read_only:
+    def change(
+        self,
+        change: Change | None,
+        *,
+        goes: Mapping[OpenHole, Place | None] | None = None,
+        loaded: bool = False,
+    ) -> None:
+        """Make a change, as one undo; see `Transaction`."""
+        if change is None or (self.read_only and not loaded):
             return
         self.history.checkpoint()
-        self.edit(Changing.of(cast("Editor", self), self.buffer.text, change))
+        self.edit(Transaction.of(self.buffer, change, goes=goes, loaded=loaded))
         self.history.checkpoint()
 
     def put(self, text: str) -> None:
@@ -99,7 +100,7 @@ class Writing(TextArea):
         while text and not self.read_only:
             count = self._typed_at_once(text)
             if count > 1:
-                self.edit(Typing.of(self, text[:count]))
+                self.edit(Typing.of_text(self, text[:count]))
             else:
                 self._replace_via_keyboard(text[0], *self.selection)
             text = text[max(1, count) :]

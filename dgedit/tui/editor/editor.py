@@ -9,12 +9,11 @@ Knows one file and its holes; nothing of engines, requests or other files.
 from __future__ import annotations
 
 from bisect import insort
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
@@ -24,27 +23,24 @@ from textual.document._edit import Edit
 from textual.geometry import Offset
 from textual.message import Message
 
-from dgedit.files.document import Document, Span
+from dgedit.files.document import Document
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.comments import comment_marks
 from dgedit.text.drafts import BANDS
+from dgedit.text.edits import Change, line_at
 from dgedit.text.indentation import opens_block, uses_tabs
+from dgedit.text.merge import line_parts
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
-from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.transaction import Touch, Transaction
 from dgedit.tui.editor.view import View
 from dgedit.tui.terminal.keys import Burst, is_text
 from dgedit_engine.types import Draft
-
-# Edits of drafts whose undo gives them back.
-_LOST = 8
-
-Touch = Literal["edited", "taken", "given back"]
-"""How an edit touched a hole."""
 
 
 class Editor(View, Writing, inherit_bindings=False):
@@ -66,11 +62,8 @@ class Editor(View, Writing, inherit_bindings=False):
     class Touched(Message):
         """An edit changed what a hole covers: from then on it is another hole, or none."""
 
-        def __init__(self, how: Touch = "edited", holes: Collection[OpenHole] = ()) -> None:
+        def __init__(self, how: Touch = "edited") -> None:
             self.how = how
-            """Whether it was any edit, took a draft into the text, or was one of these undone."""
-            self.holes = holes
-            """Those that are given back."""
             super().__init__()
 
     class Pointed(Message):
@@ -99,9 +92,10 @@ class Editor(View, Writing, inherit_bindings=False):
         """In order; none overlaps another."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Takes a key before the text does, and says whether it did."""
-        self.reopen: Callable[[Editor], bool] = lambda editor: False
-        """Opens again what was left since the last edit, instead of an undo; whether it did."""
-        self._lost: deque[tuple[Edit, list[tuple[OpenHole, Span]]]] = deque(maxlen=_LOST)
+        self.open_result: Callable[[], object | None] = lambda: None
+        """Says which result is open: an edit of its drafts remembers it."""
+        self.reopen: Callable[[object], bool] = lambda result: False
+        """Opens a result again that an undo led back to; whether it was not open."""
         self._syntax = syntax_of(path)
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
@@ -157,19 +151,9 @@ class Editor(View, Writing, inherit_bindings=False):
     def open_holes(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:
         """Add holes; one that meets another is left out."""
         for hole in holes:
-            if not any(
-                (h.start < hole.end and hole.start < h.end) or h.span == hole.span
-                for h in self.holes
-            ):
+            if not any(collide(hole.span, one.span) for one in self.holes):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
         self.rows.wrap(0)
-
-    def put_hole(self, hole: OpenHole, span: Span) -> None:
-        """Open a hole again, in the place of what is there; whoever has a draft for it draws it."""
-        self.holes[:] = [one for one in self.holes if not _meet(one.span, span)]
-        hole.clear()
-        hole.start, hole.end = span.start, span.end
-        self.open_holes([hole])
 
     def show(
         self,
@@ -194,43 +178,59 @@ class Editor(View, Writing, inherit_bindings=False):
         if self.rows.y_of(start[0]) < self.scroll_y:
             self.selection = Selection.cursor(start)
 
+    # Edits
+
     def edit(self, edit: Edit) -> EditResult:
-        """Make an edit, and remember the drafts that it drew away."""
-        drafted = [(hole, hole.span) for hole in self.holes if hole.draft is not None]
-        result = super().edit(edit)
-        lost = [(hole, span) for hole, span in drafted if hole not in self.holes]
-        if lost and self.history.undo_stack:
-            self._lost.append((self.history.undo_stack[-1][-1], lost))
-        return result
+        """Make an edit, as a transaction: the holes follow."""
+        one = isinstance(edit, Transaction)
+        return super().edit(edit if one else Transaction.of_edit(edit, self))
 
     def undo(self) -> None:
-        """Undo; the holes whose drafts the edits drew away are back."""
-        if self.reopen(self):
+        """Undo; the result is open again that the edit was of, or that was left last."""
+        if left := self.history.left:
+            self.go_back_to(left.result)
+            if not self.reopen(left.result):
+                self.undo()
             return
+        batch = self.history.undo_stack[-1:]
         super().undo()
-        undone = self.history.redo_stack[-1] if self.history.redo_stack else ()
-        for edit, lost in self._lost:
-            back = [(hole, span) for hole, span in lost if hole not in self.holes]
-            if back and any(edit is one for one in undone):
-                for hole, span in back:
-                    self.put_hole(hole, span)
-                self.post_message(self.Touched("given back", [hole for hole, _ in back]))
+        for edit in (edit for edits in batch for edit in edits):
+            if isinstance(edit, Transaction) and edit.result is not None:
+                self.reopen(edit.result)
 
-    def _shift(self, start: int, end: int, length: int) -> None:
-        """Keep the holes on their text after an edit."""
-        shift = length - (end - start)
-        for at, hole in reversed(list(enumerate(self.holes))):
-            if end <= hole.start:
-                hole.start, hole.end = hole.start + shift, hole.end + shift
-            elif start < hole.end:
-                self.post_message(self.Touched())
-                if start <= hole.start and hole.end <= end:
-                    del self.holes[at]
-                elif start < hole.start:
-                    self.holes[at] = OpenHole(start + length, hole.end + shift)
-                else:
-                    rest = start if hole.end < end else hole.end + shift
-                    self.holes[at] = OpenHole(hole.start, rest)
+    def leave(self, result: object, holes: Iterable[OpenHole]) -> None:
+        """Let an undo lead back to a result that is left without an edit, and its holes here."""
+        self.history.leave(Transaction.of_left(result, holes))
+
+    def go_back_to(self, result: object) -> None:
+        """Put the holes back that a result was left with, where nothing was edited since."""
+        left = self.history.left
+        if left is not None and left.result is result:
+            self.history.drop_left()
+            left.restore(self, left.change)
+            self.rows.wrap(0)
+
+    def touch(self, how: Touch) -> None:
+        """Tell that an edit changed what holes there are."""
+        self.post_message(self.Touched(how))
+
+    def replace_text(self, text: str) -> None:
+        """Take in another text, as one undo: what is on a line that both texts have stays on it."""
+        old = self.text
+        change = Change(line_parts(old, text), self.selected)
+        if not change.parts:
+            return
+
+        def moved(index: int) -> int:
+            """The same column of the line in its line's place."""
+            line = line_at(old, index)
+            there = line_at(text, change.map(line.start))
+            return min(there.start + index - line.start, there.end)
+
+        anchor, cursor = map(moved, self.selected)
+        with self.steady(change.map):
+            self.change(replace(change, selection=(anchor, cursor)), loaded=True)
+            self.rows.wrap(0)
 
     # Keys
 
@@ -355,19 +355,11 @@ class Editor(View, Writing, inherit_bindings=False):
 
     def _set_document(self, text: str, language: str | None) -> None:
         buffer = Buffer(text, newline=self.file.eol, syntax=self._syntax)
-        buffer.edited = self._shift
         self.document = buffer
         self.wrapped_document = Rows(buffer, self.holes, self.indent_width)
         self.navigator = DocumentNavigator(self.wrapped_document)
         self._build_highlight_map()
         self._rewrap_and_refresh_virtual_size()
-
-
-def _meet(one: Span, two: Span) -> bool:
-    """Whether two spans share text; one of no text, whether the other touches it."""
-    if one.start == one.end:
-        return two.start <= one.start <= two.end
-    return one.start < two.end and two.start < one.end
 
 
 async def _none(key: str) -> bool:

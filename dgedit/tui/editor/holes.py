@@ -53,6 +53,23 @@ class Run(NamedTuple):
     """Whether it is selected in a draft."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a hole is, and how much of its draft is in the text already."""
+
+    span: Span
+    """What it covers."""
+    taken: str = ""
+    """The start of its draft that was taken."""
+    picked: bool = False
+    """Whether a hunk of its draft was."""
+
+    @classmethod
+    def of(cls, hole: OpenHole) -> Place:
+        """Say it of a hole now."""
+        return cls(hole.span, hole.taken, hole.picked)
+
+
 @dataclass(eq=False, slots=True)
 class OpenHole:
     """A hole in an open file."""
@@ -122,6 +139,12 @@ class OpenHole:
         self.fits = self.unsure = False
         self.height, self.wrapped = 1, 0
 
+    def put(self, place: Place) -> None:
+        """Let it be there; whoever has a draft for it draws that again."""
+        self.clear()
+        self.start, self.end = place.span.start, place.span.end
+        self.taken, self.picked = place.taken, place.picked
+
 
 def nearest(holes: Sequence[OpenHole], buffer: Buffer, location: Location) -> OpenHole | None:
     """The hole at a location, or else the nearest: by rows, then by columns. None of none."""
@@ -133,3 +156,8 @@ def nearest(holes: Sequence[OpenHole], buffer: Buffer, location: Location) -> Op
         return not hole.start <= index <= hole.end, rows, abs(left - column)
 
     return min(holes, key=distance, default=None)
+
+
+def collide(one: Span, two: Span) -> bool:
+    """Whether two holes cannot both be open: they share text, or are at one place."""
+    return (one.start < two.end and two.start < one.end) or one == two

@@ -4,7 +4,7 @@ The lines that a hole touches are compared with what they would be; lines elsewh
 hunk is what the diff shows together: a change and the lines around it, or several near ones. Holes
 that share a line change together.
 
-Knows one editor's text and the drafts for its holes; `taking.py` puts a hunk into the text.
+Knows one editor's text and the drafts for its holes; `accepting.py` puts a hunk into the text.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _filled(editor: Editor, group: Fills, starts: Sequence[int], rows: range) ->
 
 
 def _growth(editor: Editor, hole: OpenHole, draft: str) -> int:
-    return len(editor.current.apply([(hole.span, draft)]).text) - len(editor.text)
+    return len(editor.current.fitted(draft, hole.span)) - (hole.end - hole.start)
 
 
 def _ends(old: list[str], new: list[str]) -> list[Block]:

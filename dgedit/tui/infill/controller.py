@@ -7,8 +7,7 @@ editors and steps; threads are `worker.py`'s.
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from threading import Thread
 
@@ -20,11 +19,11 @@ from dgedit.errors import DgeditError
 from dgedit.files.document import Document
 from dgedit.request.ability import not_known
 from dgedit.tui.editor import masking
-from dgedit.tui.editor.editor import Editor, Touch
+from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole, nearest
+from dgedit.tui.editor.transaction import Touch
 from dgedit.tui.infill import words
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
-from dgedit.tui.infill.turns import Turn
 from dgedit.tui.infill.worker import EngineWorker, Failed, Refined
 from dgedit.tui.widgets.status import BETWEEN
 from dgedit.tui.workspace.tabs import Workspace
@@ -34,8 +33,6 @@ NOTHING = "no hole yet: F2 masks what the cursor is on"
 
 # No more than 30 drawings a second.
 _FRAME = 1 / 30
-# Results that an undo gives back; of those before, it gives back the holes.
-_GIVEN_BACK = 20
 _LIVE: tuple[Live, ...] = ("full", "settle", "off")
 
 
@@ -70,8 +67,6 @@ class InfillController:
         """Where the cursor was when the result was last asked for, or taken from."""
         self._waiting: Refined | None = None
         self._frame: Timer | None = None
-        self._ended: deque[Fill] = deque(maxlen=_GIVEN_BACK)  # that undoing an edit gives back
-        self._turns: deque[Turn] = deque(maxlen=_GIVEN_BACK)  # that an undo without an edit does
         # what was said of a language before it was asked for all the same
         self._insisted: set[str] = set()
         self._left = 0  # how many holes were being filled when last looked at
@@ -122,10 +117,10 @@ class InfillController:
         if not fill.present:  # and the message that says so is still on its way
             self._look()
         else:
-            self.accepted(fill)
             files = len({editor for editor, _ in fill.present})
             count = len(fill.present)
             fill.accept()
+            self.end()
             if files > 1:
                 self.workspace.notice(f"accepted {count} holes in {files} files")
 
@@ -139,7 +134,7 @@ class InfillController:
     def reject(self) -> None:
         """Show the documents again."""
         assert self.fill is not None
-        self._turns.append(Turn.of(self.fill, self.workspace.editors))
+        self._leave(self.fill)
         self.fill.clear()
         self.end()
         self.workspace.notice("rejected: Ctrl+Z brings it back")
@@ -240,10 +235,9 @@ class InfillController:
         self.app.refresh_bindings()
         self.app.post_message(Holed())
 
-    def accepted(self, fill: Fill) -> None:
-        """Its drafts are in the texts now; an undo gives it back."""
-        self._ended.append(fill)
-        self.end()
+    def open_result(self) -> Fill | None:
+        """The result that is open; none while it is being refined."""
+        return self.fill if self.is_ready else None
 
     def redraw(self) -> None:
         """Draw what the infill shows now, and say it."""
@@ -255,8 +249,7 @@ class InfillController:
 
     def touched(self, message: Editor.Touched) -> None:
         """See what an edit did to holes."""
-        if message.how != "given back" or not self._give_back(message.holes):
-            self._look(message.how)
+        self._look(message.how)
 
     def _look(self, how: Touch = "edited") -> None:
         """See which holes are still those that are being filled."""
@@ -266,47 +259,38 @@ class InfillController:
         self.redraw()
         if how == "taken" and not self.running:
             if not left:  # done anew
-                self.accepted(self.fill)
+                self.end()
         elif not left:
-            if not self.running:
-                self._ended.append(self.fill)
             self.fill.clear()
             self.end()
             self.workspace.notice("the draft is gone: its hole was edited")
         elif left < before:
             self.workspace.notice("one draft is gone: its hole was edited")
 
-    def _give_back(self, holes: Collection[OpenHole]) -> bool:
-        """Open the result again that an undo has opened holes of; not in the place of one that has
-        others as well.
+    def _leave(self, fill: Fill) -> None:
+        """Let an undo lead back to a result that no edit ends, from any file of it and from the one
+        in front.
         """
-        fill = next((one for one in reversed(self._ended) if one.offers(holes)), None)
-        if fill is None or self.running:
-            return False
-        if self.fill is not None and not set(self.fill.present) < set(fill.present):
-            return False
-        self._ended.remove(fill)
-        self._open_again(fill)
-        return True
+        for editor in dict.fromkeys((*fill.editors, self.workspace.editor)):
+            editor.leave(fill, [hole for owner, hole in fill.present if owner is editor])
 
-    def reopen(self, editor: Editor) -> bool:
-        """Open the result again that was left since the last edit, if there is one."""
-        while self._turns and self._turns[-1].gone:
-            self._turns.pop()
-        if self.running or not self._turns or not self._turns[-1].is_next(editor):
+    def reopen(self, result: object) -> bool:
+        """Open a result again that an undo led back to; not in the place of one that has other
+        holes as well. Whether it was not open.
+        """
+        assert isinstance(result, Fill)
+        for editor in self.workspace.editors:
+            editor.go_back_to(result)
+        now, present = self.fill, set(result.present)
+        if not present or (now is not None and not set(now.present) <= present):
             return False
-        turn = self._turns.pop()
-        if self.fill is not None:
-            self.fill.clear()
-        turn.restore()
-        self._open_again(turn.fill)
-        return True
-
-    def _open_again(self, fill: Fill) -> None:
-        self.fill = fill
+        if now is not None and now is not result:
+            now.clear()
+        self.fill = result
         self.redraw()
         self.app.refresh_bindings()
         self.workspace.notice("undone: the draft is back")
+        return now is not result
 
     def _hold(self, how: Callable[[Editor], str]) -> None:
         if self.fill is not None:
@@ -326,8 +310,6 @@ class InfillController:
         if before is not None and before.present:
             self.fill = before
             self.redraw()
-        elif before is not None:  # its holes were taken from in part
-            self._ended.append(before)
 
     # Daemons, not workers: who quits does not wait until a large model is loaded.
 
@@ -367,11 +349,9 @@ class InfillController:
         self.fill.draw(message.step, message.seconds, self.live)
         self.tell_engine()
         if message.step.last:
-            if (before := self.fill.before) is not None:
-                self._ended.append(before)
-                if set(before.present) >= set(self.fill.present):
-                    self._turns.append(Turn.of(before, self.workspace.editors))
-                self.fill.before = None
+            before, self.fill.before = self.fill.before, None
+            if before is not None and set(before.present) >= set(self.fill.present):
+                self._leave(before)
             self.workspace.notice(words.remark(self.fill))
             self.app.refresh_bindings()
             self.app.post_message(Holed())

@@ -30,10 +30,10 @@ from textual.document._document import Location, Selection
 
 from dgedit.errors import DgeditError
 from dgedit.text.drafts import first_line, first_word
+from dgedit.tui.editor.accepting import accept_hunk
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.hunks import Hunk, hunks
-from dgedit.tui.editor.taking import take_hunk
 from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.hunk_picker import Cut, Picking
 from dgedit.tui.infill.session import Fill
@@ -123,7 +123,7 @@ class Review:
             self.infill.redraw()
             self.workspace.editor.scroll_cursor_visible()
         else:
-            self.infill.accepted(self._result)
+            self.infill.end()
 
     # Looking at it from other sides
 
@@ -153,7 +153,7 @@ class Review:
 
     def _pick(self, editor: Editor, hunk: Hunk) -> Cut:
         """Accept a hunk; those that are left."""
-        take_hunk(editor, hunk)
+        accept_hunk(editor, hunk)
         self._go_on()
         return self._cut() if self.infill.fill is not None else []
 

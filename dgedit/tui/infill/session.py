@@ -10,7 +10,7 @@ Knows holes and steps; what is said of them is `words.py`'s. Knows no threads, k
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
@@ -19,9 +19,9 @@ from dgedit.files.document import Document, Span
 from dgedit.request.context import beside
 from dgedit.request.markers import passage
 from dgedit.text.drafts import cut, rest, veiled
+from dgedit.tui.editor.accepting import accept, accept_start
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
-from dgedit.tui.editor.taking import part_from_taken, take, take_part
 from dgedit.tui.infill.offers import Offer, Weave, offers, wholes, woven
 from dgedit_engine.types import CAUTION, Draft, Hole, InfillRequest, Step
 
@@ -104,9 +104,9 @@ class Fill:
         Raises InputError for holes too much for one passage, ValueError for no hole at all.
         """
         every = [(editor, hole) for editor in editors for hole in editor.holes]
-        parted = part_from_taken(every) if weaves is None else {}  # a redo may have left some open
+        anew = _anew(every) if weaves is None else {}  # a redo may have left some open
         holes = [
-            (editor, parted.get(hole, hole))
+            (editor, anew.get(hole, hole))
             for editor, hole in every
             if weaves is None or hole in weaves
         ]
@@ -142,10 +142,10 @@ class Fill:
         """
         wish = self._next(instruction, strength)
         shown = list(self.shown())
-        parted = part_from_taken(self.present)
+        anew = _anew(self.present)
         again = Fill.ask(self.editors, wish, others=others)
         if wish.strength < 1:
-            starts = {parted.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
+            starts = {anew.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
             every: dict[OpenHole, Weave] = {
                 hole: starts.get(hole, weave)
                 for (_, hole), weave in zip(again.holes, again.weaves, strict=True)
@@ -171,12 +171,12 @@ class Fill:
         if not any(isinstance(part, Hole) for weave in weaves.values() for part in weave):
             raise ValueError("all of the draft is selected: nothing is left to refine")
         carried = {one: self._carried(one) for one in weaves if one is not hole}
-        parted = part_from_taken(self.present)
-        now = {parted.get(one, one): weave for one, weave in weaves.items()}
+        anew = _anew(self.present)
+        now = {anew.get(one, one): weave for one, weave in weaves.items()}
         fill = Fill.ask(self.editors, self._next(None, None), others=others, weaves=now)
         for one, (some, shown) in carried.items():
-            fill.held[parted.get(one, one)] = some
-            fill.choices[parted.get(one, one)] = shown
+            fill.held[anew.get(one, one)] = some
+            fill.choices[anew.get(one, one)] = shown
         fill.before = self
         return fill
 
@@ -198,10 +198,6 @@ class Fill:
     def drafts(self) -> list[Draft]:
         """What is shown of each hole."""
         return [self._draft(number) for number in range(len(self.holes))]
-
-    def offers(self, holes: Collection[OpenHole]) -> bool:
-        """Whether it has a draft for one of these holes."""
-        return any(hole in holes for _, hole in self.present)
 
     def keep(self, step: Step) -> None:
         """Remember a step, to go back to it; beyond 200, every other one."""
@@ -247,20 +243,20 @@ class Fill:
     def accept(self) -> None:
         """Put what is shown into the texts, one edit per file."""
         for editor, own in list(self.fills()):
-            take(editor, own)
+            accept(editor, own)
 
     def accept_hole(self, hole: OpenHole) -> None:
         """Put what is shown for one hole into its text."""
         owner, draft = self._of(hole)
-        take(owner, [(hole, draft.text)])
+        accept(owner, [(hole, draft.text)])
 
     def accept_part(self, hole: OpenHole, text: str) -> None:
         """Put the start of what is shown for a hole into its text; the hole goes on behind it."""
         owner, draft = self._of(hole)
         if text == draft.text:
-            take(owner, [(hole, text)])
+            accept(owner, [(hole, text)])
         else:
-            take_part(owner, hole, text)
+            accept_start(owner, hole, text)
 
     def shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
         """What is shown for each hole that is present."""
@@ -376,3 +372,16 @@ class Fill:
             asked.instruction if instruction is None else instruction,
             asked.strength if strength is None else strength,
         )
+
+
+def _anew(holes: Iterable[tuple[Editor, OpenHole]]) -> dict[OpenHole, OpenHole]:
+    """Put new holes where some were accepted in part: the undo of that brings the old ones back,
+    and other drafts than those that were shown would not be for them.
+    """
+    anew = {}
+    for editor, hole in holes:
+        if hole.taken:
+            new = OpenHole(hole.start, hole.end, hole.draft, hole.changed, hole.height)
+            new.unsure = hole.unsure
+            editor.holes[editor.holes.index(hole)] = anew[hole] = new
+    return anew

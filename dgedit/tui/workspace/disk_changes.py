@@ -23,7 +23,6 @@ from dgedit.text.merge import merge
 from dgedit.text.readable_diff import diff_lines
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.editor.replacing import replace_text
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import Question
 from dgedit.tui.workspace.questions import Questions
@@ -172,7 +171,7 @@ class DiskChanges:
     def _adopt(self, editor: Editor, theirs: Document, text: str | None = None) -> None:
         """The file is that from now on; its text, or another, takes the place of the text."""
         editor.file = theirs
-        replace_text(editor, theirs.text if text is None else text)
+        editor.replace_text(theirs.text if text is None else text)
         self.workspace.mark(editor)
 
     def diff(self, editor: Editor, theirs: Document) -> DiffView:

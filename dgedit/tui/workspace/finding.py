@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
-from dgedit.text.edits import Change, Part, moved_index
+from dgedit.text.edits import Change, Part, followed
 from dgedit.text.languages import language_of
 from dgedit.text.search import Found, Query, SearchError, replacements, search
 from dgedit.text.symbols import symbols
@@ -262,10 +262,9 @@ class Finder:
             self.find_bar.complain("the text changed meanwhile: nothing was replaced")
             return
         parts = self._replacement_parts(editor, found)
-        if parts:
-            anchor, cursor = (moved_index(index, parts) for index in editor.selected)
-            with editor.steady(lambda index: moved_index(index, parts)):
-                editor.change(Change(tuple(parts), (anchor, cursor)))
+        if change := followed(parts, editor.selected):
+            with editor.steady(change.map):
+                editor.change(change)
         self._origin = None
         self.workspace.notice(f"{len(parts):,} replaced")
 

@@ -21,7 +21,7 @@ from dgedit.files.editorconfig import Indentation, indentation_of
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.indentation import uses_tabs
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.editor.replacing import Replacing
+from dgedit.tui.editor.transaction import Transaction
 
 STDIN = Path("-")
 """What stands for standard input among the files."""
@@ -52,7 +52,7 @@ class Page(Editor):
 
     def edit(self, edit: Edit) -> EditResult:
         """Make an edit, or refuse it; what was to go is still there then, and so cutting copies."""
-        if not self.locked or isinstance(edit, Replacing):
+        if not self.locked or (isinstance(edit, Transaction) and edit.loaded):
             return super().edit(edit)
         self.post_message(self.Refused())
         there = self.buffer.get_text_range(edit.from_location, edit.to_location)
@@ -78,8 +78,10 @@ class Pages:
 
     first: Callable[[str], Awaitable[bool]]
     """Takes a key before the text of any page does, see `Editor.first`."""
-    reopen: Callable[[Editor], bool]
-    """Opens again what was left in any page, see `Editor.reopen`."""
+    open_result: Callable[[], object | None]
+    """Says which result is open, see `Editor.open_result`."""
+    reopen: Callable[[object], bool]
+    """Opens a result again, see `Editor.reopen`."""
 
     def __init__(
         self,
@@ -122,7 +124,8 @@ class Pages:
         page = Page(path, file, self.settings)
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
-        page.first, page.reopen = self.first, self.reopen
+        page.first = self.first
+        page.open_result, page.reopen = self.open_result, self.reopen
         return page
 
     def untitled(self) -> Page:

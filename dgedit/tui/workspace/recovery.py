@@ -24,7 +24,6 @@ from dgedit.files.journal import Entry, Journal, Process
 from dgedit.text.readable_diff import diff_lines
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.editor.replacing import replace_text
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import Question
 from dgedit.tui.workspace.questions import Questions
@@ -256,7 +255,7 @@ class Recovery:
             editor.file = replace(editor.file, encoding=entry.encoding, bom=entry.bom)
         before = self._recovered.get(editor)
         self._recovered[editor] = entry, editor.file
-        replace_text(editor, entry.text)
+        editor.replace_text(entry.text)
         if before is not None:  # which was there, and is not any more
             self._offer_text(editor, before[0])
         self.workspace.mark(editor)

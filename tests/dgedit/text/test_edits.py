@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dgedit.text import edits as commands
 from dgedit.text.comments import toggle_comment
-from dgedit.text.edits import Change
+from dgedit.text.edits import Change, Part
 
 Command = Callable[[str, commands.Selection], Change | None]
 
@@ -181,6 +181,55 @@ def selections(draw: st.DrawFn) -> tuple[str, commands.Selection]:
     text = draw(TEXTS)
     places = [at for at in range(len(text) + 1) if text[at - 1 : at + 1] != "\r\n"]
     return text, (draw(st.sampled_from(places)), draw(st.sampled_from(places)))
+
+
+@st.composite
+def changes(draw: st.DrawFn, text: str) -> Change:
+    """A few replacements anywhere between characters; now and then some that touch."""
+    places = st.sampled_from([at for at in range(len(text) + 1) if text[at - 1 : at + 1] != "\r\n"])
+    ends = sorted(draw(st.lists(places, min_size=2, max_size=8)))
+    texts = st.sampled_from(["", "x", "yz\n", "123456"])
+    parts = [Part(*two, draw(texts)) for two in zip(ends[::2], ends[1::2], strict=False)]
+    place = st.integers(0, len(text))
+    return Change(tuple(parts), (draw(place), draw(place)))
+
+
+@given(st.data())
+def test_change_and_its_inverse_are_nothing(data: st.DataObject) -> None:
+    text = data.draw(TEXTS)
+    change = data.draw(changes(text))
+    start, end, _ = change.splice(text)
+    assert change.invert(text).apply(change.apply(text)) == text
+    assert change.invert(text[start:end], start) == change.invert(text)
+    assert change.invert(text).invert(change.apply(text)).parts == change.parts
+
+
+@given(st.data())
+def test_characters_outside_the_parts_are_mapped_on_themselves(data: st.DataObject) -> None:
+    text = data.draw(TEXTS)
+    change = data.draw(changes(text))
+    after, back = change.apply(text), change.invert(text)
+    there = [change.map(at) for at in range(len(text) + 1)]
+    assert there == sorted(there) and there[-1] == len(after)
+    for at, char in enumerate(text):
+        if not any(part.start <= at < part.end for part in change.parts):
+            assert after[there[at]] == char and back.map(there[at]) == at
+        assert change.map(at, before=True) <= there[at]
+
+
+@given(selections(), st.sampled_from(["up", "down"]))
+def test_lines_that_move_are_mapped_on_themselves(
+    case: tuple[str, commands.Selection], name: str
+) -> None:
+    text, selection = case
+    change = COMMANDS[name](text, selection)
+    assume(change is not None)
+    assert change is not None
+    after, back = change.apply(text), change.invert(text)
+    assert back.apply(after) == text
+    for one in change.moved:
+        for at in range(one.start, one.end):
+            assert after[change.map(at)] == text[at] and back.map(change.map(at)) == at
 
 
 @given(selections(), st.sampled_from(sorted(COMMANDS)))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.text.merge import Block, Merged, blocks, merge, split_lines
+from dgedit.text.edits import Change, Part
+from dgedit.text.merge import Block, Merged, blocks, line_parts, merge, split_lines
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "\n", "c\r\n", "d\n", "e\r"]), max_size=14)
 TEXTS = st.builds("".join, st.tuples(LINES.map("".join), st.sampled_from(["", "x", "\udce9"])))
@@ -104,3 +105,16 @@ def test_merge_of_a_long_file_is_quick() -> None:
     merged = merge(base, mine, theirs)
     assert time.perf_counter() - begun < 3
     assert merged.text == "".join(["# mine\n", *lines[:25_000], "# theirs\n", *lines[25_001:-1]])
+
+
+@given(TEXTS, TEXTS)
+def test_parts_by_lines_make_one_text_of_the_other(old: str, new: str) -> None:
+    change = Change(line_parts(old, new), (0, 0))
+    assert change.apply(old) == new
+    assert (change.parts == ()) is (old == new)
+
+
+def test_parts_by_lines_go_together_as_far_as_there_are_lines() -> None:
+    parts = line_parts("a\nb\nc\nd\n", "a\nB\nC\nx\nd\n")
+    assert parts == (Part(2, 4, "B\n"), Part(4, 6, "C\nx\n"))
+    assert line_parts("a\nb\nc\nd\n", "a\nX\nd\n") == (Part(2, 6, "X\n"),)

@@ -151,7 +151,7 @@ class Beside(RuleBasedStateMachine):
 
     @property
     def depth(self) -> int:
-        return len(self.front.history.undo_stack)
+        return depth_of(self.front)
 
     def press(self, *keys: str) -> None:
         self.post(*(events.Key(key, key if len(key) == 1 else None) for key in keys))
@@ -260,13 +260,13 @@ class Beside(RuleBasedStateMachine):
             assert one is not None
             text = expected[editor]
             expected[editor] = text[: hole.start] + one.text + text[hole.end :]
-        depths = {one: len(one.history.undo_stack) for one in self.editors}
+        depths = {one: depth_of(one) for one in self.editors}
         self.press(key)
         assert self.app.fill is None
         for editor in self.editors:
             # Which line ends they have is `Document.apply`'s.
             assert _read(editor.text) == _read(expected[editor])
-            assert len(editor.history.undo_stack) <= depths[editor] + 1
+            assert depth_of(editor) <= depths[editor] + 1
             self.follow(editor)
 
     def with_drafts(self, fill: Fill) -> list[str]:
@@ -300,7 +300,7 @@ class Beside(RuleBasedStateMachine):
 
     def follow(self, editor: Editor) -> None:
         """Take the editor's text for the model's."""
-        depth, history = len(editor.history.undo_stack), self.histories[editor]
+        depth, history = depth_of(editor), self.histories[editor]
         if editor.text != self.texts[editor] or depth != history.depth:
             history.edited(depth, editor.text)
         self.texts[editor] = editor.text
@@ -351,6 +351,11 @@ class Beside(RuleBasedStateMachine):
         assert present and all(hole in present for hole in drafted)
         if fill.stage is Stage.READY:
             assert [hole.draft for hole in present] == [fill.shown_for(hole) for hole in present]
+
+
+def depth_of(editor: Editor) -> int:
+    """How many edits can be undone; not the results that were left without one."""
+    return sum(bool(edits[0].change.parts) for edits in editor.history.undo_stack)
 
 
 def _read(text: str) -> str:

@@ -313,10 +313,7 @@ class RandomKeys(Beside):
         own = [hole for one, hole in fill.present if one is self.front] if fill else []
         first, last = (own[0].start, own[-1].end) if own else (0, 0)
         self.press(key)
-        if self.front.text == self.text:
-            self.is_unchanged()
-        else:
-            self.changed_within(first, last)
+        self.changed_within(first, last)
 
     @precondition(lambda self: self.app.fill is not None)
     @rule()

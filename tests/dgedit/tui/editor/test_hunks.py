@@ -14,8 +14,8 @@ from dgedit.tui.editor.hunks import hunks
 from dgedit.tui.widgets.diffview import DiffView
 
 from ..conftest import Desk, OpenDesk, Script
+from ..infill.test_accepting import result, undos
 from .test_editor import spans
-from .test_taking import result, undos
 
 OLD = "".join(f"line {i}\n" for i in range(40))
 NEW = OLD.replace("line 5\n", "five\n").replace("line 20\n", "").replace("line 30\n", "30\nmore\n")

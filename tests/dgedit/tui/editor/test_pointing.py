@@ -6,8 +6,8 @@ import pytest
 from textual.events import MouseDown, MouseMove, MouseUp
 
 from ..conftest import Desk, OpenDesk, Script
+from ..infill.test_accepting import result
 from .test_editor import CODE, masked
-from .test_taking import result
 
 
 def cell(d: Desk, x: int, y: int) -> tuple[int, int]:

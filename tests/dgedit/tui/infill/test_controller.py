@@ -9,7 +9,6 @@ from textual.document._document import Selection
 
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
-from dgedit.tui.editor.replacing import replace_text
 from dgedit.tui.infill.session import Stage
 
 from ..conftest import Desk, OpenDesk, Script
@@ -265,7 +264,7 @@ async def test_reload_under_a_result_never_lets_it_be_applied(desk: OpenDesk) ->
         await d.press("f5")
         await d.step(3)
         text = CODE.replace(b"pass", b"other")
-        replace_text(d.app.editor, text.decode())
+        d.app.editor.replace_text(text.decode())
         await d.pilot.pause()
         assert "one draft is gone" in d.notice
         assert [d.row(1), d.row(5)] == ["    other", "    return two"]
@@ -278,7 +277,7 @@ async def test_reload_above_a_result_moves_it(desk: OpenDesk) -> None:
         await masked(d, 13, 17)
         await d.press("f5")
         await d.step(3)
-        replace_text(d.app.editor, "# new\n" + CODE.decode())
+        d.app.editor.replace_text("# new\n" + CODE.decode())
         await d.pilot.pause()
         assert d.row(2) == "    one"
         await d.press("enter")

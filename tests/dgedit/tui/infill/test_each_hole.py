@@ -14,7 +14,7 @@ from dgedit_engine.types import InfillRequest, Step
 
 from ..conftest import DONE, HALF, Choices, Desk, OpenDesk, Script, draft
 from ..editor.test_editor import CODE, masked, spans
-from ..editor.test_taking import result
+from .test_accepting import result
 
 HOLES = (13, 17), (40, 41)
 

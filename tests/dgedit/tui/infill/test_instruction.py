@@ -13,7 +13,7 @@ from dgedit_engine.types import Ability
 
 from ..conftest import Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked
-from ..editor.test_taking import result
+from .test_accepting import result
 
 
 async def write(d: Desk, words: str) -> None:

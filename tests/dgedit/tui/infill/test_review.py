@@ -15,7 +15,7 @@ from dgedit_engine.types import Draft, InfillRequest, Step
 
 from ..conftest import DONE, NOISE, Choices, Desk, OpenDesk, Script, draft
 from ..editor.test_editor import CODE, masked, spans
-from ..editor.test_taking import result, undos
+from .test_accepting import result, undos
 
 # Candidates
 

@@ -14,7 +14,7 @@ from dgedit_engine.types import Candidate, Draft
 
 from ..conftest import DONE, Choices, Desk, OpenDesk, draft
 from ..editor.test_editor import CODE
-from ..editor.test_taking import result
+from .test_accepting import result
 
 
 def look(d: Desk, y: int = 1, column: int = 4) -> tuple[str, Style]:

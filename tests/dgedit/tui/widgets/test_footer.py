@@ -13,7 +13,7 @@ from dgedit.tui.widgets.footer import Hints
 
 from ..conftest import Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked
-from ..editor.test_taking import result
+from ..infill.test_accepting import result
 
 
 def hints(d: Desk) -> list[str]:

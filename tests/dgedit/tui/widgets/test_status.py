@@ -13,7 +13,7 @@ from dgedit.tui.workspace import tabs as module
 
 from ..conftest import Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked
-from ..editor.test_taking import result
+from ..infill.test_accepting import result
 
 
 def line(d: Desk) -> str:

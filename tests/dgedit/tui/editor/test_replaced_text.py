@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from dgedit.files.document import Document, UnfitError
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.editor.replacing import replace_text
 
 from ..conftest import Script
 
@@ -73,7 +72,7 @@ async def test_any_text_may_replace_any_other_and_be_undone(
     async with app.run_test(size=(20, 6)):
         before = ""
         for text in (Document.from_bytes(data).text for data in texts):
-            replace_text(app.editor, text)
+            app.editor.replace_text(text)
             assert app.editor.text == text
             if text != before:
                 app.editor.undo()

@@ -1,0 +1,79 @@
+"""Drafts put into a text: all of a hole, the start of one, or a hunk, each as one undo.
+
+A hole whose draft is accepted whole is closed. One of which the start is accepted goes on behind
+it, over no text at all: what it covered has given way; one of which a hunk is accepted goes on over
+what it covers then.
+
+Knows one editor's text and its holes; nothing of steps, candidates or keys.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+
+from textual.document._document import Selection
+
+from dgedit.files.document import Span
+from dgedit.text.edits import Change, Part
+from dgedit.tui.editor.editor import Editor
+from dgedit.tui.editor.holes import OpenHole, Place
+from dgedit.tui.editor.hunks import Hunk
+
+
+def accept(editor: Editor, drafts: Sequence[tuple[OpenHole, str]]) -> None:
+    """Put drafts into their holes' places and close these."""
+    file = editor.current
+    texts = {hole: file.fitted(text, hole.span) for hole, text in drafts}
+    holes = sorted(texts, key=lambda hole: (hole.start, hole.end))
+    grown = {hole: len(texts[hole]) - (hole.end - hole.start) for hole in holes}
+    _accept(editor, [Part(one.start, one.end, texts[one]) for one in holes], grown, grown)
+
+
+def accept_hunk(editor: Editor, hunk: Hunk) -> None:
+    """Put a hunk into the text; holes of which nothing is left are closed."""
+    grown: Counter[OpenHole] = Counter()
+    for change in hunk.changes:
+        grown.update(change.grown)
+    parts = [Part(one.span.start, one.span.end, one.text) for one in hunk.changes]
+    _accept(editor, parts, grown, hunk.closed)
+
+
+def accept_start(editor: Editor, hole: OpenHole, text: str) -> None:
+    """Put the start of a hole's draft into the text; the cursor goes behind it."""
+    part = Part(hole.start, hole.end, editor.current.fitted(text, hole.span))
+    end = hole.start + len(part.text)
+    place = Place(Span(end, end), hole.taken + text)
+    editor.change(Change((part,), (end, end)), goes={hole: place})
+
+
+def _accept(
+    editor: Editor,
+    parts: Sequence[Part],
+    grown: Mapping[OpenHole, int],
+    closed: Collection[OpenHole],
+) -> None:
+    """Make a change after which holes are longer, by so much, and some are closed."""
+    spans, by = {}, 0
+    for hole in editor.holes:
+        if hole in grown:
+            spans[hole] = Span(hole.start + by, hole.end + by + grown[hole])
+            by += grown[hole]
+    goes = {
+        hole: None if hole in closed else Place(span, hole.taken, True)
+        for hole, span in spans.items()
+    }
+    change = Change(tuple(parts), editor.selected)
+    row, column = editor.cursor_location
+    index = editor.buffer.index((row, column))
+    inside = next((hole for hole in spans if hole.start <= index <= hole.end), None)
+    top = editor.buffer.location(inside.start)[0] if inside else 0
+    with editor.steady(change.map):
+        editor.change(change, goes=goes)
+        cursor = editor.buffer.location(change.map(index))
+        if inside is not None:  # on its cell, as far as the text goes
+            start, end = (
+                editor.buffer.location(at) for at in (spans[inside].start, spans[inside].end)
+            )
+            cursor = min((start[0] + row - top, column), end)
+        editor.selection = Selection.cursor(cursor)
