@@ -362,6 +362,43 @@ async def test_undo_of_an_edit_comes_before_what_was_rejected_earlier(desk: Open
         assert d.row(1) == "    one"
 
 
+async def test_undo_brings_a_result_back_in_all_its_files(desk: OpenDesk) -> None:
+    files = {"a.py": CODE, "b.py": CODE, "c.py": CODE}
+    async with desk(files, Script("one two", "three")) as d:
+        await masked(d, 13, 17)
+        await d.press("ctrl+pagedown")
+        await result(d)
+        await d.press("ctrl+pageup", "alt+w", "ctrl+pageup", "escape")
+        assert [spans(editor) for editor in d.app.editors] == [[], [(13, 17)], []]
+        await d.press("ctrl+z")  # in a file that has no hole of it
+        assert d.notice == "undone: the draft is back"
+        assert [spans(editor) for editor in d.app.editors] == [[(16, 16)], [(13, 17)], []]
+        await d.press("ctrl+pagedown", "ctrl+z")
+        assert (d.row(1), d.app.editor.text.encode()) == ("    one two", CODE)
+        await d.press("ctrl+pagedown")
+        assert d.row(1) == "    three"
+        await d.press("ctrl+z", "alt+y")
+        assert [editor.text.split()[2] for editor in d.app.editors] == ["one", "three", "pass"]
+
+
+async def test_undo_opens_the_hole_of_an_empty_draft_again(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, Script("")) as d:
+        await d.press("end", "f2", "f5")
+        await d.step(3)
+        await d.press("enter")
+        assert (d.app.fill, spans(d.app.editor), d.app.editor.text.encode()) == (None, [], CODE)
+        await d.press("ctrl+z")
+        assert d.app.fill is not None and spans(d.app.editor) == [(8, 8)]
+
+
+async def test_insertion_point_stays_before_what_is_deleted_and_comes_back(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}) as d:
+        await d.press("end", "shift+f2")
+        d.select(8, 13)
+        await d.press("delete", "ctrl+z")
+        assert d.app.editor.text.encode() == CODE and spans(d.app.editor) == [(8, 8)]
+
+
 async def test_selection_in_a_draft_ends_with_it(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Script("ab")) as d:
         await result(d)
