@@ -72,7 +72,7 @@ async def test_escape_rejects_a_result(desk: OpenDesk) -> None:
         await d.press("escape")
         assert d.row(1) == "    pass"
         assert spans(d.app.editor) == [(13, 17)]
-        assert not d.app.editor.history.undo_stack
+        assert [edit.change.parts for (edit,) in d.app.editor.history.undo_stack] == [()]
 
 
 async def test_enter_waits_for_the_last_step(desk: OpenDesk) -> None:
