@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ LINES = 400
 HOMELESS = {"utils", "util", "helpers", "helper", "common", "base", "manager", "factory", "misc"}
 ONE_NAME = (("dgedit_engine", "dgedit_kernels"),)
 """Packages in which no two public classes share a name."""
+FLOORS = 10
+"""Files of `dgedit/tui` that may stand on each other."""
 FLAT = 8
 """Files that may lie in `dgedit/tui` itself, besides `__init__.py`."""
 ORDER = {
@@ -193,6 +196,66 @@ def breaches(house: str) -> set[str]:
             if there not in ("", here) and rows[there] <= rows[here]:
                 found.add(f"{module} -> {name}")
     return found
+
+
+class _Needed(ast.NodeVisitor):
+    """Gathers the names that a file needs for more than to say of what type something is."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self.names: set[str] = set()
+        self.visit(tree)
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self.names.add(node.id)
+
+    def visit_arg(self, node: ast.arg) -> None:
+        """Leave out what a parameter is said to be."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        for part in (node.target, node.value):
+            if part is not None:
+                self.visit(part)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for part in (*node.decorator_list, node.args, *node.body):
+            self.visit(part)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+
+
+def above(*, running: bool = False, needed: bool = False) -> dict[str, set[str]]:
+    """What each module of ours imports; `needed`: only what it does something with."""
+    known, found = modules(), {}
+    for module, file in known.items():
+        names = imports(file, running=running)
+        if needed:
+            used = _Needed(ast.parse(file.read_text())).names
+            names = {name for name in names if name.rpartition(".")[2] in used}
+        there = {name if name in known else name.rpartition(".")[0] for name in names}
+        found[module] = (there & set(known)) - {module}
+    return found
+
+
+def test_names_in_annotations_are_told_from_those_that_are_needed() -> None:
+    code = "def f(a: A, *, b: B = C) -> D:\n    e: E = F()\n    return G\nclass H(I): ...\n"
+    assert _Needed(ast.parse(code)).names == {"C", "e", "F", "G", "I"}
+
+
+def test_no_import_leads_back_to_its_file() -> None:
+    """Not by way of functions or annotations either."""
+    TopologicalSorter(above()).prepare()  # which says so if one does
+
+
+def test_few_files_of_the_editor_stand_on_each_other() -> None:
+    graph = {
+        module: {name for name in names if name.startswith("dgedit.tui.")}
+        for module, names in above(running=True, needed=True).items()
+        if module.startswith("dgedit.tui.")
+    }
+    floors: dict[str, int] = {}
+    for module in TopologicalSorter(graph).static_order():
+        floors[module] = 1 + max((floors[name] for name in graph[module]), default=0)
+    assert 1 < max(floors.values()) <= FLOORS
 
 
 @pytest.mark.parametrize("house", ORDER)

@@ -168,7 +168,9 @@ class KVCache:
 
     def fork(self, rows: int, length: int) -> Fork:
         """`rows` sequences that all begin with the first `length` tokens of this one."""
-        return Fork(self, rows, length)
+        both = zip(self.keys, self.values, strict=True)
+        prompt = [(keys[:, :, :length], values[:, :, :length]) for keys, values in both]
+        return Fork(self.config, prompt, rows)
 
     def _reserve(self, capacity: int) -> None:
         """Allocate room for `capacity` tokens and carry over what was there."""

@@ -8,37 +8,32 @@ Only what a row adds is its own. Knows no ids' meaning, and nothing of sampling.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dgedit_engine.model.masks import Reading
-from dgedit_engine.model.shape import LayerConfig
-
-if TYPE_CHECKING:
-    from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.shape import Config, LayerConfig
 
 _GROWTH = 64  # slots by which the rows' own buffers grow
 
 
 class Fork:
-    """Keys and values of `rows` sequences behind the first `length` tokens of a cache, which must
-    not change them while the fork is in use.
+    """Keys and values of `rows` sequences behind a prompt.
+
+    `prompt` has each layer's keys and values, (1, K, T, E), which its owner must not change while
+    the fork is in use.
     """
 
     lasting = False
 
-    def __init__(self, prompt: KVCache, rows: int, length: int) -> None:
-        self.config, self.device = prompt.config, prompt.device
-        self.rows, self.length, self.own = rows, length, 0
-        self.prompt = [
-            (keys[:, :, :length], values[:, :, :length])
-            for keys, values in zip(prompt.keys, prompt.values, strict=True)
-        ]
+    def __init__(self, config: Config, prompt: Sequence[tuple[Tensor, Tensor]], rows: int) -> None:
+        keys = prompt[0][0]
+        self.config, self.device, self.prompt = config, keys.device, prompt
+        self.rows, self.length, self.own = rows, keys.shape[2], 0
         self.buffers: list[tuple[Tensor, Tensor]] = [
-            (self._empty(layer, prompt.dtype, _GROWTH), self._empty(layer, prompt.dtype, _GROWTH))
-            for layer in self.config.layers
+            (self._empty(layer, keys.dtype, _GROWTH), self._empty(layer, keys.dtype, _GROWTH))
+            for layer in config.layers
         ]
 
     def __len__(self) -> int:
