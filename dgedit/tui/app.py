@@ -241,10 +241,8 @@ class DgeditApp(App[None], inherit_bindings=False):
                 return self.finder.is_open
             case "running":
                 return self.infill.running
-            case "open":
-                return self.infill.is_ready
             case _:
-                return self.review.allows(one)
+                return self.infill.is_ready and self.review.allows(one)
 
     # Keys and the terminal
 

@@ -64,8 +64,6 @@ class Review:
 
     def allows(self, action: Action) -> bool:
         """Whether an action can be done to the result that is open, from where the cursor is."""
-        if not self.infill.is_ready:
-            return False
         if action.needs == "stay":
             return self._holds_keys()
         if action.needs == "piece":
