@@ -1,7 +1,7 @@
-"""Reasons not to write an infill without asking: it breaks its file, is unsure, or did not settle.
+"""Decide whether an infill needs the user's consent: it breaks the syntax, is unsure or unsettled.
 
-The one place that judges an infill. Knows what the engine says of it; nothing of files, terminals
-or settings.
+The only place that judges an infill. Knows what the engine reports about it; nothing of files,
+terminals or settings.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ _NAMED = 3  # holes in one line
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Why an infill of a hole is not to be written without asking."""
+    """A reason not to write an infill of a hole without asking."""
 
     kind: Literal["breaks", "unsure", "unsettled"]
-    """It leaves syntax errors, is not likely enough to be right, or was still changing."""
+    """It leaves syntax errors, is too unlikely to be right, or was still changing."""
     words: str
-    """The same in words, with numbers, for somebody who reads the hole's place before them."""
+    """The reason in words, with numbers, to follow the hole's position in a message."""
 
 
 def doubt(candidate: Candidate | None, stopped: Stopped, *, caution: float) -> Doubt | None:
-    """The gravest doubt about a candidate of an infill that stopped in this way; None for none.
+    """Return the gravest doubt about a candidate, given how the infill stopped; None if there is
+    none.
 
-    `caution` is the least probability of being right that is enough. What nobody can tell raises no
-    doubt.
+    `caution` is the least probability of being right that suffices. An unknown probability raises
+    no doubt.
     """
     if candidate is not None and candidate.faults:
         count = candidate.faults
@@ -42,7 +43,7 @@ def doubt(candidate: Candidate | None, stopped: Stopped, *, caution: float) -> D
 
 
 def doubts(infill: Infill, *, caution: float) -> list[Doubt | None]:
-    """The doubt about what is shown for each hole."""
+    """Return the doubt about the shown candidate of each hole."""
     return [
         doubt(infill.first(hole), infill.stopped, caution=caution)
         for hole in range(len(infill.texts))
@@ -50,7 +51,9 @@ def doubts(infill: Infill, *, caution: float) -> list[Doubt | None]:
 
 
 def told(places: Sequence[str], found: Sequence[Doubt | None]) -> str:
-    """The holes at these places that are in doubt, and why, in one line; empty where none is."""
+    """List the doubtful holes by position, with the reasons, in one line; empty if there
+    are none.
+    """
     said = [
         f"{place}: {one.words}" for place, one in zip(places, found, strict=True) if one is not None
     ]
