@@ -89,7 +89,7 @@ def run(args: Sequence[str]) -> int:
         return _say(misuse.words(error), Exit.USAGE)
     except ValueError as error:
         return _say(str(error), Exit.USAGE)
-    except SystemExit as ended:  # by a signal
+    except SystemExit as ended:  # raised by a signal's handler
         return int(ended.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
@@ -147,7 +147,7 @@ def edit(
     from dgedit.tui.workspace.stdin import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 
-    InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong
+    InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # raises now if invalid
     places = dict(to_open([*map(str, files)]))
     return open_editor(
         [*places],

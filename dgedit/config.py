@@ -35,7 +35,7 @@ PROJECT = ".dgedit.toml"
 """The name of a project's file."""
 
 DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
-"""Where a model may run, in words."""
+"""The devices that a model may run on, in words."""
 
 _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seconds
 _WIDEST = 16

@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heed() -> None:
-    """From now on, raise SystemExit on a signal, unless it is ignored."""
+    """Install handlers that raise SystemExit on a signal, except for ignored signals."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _Ended())

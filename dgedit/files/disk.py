@@ -41,7 +41,7 @@ class Fingerprint:
     size: int
     """Its length in bytes."""
     mtime_ns: int
-    """When it was last written."""
+    """The time of its last change, in nanoseconds since 1970."""
     mode: int
     """Its type and permissions."""
     digest: bytes

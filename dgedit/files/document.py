@@ -31,7 +31,9 @@ ERRORS = {
     "utf-16-le": "surrogatepass",
     "utf-16-be": "surrogatepass",
 }
-"""How undecodable bytes survive: as escapes in UTF-8, as unpaired surrogates in UTF-16."""
+"""The error handler of each encoding, which keeps undecodable bytes: as escapes in UTF-8, as
+unpaired surrogates in UTF-16.
+"""
 
 LINE_END = re.compile(r"\r\n|\n|\r")
 """The line endings; nothing else ends a line."""
@@ -47,7 +49,7 @@ line reads only an excerpt of such a file.
 
 # A NUL in the first 8 KB means "not text", as it does for git and grep.
 _SNIFF = 8192
-# The reach, in characters on either side of a span, within which line ends are counted.
+# The characters on either side of a span in which line endings are counted.
 _AROUND = 2000
 
 
@@ -91,9 +93,9 @@ class Document:
     text: str
     """Decoded, line endings exactly as stored, without the BOM."""
     path: Path | None = None
-    """As the user named it; None for a text without a file."""
+    """The file's path as the user named it; None for a text without a file."""
     encoding: Encoding = "utf-8"
-    """How the text is stored."""
+    """The encoding of the file."""
     bom: bytes = b""
     """The byte order mark that precedes it, if any."""
     fingerprint: disk.Fingerprint | None = None
@@ -120,7 +122,7 @@ class Document:
         try:
             text = data[len(bom) :].decode(encoding, ERRORS[encoding])
             fit = not looks_binary(text)
-        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+        except UnicodeDecodeError:  # half a code unit at the end: not UTF-16
             bom, encoding, fit = b"", "utf-8", False
             text = data.decode("utf-8", "surrogateescape")
         if not (fit or binary):

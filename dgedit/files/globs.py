@@ -103,7 +103,7 @@ def _set(inner: str) -> str | None:
             members += _KINDS[kind]
         elif last is None:
             members += re.escape(first)
-        elif first <= last:  # else the range is empty
+        elif first <= last:  # otherwise the range is empty
             members += f"{re.escape(first)}-{re.escape(last)}"
     if not members:
         return "[^/]" if without else "(?!)"

@@ -84,7 +84,7 @@ class Entry:
     base: str
     """The digest of the file's content when the text was read; empty if it did not exist."""
     encoding: Encoding
-    """How the file is stored."""
+    """The encoding of the file."""
     bom: bytes
     """The byte order mark of the file."""
     process: Process
@@ -92,7 +92,7 @@ class Entry:
     slot: int
     """A number that tells apart one process's texts without a file."""
     written: float
-    """When, in seconds since 1970."""
+    """The time when it was written, in seconds since 1970."""
     text: str
     """The text, exact."""
 

@@ -135,7 +135,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a link in a circle
+    except OSError:  # a loop of links
         return False
 
 

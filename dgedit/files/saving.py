@@ -82,7 +82,7 @@ class _Save:
     """One save of a file."""
 
     path: Path
-    """As the user named it."""
+    """The file's path as the user named it."""
     target: Path
     """The file itself, links resolved."""
     parts: Sequence[bytes | Kept]

@@ -39,10 +39,10 @@ _INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gg
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 _CHUNK = 1 << 18  # bytes at a time: a stop may lose this many
-_FILES = 1024  # of one model; the largest that are published have a few hundred
-_NAMED = 20  # files that an error names
+_FILES = 1024  # the most of one model; the largest published ones have a few hundred
+_NAMED = 20  # the most files that an error names
 _TRIES = 5  # attempts in a row that bring no byte
-_PAUSE = 1.0  # seconds between them
+_PAUSE = 1.0  # seconds between attempts
 _LATER = (408, 429, 500, 502, 503, 504)
 """HTTP status codes that mean: try again later."""
 

@@ -378,8 +378,8 @@ def _rest(config: Config) -> int:
     dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
     total = dim + (dim + dense if config.conditioned else 0)
     for layer in config.layers:
-        shared = config.family == "gemma4" and not layer.sliding  # keys are values too
-        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # with the output's
+        shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values
+        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # 2: queries and output
         total += rows * layer.head_dim * dim + dense + 4 * dim + 2 * layer.head_dim
-        total += 4 * dim + experts * dim + experts if experts else 0  # norms, the router's numbers
+        total += 4 * dim + experts * dim + experts if experts else 0  # norms and router
     return total

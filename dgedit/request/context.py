@@ -20,9 +20,10 @@ from dgedit.files.document import Document, readable
 from dgedit.text.visible import visible
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
-# In characters. Nano reads 1,024 tokens in all, some 3,000 characters; a large model 8,192.
+# The most characters of other files. Nano reads 1,024 tokens in all, some 3,000 characters; a large
+# model 8,192 tokens.
 _ROOM = 6_000
-# How far from a hole a name counts as near.
+# The distance from a hole, in characters, within which a name counts as near.
 _NEAR = 2_000
 # The most lines shown of one definition.
 _LINES = 40
@@ -112,7 +113,7 @@ def given(request: InfillRequest, count: Callable[[str], int] | None = None) -> 
 
 
 def _names(near: Sequence[Passage]) -> dict[str, int]:
-    """The names used near holes, with their distance from the nearest one."""
+    """Return the names used near holes, each with its distance from the nearest hole."""
     names: dict[str, int] = {}
 
     def meet(name: str, distance: int) -> None:

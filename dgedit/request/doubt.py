@@ -12,7 +12,7 @@ from typing import Literal
 
 from dgedit_engine.types import Candidate, Infill, Stopped
 
-_NAMED = 3  # holes in one line
+_NAMED = 3  # the most holes named in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Doubt:
     """A reason not to write an infill of a hole without asking."""
 
     kind: Literal["breaks", "unsure", "unsettled"]
-    """It leaves syntax errors, is too unlikely to be right, or was still changing."""
+    """The kind: it leaves syntax errors, is too unlikely to be right, or did not settle."""
     words: str
     """The reason in words, with numbers, to follow the hole's position in a message."""
 
@@ -37,7 +37,7 @@ def doubt(candidate: Candidate | None, stopped: Stopped, *, caution: float) -> D
         return Doubt("breaks", f"breaks the syntax ({count} error{'s' * (count != 1)})")
     sure = candidate.certainty if candidate is not None else None
     if sure is not None and sure < caution:
-        # Rounded down, so that no probability is shown as the caution that it does not reach.
+        # Rounded down, so that a probability below the caution is never shown as equal to it.
         return Doubt("unsure", f"unsure ({int(sure * 100 + 1e-9)}%)")
     return Doubt("unsettled", "did not settle") if stopped == "cap" else None
 

@@ -78,7 +78,7 @@ class _Piece:
     ends: int
     """The line ends before it."""
     newlines: int
-    """Those of them that a diff counts: they end in a newline."""
+    """The number of these line ends that a diff counts: those with a newline."""
 
 
 class _Text:
@@ -98,7 +98,7 @@ class _Text:
                 ends, newlines = _ends_in(last)
                 after = (before.byte + size, before.character + len(last), before.ends + ends)
                 self.pieces.append(_Piece(*after, before.newlines + newlines))
-        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+        except UnicodeDecodeError:  # half a code unit at the end: not UTF-16
             raise unfit(path, info.st_size) from None
         self.fingerprint = disk.Fingerprint.of(info, hashed.digest())
         self.characters = self.pieces[-1].character

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import regex
 
-# A word with its accents, blanks, or a run of signs.
+# A word with its accents, a run of blanks, or a run of punctuation.
 _RUN = regex.compile(r"\w[\w\p{M}]*+|[^\S\r\n]+|[^\w\s]+")
 _BACKWARDS = regex.compile(r"(?r)\w[\w\p{M}]*|[^\S\r\n]+|[^\w\s]+")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
@@ -166,7 +166,7 @@ def duplicate(text: str, selection: Selection, newline: str, *, below: bool = Tr
     lines = lines_of(text, selection)
     start, stop = lines[0].start, lines[-1].stop
     body = text[start:stop]
-    if lines[-1].end == len(text):  # it has no line ending
+    if lines[-1].end == len(text):  # the last line has no line ending
         body = newline + body
     anchor, cursor = selection
     by = len(body) if below else 0

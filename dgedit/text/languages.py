@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class FileKind(NamedTuple):
-    """What is known of files with similar names."""
+    """The properties shared by files with similar names."""
 
     language: str | None = None
     """The language's name, if there may be a grammar for it."""
     comment: tuple[str, str] | None = None
     """The start and end mark of a comment; None if there is no comment syntax."""
     indentation: Literal["tabs", "blanks", "usually tabs"] | None = None
-    """What its lines must be indented with; None if tabs and blanks both work."""
+    """The required or usual indentation; None if tabs and blanks both work."""
 
 
 _HASH, _SLASHES, _DASHES, _TAGS = ("#", ""), ("//", ""), ("--", ""), ("<!--", "-->")

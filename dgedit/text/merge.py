@@ -41,7 +41,7 @@ class Block(NamedTuple):
     two: int
     """Its first line in the other."""
     size: int
-    """How many lines it has."""
+    """The number of its lines."""
 
 
 @dataclass(frozen=True, slots=True)

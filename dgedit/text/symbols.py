@@ -65,7 +65,7 @@ class Symbol:
     row: int
     """The row of its name."""
     column: int
-    """Where its name starts, in code points."""
+    """The column at which its name starts, in code points."""
 
 
 @dataclass(frozen=True, slots=True)

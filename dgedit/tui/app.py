@@ -285,7 +285,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         """
         self.finder.step(-1)
 
-    # Who listens to what
+    # Messages and the parts that handle them
 
     @on(Editor.Changed)
     def _edited(self, message: Editor.Changed) -> None:

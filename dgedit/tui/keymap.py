@@ -280,4 +280,4 @@ ACTIONS: tuple[Action, ...] = (
     ),
 )
 # fmt: on
-"""In the order of help: what this editor is for first, then what one needs in any."""
+"""The actions in the order of the help: those special to this editor first, then common ones."""

@@ -22,7 +22,7 @@ Form = Literal["completions", "fim", "infill"]
 
 _ANSWERS = 8  # the most answers to one request
 _STOPS = 64
-_EXTRA = 256  # parts of other files
+_EXTRA = 256  # the most parts of other files
 # Special tokens for the text before the hole, behind it, and the answer: StarCoder's and Qwen's.
 _MARKS = (
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),

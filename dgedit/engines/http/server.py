@@ -38,9 +38,9 @@ from dgedit_engine.types import Backend, Step
 
 log = logging.getLogger("dgedit.engine")
 
-_BODY = 1 << 20  # bytes
-_CLIENTS = 64  # connections at once
-_PATIENCE = 10.0  # seconds for a request to come, and for an answer to be taken
+_BODY = 1 << 20  # the most bytes of a request's body
+_CLIENTS = 64  # the most connections at once
+_PATIENCE = 10.0  # seconds for a request to arrive, and for an answer to be received
 _FAREWELL = 2.0  # seconds for clients to be answered at shutdown
 
 _POSTS: dict[str, Form] = {
@@ -238,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends", Retry_After="1")
         except EngineError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        except Exception as error:  # what it says may quote the user's text
+        except Exception as error:  # do not log its message, which may quote the user's text
             log.error("%s", type(error).__name__)
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the engine failed")
         else:
@@ -257,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.probed = True
             with contextlib.suppress(OSError):
                 self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            found = dict(poll.poll(0)).values()  # from this machine, a reset has come by now
+            found = dict(poll.poll(0)).values()  # a local client's reset has arrived by now
         return any(one & ~select.POLLRDHUP for one in found)
 
     def _tell(self, asked: CompletionRequest, answered: Answered) -> None:

@@ -111,7 +111,7 @@ class Exchange:
         with self._lock:
             self._closed = True
             if self._connection is not None:
-                with contextlib.suppress(OSError):  # the server was faster
+                with contextlib.suppress(OSError):  # the server has closed it before
                     self._connection.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Full):  # a full queue wakes the caller by itself
             self._queue.put_nowait(Closed())

@@ -39,10 +39,10 @@ from dgedit_engine.types import Backend, InfillRequest
 
 log = logging.getLogger("dgedit.engine")
 
-_CLIENTS = 128  # at once
+_CLIENTS = 128  # the most clients at once
 _SESSIONS = 32  # clients whose last requests are remembered
 _NAME = 64  # characters of a client's name, which is kept as long as its last request
-_LOG_BYTES = 1_000_000  # and as much again of an older log
+_LOG_BYTES = 1_000_000  # of the log, and as much again of the previous one
 _PATIENCE = 60.0  # seconds that a client may be silent between messages
 _FAREWELL = 2.0  # seconds for pending messages to be sent at the end
 
@@ -242,7 +242,7 @@ class Serving:
             case "stop":
                 log.info("told to stop")
                 self._unlink()
-                os._exit(Exit.OK)  # now, whatever it is at; the system takes everything back
+                os._exit(Exit.OK)  # at once, even when busy; the system frees all resources
             case _:
                 raise ValueError("a message that means nothing")
 

@@ -42,7 +42,7 @@ class Run(NamedTuple):
     text: str
     """The text, tabs and control characters included."""
     kind: Kind
-    """What it is."""
+    """Its kind."""
     at: Location
     """Its location in the document; for a draft, the end of its hole."""
     changed: bool = False

@@ -62,7 +62,7 @@ def mask(editor: Editor) -> str:
     inner = Span(span.start, span.start + 1) if hole is None else hole.span
     larger = next(_parts(text, inner, editor.syntax, strict=hole is not None), None)
     if larger is None:
-        assert hole is not None  # a character is a part of itself
+        assert hole is not None  # without a hole, some part holds the character
         return _close(editor, met)
     grown = OpenHole(larger.span.start, larger.span.end, grows=True)
     if any(other is not hole for other in _met(editor, larger.span)):

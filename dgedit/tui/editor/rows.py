@@ -102,7 +102,7 @@ class Rows(WrappedDocument):
         self.document: Buffer = buffer
         self.holes = holes
         self._tab_width = tab_width
-        self._width = 0  # of a row in cells; 0 where lines are not wrapped
+        self._width = 0  # the width of a row in cells; 0 if lines are not wrapped
         self._regions: list[Region] | None = None
         self.heat = False
         """True if the confidence of each piece is shown."""

@@ -31,7 +31,7 @@ from dgedit.tui.workspace.tabs import Workspace
 NOTHING = "no hole yet: F2 masks what the cursor is on"
 """The message when there is no hole to fill."""
 
-# No more than 30 drawings a second.
+# Seconds between drawings of steps: at most 30 a second.
 _FRAME = 1 / 30
 _LIVE: tuple[Live, ...] = ("full", "settle", "off")
 

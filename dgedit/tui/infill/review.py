@@ -125,7 +125,7 @@ class Review:
         else:
             self.infill.end()
 
-    # Looking at it from other sides
+    # Candidates, steps, diff, confidence
 
     def turn(self, by: int) -> None:
         """Show another candidate for the hole at the cursor, or the nearest one."""
@@ -256,7 +256,7 @@ class Review:
             start = last if by < 0 else 0
         return start if 0 <= start + by <= last else None
 
-    # Which
+    # Holes and keys
 
     @property
     def _result(self) -> Fill:

@@ -102,7 +102,7 @@ class Fill:
         Raises InputError if the holes exceed one passage, ValueError if there is no hole.
         """
         every = [(editor, hole) for editor in editors for hole in editor.holes]
-        anew = _anew(every) if weaves is None else {}  # a redo may have left some open
+        anew = _anew(every) if weaves is None else {}  # a redo may leave partly accepted holes
         holes = [
             (editor, anew.get(hole, hole))
             for editor, hole in every

@@ -33,8 +33,8 @@ def _key(keys: str, action: str, words: str) -> Binding:
 
 
 class Search(Protocol):
-    """What the bars call. These are direct calls, not messages, as the next keys may be meant for
-    the widget that then has the focus.
+    """The finder, as the bars call it. These are direct calls, not messages, as the next keys may
+    be meant for the widget that then has the focus.
     """
 
     def step(self, by: int) -> None:

@@ -74,7 +74,7 @@ class Choose(Modal[int | None]):
         self.title_words = title
         """The placeholder of the line."""
         self.choices = choices
-        """All choices."""
+        """The choices."""
         self.note = note
         """A note after their number."""
         self._first = first

@@ -72,7 +72,7 @@ class DiskChanges:
         try:
             async for _ in seen:
                 self.check()
-        except OSError as error:  # no right to read the folder, or too many are watched already
+        except OSError as error:  # the folder is not readable, or too many are watched already
             self.workspace.notice(f"changes on disk will only be seen when saving: {error}")
 
     def check(self) -> None:
@@ -110,7 +110,7 @@ class DiskChanges:
             editor.deleted = False
             if not editor.file.fingerprint:
                 editor.file = before
-            self.watch_anew()  # its folder may be another
+            self.watch_anew()  # its folder may have been recreated too
         return there
 
     def _meet_change(self, editor: Editor, theirs: Document) -> None:

@@ -133,7 +133,7 @@ class Opening:
         self._found, self._found_more = found, cut
         screen.post_message(Choose.More(*self._offer(found), note=cut))
 
-    # Close and make
+    # Close and create
 
     async def new(self) -> None:
         """Open an empty text; saving it asks for its name."""

@@ -113,7 +113,7 @@ class Pages:
         except FileNotFoundError:
             return Document.from_text("", path)
         except (OSError, ValueError):
-            pass  # reading it fails as well, and says why
+            pass  # reading it will fail as well, with a reason
         if what := instead_of_file(path):
             raise InputError(f"{path} is {what}")
         return self._read(path)

@@ -44,7 +44,7 @@ class Workspace:
         self.editors: list[Editor] = []
         """The editors, in the order of their tabs."""
         self.editor: Editor
-        """The file in front."""
+        """The current file's editor."""
         self.beside: Editor | None = None
         """The second visible editor, if the screen is split."""
         self.added: Callable[[Editor], object] = lambda editor: None
@@ -81,7 +81,7 @@ class Workspace:
         task: Any = partial(do, *given)  # no coroutine is made if it is cancelled before it starts
         self.app.run_worker(task, group=group, exclusive=exclusive)
 
-    # Files shown
+    # Tabs and panes
 
     def show(self, editor: Editor) -> None:
         """Make a file the current one, in the current pane."""
@@ -181,7 +181,7 @@ class Workspace:
         if widget is self.beside and self.beside is not None:
             self.show(self.beside)
 
-    # What is where
+    # Paths
 
     def holding(self, path: Path) -> Editor | None:
         """Return the editor in which a file is open."""
@@ -199,7 +199,7 @@ class Workspace:
         path = await self.app.push_screen_wait(AskPath(question, start, here))
         return None if path is None else here / path
 
-    # What is said
+    # Labels and messages
 
     def mark(self, editor: Editor) -> None:
         """Update the labels of a file's tab and pane, which show unsaved changes."""
