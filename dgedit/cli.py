@@ -1,6 +1,6 @@
-"""The command line: what is asked for, in options; what went wrong, in one line and an exit code.
+"""The command line: parse options, run the command, report errors in one line and an exit code.
 
-Imports what a command needs when it runs: `dgedit --help` loads neither the engine nor the editor.
+A command's modules are imported when it runs: `dgedit --help` loads neither engine nor editor.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.files.paths import GONE, WorkingFolder
 
 _COMPLETE = "_DGEDIT_COMPLETE"
-"""The variable by which a shell asks how a line may go on."""
+"""The variable by which a shell asks for completions."""
 _NEAR = 0.8
-"""How near a word is to a command's name that is taken for a slip, as difflib counts."""
+"""The similarity (difflib's ratio) from which a word counts as a mistyped command."""
 _OWN = {"--help", "-h", "--version", "--install-completion", "--show-completion"}
 
 
 class _Group(Group):
-    """Makes `dgedit FILE…` mean `dgedit edit FILE…`."""
+    """Make `dgedit FILE…` mean `dgedit edit FILE…`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*_named(app), *_OWN}:
@@ -64,23 +64,23 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """The entry point."""
+    """Run the program and exit."""
     output.open_streams()
     signals.heed()
     if not sys.warnoptions:
-        warnings.simplefilter("ignore")  # a filter's stderr must stay empty
+        warnings.simplefilter("ignore")  # stderr must stay empty when used as a filter
     code = run(sys.argv[1:])
-    # An engine that is still being opened, and nobody waits for; or torch, whose end takes 0.5 s.
+    # Do not wait for an engine that is still being opened, or for torch's exit, which takes 0.5 s.
     if threading.active_count() > 1 or "torch" in sys.modules:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):  # whoever read it has gone
+            with contextlib.suppress(OSError, ValueError):  # the reader has closed it
                 stream.flush()
         os._exit(code)
     sys.exit(code)
 
 
 def run(args: Sequence[str]) -> int:
-    """Run one command line and return its exit code; what goes wrong is one line on stderr."""
+    """Run one command line and return its exit code; an error is reported in one line on stderr."""
     try:
         return _invoke(args)
     except DgeditError as error:
@@ -89,7 +89,7 @@ def run(args: Sequence[str]) -> int:
         return _say(misuse.words(error), Exit.USAGE)
     except ValueError as error:
         return _say(str(error), Exit.USAGE)
-    except SystemExit as ended:  # by a signal
+    except SystemExit as ended:  # raised by a signal's handler
         return int(ended.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         return Exit.INTERRUPTED
@@ -147,7 +147,7 @@ def edit(
     from dgedit.tui.workspace.stdin import read_stdin
     from dgedit_engine.types import Hole, InfillRequest, Passage
 
-    InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # says now what is wrong
+    InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # raises now if invalid
     places = dict(to_open([*map(str, files)]))
     return open_editor(
         [*places],
@@ -177,7 +177,7 @@ app.add_typer(engine_commands.app, name="engine")
 
 
 def _invoke(args: Sequence[str]) -> int:
-    """What typer's own entry does, without its handling of errors, which says too much."""
+    """Run a command as typer's own entry point does, without its verbose handling of errors."""
     wants_help = {"-h", "--help"} & set(args)
     defaults = None if wants_help else _FromSettings()
     command = typer.main.get_command(_needed(args))
@@ -191,8 +191,8 @@ def _invoke(args: Sequence[str]) -> int:
 
 
 def _needed(args: Sequence[str]) -> typer.Typer:
-    """The command that is asked for, alone: to build all of them takes 20 ms. All, where none is
-    named.
+    """Return an app with only the command asked for, or all if none is: to build all
+    takes 20 ms.
     """
     if not args or args[0].startswith("-") or _COMPLETE in os.environ:
         return app
@@ -204,14 +204,14 @@ def _needed(args: Sequence[str]) -> typer.Typer:
 
 
 def _named(app: typer.Typer) -> dict[str, Any]:
-    """The commands and groups of them by their names."""
+    """Return an app's commands and groups by name."""
     found: list[Any] = [*app.registered_commands, *app.registered_groups]
     return {one.name or one.callback.__name__: one for one in found}
 
 
 def _refuse_typo(word: str) -> None:
-    """Raise UsageError for what is nearly a command, and no file: it would open an empty one.
-    What has more than letters, as `config.py` and `--model`, is no command's slip.
+    """Raise UsageError for a word that is nearly a command and not a file, rather than open an
+    empty file. Words with other characters than letters, as `config.py`, do not count.
     """
     near = difflib.get_close_matches(word, _named(app), n=1, cutoff=_NEAR)
     if near and word.isalpha() and not os.path.lexists(word):
@@ -220,7 +220,7 @@ def _refuse_typo(word: str) -> None:
 
 
 class _FromSettings(dict[str, Any]):
-    """What the settings say of the options of a command that fills, read when it is to run."""
+    """The settings as defaults of the options of editing commands, read when one runs."""
 
     def get(self, command: str, default: Any = None) -> Any:
         if command not in ("edit", "fill", "pipe", "watch"):
@@ -232,7 +232,7 @@ class _FromSettings(dict[str, Any]):
 
 
 def _of_system(error: OSError) -> str:
-    """What the system says went wrong, and with what."""
+    """Return the system's message for an error, with the file's name."""
     nameless = error.filename is None and isinstance(error, FileNotFoundError)
     if nameless and WorkingFolder.now().path is None:
         return GONE

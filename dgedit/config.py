@@ -1,12 +1,12 @@
-"""The user's settings: what they may be, where they come from, every mistake named in one line.
+"""Read the user's settings from files and variables, and report every mistake in one line.
 
-Later places go before earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
-project's `.dgedit.toml`, variables `DGEDIT_*`, options. A key nobody knows, a value out of range or
-of the wrong type ends the program before it begins, so that no setting is silently without effect.
-A project's file is somebody else's: it cannot say where texts are sent, what is loaded from a path
-or what a key does.
+Later places override earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
+project's `.dgedit.toml`, variables `DGEDIT_*`, options. An unknown key, or a value out of range or
+of the wrong type, ends the program before it begins, so that no setting is silently ignored. A
+project's file is untrusted: it cannot say where texts are sent, what is loaded from a path or what
+a key does.
 
-Knows no screen, no theme's name and no key: whoever uses those checks them. Reading takes about a
+Knows no screen, theme or key: the modules that use those check them. Reading takes about a
 millisecond; a library that does the same (pydantic-settings) takes 140 ms to import, which is more
 than half of what a call of a warm engine may cost.
 """
@@ -35,15 +35,15 @@ PROJECT = ".dgedit.toml"
 """The name of a project's file."""
 
 DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
-"""Where a model may run, in words."""
+"""The devices that a model may run on, in words."""
 
-_LARGEST = 64_000  # bytes of a settings file: of more, the reader takes seconds in the worst case
+_LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seconds
 _WIDEST = 16
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
-# What a project's file may not say.
+# Keys that a project's file may not set.
 _PERSONAL = frozenset({"adapter", "engine", "device", "idle", "keys"})
-# Variables of ours that are no settings.
+# Variables of dgedit's that are not settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
 )
@@ -52,54 +52,54 @@ _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user may set. The fields are the file's keys."""
+    """The user's settings. The fields are the file's keys."""
 
     model: str = ""
-    """A model's name, or a path with a slash in it; nano for an empty text."""
+    """A model's name, or a path with a slash in it; empty for nano."""
     adapter: str = ""
-    """A folder of low-rank changes of that model, none for an empty text."""
+    """The folder of a low-rank adapter (LoRA) of that model; empty for none."""
     device: str = ""
-    """Where it runs: cpu, cuda, cuda:1, mps; the engine chooses for auto or an empty text."""
+    """The device that it runs on: cpu, cuda, cuda:1, mps; auto or empty lets the engine choose."""
     engine: str = "auto"
-    """Whose engine: "local" in the process, "warm" a process that stays, "auto" a warm one where
+    """The engine: "local" in this process, "warm" in a process that stays, "auto" a warm one where
     that is possible, or a server's address.
     """
     idle: float = 15
-    """Minutes after which a warm engine that nobody asks ends, 0.1 to 1440."""
+    """Minutes without a request after which a warm engine ends, 0.1 to 1440."""
     effort: float = 0.5
-    """The one dial of an infill, 0 to 1."""
+    """The effort of an infill, 0 to 1: step cap and entropy bound follow from it."""
     caution: float = CAUTION
-    """The least probability of being right at which an infill is taken as sure, 0 to 1."""
+    """The least probability of being right at which an infill counts as sure, 0 to 1."""
     color: Color = "auto"
-    """Whether output is coloured: on a terminal, always or never."""
+    """When output is coloured: on a terminal, always or never."""
     theme: str = "tokyo-night"
-    """The name of one of the screen's themes."""
+    """The name of a colour theme."""
     live: Live = "full"
-    """Whether every step of an infill is drawn, only what has settled, or only the result."""
+    """What is drawn of a running infill: every step, only settled pieces, or the result."""
     reduced_motion: bool = False
-    """Nothing blinks, slides or scrolls smoothly."""
+    """True if nothing blinks, slides or scrolls smoothly."""
     tab_width: int = 4
     """Columns from one tab stop to the next, 1 to 16."""
     soft_wrap: bool = False
-    """Whether a line wider than the screen goes on in the next row."""
+    """True if a line wider than the screen is wrapped."""
     line_numbers: bool = True
-    """Whether lines are numbered."""
+    """True if lines are numbered."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Keys for actions by their ids, several with commas between them, none for an empty text."""
+    """Keys for actions by the actions' ids: several separated by commas, none if empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says."""
+    """The settings from one place."""
 
     where: str
     """A file's path, or a variable's name."""
     values: Mapping[str, Any]
-    """Its settings, checked."""
+    """Its settings, which have been checked."""
 
 
 def current(folder: Path | None = None) -> Settings:
-    """The settings for work in a folder, by default the one we are in. Raises UsageError."""
+    """Return the settings for a folder, by default the current one. Raises UsageError."""
     merged: dict[str, Any] = {}
     for layer in layers(folder):
         merged.update(layer.values)
@@ -107,7 +107,7 @@ def current(folder: Path | None = None) -> Settings:
 
 
 def layers(folder: Path | None = None) -> list[Layer]:
-    """What each place says, the one that goes before the others last. Raises UsageError."""
+    """Return the settings of each place, in order of rising precedence. Raises UsageError."""
     found = [Layer(str(config_path()), load(config_path()))]
     if (path := project_path(folder)) is not None:
         found.append(Layer(str(path), load(path, project=True)))
@@ -115,18 +115,18 @@ def layers(folder: Path | None = None) -> list[Layer]:
 
 
 def load(path: Path, *, project: bool = False) -> dict[str, Any]:
-    """What one file says; nothing where there is none. Raises UsageError for a mistake."""
+    """Read one file's settings; none if it does not exist. Raises UsageError for a mistake."""
     try:
         said = small.text(path, most=_LARGEST)
         return {} if said is None else parse(tomllib.loads(said), str(path), project=project)
     except InputError as error:
         raise UsageError(str(error)) from None
-    except (ValueError, RecursionError) as error:  # no TOML, or a tower of brackets
+    except (ValueError, RecursionError) as error:  # not TOML, or brackets nested too deeply
         raise UsageError(f"{path} is not TOML: {error}") from None
 
 
 def parse(table: Mapping[str, Any], where: str, *, project: bool = False) -> dict[str, Any]:
-    """A table's settings, checked. Raises UsageError for a mistake, and says where it is."""
+    """Check a table of settings. Raises UsageError for a mistake, and says where it is."""
     for name, value in table.items():
         if name not in _CHECKS:
             raise UsageError(f"{where}: {unknown('key', name, _CHECKS)}")
@@ -139,7 +139,9 @@ def parse(table: Mapping[str, Any], where: str, *, project: bool = False) -> dic
 
 
 def read_value(key: str, words: str, where: str) -> Any:
-    """A setting's value from a text, as a variable or a command line has it. Raises UsageError."""
+    """Parse a setting's value as written in a variable or on the command line. Raises
+    UsageError.
+    """
     if key not in _CHECKS:
         raise UsageError(f"{where}: {unknown('key', key, _CHECKS)}")
     if key == "keys":
@@ -156,8 +158,9 @@ def read_value(key: str, words: str, where: str) -> Any:
 
 
 def change(key: str, value: Any, path: Path) -> None:
-    """Set a key in a file, or remove it where the value is None; the rest of the file stays as it
-    is. Raises UsageError for a value that cannot be, InputError for a file that cannot be written.
+    """Set a key in a file, or remove it if the value is None; the rest of the file stays as it is.
+
+    Raises UsageError for an invalid value, InputError for a file that cannot be written.
     """
     import tomlkit
 
@@ -188,13 +191,13 @@ def change(key: str, value: Any, path: Path) -> None:
 
 
 def config_path() -> Path:
-    """Where the user's settings lie: `$XDG_CONFIG_HOME/dgedit/config.toml`."""
+    """Return the user's settings file: `$XDG_CONFIG_HOME/dgedit/config.toml`."""
     return our_folder("config") / "config.toml"
 
 
 def project_path(folder: Path | None = None) -> Path | None:
-    """The nearest `.dgedit.toml` from a folder upwards, no further than the root of a repository or
-    the home folder. One that another user than us or root can have written is none.
+    """Return the nearest `.dgedit.toml` from a folder upwards, up to the root of a repository or
+    the home folder. One not owned by us or root is ignored.
     """
     start = folder or WorkingFolder.now().path
     for place in (start, *start.parents) if start else ():
@@ -203,30 +206,30 @@ def project_path(folder: Path | None = None) -> Path | None:
             if path.stat().st_uid in (os.geteuid(), 0):
                 return path
         except OSError:
-            pass  # not there, or not for us
+            pass  # not there, or not accessible
         if place == Path.home() or (place / ".git").exists():
             return None
     return None
 
 
 def is_device(name: str) -> bool:
-    """Whether a model can be asked to run there, on some machine."""
+    """Say whether this names a device that some machine has."""
     return _DEVICE.fullmatch(name) is not None
 
 
 def is_path(model: str) -> bool:
-    """Whether a model is named by its path, not by its name."""
+    """Say whether a model is given by its path, not by its name."""
     return "/" in model
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Words for a name that nobody knows, with the nearest that is known."""
+    """Word an error for an unknown name, with the nearest known one."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _from_environment(variables: Mapping[str, str]) -> list[Layer]:
-    """One layer for each variable; an empty one says nothing."""
+    """Return one layer for each variable; an empty variable is ignored."""
     found = []
     names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key != "keys"}
     for name in sorted(variables):
@@ -304,4 +307,4 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "line_numbers": _is_flag,
     "keys": _is_keys,
 }
-"""For each key, what a value must be, in words; nothing for one that is."""
+"""For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -1,6 +1,6 @@
-"""What may go wrong, in words, and the exit code that each leads to.
+"""The errors that a user may meet, and the exit code of each.
 
-Raised wherever it is found out; turned into one line on stderr and an exit code in one place,
+Raised wherever the problem is found; turned into one line on stderr and an exit code in one place,
 `cli.main`.
 """
 
@@ -18,9 +18,9 @@ class Exit(IntEnum):
     """`--check` found that something would change, or nothing was accepted."""
     USAGE = 2
     INPUT = 3
-    """No such file, a range outside the file, no marker, not text."""
+    """For example: no such file, a range outside the file, no marker, not text."""
     CONFLICT = 4
-    """The file changed meanwhile."""
+    """The file was changed by another program meanwhile."""
     ENGINE = 5
     """The engine or the model is unavailable, or the model cannot do what it is asked."""
     UNSETTLED = 6
@@ -28,14 +28,14 @@ class Exit(IntEnum):
     written.
     """
     BUG = 70
-    """An error of ours."""
+    """An error of dgedit's own."""
     INTERRUPTED = 130
     PIPE = 141
-    """Whoever read our output closed it."""
+    """The reader of our output closed the pipe."""
 
 
 class DgeditError(Exception):
-    """Something to be told to the user, in one line."""
+    """An error to report to the user, in one line."""
 
     exit: ClassVar[Exit] = Exit.NO
 
@@ -47,13 +47,13 @@ class UsageError(DgeditError):
 
 
 class InputError(DgeditError):
-    """A file cannot be read or written, or has not what was asked for."""
+    """A file cannot be read or written, or lacks what was asked for."""
 
     exit = Exit.INPUT
 
 
 class OutputError(DgeditError):
-    """Standard output takes no more."""
+    """Standard output cannot be written."""
 
     exit = Exit.INPUT
 
@@ -65,7 +65,7 @@ class ConflictError(DgeditError):
 
 
 class DoubtError(DgeditError):
-    """An infill is in doubt, and nobody was asked whether to write it."""
+    """An infill is in doubt, and there was nobody to ask whether to write it."""
 
     exit = Exit.UNSETTLED
 

@@ -1,4 +1,4 @@
-"""What ends the program from outside, and the moments in which it must not."""
+"""Handle signals that end the program, and protect writes from them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heed() -> None:
-    """From now on, end at a signal by SystemExit, but not at one that is ignored."""
+    """Install handlers that raise SystemExit on a signal, except for ignored signals."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _Ended())
 
 
 def look() -> None:
-    """End now if a signal has come and was swallowed."""
+    """Exit now if a signal has come but its SystemExit was swallowed."""
     for number in _SIGNALS:
         handler = signal.getsignal(number)
         if isinstance(handler, _Ended) and handler.code is not None:
@@ -29,7 +29,7 @@ def look() -> None:
 
 @contextlib.contextmanager
 def unheeded() -> Iterator[None]:
-    """Ignore signals for the moment that a write takes: it is whole, or it has not begun."""
+    """Ignore signals during a short write, so that it is whole or has not begun."""
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
     try:
         yield
@@ -40,7 +40,7 @@ def unheeded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def put_off() -> Iterator[None]:
-    """Heed signals only after the moment that a write takes, for a program that would go on."""
+    """Deliver signals only after a short write, for a program that would go on after it."""
     came: list[int] = []
     handlers = {
         number: signal.signal(number, lambda signum, frame: came.append(signum))
@@ -56,7 +56,7 @@ def put_off() -> Iterator[None]:
 
 
 class _Ended:
-    """Ends the program at a signal, and remembers that it did: an import may swallow an exit."""
+    """A signal handler that exits and remembers it, as an import may swallow SystemExit."""
 
     code: int | None = None
 

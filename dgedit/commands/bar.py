@@ -1,4 +1,4 @@
-"""Show on stderr how far something is, in bytes, where somebody looks."""
+"""Show on stderr how far a transfer is, in bytes, if stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from dgedit.text.visible import visible
 
 
 class ByteProgress(Protocol):
-    """How far something is, in bytes."""
+    """The progress of a transfer, in bytes."""
 
     @property
     def done(self) -> int:
-        """Those that are there."""
+        """The bytes that have been transferred."""
 
     @property
     def total(self) -> int:
-        """Those that will be."""
+        """The bytes of the whole transfer."""
 
 
 def follow(steps: Iterable[ByteProgress], what: str) -> None:
-    """Run it to its end, and show how far it is where somebody looks."""
+    """Run a transfer to its end, and show its progress if stderr is a terminal."""
     with contextlib.closing(_shown(iter(steps), what)) as shown:
         for _ in shown:
             pass
@@ -46,7 +46,7 @@ def _shown(steps: Iterator[ByteProgress], what: str) -> Generator[ByteProgress]:
         with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = None
             for step in steps:
-                if task is None:  # what is there already says nothing of the pace
+                if task is None:  # bytes from an earlier run must not count for the speed
                     task = bar.add_task(what, total=step.total, completed=step.done)
                 bar.update(task, completed=step.done)
                 yield step

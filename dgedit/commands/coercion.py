@@ -1,8 +1,9 @@
-"""Commands that take the values of their options as they come, where nothing speaks against it.
+"""Commands that convert plain option values themselves, without loading pydantic.
 
-typer checks every value by pydantic, which takes 0.1 s to load: as long as all else that a call of
-a warm engine does before its first step. Plain texts, paths, numbers and choices need none of that;
-whatever is not plain, above all what is wrong, still goes to typer. What that says `misuse` words.
+typer checks every value by pydantic, which takes 0.1 s to load: as long as everything else that a
+call of a warm engine does before its first step. Plain texts, paths, numbers and choices do not
+need it; any other value, above all an invalid one, still goes to typer, and `misuse` words its
+errors.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ _LIMITS = ("min", "max", "parser", "exists", "writable", "resolve_path", "allow_
 
 
 class Quick(TyperCommand):
-    """A command whose plain values are taken as they are."""
+    """A command that converts plain values itself."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. What is wrong with it says whose it is."""
+        """Parse the command line. An error carries the command's context."""
         plainly(self.get_params(ctx))
         try:
             return super().parse_args(ctx, args)
@@ -36,14 +37,14 @@ class Quick(TyperCommand):
 
 
 class Group(TyperGroup):
-    """Commands under one name, which alone means its `--help`."""
+    """Commands under one name, which by itself means its `--help`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line up to the command's name."""
+        """Parse the command line up to the command's name."""
         return super().parse_args(ctx, args or ["--help"])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command of that name."""
+        """Return the command of that name. Raises an error with the nearest name."""
         name = args[0]
         if not (name in self.commands or name.startswith("-") or ctx.resilient_parsing):
             raise Misused(unknown("command", name, self.commands), ctx=ctx)
@@ -51,17 +52,17 @@ class Group(TyperGroup):
 
 
 def plainly(params: Iterable[Any]) -> None:
-    """Let the plain values of these parameters be taken as they are."""
+    """Let plain values of these parameters be converted without typer."""
     for param in params:
         param._runtime_param = _Plain()
 
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    """Stands where typer keeps what coerces a parameter's values."""
+    """A replacement for the object with which typer converts a parameter's values."""
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value as the command is to get it."""
+        """Convert a value for the command."""
         several = param.multiple or param.nargs == -1
         if value is None:
             return () if several else None
@@ -81,13 +82,13 @@ class _Plain:
 
 
 def _is_limited(info: Any) -> bool:
-    """Whether not every value of its kind will do: 0 is a limit, too."""
+    """Say whether a parameter restricts its values further; 0 is a limit, too."""
     said = (getattr(info, name, None) for name in _LIMITS)
     return any(one is not None and one is not False for one in said)
 
 
 def _plain(value: Any, kind: Any) -> Any:
-    """The value of a kind; None where it is not plainly one."""
+    """Convert a value to a type; None if it is not plainly of that type."""
     if get_origin(kind) is Literal:
         return value if value in get_args(kind) else None
     if kind is Path and isinstance(value, str | Path):

@@ -1,6 +1,6 @@
-"""`dgedit config`: what is set and where, and setting it.
+"""`dgedit config`: show settings and where they come from, and change them.
 
-Knows options and words; what a setting may be is `config.py`'s.
+Knows options and messages; `dgedit.config` knows what a setting may be.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The command `dgedit doctor`: whether all is there that dgedit needs, a line each.
+"""The command `dgedit doctor`: check everything that dgedit needs, one line each.
 
-What takes long is begun first and told last, and nothing is waited for without an end: about three
+The slowest check is started first and reported last, and every wait has a limit: about three
 seconds in all, most of them torch's. Nothing is written.
 """
 
@@ -24,7 +24,7 @@ from dgedit.text.visible import visible
 if TYPE_CHECKING:
     from dgedit.doctor.checks import Finding
 
-# Seconds from the start until torch is given up.
+# Seconds from the start until torch is no longer waited for.
 _PATIENCE = 10.0
 _WIDTH = 10
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31"}
@@ -55,7 +55,7 @@ def doctor(
 
 
 def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
-    """Everything that is found; torch may take so many seconds."""
+    """Run all checks and yield their findings; torch may take `patience` seconds."""
     from dgedit.doctor import checks
 
     device = known_device(checks.chosen().device) or None
@@ -91,7 +91,7 @@ def _terminal() -> list[Finding]:
 
 
 def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
-    """What a check finds. One that fails by itself found something, too."""
+    """Run a check; if it fails itself, that is a finding too."""
     try:
         return check()
     except Exception as error:
@@ -104,7 +104,7 @@ def _guarded(name: str, check: Callable[[], list[Finding]]) -> list[Finding]:
 def _model() -> str:
     try:
         return store.resolve()
-    except DgeditError:  # which is a finding of its own
+    except DgeditError:  # another check reports it
         return NANO
 
 

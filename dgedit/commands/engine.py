@@ -1,6 +1,6 @@
-"""`dgedit engine`: the processes that keep models open between the commands that use them.
+"""`dgedit engine`: manage the processes that keep models open between commands.
 
-Commands start one when they need it; this is for whoever wants to see them, or wants them gone.
+Commands start one when they need it; this is for users who want to see or stop them.
 """
 
 from __future__ import annotations
@@ -150,12 +150,12 @@ def _place(model: str | None, adapter: Path | None, device: str | None) -> Place
 
 
 def _device(device: str | None) -> str | None:
-    """The one asked for, or else the settings', as the commands that fill have it."""
+    """Return the device asked for, or else the settings', as the commands that fill do."""
     return (known_device(config.current().device) if device is None else device) or None
 
 
 def _line(said: Message) -> str:
-    """nano  cpu  pid 123  up 4 min  12 requests  431.2 MB  idle 20 s"""
+    """Format a status: nano  cpu  pid 123  up 4 min  12 requests  431.2 MB  idle 20 s"""
     state = f"idle {_time(said['idle'])}" if said["state"] == "ready" else said["state"]
     parts = [
         visible(said["name"]),
@@ -170,6 +170,6 @@ def _line(said: Message) -> str:
 
 
 def _time(seconds: float) -> str:
-    """In the largest unit of which there is one."""
+    """Format seconds in the largest unit of which there is at least one."""
     size, unit = next((one for one in _UNITS if seconds >= one[0]), _UNITS[-1])
     return f"{seconds / size:.0f} {unit}"

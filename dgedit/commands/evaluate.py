@@ -1,6 +1,6 @@
-"""The command `dgedit eval`: how well a model fills, measured.
+"""The command `dgedit eval`: measure how well a model fills.
 
-Knows the options and what may go wrong. What is measured, and how, the engine knows; it is imported
+Knows the options and the possible errors. The engine knows what is measured and how; it is imported
 when the command runs.
 """
 
@@ -61,7 +61,7 @@ def evaluate(
     The spans are of code that ships, of a corpus of yours, or of public benchmarks. Prints a table
     of rates in percent, each with its 95% interval, and one line of JSON last.
     """
-    # first: it says how torch is loaded
+    # first, as it sets how torch's threads wait before torch is loaded
     engine = cast("Engine", backend.connect(model, device, adapter=adapter))
     from dgedit_engine.eval.measure import EvalPlan, progress_bar, run
 

@@ -1,4 +1,4 @@
-"""The command `dgedit fill`: options in, the infill in the form asked for."""
+"""The command `dgedit fill`: read the options, and output the infill in the form asked for."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _output(asked: dict[Output, bool]) -> Output:
 
 
 def _agree(asked: Output, *, check: bool, dry_run: bool, quiet: bool) -> None:
-    """Raises UsageError for options that do not go together, or need a terminal where is none."""
+    """Raise UsageError for options that conflict, or that need a terminal where there is none."""
     for name, given in (("check", check), ("dry-run", dry_run)):
         if given and (asked in ("write", "interactive") or (name == "dry-run" and check)):
             other = "check" if name == "dry-run" and check else asked
@@ -203,7 +203,7 @@ def _agree(asked: Output, *, check: bool, dry_run: bool, quiet: bool) -> None:
 def _named(
     targets: Sequence[str], files: Sequence[Path], ranges: Sequence[str]
 ) -> list[tuple[Path, str | None]]:
-    """Which files, and what in each."""
+    """Return the files to fill, and the range in each."""
     from dgedit.request.ranges import parse_target
 
     named = [*map(parse_target, targets), *((path, None) for path in files)]
@@ -251,7 +251,7 @@ def _edit(
     device: str | None,
     engine: str,
 ) -> int:
-    """Go on in the editor, with the holes masked and the candidate that was looked at open."""
+    """Continue in the editor, with the holes masked and the current candidate under review."""
     from dgedit.tui.start import run as open_editor
 
     sources, request = answer.result.sources, answer.request

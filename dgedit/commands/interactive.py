@@ -1,7 +1,7 @@
-"""Asks on the terminal, a key at a time, what is to become of an infill: file after file.
+"""Ask on the terminal, one key at a time, whether to accept an infill, file by file.
 
-Draws on stderr. What was typed before a question is no answer to it. The terminal is as it was when
-this ends, also by a signal; stopped and continued, it asks again. Writes no file.
+Draws on stderr. Keys typed before a question are discarded. The terminal is restored at the end,
+also after a signal; when stopped and continued, the question is asked again. Writes no file.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ _LEAST = 5  # rows of a diff that are always shown
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What was answered."""
+    """The user's answers."""
 
     result: fill.Result
     """The infill that was shown last."""
     accepted: frozenset[int]
-    """The places of the sources that are to be written."""
+    """The indices of the sources that are to be written."""
     request: InfillRequest
-    """What was asked last."""
+    """The last request."""
     edit: bool = False
-    """Whether it goes on in the editor."""
+    """True to continue in the editor."""
 
 
 def needs_terminal() -> None:
-    """Raises UsageError where nobody could be asked."""
+    """Raise UsageError if there is no terminal to ask on."""
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise UsageError("--interactive needs a terminal; elsewhere, --diff and --write work")
 
 
 def told(answer: Decision) -> str:
-    """What was written, a line for each file."""
+    """Say what was written, one line for each file."""
     result, lines, texts = answer.result, [], iter(answer.result.infill.texts)
     pairs = zip(result.sources, result.documents, strict=True)
     for at, (source, document) in enumerate(pairs):
@@ -83,7 +83,9 @@ def ask(
     seconds: float | None = None,
     caution: float = CAUTION,
 ) -> Decision:
-    """Fill, show and ask, and once more with the next seed for as long as that is the answer."""
+    """Fill, show and ask; repeat with the next seed for as long as the user asks for another
+    infill.
+    """
     while True:
         infill = fill.run(request, backend, seconds=seconds)
         signals.look()
@@ -102,7 +104,7 @@ def _review(
     *,
     caution: float,
 ) -> Decision | None:
-    """Ask about each file that would change; None for another infill."""
+    """Ask about each file that would change; return None if the user wants another infill."""
     request, infill = asked
     choices = _choices(infill)
     chosen, accepted = 0, set[int]()
@@ -146,7 +148,7 @@ def _review(
 
 
 def _doubted(result: fill.Result, at: int, caution: float) -> str:
-    """Why holes of the file at this place are in doubt; empty where none is."""
+    """Say why holes of the file at this index are in doubt; empty if none is."""
     first = sum(len(source.spans) for source in result.sources[:at])
     own = slice(first, first + len(result.sources[at].spans))
     found = result.doubts(caution=caution)[own]
@@ -156,17 +158,17 @@ def _doubted(result: fill.Result, at: int, caution: float) -> str:
 
 
 def _choices(infill: Infill) -> list[Infill]:
-    """The first candidates of all holes, the second ones, …, each as if they were the infill."""
+    """Return one infill for each rank of candidates: the first of all holes, the second, …."""
     count = max(map(len, infill.candidates), default=0)
     return [_with_first(infill, at) for at in range(count)] or [infill]
 
 
 def _with_first(infill: Infill, at: int) -> Infill:
-    """The infill with the candidates at this place as the first ones; a hole that has fewer shows
-    its last.
+    """Return the infill with the candidates at this index moved to the front; a hole with fewer
+    shows its last.
     """
     moved = []
-    for own in infill.candidates:  # none of a hole that was not reached when time was over
+    for own in infill.candidates:  # empty for a hole that was not reached in time
         place = max(0, min(at, len(own) - 1))
         moved.append((*own[place : place + 1], *own[:place], *own[place + 1 :]))
     texts = [
@@ -176,13 +178,15 @@ def _with_first(infill: Infill, at: int) -> Infill:
 
 
 def _changed(result: fill.Result) -> list[int]:
-    """The files that would change; if none would, the first, since one may want another infill."""
+    """Return the indices of the files that would change; if none would, the first, since the user
+    may want another infill.
+    """
     pairs = enumerate(zip(result.sources, result.documents, strict=True))
     return [at for at, (old, new) in pairs if old.document.text != new.text] or [0]
 
 
 def _show(diff: str, color: Color, *, whole: bool) -> bool:
-    """Show a diff, or as much of it as there is room for. Whether there is more."""
+    """Show a diff, or as much as the screen has room for; return whether there is more."""
     lines = diff.splitlines(keepends=True)
     room = max(_LEAST, shutil.get_terminal_size().lines - 4)
     hidden = 0 if whole or len(lines) <= room else len(lines) - room
@@ -195,7 +199,7 @@ def _show(diff: str, color: Color, *, whole: bool) -> bool:
 
 
 class _Question:
-    """The terminal while it is asked: keys come one by one and are not shown."""
+    """The terminal during a question: keys are read one by one, without echo."""
 
     def __init__(self) -> None:
         self.fd = sys.stdin.fileno()
@@ -208,18 +212,20 @@ class _Question:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is not None:  # in the middle of a line
+        if error[0] is not None:  # the cursor is in the middle of a line
             print(file=sys.stderr, flush=True)
         termios.tcsetattr(self.fd, termios.TCSADRAIN, self.before)
         signal.signal(signal.SIGCONT, self.continued)
 
     def put(self, about: str, keys: Mapping[str, str]) -> str:
-        """Which of the keys is pressed next, empty for another; q when there will be none."""
+        """Return the key that is pressed next: empty for one not in `keys`, q at the end
+        of input.
+        """
         asked = "  ".join(f"{key} {word}" for key, word in keys.items())
         self.words = f"{about}\n{asked} ? "
         self._begin()
         try:
-            # A signal may come to a thread of the engine's, and this one heeds it when it wakes.
+            # A signal may be delivered to an engine's thread; this thread handles it on waking up.
             while not select.select([self.fd], [], [], _PATIENCE)[0]:
                 pass
             typed = os.read(self.fd, 32).decode("utf-8", "replace")
@@ -230,6 +236,6 @@ class _Question:
         return key if key in keys else ""
 
     def _begin(self) -> None:
-        """Ask, or ask again where somebody else had the terminal meanwhile; drop what was typed."""
+        """Print the question, again after the process was stopped and continued."""
         tty.setcbreak(self.fd)
         print(self.words, end="", file=sys.stderr, flush=True)

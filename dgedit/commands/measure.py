@@ -1,6 +1,6 @@
-"""The command `dgedit bench`: how fast a model answers on this machine, or a shape would.
+"""The command `dgedit bench`: measure how fast a model, or an architecture, is on this machine.
 
-Knows the options alone. What is measured the engine knows; it is imported when the command runs.
+Knows only the options. The engine knows what is measured; it is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dgedit.models import store
 
 
 class Shape(StrEnum):
-    """Shapes that random weights are made in."""
+    """Architectures that can be made of random weights."""
 
     RELEASED = "26b"
     SMALL = "small"
 
 
 class Quant(StrEnum):
-    """What the experts' weights are."""
+    """The number formats of the experts' weights."""
 
     BF16 = "bf16"
     E4M3 = "e4m3"

@@ -1,6 +1,6 @@
-"""A command line that cannot be, in our words: what was given, and whose `--help` says more.
+"""Word the errors of a wrong command line: name the value, and point to the `--help` in question.
 
-typer finds it out and its errors say where; its words are its own, and name no value.
+typer finds the errors and their places, but its own messages name no value.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from typer._click import exceptions as found
 
-# What typer says, and what we do.
+# Patterns of typer's messages, and our own.
 _WORDS = (
     (r"Got unexpected extra argument\(s\) \((?P<it>.*)\)", "unexpected '{it}'"),
     (r"Option '(?P<it>.*)' requires an argument\.", "{it} needs a value"),
@@ -26,13 +26,13 @@ _KINDS = {int: "a whole number", float: "a number"}
 
 
 def words(error: Any) -> str:
-    """What one of typer's errors is to say, in one line."""
+    """Word one of typer's errors in one line."""
     where = error.ctx.command_path if getattr(error, "ctx", None) else "dgedit"
     return f"{_what(error)} (try {where} --help)"
 
 
 def alternatives(values: Sequence[object]) -> str:
-    """Choices, as words: "'auto', 'always' or 'never'"."""
+    """Join choices: "'auto', 'always' or 'never'"."""
     *most, last = map(repr, values)
     return f"{', '.join(most)} or {last}" if most else last
 
@@ -59,7 +59,7 @@ def _no_option(error: found.NoSuchOption) -> str:
 
 
 def _no_value(error: found.BadParameter) -> str:
-    """The value is where the check that it did not pass has it."""
+    """Word an error about a value, which the cause of the error holds."""
     name, cause = _called(error.param), error.__cause__
     described: Any = error.param.type_descriptor if error.param else None
     kind = _kind(described.annotation, described.parameter_info)
@@ -69,7 +69,7 @@ def _no_value(error: found.BadParameter) -> str:
 
 
 def _kind(annotation: Any, info: Any) -> str:
-    """What a value must be; nothing where that is not known."""
+    """Describe the values of a type; empty if it is not a known one."""
     if get_origin(annotation) is Literal:
         return alternatives(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -79,7 +79,7 @@ def _kind(annotation: Any, info: Any) -> str:
 
 
 def _called(param: Any) -> str:
-    """An option's longest name; an argument's, as `--help` has it."""
+    """Return an option's longest name, or an argument's name as in `--help`."""
     if param.param_type_name == "option":
         return str(max(param.opts, key=len))
     return str(param.metavar or param.name.upper())

@@ -1,7 +1,7 @@
-"""The commands `dgedit model …`: models fetched, listed, described, chosen, quantised and removed.
+"""The commands `dgedit model …`: fetch, list, describe, choose, quantise and remove models.
 
-Says what it found and did on stdout, and on stderr how far it is, where somebody looks. Knows the
-options; what names mean `store` knows, what a hub has `hub`, what is in a model the engine.
+Prints results on stdout and progress on stderr, if that is a terminal. Knows the options; `store`
+knows the names, `hub` the hub, the engine what is in a model.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ app = typer.Typer(
 
 
 class Experts(StrEnum):
-    """What the experts' weights become."""
+    """The number format for the experts' weights."""
 
     E2M1 = "e2m1"
     INT4 = "int4"
@@ -50,7 +50,7 @@ class Experts(StrEnum):
 
 
 class Rest(StrEnum):
-    """What the other matrices become."""
+    """The number format for the other matrices."""
 
     INT8 = "int8"
     E4M3 = "e4m3"
@@ -93,7 +93,7 @@ def pull(
         _pull_ours(repo)
         return
     if name is not None:
-        store.placed(name)  # says now what is wrong with it
+        store.placed(name)  # raises now if the name is invalid
     from dgedit.models import hub
 
     plan = hub.plan(repo, revision=revision, file=file)
@@ -248,7 +248,7 @@ def _remove_nano(*, yes: bool) -> int:
 
 
 def _agreed(name: str, what: str) -> bool:
-    """Whether somebody says yes. Raises UsageError where nobody could."""
+    """Ask for consent to a removal. Raises UsageError if there is no terminal to ask on."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
     return typer.confirm(f"Remove {visible(what)}?", err=True)
@@ -279,7 +279,7 @@ def _described(path: Path, facts: Facts) -> dict[str, Any]:
 def _memory(
     path: Path, facts: Facts, context: int | None, kv: Keys, device: str | None
 ) -> dict[str, Any]:
-    """What it takes, or why that cannot be told."""
+    """Return the memory that a model needs, or why that is unknown."""
     try:
         with store.engine():
             from dgedit_engine.memory.devices import device_of
@@ -296,7 +296,7 @@ def _memory(
 
 
 def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The same for people, a line for each."""
+    """Yield the description for people, one line each."""
     yield "format", said["format"]
     if said["origin"]:
         yield "from", said["origin"]
@@ -337,7 +337,7 @@ def _summary(facts: Facts) -> str:
 
 
 def _count(number: int) -> str:
-    """Parameters as they are read: "25.2B"."""
+    """Format a number of parameters: "25.2B"."""
     for unit, length in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
         if number >= length:
             return f"{number / length:.1f}{unit}"
@@ -350,5 +350,5 @@ def _taken(name: str, repo: str) -> str:
 
 
 def _say(line: str) -> None:
-    """A line for people."""
+    """Print a line for people."""
     print_text(visible(line) + "\n")

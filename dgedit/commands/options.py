@@ -1,4 +1,4 @@
-"""The options that several commands share, with the words that each `--help` shows for them."""
+"""The options that several commands share, with their help texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from dgedit.errors import UsageError
 from dgedit_engine.types import CAUTION
 
 HOLES, OUTPUT, RESULT, ENGINE = "What to fill", "What comes of it", "How it is filled", "By whom"
-"""The groups in which `Grouped` shows options."""
+"""The groups into which `Grouped` sorts options."""
 
 
 class Keys(StrEnum):
-    """What the prompt's keys are."""
+    """The number formats of the prompt cache's keys."""
 
     BF16 = "bf16"
     FP8 = "fp8"
@@ -28,11 +28,11 @@ class Grouped(Quick):
     """A command whose help shows its options in groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write them, those without a group among the last."""
+        """Write the options by group; those without a group come last."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None and param.param_type_name == "option":  # help tells the others
+            if record is not None and param.param_type_name == "option":  # arguments come first
                 group = getattr(param, "rich_help_panel", None) or ENGINE
                 groups.setdefault(group, []).append(record)
         for group in (HOLES, RESULT, OUTPUT, ENGINE):
@@ -42,12 +42,14 @@ class Grouped(Quick):
 
 
 def option(group: str, *names: str, **settings: Any) -> Any:
-    """An option of a group; its help names the default where that says something."""
+    """Make an option of a group. Its help text names the default itself where that is useful."""
     return typer.Option(*names, rich_help_panel=group, show_default=False, **settings)
 
 
 def known_device(name: str | None) -> str | None:
-    """Where it is to run, as the engine has it: empty for auto. Raises UsageError."""
+    """Check a device's name, and return it as the engine expects it: empty for auto. Raises
+    UsageError.
+    """
     if name and not is_device(name):
         raise UsageError(f"no device {name!r}: {DEVICES}")
     return "" if name == "auto" else name

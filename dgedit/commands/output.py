@@ -1,8 +1,8 @@
-"""Standard output and standard error: data exact, words visible, a reader that goes heeded.
+"""Write to stdout and stderr: data exactly, messages safe to show on a terminal.
 
-Data goes to stdout and is exact, unless stdout is a terminal, where it is made visible; everything
-else goes to stderr, which stays empty when all went well and nobody looks. All that is ever written
-to stdout goes through `Whole`, whoever writes it: see `open_streams`.
+Data goes to stdout unchanged, unless stdout is a terminal, where it is made visible. Everything
+else goes to stderr, which stays empty if all went well and it is not a terminal. Every write to
+stdout goes through `Whole`: see `open_streams`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 _HELIX = {"hx", "helix"}
-_NEAR = 3  # callers: there may be shells between
+_NEAR = 3  # ancestors of our process that are examined: there may be shells between
 
 
 def print_document(document: Document) -> None:
-    """Print a document: as it reads on a terminal, elsewhere as it would be saved."""
+    """Print a document: readable on a terminal, elsewhere as it would be saved."""
     if sys.stdout.isatty():
         if document.is_excerpt:
             raise UsageError(f"{document.path} is too large to be shown: print it into a file")
@@ -40,7 +40,7 @@ def print_document(document: Document) -> None:
 
 
 def print_text(text: str) -> None:
-    """On a terminal the text, made visible and on lines of its own; elsewhere exact."""
+    """Print a text: made visible and as whole lines on a terminal, elsewhere exactly."""
     if sys.stdout.isatty():
         show(text, sys.stdout)
     else:
@@ -48,15 +48,15 @@ def print_text(text: str) -> None:
 
 
 def print_bytes(data: bytes) -> None:
-    """Print data, exact. Raises OutputError when it cannot all be written, BrokenPipeError when
-    nobody reads it any more.
+    """Print data exactly. Raises OutputError if it cannot be written, BrokenPipeError if the reader
+    has closed.
     """
     sys.stdout.buffer.write(data)
     sys.stdout.flush()
 
 
 def show(text: str, stream: TextIO, *, paint: Callable[[str], str] = str) -> None:
-    """Write a text for somebody to look at: made visible, then painted, on lines of its own."""
+    """Write a text for people: made visible, then painted, ending in a newline."""
     end = "" if not text or text.endswith("\n") else "\n"
     encoding = stream.encoding or "utf-8"
     shown = visible(text, keep="\n\t").encode(encoding, "backslashreplace").decode(encoding)
@@ -64,7 +64,7 @@ def show(text: str, stream: TextIO, *, paint: Callable[[str], str] = str) -> Non
 
 
 def is_colored(stream: TextIO, color: Color) -> bool:
-    """Whether colours belong on a stream: where they are asked for, or a terminal has them."""
+    """Say whether to colour a stream: if asked for, or if a terminal supports it."""
     if color != "auto":
         return color == "always"
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
@@ -72,18 +72,20 @@ def is_colored(stream: TextIO, color: Color) -> bool:
 
 
 def give_back(data: bytes) -> None:
-    """Print what was read, as it was. Where stderr would be taken for a part of the text, nothing
-    is said from then on.
+    """Print the input unchanged. If stderr would end up in the user's text, it is closed to further
+    messages.
     """
-    with contextlib.suppress(OSError, OutputError):  # nobody reads it
+    with contextlib.suppress(OSError, OutputError):  # the reader has closed
         print_bytes(data)
         if is_taken_for_text():
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def is_taken_for_text() -> bool:
-    """Whether what is said on stderr ends up in somebody's text. Vim gives a filter one file for
-    stdout and stderr. Helix puts what a filter that fails said on stderr in the place of the text.
+    """Say whether stderr ends up in the user's text.
+
+    Vim gives a filter one file for stdout and stderr. Helix replaces the text by the stderr of a
+    filter that fails.
     """
     if os.isatty(1):
         return False
@@ -91,14 +93,16 @@ def is_taken_for_text() -> bool:
 
 
 def complain(message: str) -> None:
-    """Say one line on stderr, in our name."""
-    with contextlib.suppress(OSError):  # nobody to tell
+    """Print one line on stderr, prefixed with our name."""
+    with contextlib.suppress(OSError):  # stderr is closed
         print(f"dgedit: {visible(' '.join(message.split()))}", file=sys.stderr)
 
 
 class Whole(io.RawIOBase):
-    """A stream that writes all that it is given, or says why not. Python's own writes once where
-    PYTHONUNBUFFERED is set, and forgets the rest; of a pipe that does not block, also elsewhere.
+    """A raw stream that writes everything or raises.
+
+    Python's own stream writes once and drops the rest if PYTHONUNBUFFERED is set, or if the pipe is
+    non-blocking.
     """
 
     def __init__(self, fd: int) -> None:
@@ -106,19 +110,19 @@ class Whole(io.RawIOBase):
         self._fd = fd
 
     def fileno(self) -> int:
-        """The file that is written to; it stays open."""
+        """Return the file descriptor, which closing the stream leaves open."""
         return self._fd
 
     def isatty(self) -> bool:
-        """Whether that is a terminal."""
+        """Say whether it is a terminal."""
         return os.isatty(self._fd)
 
     def writable(self) -> bool:
-        """It is."""
+        """Return true."""
         return True
 
     def write(self, data: ReadableBuffer) -> int:
-        """Write all of it, however long that takes."""
+        """Write all of the data, however long that takes. Raises OutputError."""
         whole = rest = memoryview(data).cast("B")
         while rest:
             try:
@@ -133,10 +137,10 @@ class Whole(io.RawIOBase):
 
 
 def open_streams() -> None:
-    """Let stdout write all it is given. Open those standard streams that we were not given, or a
-    file of ours would take their place.
+    """Make stdout write everything, and open standard streams that are missing.
 
-    Each the wrong way around, so that its use fails; but what is said on stderr is lost.
+    Otherwise a file that we open would get a missing stream's number. The replacements are opened
+    in the wrong mode, so that their use fails, except stderr, which discards its output.
     """
     modes = (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_RDWR))
     for name, mode, flags in modes:
@@ -149,7 +153,7 @@ def open_streams() -> None:
 
 
 def _callers() -> Iterator[str]:
-    """The names of the nearest programs that called us, where the system tells."""
+    """Yield the names of the processes above ours, if the system tells them."""
     pid = os.getppid()
     with contextlib.suppress(OSError, ValueError):
         for _ in range(_NEAR):

@@ -1,7 +1,7 @@
-"""The command `dgedit pipe`, a filter for editors: the text in, the text filled out.
+"""The command `dgedit pipe`, a filter for editors: text in, filled text out.
 
-Says nothing on stderr when it succeeds, where an editor would take that for the text. When it
-fails, the text comes back as it was.
+On success, stderr stays empty where an editor would mix it into the text. On failure, the text is
+printed unchanged.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from dgedit.request.markers import MARKER, marked
 from dgedit_engine.types import CAUTION
 
 _REWRITTEN = 0.5
-"""The strength for a whole text: at 1 a model would not see what it is told to change."""
+"""The strength for a whole text: at 1 a model would not see what it is to change."""
 
 
 class Filter(Grouped):
-    """A command that gives back what it read when it is called in a way that cannot be."""
+    """A command that prints its input unchanged if its options are invalid."""
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
-        """Read the options."""
+        """Parse the options."""
         given = " ".join(args[1]).replace("=", " ")
         try:
             return super().make_context(*args, **settings)
@@ -146,7 +146,7 @@ def pipe(
         result = work.Result((source,), infill)
         if not accept_unsettled:
             result.refuse_doubts(caution=caution)
-        result.documents[0].encode()  # says now what cannot be stored
+        result.documents[0].encode()  # raises now for text that cannot be stored
     print_document(result.documents[0])
     return Exit.OK
 
@@ -160,7 +160,7 @@ def _stdin() -> bytes:
 
 @contextmanager
 def _given_back(data: bytes, on_error: str) -> Iterator[None]:
-    """Print the data should anything fail, so that an editor does not lose what it gave."""
+    """Print the data if anything fails, so that an editor does not lose its text."""
     try:
         yield
     except BaseException:

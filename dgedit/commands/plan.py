@@ -1,4 +1,4 @@
-"""What a command would ask a model, told without asking it: the holes, the context, its tokens."""
+"""Describe what a command would ask a model, without asking: holes, context and tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _WIDE = 48  # columns of a part's title
 def plan(
     holes: list[dict[str, Any]], request: InfillRequest, count: Callable[[str], int] | None
 ) -> dict[str, Any]:
-    """All of it, JSON-able. `count` says how many tokens a text is; without it, that is a guess."""
+    """Return the description, JSON-able. `count` returns a text's tokens; without it they are
+    estimated.
+    """
     parts = given(request, count)
     return {
         "holes": holes,
@@ -33,7 +35,7 @@ def plan(
 
 
 def told(found: dict[str, Any]) -> str:
-    """The same in lines."""
+    """Format the description in lines."""
     return "".join(f"{line}\n" for line in _lines(found))
 
 

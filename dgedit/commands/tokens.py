@@ -1,6 +1,6 @@
-"""How many tokens a text is to a model, counted without the model.
+"""Count the tokens of a text without opening the model.
 
-Reads the vocabulary alone, which takes 0.1 s for one of 262,144 tokens, and no tensor library.
+Reads only the vocabulary, which takes 0.1 s for one of 262,144 tokens, and no tensor library.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from dgedit_engine.types import ModelError
 
 
 def counter(model: str | None) -> Callable[[str], int] | None:
-    """Counts a model's tokens; None for a vocabulary that is no file of its own, as in GGUF, or
-    that is not there yet, as nano's before it was opened.
+    """Return a function that counts a model's tokens.
 
-    Raises EngineError where there is no such model, or its vocabulary cannot be read.
+    None if the vocabulary is not a file of its own, as in GGUF, or does not exist yet, as nano's
+    before it was first opened. Raises EngineError if there is no such model, or its vocabulary is
+    unreadable.
     """
     name = store.resolve(model)
     folder = nano.found() if name == NANO else store.path_of(name)

@@ -1,10 +1,11 @@
-"""The command `dgedit watch`: markers are filled where they stand, when their file is saved.
+"""The command `dgedit watch`: fill markers in place whenever their file is saved.
 
-Markers of a file that say the same are filled together, the others one after the other, so that
-the later ones see what came of the earlier. Each time the file is saved whole; one that changed
-meanwhile stays as it is, and is filled from the start. A marker whose infill is in doubt stays.
+Markers of a file with the same instruction are filled together, the others one after another, so
+that later ones see the earlier results. After each group the file is saved; if it changed
+meanwhile, it is left as it is and filled again from the start. A marker whose infill is in doubt
+stays.
 
-Knows documents and engines; which files are to be filled `watching` knows.
+Knows documents and engines; `watching` knows which files are to be filled.
 """
 
 from __future__ import annotations
@@ -53,22 +54,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Markers that were asked about together."""
+    """A group of markers that were filled together."""
 
     lines: tuple[int, ...]
-    """Where what they became begins."""
+    """The lines at which the new texts begin."""
     infill: Infill
-    """What came of it."""
+    """The infill of the group."""
     words: str
-    """What the markers said."""
+    """The markers' instruction."""
     left: tuple[tuple[int, Doubt], ...]
-    """The lines of those that stay, and why."""
+    """The lines of the markers that stay, each with the reason."""
     document: Document
-    """What the file is now."""
+    """The document after the group."""
 
 
 Judge = Callable[["Infill"], Sequence[Doubt | None]]
-"""Says of each hole why its infill is not to be written."""
+"""Returns for each hole the reason not to write its infill, or None."""
 
 
 def watch(
@@ -107,7 +108,7 @@ def watch(
 
     if not marker:
         raise UsageError("the marker must not be empty")
-    wish = InfillRequest(  # says now what is wrong
+    wish = InfillRequest(  # raises now for invalid options
         (Passage("", (Hole(),)),),
         readable(instruction),
         effort=effort,
@@ -141,10 +142,10 @@ def fill(
     marker: str,
     judge: Judge = lambda infill: [None] * len(infill.texts),
 ) -> Iterator[Filled]:
-    """Fill a document's markers, those that say the same together, and save it after each turn.
+    """Fill a document's markers, grouped by instruction, and save it after each group.
 
-    `ask` is given the holes and what their markers say. Those that `judge` has a doubt about stay,
-    and are not asked about again.
+    `ask` is called with the holes and their instruction. Markers about which `judge` has a doubt
+    stay, and are not tried again.
     """
     rest = marked(document.text, marker)
     most = len(rest)
@@ -186,13 +187,15 @@ class _Left:
     """The markers that stay in a file."""
 
     told: Collection[tuple[str, str]] = ()
-    """What they say, and the kinds of doubt that were told of them."""
+    """Their instructions, each with the kind of doubt that was reported."""
     text: int | None = None
-    """The hash of the file's text with them, of which nothing else would come; None for none."""
+    """The hash of the text with only such markers, which need not be filled again; None if there
+    are others.
+    """
 
 
 class _Work:
-    """What is done with each file, and how it went."""
+    """Fills file after file, and keeps the exit code."""
 
     def __init__(
         self,
@@ -205,7 +208,7 @@ class _Work:
         force: bool = False,
     ) -> None:
         self.exit = Exit.OK
-        """The first that was not."""
+        """The exit code of the first failure."""
         self._watching = watching
         self._wish = wish
         self._connect = connect
@@ -218,7 +221,7 @@ class _Work:
         self._backend: Backend | None = None
 
     def show(self, path: Path) -> None:
-        """Print where a file's markers are, and what they say."""
+        """Print the position and the instruction of each of a file's markers."""
         with self._complaining():
             document = Document.load(path, largest=LARGEST)
             for one in marked(document.text, self._marker):
@@ -226,7 +229,7 @@ class _Work:
                 _print(f"{path}:{line}  {one.words}".rstrip())
 
     def fill(self, path: Path, *, again: bool) -> None:
-        """Fill a file's markers. One that changes meanwhile is left alone, or filled `again`."""
+        """Fill a file's markers. One that changes meanwhile is skipped, or retried if `again`."""
         if path in self._unknown:
             return
         with self._complaining():
@@ -252,8 +255,9 @@ class _Work:
     def _tell(
         self, path: Path, done: Filled, told: Collection[tuple[str, str]]
     ) -> set[tuple[str, str]]:
-        """Say which markers were filled, and of the others why not, unless that was told before.
-        Gives what there was to tell of those.
+        """Report which markers were filled, and why others were not, unless reported before.
+
+        Returns the instruction and kind of doubt of each marker that stays.
         """
         for line in done.lines:
             _print(f"{path}:{line}  {done.infill.seconds:.1f} s")
@@ -291,7 +295,7 @@ class _Work:
         try:
             return run(request, self._backend, each=look)
         except EngineError:
-            self._backend = None  # it may have ended, and another may be had
+            self._backend = None  # it may have ended: connect anew next time
             raise
 
     def _save(self, document: Document) -> Document:
@@ -304,7 +308,7 @@ class _Work:
 
     @contextlib.contextmanager
     def _complaining(self) -> Iterator[None]:
-        """What goes wrong with a file is a line, and no reason to end; no base ends all."""
+        """Report an error about a file and go on; only a missing base ends the command."""
         try:
             yield
         except NoBase:

@@ -1,8 +1,8 @@
-"""What dgedit needs of a machine, each looked at by itself: a line, and what to do about it.
+"""Check what dgedit needs of a machine, one thing at a time: a finding and advice for each.
 
-Nothing is written, no model's weights are read, nothing is sent further than to a server that the
-settings name. What only torch knows is asked of a process of its own: importing it takes seconds,
-and a broken one may take the process with it.
+Nothing is written, no model's weights are read, nothing is contacted except a server named in the
+settings. Questions to torch go to a process of its own: importing it takes seconds, and a broken
+one may crash the process.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ Facts = Mapping[str, Any]
 
 _PATIENCE = 1.0  # seconds for a program, an engine or a server to answer
 _OLDEST = (3, 11)
-_LITTLE = 1_000_000_000  # bytes: nano takes most of it
+_LITTLE = 1_000_000_000  # bytes that nano needs, about
 _DRIVER = Path("/proc/driver/nvidia/version")
 _LATER = "try again when the machine has less to do"
-_COMPILERS = ("gcc", "clang")  # in this order Triton looks
+_COMPILERS = ("gcc", "clang")  # in the order in which Triton looks for them
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one thing."""
+    """The result of one check."""
 
     name: str
-    """What was looked at."""
+    """The thing that was checked."""
     state: State
-    """Whether it is as it should be, could be better, or keeps dgedit from working."""
+    """ok if it is as it should be, warn if it could be better, fail if dgedit cannot work."""
     what: str
-    """What is there."""
+    """A description of what was found."""
     advice: str = ""
-    """What to do; nothing where all is well."""
+    """A suggestion; empty if all is well."""
 
 
 class Probe:
-    """The process that knows torch, at work from when this is made."""
+    """A process that imports torch and reports on it; it starts when this object is made."""
 
     def __init__(self, model: str, device: str | None, *, patience: float) -> None:
         asked = json.dumps({"model": model, "device": device})
@@ -78,7 +78,7 @@ class Probe:
         )
 
     def facts(self) -> dict[str, Facts]:
-        """What it said of each part in time; why not, for the others."""
+        """Return the facts that it reported in time for each part; an error for the others."""
         try:
             out, err = self._process.communicate(timeout=max(0, self._until - time.monotonic()))
             missing = {"error": _reason(self._process.returncode, err)}
@@ -88,19 +88,19 @@ class Probe:
             missing = {"late": f"not known after {self._patience:g} s"}
         found: dict[str, Facts] = {}
         for line in out.splitlines():
-            with contextlib.suppress(ValueError):  # a library's own words
+            with contextlib.suppress(ValueError):  # other output, of a library
                 found |= json.loads(line)
         return {name: found.get(name, missing) for name in ("torch", "kernels", "model")}
 
     def close(self) -> None:
-        """End it, if it has not."""
+        """End the process, if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.communicate()
 
 
 def python() -> Finding:
-    """The interpreter."""
+    """Check the interpreter's version."""
     what = f"{platform.python_version()} in {sys.prefix}"
     if sys.version_info[:2] < _OLDEST:
         return Finding("python", "fail", what, "dgedit needs Python 3.11 or newer")
@@ -108,7 +108,7 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """What dgedit needs to be installed, in the versions that it needs."""
+    """Check that the required packages are installed in the right versions."""
     from packaging.requirements import Requirement
 
     what = f"dgedit {dgedit.__version__}"
@@ -137,7 +137,7 @@ def packages() -> Finding:
 
 
 def settings() -> Finding:
-    """The settings, and where they come from."""
+    """Check the settings, and tell where they come from."""
     try:
         found = [(one.where, list(one.values)) for one in config.layers() if one.values]
     except UsageError as error:
@@ -147,7 +147,7 @@ def settings() -> Finding:
 
 
 def grammars() -> Finding:
-    """The languages that can be coloured, and whose names can be looked up."""
+    """Check which languages can be highlighted and searched for names."""
     names = languages.known()
     absent = [name for name in names if languages.grammar_of(name) is None]
     if absent:
@@ -157,7 +157,7 @@ def grammars() -> Finding:
 
 
 def git() -> Finding:
-    """The program, which says what is ignored."""
+    """Check that git runs, which tells what is ignored."""
     try:
         return Finding("git", "ok", program.version(patience=_PATIENCE))
     except FileNotFoundError:
@@ -167,7 +167,7 @@ def git() -> Finding:
 
 
 def disk() -> Finding:
-    """Room for models."""
+    """Check the free space for models."""
     place = store.folder()
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
@@ -180,7 +180,7 @@ def disk() -> Finding:
 
 
 def memory() -> Finding:
-    """What programs may still take."""
+    """Check the free memory."""
     from dgedit_engine.memory import available
 
     total, free, left = available.total(), available.free(), available.left()
@@ -195,7 +195,7 @@ def memory() -> Finding:
 
 
 def base() -> Finding:
-    """What nano is made of, which comes by a package or a pull of its own."""
+    """Check nano's base, which is installed or fetched separately."""
     try:
         nano.check()
         ready = nano.found()
@@ -210,7 +210,7 @@ def base() -> Finding:
 
 
 def torch(facts: Facts) -> Finding:
-    """The library that computes."""
+    """Check that torch can be loaded."""
     if "late" in facts:
         return Finding("torch", "warn", facts["late"], _LATER)
     if "error" in facts:
@@ -222,7 +222,7 @@ def torch(facts: Facts) -> Finding:
 
 
 def gpu(facts: Facts) -> Finding:
-    """The devices that torch sees, and one that it does not."""
+    """Check which GPUs torch sees, and whether it misses one."""
     driver = _driver()
     if gpus := facts.get("gpus"):
         each = [
@@ -245,7 +245,7 @@ def gpu(facts: Facts) -> Finding:
 
 
 def kernels(facts: Facts, *, gpus: bool) -> Finding:
-    """What makes the kernels of a GPU."""
+    """Check what is needed to compile the kernels of a GPU."""
     if not gpus:
         return Finding("kernels", "ok", "not needed without a GPU")
     if "late" in facts:
@@ -261,7 +261,7 @@ def kernels(facts: Facts, *, gpus: bool) -> Finding:
 
 
 def model(facts: Facts) -> Finding:
-    """The default model, and whether it would open."""
+    """Check whether the default model would open."""
     try:
         config.current()
     except UsageError:
@@ -289,7 +289,7 @@ def model(facts: Facts) -> Finding:
 
 
 def engine() -> Finding:
-    """Whose engine fills, and whether one is warm."""
+    """Check which engine is used, and whether one is warm."""
     which = chosen().engine
     if which.startswith(("http://", "https://")):
         return _server(which)
@@ -319,7 +319,7 @@ def engine() -> Finding:
 
 
 def chosen() -> config.Settings:
-    """The settings, or the defaults where they are wrong, which is another finding."""
+    """Return the settings, or the defaults if they are invalid, which another check reports."""
     try:
         return config.current()
     except UsageError:
@@ -327,7 +327,7 @@ def chosen() -> config.Settings:
 
 
 def _server(address: str) -> Finding:
-    """Whether somebody listens there."""
+    """Check whether a server accepts connections at an address."""
     advice = "start the server, or dgedit config set engine auto"
     try:
         parts = urlsplit(address)
@@ -336,7 +336,7 @@ def _server(address: str) -> Finding:
         return Finding("engine", "fail", f"no server's address: {error}", advice)
     host = parts.hostname or ""
     said = SimpleQueue[str]()
-    # A name may keep a resolver longer than we wait.
+    # Resolving the name may take longer than we want to wait.
     threading.Thread(target=lambda: said.put(_reach(host, port)), daemon=True).start()
     try:
         reason = said.get(timeout=2 * _PATIENCE)
@@ -348,7 +348,7 @@ def _server(address: str) -> Finding:
 
 
 def _reach(host: str, port: int) -> str:
-    """Why a server cannot be reached; nothing where it can."""
+    """Connect to a server; return why that fails, or nothing."""
     try:
         socket.create_connection((host, port), timeout=_PATIENCE).close()
     except OSError as error:
@@ -357,7 +357,7 @@ def _reach(host: str, port: int) -> str:
 
 
 def _driver() -> str:
-    """The version of NVIDIA's; nothing where there is none."""
+    """Return the version of NVIDIA's driver; empty if there is none."""
     with contextlib.suppress(OSError):
         if match := re.search(r"\d+\.\d+(\.\d+)?", _DRIVER.read_text()):
             return match[0]
@@ -365,7 +365,7 @@ def _driver() -> str:
 
 
 def _reason(code: int, err: bytes) -> str:
-    """Why a process said no more."""
+    """Say why a process reported no more."""
     if code < 0:
         return f"ended by {signal.Signals(-code).name}"
     lines = err.decode("utf-8", "replace").strip().splitlines()

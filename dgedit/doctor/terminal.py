@@ -1,7 +1,7 @@
-"""What a terminal says of itself, asked with a patience, and no answer left for the shell to read.
+"""Ask a terminal about its abilities, with a time limit, and leave no answer for the shell.
 
-All questions go out at once, and one that every terminal answers comes last: with its answer, all
-others have come that will. What is drawn to be measured is wiped. Not for while an editor runs,
+All questions are sent at once, and last one that every terminal answers: when its answer is there,
+no other can be missing. What is drawn for measuring is erased. Not to be used while an editor runs,
 which reads the same answers.
 """
 
@@ -17,10 +17,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 PATIENCE = 2.0
-"""Seconds: of a terminal that is near, all answers come within a few milliseconds."""
+"""Seconds to wait: a local terminal answers within a few milliseconds."""
 
 SYNCHRONISED, PASTES = 2026, 2004
-"""Modes: what is drawn appears at once; what is pasted is marked."""
+"""Modes: synchronised output, and bracketed paste."""
 
 _WIDE, _JOINED = "漢", "👩\u200d🌾"
 _NAME = "\x1b[>q"
@@ -42,27 +42,28 @@ _ANSWER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class TerminalFacts:
-    """What a terminal said."""
+    """The abilities that a terminal reported."""
 
     answered: bool = False
-    """Whether it answered all it will; False where it took too long."""
+    """True if it answered everything it will; False if it took too long."""
     name: str = ""
-    """What it calls itself."""
+    """The terminal's name."""
     modes: Mapping[int, bool] = field(default_factory=dict)
-    """Which modes it has."""
+    """The modes that were asked for, each with whether it is supported."""
     keyboard: bool = False
-    """Whether it can tell all keys apart, by kitty's protocol."""
+    """True if it can distinguish all keys, by kitty's protocol."""
     copies: bool = False
-    """Whether it says that programs may set its clipboard."""
+    """True if programs may set its clipboard (OSC 52)."""
     widths: tuple[int, ...] = ()
-    """Columns of a wide character, and of an emoji that is joined of two."""
+    """The columns of a wide character, and of an emoji joined of two."""
 
 
 def ask(fd: int, *, unicode: bool = True, patience: float = PATIENCE) -> TerminalFacts | None:
-    """Ask the terminal behind a descriptor; None where we must not: it is another's at present.
-    `unicode` says whether it may be sent some. Raises OSError for what is no terminal any more.
+    """Ask the terminal behind a file descriptor; None if we are in the background.
+
+    `unicode` allows sending Unicode characters. Raises OSError if the terminal is gone.
     """
-    if os.tcgetpgrp(fd) != os.getpgrp():  # in the background, to ask would be to stop
+    if os.tcgetpgrp(fd) != os.getpgrp():  # in the background, asking would stop the process
         return None
     texts = (_WIDE, _JOINED) if unicode else ()
     measured = "".join(f"\r{text}{_WHERE}" for text in texts)
@@ -77,7 +78,7 @@ def ask(fd: int, *, unicode: bool = True, patience: float = PATIENCE) -> Termina
 
 
 def parsed(data: bytes) -> TerminalFacts:
-    """What the bytes say that a terminal sent."""
+    """Parse the bytes that a terminal sent."""
     found = list(_ANSWER.finditer(data))
     said = {key: one for match in found for key, one in match.groupdict().items() if one}
     columns = [int(match["column"]) - 1 for match in found if match["column"]]
@@ -94,7 +95,7 @@ def parsed(data: bytes) -> TerminalFacts:
 
 
 def _received(fd: int, patience: float) -> bytes:
-    """What comes until the last answer, or until nobody would wait any longer."""
+    """Return what arrives until the last answer, or until time is over."""
     data, until = b"", time.monotonic() + patience
     while not parsed(data).answered and (left := until - time.monotonic()) > 0:
         ready, _, _ = select.select([fd], [], [], left)
@@ -106,7 +107,7 @@ def _received(fd: int, patience: float) -> bytes:
 
 @contextlib.contextmanager
 def _unechoed(fd: int) -> Iterator[None]:
-    """Read what is sent as it comes, and not on the screen; what is left over is thrown away."""
+    """Read input unbuffered and without echo; discard what is left at the end."""
     before = termios.tcgetattr(fd)
     during = termios.tcgetattr(fd)
     during[3] &= ~(termios.ECHO | termios.ICANON)

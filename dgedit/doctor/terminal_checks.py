@@ -1,7 +1,7 @@
-"""What the editor needs of a terminal: what it says of itself, and what the environment says of it.
+"""Check what the editor needs of a terminal, from its own answers and the environment.
 
-A terminal that cannot be asked (a pipe, a dumb one, another's at present) is one line; nothing is
-known of what it can then.
+For a terminal that cannot be asked (a pipe, a dumb one, or in the background) there is one finding,
+as its abilities are unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _RICH = ("truecolor", "24bit")
 
 
 def findings() -> list[Finding]:
-    """All of them. Asks the terminal, if there is one to be asked."""
+    """Run all checks. Asks the terminal, if there is one."""
     where = os.environ.get("TERM", "")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         advice = "run it in the terminal that you edit in, with nothing piped"
@@ -46,7 +46,7 @@ def findings() -> list[Finding]:
 
 
 def screen(answers: TerminalFacts) -> Finding:
-    """Which terminal it is, and how large."""
+    """Check the terminal's name and size."""
     columns, rows = shutil.get_terminal_size()
     name = answers.name or "one without a name"
     if os.environ.get("TMUX") and not name.startswith("tmux"):
@@ -61,7 +61,7 @@ def screen(answers: TerminalFacts) -> Finding:
 
 
 def colours() -> Finding:
-    """How many there are."""
+    """Check the number of colours."""
     plain = "; NO_COLOR turns them off" if os.environ.get("NO_COLOR") else ""
     if os.environ.get("COLORTERM", "").lower() in _RICH:
         return Finding("colours", "ok", f"16.7 million{plain}")
@@ -78,7 +78,7 @@ def colours() -> Finding:
 
 
 def unicode(answers: TerminalFacts) -> Finding:
-    """Whether all characters can be shown, and in the columns that we think they take."""
+    """Check that Unicode can be shown, and that characters have the expected widths."""
     if not _is_unicode():
         what = f"text is written in {sys.stdout.encoding}"
         return Finding("unicode", "warn", what, "set LANG to C.UTF-8 or your language's")
@@ -95,7 +95,7 @@ def unicode(answers: TerminalFacts) -> Finding:
 
 
 def keyboard(answers: TerminalFacts) -> Finding:
-    """Whether all keys can be told apart."""
+    """Check whether all keys can be distinguished."""
     if answers.keyboard:
         return Finding("keyboard", "ok", "all keys are told apart (kitty's protocol)")
     advice = "F1 has other keys; kitty, foot, Ghostty, WezTerm tell them apart"
@@ -103,7 +103,7 @@ def keyboard(answers: TerminalFacts) -> Finding:
 
 
 def drawing(answers: TerminalFacts) -> Finding:
-    """Whether a picture appears at once."""
+    """Check whether a screen update appears at once."""
     if answers.modes.get(SYNCHRONISED):
         return Finding("drawing", "ok", "a picture appears at once (mode 2026)")
     advice = "if it flickers: dgedit config set live settle"
@@ -111,7 +111,7 @@ def drawing(answers: TerminalFacts) -> Finding:
 
 
 def pasting(answers: TerminalFacts) -> Finding:
-    """Whether what is pasted is told from what is typed."""
+    """Check whether pasted text is distinguished from typed text."""
     has = answers.modes.get(PASTES)
     if has is None:
         return Finding("pasting", "ok", "it does not say whether it marks what is pasted")
@@ -121,12 +121,12 @@ def pasting(answers: TerminalFacts) -> Finding:
 
 
 def clipboard(answers: TerminalFacts) -> Finding:
-    """What other programs' clipboards are reached by."""
+    """Check how the system's clipboard can be reached."""
     try:
         from dgedit.tui.terminal.clipboard import find_tool
 
         tool = find_tool(os.environ)
-    except ImportError:  # no screen library, which is another finding
+    except ImportError:  # textual is missing, which another check reports
         tool = None
     ways = ["the terminal (OSC 52)"] if answers.copies else []
     ways += [tool.copy[0]] if tool else []

@@ -1,1 +1,1 @@
-"""Doors to an engine, the same Backend behind each. Knows no tensors and no screen."""
+"""Connect to an engine: the same Backend in every way. Knows no tensors and no screen."""

@@ -1,4 +1,4 @@
-"""Which hosts are this machine."""
+"""Tell which hosts are this machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as no name server can tell otherwise."""
+    """Say whether a host is this machine; true only for names that no DNS server resolves."""
     if host.lower() == "localhost":
         return True
     try:
@@ -17,7 +17,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_ours(host: str, names: Collection[str]) -> bool:
-    """Whether a Host header names us. An address does: no name server has led there."""
+    """Say whether a Host header names us. An IP address always does: no DNS server was involved."""
     name, _, port = host.rpartition(":")
     if not name or not port.isdigit() or (host.startswith("[") and host.endswith("]")):
         name = host

@@ -1,4 +1,4 @@
-"""Where steps come from: the one place that imports an engine, and only when one is needed."""
+"""Connect to an engine: the only module that imports one, and only when one is needed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from dgedit_engine.types import Backend
 def connect(
     model: str | None, device: str | None, engine: str = "local", adapter: Path | None = None
 ) -> Backend:
-    """Reach an engine. A model is named as `store.resolve` says; None takes the default; `adapter`
-    is a folder of changes of it. A device of None lets the engine choose. `engine` says whose:
-    "local" one in this process, "warm" the process that stays, "auto" that or, where there can be
-    none, a local one; or a server's address.
+    """Connect to an engine.
 
-    Raises EngineError, in one line, when the engine or its model is unavailable: NoBase where it is
-    nano's base that is missing.
+    `model` is a name as for `store.resolve`, None for the default; `adapter` is an adapter's
+    folder. A `device` of None lets the engine choose. `engine` is "local" (in this process), "warm"
+    (in a process that stays), "auto" (warm or, where that is impossible, local), or a server's
+    address.
+
+    Raises EngineError, in one line, if the engine or its model is unavailable: NoBase if nano's
+    base is missing.
     """
     if engine.startswith(("http://", "https://")):
         from dgedit.engines.remote.backend import connect as connect_to
@@ -46,10 +48,10 @@ def connect(
 
 
 def open_here(name: str, device: str | None, adapter: str | None) -> Backend:
-    """Open an engine in this process; `name` is what `store.resolve` has found, `adapter` what
-    `store.adapter_of` has.
+    """Open an engine in this process. `name` is a result of `store.resolve`, `adapter` one of
+    `store.adapter_of`.
     """
-    # Threads that wait for each other by spinning starve on a busy machine: a step took 1.2 s, not
+    # Threads that wait by spinning starve each other on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
     # loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

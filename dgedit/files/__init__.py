@@ -1,1 +1,1 @@
-"""Files on the disk, read and replaced without losing a byte. Knows no model and no screen."""
+"""Read files from disk and replace them without losing a byte. Knows no model and no screen."""

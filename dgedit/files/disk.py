@@ -1,7 +1,7 @@
-"""Files on disk as they are: their bytes, and what tells one state of a file from another.
+"""Read files from disk, and detect whether a file has changed since it was read.
 
 Knows bytes and paths, not what they mean. Only regular files are read: a pipe would block, a device
-need not end. Replacing them is `saving.py`'s.
+might never end. Replacing files is the task of `saving.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from dgedit.errors import InputError
 
 READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-"""How a file is opened: not blocking, or a FIFO would wait for a writer before it is refused."""
+"""Flags to open a file with: non-blocking, or opening a FIFO would wait for a writer."""
 
 _CHUNK = 1 << 20
 
@@ -32,29 +32,29 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells one state of a file from another."""
+    """The state of a file, to detect changes by."""
 
     dev: int
     """The device that holds it."""
     ino: int
-    """Its number there."""
+    """Its inode number there."""
     size: int
     """Its length in bytes."""
     mtime_ns: int
-    """When it was last written."""
+    """The time of its last change, in nanoseconds since 1970."""
     mode: int
     """Its type and permissions."""
     digest: bytes
-    """A hash of its content: the one that decides."""
+    """A hash of its content, which decides whether two states are the same."""
 
     @classmethod
     def of(cls, info: os.stat_result, digest: bytes) -> Fingerprint:
-        """That of a file with these numbers and a content with this hash."""
+        """Make a fingerprint of a file's stat result and the hash of its content."""
         return cls(info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_mode, digest)
 
 
 def read(path: Path) -> tuple[bytes, Fingerprint]:
-    """A regular file's bytes and fingerprint. Raises InputError when they cannot be had."""
+    """Return a regular file's bytes and fingerprint. Raises InputError if it cannot be read."""
     with reading(path), opened(path) as fd:
         info = os.fstat(fd)
         data = b"".join(chunks(fd))
@@ -62,7 +62,7 @@ def read(path: Path) -> tuple[bytes, Fingerprint]:
 
 
 def in_units(size: int) -> str:
-    """A size as it is read: "51.7 GB"."""
+    """Format a size for people: "51.7 GB"."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"
@@ -71,7 +71,7 @@ def in_units(size: int) -> str:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what goes wrong while a file is read into an InputError."""
+    """Turn an error that occurs while a file is read into an InputError."""
     try:
         yield
     except FileNotFoundError:
@@ -82,7 +82,9 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(path: Path, flags: int = READ) -> Iterator[int]:
-    """A regular file, open for a while. Raises OSError, and InputError for one that is special."""
+    """Open a regular file for as long as the block runs. Raises OSError, and InputError for a
+    special file.
+    """
     fd = os.open(path, flags)
     try:
         refuse_special(path, os.fstat(fd))
@@ -92,7 +94,9 @@ def opened(path: Path, flags: int = READ) -> Iterator[int]:
 
 
 def has_changed(path: Path, fingerprint: Fingerprint | None) -> bool:
-    """Whether the file is no longer as it was (None: absent). Read only when its numbers differ."""
+    """Say whether the file differs from its fingerprint (None: absent). Its content is read only if
+    its stat result differs.
+    """
     try:
         info = os.stat(path)
         if fingerprint is None or Fingerprint.of(info, fingerprint.digest) == fingerprint:
@@ -104,7 +108,7 @@ def has_changed(path: Path, fingerprint: Fingerprint | None) -> bool:
 
 
 def size_of(path: Path) -> int:
-    """The file's length in bytes; 0 when that cannot be had, and reading it says why."""
+    """Return the file's length in bytes; 0 if it cannot be had, as reading it will say why."""
     try:
         return os.stat(path).st_size
     except (OSError, ValueError):
@@ -112,16 +116,16 @@ def size_of(path: Path) -> int:
 
 
 def may_write(path: Path) -> bool:
-    """Whether the file may be written, or is not there yet; no permission is changed for that."""
+    """Say whether the file may be written, or does not exist yet. No permission is changed."""
     try:
         mode = os.stat(path).st_mode
     except (OSError, ValueError):
-        return True  # if it cannot be made, saving says why
+        return True  # if it cannot be created, saving says why
     return bool(mode & 0o222) and os.access(path, os.W_OK)
 
 
 def instead_of_file(path: Path) -> str:
-    """What is at a path, in words, if it is no file; empty for a file, and for nothing."""
+    """Describe what is at a path if it is not a file; empty for a file, and for nothing."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -130,7 +134,7 @@ def instead_of_file(path: Path) -> str:
 
 
 def chunks(fd: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-    """The bytes of a file in a range, or those of them that are there."""
+    """Yield the bytes of a file in a range, as far as the file has them."""
     while end is None or start < end:
         chunk = os.pread(fd, _CHUNK if end is None else min(_CHUNK, end - start), start)
         if not chunk:
@@ -140,7 +144,7 @@ def chunks(fd: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
 
 
 def digest(content: Iterable[bytes]) -> bytes:
-    """The hash of a content that comes in chunks."""
+    """Return the hash of a content that comes in chunks."""
     hashed = new_digest()
     for chunk in content:
         hashed.update(chunk)
@@ -148,12 +152,12 @@ def digest(content: Iterable[bytes]) -> bytes:
 
 
 def new_digest() -> hashlib.blake2b:
-    """The hash of a content that is still to come."""
+    """Start the hash of a content that is still to come."""
     return hashlib.blake2b(digest_size=16)
 
 
 def refuse_special(path: Path, info: os.stat_result) -> None:
-    """Raise InputError for what is no regular file, and IsADirectoryError for a folder."""
+    """Raise InputError unless it is a regular file; IsADirectoryError for a folder."""
     if stat.S_ISDIR(info.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(info.st_mode):
@@ -161,11 +165,11 @@ def refuse_special(path: Path, info: os.stat_result) -> None:
 
 
 def close(fd: int) -> None:
-    """Close a file of which nothing is needed any more; what was written is synced by then."""
+    """Close a file and ignore errors: anything written to it has been synced already."""
     with contextlib.suppress(OSError):
         os.close(fd)
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in the system's words."""
+    """Return the system's message for an error."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

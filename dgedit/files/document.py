@@ -1,8 +1,8 @@
-"""A file's text, and how to put it back so that nothing changes but what was edited.
+"""Decode a file to text, and encode it so that only what was edited changes.
 
-Decoding is lossless: for any bytes that `load` takes, `load(path).encode()` gives the same bytes.
-Line endings stay as they are, the BOM is set aside and remembered, bytes that are not UTF-8 travel
-as lone surrogates. An edit touches its span only; its line ends take the style of those around it.
+Decoding is lossless: for any bytes that `load` accepts, `load(path).encode()` gives the same bytes.
+Line endings stay as they are, the BOM is kept apart, bytes that are not UTF-8 become lone
+surrogates. An edit changes its span only; its line endings follow those around it.
 
 Knows text and bytes; `disk.py` and `saving.py` know files, nobody here knows models or terminals.
 """
@@ -31,27 +31,30 @@ ERRORS = {
     "utf-16-le": "surrogatepass",
     "utf-16-be": "surrogatepass",
 }
-"""How undecodable bytes survive: as escapes in UTF-8, as unpaired surrogates in UTF-16."""
+"""The error handler of each encoding, which keeps undecodable bytes: as escapes in UTF-8, as
+unpaired surrogates in UTF-16.
+"""
 
 LINE_END = re.compile(r"\r\n|\n|\r")
-"""What ends a line, and nothing else does."""
+"""The line endings; nothing else ends a line."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What makes a file of a text that is none any more, or cannot be stored.
+# Characters that would turn a text file into a binary one, or cannot be stored.
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 LARGEST = 20_000_000
-"""A file that large is refused by the editor: every key would take longer than can be borne. The
-command line holds an excerpt of it alone."""
+"""The size in bytes from which the editor refuses a file: every key would be too slow. The command
+line reads only an excerpt of such a file.
+"""
 
 # A NUL in the first 8 KB means "not text", as it does for git and grep.
 _SNIFF = 8192
-# The reach, in characters on either side of a span, within which line ends are counted.
+# The characters on either side of a span in which line endings are counted.
 _AROUND = 2000
 
 
 class UnfitError(InputError):
-    """A file that can be read but is not fit to be edited as text; one may insist."""
+    """A file that can be read but is not fit to be edited as text; the user may insist."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,7 +72,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What of a file lies around an excerpt of it, which is made of whole lines."""
+    """The size of what surrounds an excerpt in its file. An excerpt consists of whole lines."""
 
     before: int = 0
     """The bytes before it."""
@@ -80,7 +83,7 @@ class Outside:
     lines: int = 0
     """The lines before it."""
     newlines: int = 0
-    """The lines before it that a diff counts: they end in a newline."""
+    """The lines before it as a diff counts them: only those that end in a newline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +93,22 @@ class Document:
     text: str
     """Decoded, line endings exactly as stored, without the BOM."""
     path: Path | None = None
-    """As the user named it; None for a text without a file."""
+    """The file's path as the user named it; None for a text without a file."""
     encoding: Encoding = "utf-8"
-    """How the text is stored."""
+    """The encoding of the file."""
     bom: bytes = b""
     """The byte order mark that precedes it, if any."""
     fingerprint: disk.Fingerprint | None = None
     """The file as loaded or last saved; None if it was neither."""
     outside: Outside = Outside()
-    """What else the file holds, where the text is an excerpt."""
+    """What surrounds the text in its file, if the text is an excerpt."""
 
     @classmethod
     def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
-        """Read a file. Raises InputError when there is none to be read, UnfitError when it is not
-        text, unless `binary`, or not smaller than `largest`.
+        """Read a file.
+
+        Raises InputError if it cannot be read, and UnfitError if it is not text (unless `binary`)
+        or not smaller than `largest` bytes.
         """
         if largest is not None and (size := disk.size_of(path)) >= largest:
             raise UnfitError(f"{path} is too large to edit: {disk.in_units(size)}")
@@ -112,12 +117,12 @@ class Document:
 
     @classmethod
     def from_bytes(cls, data: bytes, path: Path | None = None, *, binary: bool = False) -> Document:
-        """Decode what was stored. Raises UnfitError when it is not text, unless `binary`."""
+        """Decode bytes. Raises UnfitError if they are not text, unless `binary`."""
         bom, encoding = bom_of(data)
         try:
             text = data[len(bom) :].decode(encoding, ERRORS[encoding])
             fit = not looks_binary(text)
-        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+        except UnicodeDecodeError:  # half a code unit at the end: not UTF-16
             bom, encoding, fit = b"", "utf-8", False
             text = data.decode("utf-8", "surrogateescape")
         if not (fit or binary):
@@ -126,21 +131,21 @@ class Document:
 
     @classmethod
     def from_text(cls, text: str, path: Path | None = None) -> Document:
-        """A text that no file holds yet; saved as UTF-8."""
+        """Make a document of a text that is in no file yet; it is saved as UTF-8."""
         return cls(text, path)
 
     @property
     def is_excerpt(self) -> bool:
-        """Whether the file holds more than the text."""
+        """True if the file holds more than the text."""
         return bool(self.outside.before or self.outside.after)
 
     @property
     def eol(self) -> str:
-        """The line ending that the text uses most; a newline when it has none."""
+        """The most frequent line ending of the text; a newline if it has none."""
         return _dominant(self.text) or "\n"
 
     def encode(self) -> bytes:
-        """The bytes to store. Raises InputError for text that the encoding cannot hold."""
+        """Return the bytes to store. Raises InputError for text that the encoding cannot hold."""
         try:
             return self.bom + self.text.encode(self.encoding, ERRORS[self.encoding])
         except UnicodeEncodeError as error:
@@ -148,7 +153,10 @@ class Document:
             raise InputError(f"{bad} cannot be stored as {self.encoding}") from None
 
     def stored(self) -> Iterator[bytes]:
-        """All that is to be stored, in chunks: what `encode` gives, and what lies around it."""
+        """Yield all bytes to store in chunks: those of `encode`, and what surrounds an excerpt.
+
+        Raises ConflictError if the file of an excerpt has changed since it was read.
+        """
         if self.path is None or not self.is_excerpt:
             yield self.encode()
             return
@@ -161,15 +169,15 @@ class Document:
                 )
 
     def with_text(self, text: str) -> Document:
-        """The same document with another text, taken as it is."""
+        """Return the same document with another text, which is not adapted."""
         return replace(self, text=text)
 
     def apply(self, edits: Sequence[tuple[Span, str]]) -> Document:
-        """Put each text in its span's place. The spans may come in any order and must not overlap.
+        """Replace the spans by texts. The spans may come in any order and must not overlap.
 
-        Line ends of the new text follow those around the span, and what no text holds is U+FFFD. A
-        text that reads the same as the old one changes nothing, so that an unchanged span keeps its
-        odd line ends and bytes.
+        Line endings of the new text follow those around the span, and characters that no text may
+        hold become U+FFFD. A text that reads the same as the old one changes nothing, so that an
+        unchanged span keeps its odd line endings and bytes.
         """
         parts: list[str] = []
         done = 0
@@ -182,7 +190,7 @@ class Document:
         return self.with_text("".join(parts) + self.text[done:])
 
     def fitted(self, new: str, span: Span) -> str:
-        """What `apply` puts in a span's place for a text."""
+        """Return what `apply` would put into a span for a text."""
         old = self.text[span.start : span.end]
         if readable(new) == readable(old):
             return old
@@ -192,8 +200,8 @@ class Document:
     def save(self, *, overwrite: bool = False) -> Document:
         """Store the text in its file, wholly or not at all, and return the document as saved.
 
-        Raises ConflictError when the file on disk is not the one this document came from, unless
-        told to overwrite it.
+        Raises ConflictError if the file on disk is not the one this document came from, unless
+        `overwrite`.
         """
         assert self.path is not None, "a document without a path cannot be saved"
         assert not (overwrite and self.is_excerpt), "what lies around it might be another's"
@@ -203,7 +211,7 @@ class Document:
         return replace(self, fingerprint=fingerprint)
 
     def is_stale(self) -> bool:
-        """Whether the file on disk is no longer the one this document came from."""
+        """Say whether the file on disk has changed since the document was read or saved."""
         return self.path is not None and disk.has_changed(self.path, self.fingerprint)
 
     def _parts(self) -> list[bytes | saving.Kept]:
@@ -213,22 +221,22 @@ class Document:
 
 
 def readable(text: str) -> str:
-    """The text as a model reads it: lines end in a newline, and what is no character is U+FFFD."""
+    """Return the text as a model reads it: lines end in \\n, undecodable bytes become U+FFFD."""
     return _SURROGATE.sub("\ufffd", LINE_END.sub("\n", text))
 
 
 def bom_of(head: bytes) -> tuple[bytes, Encoding]:
-    """The byte order mark that a file begins with, if any, and how what follows is stored."""
+    """Return the byte order mark that a file begins with, if any, and the encoding it implies."""
     return next(((bom, name) for bom, name in _BOMS if head.startswith(bom)), (b"", "utf-8"))
 
 
 def looks_binary(text: str) -> bool:
-    """Whether the beginning of a text says that it is none."""
+    """Say whether the beginning of a text looks binary: it has a NUL."""
     return "\0" in text[:_SNIFF]
 
 
 def unfit(path: Path | None, size: int) -> UnfitError:
-    """The error for what is not text."""
+    """Make the error for a file that is not text."""
     return UnfitError(f"{path or 'standard input'} is not text ({disk.in_units(size)})")
 
 

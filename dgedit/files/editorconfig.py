@@ -1,8 +1,8 @@
-"""What a project's `.editorconfig` files say of how a file is indented.
+"""Read a file's indentation from the project's `.editorconfig` files.
 
-Somebody else wrote them. One that is no regular file, or a large one, says nothing; whether a
-section is for a file is found out in a time that grows with its pattern's length times the name's.
-Knows paths and names; nothing of texts or screens.
+They are untrusted input. One that is not a regular file, or is too large, is ignored; matching a
+section takes time that grows with the length of its pattern times that of the file's name. Knows
+paths and names; nothing of texts or screens.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dgedit.errors import InputError
 from dgedit.files import disk
 
 _NAME = ".editorconfig"
-# Bytes of a file, its patterns with all that braces stand for, and characters of one: nobody writes
-# that many by hand, and these take half a second.
+# Limits: bytes of a file, its patterns after braces are expanded, and characters of a pattern.
+# Nobody writes that many by hand, and these take half a second.
 _LARGEST, _MOST, _LONGEST = 64_000, 500, 100
 _WIDEST = 16
 
@@ -30,17 +30,19 @@ _TOKEN = re.compile(r"\*+|\[!?[^]/]+\]|\\?.", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Indentation:
-    """What is said."""
+    """The indentation settings for a file."""
 
     tabs: bool | None = None
-    """Whether with tabs; None where nothing is said of that."""
+    """True for tabs, False for blanks; None if not set."""
     width: int | None = None
-    """How many cells a step has; None likewise."""
+    """The cells of one indentation step; None if not set."""
 
 
 def indentation_of(path: Path) -> Indentation:
-    """What is said of a file; nearer files go before those further up, of which one may be the
-    last that is asked.
+    """Return the indentation of a file.
+
+    Nearer `.editorconfig` files override those further up; the search ends at one with `root =
+    true`.
     """
     found: dict[str, str] = {}
     for folder in path.parents:
@@ -66,7 +68,7 @@ def _read(file: Path) -> str:
 
 
 def _said(text: str, name: str) -> tuple[bool, dict[str, str]]:
-    """Whether no file further up is to be asked, and what is said of a file of this name."""
+    """Return whether the search ends here (`root = true`), and the settings for a file."""
     is_root, is_ours, found, left = False, None, dict[str, str](), _MOST
     for line in map(str.strip, text.splitlines()):
         match = _LINE.fullmatch(line) if line[:1] not in ("#", ";") else None
@@ -84,12 +86,12 @@ def _said(text: str, name: str) -> tuple[bool, dict[str, str]]:
 
 
 def _is_for(glob: str, name: str) -> bool:
-    """Whether a section is for a file; a pattern without a slash is for its name in any folder."""
+    """Say whether a section is for a file; a pattern without a slash matches in any folder."""
     return _fits(glob.removeprefix("/"), name if "/" in glob else os.path.basename(name))
 
 
 def _spread(glob: str) -> Iterator[str]:
-    """The patterns that one with braces stands for."""
+    """Expand braces: yield the patterns that one stands for."""
     waiting = [glob] if len(glob) <= _LONGEST else []
     while waiting:
         glob = waiting.pop()
@@ -110,7 +112,7 @@ def _fits(glob: str, name: str) -> bool:
 
 
 def _with_none(places: set[int], tokens: list[str]) -> set[int]:
-    """These places in a pattern, and those behind stars that stand for nothing."""
+    """Add the positions in a pattern that are reached if stars match nothing."""
     found = set(places)
     for at, token in enumerate(tokens):
         if at in found and token[0] == "*":
@@ -119,7 +121,9 @@ def _with_none(places: set[int], tokens: list[str]) -> set[int]:
 
 
 def _steps(token: list[str], char: str) -> Iterator[int]:
-    """How far a character leads in a pattern from a token on: nowhere, on, or on the spot."""
+    """Yield how far a character advances in a pattern: not at all (no match), by 1, or by 0 (a star
+    that matches more).
+    """
     match token:
         case ["*"]:
             yield from () if char == "/" else (0,)

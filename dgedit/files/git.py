@@ -1,10 +1,9 @@
-"""Git, asked so that nothing of the tree runs.
+"""Ask git in such a way that it runs no program named by the repository.
 
 A repository's own configuration may name programs: a file system monitor, hooks, a pager, a way to
-the server that has an object which is missing here. A tree that somebody unpacked is somebody
-else's, and so is its `.git`. It is asked for nothing else than what stands here, neither of which
-shows a file's content, so that no filter and no textconv is run; docs/security.md says what each
-option is against.
+the server that has an object which is missing here. An unpacked tree is somebody else's, and so is
+its `.git`. Only the two commands below are run, neither of which shows a file's content, so that no
+filter and no textconv runs; docs/security.md says what each option is against.
 
 Knows one program and its answers; nothing of who asks.
 """
@@ -25,22 +24,22 @@ _VARIABLES = {
     **{"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_SSH_COMMAND": "false"},
     **{"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"},
 }
-# Which repository, index or program it is, the path says and not whoever ran us: of git's own
-# variables only those stay that say where the user's configuration is, and how far up to look.
+# The path decides which repository and index are used, not the environment that we were run in: of
+# git's own variables only those for the user's configuration and the search's end are kept.
 _KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES")
 
 
 def ignores(path: str) -> bool:
-    """Whether it ignores an absolute path, by all that it reads; no where it does not say."""
+    """Say whether git ignores an absolute path; no if git does not answer."""
     try:
         done = _run("check-ignore", "-q", "--", path, folder=os.path.dirname(path))
-    except (OSError, ValueError, subprocess.SubprocessError):  # no git: no more is known
+    except (OSError, ValueError, subprocess.SubprocessError):  # no git, or not in time
         return False
     return done.returncode == 0
 
 
 def version(*, patience: float = _PATIENCE) -> str:
-    """Its version. Raises OSError or SubprocessError where it does not run in time."""
+    """Return git's version. Raises OSError or SubprocessError if it does not run in time."""
     done = _run("--version", patience=patience)
     done.check_returncode()
     return done.stdout.decode("utf-8", "replace").split(" ")[-1].strip()

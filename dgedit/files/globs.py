@@ -1,10 +1,10 @@
-"""Globs as regular expressions that no path can stall.
+"""Translate globs to regular expressions that no path can stall.
 
-A `*`, and a `**` between slashes, takes as little as lets what stands behind it match, and is never
-tried again: what comes later has the most room so, and nothing is matched twice. Each is an atomic
-group, but for a name's last, which ends where the name does. The time grows with the length of the
-glob times that of the path. Our own, since the libraries for it (pathspec, Python's
-`glob.translate`) make expressions that go back: thirty stars and a name of a hundred characters
+A `*`, and a `**` between slashes, takes the shortest match that lets the part behind it match, and
+is never retried: this leaves the most room for the rest, and nothing is matched twice. Each is an
+atomic group, except a name's last, which ends where the name does. The time grows with the length
+of the glob times that of the path. We have our own because the libraries for it (pathspec, Python's
+`glob.translate`) make expressions that backtrack: thirty stars and a name of a hundred characters
 never end there.
 
 Knows texts; no files.
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 LONGEST = 4096
-"""Characters of a glob: no path is longer."""
+"""The most characters of a glob: no path is longer."""
 
 _TOKEN = re.compile(
     r"(?P<stars>\*+)|(?P<one>\?)"
@@ -35,8 +35,8 @@ _FOLDERS = "(?:[^/]*/)*?"
 
 @lru_cache(maxsize=4096)
 def compiled(glob: str) -> re.Pattern[str] | None:
-    """The expression that fits a whole path, as `.gitignore` means it: `*` and `?` stay in a name,
-    `**` reaches over folders. None for a glob that makes no sense.
+    """Compile a glob to an expression for a whole path, with the meaning of `.gitignore`: `*` and
+    `?` stay within a name, `**` spans folders. Returns None for an invalid glob.
     """
     if len(glob) > LONGEST:
         return None
@@ -52,7 +52,7 @@ def compiled(glob: str) -> re.Pattern[str] | None:
 
 
 def _joined(runs: list[list[str]]) -> Iterator[str]:
-    """The runs of names between the `**`s: the first at the start, the last at the end."""
+    """Join the runs of names between the `**`s: the first at the start, the last at the end."""
     last = len(runs) - 1
     for at, run in enumerate(runs):
         names = "/".join(run)
@@ -66,7 +66,7 @@ def _joined(runs: list[list[str]]) -> Iterator[str]:
 
 
 def _name(glob: str) -> str | None:
-    """The expression of a name; None where a set, or an escape, has no end."""
+    """Return the expression for a name; None if a set or an escape is not closed."""
     chunks = [""]
     for token in _TOKEN.finditer(glob):
         if token["open"]:
@@ -86,11 +86,13 @@ def _name(glob: str) -> str | None:
         return first
     *inner, end = others
     found = "".join(f"(?>[^/]*?{chunk})" for chunk in inner if chunk)
-    return f"{first}{found}[^/]*{end}"  # a slash or the path's end follows: there is one place
+    return f"{first}{found}[^/]*{end}"  # a slash or the path's end follows: only one match
 
 
 def _set(inner: str) -> str | None:
-    """One character of a set, never a slash; None for a kind of characters that is not known."""
+    """Return the expression for one character of a set, never a slash; None if a class is
+    unknown.
+    """
     without = inner[0] in "!^"
     members = ""
     for member in _MEMBER.finditer(inner, without):
@@ -101,7 +103,7 @@ def _set(inner: str) -> str | None:
             members += _KINDS[kind]
         elif last is None:
             members += re.escape(first)
-        elif first <= last:  # else the range is empty
+        elif first <= last:  # otherwise the range is empty
             members += f"{re.escape(first)}-{re.escape(last)}"
     if not members:
         return "[^/]" if without else "(?!)"

@@ -1,10 +1,10 @@
-"""Unsaved text, kept where the next start finds it; and which editors have which file open.
+"""Keep unsaved text where the next start finds it, and record who has which file open.
 
-One small folder, one file for each open file of each running editor: `….text` holds what is not
-saved yet, `….open` says that the file is open. Both name the process, so that those of one that
-runs are told from those of one that died. No editor writes another's, and an entry that is written
-anew is whole at any moment. Text is exact, lone surrogates included. What is another user's, folder
-or entry, is neither read nor written, and no link among the entries is followed.
+One small folder, with files for each open file of each running editor: `….text` holds unsaved text,
+`….open` says that the file is open. Both name the process, so that entries of a running editor can
+be told from those of one that died. No editor writes another's, and an entry is replaced
+atomically. Text is exact, lone surrogates included. A folder or entry of another user is neither
+read nor written, and no link among the entries is followed.
 
 Knows texts, paths and processes; nothing of screens. Cheap because a text is written once a second
 at most, and only while there is something to lose: see `tui/workspace/recovery.py`.
@@ -32,38 +32,38 @@ from dgedit.files import disk
 from dgedit.files.document import Document, Encoding
 from dgedit.files.paths import our_folder
 
-# Seconds after which a file that was never finished will not be.
+# Seconds after which a half-written file counts as abandoned.
 _STALE = 3600
 
-# Bytes of an entry's first line, and of a whole one: no text that a screen has held is larger.
+# The most bytes of an entry's first line, and of a whole entry: no text in the editor is larger.
 _HEAD, _LARGEST = 1 << 16, 1 << 30
 
-# Seconds since 1970 that a calendar can tell.
+# The largest time in seconds since 1970 that can still be shown as a date.
 _EVER = 2**37
 
-# The name of what has no file: a text from standard input.
+# The name for a text without a file, such as one from standard input.
 _NAMELESS = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A running editor, or one that ran."""
+    """An editor that runs or ran."""
 
     pid: int
-    """Its number."""
+    """Its process number."""
     host: str
     """The machine it runs on."""
     started: str
-    """When it started, by the system's clock; tells it from a later one of the same number."""
+    """When it started, by the system's clock; tells apart processes with the same number."""
 
     @classmethod
     def ours(cls) -> Process:
-        """This one."""
+        """Return the current process."""
         return cls(os.getpid(), socket.gethostname(), _start_of(os.getpid()))
 
     @property
     def runs(self) -> bool:
-        """Whether it still does; what runs on another machine cannot be seen from here."""
+        """True if it still runs; False for one on another machine, which cannot be seen."""
         if self.host != socket.gethostname():
             return False
         try:
@@ -82,32 +82,30 @@ class Entry:
     path: str
     """The file, links resolved; - for a text without one."""
     base: str
-    """What the file held when the text came from it, as a digest; empty if it was not there."""
+    """The digest of the file's content when the text was read; empty if it did not exist."""
     encoding: Encoding
-    """How the file is stored."""
+    """The encoding of the file."""
     bom: bytes
-    """What precedes its text there."""
+    """The byte order mark of the file."""
     process: Process
-    """Who wrote the entry."""
+    """The process that wrote the entry."""
     slot: int
-    """Tells apart the texts without a file of one process."""
+    """A number that tells apart one process's texts without a file."""
     written: float
-    """When, in seconds since 1970."""
+    """The time when it was written, in seconds since 1970."""
     text: str
     """The text, exact."""
 
     @classmethod
     def of(cls, path: str, document: Document, process: Process, slot: int = 0) -> Entry:
-        """What there is to keep of a document as edited."""
+        """Make an entry of a document as edited."""
         base = document.fingerprint.digest.hex() if document.fingerprint else ""
         coded, now = (document.encoding, document.bom), time.time()
         return cls(path, base, *coded, process, slot, now, document.text)
 
 
 class Journal:
-    """The entries of all editors of one user. May be used from several threads: what is asked for
-    first is done first.
-    """
+    """The entries of all editors of one user. Thread-safe; requests are served in order."""
 
     def __init__(self, folder: Path, process: Process | None = None) -> None:
         self.folder = folder
@@ -116,7 +114,7 @@ class Journal:
         self._names: dict[Path, str] = {}
 
     def keep(self, document: Document, slot: int = 0) -> None:
-        """Store a text, in place of what this editor stored of the file. Raises OSError.
+        """Store a text in place of what this editor stored for the file. Raises OSError.
 
         `slot` tells apart texts that have no file.
         """
@@ -127,12 +125,14 @@ class Journal:
             self._write(self._file_of(entry), _line(head | {"digest": _digest(text)}) + text)
 
     def drop(self, path: Path | None, slot: int = 0) -> None:
-        """Forget what this editor stored of a file. Raises OSError."""
+        """Forget what this editor stored for a file. Raises OSError."""
         with self._lock:
             self._name(self._called(path), "text", self.process, slot).unlink(missing_ok=True)
 
     def open(self, path: Path) -> list[Process]:
-        """Note that this editor has the file open; returns the others that have. Raises OSError."""
+        """Record that this editor has the file open; return the other processes that have it open.
+        Raises OSError.
+        """
         name = self._called(path)
         others: list[Process] = []
         self._sweep()
@@ -148,17 +148,17 @@ class Journal:
         return others
 
     def close(self, path: Path) -> None:
-        """Note that this editor has the file open no more. Raises OSError."""
+        """Record that this editor no longer has the file open. Raises OSError."""
         self._name(self._called(path), "open", self.process).unlink(missing_ok=True)
         del self._names[path]
 
     def left(self, path: Path | None) -> list[Entry]:
-        """What other editors stored of a file and did not come to save, the latest first."""
+        """Return the entries that editors which no longer run left for a file, latest first."""
         name = self._called(path)
         return self._left(f"{_key(name)}-*.text", lambda stored: stored == name)
 
     def left_below(self, folder: Path) -> list[Entry]:
-        """The same of all files below a folder."""
+        """Return such entries for all files below a folder."""
         top = os.path.join(real(folder), "")
         return self._left("*.text", lambda stored: stored.startswith(top))
 
@@ -174,13 +174,15 @@ class Journal:
         return sorted(dead, key=lambda one: one.written, reverse=True)
 
     def discard(self, entry: Entry) -> None:
-        """Delete another's entry, unless it was written anew meanwhile. Raises OSError."""
+        """Delete another process's entry, unless it has changed since. Raises OSError."""
         file = self._file_of(entry)
         if _read(file) == entry:
             file.unlink(missing_ok=True)
 
     def _called(self, path: Path | None) -> str:
-        """The name of a file here: that of when it was met, wherever links lead since then."""
+        """Return a file's name in the journal: its real path when it was first seen, even if links
+        have changed since.
+        """
         return real(None) if path is None else self._names.setdefault(path, real(path))
 
     def _file_of(self, entry: Entry) -> Path:
@@ -196,21 +198,24 @@ class Journal:
             yield from sorted(self.folder.glob(pattern))
 
     def _sweep(self) -> None:
-        """Delete what was being written when an editor was killed; the clock may have been set."""
+        """Delete half-written files of editors that were killed.
+
+        The age is taken without its sign, as the clock may have been set back.
+        """
         for file in self._files(".*"):
             with contextlib.suppress(OSError):
                 if abs(time.time() - file.lstat().st_mtime) > _STALE:
                     file.unlink()
 
     def _check(self) -> None:
-        """Raise OSError where the folder is not the user's own: who owns it puts there what he
-        likes, a link to another folder too.
+        """Raise OSError unless the folder is the user's own: another owner could put anything
+        there, or a link to another folder.
         """
         if {self.folder.stat().st_uid, self.folder.lstat().st_uid} != {os.geteuid()}:
             raise PermissionError(errno.EPERM, f"{self.folder} is another user's")
 
     def _write(self, file: Path, data: bytes) -> None:
-        """Put a file there wholly or not at all, and for the user's eyes only."""
+        """Write a file atomically, readable by the user alone."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._check()
         if self.folder.stat().st_mode & 0o077:
@@ -229,24 +234,25 @@ class Journal:
 
 
 def state_folder() -> Path:
-    """Where the entries are: under `$XDG_STATE_HOME`, or else `~/.local/state`."""
+    """Return the journal's folder, under `$XDG_STATE_HOME` or else `~/.local/state`."""
     return our_folder("state") / "recovery"
 
 
 def real(path: Path | None) -> str:
-    """What a file is called in the journal: its path with links resolved."""
+    """Return a file's name in the journal: its path with links resolved."""
     return _NAMELESS if path is None else os.path.realpath(path)
 
 
 def _start_of(pid: int) -> str:
-    """When a process started, in ticks since the machine did, and which start of it that was;
-    nothing for one that has ended, also if its parent did not yet take note.
+    """Return when a process started, as the boot's id and the ticks since boot.
+
+    Empty for one that has ended, also if its parent has not collected it yet (a zombie).
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return ""  # no such files here: the number has to do
+        return ""  # a system without /proc: the process number has to suffice
     state, *rest = stat.rpartition(b")")[2].split()
     return "" if state in (b"Z", b"X") else f"{boot}/{rest[18].decode()}"
 
@@ -260,7 +266,9 @@ def _digest(data: bytes) -> str:
 
 
 def _encoded(text: str) -> bytes:
-    """Exact, and unlike JSON's escapes it keeps two lone surrogates from becoming one character."""
+    """Encode exactly. Unlike JSON's escapes, this keeps two lone surrogates from becoming one
+    character.
+    """
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -277,8 +285,9 @@ def _head(file: Path) -> dict[str, Any] | None:
 
 
 def _bytes(file: Path, most: int) -> bytes:
-    """What an entry begins with. Raises OSError and InputError for a link, what is no regular file,
-    and what another user has put there.
+    """Return the first `most` bytes of an entry.
+
+    Raises OSError or InputError for a link, a special file, and another user's file.
     """
     with disk.opened(file, disk.READ | os.O_NOFOLLOW) as fd:
         if os.fstat(fd).st_uid != os.geteuid():
@@ -296,7 +305,7 @@ def _process(head: dict[str, Any]) -> Process | None:
 
 
 def _read(file: Path) -> Entry | None:
-    """The entry of a file; None for what is none of ours, or is damaged."""
+    """Return the entry in a file; None if it is not one of ours, or is damaged."""
     try:
         line, _, text = _bytes(file, _LARGEST).partition(b"\n")
         head = json.loads(line)

@@ -1,7 +1,7 @@
-"""Paths, made absolute once, when they come in, and shown as short as they were given.
+"""Make paths absolute once, on input, and show them as short as they were given.
 
-Whoever removes or renames the folder we were started in then takes no file from us: only a path
-that is relative needs that folder to be there. Knows names; reads no file.
+If the folder that we were started in is removed or renamed, no file is lost: only relative paths
+need that folder. Knows names; reads no file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 from dgedit.errors import InputError
 
 GONE = "the current folder was removed (cd somewhere else)"
-"""What is to be said where a relative path leads nowhere."""
+"""The message for a relative path when there is no current folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +23,18 @@ class WorkingFolder:
     """The folder that relative paths start from."""
 
     path: Path | None = None
-    """Absolute; None for one that was removed."""
+    """Its absolute path; None if it was removed."""
 
     @classmethod
     def now(cls) -> WorkingFolder:
-        """The one we are in."""
+        """Return the current working folder."""
         try:
             return cls(Path(os.getcwd()))
         except FileNotFoundError:
             return cls()
 
     def absolute(self, path: Path) -> Path:
-        """A path that means the same wherever we are. Raises InputError where nothing is meant."""
+        """Make a path absolute. Raises InputError for a relative one without a folder."""
         if path.is_absolute():
             return path
         if self.path is None:
@@ -42,7 +42,7 @@ class WorkingFolder:
         return self.path / path
 
     def shortened(self, words: str) -> str:
-        """Words in which what lies below the folder is named from there."""
+        """Return a message in which paths below the folder are relative to it."""
         if self.path is None:
             return words
         below = os.path.join(self.path, "")
@@ -50,24 +50,28 @@ class WorkingFolder:
 
 
 def our_folder(kind: Literal["config", "data", "state"]) -> Path:
-    """Our folder in one of the XDG's; a path that is not absolute is to be ignored, it says."""
+    """Return our folder of a kind, following the XDG specification, which says that a variable with
+    a relative path is to be ignored.
+    """
     default = {"config": ".config", "data": ".local/share", "state": ".local/state"}[kind]
-    # Who has no home has no place for it either: nothing is there, and nobody may make it.
+    # Without a home this is a folder below /, which does not exist and cannot be created.
     home = Path("/", os.path.expanduser("~"))
     given = Path(os.environ.get(f"XDG_{kind.upper()}_HOME", ""))
     return (given if given.is_absolute() else home / default) / "dgedit"
 
 
 def leave_if_removed() -> None:
-    """Go to a folder that is there, if ours is not: torch's libraries, loaded in one that was
-    removed, end the process.
+    """Change to `/` if the current folder was removed: loading torch's libraries in such a folder
+    ends the process.
     """
     if WorkingFolder.now().path is None:
         os.chdir("/")
 
 
 def path_in_diff(path: Path) -> str:
-    """How a diff names a file: from the top of the repository, or else from the working folder."""
+    """Return a file's path for a diff: relative to the top of the repository, or else to the
+    working folder.
+    """
     real, here = Path(os.path.realpath(path)), WorkingFolder.now().path
     if here is not None:
         above = (here, *here.parents)

@@ -1,9 +1,9 @@
-"""The files of a project: what is below a folder, without what nobody edits.
+"""List the files of a project: those below a folder that people edit.
 
-Left out are version control, caches, installed packages, and what `.gitignore` files name, with
-`!`, `**` and folders' own files understood, global ones not. Links to folders are shown but never
-followed, so a loop of links ends. One folder is read at a time, nearest first, so that a limit cuts
-what lies deepest: 50,000 files take 0.4 s from a warm cache, and whoever asks may stop at any.
+Left out are version control, caches, installed packages, and what `.gitignore` files name (`!`,
+`**` and nested files are understood, global ones are not read). Links to folders are listed but
+never followed, so a loop of links ends. Folders are read breadth first, so that a limit cuts what
+lies deepest: 50,000 files take 0.4 s from a warm cache, and the caller may stop at any.
 
 Knows paths; nothing of tabs or screens.
 """
@@ -23,13 +23,13 @@ from dgedit.files import globs, small
 
 _CACHES = ".mypy_cache .pytest_cache .ruff_cache __pycache__"
 IGNORED = frozenset(f".git .hg .svn .venv .tox .nox node_modules .DS_Store {_CACHES}".split())
-"""Names left out wherever they are."""
+"""Names that are left out wherever they are."""
 
 MOST = 50_000
-"""Files of one project that are looked at."""
+"""The most files of one project that are listed."""
 
 _LARGEST, _RULES = 1_000_000, 5_000
-# Bytes and lines of a .gitignore: nobody writes that many by hand, and each is tried on every path.
+# Limits of a .gitignore, in bytes and lines: nobody writes more, and each is tried on every path.
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,29 +37,29 @@ class _Rule:
     """One line of a `.gitignore`."""
 
     pattern: re.Pattern[str]
-    """Of paths relative to its folder, or of names."""
+    """Matches a path relative to the rule's folder, or a name."""
     paths: bool
-    """Which of the two."""
+    """True if the pattern is for paths, False for names."""
     folders: bool
-    """Whether it is for folders alone."""
+    """True if it is for folders only."""
     ignores: bool
-    """False where it takes back what one before it ignores."""
+    """False if it re-includes what an earlier rule ignores (`!`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is ignored in one folder."""
+    """The ignore rules that apply in one folder."""
 
     folder: str
-    """That folder."""
+    """The folder's path."""
     own: tuple[_Rule, ...] = ()
-    """Its own rules; the last that fits decides."""
+    """Its own rules; the last one that matches decides."""
     above: Rules | None = None
-    """Those of the folder that holds it, within the project."""
+    """The rules of its parent folder, within the project."""
 
     @classmethod
     def of(cls, folder: str, above: Rules | None = None) -> Rules:
-        """The rules of a folder, given those of the one that holds it."""
+        """Read the rules of a folder, given those of its parent."""
         try:
             said = small.text(Path(folder, ".gitignore"), most=_LARGEST, errors="surrogateescape")
         except InputError:
@@ -69,7 +69,7 @@ class Rules:
 
     @classmethod
     def within(cls, root: str, folder: str) -> Rules:
-        """The rules of a folder below the project's root."""
+        """Read the rules of a folder below the project's root."""
         rules = cls.of(root)
         inner = os.path.relpath(folder, root)
         if inner != "." and not inner.startswith(".."):
@@ -78,7 +78,7 @@ class Rules:
         return rules
 
     def ignore(self, path: str, *, folder: bool) -> bool:
-        """Whether a path directly in this folder is left out."""
+        """Say whether a path directly in this folder is ignored."""
         name = os.path.basename(path)
         if name in IGNORED:
             return True
@@ -94,7 +94,9 @@ class Rules:
 
 
 def files_of(root: Path, most: int = MOST) -> Iterator[str]:
-    """The files below a folder, relative to it, nearest first; what cannot be read is left out."""
+    """Yield the files below a folder, relative to it, nearest first; unreadable folders are
+    skipped.
+    """
     top = os.path.abspath(root)
     waiting = deque([Rules.of(top)])
     while waiting and most > 0:
@@ -115,7 +117,9 @@ def files_of(root: Path, most: int = MOST) -> Iterator[str]:
 
 
 def project_of(path: Path) -> Path:
-    """The nearest folder around a file that is under version control, or else its own."""
+    """Return the nearest folder around a file that is under version control, or else the file's own
+    folder.
+    """
     own = Path(os.path.abspath(path)).parent
     return next((folder for folder in (own, *own.parents) if (folder / ".git").exists()), own)
 
@@ -131,7 +135,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
 def _is_file(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_file()
-    except OSError:  # a link in a circle
+    except OSError:  # a loop of links
         return False
 
 

@@ -1,8 +1,9 @@
-"""What is remembered from one start to the next: the files opened last, and the theme chosen last.
+"""Remember the recently opened files and the last theme from one start to the next.
 
-Each in a file of the user's own, one path or name a line, the newest first. A convenience: where it
-cannot be read or written nothing is said, and what two editors add at the same time is only one's.
-Written beside itself and renamed, 0600, as names alone may tell a lot.
+Each is kept in a file of the user's own, one path or name a line, newest first. This is a
+convenience: read and write errors are ignored, and if two editors add files at the same time one
+addition is lost. Files are written beside and renamed, with mode 0600, as names alone may tell a
+lot.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ _LARGEST = 1_000_000  # bytes: more than so many paths have
 
 
 def recent_path() -> Path:
-    """Where they are kept: `$XDG_STATE_HOME/dgedit/recent`."""
+    """Return the file that keeps the recent files: `$XDG_STATE_HOME/dgedit/recent`."""
     return our_folder("state") / "recent"
 
 
 def theme_path() -> Path:
-    """Where that is kept: `$XDG_STATE_HOME/dgedit/theme`."""
+    """Return the file that keeps the theme: `$XDG_STATE_HOME/dgedit/theme`."""
     return recent_path().with_name("theme")
 
 
 class Recent:
-    """The files opened last."""
+    """The list of recently opened files."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        """The file that keeps them; None for nowhere but here."""
+        """The file that keeps the list; None to keep it in memory only."""
         self._here: list[Path] = []
 
     def paths(self) -> list[Path]:
-        """The files, newest first, whether they still exist or not."""
+        """Return the files, newest first, whether they still exist or not."""
         if self.path is None:
             return self._here
         try:
@@ -52,7 +53,7 @@ class Recent:
         return [Path(line) for line in lines if os.path.isabs(line) and "\0" not in line][:_MOST]
 
     def add(self, paths: Iterable[Path]) -> None:
-        """Put files first, the last of them before all others."""
+        """Put files at the front of the list, the last one foremost."""
         absolute = [Path(os.path.abspath(path)) for path in paths]
         newest = [path for path in reversed(absolute) if "\n" not in str(path)]
         if newest:
@@ -64,15 +65,15 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class LastTheme:
-    """The theme chosen last."""
+    """The theme that was chosen last."""
 
     path: Path | None = None
-    """The file that keeps it; None for nowhere."""
+    """The file that keeps it; None to keep nothing."""
     named_by: str = ""
-    """A settings file or a variable that names a theme, and so goes before it."""
+    """The settings file or variable that names a theme and so has precedence; empty if none."""
 
     def read(self) -> str:
-        """Its name; empty where there is none, or the settings name another."""
+        """Return the theme's name; empty if there is none, or the settings name one."""
         if self.path is None or self.named_by:
             return ""
         try:
@@ -81,7 +82,7 @@ class LastTheme:
             return ""
 
     def keep(self, name: str) -> None:
-        """Remember it."""
+        """Store the theme's name."""
         if self.path is not None:
             with contextlib.suppress(OSError):
                 _write(self.path, f"{name}\n")

@@ -1,12 +1,12 @@
-"""Files, replaced so that a failure at any point leaves the original byte for byte.
+"""Replace files so that a failure at any point leaves the original byte for byte.
 
 A file is written beside the original, synced, and renamed over it. Where that would change more
-than the content (other hard links, an owner or attribute that cannot be kept) or cannot be done
-(a folder that cannot be written, a file that is mounted), the original is written in place, with a
-copy made first. Links are followed, never replaced. Right before the original goes, what is on disk
-is compared once more with what was read; other writers of ours wait until that is over.
+than the content (other hard links, an owner or attribute that cannot be kept) or is impossible (a
+folder that cannot be written, a mounted file), the original is overwritten in place, after a copy
+was made. Links are followed, never replaced. Right before the original is replaced, the content on
+disk is compared once more with what was read; other dgedit processes wait meanwhile.
 
-Knows bytes and paths, not what they mean. Content that stays need not be in memory: see `Kept`.
+Knows bytes and paths, not what they mean. Unchanged content need not be in memory: see `Kept`.
 `docs/files.md` says what is done in which order, and why.
 """
 
@@ -30,20 +30,20 @@ from dgedit.files.disk import Fingerprint
 
 # Seconds to wait for another writer of the same file.
 _PATIENCE = 2.0
-# What a file system says that has no such thing.
+# Errors of a file system that does not support an operation.
 _UNKNOWN = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS})
-# What says that no other file may take this one's place, or be like it; its content may be another.
+# Errors that mean the file cannot be replaced or imitated, but can perhaps be overwritten in place.
 _BETTER_IN_PLACE = _UNKNOWN | {errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV}
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Bytes of the file as it is that are to stay, and need not go through memory."""
+    """A range of the original's bytes that stays, copied without going through memory at once."""
 
     start: int
-    """The first of them."""
+    """The first byte."""
     end: int
-    """The first one after them."""
+    """The byte after the last one."""
 
 
 def write(
@@ -53,10 +53,10 @@ def write(
     expected: Fingerprint | None,
     overwrite: bool = False,
 ) -> Fingerprint:
-    """Replace the file's content, wholly or not at all.
+    """Replace the file's content, wholly or not at all, and return its new fingerprint.
 
-    Raises ConflictError when the file is not as expected (None: absent), unless told to overwrite
-    it, and InputError when it cannot be written.
+    Raises ConflictError if the file is not as expected (None: absent), unless `overwrite`, and
+    InputError if it cannot be written.
     """
     parts = [data] if isinstance(data, bytes) else data
     try:
@@ -79,21 +79,21 @@ def write(
 
 @dataclass(frozen=True, slots=True)
 class _Save:
-    """One content on its way to the disk."""
+    """One save of a file."""
 
     path: Path
-    """As the user named it."""
+    """The file's path as the user named it."""
     target: Path
     """The file itself, links resolved."""
     parts: Sequence[bytes | Kept]
-    """The content."""
+    """The new content."""
     expected: Fingerprint | None
-    """What is to be there until then; None: nothing."""
+    """The state that the file must have before; None if it must not exist."""
     overwrite: bool
-    """Whether something else may be there."""
+    """True to replace the file whatever its state."""
 
     def create(self) -> Fingerprint:
-        """Make a file that is not there."""
+        """Create a file that does not exist."""
         if self.expected is not None and not self.overwrite:
             raise ConflictError(f"{self.path} was removed since it was read")
         with _beside(self.target, 0o666) as (temp, fd):
@@ -101,8 +101,8 @@ class _Save:
             _sync(fd)
             made = Fingerprint.of(os.fstat(fd), content)
             try:
-                os.link(temp, self.target)  # unlike a rename, it takes no place that is taken
-            except OSError:  # it is taken, or the file system has no links
+                os.link(temp, self.target)  # unlike a rename, this never replaces a file
+            except OSError:  # the name is taken, or the file system has no links
                 if not self.overwrite and os.path.lexists(self.target):
                     raise self._changed() from None
                 os.replace(temp, self.target)
@@ -110,13 +110,15 @@ class _Save:
         return made
 
     def replace(self, source: int) -> Fingerprint | None:
-        """Put a new file in the place of this one, which is open as `source`. None, and nothing has
-        changed, where that cannot be, or would change more than the content.
+        """Replace the file, which is open as `source`, by a new one.
+
+        Returns None, with nothing changed, if that is impossible or would change more than the
+        content.
         """
         try:
             with _beside(self.target, 0o600) as (temp, fd):
                 content = _fill(fd, self.parts, source)
-                _resemble(fd, source)  # not before, as writing takes some rights away
+                _resemble(fd, source)  # not before, as writing clears some mode bits
                 _sync(fd)
                 made = Fingerprint.of(os.fstat(fd), content)
                 self._check()
@@ -129,7 +131,7 @@ class _Save:
         return made
 
     def write_in_place(self) -> Fingerprint:
-        """Overwrite the file itself. A copy stands by until it is done, and stays if needed."""
+        """Overwrite the file itself. A copy is kept until this is done, and stays if it fails."""
         flags = os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK
         with disk.opened(self.target, flags) as fd, contextlib.ExitStack() as end:
             name = _copied(fd, self.target)
@@ -151,7 +153,7 @@ class _Save:
                 raise
 
     def _check(self) -> None:
-        """Raise ConflictError when what is there is not what is to be."""
+        """Raise ConflictError if the file on disk is not the expected one."""
         if self.overwrite:
             return
         try:
@@ -168,7 +170,7 @@ class _Save:
 
 @contextlib.contextmanager
 def _beside(target: Path, mode: int) -> Iterator[tuple[Path, int]]:
-    """A new file in the target's folder, for as long as the block runs; it may be renamed there."""
+    """Create a file in the target's folder for the duration of the block, which may rename it."""
     temp = target.with_name(f"{_mark(target)}{secrets.token_hex(4)}")
     fd = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
@@ -179,7 +181,7 @@ def _beside(target: Path, mode: int) -> Iterator[tuple[Path, int]]:
 
 
 def _copied(fd: int, target: Path) -> Path:
-    """A copy of a file: beside it, or else where files outlive a stop of the machine."""
+    """Copy a file: beside it, or else to a folder that survives a reboot, if there is one."""
     for folder in (target.parent, Path("/var/tmp"), None):
         try:
             copy, name = tempfile.mkstemp(".backup", _mark(target), folder)
@@ -200,7 +202,7 @@ def _copied(fd: int, target: Path) -> Path:
 
 
 def _resemble(fd: int, source: int) -> None:
-    """Make a new file like another in all but content. Raises OSError when that cannot be."""
+    """Give a new file the owner, mode and attributes of another. Raises OSError if it cannot."""
     info = os.fstat(source)
     os.fchown(fd, info.st_uid, info.st_gid)
     new, old = _attributes(fd), _attributes(source)
@@ -216,7 +218,7 @@ def _resemble(fd: int, source: int) -> None:
 
 
 def _attributes(fd: int) -> dict[str, bytes]:
-    """The extended attributes of a file, its ACL among them."""
+    """Return the extended attributes of a file, its ACL included."""
     try:
         return {name: os.getxattr(fd, name) for name in os.listxattr(fd)}
     except OSError as error:
@@ -227,7 +229,7 @@ def _attributes(fd: int) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def _locked(path: Path, target: Path) -> Iterator[int]:
-    """A file, open to be read, and kept from other writers that ask as we do."""
+    """Open a file for reading and lock it against other processes that ask for the lock."""
     with disk.opened(target) as fd:
         until = time.monotonic() + _PATIENCE
         while True:
@@ -244,7 +246,7 @@ def _locked(path: Path, target: Path) -> Iterator[int]:
 
 
 def _fill(fd: int, parts: Sequence[bytes | Kept], source: int = -1) -> bytes:
-    """Make this the file's whole content, and return its hash; `source` has what is kept."""
+    """Write a file's whole content and return its hash; `source` is read for what is kept."""
     written, content = 0, disk.new_digest()
     os.lseek(fd, 0, os.SEEK_SET)
     for part in parts:
@@ -261,7 +263,7 @@ def _fill(fd: int, parts: Sequence[bytes | Kept], source: int = -1) -> bytes:
 
 
 def _resolved(path: Path) -> Path:
-    """Where the links lead. Raises OSError when one cannot be read: it might be overwritten."""
+    """Resolve links. Raises OSError for one that cannot be read, lest it be overwritten."""
     try:
         return Path(os.path.realpath(path, strict=True))
     except FileNotFoundError:
@@ -269,12 +271,12 @@ def _resolved(path: Path) -> Path:
 
 
 def _mark(target: Path) -> str:
-    """How the name of what we put beside a file begins."""
+    """Return the prefix of the names of files that we put beside a file."""
     return f".{target.name[:50]}.dgedit-"
 
 
 def _sync(fd: int) -> None:
-    """See to it that what was written is on the disk and not only in its cache."""
+    """Flush what was written to the disk itself."""
     try:
         os.fsync(fd)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Files that nobody named and we read all the same: settings, ignore files, git's, our own state.
+"""Read small files that the user did not name: settings, ignore files, git's, our own state.
 
-Whoever made the tree made them: one may be a device that never ends, a pipe that never begins, or
-larger than the machine. So there is one way to read them: regular files alone, up to a size that
-whoever asks must state.
+They are untrusted: one may be a device that never ends, a pipe without a writer, or larger than
+memory. So there is one way to read them: regular files only, up to a size that the caller must
+state.
 
 Knows bytes and text; not what they mean.
 """
@@ -16,12 +16,14 @@ from dgedit.errors import InputError
 from dgedit.files import disk
 
 SETTINGS = 1_000_000
-"""Bytes of a file that people write by hand, at most."""
+"""The most bytes of a file that people write by hand."""
 
 
 def read(path: Path, *, most: int) -> bytes | None:
-    """A regular file's bytes; None where nothing is. Raises InputError, in one line, for what is no
-    regular file, is larger than `most` bytes or cannot be read.
+    """Return a regular file's bytes; None if it does not exist.
+
+    Raises InputError, in one line, for a special file, one larger than `most` bytes, or one that
+    cannot be read.
     """
     with disk.reading(path):
         try:
@@ -35,8 +37,9 @@ def read(path: Path, *, most: int) -> bytes | None:
 
 
 def text(path: Path, *, most: int = SETTINGS, errors: str = "strict") -> str | None:
-    """The same as text: UTF-8, without the mark that some editors put first. Raises InputError for
-    other bytes, unless `errors` says what becomes of them.
+    """Return a file as UTF-8 text without a byte order mark; None if it does not exist.
+
+    Raises InputError as `read` does, and for undecodable bytes if `errors` is "strict".
     """
     data = read(path, most=most)
     if data is None:

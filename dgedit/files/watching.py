@@ -1,8 +1,9 @@
-"""Files that were saved with a marker in them, each given out once it is quiet.
+"""Watch for saved files that hold a marker, and yield each once it is quiet.
 
-Folders are watched, not files: an editor that saves by renaming leaves a watched file watched no
-more. What an editor wrote for itself, what git ignores and what we wrote are left alone. While git
-is in the middle of something, files wait: a filled marker would end up in somebody's commit.
+Folders are watched, not files: after an editor saves by renaming, a watched file would no longer be
+watched. Editors' temporary files, files ignored by git and files we wrote are skipped. While git is
+in the middle of an operation such as a rebase, files wait: a filled marker would end up in a commit
+that is being replayed.
 
 Knows paths, markers and git's folders; nothing of models.
 """
@@ -23,9 +24,9 @@ from dgedit.files import disk, git, small
 from dgedit.files.document import LARGEST
 from dgedit.files.project import IGNORED, Rules, files_of, project_of
 
-# Milliseconds: how long changes are gathered, and how often we look whether a file is quiet.
+# Milliseconds: how long changes are gathered, and how often files are checked for being quiet.
 _STEP, _TICK = 50, 100
-# What editors and we keep beside a file while they write it.
+# Names of files that editors, and we, keep beside a file while writing it.
 _BESIDE = re.compile(
     r".*~|\..*\.sw.|#.*#|\.#.*|.*\.(bak|bck|tmp|orig)|4913|\..*dgedit-.*", re.DOTALL
 )
@@ -42,23 +43,23 @@ _UNFINISHED = {
 _PLACE = 8192  # bytes of a file that says where git's folder is
 
 Stamp = tuple[int, int, int]
-"""What moves when a file is written."""
+"""A file's inode, size and time of change, which differ after it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder whose files are looked at, or a file."""
+    """A folder to watch, or a file."""
 
     path: Path
-    """As it was named."""
+    """The path as the user named it."""
     real: str
-    """Where it is, with no links on the way."""
+    """The path with all links resolved."""
     is_folder: bool
-    """Whether it is one."""
+    """True for a folder, False for a file."""
 
     @classmethod
     def of(cls, path: Path) -> Root:
-        """The root that a path names. Raises InputError when nothing is there."""
+        """Make a root of a path. Raises InputError if nothing is there."""
         try:
             mode = os.stat(path).st_mode
         except FileNotFoundError:
@@ -69,22 +70,22 @@ class Root:
 
     @property
     def folder(self) -> str:
-        """What is watched."""
+        """The folder that is watched."""
         return self.real if self.is_folder else os.path.dirname(self.real)
 
     def holds(self, path: str) -> bool:
-        """Whether a path, with no links on the way, is this one's or below it."""
+        """Say whether a path, with links resolved, is the root or below it."""
         return path == self.real or (
             self.is_folder and path.startswith(os.path.join(self.real, ""))
         )
 
     def named(self, path: str) -> Path:
-        """A path in it, as whoever named the root would name it."""
+        """Return a path below the root in the form in which the user named the root."""
         return self.path if path == self.real else self.path / os.path.relpath(path, self.real)
 
 
 class Watching:
-    """The files of some roots. `say` is told what whoever waits should know."""
+    """The watched files of some roots. `say` is called with messages for the user."""
 
     def __init__(
         self, roots: Sequence[Root], *, marker: str, quiet: float, say: Callable[[str], None]
@@ -94,11 +95,11 @@ class Watching:
         self._quiet = quiet
         self._say = say
         self._pending: dict[str, tuple[Stamp | None, float]] = {}
-        self._waiting: dict[str, str] = {}  # for git, and what it does
+        self._waiting: dict[str, str] = {}  # path to the git operation it waits for
         self._written: dict[str, disk.Fingerprint | None] = {}
 
     def present(self) -> Iterator[Path]:
-        """The files that have a marker now."""
+        """Yield the files that have a marker now."""
         for root in self._roots:
             found = files_of(Path(root.real)) if root.is_folder else [root.real]
             for name in found:
@@ -107,11 +108,13 @@ class Watching:
                     yield root.named(path)
 
     def saved(self) -> Iterator[Path]:
-        """The files that are saved from now on, when they are quiet and have a marker. Endless."""
+        """Yield files that are saved from now on, when they are quiet and have a marker.
+        Endless.
+        """
         began = False
         while True:
             self._wait_for_folders()
-            if began:  # what is there now came while nobody looked
+            if began:  # files may have changed while the folder was missing
                 self._note_all()
             for changes in self._changes():
                 if not began:
@@ -122,15 +125,17 @@ class Watching:
                 yield from self._ready()
 
     def wrote(self, path: Path, fingerprint: disk.Fingerprint | None) -> None:
-        """The file is as we left it: it has not been saved."""
+        """Record that we wrote the file in this state, so that it does not count as saved."""
         self._written[os.path.realpath(path)] = fingerprint
 
     def again(self, path: Path) -> None:
-        """Give the file out once more when it is quiet."""
+        """Yield the file once more when it is quiet."""
         self._note(os.path.realpath(path))
 
     def _changes(self) -> Iterator[list[tuple[str, bool]]]:
-        """What changes, and whether it is new; nothing now and then. Ends when a folder does."""
+        """Yield changed paths, each with whether it is new; an empty list now and then. Ends when a
+        watched folder is removed or replaced.
+        """
         from watchfiles import Change, watch
 
         folders = sorted({root.folder for root in self._roots})
@@ -150,7 +155,7 @@ class Watching:
                 yield [(path, change == Change.added) for change, path in found]
                 if [_identity(folder) for folder in folders] != before:
                     return
-        except KeyboardInterrupt:  # its word for any signal
+        except KeyboardInterrupt:  # watchfiles raises it for any signal
             signals.look()
             raise
         except FileNotFoundError:
@@ -172,19 +177,19 @@ class Watching:
             self._note(root.real, is_new=True)
 
     def _note(self, path: str, *, is_new: bool = False) -> None:
-        """Something happened to a path."""
+        """Record that something happened to a path."""
         root = self._root_of(path)
         if root is None or _is_left_out(path, root):
             return
         if not os.path.isdir(path):
             self._pending[path] = _stamp(path), time.monotonic()
-        elif is_new and not os.path.islink(path):  # what is in it may have come before we looked
+        elif is_new and not os.path.islink(path):  # it may have been filled before it was watched
             for name in files_of(Path(path)):
                 inner = os.path.join(path, name)
                 self._pending[inner] = _stamp(inner), time.monotonic()
 
     def _ready(self) -> Iterator[Path]:
-        """The files that are quiet, and wait for nothing."""
+        """Yield the files that are quiet and do not wait for git."""
         examples = {what: path for path, what in self._waiting.items()}
         over = {what for what, path in examples.items() if not operation_around(Path(path))}
         for path in [path for path, what in self._waiting.items() if what in over]:
@@ -202,7 +207,7 @@ class Watching:
                     yield root.named(path)
 
     def _waits(self, path: str) -> bool:
-        """Whether git is in the middle of something; it is said once."""
+        """Say whether the file waits for a git operation; the user is told once."""
         what = operation_around(Path(path))
         if what:
             if what not in self._waiting.values():
@@ -214,7 +219,7 @@ class Watching:
         return next((root for root in self._roots if root.holds(path)), None)
 
     def _is_wanted(self, path: str, root: Root) -> bool:
-        """Whether somebody else wrote a marker into a file that is one of ours."""
+        """Say whether a file of ours has a marker that we did not write ourselves."""
         if path in self._written and not disk.has_changed(Path(path), self._written[path]):
             return False
         if not self._has_marker(path):
@@ -223,7 +228,9 @@ class Watching:
         return by_name or not (_is_left_out(path, root) or _is_ignored(path, root))
 
     def _has_marker(self, path: str) -> bool:
-        """Whether there seems to be one. Of a file that cannot be read, reading it says why."""
+        """Say whether the file seems to hold a marker; yes for an unreadable file, as reading it
+        later says why.
+        """
         try:
             with disk.opened(Path(path)) as fd:
                 data = b"".join(disk.chunks(fd, 0, LARGEST))
@@ -235,7 +242,7 @@ class Watching:
 
 
 def operation_around(path: Path) -> str | None:
-    """What git is in the middle of where a file is, in words; None for nothing."""
+    """Describe the unfinished git operation of a file's repository; None if there is none."""
     project = project_of(path)
     folder = _git_folder(project)
     words = (
@@ -246,7 +253,7 @@ def operation_around(path: Path) -> str | None:
 
 
 def _git_folder(project: Path) -> str:
-    """Where git keeps what it knows of a work tree; nothing without one."""
+    """Return the git folder of a work tree; empty if there is none."""
     place = project / ".git"
     try:
         if place.is_dir():
@@ -259,13 +266,13 @@ def _git_folder(project: Path) -> str:
 
 
 def _encoded(text: str) -> list[bytes]:
-    """As any file that we read may hold it."""
+    """Return the text in each encoding that a file may have."""
     wide = [text.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be")]
     return [text.encode("utf-8", "surrogateescape"), *wide]
 
 
 def _stamp(path: str) -> Stamp | None:
-    """None for what is no file of its own: a link, of which only the file is looked at, a pipe."""
+    """Return a file's stamp; None for a link (its target is watched itself), or a special file."""
     try:
         info = os.lstat(path)
     except OSError:
@@ -283,7 +290,7 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 
 def _is_left_out(path: str, root: Root) -> bool:
-    """By its name, or behind a link to a folder."""
+    """Say whether a path is skipped for its name, or because it is behind a link to a folder."""
     inner = os.path.relpath(path, root.real).split(os.sep)
     if path == root.real:
         return False
@@ -296,7 +303,9 @@ def _is_left_out(path: str, root: Root) -> bool:
 
 
 def _is_ignored(path: str, root: Root) -> bool:
-    """By `.gitignore` files, or by whatever else git reads. A root that is ignored was meant."""
+    """Say whether git ignores a path, by `.gitignore` files or any other way. Nothing counts as
+    ignored by git's other ways if the root itself is ignored: the user named it on purpose.
+    """
     rules = Rules.within(str(project_of(Path(root.real) / "any")), root.real)
     *folders, name = os.path.relpath(path, root.real).split(os.sep)
     for inner in folders:

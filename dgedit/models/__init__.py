@@ -1,1 +1,1 @@
-"""Models by their names: kept, described, fetched from a hub. Knows no text and no screen."""
+"""Find models by name, describe them, fetch them from a hub. Knows no text and no screen."""

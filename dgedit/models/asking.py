@@ -1,7 +1,7 @@
-"""A hub's answers: Hugging Face's, or those of the one that HF_ENDPOINT names.
+"""Ask a model hub: Hugging Face's, or the one that HF_ENDPOINT names.
 
-How it is asked, `huggingface_hub` says: its headers, its addresses, its errors. What it answers is
-read here, as it was sent and up to a size: a hub need not mean well. Knows no disk.
+`huggingface_hub` provides headers, addresses and errors. Answers are read here, undecoded and up to
+a size limit, as a hub is not trusted. Knows no disk.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     import httpx2
 
 _TIMEOUT = 30.0  # seconds without a byte
-_LISTED, _LISTING = 16_000_000, 60.0  # bytes and seconds of what a hub says of a repository
+_LISTED, _LISTING = 16_000_000, 60.0  # limits of a repository's listing, in bytes and seconds
 _SAID = ("x-error-code", "x-error-message")
 
 
 def listed(repo: str, revision: str | None) -> tuple[str, dict[str, int]]:
-    """Which commit of a repository a hub has, and the bytes of its files by their names. Raises
-    EngineError, and ValueError for an answer that is none.
+    """Return the commit of a repository that the hub has, and its files' sizes in bytes by name.
+
+    Raises EngineError, and ValueError for a malformed answer.
     """
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
@@ -51,14 +52,15 @@ def listed(repo: str, revision: str | None) -> tuple[str, dict[str, int]]:
 
 
 def sound(size: object) -> int | None:
-    """How long a file is that a hub says to be so long; None for what no file can be."""
+    """Return a file's size as the hub gives it; None if no file can have that size."""
     return size if type(size) is int and 0 <= size < 2**63 else None
 
 
 @contextlib.contextmanager
 def asked(url: str, *, start: int = 0) -> Iterator[httpx2.Response]:
-    """What a hub answers, its bytes still to come. Raises for a refusal, whose bytes nobody reads:
-    the library would, to their end.
+    """Open a hub's answer as a stream.
+
+    Raises if the hub refuses. The body of a refusal is not read, as the library would, to its end.
     """
     import httpx2
     from huggingface_hub import get_session
@@ -80,14 +82,14 @@ def asked(url: str, *, start: int = 0) -> Iterator[httpx2.Response]:
 
 @contextlib.contextmanager
 def words(repo: str, revision: str | None) -> Iterator[None]:
-    """Turns what a hub and its library raise into a line."""
+    """Turn the errors of a hub and its library into errors of one line."""
     try:
         import httpx2
         from huggingface_hub import errors
     except ImportError as error:
         raise EngineError(f"huggingface_hub cannot be loaded: {error}") from error
     hub = endpoint()
-    # It prints what a hub warns of, as it came.
+    # The library logs a hub's warnings unfiltered.
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         yield
@@ -119,7 +121,7 @@ def words(repo: str, revision: str | None) -> Iterator[None]:
 
 
 def endpoint() -> str:
-    """The hub's address: the library reads the variable only when it is loaded."""
+    """Return the hub's address. The library itself reads the variable only at import."""
     given = os.environ.get("HF_ENDPOINT", "").rstrip("/")
     if given:
         return given

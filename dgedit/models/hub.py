@@ -1,9 +1,9 @@
-"""A model's files, fetched from a hub: Hugging Face's, or the one that HF_ENDPOINT names.
+"""Fetch a model's files from a hub: Hugging Face's, or the one that HF_ENDPOINT names.
 
-How one is asked, `asking` knows. Bytes come by plain ranges: huggingface_hub drops a file that was
-stopped on its way, and one here may be 50 GB. Each grows beside its name until it is whole and,
-where the hub gives a sha256, until that is right; the folder takes its own name when all of its
-files have theirs. Knows neither what a model is nor a terminal.
+Requests are made by `asking`. Files come by HTTP ranges, so that a stopped download can go on:
+huggingface_hub drops a partial file, and one here may be 50 GB. Each file grows under a temporary
+name until it is whole and, if the hub gives a sha256, verified; the folder gets its own name when
+all of its files are whole. Knows neither what a model is nor a terminal.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from dgedit.models import asking
 from dgedit.models.store import check_room, discard, partial
 
 ORIGIN = ".origin.json"
-"""The file beside a model's own that says where they are from."""
+"""The file in a model's folder that says where its files are from."""
 
 _CONFIG = "config.json"
 _READ = (
     *(_CONFIG, "generation_config.json", "hf_quant_config.json", "decoding.json"),
     *("tokenizer_config.json", "tokenizer.json"),
 )
-"""What is read of a model beside its weights, the file first that tells whether it is one."""
+"""The files read beside the weights; the first of them tells whether it is a model."""
 _INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gguf"
 _PART = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
-_CHUNK = 1 << 18  # bytes at a time: what a stop may lose
-_FILES = 1024  # of one model; the largest that are published have a few hundred
-_NAMED = 20  # files that an error names
-_TRIES = 5  # in a row that bring no byte
-_PAUSE = 1.0  # seconds between them
+_CHUNK = 1 << 18  # bytes at a time: a stop may lose this many
+_FILES = 1024  # the most of one model; the largest published ones have a few hundred
+_NAMED = 20  # the most files that an error names
+_TRIES = 5  # attempts in a row that bring no byte
+_PAUSE = 1.0  # seconds between attempts
 _LATER = (408, 429, 500, 502, 503, 504)
-"""Answers that mean: not now."""
+"""HTTP status codes that mean: try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +52,59 @@ class RemoteFile:
     """A file of a repository."""
 
     name: str
-    """What it is called here."""
+    """Its local name."""
     url: str
-    """Where it is, of a commit that stays what it is."""
+    """Its address, which names a commit, so that its content cannot change."""
     size: int
-    """Its bytes."""
+    """Its size in bytes."""
     etag: str
-    """What tells its content from another: its sha256, where it is large."""
+    """A tag of its content; the sha256 of a large file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What is to be fetched."""
+    """The files of a model that are to be fetched."""
 
     repo: str
     """The repository, OWNER/NAME."""
     commit: str
-    """Which state of it."""
+    """The commit of the repository."""
     files: tuple[RemoteFile, ...]
-    """The small ones first."""
+    """The files, small ones first."""
 
     @property
     def name(self) -> str:
-        """What the model is called, if nobody says otherwise."""
+        """The model's default name."""
         last = _whole(self.files[-1].name)
         single = last.removesuffix(_SINGLE)
         return single if single != last else self.repo.rpartition("/")[2]
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """The size of all files in bytes."""
         return sum(file.size for file in self.files)
 
     def is_at(self, folder: Path) -> bool:
-        """Whether a folder holds these files."""
+        """Say whether a folder holds these files."""
         kept = origin(folder)["files"]
         return bool(kept == {file.name: file.etag for file in self.files})
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is."""
+    """The progress of a download."""
 
     done: int
-    """Bytes that are there."""
+    """The bytes that are on disk."""
     total: int
-    """Bytes that will be."""
+    """The bytes of the whole download."""
 
 
 def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> Download:
-    """What to fetch of a repository: what is read of safetensors, or one GGUF file, by `file` where
-    there are several. Raises UsageError and EngineError, naming what is wrong.
+    """Choose the files to fetch from a repository: safetensors, or one GGUF model.
+
+    `file` names the GGUF file if there are several. Raises UsageError and EngineError, naming what
+    is wrong.
     """
     with asking.words(repo, revision):
         commit, sizes = asking.listed(repo, revision)
@@ -117,11 +119,12 @@ def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> 
 def pull(
     plan: Download, target: Path, *, check: Callable[[Path], object] | None = None
 ) -> Iterator[Progress]:
-    """Fetch to `target`, which must not be there. Closing the iterator stops it; what has come is
-    kept, and the next pull goes on from it. `check` is given the folder when its config.json is
-    there, and may raise: nothing is kept then.
+    """Fetch a download to the folder `target`, which must not exist, and yield the progress.
 
-    Raises EngineError for what the hub refuses, InputError for a disk that is full.
+    Closing the iterator stops it; the next pull resumes from the partial files. `check` is called
+    with the folder once its config.json is there; if it raises, nothing is kept.
+
+    Raises EngineError for what the hub refuses, InputError for a full disk.
     """
     part = partial(target)
     with _writing(part), _alone(part):
@@ -148,8 +151,8 @@ def pull(
 
 
 def origin(folder: Path) -> dict[str, Any]:
-    """Where a folder's files are from: `repo`, `commit`, and `files`, the whole ones by name with
-    their etags. Empty words for a folder that was not pulled.
+    """Return where a folder's files are from: `repo`, `commit`, and `files`, the complete ones, by
+    name with their etags. All empty for a folder that was not pulled.
     """
     nothing = {"repo": "", "commit": "", "files": {}}
     try:
@@ -163,7 +166,7 @@ def origin(folder: Path) -> dict[str, Any]:
 
 
 def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:
-    """The names of the files that are fetched, weights last."""
+    """Return the names of the files to fetch, weights last."""
     small = [name for name in _READ if name in sizes]
     weights = sorted(name for name in sizes if name.endswith(_WEIGHTS) and "/" not in name)
     singles = sorted(name for name in sizes if name.endswith(_SINGLE))
@@ -183,13 +186,13 @@ def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:
 
 
 def _some(names: list[str]) -> str:
-    """Names for a line: not all of a million."""
+    """Join names for one line, but not all of very many."""
     rest = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def _whole(name: str) -> str:
-    """What a GGUF file's name would be if its model were not split."""
+    """Return the name that a part of a split GGUF file would have without the split."""
     return _PART.sub(_SINGLE, name)
 
 
@@ -208,8 +211,8 @@ def _remote(repo: str, commit: str, name: str) -> RemoteFile:
 
 
 def _received(file: RemoteFile, part: Path) -> Iterator[int]:
-    """Fetch what is missing of a file; yields the bytes that are there. It has its own name at the
-    end.
+    """Fetch the missing bytes of a file, and rename it when it is complete; yield the bytes on disk
+    so far.
     """
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -224,11 +227,11 @@ def _received(file: RemoteFile, part: Path) -> Iterator[int]:
             trouble: Exception | None = None
             try:
                 for chunk in _chunks(file, out):
-                    if out.tell() == 0:  # at the start, or because the hub began anew
+                    if out.tell() == 0:  # at the start, or after the hub started over
                         digest = hashlib.sha256()
                     out.write(chunk)
                     digest.update(chunk)
-                    if out.tell() > file.size:  # it need not end
+                    if out.tell() > file.size:  # the hub may never stop sending
                         break
                     yield out.tell()
             except HTTPError as error:
@@ -250,17 +253,19 @@ def _received(file: RemoteFile, part: Path) -> Iterator[int]:
 
 
 def _chunks(file: RemoteFile, out: BinaryIO) -> Iterator[bytes]:
-    """The bytes of a file from where `out` ends, or all of them, and `out` is empty then."""
-    # Redirects go to other hosts, signed; the client takes the token off there.
+    """Yield the bytes of a file from the end of `out` on; if the hub sends all, empty
+    `out` first.
+    """
+    # Redirects go to signed addresses on other hosts; the client removes the token for them.
     with asking.asked(file.url, start=out.tell()) as response:
         if response.status_code != 206 and out.tell():
             out.seek(0)
             out.truncate()
-        yield from response.iter_raw(_CHUNK)  # as sent: nothing unfolds to more than it was
+        yield from response.iter_raw(_CHUNK)  # undecoded: nothing is unpacked to a larger size
 
 
 def _growing(file: RemoteFile) -> str:
-    """The name of a file that is not whole: another content has another."""
+    """Return the name of an incomplete file, which depends on its content's tag."""
     key = hashlib.sha256(file.etag.encode()).hexdigest()[:16]
     return f"{file.name}.{key}.incomplete"
 
@@ -277,7 +282,7 @@ def _length(path: Path) -> int:
 
 
 def _note(plan: Download, whole: set[RemoteFile], part: Path) -> None:
-    """Write down which files are whole."""
+    """Record which files are complete."""
     files = {file.name: file.etag for file in plan.files if file in whole}
     new = part / f"{ORIGIN}.new"
     words = json.dumps({"repo": plan.repo, "commit": plan.commit, "files": files}, indent=1)
@@ -295,7 +300,7 @@ def _checked(part: Path, check: Callable[[Path], object], repo: str) -> None:
 
 @contextlib.contextmanager
 def _alone(part: Path) -> Iterator[None]:
-    """Makes the folder, and keeps a second pull out of it."""
+    """Create the folder, and lock it against a second pull."""
     part.mkdir(parents=True, exist_ok=True)
     fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
     try:

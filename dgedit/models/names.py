@@ -1,12 +1,12 @@
-"""The names of dgedit's own models, which no folder can take."""
+"""The reserved names of dgedit's own models."""
 
 from __future__ import annotations
 
 NANO = "nano"
-"""The default model: its base is installed or fetched beside us."""
+"""The default model; its base is installed or fetched separately."""
 
 TINY = "tiny"
-"""The embedded model."""
+"""The model that is part of the package."""
 
 OURS = (NANO, TINY)
-"""Both."""
+"""All reserved names."""

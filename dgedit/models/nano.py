@@ -1,6 +1,6 @@
-"""Whether nano can be opened here, in the errors of this side; the engine knows how it is made.
+"""Prepare and check the nano model, with this package's errors; the engine knows how it is made.
 
-Imports the engine's words on it when they are asked for; they load no tensor library.
+The engine's modules for it are imported on use; they load no tensor library.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dgedit_engine.types import ModelError
 
 
 class NoBase(EngineError):
-    """nano's base is not on this machine, or not whole."""
+    """nano's base is not on this machine, or is incomplete."""
 
 
 def check() -> None:
-    """Raise NoBase, one line, where nano cannot be opened for want of its base."""
+    """Raise NoBase, in one line, if nano cannot be opened because its base is missing."""
     from dgedit_engine.nano import prepared
 
     try:
@@ -29,7 +29,7 @@ def check() -> None:
 
 
 def folder() -> Path:
-    """The folder that the engine opens, made if it is not there. Raises EngineError."""
+    """Return the folder that the engine opens, made first if need be. Raises EngineError."""
     from dgedit_engine.nano import prepared
 
     check()
@@ -38,7 +38,7 @@ def folder() -> Path:
 
 
 def found() -> Path | None:
-    """The same, if it is ready."""
+    """Return that folder if it has been made already; else None."""
     from dgedit_engine.nano import prepared
 
     with _said():
@@ -46,21 +46,21 @@ def found() -> Path | None:
 
 
 def where() -> Path:
-    """Where it is, or would be."""
+    """Return where that folder is, or would be."""
     from dgedit_engine.nano import prepared
 
     return prepared.where()
 
 
 def fetched() -> Path:
-    """The folder of a base that was fetched from a hub; it need not be there."""
+    """Return the folder of a base that was fetched from a hub; it need not exist."""
     from dgedit_engine.nano import parts
 
     return parts.fetched().parent
 
 
 def kept() -> list[Path]:
-    """The folders that were fetched or made for nano, and what a stopped pull left."""
+    """Return the folders that were fetched or made for nano, and an unfinished download."""
     from dgedit_engine.nano import prepared
 
     place = fetched()
@@ -69,7 +69,7 @@ def kept() -> list[Path]:
 
 
 def remove() -> None:
-    """Remove them. Raises EngineError where that cannot be."""
+    """Remove those folders. Raises EngineError if one cannot be removed."""
     with _said():
         for place in kept():
             shutil.rmtree(place)

@@ -1,9 +1,9 @@
-"""Models by their names: where they lie, which is the default, and what their headers say.
+"""Find models by name, choose the default, and describe models from their headers.
 
-A name means nano or the embedded tiny; else a folder or GGUF file that is there; else a folder in
-the models folder. Names are resolved without the engine, which costs a second to load; what is said
-of a model comes from its configuration and its tensors' headers, and no weight is read. Knows no
-hub and no terminal.
+A name means nano or the embedded tiny; else an existing folder or GGUF file; else a folder in the
+models folder. Names are resolved without the engine, which takes a second to load; a model is
+described from its configuration and its tensors' headers, without reading weights. Knows no hub and
+no terminal.
 """
 
 from __future__ import annotations
@@ -30,65 +30,65 @@ if TYPE_CHECKING:
     from dgedit_engine.model.config import Config
 
 _SUFFIX = ".gguf"
-_LONGEST = 200  # characters of a name: with what is put around it, a file system takes it
+_LONGEST = 200  # bytes of a name, which leaves room for what is put around it in file names
 _BITS = {"e2m1": 4.5, "int4": 4.5, "e4m3": 8.0, "int8": 8.0}
-"""Of a weight with its share of the scales: 8 bits for 16 codes, 16 for 32; rows' hardly count."""
+"""Bits of a weight with its share of the scales: 8 bits for 16 e2m1 weights, 16 for 32 int4."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a model without reading its weights."""
+    """The properties of a model that are known without reading its weights."""
 
     format: str
-    """How its weights are stored, in a few words."""
+    """The storage format of its weights, in a few words."""
     config: Config
-    """Its shape."""
+    """Its architecture and sizes."""
     files: tuple[tuple[str, int], ...]
-    """Its files, by their names in its folder, and their bytes."""
+    """Its files, each with its name within the folder and its bytes."""
 
     @property
     def parameters(self) -> int:
-        """Numbers in its weights."""
+        """The number of its parameters."""
         return _embedded(self.config) + _rest(self.config) + _experts(self.config)
 
     @property
     def active(self) -> int:
-        """Those that meet one token."""
+        """The number of parameters that are active for one token."""
         share = _experts(self.config) * self.config.active // max(1, self.config.experts)
         return _embedded(self.config) + _rest(self.config) + share
 
     @property
     def bytes(self) -> int:
-        """Its size on disk."""
+        """Its size on disk in bytes."""
         return sum(size for _, size in self.files)
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """A line of the list of models."""
+    """One entry of the list of models."""
 
     name: str
-    """What it is called."""
+    """Its name."""
     path: Path
-    """Where it lies."""
+    """Its folder or file."""
     bytes: int
-    """Its size on disk."""
+    """Its size on disk in bytes."""
     default: bool
-    """Whether it is taken where none is named."""
+    """True if it is used when none is named."""
     facts: Facts | None = None
-    """What is known of it, if it can be read."""
+    """Its properties, if it can be read."""
     error: str | None = None
-    """What keeps it from loading, if that is known."""
+    """The reason why it does not load, if one is known."""
 
 
 def folder() -> Path:
-    """The models folder; it need not be there."""
+    """Return the models folder, which need not exist."""
     return our_folder("data") / "models"
 
 
 def resolve(model: str | None = None) -> str:
-    """What the engine is to open: "nano", "tiny" or a path. None: what the settings name, there
-    a path only with a slash in it. Raises EngineError for what is no model.
+    """Return what the engine is to open: "nano", "tiny" or a path. None stands for the model in the
+    settings, where only a text with a slash is a path. Raises EngineError.
     """
     name = default() if model is None else model
     if model is None and not settings.is_path(name):
@@ -108,9 +108,8 @@ def resolve(model: str | None = None) -> str:
 
 
 def adapter_of(adapter: Path | None, model: str | None) -> str | None:
-    """The folder of the changes that a model is opened with: the one that is asked for, else what
-    the settings name, which goes with the model that they name. Raises EngineError for what is no
-    folder.
+    """Return the folder of the adapter to open a model with, or None. If neither is given, it is
+    the settings' adapter, which belongs to the settings' model. Raises EngineError.
     """
     named = settings.current().adapter if model is None and adapter is None else ""
     place = str(adapter) if adapter is not None else named
@@ -120,9 +119,7 @@ def adapter_of(adapter: Path | None, model: str | None) -> str | None:
 
 
 def path_of(model: str) -> Path:
-    """The folder or file of a model. nano is made ready for it. Raises EngineError as `resolve`
-    does, and where nano's base is missing.
-    """
+    """Return the folder or file of a model; nano is made ready first. Raises EngineError."""
     found = resolve(model)
     if found == NANO:
         return nano.folder()
@@ -130,8 +127,8 @@ def path_of(model: str) -> Path:
 
 
 def placed(name: str) -> Path:
-    """Where in the models folder a model of this name lies, or would. Raises UsageError for what
-    is no name, above all for what would lead out of the folder.
+    """Return where in the models folder a model of this name lies, or would lie. Raises UsageError
+    for an invalid name, above all for one that leads out of the folder.
     """
     if name in OURS:
         raise UsageError(f"{name} is a model of dgedit's own; take another name")
@@ -142,7 +139,7 @@ def placed(name: str) -> Path:
 
 
 def installed(name: str) -> Path:
-    """The folder of this name in the models folder. Raises EngineError when there is none."""
+    """Return the folder of this name in the models folder. Raises EngineError if it is absent."""
     place = placed(name)
     if not place.is_dir():
         raise EngineError(f"no such model: {name} ({_advice(name)})")
@@ -150,7 +147,9 @@ def installed(name: str) -> Path:
 
 
 def findable(name: str) -> Path:
-    """The same, where it may be broken, a link to nowhere, or what a stopped pull left."""
+    """Return a model's folder, which may be a broken model, a dangling link, or an unfinished
+    download. Raises EngineError if there is none.
+    """
     place = placed(name)
     for one in (place, partial(place)):
         if one.is_symlink() or one.is_dir():
@@ -159,30 +158,28 @@ def findable(name: str) -> Path:
 
 
 def partial(place: Path) -> Path:
-    """Where a model is put together before it is whole, and then appears at `place`."""
+    """Return the folder in which a model is assembled before it is renamed to `place`."""
     return place.with_name(f".{place.name}.part")
 
 
 def default() -> str:
-    """The name or path that is taken where none is given. Raises UsageError for wrong settings."""
+    """Return the name or path of the default model. Raises UsageError for invalid settings."""
     return settings.current().model or NANO
 
 
 def choose(name: str) -> None:
-    """Make it the default, in the user's settings. Raises EngineError for a model that does not
-    load.
-    """
+    """Make a model the default, in the user's settings. Raises EngineError if it does not load."""
     if name not in OURS and (words := fault(installed(name))):
         raise EngineError(f"{name} does not load: {words}")
     settings.change("model", None if name == NANO else name, settings.config_path())
 
 
 def remove(name: str) -> bool:
-    """Remove a model of the models folder and what a stopped pull of it left; of a link, the link.
-    Returns whether it was the default, which is nano then. Raises EngineError when there is none.
+    """Remove a model, or the link to it, from the models folder, and an unfinished download of it.
+    Returns whether it was the default, which becomes nano. Raises EngineError if there is none.
     """
     findable(name)
-    for one in (partial(placed(name)), placed(name)):  # or the first would stand in the way
+    for one in (partial(placed(name)), placed(name)):  # `discard` renames the second to the first
         if os.path.lexists(one):
             discard(one)
     was_default = settings.load(settings.config_path()).get("model") == name
@@ -192,8 +189,8 @@ def remove(name: str) -> bool:
 
 
 def discard(place: Path) -> None:
-    """Remove a folder; of a link, the link. Stopped on the way, it leaves what `remove` takes for a
-    stopped pull, and never half a model. Raises InputError when it cannot.
+    """Remove a folder; of a link, only the link. The folder is renamed first, so that an
+    interruption leaves an unfinished download, never half a model. Raises InputError.
     """
     with _writing(place):
         if place.is_symlink():
@@ -205,13 +202,13 @@ def discard(place: Path) -> None:
 
 
 def entries() -> list[ListedModel]:
-    """All models with names: ours, those in the models folder, pulls that were stopped."""
+    """List all models with names: ours, those in the models folder, unfinished downloads."""
     found = [_nano(), _entry(TINY, _embedded_folder())]
     try:
         places = sorted(
             place for place in folder().iterdir() if place.is_dir() or place.is_symlink()
         )
-    except OSError:  # mostly, that nothing was ever put there
+    except OSError:  # mostly because the folder does not exist yet
         return found
     places = [place for place in places if place.name not in (*OURS, f".{NANO}.part")]
     found += [_entry(place.name, place) for place in places if not place.name.startswith(".")]
@@ -224,7 +221,7 @@ def entries() -> list[ListedModel]:
 
 
 def shape(path: Path) -> Config:
-    """What the configuration says. Raises EngineError for what is no model of ours."""
+    """Read a model's configuration. Raises EngineError if it is not a supported model."""
     with engine():
         from dgedit_engine.model.config import load_config
 
@@ -232,7 +229,7 @@ def shape(path: Path) -> Config:
 
 
 def facts(path: Path) -> Facts:
-    """What configuration and headers say. Raises EngineError for what is no model of ours."""
+    """Describe a model from its configuration and headers. Raises EngineError if it is not one."""
     config = shape(path)
     with engine():
         from dgedit_engine.formats import describe, gguf
@@ -243,7 +240,7 @@ def facts(path: Path) -> Facts:
 
 
 def fault(path: Path) -> str | None:
-    """What would keep the model from loading, as far as headers tell; None: nothing."""
+    """Say what would keep the model from loading, as far as headers tell; None for nothing."""
     try:
         found = facts(path)
         with engine():
@@ -256,21 +253,21 @@ def fault(path: Path) -> str | None:
 
 
 def missing(path: Path) -> str | None:
-    """Which file a model lacks beside its configuration and its weights. GGUF has all in one."""
+    """Name the file that a model lacks beside configuration and weights. A GGUF file lacks none."""
     whole = path.suffix == _SUFFIX or any(path.glob(f"*{_SUFFIX}"))
     there = whole or (path / "tokenizer.json").is_file()
     return None if there else f"{path} has no tokenizer.json"
 
 
 def quantised_bytes(config: Config, *, experts: str, rest: str | None) -> int:
-    """About what a model takes on disk when its matrices have these kinds, 2% too much."""
+    """Estimate a model's size on disk with matrices of these kinds, about 2% too much."""
     numbers = _rest(config) * (16.0 if rest is None else _BITS[rest])
     numbers += _embedded(config) * 16 + _experts(config) * _BITS[experts]
     return int(numbers / 8 * 1.02) + (1 << 20)
 
 
 def check_room(place: Path, size: int) -> None:
-    """Raise InputError when the disk that `place` is on, or would be, has not so many bytes."""
+    """Raise InputError if the disk for `place` has less than `size` bytes free."""
     there = next(one for one in (place, *place.absolute().parents) if one.exists())
     free = shutil.disk_usage(there).free
     if size > free:
@@ -278,13 +275,13 @@ def check_room(place: Path, size: int) -> None:
 
 
 def size(place: Path) -> int:
-    """Bytes of all files below a folder."""
+    """Return the bytes of all files below a folder."""
     return sum(length for _, length in _files(place))
 
 
 @contextlib.contextmanager
 def engine() -> Iterator[None]:
-    """Turns what the engine has to say of a model into an EngineError."""
+    """Turn the engine's errors about a model into an EngineError."""
     leave_if_removed()
     try:
         yield
@@ -295,7 +292,7 @@ def engine() -> Iterator[None]:
 
 
 def _nano() -> ListedModel:
-    """nano, which is not made ready for it."""
+    """Describe nano without making it ready."""
     words = "installed; made ready when it is first opened"
     try:
         nano.check()
@@ -307,7 +304,7 @@ def _nano() -> ListedModel:
 
 
 def _embedded_folder() -> Path:
-    """tiny's, without the engine, which takes a second to import."""
+    """Return tiny's folder without importing the engine, which takes a second."""
     import dgedit_engine
 
     return Path(str(dgedit_engine.__file__)).with_name(TINY)
@@ -351,7 +348,7 @@ def _advice(name: str) -> str:
 
 
 def _files(place: Path) -> Iterator[tuple[str, int]]:
-    """Every file below a folder; links to folders are not followed, links to files are."""
+    """Yield every file below a folder with its bytes. Only links to files are followed."""
     for top, folders, names in os.walk(place):
         folders.sort()
         for name in sorted(names):
@@ -377,12 +374,12 @@ def _experts(config: Config) -> int:
 
 
 def _rest(config: Config) -> int:
-    """All but the embedding and the experts; vectors, which hardly count, are among them."""
+    """Count all parameters but embedding and experts; vectors, which hardly count, are included."""
     dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
     total = dim + (dim + dense if config.conditioned else 0)
     for layer in config.layers:
-        shared = config.family == "gemma4" and not layer.sliding  # keys are values too
-        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # with the output's
+        shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values
+        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # 2: queries and output
         total += rows * layer.head_dim * dim + dense + 4 * dim + 2 * layer.head_dim
-        total += 4 * dim + experts * dim + experts if experts else 0  # norms, the router's numbers
+        total += 4 * dim + experts * dim + experts if experts else 0  # norms and router
     return total

@@ -1,6 +1,6 @@
-"""What a model cannot be asked for, in words: to follow instructions, or a language it never saw.
+"""Say what a model cannot do: follow instructions, or fill a language it was not trained on.
 
-The one place with these rules. Knows backends and names of files; nothing of how anybody is told.
+The only place with these rules. Knows backends and file names; nothing of how the user is told.
 """
 
 from __future__ import annotations
@@ -11,22 +11,23 @@ from dgedit_engine.types import Backend
 
 
 def not_followed(backend: Backend) -> str:
-    """Why an instruction does little; empty where it is followed."""
+    """Explain why an instruction has little effect; empty if the model follows it."""
     if backend.ability.instructions:
         return ""
     return f"{backend.name} follows no instructions: it reads the words as a comment"
 
 
 def not_rewritten(backend: Backend) -> str:
-    """Why no text can be rewritten as an instruction says; empty where it can."""
+    """Explain why the model cannot rewrite a text by instruction; empty if it can."""
     if backend.ability.instructions:
         return ""
     return f"{backend.name} follows no instructions: it cannot rewrite a text as it is told"
 
 
 def not_known(backend: Backend, path: Path | str | None) -> str:
-    """Why a file is not to be filled: its language is none of the model's. Empty where it may be,
-    also where its name does not say its language.
+    """Explain why a file should not be filled: the model does not know its language.
+
+    Empty if it may be filled, also if its name does not tell its language.
     """
     known, suffix = backend.ability.languages, Path(path or "").suffix.lower()
     if known is None or not suffix or suffix in known:

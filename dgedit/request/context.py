@@ -1,12 +1,12 @@
-"""What a model is given beside the text around the holes: parts of the other open files.
+"""Choose parts of the other open files that help a model to fill the holes.
 
-First the definitions of names that are used near the holes, the nearest name first; then, where
-there is room, whole files of the same kind. They go into the request as passages without holes,
-behind those with holes: an engine that has to cut starts with what is farthest behind, and the
-first passage stays the one whose name says what is being written.
+First come the definitions of names used near the holes, the nearest name first; then, if there is
+room, whole files of the same type. They are added to the request as passages without holes, after
+those with holes: an engine that has to shorten starts at the end, and the first passage stays the
+one whose name says what is being written.
 
-Knows texts and names; nothing of tokens, of which an engine counts its own. Fast: one search for
-names near the holes and one for definitions in each file, 0.1 s for a megabyte.
+Knows texts and names; nothing of tokens, which each engine counts in its own way. Fast: one search
+for names near the holes and one for definitions in each file, 0.1 s for a megabyte.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from dgedit.files.document import Document, readable
 from dgedit.text.visible import visible
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
-# In characters. Nano reads 1,024 tokens in all, some 3,000 characters; a large model 8,192.
+# The most characters of other files. Nano reads 1,024 tokens in all, some 3,000 characters; a large
+# model 8,192 tokens.
 _ROOM = 6_000
-# How far from a hole a name counts as near.
+# The distance from a hole, in characters, within which a name counts as near.
 _NEAR = 2_000
 # The most lines shown of one definition.
 _LINES = 40
@@ -41,20 +42,20 @@ _DEFINITION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One part of what a model is given."""
+    """One part of the text that a model reads."""
 
     title: str
-    """Where it is from and what it is there for."""
+    """A title that says which file it is from, and why it is included."""
     text: str
-    """The part; of a hole, what it holds at present."""
+    """The text; for a hole, what it holds at present."""
     hole: bool
-    """Whether it is a hole."""
+    """True for a hole."""
     tokens: int
-    """How many tokens it is, or about how many."""
+    """The number of its tokens, exact or estimated."""
 
 
 def beside(near: Sequence[Passage], others: Sequence[Document]) -> tuple[Passage, ...]:
-    """What fits of other files, to go with passages that have holes."""
+    """Return passages from other files, as many as there is room for, for passages with holes."""
     names = _names(near)
     kinds = {PurePath(passage.path).suffix for passage in near}
     texts = [readable(other.text) for other in others]
@@ -79,8 +80,9 @@ def beside(near: Sequence[Passage], others: Sequence[Document]) -> tuple[Passage
 
 
 def given(request: InfillRequest, count: Callable[[str], int] | None = None) -> list[Given]:
-    """A request part by part. `count` says how many tokens a text is; without it, they are taken to
-    be four characters each.
+    """List a request part by part.
+
+    `count` returns the number of tokens of a text; without it, four characters count as one token.
     """
     count = count or (lambda text: -(-len(text) // 4))
     parts = []
@@ -96,7 +98,7 @@ def given(request: InfillRequest, count: Callable[[str], int] | None = None) -> 
                 number += 1
                 seen = True
                 starts = request.strength < 1
-                # From scratch a model does not read what the hole holds.
+                # From scratch, the model does not read the hole's present text.
                 tokens = count(part.text) if starts else 0
                 title = f"hole {number} of {len(request.holes)}"
                 kept = (
@@ -111,7 +113,7 @@ def given(request: InfillRequest, count: Callable[[str], int] | None = None) -> 
 
 
 def _names(near: Sequence[Passage]) -> dict[str, int]:
-    """The names used near holes, with their distance from the nearest one."""
+    """Return the names used near holes, each with its distance from the nearest hole."""
     names: dict[str, int] = {}
 
     def meet(name: str, distance: int) -> None:
@@ -136,17 +138,19 @@ def _names(near: Sequence[Passage]) -> dict[str, int]:
 def _definitions(
     texts: Sequence[str], names: dict[str, int]
 ) -> Iterator[tuple[int, int, int, str]]:
-    """Where names are defined: which text, from where to where, the name."""
+    """Yield where names are defined: the index of the text, start, end and the name."""
     for at, text in enumerate(texts):
         for found in _DEFINITION.finditer(text):
-            # What is assigned within a definition is a name of its own.
+            # An indented assignment is local to a definition, and defines no name for others.
             name = found["name"] or ("" if found["indent"] else found["constant"])
             if name in names:
                 yield at, *_extent(text, found.start(), len(found["indent"].expandtabs(4))), name
 
 
 def _extent(text: str, start: int, indent: int) -> tuple[int, int]:
-    """A definition with the lines that are indented deeper, and a bracket that closes it."""
+    """Return the range of a definition: its line, the lines indented deeper, and a
+    closing bracket.
+    """
     end = _line_end(text, start)
     for _ in range(_LINES):
         first = end + 1
@@ -163,7 +167,7 @@ def _extent(text: str, start: int, indent: int) -> tuple[int, int]:
 
 
 def _outer(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """In order, those that are within no other."""
+    """Return the spans in order, without those that are inside another."""
     kept: list[tuple[int, int]] = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not kept or start >= kept[-1][1]:

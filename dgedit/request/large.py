@@ -1,9 +1,9 @@
-"""Files too large to hold: the excerpt around what is to be filled, and the rest where it is.
+"""Handle files too large to load: read an excerpt around the holes, leave the rest on disk.
 
-One pass over the file notes where each megabyte of it begins, in bytes, code points and line ends,
-and hashes it. That is enough to find any line by decoding one megabyte. The excerpt is a document
-like any other, of whole lines, that knows what of its file lies around it; when it is saved, that
-is copied from file to file. So memory does not grow with the file but by some 100 bytes a megabyte.
+One pass over the file records where each megabyte of it begins, in bytes, code points and line
+ends, and hashes it. That suffices to find any line by decoding one megabyte. The excerpt is an
+ordinary document of whole lines that knows what surrounds it in its file; on saving, the rest is
+copied from file to file. So memory grows by only some 100 bytes per megabyte of the file.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from dgedit.files.document import (
 from dgedit.request.markers import MARKER, marked, refuse_far_apart
 from dgedit.request.ranges import no_marker, range_span, refuse_overlaps
 
-# What the excerpt has on either side: all that a passage shows, and a diff's three lines.
+# The excerpt's margin on either side: the characters that a passage shows, a diff's three lines.
 _REACH = 24_000
 _LINES = 3
-# The longest marker that is found where two pieces meet.
+# The longest marker, in characters, that is found across the border of two pieces.
 _LONGEST = 64_000
 
 
 def excerpt(
     path: Path, ranges: Sequence[str | None], *, marker: str = MARKER
 ) -> tuple[Document, tuple[Span, ...]]:
-    """The document around the spans that the ranges name, and the spans in it.
+    """Return the document around the spans that the ranges name, and the spans in it.
 
-    Raises what `Document.load` and `spans_of` raise, and InputError where the lines around the
-    spans are too large to be held.
+    Raises what `Document.load` and `spans_of` raise, and InputError if the lines around the spans
+    are too large for memory.
     """
     with disk.reading(path), disk.opened(path) as fd:
         text = _Text(fd, path)
@@ -69,20 +69,20 @@ def excerpt(
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A stretch of the file, which begins and ends between two characters and in no \\r\\n."""
+    """The start of a stretch of the file; stretches split no character and no \\r\\n."""
 
     byte: int
-    """Where it begins."""
+    """The offset of its first byte."""
     character: int
     """The code points before it."""
     ends: int
     """The line ends before it."""
     newlines: int
-    """Those of them that a diff knows."""
+    """The number of these line ends that a diff counts: those with a newline."""
 
 
 class _Text:
-    """A file's text, of which a piece at a time is in memory. As a sequence, its lines."""
+    """The text of a file, with a few pieces in memory at a time. As a sequence: its lines."""
 
     def __init__(self, fd: int, path: Path) -> None:
         self.fd, self.path = fd, path
@@ -98,7 +98,7 @@ class _Text:
                 ends, newlines = _ends_in(last)
                 after = (before.byte + size, before.character + len(last), before.ends + ends)
                 self.pieces.append(_Piece(*after, before.newlines + newlines))
-        except UnicodeDecodeError:  # half a code unit at the end: no UTF-16
+        except UnicodeDecodeError:  # half a code unit at the end: not UTF-16
             raise unfit(path, info.st_size) from None
         self.fingerprint = disk.Fingerprint.of(info, hashed.digest())
         self.characters = self.pieces[-1].character
@@ -115,14 +115,16 @@ class _Text:
         return Span(start, self.characters)
 
     def ends_before(self, offset: int) -> tuple[int, int]:
-        """How many line ends, and how many newlines, precede a place that is in no line end."""
+        """Count the line ends, and the newlines, before an offset that is in no line end."""
         at = self._at(offset)
         before = self.piece(at)[: offset - self.pieces[at].character]
         ends, newlines = _ends_in(before)
         return self.pieces[at].ends + ends, self.pieces[at].newlines + newlines
 
     def newline_before(self, offset: int) -> int:
-        """The place itself, or the nearest one before it, that follows a newline; or the start."""
+        """Return the offset itself, or the nearest one before it, that follows a newline; or the
+        start.
+        """
         at = self._at(offset)
         end = offset - self.pieces[at].character
         while (found := self.piece(at).rfind("\n", 0, end)) < 0 and at > 0:
@@ -131,7 +133,9 @@ class _Text:
         return self.pieces[at].character + found + 1
 
     def newline_after(self, offset: int) -> int:
-        """The place itself, or the nearest one after it, that follows a newline; or the end."""
+        """Return the offset itself, or the nearest one after it, that follows a newline; or the
+        end.
+        """
         at = self._at(max(0, offset - 1))
         start = max(0, offset - 1) - self.pieces[at].character
         while (found := self.piece(at).find("\n", start)) < 0:
@@ -141,13 +145,13 @@ class _Text:
         return self.pieces[at].character + found + 1
 
     def byte_at(self, offset: int) -> int:
-        """Where in the file a place is."""
+        """Convert an offset in code points to one in bytes of the file."""
         at = self._at(offset)
         before = self.piece(at)[: offset - self.pieces[at].character]
         return self.pieces[at].byte + len(before.encode(self.encoding, ERRORS[self.encoding]))
 
     def between(self, start: int, end: int) -> str:
-        """The text that lies between two bytes of the file."""
+        """Decode the text between two byte offsets of the file."""
         data = b"".join(disk.chunks(self.fd, start, end))
         return data.decode(self.encoding, ERRORS[self.encoding])
 
@@ -158,7 +162,7 @@ class _Text:
         )
 
     def _end(self, number: int) -> Span:
-        """The line end of this number."""
+        """Return the span of a line end, by its number from 0."""
         at = bisect_right(self.pieces, number, key=lambda one: one.ends) - 1
         ends = LINE_END.finditer(self.piece(at))
         found = next(islice(ends, number - self.pieces[at].ends, None))
@@ -169,7 +173,9 @@ class _Text:
         return self.between(self.pieces[at].byte, self.pieces[at + 1].byte)
 
     def _decoded(self, see: Callable[[bytes], None]) -> Iterator[tuple[int, str]]:
-        """The text piece by piece, each with its bytes' number; `see` is given all bytes."""
+        """Yield the text piece by piece, each with its size in bytes; `see` is called with all
+        bytes.
+        """
         decoder = codecs.getincrementaldecoder(self.encoding)(ERRORS[self.encoding])
         unit = 1 if self.encoding == "utf-8" else 2
         done = read = len(self.bom)
@@ -178,7 +184,7 @@ class _Text:
             see(chunk)
             read += len(chunk)
             text = held + decoder.decode(chunk, not chunk)
-            # A line feed may follow, and belong to it.
+            # Hold back a final \r, as a \n that belongs to it may follow.
             held = "\r" if chunk and text.endswith("\r") else ""
             text = text.removesuffix(held)
             size = read - len(decoder.getstate()[0]) - len(held) * unit - done
@@ -206,8 +212,8 @@ def _markers(text: _Text, marker: str) -> list[Span]:
 
 
 def _cut(text: _Text, start: int, end: int) -> Document:
-    """The lines that hold what is between two places, and enough around it. They are a diff's
-    lines, which end in a newline alone.
+    """Load the lines that hold a range, and enough around it. A line ends in a newline here, as in
+    a diff.
     """
     first, last = text.newline_before(start), text.newline_after(end)
     for _ in range(_LINES):

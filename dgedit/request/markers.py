@@ -1,9 +1,9 @@
-"""Markers, and the passage around some spans that a model reads.
+"""Find markers, and cut the passage around some spans that a model reads.
 
     <FILL>                          marks a hole
     <FILL: the smaller of both>     and says what is wanted there
 
-Knows texts and spans; how spans are named, `ranges` knows.
+Knows texts and spans; `ranges` knows how a user names spans.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ MARKER = "<FILL>"
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
-# How much of a file a passage shows, in characters: what precedes matters more than what follows.
+# The size of a passage around its holes, in characters: what precedes matters more.
 _BEFORE = 16_000
 _AFTER = 8_000
 _STRIDE = 4_096
-# Above this the holes and the text between them are no longer one passage.
+# The most characters from the first hole to the last one's end in one passage.
 _WITHIN = 64_000
 
-# What a marker says: of angle brackets, arrows and pairs alone. No other marker begins in it, or
-# each one of a long line would be looked for up to the line's end.
+# A marker's instruction. It may hold arrows and pairs of angle brackets, but no start of another
+# marker: otherwise a long line with many starts would be searched to its end for each of them.
 _WORDS = r"(?::(?P<words>(?:(?!{begin})(?:[-=]>|<[^<>\r\n]*>|[^<>\r\n]))*))?"
 
 
@@ -38,13 +38,16 @@ class Marked:
     """A marker in a text."""
 
     span: Span
-    """Where it is, with what it says."""
+    """The marker with its instruction."""
     words: str
-    """What it says; empty for one that says nothing."""
+    """Its instruction; empty if there is none."""
 
 
 def marked(text: str, marker: str = MARKER) -> list[Marked]:
-    """The markers of a text, in order. One that ends in `>` may say what is wanted: `<FILL: …>`."""
+    """Return the markers of a text, in order.
+
+    A marker that ends in `>` may hold an instruction: `<FILL: …>`.
+    """
     return [
         Marked(Span(*found.span()), (found.groupdict().get("words") or "").strip())
         for found in _pattern(marker).finditer(text)
@@ -52,8 +55,8 @@ def marked(text: str, marker: str = MARKER) -> list[Marked]:
 
 
 def instruction_of(said: str, words: Sequence[str]) -> str:
-    """One instruction for holes that are filled together: what was said of all of them, then what
-    each one's marker says, once where all say the same.
+    """Combine instructions for holes that are filled together: the common one, then that of each
+    marker, only once if all are the same.
     """
     if len(set(words)) == 1:
         own = words[0]
@@ -63,11 +66,12 @@ def instruction_of(said: str, words: Sequence[str]) -> str:
 
 
 def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) -> Passage:
-    """The excerpt around the spans, in order and not overlapping, as a model is to read it.
+    """Cut the excerpt around the spans, which are in order and do not overlap, for a model.
 
-    A span that holds the marker is an empty hole; any other hole holds its present text. What the
-    model is not to read goes along, where the document is a whole file that can be judged. Raises
-    InputError when the spans and what lies between them are too much for one passage.
+    A span that holds just the marker becomes an empty hole; any other hole keeps its text. If the
+    document is a whole file, small enough to be checked for syntax errors, the text around the
+    excerpt goes along unread. Raises InputError if the spans and what lies between them exceed one
+    passage.
     """
     text = document.text
     refuse_far_apart(spans, str(document.path or "the text"))
@@ -88,16 +92,16 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
 
 
 def refuse_far_apart(spans: Sequence[Span], name: str) -> None:
-    """Raise InputError when the spans and what lies between them are too much for one passage."""
+    """Raise InputError if the spans and what lies between them exceed one passage."""
     within = spans[-1].end - spans[0].start if spans else 0
     if within > _WITHIN:
         raise InputError(f"{name}: {within:,} characters to fill; at most {_WITHIN:,} fit")
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """The line and the column of an offset, both counted from 1."""
+    """Return the line and the column of an offset, both counted from 1."""
     starts = [0, *(end.end() for end in _LINE_END.finditer(text, 0, offset))]
-    # Between \r and \n one is still on the line that they end.
+    # An offset between \r and \n is still on the line that they end.
     if text[offset - 1 : offset + 1] == "\r\n":
         starts.pop()
     return len(starts), offset - starts[-1] + 1
@@ -112,9 +116,9 @@ def _pattern(marker: str) -> re.Pattern[str]:
 
 
 def _excerpt_start(text: str, hole: int) -> int:
-    """Where the excerpt begins: at a line start, if one is within reach.
+    """Return where the excerpt begins: at a line start, if one is within reach.
 
-    It moves by whole strides, so that what a model keeps of a prompt survives most edits.
+    It moves in whole strides, so that the cached prefix of a prompt survives most edits.
     """
     reach = (hole - _BEFORE) // _STRIDE * _STRIDE
     if reach <= 0:
@@ -124,7 +128,7 @@ def _excerpt_start(text: str, hole: int) -> int:
 
 
 def _excerpt_end(text: str, hole: int) -> int:
-    """Where the excerpt ends: at a line start, if one is within reach."""
+    """Return where the excerpt ends: at a line start, if one is within reach."""
     reach = hole + _AFTER
     if reach >= len(text):
         return len(text)

@@ -1,12 +1,11 @@
-"""The refinement, drawn on stderr as it happens, and gone when it is done.
+"""Show the refinement on stderr while it runs, and erase it at the end.
 
 Passes the steps through and draws some of them: the first, the last, and at most 30 a second
-between. Draws nothing where nobody looks: stderr is no terminal, or a dumb one. Told apart without
-colour: settled text is plain, a draft dim and italic, what changed since the last drawing is
-underlined.
+between. Draws nothing if stderr is not a terminal, or a dumb one. Readable without colour: settled
+text is plain, a draft dim and italic, pieces that changed since the last drawing are underlined.
 
-What is said of a step counts up: a cap that shrinks and grows from phase to phase says nothing, and
-a share that has settled only something while there is one that has not.
+The status counts steps up without a total, as the cap changes from phase to phase, and shows the
+settled share only until everything has settled.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _INTERVAL = 1 / 30
-# More rows than this are not read, only scrolled past.
+# The most rows drawn: more could not be read in time.
 _MOST_ROWS = 24
 _PHASES: dict[Phase, str] = {
     "draft": "drafting",
@@ -35,7 +34,7 @@ _PHASES: dict[Phase, str] = {
 
 
 def watch(steps: Iterator[Step], backend: Backend) -> Generator[Step]:
-    """The same steps, drawn on the way where somebody may look. Closing it closes them."""
+    """Yield the same steps, and draw them if stderr is a terminal. Closing it closes them."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         yield from _drawn(steps, f"{backend.name} · {backend.device}")
     else:
@@ -43,7 +42,9 @@ def watch(steps: Iterator[Step], backend: Backend) -> Generator[Step]:
 
 
 def picture(step: Step, before: Step | None, *, least: int, most: int) -> Text:
-    """The drafts in `least` to `most` rows; when they have more, those around the first draft."""
+    """Draw the drafts in `least` to `most` rows; of longer ones, those around the first unsettled
+    piece.
+    """
     from rich.text import Text
 
     text = Text(no_wrap=True, overflow="ellipsis")
@@ -66,12 +67,12 @@ def picture(step: Step, before: Step | None, *, least: int, most: int) -> Text:
 
 
 def status(step: Step, seconds: float, where: str) -> str:
-    """One line: how far, how settled, how fast, at what cost, who and where."""
+    """Return the status line: progress, settled share, speed, cost, model and device."""
     return " · ".join([*standing(step), *cost(step, seconds), visible(where)])
 
 
 def standing(step: Step, *, of: int | None = None) -> list[str]:
-    """What is being done, at which step, `of` how many, and how much of the drafts has settled."""
+    """Return the phase, the step (out of `of`) and the settled share, as parts of a line."""
     if step.last:
         return ["ready, not all settled" if step.stopped == "cap" else "ready"]
     at = f"{_PHASES[step.phase]}, step {step.index}" + (f" of {of}" if of else "")
@@ -80,11 +81,11 @@ def standing(step: Step, *, of: int | None = None) -> list[str]:
         return [at]
     if settled < pieces:
         return [at, f"{100 * settled // pieces}% settled"]
-    return [at, "all settled" if of else "all settled, checking"]  # whether it stays so
+    return [at, "all settled" if of else "all settled, checking"]  # it may still change
 
 
 def cost(step: Step, seconds: float) -> list[str]:
-    """Steps in the end, tokens a second, time, passes through the model."""
+    """Return the number of steps (in the end), tokens a second, the time, and forward passes."""
     settled, pieces = _counted(step)
     done = pieces if step.phase == "draft" else settled
     said = [_many(step.index, "step")] if step.last else []
@@ -98,7 +99,7 @@ def cost(step: Step, seconds: float) -> list[str]:
 
 
 def _counted(step: Step) -> tuple[int, int]:
-    """The pieces that have settled, and all pieces."""
+    """Return how many pieces have settled, and how many there are."""
     drafts = step.drafts
     return sum(sum(one.settled) for one in drafts), sum(len(one.pieces) for one in drafts)
 
@@ -127,8 +128,8 @@ def _drawn(steps: Iterator[Step], where: str) -> Generator[Step]:
             for step in steps:
                 now = time.monotonic()
                 if now >= due or step.last:
-                    # One row for the status and one for the cursor. Never lower than it was: a
-                    # picture that shrinks makes what is below it jump.
+                    # One row for the status and one for the cursor. The picture never shrinks, or
+                    # what is below it would jump.
                     most = max(1, min(_MOST_ROWS, console.height - 2))
                     drafts = picture(step, shown, least=min(rows, most), most=most)
                     rows = len(drafts.split("\n", allow_blank=True))

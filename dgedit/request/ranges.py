@@ -1,4 +1,4 @@
-"""What is named to be filled: `FILE:RANGE`, `FILE::NAME` and markers become spans of a text.
+"""Turn what a user names (`FILE:RANGE`, `FILE::NAME`, markers) into spans of a text.
 
     FILE:10   FILE:10-20   FILE:L10-L20     lines, counted from 1, the last one included
     FILE:10-   FILE:10+5                    to the end; line 10 and the 5 after it, as in sed
@@ -6,11 +6,11 @@
     FILE::Class.method   FILE::function     a body, without its docstring, by the syntax tree
     FILE                                    every marker in the file
 
-An editor is asked to open the same, and `FILE:10:5`, a line and a column.
+The editor accepts the same when it opens a file, and also `FILE:10:5`, a line and a column.
 
 A range of lines leaves out its last line ending. Lines end at \\n, \\r\\n and \\r and nowhere else.
-A grammar is loaded only where something is named. A body begins behind its indentation and ends
-with its last character, so that what is around it stays.
+A grammar is loaded only for a name. A body begins behind its indentation and ends with its last
+character, so that the white space around it stays.
 """
 
 from __future__ import annotations
@@ -41,31 +41,31 @@ _PLACE = re.compile(r"L?(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?:?", re.ASCII)
 _NEW = re.compile(rf"(?P<path>.+?):{_PLACE.pattern}", re.ASCII | re.DOTALL)
 _PLUS = re.compile(r"\+\d+", re.ASCII)
 _LONGEST = 4096  # no path is longer
-_DIGITS = 9  # a number of more is no line of a text that fits into memory
+_DIGITS = 9  # no text that fits into memory has a line with a longer number
 
 
 class LineSpans(Protocol):
-    """The lines of a text, each without its ending."""
+    """The spans of a text's lines, each without its ending."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, line: int, /) -> Span: ...
 
 
 def parse_target(target: str) -> tuple[Path, str | None]:
-    """Split `FILE:RANGE` into the file and the range; None for a file without a range. A name's
-    range begins with a colon of its own.
+    """Split `FILE:RANGE` into the file and the range; None for a file without a range.
 
-    Whatever exists is a file, even with colons in its name.
+    The range of a `FILE::NAME` begins with the second colon. Whatever exists is a file, even with
+    colons in its name.
     """
     at = len(target) if len(target) <= _LONGEST else target.rfind(":", 0, _LONGEST)
     while at > 0:
         path = Path(target[:at])
-        if os.path.exists(path):  # unlike Path's, False for what is too long as well
+        if os.path.exists(path):  # unlike Path.exists, False also for a path that is too long
             return path, target[at + 1 :] if at < len(target) else None
         at = target.rfind(":", 0, at)
     if target == "-":
         raise UsageError("no such file: - (dgedit pipe fills standard input)")
-    WorkingFolder.now().absolute(Path(target))  # says so, if that is what is wrong
+    WorkingFolder.now().absolute(Path(target))  # raises if the current folder was removed
     match = _AFTER_PATH.fullmatch(target[:_LONGEST])
     name = match["path"] if match else target
     _refuse_circle(name)
@@ -73,10 +73,10 @@ def parse_target(target: str) -> tuple[Path, str | None]:
 
 
 def to_open(given: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
-    """The files to open in the editor, each with its place or None: see `place_in`. As in vi,
-    `+10` is the line of the file behind it.
+    """Yield the files to open in the editor, each with its place or None: see `place_in`.
 
-    Whatever exists is a file, even when named like that.
+    As in vi, `+10` is a line of the file that follows it. Whatever exists is a file, even when
+    named like that.
     """
     line = None
     for at, one in enumerate(given, 1):
@@ -89,8 +89,10 @@ def to_open(given: Sequence[str]) -> Iterator[tuple[Path, str | None]]:
 
 
 def place_in(document: Document, given: str) -> Span:
-    """What an editor selects; of a line, or a line and a column, the position alone: the nearest
-    that there is, as lists of places are often older than the file. Raises as `spans_of`.
+    """Return what the editor selects for a place. Raises as `spans_of` does.
+
+    For a line, or a line and a column, that is an empty span: the nearest position that exists, as
+    lists of places are often older than the file.
     """
     match = _PLACE.fullmatch(given)
     if not match:
@@ -104,10 +106,10 @@ def place_in(document: Document, given: str) -> Span:
 def spans_of(
     document: Document, ranges: Iterable[str | None], *, marker: str = MARKER
 ) -> list[Span]:
-    """The spans that the ranges name, in order; None stands for every marker.
+    """Return the spans that the ranges name, in order; None stands for every marker.
 
-    Raises UsageError for a malformed range, an ambiguous name and for overlaps, InputError for a
-    range outside the text, a name that nothing has and for a text that has no marker.
+    Raises UsageError for a malformed range, an ambiguous name and overlaps; InputError for a range
+    outside the text, an unknown name and a text without a marker.
     """
     name = str(document.path or "the text")
     lines = _lines(document.text)
@@ -125,7 +127,7 @@ def spans_of(
 
 
 def range_span(given: str, lines: LineSpans, name: str) -> Span:
-    """The span that a range of lines, or of lines and columns, names."""
+    """Return the span of a range of lines, or of lines and columns."""
     match = _RANGE.fullmatch(given)
     if not match:
         raise UsageError(f"not a range: {given!r} (try 10, 10-20, 10-, 10+5 or 10:5-12:3)")
@@ -156,7 +158,7 @@ def range_span(given: str, lines: LineSpans, name: str) -> Span:
 
 
 def refuse_overlaps(spans: Sequence[Span], document: Document) -> None:
-    """Raise UsageError when two of the spans, which are in order, overlap or are the same."""
+    """Raise UsageError if two of the spans, which are in order, overlap or are the same."""
     for left, right in pairwise(spans):
         if right.start < left.end or left == right:
             line = position(document.text, right.start)[0] + document.outside.lines
@@ -164,8 +166,8 @@ def refuse_overlaps(spans: Sequence[Span], document: Document) -> None:
 
 
 def no_marker(marker: str, name: str, text: str = "") -> InputError:
-    """The error for a text without a marker; where one begins that nothing ends, it is told."""
-    begin = f"{marker[:-1]}:"  # of one that says what is wanted
+    """Make the error for a text without a marker; it says where one begins but is not closed."""
+    begin = f"{marker[:-1]}:"  # the start of a marker with an instruction
     at = text.find(begin) if len(marker) > 1 and marker.endswith(">") else -1
     if at < 0:
         return InputError(f"{name} has no {marker}, and no range was given")
@@ -173,9 +175,11 @@ def no_marker(marker: str, name: str, text: str = "") -> InputError:
 
 
 def all_of(text: str) -> Span:
-    """All of a text but the blanks around it: an indentation and a last line ending stay."""
+    """Return the span of a text without the white space around it: indentation and a last line
+    ending stay.
+    """
     start = len(text) - len(text.lstrip())
-    if start == len(text):  # nothing but blanks: behind the first line's
+    if start == len(text):  # nothing but white space: behind the first line's indentation
         start = len(text) - len(text.lstrip(" \t"))
     return Span(start, max(start, len(text.rstrip())))
 
@@ -184,7 +188,7 @@ def _refuse_circle(name: str) -> None:
     """Raise InputError for links that lead to each other."""
     try:
         os.stat(name)
-    except ValueError:  # a NUL
+    except ValueError:  # the name holds a NUL
         pass
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -192,7 +196,7 @@ def _refuse_circle(name: str) -> None:
 
 
 def _opened(given: str) -> tuple[Path, str | None]:
-    """A file to open, and the place in it. Of one that is not there, the name alone matters."""
+    """Return a file to open and the place in it. For a new file, the place is dropped."""
     with contextlib.suppress(InputError, UsageError):
         path, place = parse_target(given)
         if place is None or (path.is_file() and _AFTER_PATH.fullmatch(f"_:{place}")):
@@ -202,7 +206,7 @@ def _opened(given: str) -> tuple[Path, str | None]:
 
 
 def _lines(text: str) -> list[Span]:
-    """Every line without its ending; the empty rest after a final line ending is no line."""
+    """Return every line without its ending; the empty rest after a final line ending is no line."""
     spans, start = [], 0
     for end in _LINE_END.finditer(text):
         spans.append(Span(start, end.start()))
@@ -220,7 +224,7 @@ def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
 
 
 def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
-    """The body of the one definition of this name; `method` is found without its class's name."""
+    """Return the body of the one definition of this name; a method's class may be left out."""
     found = _bodies(document, name, marker)
     met = [one for one in found if one[0] == wanted]
     met = met or [one for one in found if one[0].endswith(f".{wanted}")]
@@ -239,7 +243,7 @@ def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
 
 
 def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, Span]]:
-    """The names of what has a body, where each name is, and the body."""
+    """Return each definition that has a body: its name, the offset of the name, and the body."""
     from dgedit.text.languages import grammar_of, language_of
 
     language = language_of(document.path or Path())
@@ -252,7 +256,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
 
     from dgedit.text.symbols import bodies
 
-    # With markers as names, since no grammar knows them.
+    # Replace markers by names of the same length, as no grammar knows markers.
     text = document.text
     for one in marked(text, marker) if marker else ():
         start, end = one.span.start, one.span.end
@@ -267,7 +271,7 @@ def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, 
     result = []
     for body in bodies(tree, lines, language):
         start = place(body.start)
-        # Some grammars count the last line's ending in.
+        # Some grammars include the last line's ending.
         end = start + len(text[start : place(body.end)].rstrip())
         result.append((body.name, place(body.at), Span(start, end)))
     return result

@@ -1,7 +1,7 @@
-"""Filling holes from the command line: targets in, edited documents out, nothing drawn or asked.
+"""Fill holes from the command line: targets in, edited documents out, nothing drawn or asked.
 
 All holes of all files are one request, with one passage per file. Nothing is written until every
-file has been checked, and a write that fails takes the ones before it back.
+file has been checked; if a write fails, the ones before it are reverted.
 """
 
 from __future__ import annotations
@@ -37,41 +37,41 @@ from dgedit_engine.types import (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document and what is to be filled in it."""
+    """A document and the holes to be filled in it."""
 
     document: Document
-    """As it was read."""
+    """The document as it was read."""
     spans: tuple[Span, ...]
     """The holes, in order, not overlapping."""
 
     @classmethod
     def of(cls, document: Document, ranges: Sequence[str | None], *, marker: str) -> Source:
-        """The document with the holes that the ranges name; None names every marker."""
+        """Find the holes that the ranges name; None names every marker."""
         return cls(document, tuple(spans_of(document, ranges, marker=marker)))
 
     def passage(self, *, marker: str) -> Passage:
-        """What a model is to read."""
+        """Return the passage that a model reads."""
         return passage(self.document, self.spans, marker=marker)
 
     def words(self, *, marker: str) -> list[str]:
-        """What the marker in each hole says; empty for none."""
+        """Return the instruction in each hole's marker; empty for none."""
         said = {one.span: one.words for one in marked(self.document.text, marker)}
         return [said.get(span, "") for span in self.spans]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The sources, filled."""
+    """The filled sources."""
 
     sources: tuple[Source, ...]
-    """What was asked for."""
+    """The sources as they were."""
     infill: Infill
-    """What came of it."""
+    """The infill."""
 
     @property
     def documents(self) -> list[Document]:
-        """Every source's document with its holes filled, or as it was where that was asked for: a
-        marker stays too.
+        """Every source's document with its holes filled; unchanged, markers included, if the infill
+        left everything as it was.
         """
         if self.infill.stopped == "unchanged":
             return [source.document for source in self.sources]
@@ -83,13 +83,13 @@ class Result:
 
     @property
     def changed(self) -> bool:
-        """Whether any document differs from its source."""
+        """True if any document differs from its source."""
         pairs = zip(self.sources, self.documents, strict=True)
         return any(source.document.text != document.text for source, document in pairs)
 
     @property
     def lines(self) -> list[int]:
-        """The line of its file that each hole begins in."""
+        """The line in its file at which each hole begins."""
         return [
             _line_column(source.document, span.start)["line"]
             for source in self.sources
@@ -97,7 +97,7 @@ class Result:
         ]
 
     def doubts(self, *, caution: float) -> list[Doubt | None]:
-        """Why each hole is not to be written without asking. One that stays as it is may be."""
+        """Return the reason not to write each hole without asking; None for an unchanged hole."""
         held = (
             source.document.text[span.start : span.end]
             for source in self.sources
@@ -107,20 +107,20 @@ class Result:
         return [None if _reads_as(old, new) else one for old, new, one in found]
 
     def doubted(self, *, caution: float) -> str:
-        """The holes in doubt with their files and lines, in one line; empty where none is."""
+        """List the doubtful holes with their files and lines, in one line; empty for none."""
         files = [source.document.path or "stdin" for source in self.sources for _ in source.spans]
         places = [f"{file}:{line}" for file, line in zip(files, self.lines, strict=True)]
         return told(places, self.doubts(caution=caution))
 
     def refuse_doubts(self, *, caution: float) -> None:
-        """Raise DoubtError where a hole is in doubt: then none is to be written."""
+        """Raise DoubtError if any hole is in doubt: then none is to be written."""
         if said := self.doubted(caution=caution):
             way_out = "--accept-unsettled writes all the same"
             raise DoubtError(f"{said}; nothing was written ({way_out})")
 
 
 def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tuple[Source, ...]:
-    """The targets' files, each read once, in the order in which they were first named."""
+    """Read each file of the targets once, in the order in which they were first named."""
     ranges: dict[str, tuple[Path, list[str | None]]] = {}
     for path, one in targets:
         ranges.setdefault(os.path.realpath(path), (path, []))[1].append(one)
@@ -128,7 +128,7 @@ def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tu
 
 
 def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
-    """What was said of all holes, and what their markers say, for a model to read."""
+    """Combine the common instruction and those in the markers, for a model to read."""
     words = [one for source in sources for one in source.words(marker=marker)]
     return readable(instruction_of(said, words))
 
@@ -141,8 +141,10 @@ def run(
     quiet: bool = False,
     seconds: float | None = None,
 ) -> Infill:
-    """Refine until it is done, or for so many seconds. The steps go to `each`, or else onto the
-    screen if there is one, unless it is to be quiet.
+    """Refine until the infill is done, or for at most `seconds`, and return it.
+
+    Each step is passed to `each`, or else drawn on stderr if that is a terminal, unless `quiet`.
+    Raises EngineError.
     """
     try:
         steps = backend.infill(request)
@@ -156,14 +158,15 @@ def run(
             return collect(steps)
     except ModelError as error:
         raise EngineError(str(error)) from error
-    except (MemoryError, RuntimeError) as error:  # above all, a device out of memory
+    except (MemoryError, RuntimeError) as error:  # mostly a device that is out of memory
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise EngineError(f"the engine failed: {reason}") from error
 
 
 def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
-    """The change of every file, or of the one at this place; as the text reads, or with its bytes
-    as surrogate escapes.
+    """Return the diff of every file, or only of the one with index `only`.
+
+    `as_bytes` writes the files' bytes, as surrogate escapes, instead of their decoded text.
     """
     parts = []
     for at, (source, document) in enumerate(zip(result.sources, result.documents, strict=True)):
@@ -179,7 +182,7 @@ def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
 
 
 def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Where each hole is, JSON-able: in code points, in bytes of the file, in lines and columns."""
+    """Return where each hole is, JSON-able: in code points, in bytes, in lines and columns."""
     return [
         {
             "path": str(source.document.path or ""),
@@ -202,7 +205,7 @@ def places(sources: Sequence[Source]) -> list[dict[str, Any]]:
 def report(
     result: Result, request: InfillRequest, backend: Backend, *, caution: float
 ) -> dict[str, Any]:
-    """The result in full, JSON-able; spans and positions are those of the files as they were."""
+    """Return the result in full, JSON-able; spans and positions are those before the change."""
     infill, found = result.infill, result.doubts(caution=caution)
     holes = [
         hole | {"text": text, "doubt": one and one.words}
@@ -232,9 +235,9 @@ def report(
 
 
 def write(result: Result, *, only: Collection[int] | None = None) -> None:
-    """Save every document that changed, or of them those at these places: all of them or none.
+    """Save all changed documents, or those of them at the indices `only`: all or none.
 
-    Raises ConflictError, naming the file, when one is no longer what it was when it was read.
+    Raises ConflictError, naming the file, if one has changed since it was read.
     """
     pairs = [
         (source.document, document)
@@ -251,7 +254,7 @@ def write(result: Result, *, only: Collection[int] | None = None) -> None:
                 saved.append((before, after.save()))
     except BaseException:
         for before, after in saved:
-            with suppress(DgeditError):  # changed by somebody else since: theirs stays
+            with suppress(DgeditError):  # another program changed it since: its version stays
                 after.with_text(before.text).save()
         raise
 
@@ -272,11 +275,11 @@ def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[St
 
 
 def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
-    """The steps until the time is over, the best so far again as the last one.
+    """Yield the steps until the time is over, then the best one so far as the last.
 
-    That is the last that has candidates, else the surest of its text, or while a draft grows, the
-    longest; there is always one. It has settled if something is known of each hole: else nobody
-    ranked it or looked at its syntax.
+    The best is the latest with candidates, else the one with the best score or, while a draft
+    grows, the longest; there is always one. It counts as settled only if every hole has candidates:
+    otherwise nothing was ranked or checked for syntax errors.
     """
     until = time.monotonic() + seconds
     best: Step | None = None
@@ -301,7 +304,7 @@ def _goes_on(before: Step, step: Step) -> bool:
 
 @contextmanager
 def _closed(steps: Iterator[Step]) -> Iterator[None]:
-    """Close a backend's steps, which need not be a generator."""
+    """Close a backend's iterator of steps afterwards, if it has a `close` method."""
     try:
         yield
     finally:

@@ -1,8 +1,8 @@
-"""Cells: where the columns of a line are on the screen, and where a line that is too long breaks.
+"""Map the columns of a line to terminal cells, and decide where a long line wraps.
 
-A line breaks after the last blank that fits; the blank may stand in the cell that is kept for the
-cursor. A word that is too long breaks where the row ends. Plain text is measured by its length;
-of a long line of anything else, every 256th character's cell is kept.
+A row breaks after the last space that fits; that space may use the cell reserved for the cursor. A
+word longer than a row breaks at the row's end. Printable ASCII is measured by its length; for other
+long lines the cell of every 256th character is cached.
 
 Knows texts and cells; nothing of files, holes or keys.
 """
@@ -20,7 +20,9 @@ _CHUNK = 256
 
 
 def shown(text: str, x: int, tab_width: int) -> str:
-    """What a terminal is given for a text that starts at cell x."""
+    """Return what the terminal is given for a text that starts at cell x: tabs expanded, control
+    characters made visible.
+    """
     if text.isprintable():
         return text
     parts = text.split("\t")
@@ -35,14 +37,14 @@ def shown(text: str, x: int, tab_width: int) -> str:
 
 
 def width_of(text: str, tab_width: int) -> int:
-    """The cells that a text takes from the start of a row."""
+    """Return the width in cells of a text that starts at the beginning of a row."""
     if text.isascii() and text.isprintable():
         return len(text)
     return cell_len(shown(text, 0, tab_width))
 
 
 def cell_of(text: str, column: int, x: int, tab_width: int) -> int:
-    """The cell of a column of a text that starts at cell x."""
+    """Return the cell of a column of a text that starts at cell x."""
     if text.isascii() and text.isprintable():
         return x + min(column, len(text))
     if len(text) <= _CHUNK:
@@ -53,7 +55,7 @@ def cell_of(text: str, column: int, x: int, tab_width: int) -> int:
 
 
 def column_of(text: str, cell: int, x: int, tab_width: int) -> int:
-    """How many characters are left of a cell, if the text starts at cell x."""
+    """Return the number of characters that lie left of a cell, if the text starts at cell x."""
     if text.isascii() and text.isprintable():
         return max(0, min(cell - x, len(text)))
     chunk, start = 0, x
@@ -71,7 +73,7 @@ def column_of(text: str, cell: int, x: int, tab_width: int) -> int:
 
 @lru_cache(maxsize=256)
 def breaks(text: str, width: int, tab_width: int) -> tuple[int, ...]:
-    """The columns at which the rows of a text start, but for the first."""
+    """Return the columns at which the second and all later rows of a wrapped line start."""
     found = []
     start = 0
     if text.isascii() and text.isprintable():
@@ -87,28 +89,28 @@ def breaks(text: str, width: int, tab_width: int) -> tuple[int, ...]:
             return tuple(found)
         stop = start + max(1, fits)
         while stop < len(text) and cell_len(text[stop]) == 0 and text[stop].isprintable():
-            stop += 1  # lest an accent part from its letter
+            stop += 1  # keep an accent with its letter
         start = _break(text, start, stop)
         found.append(start)
 
 
 def row_count(text: str, width: int, tab_width: int) -> int:
-    """How many rows a text takes."""
+    """Count the rows that a wrapped line takes."""
     if len(text) <= width and text.isascii() and "\t" not in text and text.isprintable():
         return 1
-    cut = breaks if len(text) > _CHUNK else breaks.__wrapped__  # those of all lines need no keeping
+    cut = breaks if len(text) > _CHUNK else breaks.__wrapped__  # short lines would fill the cache
     return len(cut(text, width, tab_width)) + 1
 
 
 def _break(text: str, start: int, stop: int) -> int:
-    """Where the next row starts if no more than `stop` fits."""
+    """Return the column where the next row starts if the columns before `stop` fit."""
     blank = text.rfind(" ", start, stop + 1)
     return stop if blank < 0 or text[start:blank].isspace() or blank == start else blank + 1
 
 
 @lru_cache(maxsize=64)
 def _marks(text: str, x: int, tab_width: int) -> list[int]:
-    """The cell at which each chunk of a long text starts."""
+    """Return the cell at which each chunk of a long text starts."""
     found = [x]
     for at in range(0, len(text), _CHUNK):
         found.append(found[-1] + cell_len(shown(text[at : at + _CHUNK], found[-1], tab_width)))

@@ -1,8 +1,8 @@
-"""Comments, put around lines and taken away again.
+"""Turn lines into comments, and comments back into lines.
 
-Where a comment ends only at a mark, a mark within it would end it too early, so that a backslash is
-put between the mark's signs; one is put to those that are there already, and taking the comment
-away takes exactly one. Knows strings and names of files.
+Inside a comment that has an end mark, such as `*/`, another end mark would close it too early.
+Commenting therefore puts a backslash between the two characters of every mark in the text (one more
+if there are some already), and uncommenting removes exactly one. Knows strings and file names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from dgedit.text.edits import Change, Line, Part, Selection, followed, lead_of, lines_of
 from dgedit.text.languages import kind_of
 
-# By what a comment ends with: where a backslash parts the signs of a mark, and such a backslash.
+# For each end mark: where to insert an escaping backslash, and a pattern for one to remove.
 _PARTED = {
     "*/": (r"(?<=\*)(?=\\*/)|(?<=/)(?=\\*\*)", r"(?<=\*)\\(?=\\*/)|(?<=/)\\(?=\\*\*)"),
     "-->": (r"(?<=-)(?=\\*-)", r"(?<=-)\\(?=\\*-)"),
@@ -20,12 +20,14 @@ _PARTED = {
 
 
 def comment_marks(name: str) -> tuple[str, str] | None:
-    """What begins and ends a comment in a file of this name; None where there are no comments."""
+    """Return the start and end mark of a comment in a file of this name; None if there is no
+    comment syntax.
+    """
     return kind_of(name).comment
 
 
 def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> Change | None:
-    """Make comments of the lines, or, where each is one, lines of the comments."""
+    """Comment the selected lines, or uncomment them if every one is a comment."""
     lines = lines_of(text, selection)
     full = [line for line in lines if text[line.start : line.end].strip()] or lines
     bodies = [(line.start + lead_of(text, line), _body_end(text, line)) for line in full]
@@ -43,7 +45,7 @@ def toggle_comment(text: str, selection: Selection, marks: tuple[str, str]) -> C
 
 
 def _is_comment(body: str, marks: tuple[str, str]) -> bool:
-    """Whether it is one comment, and nothing else."""
+    """Say whether the text is exactly one comment and nothing else."""
     begin, end = marks
     if not body.startswith(begin):
         return False

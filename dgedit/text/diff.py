@@ -1,8 +1,7 @@
-"""A unified diff that `git apply` takes, whatever the bytes.
+"""Write a unified diff that `git apply` accepts, whatever bytes the text holds.
 
-Lines end at a newline alone, as they do for git: a carriage return or a form feed is part of its
-line. The `diff --git` line says that an empty file is a file, and that paths start at the top of
-the repository.
+Only a newline ends a line, as in git: a carriage return or a form feed belongs to its line. The
+`diff --git` line is needed for empty files, and for paths relative to the top of the repository.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ _ESCAPES = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\
 
 
 def unified_diff(before: str, after: str, path: str, *, above: int = 0) -> str:
-    """The change of one file; empty if there is none. `above`: its lines that are not given."""
+    """Return the diff of one file; empty if nothing changed. `above` is the number of lines of the
+    file that precede the two texts.
+    """
     if before == after:
         return ""
     old, new = _quoted(f"a/{path}"), _quoted(f"b/{path}")
@@ -27,7 +28,7 @@ def unified_diff(before: str, after: str, path: str, *, above: int = 0) -> str:
 
 
 def painted(diff: str) -> str:
-    """A diff in git's colours, for a terminal."""
+    """Colour a diff as git does, with ANSI escapes."""
     lines, in_hunk = [], False
     for line in diff.split("\n"):
         if line.startswith(("diff --git ", "@@ ")):
@@ -53,7 +54,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _quoted(name: str) -> str:
-    """A name as git writes it: in quotes, with escapes, if it holds what would confuse a reader."""
+    """Return a name as git writes it: quoted and escaped if it holds special characters."""
     if not any(char in '"\\\x7f' or char < " " for char in name):
         return name
     return '"' + "".join(_escaped(char) for char in name) + '"'
@@ -68,5 +69,5 @@ def _escaped(char: str) -> str:
 
 
 def _ended(name: str) -> str:
-    """A name with spaces ends in a tab, which tells a reader where it ends."""
+    """Add a tab to a name with spaces, so that a reader of the diff sees where it ends."""
     return f"{name}\t" if " " in name and not name.startswith('"') else name

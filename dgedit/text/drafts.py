@@ -1,4 +1,4 @@
-"""Drafts cut, joined and veiled: what is done to their pieces before they are drawn or taken.
+"""Slice, join and mask drafts before they are drawn or accepted.
 
 Knows drafts; nothing of holes, steps or screens.
 """
@@ -13,30 +13,30 @@ from dgedit_engine.types import Draft
 
 MASK = "░"
 BANDS = (0.9, 0.7, 0.4)
-"""Confidence is told in four bands: at least the first of these, the second, the third, or less."""
+"""Confidence is shown in four bands: these are the lower bounds of the first three."""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-# No more of these stand for a stretch that has not settled: a canvas may have hundreds of slots.
+# The most mask signs drawn for one unsettled stretch: a canvas may have hundreds of slots.
 _MASKS = 8
 _WORD = re.compile(r"\s*(?:[^\w\s]*(?:\d+\.\d\w*|\w+)|[^\w\s]+)|\s+\Z")
 _LINE = re.compile(r"[\r\n]*[^\r\n]+|[\r\n]+\Z")
 
 
 def first_word(text: str) -> str:
-    """The first word, with the blanks and then the signs before it: `self`, `.name`, ` =`, ` x`."""
+    """Return the first word with any blanks and punctuation before it: `self`, `.name`, or ` =`."""
     found = _WORD.match(text)
     return found[0] if found else ""
 
 
 def first_line(text: str) -> str:
-    """The first line with anything in it and the line ends before it, not the one behind it: who
-    stops there leaves no empty line.
+    """Return the first line that is not empty, with the line ends before it but without its own, so
+    that accepting it adds no empty line behind it.
     """
     found = _LINE.match(text)
     return found[0] if found else ""
 
 
 def cut(draft: Draft, pieces: range) -> tuple[Draft, Draft, Draft]:
-    """What is before some pieces, they, and what is behind them."""
+    """Split a draft into what is before a range of pieces, the range, and what is behind it."""
     return (
         _slice(draft, 0, pieces.start),
         _slice(draft, pieces.start, pieces.stop),
@@ -45,7 +45,7 @@ def cut(draft: Draft, pieces: range) -> tuple[Draft, Draft, Draft]:
 
 
 def joined(drafts: Sequence[Draft]) -> Draft:
-    """One draft of several."""
+    """Join several drafts into one."""
     if len(drafts) == 1:
         return drafts[0]
     return Draft(
@@ -56,7 +56,7 @@ def joined(drafts: Sequence[Draft]) -> Draft:
 
 
 def rest(draft: Draft, taken: str) -> Draft | None:
-    """What follows the text that was taken; None where the draft does not begin with it."""
+    """Return what follows the accepted text; None if the draft does not begin with it."""
     if not draft.text.startswith(taken):
         return None
     left = len(taken)
@@ -69,7 +69,11 @@ def rest(draft: Draft, taken: str) -> Draft | None:
 
 
 def veiled(draft: Draft, live: str, index: int) -> Draft:
-    """What is drawn of a draft before the last step: all, what has settled, or a sign of life."""
+    """Return what is drawn of a draft before the last step.
+
+    `live` is "full" (everything), "off" (a spinner) or else: settled pieces only, the others
+    masked.
+    """
     if live == "full":
         return draft
     if live == "off":

@@ -1,14 +1,14 @@
-"""Which of many names is meant by a few letters.
+"""Rank names by how well they match a few typed letters (fuzzy matching).
 
-A name matches when it has the letters in their order. Names are told apart in four ranks, by what
-is after the last slash: it begins with the letters, has them together, has them in order, or only
-the whole name has. Within a rank the shorter comes first, then the earlier.
+A name matches when it has the letters in their order. Matches fall into four ranks: the part after
+the last slash begins with the letters, contains them together, or contains them in order; or only
+the whole name contains them in order. Within a rank shorter names come first, then earlier ones.
 
-One regular expression goes over each name, and only over those that matched before while letters
-are added: on a busy core 50,000 paths take 15 ms a key, and 100 at worst, with the list drawn.
+One regular expression is run over each name, and while letters are added only over the names that
+still matched: on a busy core 50,000 paths take 15 ms a key, and 100 at worst, with the list drawn.
 Textual's own matcher scores every name in Python, which took 190 to 400 ms there, and tries all
-ways in which a name matches: nine letters in one long name took it 0.8 s.
-Knows nothing of files or screens.
+ways in which a name matches: nine letters in one long name took it 0.8 s. Knows nothing of files or
+screens.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Pattern = re.Pattern[str]
 
 
 def positions(query: str, name: str) -> list[int]:
-    """Where the letters of a query are in a name that matches; none where it does not."""
+    """Return the indices of the matched letters in a name; empty if it does not match."""
     wanted, name = _letters(query), _folded(name)
     if not wanted:
         return []
@@ -42,7 +42,7 @@ def positions(query: str, name: str) -> list[int]:
 
 
 class Ranking:
-    """Names, ranked anew for each query."""
+    """A list of names, ranked again for each query."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
@@ -51,7 +51,7 @@ class Ranking:
         self._matching: Sequence[int] = range(len(names))
 
     def best(self, query: str, count: int) -> list[int]:
-        """The places of the best names, best first; the first names for an empty query."""
+        """Return the indices of the best names, best first; for an empty query, the first names."""
         wanted = _letters(query)
         if not wanted.startswith(self._query) or not wanted:
             self._matching = range(len(self.names))
@@ -82,12 +82,12 @@ def _letters(query: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """In small letters, one for each: `lower` makes two of İ."""
+    """Convert to lower case, one letter for each: `str.lower` makes two of İ."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(char.lower()[0] for char in text)
 
 
-# `[^e]*e`, never `.*e`: nothing is tried twice, whatever the name.
+# Patterns are `[^e]*e`, never `.*e`, so that no name makes the expression backtrack.
 
 
 def _in_order(wanted: str) -> _Pattern:

@@ -1,10 +1,10 @@
-"""Where one character ends for whoever reads it: the boundaries of grapheme clusters.
+"""Find the boundaries of grapheme clusters: where one character ends for a reader.
 
-A family of emoji, a flag, a letter with its accents, a Hangul syllable and \\r\\n are one each, as
-in UAX #29, whose tables the `regex` library keeps.
+An emoji family, a flag, a letter with its accents, a Hangul syllable and \\r\\n are one cluster
+each, as in UAX #29, whose tables the `regex` library holds.
 
-Knows strings; nothing of cells or widgets. Fast because most of a text is ASCII, where every place
-is a boundary: only the stretch around the cursor without an ASCII character is looked at.
+Knows strings; nothing of cells or widgets. Fast because most text is ASCII, where every offset is a
+boundary: only the non-ASCII stretch around the cursor is examined.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from __future__ import annotations
 import regex
 
 _CLUSTER = regex.compile(r"\X")
-# No cluster of a text that means something is longer; one made to stall the editor is cut.
+# Longer than any real cluster, in code points; one made to stall the editor is cut here.
 _REACH = 4_096
 
 
 def right_of(text: str, index: int) -> int:
-    """The next boundary after an offset; the text's end at last."""
+    """Return the next boundary after an offset, or the end of the text."""
     if index >= len(text) - 1 or _plain(text, index + 1):
         return min(index + 1, len(text))
     at = left_end(text, index)
@@ -29,12 +29,12 @@ def right_of(text: str, index: int) -> int:
 
 
 def left_of(text: str, index: int) -> int:
-    """The last boundary before an offset; the text's start at last."""
+    """Return the last boundary before an offset, or the start of the text."""
     return left_end(text, index - 1) if index > 0 else 0
 
 
 def left_end(text: str, index: int) -> int:
-    """The offset itself when it is a boundary, else the last one before it."""
+    """Return the offset itself if it is a boundary, else the last boundary before it."""
     if index <= 0 or index >= len(text) or _plain(text, index):
         return max(0, min(index, len(text)))
     start = index
@@ -49,6 +49,6 @@ def left_end(text: str, index: int) -> int:
 
 
 def _plain(text: str, index: int) -> bool:
-    """Whether an offset is surely a boundary: between ASCII characters, but not in \\r\\n."""
+    """Say whether an offset is certainly a boundary: between ASCII characters, not in \\r\\n."""
     pair = text[index - 1 : index + 1]
     return index <= 0 or (pair.isascii() and pair != "\r\n")

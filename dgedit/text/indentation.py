@@ -1,6 +1,6 @@
-"""What the lines of a file are indented with, and when they are indented further.
+"""Tell whether a file is indented with tabs, and which lines open an indented block.
 
-By the file's name and by its text. Knows strings.
+Decided by the file's name and its text. Knows strings.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ _BRACKETS = "([{"
 
 
 def uses_tabs(text: str, name: str, wanted: bool | None = None) -> bool:
-    """Whether a text in a file of this name is indented with tabs: as its language demands, else as
-    is `wanted`, else as its lines are, else as is usual there.
+    """Say whether a text in a file of this name is indented with tabs.
+
+    Its language decides if it demands one style; then `wanted`, then the text's own lines, then
+    what is usual for the language.
     """
     needed = kind_of(name).indentation
     if needed in ("tabs", "blanks"):
@@ -25,8 +27,8 @@ def uses_tabs(text: str, name: str, wanted: bool | None = None) -> bool:
 
 
 def opens_block(line: str, name: str) -> bool:
-    """Whether what follows a line, in a file of this name, is indented further: behind an open
-    bracket at its end, in Python behind a colon.
+    """Say whether the line after this one is indented further in a file of this name: after an
+    opening bracket at its end, in Python also after a colon.
     """
     kind, line = kind_of(name), line.strip()
     if kind.comment is None or not line or line.startswith(kind.comment[0]):

@@ -1,7 +1,7 @@
-"""What the name of a file says of its text: its language, its comments, its indentation.
+"""Map a file's name to its language, comment syntax and indentation rules.
 
-One table holds it all. Nothing is imported before a grammar is asked for; one that is not installed
-is no grammar.
+One table holds it all. A Tree-sitter grammar is imported only when it is asked for; one that is not
+installed counts as none.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class FileKind(NamedTuple):
-    """What is known of files whose names are alike."""
+    """The properties shared by files with similar names."""
 
     language: str | None = None
-    """Its name, where there may be a grammar."""
+    """The language's name, if there may be a grammar for it."""
     comment: tuple[str, str] | None = None
-    """What begins and ends a comment; None where there are no comments."""
+    """The start and end mark of a comment; None if there is no comment syntax."""
     indentation: Literal["tabs", "blanks", "usually tabs"] | None = None
-    """What its lines need before them; None where they may have either."""
+    """The required or usual indentation; None if tabs and blanks both work."""
 
 
 _HASH, _SLASHES, _DASHES, _TAGS = ("#", ""), ("//", ""), ("--", ""), ("<!--", "-->")
@@ -61,12 +61,12 @@ _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split
 
 
 def known() -> list[str]:
-    """The names of all languages that files are told by."""
+    """Return the names of all languages in the table."""
     return sorted(kind.language for kind in _KINDS if kind.language)
 
 
 def kind_of(name: str) -> FileKind:
-    """What a file's name says, by all of it, by its suffix, or by what is before the first dot."""
+    """Look up a file's name: as a whole, by its suffix, or by what precedes the first dot."""
     name = name.rpartition("/")[2].lower()
     stem, dot, _ = name.partition(".")
     ways = (name, dot + name.rpartition(".")[2], stem)
@@ -74,17 +74,17 @@ def kind_of(name: str) -> FileKind:
 
 
 def language_of(path: PurePath) -> str | None:
-    """The name of a file's language; None when unknown."""
+    """Return the name of a file's language; None if unknown."""
     return kind_of(path.name).language
 
 
 @cache
 def grammar_of(name: str) -> Language | None:
-    """A language's grammar; None where it is not installed."""
+    """Return a language's grammar; None if it is not installed."""
     try:
         module = import_module(f"tree_sitter_{name}")
         from tree_sitter import Language
 
         return Language(module.language_xml() if name == "xml" else module.language())
-    except (ImportError, AttributeError, ValueError):  # or one for another tree-sitter
+    except (ImportError, AttributeError, ValueError):  # missing, or for another tree-sitter
         return None

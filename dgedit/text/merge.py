@@ -1,9 +1,9 @@
-"""Three versions of a text made one, by lines, as `git merge-file` would.
+"""Three-way merge of texts by lines, as `git merge-file` does it.
 
-`blocks` says which lines two texts share, and `line_parts` what makes one of the other; `merge`
-puts together what two sides made of a text they both came from, and marks where they disagree.
-Lines keep their ends, and nothing is ever left out: what only one side changed is taken from it,
-what both changed differently is given twice.
+`blocks` finds the lines that two texts share, `line_parts` the replacements that turn one into the
+other; `merge` combines two descendants of a base text, and puts conflict markers where they
+disagree. Lines keep their line endings, and nothing is ever left out: a change of one side is
+taken, two different changes of the same lines are both kept.
 
 Knows texts; nothing of files or screens. Fast because lines that occur once in both texts are
 matched first, and what is between two such matches is compared by itself: 50,000 lines with changes
@@ -28,8 +28,8 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _MINE, _THEIRS = "<<<<<<< mine", ">>>>>>> on disk"
 _CONFLICT = re.compile(rf"(?:\A|(?<=[\r\n])){_THEIRS}(?=[\r\n]|\Z)")
 
-# The most pairs of lines that are compared each with each: what is larger, and has no line that
-# occurs once, is taken to differ as a whole. So many take 0.1 s at worst; a million take 15 s.
+# The most pairs of lines that are compared each with each: a larger stretch without a line that
+# occurs once counts as different throughout. This many take 0.1 s at worst; a million take 15 s.
 _PAIRS = 40_000
 
 
@@ -41,21 +41,21 @@ class Block(NamedTuple):
     two: int
     """Its first line in the other."""
     size: int
-    """How many lines it has."""
+    """The number of its lines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What became of two sides."""
+    """The result of a merge."""
 
     text: str
-    """Both sides' changes; where they disagree, both, between marks."""
+    """The text with both sides' changes; where they conflict, both, between markers."""
     conflicts: tuple[int, ...]
-    """The lines, from 0, on which the marks of a disagreement begin."""
+    """The numbers, from 0, of the lines with the first marker of a conflict."""
 
 
 def merge(base: str, mine: str, theirs: str, *, eol: str = "\n") -> Merged:
-    """What both sides made of the base; marks end in `eol`."""
+    """Merge two descendants of a base text; conflict markers end in `eol`."""
     old, ours, other = split_lines(base), split_lines(mine), split_lines(theirs)
     lines: list[str] = []
     conflicts: list[int] = []
@@ -75,23 +75,23 @@ def merge(base: str, mine: str, theirs: str, *, eol: str = "\n") -> Merged:
 
 
 def conflicts_in(text: str) -> int:
-    """How many disagreements that `merge` has marked are in a text."""
+    """Count the conflicts marked by `merge` in a text."""
     return len(_CONFLICT.findall(text))
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines, each with its end: a newline, a carriage return, or the two together."""
+    """Split a text into lines, each with its ending: \\n, \\r or \\r\\n."""
     return _LINE.findall(text)
 
 
 def blocks(one: Sequence[str], two: Sequence[str]) -> list[Block]:
-    """The runs of lines that two texts share, in order."""
+    """Return the runs of lines that two texts share, in order."""
     return joined(_matches(one, two, 0, len(one), 0, len(two)))
 
 
 def line_parts(old: str, new: str) -> tuple[Part, ...]:
-    """The replacements that make one text of another: line by line, as far as both have lines
-    there, and only where they differ.
+    """Return the replacements that turn one text into another: only where they differ, and line by
+    line as far as both have lines there.
     """
     one, two = split_lines(old), split_lines(new)
     starts = [*accumulate(map(len, one), initial=0)]
@@ -108,7 +108,7 @@ def line_parts(old: str, new: str) -> tuple[Part, ...]:
 
 
 def joined(parts: Iterable[Block]) -> list[Block]:
-    """Blocks in order, those that follow each other in both texts as one."""
+    """Merge blocks that directly follow each other in both texts; expects them in order."""
     found: list[Block] = []
     for block in parts:
         last = found[-1] if found else Block(-1, -1, 0)
@@ -122,7 +122,7 @@ def joined(parts: Iterable[Block]) -> list[Block]:
 def _matches(
     one: Sequence[str], two: Sequence[str], a: int, b: int, c: int, d: int
 ) -> Iterator[Block]:
-    """The blocks within lines `a` to `b` of one text and `c` to `d` of the other."""
+    """Yield the blocks within lines `a` to `b` of one text and `c` to `d` of the other."""
     head = 0
     while a + head < b and c + head < d and one[a + head] == two[c + head]:
         head += 1
@@ -156,11 +156,13 @@ def _between(
 def _unique_pairs(
     one: Sequence[str], two: Sequence[str], a: int, b: int, c: int, d: int
 ) -> list[tuple[int, int]]:
-    """The lines that occur once in both, as the longest run of pairs that cross none other."""
+    """Return the longest run of pairs of lines that occur once in both texts and whose order is the
+    same in both (patience diff).
+    """
     times, others = Counter(one[a:b]), Counter(two[c:d])
     places = {two[j]: j for j in range(c, d) if others[two[j]] == 1}
     pairs = [(i, places[one[i]]) for i in range(a, b) if times[one[i]] == 1 and one[i] in places]
-    ends: list[int] = []  # of the best run of each length, by where it ends in `two`
+    ends: list[int] = []  # where the best run of each length ends in `two`
     tops: list[int] = []
     before: list[int] = []
     for at, (_, j) in enumerate(pairs):
@@ -178,7 +180,9 @@ def _unique_pairs(
 def _chunks(
     old: list[str], ours: list[str], other: list[str]
 ) -> Iterator[tuple[list[str], list[str], list[str]]]:
-    """The three texts side by side, cut before and after each run of lines that all three share."""
+    """Yield the three texts side by side, cut before and after each run of lines that all three
+    share.
+    """
     x = y = z = 0
     for i, j, k, size in _shared(blocks(old, ours), blocks(old, other)):
         yield old[x:i], ours[y:j], other[z:k]
@@ -204,7 +208,7 @@ def _shared(left: list[Block], right: list[Block]) -> Iterator[tuple[int, int, i
 def _trimmed(
     here: list[str], there: list[str]
 ) -> tuple[list[str], list[str], list[str], list[str]]:
-    """What two sides start with alike, each side's own part, and what they end with alike."""
+    """Return the common start of two sides, each side's own part, and their common end."""
     head = 0
     while head < min(len(here), len(there)) and here[head] == there[head]:
         head += 1

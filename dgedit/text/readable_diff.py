@@ -1,7 +1,7 @@
-"""How texts differ, as the lines of a unified diff that people read.
+"""Show how texts differ, as the lines of a unified diff for people to read.
 
-What a terminal would not show is made visible, line ends included where they are the difference.
-Knows texts; nothing of screens. A diff that `git apply` takes is `diff.py`'s.
+Characters that a terminal would not show are made visible, line ends included where they are the
+difference. Knows texts; nothing of screens. For a diff that `git apply` accepts see `diff.py`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from dgedit.text.merge import Block, blocks, split_lines
 from dgedit.text.visible import visible
 
 AROUND = 3
-"""Lines around a change that are shown with it."""
+"""The number of context lines shown around a change."""
 
 _TAB = 4
 
 _Code = tuple[str, int, int, int, int]
-"""`equal` or `replace`; lines from and to in the old text, lines from and to in the new one."""
+"""`equal` or `replace`; first and last line (excluded) in the old text, then in the new one."""
 
 
 def diff_lines(before: str, after: str) -> Iterator[str]:
-    """The lines of the diff, each with its mark, safe to show; one line of words for no change."""
+    """Yield the lines of the diff, each with its mark, safe to show; a line that says so if nothing
+    changed.
+    """
     old, new = split_lines(before), split_lines(after)
     if old == new:
         yield " no difference"
@@ -33,8 +35,8 @@ def diff_lines(before: str, after: str) -> Iterator[str]:
 def hunks_of(
     old: list[str], new: list[str], shared: Iterable[Block]
 ) -> Iterator[tuple[list[str], int]]:
-    """Of each hunk its lines as `diff_lines` has them, and the line of the old text that it ends
-    before; `shared` are the blocks that the texts have in common, as large as they are.
+    """Yield for each hunk its lines, as in `diff_lines`, and the line of the old text before which
+    it ends. `shared` are the blocks that the texts have in common, joined as by `merge.joined`.
     """
     codes: list[_Code] = []
     i = j = 0
@@ -49,7 +51,7 @@ def hunks_of(
 
 
 def _groups(codes: list[_Code]) -> Iterator[list[_Code]]:
-    """The changes with the lines around them; those that are near another, together."""
+    """Group changes with their context lines; changes near each other share a group."""
     group: list[_Code] = []
     for at, (kind, a, b, c, d) in enumerate(codes):
         if kind == "replace":

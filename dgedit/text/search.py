@@ -1,8 +1,8 @@
-"""Looking for something in a whole text, and what is to be put in its place.
+"""Find and replace in a whole text, by plain text or by regular expression.
 
 Lines are searched as if each ended in one newline, so that `$` and `\\n` mean the same whatever the
-file's line endings are. A plain text is looked for by `re`, which no text can stall; an expression
-by `regex`, which gives up at a deadline and lets the screen go on meanwhile.
+file's line endings are. Plain text is searched by `re`, which no text can stall; an expression by
+`regex`, which gives up at a deadline and releases the interpreter lock while it runs.
 
 Knows lines, columns and expressions; nothing of widgets. Meant for a thread: 50,000 lines take 15
 to 60 ms for a plain text and 80 to 300 ms for an expression, on one slow core.
@@ -19,14 +19,14 @@ from itertools import accumulate
 
 import regex
 
-# Nobody counts further, and 100,000 places take 10 MB.
+# The most matches that are kept: nobody counts further, and 100,000 take 10 MB.
 MOST = 100_000
-# Seconds until an expression is given up.
+# Seconds until the search for an expression is abandoned.
 DEADLINE = 2.0
 
-# What is escaped in a template, one after the other; a zero with digits is a character's number.
+# An escape in a template; a zero with octal digits is a character's number.
 _ESCAPED = re.compile(r"\\(?:0[0-7]+|.)", re.DOTALL)
-# A file that holds the first is not text, and the others cannot be stored.
+# A file with a NUL is not text, and surrogates cannot be stored.
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 Place = tuple[int, int]
@@ -34,53 +34,53 @@ Place = tuple[int, int]
 
 
 class SearchError(ValueError):
-    """Why there is no result, in one line."""
+    """The reason why there is no result, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is looked for."""
+    """A search as the user asked for it."""
 
     text: str
-    """As typed."""
+    """The text or expression, as typed."""
     regex: bool = False
-    """Whether it is an expression."""
+    """True if it is a regular expression."""
     case: bool = False
-    """Whether capitals differ from small letters."""
+    """True if upper and lower case differ."""
     words: bool = False
-    """Whether only whole words are meant."""
+    """True if only whole words match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where it is."""
+    """The matches of a query."""
 
     query: Query
-    """What was looked for."""
+    """The query."""
     spans: Sequence[tuple[int, int]] = ()
-    """First and last offset of each place, in the text with a newline after each line."""
+    """First and last offset of each match, in the text with a newline after each line."""
     rows: Sequence[int] = (0,)
-    """Where each row starts in that text."""
+    """The offset at which each row starts in that text."""
     more: bool = False
-    """Whether there are more places than these."""
+    """True if there are more matches than these."""
 
     def place(self, at: int) -> tuple[Place, Place]:
-        """Where one of them starts and ends."""
+        """Return where a match starts and ends."""
         start, end = self.spans[at]
         return self.place_of(start), self.place_of(end)
 
     def after(self, place: Place) -> int:
-        """Which is the first at a place or after it; their number for none."""
+        """Return the index of the first match at or after a place; their number if none."""
         return bisect_left(self.spans, (self.offset(place), -1))
 
     def which(self, start: Place, end: Place) -> int | None:
-        """Which one this is."""
+        """Return the index of the match with exactly this start and end; None if there is none."""
         at = bisect_left(self.spans, (self.offset(start), self.offset(end)))
         same = at < len(self.spans) and self.place(at) == (start, end)
         return at if same else None
 
     def columns(self, row: int) -> list[tuple[int, int]]:
-        """The columns of what is found in a row."""
+        """Return the columns of the matches in a row, as start and end."""
         if not self.spans or row >= len(self.rows):
             return []
         start = self.rows[row]
@@ -95,18 +95,18 @@ class Found:
         return found
 
     def place_of(self, offset: int) -> Place:
-        """Where an offset is."""
+        """Convert an offset to a row and a column."""
         row = bisect_right(self.rows, offset) - 1
         return row, offset - self.rows[row]
 
     def offset(self, place: Place) -> int:
-        """The offset of a place."""
+        """Convert a row and a column to an offset."""
         row, column = place
         return self.rows[min(row, len(self.rows) - 1)] + column
 
 
 def search(lines: Sequence[str], query: Query, *, seconds: float = DEADLINE) -> Found:
-    """Every place. Raises SearchError for an expression that is none, or that takes too long."""
+    """Find every match. Raises SearchError if the expression is invalid or takes too long."""
     text = "\n".join(lines)
     spans: list[tuple[int, int]] = []
     for match in _matches(text, query, seconds):
@@ -124,11 +124,12 @@ def replacements(
     only: tuple[Place, Place] | None = None,
     seconds: float = DEADLINE,
 ) -> list[tuple[Place, Place, str]]:
-    """What to put between which places; `only` for one of them.
+    """Return the replacements, each with the start and end of what it replaces; with `only`, that
+    of one match.
 
-    In a template for an expression `\\1` and `\\g<name>` stand for groups, `\\0` for the whole,
-    `\\n` and `\\t` for what they always do. Raises SearchError as `search` does, and for a template
-    that is wrong.
+    In a template for an expression `\\1` and `\\g<name>` stand for groups, `\\0` for the whole
+    match, `\\n` and `\\t` for newline and tab. Raises SearchError as `search` does, and for an
+    invalid template.
     """
     text = "\n".join(lines)
     found = Found(query, (), _rows(lines))
@@ -177,10 +178,10 @@ def _matches(
     flags = regex.MULTILINE | (0 if query.case else regex.IGNORECASE)
     until = time.monotonic() + seconds
     try:
-        regex.compile(query.text, flags)  # alone: what is put around it would move an error
+        regex.compile(query.text, flags)  # alone, so that an error's position is the user's
         pattern = regex.compile(around.format(query.text), flags)
         for match in pattern.finditer(text, first, timeout=seconds, concurrent=True):
-            if time.monotonic() > until:  # many places, each found in time
+            if time.monotonic() > until:  # many matches, each found within the timeout
                 raise TimeoutError
             yield match
     except TimeoutError:
@@ -190,7 +191,7 @@ def _matches(
 
 
 def _wrong(error: Exception, text: str) -> str:
-    """What is wrong with an expression or a template, and where, counted from 1."""
+    """Describe an error in an expression or a template, with its position counted from 1."""
     what, at = getattr(error, "msg", str(error)), getattr(error, "pos", None)
     if at is not None:
         what += f" at character {at + 1}" if at < len(text) else " at the end"

@@ -1,8 +1,8 @@
-"""Text made safe to show: what a terminal would obey, or not show at all, becomes a visible sign.
+"""Make text safe to show: characters that a terminal would obey or hide become visible signs.
 
-Escape becomes ␛, a bidirectional override ‹U+202E›. For whatever text of a model or a file reaches
-a terminal; not for data on its way to another program, which must stay as it is. A joiner between
-two emoji stays: it makes them one picture, and hides nothing.
+Escape becomes ␛, a bidirectional override ‹U+202E›. For any text of a model or a file that reaches
+a terminal; not for data piped to another program, which must stay as it is. A joiner between two
+emoji stays: it makes them one picture, and hides nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MODIFIERS = "\ufe0f\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """The text with every unseen character replaced by a sign, but for those to keep."""
+    """Replace every invisible character by a sign, except those in `keep`."""
     if text.isprintable():
         return text
     return "".join(
@@ -31,7 +31,9 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def _joins(text: str, index: int) -> bool:
-    """Whether there are emoji on both sides, the left one with a skin tone or selector at most."""
+    """Say whether there are emoji on both sides, the left one with at most a skin tone or variation
+    selector.
+    """
     before = text[max(0, index - 2) : index].rstrip(_MODIFIERS)
     after = text[index + 1 : index + 2]
     return all(side and unicodedata.category(side[-1]) == "So" for side in (before, after))

@@ -1,7 +1,7 @@
-"""The editor: its parts, the messages and actions that go to each, and the screen they are on.
+"""The editor's app: its parts, the routing of messages and actions to them, and the screen.
 
-An action is a row of `keymap.py`, which names a part and its method. Messages of the widgets are
-routed here, so that this is the one place that says who listens to what.
+An action is a row of `keymap.py`, which names a part and its method. The widgets' messages are
+routed here, so that this is the only place that says which part handles which message.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ from dgedit_engine.types import Backend, Infill, InfillRequest
 
 
 class Swift(Screen[None]):
-    """A screen that is painted up to 120 times a second, not 60: a key that comes right after a
-    frame of an infill waits for its own half as long.
+    """A screen painted up to 120 times a second, not 60: a key that comes right after a frame of an
+    infill waits half as long for its own.
     """
 
     @cached_property
@@ -73,7 +73,7 @@ class Swift(Screen[None]):
 
 
 class DgeditApp(App[None], inherit_bindings=False):
-    """All parts of the editor, on one screen."""
+    """The editor with all its parts, on one screen."""
 
     TITLE = "dgedit"
     CSS_PATH = "app.tcss"
@@ -98,8 +98,10 @@ class DgeditApp(App[None], inherit_bindings=False):
         piped: Document | None = None,
         answered: tuple[InfillRequest, Infill] | None = None,
     ) -> None:
-        """Open the files at `paths`; `folder` is the project's, shown at the start; `watch` what
-        happens to the files outside. Raises InputError, and UsageError for unknown settings.
+        """Open the files at `paths`.
+
+        `folder` is the project's folder, shown at the start; `watch` watches the files for changes
+        on disk. Raises InputError, and UsageError for invalid settings.
         """
         super().__init__()
         self.settings = settings = settings or Settings()
@@ -108,7 +110,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         if settings.reduced_motion:
             self.animation_level = "none"
         self.failure: Exception | None = None
-        """The error of ours that ended it."""
+        """The internal error that ended the app."""
         self.answered, self.show_tree = answered, folder is not None
         recent = recent or Recent(None)
         self.started_in = here = WorkingFolder.now()
@@ -149,32 +151,32 @@ class DgeditApp(App[None], inherit_bindings=False):
 
     @property
     def editor(self) -> Editor:
-        """The file in front."""
+        """The current file's editor."""
         return self.workspace.editor
 
     @property
     def editors(self) -> list[Editor]:
-        """The files, in the order of their tabs."""
+        """The editors, in the order of their tabs."""
         return self.workspace.editors
 
     @property
     def fill(self) -> Fill | None:
-        """The infill that is open."""
+        """The open infill."""
         return self.infill.fill
 
     # The screen
 
     def get_default_screen(self) -> Screen[None]:
-        """The screen of the editor."""
+        """Return the editor's screen."""
         return Swift(id="_default")
 
     def get_driver_class(self) -> type[Driver]:
-        """Ours in the place of the one that it extends."""
+        """Return our driver in place of Textual's Linux driver."""
         given = super().get_driver_class()
         return Terminal if given is LinuxDriver else given
 
     def compose(self) -> ComposeResult:
-        """Tabs, the files shown, bars, status line, keys."""
+        """Lay out tabs, panes, bars, status line and keys."""
         yield self.workspace.strip
         with Horizontal(id="middle"):
             yield self.workspace.panes
@@ -185,7 +187,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         yield Hints()
 
     def on_mount(self) -> None:
-        """Show the first file, and let each part begin."""
+        """Show the first file, and start each part."""
         self.theme = self.settings.theme
         self.set_keymap(bindings.keymap(self.actions, self.settings.keys))
         self.call_next(self.guide.start)
@@ -193,7 +195,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.clipboards.start()
         self.infill.start()
         self.piped.start()
-        self.leftover.start()  # which asks about all files before any asks for itself
+        self.leftover.start()  # before recovery: one question for all files comes first
         self.recovery.start()
         self.opening.start(show_tree=self.show_tree)
         self.disk.watch_anew()
@@ -202,17 +204,17 @@ class DgeditApp(App[None], inherit_bindings=False):
             self.call_after_refresh(open_answered, self.infill, *self.answered)
 
     def get_key_display(self, binding: Binding) -> str:
-        """A key, written the same way everywhere."""
+        """Return a key as it is written everywhere."""
         return bindings.written([binding.key])[0]
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy; the terminal's clipboard cannot hold bytes that are no text, ours can."""
+        """Copy a text. Undecodable bytes are kept only in our own clipboard."""
         super().copy_to_clipboard(readable(text))
         self._clipboard = text
         self.clipboards.copy(text)
 
     def _handle_exception(self, error: Exception) -> None:
-        """Keep what is not saved before anything else; the command line says what went wrong."""
+        """Keep unsaved text before anything else; the command line reports the error."""
         self.failure = self.failure or error
         self.recovery.secure()
         super()._handle_exception(error)
@@ -221,14 +223,14 @@ class DgeditApp(App[None], inherit_bindings=False):
     # Actions
 
     async def action_do(self, name: str) -> None:
-        """Do an action of the table."""
+        """Run an action of the table."""
         part, method, given = actions.parse(_BY_ID[name].call)
         done: Any = getattr(getattr(self, part), method)(*given)
         if isawaitable(done):
             await done
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Say whether what an action needs is there; no key is ours before a question."""
+        """Say whether an action is available; none is while a dialog is open."""
         if action != "do":
             return super().check_action(action, parameters)
         if self.screen.is_modal:
@@ -247,14 +249,14 @@ class DgeditApp(App[None], inherit_bindings=False):
     # Keys and the terminal
 
     async def on_event(self, event: events.Event) -> None:
-        """A key or a click ends what the one before had to say, before it does anything itself."""
+        """Clear the notice on a key or a click, before it is handled."""
         ends = isinstance(event, events.Key | events.Paste | events.MouseDown)
         if ends and not event.is_forwarded:
             self.workspace.notice("")
         await super().on_event(event)
 
     async def on_burst(self, burst: Burst) -> None:
-        """Give it to what has the keyboard, key by key where that is no text."""
+        """Pass a burst to the focused editor, or to other widgets key by key."""
         self.app_focus = True
         self.workspace.notice("")
         if isinstance(self.focused, Editor):
@@ -264,22 +266,24 @@ class DgeditApp(App[None], inherit_bindings=False):
                 await self.on_event(key)
 
     def on_app_focus(self) -> None:
-        """Look again at what the disk holds."""
+        """Check the files on disk again."""
         self.disk.focus()
 
     @on(Driver.SignalResume)
     def _draw_again(self) -> None:
-        """Draw the whole screen: whoever had the terminal meanwhile left another there."""
+        """Redraw the whole screen, which another program may have changed."""
         self.refresh(layout=True)
 
     @on(events.CursorPosition)
     def _shift_f3(self) -> None:
-        """Find the previous place: what xterm and its like send for Shift+F3 reads as this answer,
-        which is never asked for.
+        """Find the previous match.
+
+        Terminals such as xterm send a sequence for Shift+F3 that parses as a cursor position
+        report, which is never requested.
         """
         self.finder.step(-1)
 
-    # Who listens to what
+    # Messages and the parts that handle them
 
     @on(Editor.Changed)
     def _edited(self, message: Editor.Changed) -> None:
@@ -320,7 +324,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.review.cursor_moved()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """See which file has the keyboard."""
+        """Follow the focus to a file."""
         self.workspace.follow_focus(event.widget)
 
     @on(Bar.Left)

@@ -42,8 +42,8 @@ from dgedit_engine.types import Ability, Draft, InfillRequest, Step
 
 SIZE = (120, 40)
 
-# The pause before a key, in seconds: from that of a key held down to that of a typist who thinks,
-# on both sides of the pause after which a large file is parsed.
+# The pause before a key, in seconds: from a key held down to a slow typist. The pause after which a
+# large file is parsed lies between.
 _PAUSES = 0.03, 0.25
 
 _NOISE = ("a", "bb ", "    ", "ccc(", "é")
@@ -53,24 +53,24 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one measurement gave, in milliseconds."""
+    """The result of one measurement, in milliseconds."""
 
     name: str
-    """What was measured."""
+    """The name of the measurement."""
     wall_p50: float
     """Median of the wall time."""
     wall_p95: float
-    """95 of 100 took no longer."""
+    """95th percentile of the wall time."""
     cpu_p50: float
     """Median of this process's CPU time."""
     cpu_p95: float
-    """95 of 100 took no more."""
+    """95th percentile of the CPU time."""
     count: int
-    """How many keys, or openings."""
+    """The number of keys, or openings."""
 
     @classmethod
     def of(cls, name: str, seconds: Sequence[tuple[float, float]]) -> Figures:
-        """From pairs of wall and CPU seconds."""
+        """Compute the figures from pairs of wall and CPU seconds."""
         wall, cpu = zip(*seconds, strict=True)
         return cls(
             name=name,
@@ -83,30 +83,30 @@ class Figures:
 
 
 class Tape(Driver):
-    """A terminal that is not there."""
+    """A driver without a terminal, which passes on what would be drawn."""
 
     here: ClassVar[Tape]
-    """The one that runs."""
+    """The running driver."""
 
     def start_application_mode(self) -> None:
-        """Tell the size."""
+        """Report the size."""
         Tape.here = self
         self.frame: Callable[[str], object] = lambda text: None
         size = Size(*SIZE)
         self.send_message(events.Resize(size, size))
 
     def write(self, data: str) -> None:
-        """Pass a frame on as the text in it."""
+        """Pass on the text in a frame."""
         self.frame(_CONTROL.sub("", data))
 
     def disable_input(self) -> None:
-        """There is none."""
+        """Do nothing: there is no input."""
 
     def stop_application_mode(self) -> None:
-        """Nothing to restore."""
+        """Do nothing: there is no terminal to restore."""
 
     async def until(self, text: str, *keys: str) -> tuple[float, float]:
-        """Send keys; wall and CPU seconds until a frame holds the text."""
+        """Send keys; return the wall and CPU seconds until a frame holds the text."""
         seen = asyncio.get_running_loop().create_future()
 
         def frame(drawn: str) -> None:
@@ -128,7 +128,7 @@ class Restless:
     name, device, ability = "restless", "none", Ability()
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        """Steps without end."""
+        """Yield steps without end."""
         dice = random.Random(0)
         for index in range(1, 1_000_000):
             pieces = tuple("\n" if i % 10 == 9 else dice.choice(_NOISE) for i in range(300))
@@ -139,7 +139,7 @@ class Restless:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, and print."""
+    """Run the measurements and print their figures."""
     parser = argparse.ArgumentParser(prog="python -m dgedit.tui.bench", description=__doc__)
     parser.add_argument("--keys", type=int, default=120, help="keys for each measurement")
     parser.add_argument("--lines", type=int, nargs="+", default=[1000, 50_000])
@@ -164,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(folder: Path, given: argparse.Namespace) -> Iterator[Figures]:
-    """Every measurement in turn."""
+    """Run every measurement in turn."""
     for lines in given.lines:
         file = folder / f"{lines}.py"
         file.write_text(python_of(lines))
@@ -188,7 +188,7 @@ def measure(folder: Path, given: argparse.Namespace) -> Iterator[Figures]:
 
 
 def python_of(lines: int) -> str:
-    """That many lines of the standard library, over and over."""
+    """Return this many lines of Python from the standard library, repeated if need be."""
     library = Path(sysconfig.get_path("stdlib"))
     texts = (file.read_text("utf-8", "replace") for file in sorted(library.glob("*.py")))
     every = list(islice(chain.from_iterable(text.splitlines() for text in texts), lines))
@@ -198,7 +198,7 @@ def python_of(lines: int) -> str:
 def key_times(
     file: Path, keys: int, *, wrap: bool = False, live: bool = False
 ) -> list[tuple[float, float]]:
-    """Wall and CPU seconds of every key typed in the middle of a file."""
+    """Return the wall and CPU seconds of every key typed in the middle of a file."""
     found: list[tuple[float, float]] = []
 
     async def drive(app: DgeditApp) -> None:
@@ -229,7 +229,7 @@ def key_times(
 
 
 def opening_times(file: Path, times: int) -> list[tuple[float, float]]:
-    """Wall and CPU seconds from the start of a new process to its first frame with text."""
+    """Return the wall and CPU seconds from the start of a process to its first text."""
     found = []
     for _ in range(times):
         start = perf_counter()
@@ -243,7 +243,7 @@ def opening_times(file: Path, times: int) -> list[tuple[float, float]]:
 
 
 def open_once(file: Path) -> None:
-    """Open a file; when its first line is painted, say what CPU time that took."""
+    """Open a file; when its first line is painted, print the CPU seconds that it took."""
     line = file.read_text().splitlines()[0]
 
     async def drive(app: DgeditApp) -> None:
@@ -288,12 +288,12 @@ async def _go_to_middle(editor: Editor) -> None:
     if editor.document.line_count < 10:
         row = 0
     column = len(editor.document[row]) // 2 if row == 0 else 0
-    editor.move_cursor((row, column), center=True)  # an infill below it is in view
+    editor.move_cursor((row, column), center=True)  # so that an infill below is visible
     await asyncio.sleep(0.5)
 
 
 def _share(times: Sequence[float], share: float) -> float:
-    """The time in milliseconds that this share of them does not exceed."""
+    """Return the time in milliseconds that this share of the times does not exceed."""
     return round(1000 * sorted(times)[min(len(times) - 1, int(share * len(times)))], 2)
 
 

@@ -1,8 +1,7 @@
-"""Keys for the actions of the table: as Textual binds them, as the user wants them, as people write
-them.
+"""Convert the keys of actions between the table, Textual, the user's settings and help texts.
 
-Where several actions of the screen have the same key (Escape, Enter), they are asked in turn, and
-what an action needs says whose it is. Knows keys and settings; nothing of files.
+If several actions of the screen share a key (Escape, Enter), they are tried in turn, and their
+`needs` decide which one applies. Knows keys and settings; nothing of files.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from dgedit.errors import UsageError
 from dgedit.tui.keymap import ACTIONS, Action
 
 NO_KEY = "unbound"
-"""Stands for no key at all; no terminal sends it."""
+"""The name for no key at all; no terminal sends it."""
 
-# What some terminals send in the place of another key.
+# Keys that some terminals send in place of another.
 _STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}
 
-# How keys are written that are not called what is on them.
+# How keys are written whose names differ from what is printed on them.
 _WRITTEN = {
     "backslash": "\\",
     "backspace": "Bksp",
@@ -39,8 +38,9 @@ _NAMED = {key.value.rpartition("+")[2] for key in Keys}
 
 
 def bindings(*, of_text: bool) -> list[Binding]:
-    """The keys of the text, or those of the screen: what closes a bar before what ends an infill,
-    since it was opened last.
+    """Return the bindings of the text, or those of the screen.
+
+    An action that closes a bar comes before one that ends an infill, as the bar was opened last.
     """
     actions = [action for action in ACTIONS if action.of_text is of_text]
     return [
@@ -57,8 +57,8 @@ def bindings(*, of_text: bool) -> list[Binding]:
 
 
 def rebound(known: Iterable[Action], wanted: Mapping[str, str]) -> list[Action]:
-    """The actions with the user's keys. Raises UsageError for an unknown action or key, and for a
-    key that would do two things.
+    """Return the actions with the user's keys. Raises UsageError for an unknown action or key, and
+    for a key with two actions.
     """
     by_id = {action.id: action for action in known}
     for name, text in wanted.items():
@@ -75,20 +75,20 @@ def rebound(known: Iterable[Action], wanted: Mapping[str, str]) -> list[Action]:
 
 
 def keymap(bound: Iterable[Action], wanted: Mapping[str, str]) -> dict[str, str]:
-    """The user's keys as Textual is told them."""
+    """Return the user's keys as Textual expects them."""
     return {one.id: ",".join(one.keys) or NO_KEY for one in bound if one.id in wanted}
 
 
 def written(keys: Iterable[str]) -> list[str]:
-    """Keys as people write them: `Ctrl+S`, `Alt+[`, `PgDn`; none that only stands in for another of
-    them.
+    """Return keys as people write them: `Ctrl+S`, `Alt+[`, `PgDn`. A key that only stands in for
+    another one of them is left out.
     """
     given = list(keys)
     return [_written(key) for key in given if _STAND_INS.get(key) not in given]
 
 
 def _key(name: str, key: str) -> str:
-    """A key as Textual calls it."""
+    """Check a key as Textual names it. Raises UsageError."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     good = last in _NAMED or key_to_character(last) is not None
     if not good or not set(modifiers) <= _MODIFIERS:

@@ -1,7 +1,7 @@
-"""What the editor can do: all keys in a panel, all actions in a list, and the themes.
+"""Help: all keys in a panel, all commands in a list, and the themes.
 
-Both are made of the table in `keymap.py`, with the user's own keys, so they say what is. Knows
-actions and their words; not what they do.
+All come from the table in `keymap.py`, with the user's own keys, so that they are always right.
+Knows actions and their words; not what they do.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from dgedit.tui.workspace.tabs import Workspace
 
 # Between two columns of help.
 _GAP = "  "
-# Columns that the words have in any case.
+# The least width of the descriptions, in cells.
 _LEAST = 16
 
 
 class Guide:
-    """Shows keys and commands, and lets one choose a theme."""
+    """Shows keys and commands, and lets the user choose a theme."""
 
     def __init__(
         self, workspace: Workspace, actions: Sequence[Action], last_theme: LastTheme
     ) -> None:
-        """`actions` have the user's keys; `last_theme` is kept for the next time."""
+        """Take the actions with the user's keys, and the store of the last theme."""
         self.workspace, self.app, self.actions = workspace, workspace.app, actions
         self.last_theme = last_theme
 
     def start(self) -> None:
-        """Take the theme chosen last."""
+        """Use the theme that was chosen last."""
         if (name := self.last_theme.read()) in self.app.available_themes:
             self.app.theme = name
 
@@ -55,11 +55,11 @@ class Guide:
         self.app.push_screen(Help(self._sections(), find.partition(_GAP)[0]))
 
     def ask_command(self) -> None:
-        """Find a command by a few letters of its name, and do it."""
+        """Let the user choose a command by letters of its name, and run it."""
         self.workspace.work(self._ask_command, group="commands")
 
     def ask_theme(self) -> None:
-        """Choose a theme, seeing each; Escape leaves it as it was."""
+        """Let the user choose a theme with a preview; Escape restores the present one."""
         self.workspace.work(self._ask_theme, group="commands")
 
     async def _ask_command(self) -> None:
@@ -95,7 +95,7 @@ class Guide:
                 self.workspace.notice(f"{self.app.theme} from now on")
 
     def _sections(self) -> list[tuple[str, list[tuple[str, str, str]]]]:
-        """For each group its actions with a key: keys, words, id."""
+        """Return for each group its actions with a key: keys, words, id."""
         groups: dict[str, list[Action]] = {}
         for action in self.actions:
             groups.setdefault(action.group, []).append(action)
@@ -105,12 +105,12 @@ class Guide:
         ]
 
     def keys_of(self, action: Action) -> str:
-        """The keys of an action, as people write them."""
+        """Return the keys of an action, as people write them."""
         return _GAP.join(bindings.written(action.keys))
 
 
 class Help(Modal[None]):
-    """All keys, by what they are about."""
+    """A panel of all keys, by group."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q,enter", "leave", "close", show=False),
@@ -121,12 +121,12 @@ class Help(Modal[None]):
     ) -> None:
         super().__init__()
         self.sections = sections
-        """Headings, and under each: keys, what they do, its id."""
+        """Headings, each with rows of keys, description and id."""
         self.find = find
-        """The key that finds one by its name."""
+        """The key that finds a command by its name."""
 
     def compose(self) -> ComposeResult:
-        """The columns, and how to go on from here."""
+        """Lay out the columns, and how to go on from here."""
         with Vertical() as box, VerticalScroll():
             yield Columns(self.sections)
         box.border_title = "Keys"
@@ -134,13 +134,13 @@ class Help(Modal[None]):
         box.border_subtitle = f"↑ ↓ PgUp PgDn scroll · {find}Esc close"
 
     def action_leave(self) -> None:
-        """Back to the text."""
+        """Close the panel."""
         self.dismiss()
 
 
 class Columns(Widget):
-    """Keys, what they do, and their ids: each column as wide as it must be, but for the words,
-    which go on in the next row where the screen is narrow.
+    """Columns of keys, descriptions and ids. Each is as wide as it must be, but descriptions wrap
+    on a narrow screen.
     """
 
     def __init__(self, sections: Sequence[tuple[str, list[tuple[str, str, str]]]]) -> None:
@@ -148,11 +148,11 @@ class Columns(Widget):
         self.sections = sections
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many rows as there are at that width."""
+        """Return the number of rows at a width."""
         return len(self._lines(width).split("\n"))
 
     def render(self) -> Content:
-        """The rows."""
+        """Render the rows."""
         return self._lines(self.size.width)
 
     def _lines(self, width: int) -> Content:
@@ -179,6 +179,6 @@ class Columns(Widget):
 
 
 def _called(action: Action) -> frozenset[str]:
-    """All words for an action, in small letters."""
+    """Return all words for an action, in lower case."""
     words = f"{action.words} {action.id} {action.group} {action.synonyms}"
     return frozenset(re.findall(r"\w+", words.lower()))

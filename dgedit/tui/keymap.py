@@ -1,12 +1,12 @@
-"""All actions of the editor, in one table: their keys, their words, and what they call.
+"""The table of all actions of the editor: their keys, their words, and what they call.
 
-Help, the palette, the row of keys below the text, the user's own keys and the documentation read
-this table and nothing else. The ids are public, since `config.toml` names them.
+Help, the palette, the footer, the user's own keys and the documentation read this table and nothing
+else. The ids are public, since `config.toml` names them.
 
 An action of the text is a method of the text area, as Textual calls it (`action_cursor_up`). Any
 other is a method of a part that `app.py` constructs: `finder.step(1)` is `app.finder.step(1)`.
 
-Knows words; what is done with them is `bindings.py`'s.
+Knows words; `bindings.py` uses them.
 """
 
 from __future__ import annotations
@@ -15,46 +15,49 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Need = Literal["", "bar", "running", "open", "result", "stay", "hole", "piece"]
-"""When an action can be done: always; while the find bar is open, an infill is running, a result
-is open; a result is open, else it says why not; the cursor is at a hole of a result, or has not
-moved since; at a hole; at a piece of a draft. Of the last three the keys are the text's elsewhere.
+"""The condition under which an action is available.
+
+Always (empty), while the find bar is open, while an infill is running, while a result is open
+("open", and "result", which says why not otherwise), with the cursor at a hole of a result or not
+moved since ("stay"), at a hole, at a piece of a draft. Where the last three do not hold, their keys
+act on the text.
 """
 
 TEXT = "The text"
-"""The group of the text's own actions."""
+"""The group of the actions on the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that a key does."""
+    """Something that the user can do."""
 
     id: str
-    """What the user's settings call it."""
+    """Its name in the user's settings."""
     keys: tuple[str, ...]
-    """The keys for it."""
+    """Its keys."""
     words: str
-    """Names it, for help and the palette."""
+    """Its description, for help and the palette."""
     call: str
     """The method that does it, with its arguments."""
     group: str = ""
-    """What it is about."""
+    """Its group in the help."""
     hint: str = ""
-    """Its word in the row of keys; empty where it is not shown there."""
+    """Its word in the footer; empty if it is not shown there."""
     rank: int = 0
-    """Its place in that row; 1 matters most."""
+    """Its rank in the footer; 1 matters most."""
     needs: Need = ""
-    """When it can be done."""
+    """The condition under which it is available."""
     synonyms: str = ""
-    """Other words that people search it by; those of `id` and `words` are searched anyway."""
+    """More words to find it by, beside those of `id` and `words`."""
 
     @property
     def of_text(self) -> bool:
-        """Whether it is the text's that has the cursor, not the screen's."""
+        """True if it is an action of the text with the cursor, not of the screen."""
         return self.group == TEXT
 
     @property
     def binding(self) -> str:
-        """The action as Textual is told it."""
+        """The action in Textual's syntax."""
         return self.call if self.of_text and "." not in self.call else f"app.do('{self.id}')"
 
 
@@ -277,4 +280,4 @@ ACTIONS: tuple[Action, ...] = (
     ),
 )
 # fmt: on
-"""In the order of help: what this editor is for first, then what one needs in any."""
+"""The actions in the order of the help: those special to this editor first, then common ones."""

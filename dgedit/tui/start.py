@@ -1,4 +1,4 @@
-"""The editor from its start to its end: what it begins with, signals, and its exit code."""
+"""Run the editor from start to end: its parts, signals, and its exit code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
 from dgedit_engine.types import Infill, InfillRequest
 
-# Seconds that the screen is given to end after a signal. A terminal that is gone takes no more
-# output, and who writes to it waits for ever.
+# Seconds for the screen to end after a signal: with a terminal, and with one that is gone, which
+# would block writing to it for ever.
 _PATIENCE, _IMPATIENCE = 3.0, 0.2
 
 
@@ -46,13 +46,14 @@ def run(
     answered: tuple[InfillRequest, Infill] | None = None,
     places: Mapping[Path, str | None] | None = None,
 ) -> int:
-    """Edit files, or the project in a folder, until the user leaves; returns the exit code. `holes`
-    are masked, for each file its own, and filled with what was `answered`, which is open;
-    `places` are where to begin in a file, see `place_in`.
+    """Edit files, or the project in a folder, until the user quits; return the exit code.
 
-    `piped` is the text that `-` stands for; what becomes of it is given away at the end. Raises
-    InputError for a file that cannot be opened, UsageError for settings that make no sense; for
-    places both.
+    `holes` are the spans to mask, for each file its own, filled with the infill in `answered`,
+    which is open for review; `places` are positions or ranges in the files, see `place_in`; `piped`
+    is the text of `-`, which is output by `give` at the end.
+
+    Raises InputError for a file that cannot be opened, UsageError for invalid settings; either for
+    invalid places.
     """
     from dgedit.engines.connect import connect
 
@@ -95,7 +96,7 @@ def run(
 
 
 def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
-    """Put the cursor at the place in each file that has one, at the start of what is selected."""
+    """Select the given place in each file, with the cursor at its start."""
     wanted = {app.started_in.absolute(path): place for path, place in places.items() if place}
     for editor in app.workspace.editors:
         if place := wanted.get(editor.path):
@@ -108,13 +109,13 @@ def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:
 
 
 def _named_by(key: str) -> str:
-    """The place that decides a setting; empty where none names it."""
+    """Return the place that decides a setting; empty if none names it."""
     return next((one.where for one in reversed(layers()) if key in one.values), "")
 
 
 @contextlib.contextmanager
 def _heeding_signals(app: DgeditApp) -> Iterator[None]:
-    """Let signals end the editor with the terminal as it was; one that is ignored still is."""
+    """Let signals end the editor and restore the terminal; ignored ones stay ignored."""
     timers: list[Timer] = []
 
     def give_up(code: int) -> None:

@@ -1,1 +1,1 @@
-"""An engine offered to other editors over HTTP. Knows their forms, no screen and no disk."""
+"""Serve an engine to other editors over HTTP. Knows their protocols, no screen and no disk."""

@@ -1,9 +1,9 @@
-"""What editors that complete code ask of a server, and what they are answered.
+"""Read and write the completion protocols that code editors use.
 
 Three forms: OpenAI's completions with a suffix, Mistral's fill-in-the-middle, whose answers look
-like a chat's, and `/infill` of llama.cpp's server. A prompt may also hold a code model's own marks
-for what is before and behind the hole: Zed, and Continue's templates, send those. Knows texts and
-JSON; neither engines nor connections.
+like a chat's, and `/infill` of llama.cpp's server. A prompt may also mark the hole with a code
+model's special tokens: Zed, and Continue's templates, send those. Knows texts and JSON; neither
+engines nor connections.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dgedit_engine.types import Draft, Hole, InfillRequest, Passage
 
 Form = Literal["completions", "fim", "infill"]
 
-_ANSWERS = 8  # at most of one request
+_ANSWERS = 8  # the most answers to one request
 _STOPS = 64
-_EXTRA = 256  # parts of other files
-# What stands before, between and behind the texts around a hole: StarCoder's marks, and Qwen's.
+_EXTRA = 256  # the most parts of other files
+# Special tokens for the text before the hole, behind it, and the answer: StarCoder's and Qwen's.
 _MARKS = (
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
@@ -32,44 +32,46 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What is asked for."""
+    """A request for completions."""
 
     form: Form
-    """In which form, and so in which form it is answered."""
+    """The protocol of the request and of its answer."""
     request: InfillRequest | None
-    """What is to be filled; None where nothing is: llama.vim announces other files so."""
+    """The infill to run; None if nothing is to be filled, as when llama.vim only announces other
+    files.
+    """
     before: str
-    """The text before the hole, of which an answer may be the continuation."""
+    """The text before the hole, to be repeated if `echo` is set."""
     most: int | None = None
-    """Tokens of an answer; None for as many as it takes."""
+    """The most tokens of an answer; None for no limit."""
     seconds: float | None = None
-    """After which the best so far is wanted."""
+    """The time after which the best answer so far is wanted; None for no limit."""
     count: int = 1
-    """How many answers."""
+    """The number of answers."""
     stops: tuple[str, ...] = ()
-    """Texts that an answer ends before."""
+    """Texts before which an answer is cut off."""
     echo: bool = False
-    """Whether an answer begins with what is before the hole."""
+    """True if an answer begins with the text before the hole."""
     stream: bool = False
-    """Whether it is to come as events."""
+    """True if the answer is sent as server-sent events."""
     usage: bool = False
-    """Whether the events end with a count of tokens."""
+    """True if the events end with token counts."""
     fields: tuple[str, ...] | None = None
-    """The fields of an answer that are wanted; None for all."""
+    """The fields wanted in the answer; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of it."""
+    """The result of an infill for a completion request."""
 
     drafts: tuple[Draft, ...]
-    """The hole's text in each candidate, the best first; empty where nothing was to be filled."""
+    """The hole's text in each candidate, best first; empty if nothing was to be filled."""
     settled: bool
-    """Whether the infill ended by itself."""
+    """False if the infill was cut short."""
     read: float
     """Seconds until the first step."""
     refined: float
-    """Seconds from there to the last."""
+    """Seconds from the first step to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class _Text:
 
 
 def read(form: Form, body: object, *, effort: float) -> CompletionRequest:
-    """A request's body. Raises ValueError, naming the field, for what makes no sense."""
+    """Parse a request's body. Raises ValueError, naming the field, for invalid values."""
     if not isinstance(body, dict):
         raise ValueError("the body must be a JSON object")
     stream = _flag(body, "stream")
@@ -116,7 +118,7 @@ def read(form: Form, body: object, *, effort: float) -> CompletionRequest:
 def answer(
     asked: CompletionRequest, answered: Answered, *, model: str, count: Callable[[str], int]
 ) -> dict[str, Any]:
-    """The JSON that answers a request. `count` says how many tokens a text is."""
+    """Return the JSON that answers a request. `count` returns the number of tokens of a text."""
     texts = _texts(asked, answered)
     if asked.form == "infill":
         return _fields(_infill(texts[0], answered, asked, model=model, count=count), asked.fields)
@@ -127,8 +129,10 @@ def answer(
 def events(
     asked: CompletionRequest, answered: Answered, *, model: str, count: Callable[[str], int]
 ) -> Iterator[str]:
-    """The same as the data of events. Text that is refined everywhere at once is not known before
-    all of it is: there is one event with text for each answer.
+    """Yield the answer as the data of events.
+
+    There is one event with text for each answer, as text that is refined everywhere at once is
+    known only at the end.
     """
     texts = _texts(asked, answered)
     if asked.form == "infill":
@@ -148,11 +152,11 @@ def events(
 def _read_infill(
     body: Mapping[str, Any], *, stream: bool, stops: tuple[str, ...], effort: float
 ) -> CompletionRequest:
-    """What llama.cpp's server takes; other fields are about its own sampling."""
+    """Parse a request for llama.cpp's server; fields about its own sampling are ignored."""
     for name in ("input_prefix", "input_suffix"):
         if not isinstance(body.get(name), str):
             raise ValueError(f'"{name}" is required')
-    # Its model goes on where the prompt ends: that is the start of the line with the cursor.
+    # A llama.cpp model continues the prompt, which holds the start of the line with the cursor.
     before = body["input_prefix"] + _text(body, "prompt")
     extra = body.get("input_extra") or []
     if not isinstance(extra, list) or len(extra) > _EXTRA:
@@ -193,13 +197,16 @@ def _request(
     return InfillRequest(
         (near, *others),
         effort=effort,
-        seed=max(0, seed) % 2**63,  # llama.cpp's -1 leaves it to the server
+        seed=max(0, seed) % 2**63,  # llama.cpp's -1 means any seed
         candidates=count if count > 1 else None,
     )
 
 
 def _unmarked(prompt: str) -> tuple[str, str]:
-    """What is before and behind the hole of a prompt that marks it; else all of it is before."""
+    """Split a prompt with special tokens into the text before and behind the hole.
+
+    Without them, all of it is before.
+    """
     for first, second, third in _MARKS:
         if prompt.startswith(first) and prompt.endswith(third) and second in prompt:
             before, _, after = prompt[len(first) : -len(third)].partition(second)
@@ -208,13 +215,13 @@ def _unmarked(prompt: str) -> tuple[str, str]:
 
 
 def _texts(asked: CompletionRequest, answered: Answered) -> list[_Text]:
-    """As many answers as are asked for: the best again, where there are not as many."""
+    """Return as many answers as requested; the best are repeated if there are fewer."""
     drafts = answered.drafts or (Draft((), (), ()),)
     return [_cut(drafts[at % len(drafts)], asked, answered) for at in range(asked.count)]
 
 
 def _cut(draft: Draft, asked: CompletionRequest, answered: Answered) -> _Text:
-    """A draft up to the most tokens and the first text to stop at."""
+    """Cut a draft off at the token limit and before the first stop text."""
     pieces = draft.pieces if asked.most is None else draft.pieces[: asked.most]
     text = "".join(pieces)
     found = [(at, stop) for stop in asked.stops if (at := text.find(stop)) >= 0]
@@ -295,7 +302,7 @@ def _timings(what: str, tokens: int, seconds: float) -> dict[str, float]:
 
 
 def _fields(table: dict[str, Any], wanted: tuple[str, ...] | None) -> dict[str, Any]:
-    """Some of the fields, those of an inner table by their path."""
+    """Select fields of the answer; those of an inner table are given by their path."""
     if wanted is None:
         return table
     flat = table | {f"timings/{name}": value for name, value in table["timings"].items()}

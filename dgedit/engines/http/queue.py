@@ -1,4 +1,4 @@
-"""The queue of those who ask: one after the other.
+"""A queue that lets one request run at a time, in order of arrival.
 
 Knows threads; nothing of what is asked.
 """
@@ -10,20 +10,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
-_WAITING = 8  # at once, of which one has its turn
-_LOOK = 0.25  # seconds between looks whether one that waits is still there
+_WAITING = 8  # the most in the queue, including the one that runs
+_LOOK = 0.25  # seconds between checks whether a waiting client is still there
 
 
 class Busy(Exception):
-    """Too many wait already."""
+    """The queue is full."""
 
 
 class Gone(Exception):
-    """Nobody waits for the answer any more."""
+    """The client no longer waits for the answer."""
 
 
 class Turns:
-    """Lets one go after the other."""
+    """A first-in, first-out lock for threads."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -31,7 +31,7 @@ class Turns:
 
     @contextlib.contextmanager
     def taken(self, gone: Callable[[], bool]) -> Iterator[None]:
-        """Wait for one's turn, and have it. Raises Busy where too many wait, and Gone."""
+        """Wait for the lock and hold it. Raises Busy if too many wait, Gone if `gone()` is true."""
         me = object()
         with self._changed:
             if len(self._queue) >= _WAITING:

@@ -1,12 +1,12 @@
-"""The engine for other programs, over HTTP: `/v1/completions` with a suffix, and `/infill`.
+"""Serve the engine over HTTP: `/v1/completions` with a suffix, and `/infill`.
 
-What is asked and answered, `completions` knows; here is who may ask, how much and for how long. One
-infill runs at a time, the others wait in the order in which they came. A client that hangs up is
-looked for after each step, and while it waits. A connection carries one request: whoever listens
-next door pays nothing for a new one, and nothing can be smuggled in behind.
+`completions` knows the protocols; this module decides who may ask, how much and for how long. One
+infill runs at a time, others wait in order of arrival. Whether a client has hung up is checked
+after each step, and while it waits. A connection carries one request: a new one costs a local
+client nothing, and no second request can be smuggled in behind the first.
 
-A web page that somebody looks at must not be able to ask: another origin, and a host's name that
-is not ours but leads here, are refused. Logs no text of a user.
+A web page in the user's browser must not be able to ask: requests with another origin, or with a
+host name that is not ours (DNS rebinding), are refused. Logs no text of a user.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from dgedit_engine.types import Backend, Step
 
 log = logging.getLogger("dgedit.engine")
 
-_BODY = 1 << 20  # bytes
-_CLIENTS = 64  # connections at once
-_PATIENCE = 10.0  # seconds for a request to come, and for an answer to be taken
-_FAREWELL = 2.0  # seconds for clients to be answered when it ends
+_BODY = 1 << 20  # the most bytes of a request's body
+_CLIENTS = 64  # the most connections at once
+_PATIENCE = 10.0  # seconds for a request to arrive, and for an answer to be received
+_FAREWELL = 2.0  # seconds for clients to be answered at shutdown
 
 _POSTS: dict[str, Form] = {
     "/v1/completions": "completions",
@@ -53,7 +53,7 @@ _GETS = frozenset({"/health", "/v1/health", "/models", "/v1/models"})
 
 
 class HttpServing:
-    """A backend, offered at an address."""
+    """A backend served at an address."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class HttpServing:
         effort: float = 0.5,
         count: Callable[[str], int] | None = None,
     ) -> None:
-        """Listen, then connect, which may take long: who asks meanwhile waits.
+        """Listen, then connect to the engine; requests that come meanwhile wait.
 
-        `hosts` are further names by which we are known; `count` says how many tokens a text is,
-        without it about.
+        `hosts` are further names of this server; `count` returns the number of tokens of a text,
+        which is estimated without it.
 
-        Raises UsageError for an address that others reach without a token, EngineError for one
-        where nobody can listen.
+        Raises UsageError for a public address without a token, EngineError for an address where
+        listening fails.
         """
         if not token and not is_loopback(host):
             raise UsageError(f"{host} can be reached by others: set DGEDIT_HTTP_TOKEN")
@@ -91,7 +91,7 @@ class HttpServing:
         self.address = f"[{host}]:{bound[1]}" if ":" in host else f"{host}:{bound[1]}"
 
     def run(self) -> None:
-        """Answer until told to stop, in the thread that calls this, or until an exception comes."""
+        """Serve until `stop` is called or an exception comes; blocks the calling thread."""
         backend = self.backend
         log.info("%s on %s, at http://%s", backend.name, backend.device, self.address)
         try:
@@ -102,12 +102,12 @@ class HttpServing:
             self._server.wait()
 
     def stop(self) -> None:
-        """Tell it to stop, from another thread: what is under way ends within a step."""
+        """Stop serving, from another thread; a running infill ends within a step."""
         self.ending.set()
         self._server.shutdown()
 
     def infill(self, asked: CompletionRequest, gone: Callable[[], bool]) -> Answered:
-        """Fill what is asked for when its turn has come, unless the client goes."""
+        """Run an infill when its turn comes. Raises Busy, and Gone if the client hangs up."""
         if asked.request is None:
             return Answered((), True, 0.0, 0.0)
         with self.turns.taken(lambda: gone() or self.ending.is_set()):
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = io.BufferedReader(_Patient(self.request, time.monotonic() + _PATIENCE))
 
     def handle(self) -> None:
-        """One request; what comes behind it is not read."""
+        """Handle one request; anything after it is not read."""
         self.started, self.status, self.probed = time.monotonic(), 0, False
         self.path = self.command = ""
         with contextlib.suppress(OSError):  # the client has gone, or is too slow
@@ -177,11 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def serving(self) -> HttpServing:
-        """What is served."""
+        """The server's state."""
         return self.server.serving
 
     def _may_ask(self, *, token: bool) -> bool:
-        """Whether the client may; else it has been told why not."""
+        """Say whether the client may ask; if not, the refusal has been sent."""
         hosts = self.headers.get_all("Host") or []
         if len(hosts) != 1 or not is_ours(hosts[0], self.serving.names):
             self._refuse(HTTPStatus.FORBIDDEN, "not a name of this server")
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.FORBIDDEN, "not for web pages")
             return False
         if token and self.serving.token:
-            given = self.headers.get("Authorization", "").encode("latin-1")  # the bytes that came
+            given = self.headers.get("Authorization", "").encode("latin-1")  # the bytes as sent
             wanted = os.fsencode(f"Bearer {self.serving.token}")
             if not hmac.compare_digest(given, wanted):
                 self._refuse(
@@ -201,7 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _body(self) -> object:
-        """The JSON of the body; None when the client has been told what is wrong with it."""
+        """Return the JSON of the body; None if it is invalid and the client has been told."""
         lengths = self.headers.get_all("Content-Length") or []
         if len(lengths) != 1 or self.headers.get("Transfer-Encoding"):
             self._refuse(HTTPStatus.LENGTH_REQUIRED, "one Content-Length is needed")
@@ -225,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _answer(self, form: Form, body: object) -> None:
-        """Infill, and say what came of it, or what went wrong."""
+        """Run the infill, and send its result or the error."""
         try:
             asked = completions.read(form, body, effort=self.serving.effort)
             answered = self.serving.infill(asked, self._has_gone)
@@ -238,16 +238,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the server ends", Retry_After="1")
         except EngineError as error:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        except Exception as error:  # what it says may quote the user's text
+        except Exception as error:  # do not log its message, which may quote the user's text
             log.error("%s", type(error).__name__)
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the engine failed")
         else:
             self._tell(asked, answered)
 
     def _has_gone(self) -> bool:
-        """Whether nobody waits for the answer. A client that has closed its sending side may listen
-        still, or have hung up: what is sent then is reset. An interim answer may be sent at any
-        time, and clients skip it.
+        """Say whether the client has hung up.
+
+        One that has closed its sending side may still listen, or be gone: then anything sent to it
+        is reset. So an interim answer is sent, which is allowed at any time and skipped by clients.
         """
         poll = select.poll()
         poll.register(self.connection, select.POLLRDHUP)
@@ -256,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.probed = True
             with contextlib.suppress(OSError):
                 self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            found = dict(poll.poll(0)).values()  # from this machine, a reset has come by now
+            found = dict(poll.poll(0)).values()  # a local client's reset has arrived by now
         return any(one & ~select.POLLRDHUP for one in found)
 
     def _tell(self, asked: CompletionRequest, answered: Answered) -> None:
@@ -272,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
 
     def _refuse(self, status: HTTPStatus, why: str, **headers: str) -> None:
-        """An error as OpenAI's and llama.cpp's servers say it."""
+        """Send an error in the form of OpenAI's and llama.cpp's servers."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         error = {"code": status.value, "message": why, "type": kind}
         self._send(status, "application/json", json.dumps({"error": error}).encode(), **headers)
@@ -293,7 +294,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def _let_finish(self) -> None:
-        """Take what the client still sends: it would lose our answer, were the connection reset."""
+        """Read what the client still sends: a reset would make it lose our answer."""
         self.connection.shutdown(socket.SHUT_WR)
         until, left = time.monotonic() + 1.0, 4 * _BODY
         while left > 0 and (seconds := until - time.monotonic()) > 0:
@@ -304,24 +305,24 @@ class _Handler(BaseHTTPRequestHandler):
             left -= got
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server refuses by itself, in our form and without what the client said."""
+        """Send http.server's own errors in our form, without quoting the client."""
         status = HTTPStatus(code)
         self.headers = self.headers if hasattr(self, "headers") else None  # type: ignore[assignment]
         self._refuse(status, status.phrase.lower())
 
     def handle_expect_100(self) -> bool:
-        """Let the client go on only when its body is wanted."""
+        """Do not send `100 Continue` yet: only if the body is wanted."""
         return True
 
     def version_string(self) -> str:
         return f"dgedit/{dgedit.__version__}"
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: `handle` logs, without what the client said."""
+        """Log nothing: `handle` logs, without quoting the client."""
 
 
 class _Patient(io.RawIOBase):
-    """What a client sends, until it has had its time, however slowly it sends."""
+    """A connection's input with a deadline for the whole request, however slowly it comes."""
 
     def __init__(self, connection: socket.socket, until: float) -> None:
         self._connection, self._until = connection, until
@@ -340,7 +341,7 @@ class _Patient(io.RawIOBase):
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """Gives each connection a thread, up to so many."""
+    """A server with a thread for each connection, up to a limit."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -374,7 +375,7 @@ class _Server(socketserver.ThreadingTCPServer):
         log.exception("a connection failed", exc_info=False)
 
     def wait(self) -> None:
-        """Until every connection is at its end, but not for long."""
+        """Wait until every connection has ended, but not for long."""
         until = time.monotonic() + _FAREWELL
         for _ in range(_CLIENTS):
             self._slots.acquire(timeout=max(0.0, until - time.monotonic()))

@@ -1,1 +1,1 @@
-"""An engine on a server: a chat model asked over HTTP. Knows no file and no screen."""
+"""Use an engine on a server: a chat model asked over HTTP. Knows no file and no screen."""

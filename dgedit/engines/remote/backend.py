@@ -1,8 +1,8 @@
-"""The client of a server that speaks OpenAI's chat protocol, such as vLLM: implements `Backend`.
+"""A `Backend` that asks a server with OpenAI's chat protocol, such as vLLM.
 
-It has no canvas to pin text on, so it is asked in words (`rewrite`) for the holes; what it answers
-is checked, and asked for again where it is no answer. Drafts grow as the answer comes. Knows no
-address and no key: `endpoint` does.
+A chat model has no canvas on which text can be pinned, so it is asked for the holes in words
+(`rewrite`); invalid answers are asked for again. Drafts grow as the answer comes in. Knows neither
+address nor key: `endpoint` does.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from dgedit.errors import EngineError
 from dgedit.text.visible import visible
 from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
 
-_ANSWERS = 3  # asked for, until one is valid
-_TOKENS = 2048  # of an answer, or a quarter of what the model may read
-_PIECES = 2 * _TOKENS  # of which an answer may come: a server need not heed what is asked
-_UNKNOWN = 0.5  # the confidence in what the server gives none for
+_ANSWERS = 3  # attempts until an answer is valid
+_TOKENS = 2048  # the most of an answer, or a quarter of the model's context if that is less
+_PIECES = 2 * _TOKENS  # the most accepted: a server may ignore max_tokens
+_UNKNOWN = 0.5  # the confidence of text for which the server gives none
 _TEMPERATURE = 0.7
 _TOO_LONG = re.compile(r"context.{0,10}(length|window)|too long|maximum.{0,20}length", re.I)
 
 
 def connect(url: str, model: str | None) -> Remote:
-    """Reach the server at a URL, and find what it calls its model: the first it names, for None.
+    """Connect to the server at a URL. `model` is the server's name for a model, None for its first.
 
-    Raises EngineError, in one line, when it cannot be reached or refuses us; UsageError for what
-    is no server's address.
+    Raises EngineError, in one line, if the server cannot be reached or refuses us; UsageError for
+    an invalid address.
     """
     endpoint = Endpoint(url)
     known = endpoint.models()
@@ -48,13 +48,13 @@ class Remote:
     """A model on a server."""
 
     def __init__(self, endpoint: Endpoint, model: str, known: dict[str, int | None]) -> None:
-        """`known` is what `Endpoint.models` said."""
+        """Take a server's model. `known` is the result of `Endpoint.models`."""
         self._endpoint, self._model, self._known = endpoint, model, known
-        self._logprobs = True  # until the server says that it has none
+        self._logprobs = True  # until the server refuses them
 
     @property
     def name(self) -> str:
-        """What the server calls the model."""
+        """The server's name for the model."""
         return visible(self._model)
 
     @property
@@ -64,12 +64,12 @@ class Remote:
 
     @property
     def ability(self) -> Ability:
-        """A chat model does what it is told."""
+        """The abilities of a chat model: it follows instructions."""
         context = self._known.get(self._model) or 0
         return Ability(instructions=True, context=context)
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        """Ask for the request's holes; closing the steps, from whatever thread, hangs up."""
+        """Ask for the request's holes; closing the steps, from any thread, hangs up."""
         line = Conversation(self._endpoint.client)
         return _Steps(self._infill(request, line), line)
 
@@ -104,7 +104,7 @@ class Remote:
         yield _last(request, index + 1, valid)
 
     def _body(self, task: Task, request: InfillRequest, number: int) -> dict[str, Any]:
-        """What is sent for an answer; the first one, with seed 0, is to be the likeliest."""
+        """Return the body of a request for an answer; the first one, with seed 0, is greedy."""
         context = self._known.get(self._model)
         return {
             "model": self._model,
@@ -116,7 +116,7 @@ class Remote:
         }
 
     def _answer(self, line: Conversation, body: dict[str, Any]) -> Generator[list[_Piece]]:
-        """The pieces of one answer, as many at once as come."""
+        """Ask once, and yield the pieces of the answer in groups as they come."""
         with self._endpoint.words():
             asked = {**body, "logprobs": True} if self._logprobs else body
             url = f"{self._endpoint.url}/chat/completions"
@@ -145,7 +145,7 @@ class Remote:
         return self._endpoint.refusal(head, why)
 
     def _pieces(self, chunks: Iterator[dict[str, Any]]) -> Iterator[list[_Piece]]:
-        """What a stream of chunks holds of its one answer. Raises Cut where its end is missing."""
+        """Yield the pieces of the first choice in a stream. Raises Cut if the stream ends early."""
         ended = None
         for chunk in chunks:
             if chunk.get("error"):
@@ -166,7 +166,7 @@ class Remote:
 
 
 class _Steps(Iterator[Step]):
-    """Steps that another thread may close while one is waited for."""
+    """An iterator of steps that another thread may close while one is awaited."""
 
     def __init__(self, steps: Generator[Step], line: Conversation) -> None:
         self._steps, self._line = steps, line
@@ -178,9 +178,9 @@ class _Steps(Iterator[Step]):
             raise StopIteration from None
 
     def close(self) -> None:
-        """Hang up, and take no further step."""
+        """Hang up, and yield no more steps."""
         self._line.close()
-        with contextlib.suppress(ValueError, Closed):  # at work in another thread, where it ends
+        with contextlib.suppress(ValueError, Closed):  # running in another thread, where it ends
             self._steps.close()
 
     def __del__(self) -> None:
@@ -188,16 +188,16 @@ class _Steps(Iterator[Step]):
 
 
 class _Piece(NamedTuple):
-    """Some text of an answer."""
+    """A piece of an answer."""
 
     text: str
-    """What came."""
+    """Its text."""
     sure: float
     """The model's probability for it, 0 to 1."""
 
 
 class _Answer:
-    """An answer, as far as it has come."""
+    """An answer as far as it has arrived."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -208,14 +208,14 @@ class _Answer:
         return len(self._pieces)
 
     def add(self, pieces: list[_Piece]) -> None:
-        """Append what has come."""
+        """Append pieces."""
         for piece in pieces:
             self._pieces.append(piece)
             self._starts.append(len(self.text))
             self.text += piece.text
 
     def drafts(self, found: tuple[AnswerSpan, ...]) -> tuple[Draft, ...]:
-        """Each hole's text, cut out of the answer piece by piece."""
+        """Return each hole's draft, cut out of the answer's pieces."""
         return tuple(map(self._draft, found))
 
     def _draft(self, found: AnswerSpan) -> Draft:
@@ -231,7 +231,7 @@ class _Answer:
 
 
 def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
-    """The text of a chunk, token by token where the server says how sure it is of each."""
+    """Split a chunk into tokens if the server gives their probabilities; else return it whole."""
     text = choice["delta"].get("content") or ""
     if not isinstance(text, str):
         raise TypeError
@@ -239,14 +239,14 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
         (str(one["token"]), math.exp(min(0.0, float(one["logprob"]))))
         for one in (choice.get("logprobs") or {}).get("content") or ()
     ]
-    if "".join(token for token, _ in tokens) == text:  # not where one is half a character
+    if "".join(token for token, _ in tokens) == text:  # false if a token is half a character
         return [_Piece(*one) for one in tokens if one[0]]
     sure = math.prod(one for _, one in tokens) ** (1 / len(tokens)) if tokens else _UNKNOWN
     return [_Piece(text, sure)] if text else []
 
 
 def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:
-    """The step that ends an infill: the surest answer, and the others."""
+    """Make the last step of an infill, with all valid answers as candidates, best first."""
     from dgedit_engine.decode.offers import offered
 
     ranked = sorted(valid, key=_score, reverse=True)
@@ -267,6 +267,6 @@ def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) ->
 
 
 def _score(drafts: tuple[Draft, ...]) -> float:
-    """Mean log-probability of the pieces, in nats."""
+    """Return the mean log-probability of the pieces, in nats."""
     sure = [max(one, 1e-30) for draft in drafts for one in draft.confidence]
     return sum(map(math.log, sure)) / len(sure) if sure else 0.0

@@ -1,8 +1,8 @@
-"""A server's address, the key that is sent to it, and in words what it does wrong.
+"""A server's address and key, and clear messages for its errors.
 
-The key is read from the environment or a keyring, sent to the server that was named and over a
-connection that others cannot read, and shown to nobody. No redirect is followed: another host would
-be given the text.
+The key is read from the environment or a keyring, sent only to the named server over a connection
+that others cannot read, and never shown. No redirect is followed: it would send the text to another
+host.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from dgedit.errors import EngineError, UsageError
 from dgedit.text.visible import visible
 
 PLAIN_KEY = "DGEDIT_PLAIN_KEY"
-"""The variable that lets a key be sent where others can read it."""
+"""The variable that allows sending a key over an unencrypted connection."""
 
-_SHOWN = 300  # characters of what a server says
-_ERROR = 64_000  # bytes of it that are read
+_SHOWN = 300  # characters shown of a server's message
+_ERROR = 64_000  # bytes read of a server's error
 _OPENAI = "https://api.openai.com/v1"
 
 
 class Endpoint:
-    """A server, at an address that was checked."""
+    """A server at a checked address."""
 
     def __init__(self, url: str) -> None:
-        """Raises UsageError for what is no server's address, EngineError for a key that cannot be
-        sent there.
+        """Check an address and find its key.
+
+        Raises UsageError for an invalid address, EngineError for a key that cannot be sent there.
         """
         parts = _split(url)
         path = parts.path.rstrip("/")
@@ -53,14 +54,15 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self._key}"
         self.client = httpx2.Client(
             headers=headers,
-            trust_env=not near,  # a proxy that the environment names is not for what is here
-            # A connection for each request: only a new one tells how to shut it down.
+            trust_env=not near,  # no proxy for this machine itself
+            # A connection for each request: the trace that gives us its socket needs a new one.
             limits=httpx2.Limits(max_keepalive_connections=0),
         )
 
     def models(self) -> dict[str, int | None]:
-        """The models that the server names, with the tokens that each may read where it says so;
-        none where it has no list, or cannot make one.
+        """Return the names of the server's models, each with its context in tokens if known.
+
+        Empty if the server has no list of models, or cannot make one. Raises EngineError.
         """
         line = Conversation(self.client)
         with self.words(), line.ask("GET", f"{self.url}/models") as (head, exchange):
@@ -78,7 +80,7 @@ class Endpoint:
         return named
 
     def refusal(self, head: Head, said: str) -> EngineError:
-        """What an answer means that is none."""
+        """Make the error for an answer with an error status."""
         if head.status in (401, 403):
             does = "refuses the key" if self._key else "wants a key: set DGEDIT_API_KEY"
             return EngineError(f"{self.host} {does} ({head.status})")
@@ -93,7 +95,7 @@ class Endpoint:
         return EngineError(f"{self.host} answers {head.status}{why}")
 
     def shown(self, text: str) -> str:
-        """What a server says, as it may be shown: one line, not long, without the key."""
+        """Return a server's message so that it can be shown: one short line without the key."""
         text = " ".join(text.split())
         if self._key:
             text = text.replace(self._key, "…")
@@ -101,7 +103,7 @@ class Endpoint:
 
     @contextlib.contextmanager
     def words(self) -> Iterator[None]:
-        """Turns what goes wrong on the way into a line."""
+        """Turn connection errors into an EngineError of one line."""
         try:
             yield
         except httpx2.ConnectTimeout:
@@ -123,7 +125,7 @@ class Endpoint:
 
 
 def said(exchange: Exchange) -> str:
-    """What a server says about an error, in its own words."""
+    """Return a server's own message about an error."""
     text = b""
     for chunk in exchange.chunks():
         text += chunk
@@ -133,7 +135,7 @@ def said(exchange: Exchange) -> str:
 
 
 def message(text: str) -> str:
-    """The message in an error's JSON, in any of the forms that servers have; or the text."""
+    """Return the message in an error's JSON, in any of the usual forms; else the text itself."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -159,11 +161,11 @@ def _split(url: str) -> SplitResult:
 
 
 def _key(parts: SplitResult) -> str:
-    """The key for a server; empty for none."""
+    """Return the key for a server; empty for none."""
     key = os.environ.get("DGEDIT_API_KEY", "").strip()
     meant = urlsplit(os.environ.get("OPENAI_BASE_URL") or _OPENAI)
     if not key and (meant.scheme, meant.netloc) == (parts.scheme, parts.netloc):
-        key = os.environ.get("OPENAI_API_KEY", "").strip()  # it is this server's
+        key = os.environ.get("OPENAI_API_KEY", "").strip()  # the variable is for this server
     key = key or _kept(parts.netloc)
     if not key.isascii() or not key.isprintable():
         raise EngineError("the key holds characters that cannot be sent")
@@ -171,7 +173,7 @@ def _key(parts: SplitResult) -> str:
 
 
 def _kept(host: str) -> str:
-    """The key that a keyring holds for a host, where there is one: `keyring set dgedit HOST`."""
+    """Return the key that a keyring holds for a host, if any: `keyring set dgedit HOST`."""
     try:
         import keyring
         from keyring.errors import KeyringError
@@ -179,7 +181,7 @@ def _kept(host: str) -> str:
         return ""
     try:
         return (keyring.get_password("dgedit", host) or "").strip()
-    except (KeyringError, RuntimeError, OSError):  # locked, or there is none
+    except (KeyringError, RuntimeError, OSError):  # locked, or no keyring at all
         return ""
 
 

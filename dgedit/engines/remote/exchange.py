@@ -1,8 +1,9 @@
-"""One request to an HTTP server, and its answer as it comes.
+"""One HTTP request and its answer, read as a stream that can be closed at any moment.
 
-A thread of its own reads, so that whoever waits can stop waiting at any moment: after a silence, or
-because another thread closes the exchange. Closing shuts the connection down at once. Knows bytes,
-server-sent events and how a server says that it is busy; nothing of what is asked.
+A thread of its own reads the answer, so that a caller can stop waiting at any time: after a
+timeout, or because another thread closes the exchange. Closing shuts the connection down at once.
+Knows bytes, server-sent events and a server's ways to say that it is busy; nothing of what is
+asked.
 """
 
 from __future__ import annotations
@@ -23,46 +24,47 @@ import httpx2
 
 from dgedit.errors import EngineError
 
-CONNECT = 10.0  # seconds until a connection stands
-FIRST = 120.0  # until the first byte of the answer: the prompt is read, a canvas refined
+# Timeouts in seconds, and limits.
+CONNECT = 10.0  # to connect
+FIRST = 120.0  # to the first byte of the answer: the prompt is read, a canvas refined
 BETWEEN = 60.0  # between two pieces of an answer
-LONGEST = 900.0  # until its end, whatever comes meanwhile
-LARGEST = 16_000_000  # bytes of an answer
-TABLE = 4_000_000  # bytes of one that is read as a whole
+LONGEST = 900.0  # for the whole answer
+LARGEST = 16_000_000  # bytes of a streamed answer
+TABLE = 4_000_000  # bytes of an answer that is read as a whole
 
-_TRIES = 5  # while a server is busy
-_PAUSE = 0.5  # seconds after the first of them; twice as long after each further one
+_TRIES = 5  # attempts while a server is busy
+_PAUSE = 0.5  # seconds after the first attempt, doubled after each further one
 _LONGEST_PAUSE = 60.0
 _BUSY = (429, 503)
 _EVENT = 1_000_000  # bytes of one server-sent event
-_AHEAD = 16  # chunks that are read before somebody wants them: then the server has to wait
-_LOOK = 0.1  # seconds between looks whether anybody still wants them
+_AHEAD = 16  # chunks that are read ahead; then the server has to wait
+_LOOK = 0.1  # seconds between checks whether the exchange was closed
 
 
 class Silent(EngineError):
-    """A server that says nothing for too long."""
+    """A server sent nothing for too long."""
 
 
 class Cut(EngineError):
-    """An answer that ends in the middle, or never ends."""
+    """An answer ends in the middle, or exceeds a limit."""
 
 
 class Closed(Exception):
-    """The exchange was closed while somebody waited for it."""
+    """The exchange was closed while a caller waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How an answer begins."""
+    """The status and headers of an answer."""
 
     status: int
-    """Its code."""
+    """The HTTP status code."""
     headers: httpx2.Headers
     """Its headers."""
 
 
 class Exchange:
-    """A request on its way. Used by one thread; any other may close it."""
+    """A request in progress. Used by one thread; any other may close it."""
 
     def __init__(self, client: httpx2.Client, method: str, url: str, body: object = None) -> None:
         self._queue: Queue[Head | bytes | Exception | None] = Queue(_AHEAD)
@@ -79,13 +81,15 @@ class Exchange:
         threading.Thread(target=self._read, args=(client, request), daemon=True).start()
 
     def head(self) -> Head:
-        """How the answer begins. Raises what httpx2 does for a server that cannot be reached."""
+        """Wait for the head of the answer. Raises httpx2's errors if the server is unreachable."""
         item = self._next(CONNECT + FIRST)
         assert isinstance(item, Head)
         return item
 
     def chunks(self, most: int | None = None) -> Iterator[bytes]:
-        """The answer's bytes as they come, `LARGEST` at most or so many."""
+        """Yield the answer's bytes as they come, at most `most` or else `LARGEST`. Raises Cut and
+        Silent.
+        """
         most = LARGEST if most is None else most
         wait, size, until = FIRST, 0, time.monotonic() + LONGEST
         while (item := self._next(wait)) is not None:
@@ -99,17 +103,17 @@ class Exchange:
             yield item
 
     def body(self) -> bytes:
-        """All of them, `TABLE` at most."""
+        """Return the whole answer, at most `TABLE` bytes."""
         return b"".join(self.chunks(TABLE))
 
     def close(self) -> None:
-        """Shut the connection down, and wake whoever waits."""
+        """Shut the connection down, and wake a waiting caller."""
         with self._lock:
             self._closed = True
             if self._connection is not None:
-                with contextlib.suppress(OSError):  # the server was faster
+                with contextlib.suppress(OSError):  # the server has closed it before
                     self._connection.shutdown(socket.SHUT_RDWR)
-        with contextlib.suppress(Full):  # who waits has something to wake it
+        with contextlib.suppress(Full):  # a full queue wakes the caller by itself
             self._queue.put_nowait(Closed())
 
     def _next(self, wait: float) -> Head | bytes | None:
@@ -118,21 +122,21 @@ class Exchange:
         except Empty:
             self.close()
             raise Silent(f"nothing came for {wait:.0f} s") from None
-        if self._closed:  # what came is the end that closing made
+        if self._closed:  # the item is the error that closing caused
             raise Closed
         if isinstance(item, Exception):
             raise item
         return item
 
     def _read(self, client: httpx2.Client, request: httpx2.Request) -> None:
-        """The thread: everything that comes, into the queue; None at the end."""
+        """Put everything that arrives into the queue, None at the end; runs in the thread."""
         try:
             response = client.send(request, stream=True)
             with contextlib.closing(response):
                 self._put(Head(response.status_code, response.headers))
-                for chunk in response.iter_raw():  # as sent: nothing unfolds to more than it was
+                for chunk in response.iter_raw():  # undecoded: nothing is unpacked to a larger size
                     self._put(chunk)
-                    if self._closed:  # a server need not end: what it sends would come for ever
+                    if self._closed:  # the server may never stop sending
                         return
             self._put(None)
         except Exception as error:
@@ -144,14 +148,14 @@ class Exchange:
                     self._connection = None
 
     def _put(self, item: Head | bytes | Exception | None) -> None:
-        """Hand on what came when there is room, unless nobody wants it any more."""
+        """Put an item into the queue when there is room, unless the exchange is closed."""
         while not self._closed:
             with contextlib.suppress(Full):
                 self._queue.put(item, timeout=_LOOK)
                 return
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Keep a handle on the connection, which is to be shut down from another thread."""
+        """Keep a duplicate of the connection's socket, to shut it down from another thread."""
         if event != "connection.connect_tcp.complete":
             return
         with self._lock:
@@ -163,7 +167,7 @@ class Exchange:
 
 
 class Conversation:
-    """A server, asked one thing after another, until it is closed."""
+    """A series of requests to a server, until it is closed."""
 
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
@@ -173,7 +177,7 @@ class Conversation:
 
     @contextlib.contextmanager
     def ask(self, method: str, url: str, body: object = None) -> Iterator[tuple[Head, Exchange]]:
-        """Ask, again after a pause while the server is busy. Raises Closed when it is closed."""
+        """Send a request, again after a pause while the server is busy. Raises Closed."""
         for tries in range(_TRIES):
             with self._lock:
                 if self._closed.is_set():
@@ -191,7 +195,7 @@ class Conversation:
                 raise Closed
 
     def close(self) -> None:
-        """End what is under way, from whatever thread, and ask nothing more."""
+        """End the current request, from any thread, and send no more."""
         self._closed.set()
         with self._lock:
             if self._exchange is not None:
@@ -199,7 +203,7 @@ class Conversation:
 
 
 def events(chunks: Iterator[bytes]) -> Iterator[str]:
-    """The data of a stream of server-sent events."""
+    """Yield the data of a stream of server-sent events."""
     data: list[str] = []
     for line in _lines(chunks):
         if line.startswith("data:"):
@@ -212,7 +216,7 @@ def events(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def objects(texts: Iterator[str], *, end: str) -> Iterator[dict[str, Any]]:
-    """The JSON object in each text, up to the one that says that it is the end. Raises Cut."""
+    """Yield the JSON object in each text, up to the text `end`. Raises Cut."""
     for text in texts:
         if text.strip() == end:
             return
@@ -237,20 +241,21 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def _pause(head: Head, tries: int, *, chance: Callable[[], float] = random.random) -> float | None:
-    """Seconds until a busy server is to be asked again; None for one that has answered, or that
-    wants to be left alone for longer than anybody waits.
+    """Return the seconds until a busy server is to be asked again.
+
+    None if it has answered, or asks for a longer pause than a user would wait.
     """
     if head.status not in _BUSY:
         return None
     asked = _seconds(head.headers.get("retry-after", ""))
     if asked is None:
         return float(min(_PAUSE * 2**tries, _LONGEST_PAUSE) * (0.5 + chance()))
-    # Not all at the same moment: who was sent away together comes back together.
+    # A random extra, or clients that were refused together would come back together.
     return asked + _PAUSE * chance() if asked <= _LONGEST_PAUSE else None
 
 
 def _seconds(header: str) -> float | None:
-    """What a Retry-After header says: seconds, or a date."""
+    """Parse a Retry-After header, which holds seconds or a date; None if it is invalid."""
     if header.strip().isdigit():
         return float(header.strip()[:9])
     try:

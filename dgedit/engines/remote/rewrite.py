@@ -1,8 +1,8 @@
-"""A request as words for a chat model that knows no canvas, and the holes' texts in its answer.
+"""Ask a chat model, which has no canvas, for the holes of a request, and read its answer.
 
-The text is shown with each hole between a pair of tags; the answer has the same pairs, and nothing
-else. A model that writes the whole text anew is understood as well, if what is around the holes is
-as it was. Knows texts; neither servers nor tokens. Every answer is read in one pass.
+The text is shown with each hole between a pair of tags; the answer is to have the same pairs, and
+nothing else. An answer that repeats the whole text is accepted as well, if the text around the
+holes is unchanged. Knows texts; neither servers nor tokens. Every answer is read in one pass.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ from pathlib import PurePath
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
 LONGEST = 1_000_000
-"""Characters of an answer that is read."""
+"""The most characters of an answer."""
 
-# So much must be around holes for a text without tags to be known again.
+# The least characters around the holes by which an answer without tags can be matched.
 _KNOWN = 8
 _MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
-# What may stand before an answer: a thought, or the empty place for one.
+# What may precede an answer: the model's reasoning, possibly empty.
 _THOUGHT = re.compile(r"\s*(?:<\|channel>thought.*?<channel\|>|<think>.*?</think>)?\s*", re.DOTALL)
 _FENCE = re.compile(r"(?P<fence>```+)[^\n`]*\n")
 
 
 class Invalid(Exception):
-    """An answer that does not say what is to be put into the holes, and nothing else."""
+    """The answer does not give the holes' texts, or gives more than them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked, and what must be known to read the answer."""
+    """A prompt, and what is needed to read its answer."""
 
     prompt: str
-    """The words."""
+    """The prompt's text."""
     word: str
-    """What the tags are called; occurs in no text so."""
+    """The name of the tags, which occurs as a tag in none of the texts."""
     indents: tuple[str, ...]
-    """The blank start of the line that each hole stands in, when nothing else is before it."""
+    """The indentation before each hole; empty if other text is before it on its line."""
     fences: tuple[bool, ...]
-    """Whether a code fence may belong to a hole's text."""
+    """For each hole: true if a code fence may belong to its text."""
     fixed: tuple[str, ...]
-    """What is around and between the holes; empty when more than one passage has some."""
+    """The text around and between the holes; empty if several passages have holes."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerSpan:
-    """Where an answer has a hole's text."""
+    """The position of a hole's text in an answer."""
 
     start: int
-    """In code points of the answer."""
+    """Its start, in code points of the answer."""
     end: int
-    """Likewise."""
+    """Its end, excluded."""
     closed: bool
-    """Whether its end has come."""
+    """True if its end has arrived."""
 
 
 def task(request: InfillRequest) -> Task:
-    """The words that ask for a request's holes."""
+    """Make the task that asks for a request's holes."""
     texts = [part for one in request.passages for part in one.parts if isinstance(part, str)]
     texts += [hole.text for hole in request.holes]
     words = (f"hole{'-' * n}" for n in count())
@@ -78,9 +78,7 @@ def task(request: InfillRequest) -> Task:
 
 
 def partial(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
-    """What an answer that still comes has of each hole; nothing of those that it has not reached,
-    or that cannot be told yet.
-    """
+    """Find each hole's text in an unfinished answer; empty for holes that it has not reached."""
     found = []
     at = 0
     for number, close in enumerate(_closings(task), 1):
@@ -99,7 +97,7 @@ def partial(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
 
 
 def whole(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
-    """Where a finished answer has each hole's text. Raises Invalid."""
+    """Find each hole's text in a finished answer. Raises Invalid."""
     if len(answer) > LONGEST:
         raise Invalid(f"it is {len(answer):,} characters long")
     start, end = _inner(answer)
@@ -127,7 +125,7 @@ def whole(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
 
 
 def _prompt(request: InfillRequest, word: str) -> str:
-    """One turn with the excerpts, what is wanted, and the form of the answer."""
+    """Return one message with the excerpts, the instruction, and the form of the answer."""
     holes = len(request.holes)
     what = "the hole" if holes == 1 else f"the {holes} holes"
     said = [f"Here is text with {what} between tags: <{word} 1></{word} 1>."]
@@ -156,7 +154,7 @@ def _prompt(request: InfillRequest, word: str) -> str:
 
 
 def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[AnswerSpan, ...]:
-    """The holes in an answer that is the whole text."""
+    """Find the holes in an answer that repeats the whole text. Raises Invalid."""
     first, last = (task.fixed[0].lstrip(), task.fixed[-1].rstrip()) if task.fixed else ("", "")
     if len(first.strip() + last.strip()) < _KNOWN:
         raise Invalid("it names no hole")
@@ -183,7 +181,7 @@ def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[AnswerSpa
 
 
 def _trimmed(task: Task, answer: str, at: int, found: AnswerSpan) -> AnswerSpan:
-    """Without the line ends beside the tags, a fence, and the blank that the hole stands behind."""
+    """Trim the line ends beside the tags, a code fence, and a repeated indentation."""
     start, end = found.start, found.end
     start += next((len(one) for one in ("\r\n", "\n") if answer.startswith(one, start, end)), 0)
     if found.closed:
@@ -199,7 +197,7 @@ def _trimmed(task: Task, answer: str, at: int, found: AnswerSpan) -> AnswerSpan:
 
 
 def _inner(answer: str) -> tuple[int, int]:
-    """An answer without thoughts before it, and without a fence around it."""
+    """Return the range of an answer without reasoning before it or a code fence around it."""
     before = _THOUGHT.match(answer)
     assert before is not None
     start, end = before.end(), max(before.end(), len(answer.rstrip()))
@@ -235,6 +233,6 @@ def _closings(task: Task) -> list[str]:
 
 
 def _begun(answer: str, close: str) -> int:
-    """How much of what closes a hole an answer ends with."""
+    """Return how many characters of a closing tag the answer ends with."""
     close = "\n" + close
     return next((n for n in range(len(close) - 1, 0, -1) if answer.endswith(close[:n])), 0)

@@ -1,1 +1,1 @@
-"""An engine kept warm in a process of its own, and its clients. Knows no file and no screen."""
+"""Keep an engine open in a process of its own, and connect to it. Knows no file and no screen."""

@@ -29,7 +29,7 @@ _RANGE = "21-22"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure as the options say."""
+    """Run the benchmark as the options say."""
     parser = argparse.ArgumentParser(
         prog="python -m dgedit.engines.warm.bench", description=__doc__
     )
@@ -59,8 +59,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _call(command: Sequence[str], engine: Daemon) -> tuple[float, float, float]:
-    """Seconds from the start of a process to its first step, those of them that are the model's,
-    and those of the processor that the whole process took.
+    """Run one command; return the seconds from its start to its first step, the model's share of
+    them, and the processor seconds of the whole process.
     """
     began, used = time.perf_counter(), _used()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -75,7 +75,7 @@ def _call(command: Sequence[str], engine: Daemon) -> tuple[float, float, float]:
 
 
 def _used() -> float:
-    """The processor's seconds of all processes that we have waited for."""
+    """Return the processor seconds of all child processes that have ended."""
     of = resource.getrusage(resource.RUSAGE_CHILDREN)
     return of.ru_utime + of.ru_stime
 

@@ -1,10 +1,10 @@
-"""The client of a warm engine: implements `Backend` over a unix socket, and starts the engine.
+"""A `Backend` that talks to a warm engine over a unix socket, and starts the engine if need be.
 
-One connection for each request: closing the iterator hangs up, which cancels. What may go wrong
-between two requests (the engine has ended, was replaced, is another version's) is put right without
-a word; what goes wrong within one is an error in one line.
+One connection for each request: closing the iterator hangs up, which cancels. Problems between two
+requests (the engine has ended, was replaced, or is of another version) are solved silently; a
+problem during one is an error in one line.
 
-Light: whoever fills through a warm engine loads no library for it.
+Light: filling through a warm engine loads no machine learning library.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from dgedit_engine.types import Ability, InfillRequest, Step
 Message = dict[str, Any]
 
 COMMAND = (sys.executable, "-P", "-m", "dgedit.engines.warm.server")
-"""What is run to start an engine, behind it what it is to do."""
+"""The command that starts an engine; its options follow as JSON."""
 
 _TRIES = 5
 _STOPPING = 5.0  # seconds for a process to end
-_PATIENCE = 20.0  # seconds for a process that is there to say that it is
+_PATIENCE = 20.0  # seconds for a running engine to answer
 
 
 class Daemon:
-    """A model that a process of its own keeps open."""
+    """A model kept open by another process."""
 
     def __init__(self, model: str, device: str | None, adapter: str | None = None) -> None:
-        """`model` is what `store.resolve` has found, `adapter` a folder."""
+        """Take a model as `store.resolve` returns it, and an adapter's folder."""
         self.place = Place.of(model, device, adapter)
         self._asker = os.urandom(8).hex()
         self._said: Mapping[str, str] = {}
@@ -51,8 +51,9 @@ class Daemon:
 
     @classmethod
     def open(cls, model: str, device: str | None, adapter: str | None = None) -> Daemon:
-        """Reach the engine, or start it, and wait until its model is open. Raises Unavailable where
-        there can be none, EngineError where the model cannot be opened.
+        """Connect to the engine, started if need be, and wait until its model is open.
+
+        Raises Unavailable if no warm engine is possible, EngineError if the model cannot be opened.
         """
         daemon = cls(model, device, adapter)
         daemon._connected().close()
@@ -65,12 +66,12 @@ class Daemon:
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The device that it runs on."""
         return self._said.get("device", "")
 
     @property
     def ability(self) -> Ability:
-        """What it can be asked for."""
+        """The model's abilities."""
         return self._ability
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
@@ -78,7 +79,7 @@ class Daemon:
         message = {"do": "infill", "request": wire.request_to_json(request), "asker": self._asker}
         for _ in range(_TRIES):
             with contextlib.closing(self._connected()) as lines:
-                with contextlib.suppress(OSError):  # it ends: receiving says so
+                with contextlib.suppress(OSError):  # if it has ended, receiving will tell
                     lines.send(message)
                 first, begun = _after_waiting(lines)
                 if first is None and begun:
@@ -89,7 +90,7 @@ class Daemon:
         raise EngineError(f"the engine ends again and again ({self._why})")
 
     def _steps(self, lines: Connection, message: Message | None) -> Iterator[Step]:
-        """The steps from this message on."""
+        """Yield the steps from this message on."""
         while message is not None:
             if "error" in message:
                 raise wire.ERRORS.get(str(message.get("kind")), RuntimeError)(message["error"])
@@ -104,7 +105,7 @@ class Daemon:
         raise EngineError(f"the engine ended before the infill did ({self._why})")
 
     def _connected(self) -> Connection:
-        """A connection to an engine of our version with its model open."""
+        """Return a connection to an engine of our version with its model open."""
         for _ in range(_TRIES):
             lines = self._reach()
             if lines is None:
@@ -119,7 +120,7 @@ class Daemon:
         raise Unavailable(f"the engine does not start ({self._why})")
 
     def _reach(self) -> Connection | None:
-        """A connection to the engine, which is started if need be: once, however many want it."""
+        """Connect to the engine; start it if need be, under a lock, so that it starts once."""
         path = self.place.socket
         if (lines := sockets.dial(path)) is not None:
             return lines
@@ -130,11 +131,13 @@ class Daemon:
             return lines
 
     def _greeted(self, lines: Connection) -> bool:
-        """Whether it is the engine we want. One of another version, or with what the model was
-        before, ends; we wait until it has.
+        """Say whether it is the engine we want.
+
+        One of another version, or with older files of the model, is told to end; this waits until
+        it has.
         """
         hello = {"dgedit": dgedit.__version__, "wire": wire.VERSION, "stamp": self.place.stamp}
-        with contextlib.suppress(OSError):  # it ends: receiving says so
+        with contextlib.suppress(OSError):  # if it has ended, receiving will tell
             lines.send({"do": "hello"})
         try:
             answer = _receive(lines, _PATIENCE)
@@ -167,13 +170,13 @@ class Daemon:
 
 
 def statuses() -> list[Message]:
-    """What each engine that runs says of itself."""
+    """Return the status of each running engine."""
     return [one for path in sockets.present() if (one := status(path)) is not None]
 
 
 def status(path: Path, patience: float = _PATIENCE) -> Message | None:
-    """What the engine at a socket says of itself; None where none runs. Raises EngineError for one
-    that does not answer.
+    """Return the status of the engine at a socket; None if none runs. Raises EngineError for one
+    that does not answer within `patience` seconds.
     """
     if (lines := sockets.dial(path, patience)) is None:
         return None
@@ -188,8 +191,9 @@ def status(path: Path, patience: float = _PATIENCE) -> Message | None:
 
 
 def stop(path: Path) -> int | None:
-    """End the engine at a socket, whatever it is at, and wait until it has; returns its process,
-    None where none ran.
+    """End the engine at a socket, even if it is busy, and wait until it has ended.
+
+    Returns its process number; None if none ran.
     """
     if (lines := sockets.dial(path)) is None:
         return None
@@ -208,19 +212,19 @@ def stop(path: Path) -> int | None:
             os.kill(pid, signal.SIGKILL)
             while _receive(lines) is not None:
                 pass
-    select.select([ends], [], [], _STOPPING)  # it has hung up: now it ends
+    select.select([ends], [], [], _STOPPING)  # it has hung up, and is about to end
     os.close(ends)
     return pid
 
 
 def log_path(place: Place) -> Path:
-    """Where an engine writes what happens to it."""
+    """Return the log file of an engine."""
     return our_folder("state") / f"engine-{place.socket.stem}.log"
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Be the only one who may start an engine at this socket. Raises Unavailable."""
+    """Hold the lock for starting an engine at this socket. Raises Unavailable."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
     try:
         lock = os.open(path.with_suffix(".lock"), flags, 0o600)
@@ -234,7 +238,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _start(place: Place) -> None:
-    """Start an engine that outlives us, with a socket that already listens."""
+    """Start an engine that outlives this process, with a socket that already listens."""
     import subprocess
 
     path, log = place.socket, log_path(place)
@@ -267,7 +271,7 @@ def _start(place: Place) -> None:
 
 
 def _after_waiting(lines: Connection) -> tuple[Message | None, bool]:
-    """The first message that is no word of waiting, and whether our turn has come."""
+    """Skip messages about waiting; return the next one, and whether our turn has come."""
     begun = False
     while (message := _receive(lines)) is not None and "waiting" in message:
         begun = message["waiting"] == 0

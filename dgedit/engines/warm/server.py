@@ -1,10 +1,10 @@
-"""The engine as a process of its own: a model that stays open between the commands that use it.
+"""The engine as a process of its own: keeps a model open between the commands that use it.
 
-Listens on a unix socket. Each client has a thread, which reads what it wants and sends it what
-comes of it; the main thread alone works with the model, one request at a time, in the order in
-which they came. A client has one request under way, so nobody's second goes before another's first.
-A client that hangs up is looked for after each step. Ends when nobody has asked for a while, when
-it is told to, or when memory ran out: whoever waits then turns to the next engine.
+Listens on a unix socket. Each client has a thread that reads its messages and sends the results;
+only the main thread works with the model, one request at a time, in order of arrival. A client has
+one request at a time, so none of its requests overtakes another client's earlier one. Whether a
+client has hung up is checked after each step. Ends when idle for a while, when told to, or when out
+of memory: waiting clients then turn to the next engine.
 
 Knows messages and the protocol `Backend`; neither tensors nor terminals. Logs no text of a user.
 """
@@ -39,37 +39,37 @@ from dgedit_engine.types import Backend, InfillRequest
 
 log = logging.getLogger("dgedit.engine")
 
-_CLIENTS = 128  # at once
-_SESSIONS = 32  # whose last requests are remembered
-_NAME = 64  # characters of who asks: names are kept as long as what they asked
-_LOG_BYTES = 1_000_000  # and as much again of an older log
-_PATIENCE = 60.0  # seconds that a client may be silent before it asks
-_FAREWELL = 2.0  # seconds for clients to be sent what is left
+_CLIENTS = 128  # the most clients at once
+_SESSIONS = 32  # clients whose last requests are remembered
+_NAME = 64  # characters of a client's name, which is kept as long as its last request
+_LOG_BYTES = 1_000_000  # of the log, and as much again of the previous one
+_PATIENCE = 60.0  # seconds that a client may be silent between messages
+_FAREWELL = 2.0  # seconds for pending messages to be sent at the end
 
 Message = dict[str, Any]
 
 
 @dataclass(slots=True)
 class _Job:
-    """A request, from when it was sent until it is answered."""
+    """A request from its arrival until it is answered."""
 
     lines: Connection
     request: InfillRequest
     asker: str
-    """Who asks: the same as before, or another."""
+    """The client's name, by which its next request is recognised."""
     out: SimpleQueue[Message | None] = field(default_factory=SimpleQueue)
-    """What is to be sent; None ends it."""
+    """Messages to be sent; None ends them."""
     unheard: bool = False
-    """Whether sending has failed."""
+    """True if sending has failed."""
 
     @property
     def given_up(self) -> bool:
-        """Whether nobody waits for it any more."""
+        """True if the client no longer waits for it."""
         return self.unheard or self.lines.gone()
 
 
 class Serving:
-    """One model, served on a socket."""
+    """A model served on a socket."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class Serving:
         place: Place,
         idle: float,
     ) -> None:
-        """`path` is where the listener is bound, `place` says what is opened, `idle` the seconds
-        after which an engine that nobody asks ends.
+        """Take a listener bound at `path`, the description of what is opened, and the seconds after
+        which an idle engine ends.
         """
         self._listener, self._path, self._open = listener, path, open_backend
         self._bound = path.stat().st_ino
@@ -103,7 +103,7 @@ class Serving:
 
     def run(self) -> Exit:
         """Open the model and answer requests until it is time to end."""
-        self._listener.listen(sockets.BACKLOG)  # anew: who connects is to see our process
+        self._listener.listen(sockets.BACKLOG)  # again, so that clients see this process as peer
         threading.Thread(target=self._accept, daemon=True).start()
         try:
             self._open_model()
@@ -115,7 +115,7 @@ class Serving:
         return Exit.ENGINE if self._failure else Exit.OK
 
     def _open_model(self) -> None:
-        """Open it, or remember for a moment why not, to tell those who wait for it."""
+        """Open the model; if that fails, keep the error to tell waiting clients."""
         try:
             self._backend = self._open()
             log.info("open after %.1f s", time.monotonic() - self._began)
@@ -129,7 +129,7 @@ class Serving:
             self._opened.set()
 
     def _next(self) -> _Job | None:
-        """The next request; None when it is time to end."""
+        """Wait for the next request; None when it is time to end."""
         with self._turn:
             while not self._ending and not self._waiting:
                 left = self._active + self._idle - time.monotonic()
@@ -143,7 +143,7 @@ class Serving:
             return self._running
 
     def _answer(self, job: _Job) -> None:
-        """Work on a request, and put what there is to say of it in the client's queue."""
+        """Run a request, and queue messages with its steps or its error."""
         started, steps, outcome = time.monotonic(), 0, "cancelled"
         try:
             stream = self._session(job.asker).infill(job.request)
@@ -165,7 +165,7 @@ class Serving:
         log.info("%d holes: %s after %d steps, %.2f s", holes, outcome, steps, seconds)
 
     def _fail(self, job: _Job, error: Exception) -> None:
-        """Tell a client what went wrong. Memory that ran out is had back by beginning anew."""
+        """Tell a client what went wrong. If memory ran out, the process ends to free it."""
         kind = next((name for name, one in wire.ERRORS.items() if isinstance(error, one)), "failed")
         job.out.put({"error": _words(error), "kind": kind})
         if _is_out_of_memory(error):
@@ -174,7 +174,7 @@ class Serving:
             log.error("%s", _trace(error))
 
     def _finish(self) -> None:
-        """End the running request, and tell the others how far they have come."""
+        """End the running request, and tell waiting clients their position."""
         with self._turn:
             assert self._running is not None
             self._running.out.put(None)
@@ -185,7 +185,7 @@ class Serving:
                 job.out.put({"waiting": before})
 
     def _session(self, asker: str) -> Backend:
-        """The model with a client's own memory of its last request, where it keeps one."""
+        """Return the client's own session of the model, which remembers its last request."""
         backend = self._backend
         assert backend is not None
         session = self._sessions.pop(asker, None)
@@ -197,11 +197,11 @@ class Serving:
         return session
 
     def _accept(self) -> None:
-        """Give each client a thread."""
+        """Give each client a thread, for as long as the listener is open."""
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # closed
+            except OSError:  # the listener was closed
                 return
             ours = sockets.user_of(connection) == os.geteuid()
             if ours and self._slots.acquire(blocking=False):
@@ -212,7 +212,7 @@ class Serving:
                 connection.close()
 
     def _serve(self, lines: Connection) -> None:
-        """Do what a client wants until it hangs up, or says what nobody understands."""
+        """Answer a client's messages until it hangs up or sends an invalid one."""
         with contextlib.closing(lines), contextlib.suppress(OSError):  # hung up, or silent
             try:
                 while (message := lines.receive(_PATIENCE)) is not None:
@@ -242,7 +242,7 @@ class Serving:
             case "stop":
                 log.info("told to stop")
                 self._unlink()
-                os._exit(Exit.OK)  # now, whatever it is at; the system takes everything back
+                os._exit(Exit.OK)  # at once, even when busy; the system frees all resources
             case _:
                 raise ValueError("a message that means nothing")
 
@@ -253,7 +253,7 @@ class Serving:
         return {"ready": said | {"ability": wire.ability_to_json(self._backend.ability)}}
 
     def _relay(self, job: _Job) -> None:
-        """Queue a request, and send what comes of it until there is no more."""
+        """Queue a request, and send its messages until there are no more."""
         self._opened.wait()
         with self._turn:
             if self._backend is None or self._ending:
@@ -273,7 +273,7 @@ class Serving:
 
     @contextlib.contextmanager
     def _speaking(self) -> Iterator[None]:
-        """Count those who are being answered: the process ends after them."""
+        """Count the clients that are being answered: the process ends only after them."""
         with self._turn:
             self._speakers += 1
         try:
@@ -301,7 +301,7 @@ class Serving:
         }
 
     def _end(self) -> None:
-        """Stop listening, send the queue to the next engine, and let what is said be sent."""
+        """Stop listening, tell waiting clients to try again, and let pending messages be sent."""
         self._unlink()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -315,20 +315,20 @@ class Serving:
             self._turn.wait_for(lambda: not self._speakers, _FAREWELL)
 
     def _unlink(self) -> None:
-        """Remove our socket, if it is still ours."""
+        """Remove our socket, unless another engine has replaced it."""
         with contextlib.suppress(FileNotFoundError):
             if self._path.stat().st_ino == self._bound:
                 self._path.unlink()
 
 
 def resident() -> int:
-    """Bytes of memory that this process has."""
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def start(data: str) -> Exit:
-    """Serve what a client's `client.start` asks for, as a process that nobody waits for."""
+    """Serve what `client._start` asks for, in a forked process that nobody waits for."""
     given = json.loads(data)
     if os.fork():
         os._exit(Exit.OK)
@@ -356,7 +356,7 @@ def serve(listener: socket.socket, path: Path, place: Place, *, idle: float) -> 
 
 
 def log_to_stderr() -> None:
-    """Write the log where whoever waits for this process sees it."""
+    """Write the log to stderr, for an engine that runs in the foreground."""
     _log_to(logging.StreamHandler())
 
 
@@ -368,7 +368,7 @@ def _log_to(handler: logging.Handler) -> None:
 
 
 class _Visible(logging.Formatter):
-    """Names of models and folders are shown on a terminal, sooner or later."""
+    """A formatter that makes names of models and folders safe to show on a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
@@ -380,12 +380,12 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """What an error says, in one line; its name where it says nothing."""
+    """Return an error's message in one line; its type's name if it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _trace(error: BaseException | None) -> str:
-    """Where an error came from. What it says may quote the user's text, and is left out."""
+    """Return where an error came from, without its message, which may quote the user's text."""
     frames = traceback.extract_tb(error.__traceback__) if error else []
     places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
     return f"{type(error).__name__} at {places}"

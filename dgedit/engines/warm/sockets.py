@@ -1,7 +1,7 @@
-"""Unix sockets that are ours alone, and messages on them: one JSON object a line.
+"""Private unix sockets for warm engines, and messages on them: one JSON object a line.
 
-Where the sockets of warm engines lie, what they are called, who is at the other end. Knows nothing
-of what is said.
+Decides where the sockets are, what they are called, and checks who is at the other end. Knows
+nothing of the messages' content.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ from dgedit.errors import EngineError
 from dgedit.models.names import OURS
 
 LONGEST = 32 * 1024 * 1024
-"""Bytes of a line, at most."""
+"""The most bytes of a line."""
 
 BACKLOG = 64
-"""Clients that may wait to be seen."""
+"""The most clients that may wait to be accepted."""
 
 _SUFFIX = ".sock"
-# What a socket's address holds on Linux, without the zero byte at its end.
+# The most bytes of a socket's path on Linux, without the final zero byte.
 _ADDRESS = 107
 _DIGITS = 16
-_PATIENCE = 20.0  # seconds to be let in
+_PATIENCE = 20.0  # seconds to be accepted
 
 
 class Unavailable(EngineError):
-    """A warm engine cannot be had here, for a reason that is not the model's."""
+    """A warm engine is not possible here, for a reason that has nothing to do with the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the engine of one model on one device is to be found."""
+    """The identity of a warm engine: a model, a device and an adapter."""
 
     model: str
-    """The model's folder or file, links resolved; the name of one of ours."""
+    """The model's folder or file with links resolved, or the name of one of ours."""
     device: str
-    """Where it was asked to run; empty where the engine chooses."""
+    """The device asked for; empty if the engine chooses."""
     adapter: str = ""
-    """The folder of the changes that it is opened with, links resolved; empty for none."""
+    """The adapter's folder with links resolved; empty for none."""
 
     @classmethod
     def of(cls, model: str, device: str | None, adapter: str | None = None) -> Place:
-        """The place for what `store.resolve` and `store.adapter_of` have found."""
+        """Make a place of what `store.resolve` and `store.adapter_of` return."""
         changes = os.path.realpath(adapter) if adapter else ""
         if model in OURS:
             return cls(model, device or "", changes)
         path = os.path.abspath(model)
         if os.path.isdir(path):
             return cls(os.path.realpath(path), device or "", changes)
-        above, name = os.path.split(path)  # a file's own name says what it is
+        above, name = os.path.split(path)  # keep the file's own name, which shows its format
         return cls(os.path.join(os.path.realpath(above), name), device or "", changes)
 
     @property
     def socket(self) -> Path:
-        """Its socket. Each installation of dgedit has its own. Raises Unavailable."""
+        """The path of its socket; each installation of dgedit has its own. Raises Unavailable."""
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         parts = [os.path.dirname(dgedit.__file__), self.model, self.device, self.adapter, seen]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -74,13 +74,14 @@ class Place:
 
     @property
     def stamp(self) -> str:
-        """What tells the files of the model and its adapter and the engine's code from what they
-        were: not when the last changed, as there are files from the future, and older ones that
-        take another's place.
+        """A hash of the state of the files of the model, the adapter and the engine's code.
+
+        Not just the latest change, as some files have times in the future, and a file may be
+        replaced by an older one.
         """
         own = () if self.model in OURS else (self.model, *_inside(self.model))
         changes = _below(self.adapter) if self.adapter else ()
-        files = sorted((*own, *changes, *_code()))  # what is ours lies in the code's folders
+        files = sorted((*own, *changes, *_code()))  # our own models are in the code's folders
         return hashlib.sha256(repr([*map(_state, files)]).encode()).hexdigest()[:_DIGITS]
 
 
@@ -92,15 +93,19 @@ class Connection:
         self._reader = connection.makefile("rb")
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Send one. Raises OSError where nobody takes it, ValueError for one that is too long."""
+        """Send a message. Raises OSError if the other end has closed, ValueError for one that is
+        too long.
+        """
         line = json.dumps(message).encode() + b"\n"
         if len(line) > LONGEST:
             raise ValueError(f"a message of {len(line)} bytes; {LONGEST} is the most")
         self._socket.sendall(line)
 
     def receive(self, timeout: float | None = None) -> dict[str, Any] | None:
-        """The next one; None when the other end has closed. Raises ValueError for what is none,
-        TimeoutError where none comes in time.
+        """Return the next message; None if the other end has closed.
+
+        Raises ValueError for an invalid message, TimeoutError if none comes within `timeout`
+        seconds.
         """
         self._socket.settimeout(timeout)
         try:
@@ -124,14 +129,14 @@ class Connection:
         return message
 
     def gone(self) -> bool:
-        """Whether the other end has hung up."""
+        """Say whether the other end has hung up."""
         poll = select.poll()
         poll.register(self._socket, select.POLLRDHUP)
         return bool(poll.poll(0))
 
     @property
     def pid(self) -> int:
-        """The process that listened when we connected."""
+        """The process that was listening when we connected."""
         return peer(self._socket)[0]
 
     def close(self) -> None:
@@ -141,8 +146,10 @@ class Connection:
 
 
 def folder() -> Path:
-    """The folder for sockets, made if need be. Raises Unavailable where it cannot be trusted, and
-    where the system does not say who is at the other end of a socket.
+    """Return the folder for sockets, created if need be.
+
+    Raises Unavailable if the folder is not private, or the system cannot tell who is at the other
+    end of a socket.
     """
     if not hasattr(socket, "SO_PEERCRED"):
         raise Unavailable("warm engines need Linux")
@@ -150,8 +157,8 @@ def folder() -> Path:
 
 
 def where() -> Path:
-    """Where that folder is to be: `$XDG_RUNTIME_DIR/dgedit`, or one in the folder for temporary
-    files where that is not possible. Raises Unavailable where there is no place.
+    """Return the path of that folder: `$XDG_RUNTIME_DIR/dgedit`, or else one in the folder for
+    temporary files. Raises Unavailable if every path is too long for a socket.
     """
     wanted = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     own = f"dgedit-{os.geteuid()}"
@@ -165,12 +172,12 @@ def where() -> Path:
 
 
 def present() -> list[Path]:
-    """The sockets that are there, whether or not somebody listens. Raises Unavailable."""
+    """Return the existing sockets, whether or not anybody listens. Raises Unavailable."""
     return sorted(folder().glob(f"*{_SUFFIX}"))
 
 
 def listen(path: Path) -> socket.socket:
-    """Listen at a path, in place of what was there. For whoever holds the lock beside it."""
+    """Listen at a path, replacing a socket that was there. The caller must hold `client.locked`."""
     listener = socket.socket(socket.AF_UNIX)
     try:
         path.unlink(missing_ok=True)
@@ -184,7 +191,7 @@ def listen(path: Path) -> socket.socket:
 
 
 def dial(path: Path, patience: float = _PATIENCE) -> Connection | None:
-    """Connect to who listens at a path, which must be us; None where nobody does."""
+    """Connect to our own process that listens at a path; None if none does. Raises Unavailable."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(patience)
     try:
@@ -203,12 +210,12 @@ def dial(path: Path, patience: float = _PATIENCE) -> Connection | None:
 
 
 def user_of(connection: socket.socket) -> int:
-    """Whose process is at the other end."""
+    """Return the user id of the process at the other end."""
     return peer(connection)[1]
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Which process is at the other end, and whose."""
+    """Return the process number and the user id of the other end."""
     kind = struct.Struct("3i")
     pid, user, _ = kind.unpack(
         connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, kind.size)
@@ -217,7 +224,7 @@ def peer(connection: socket.socket) -> tuple[int, int]:
 
 
 def _private(place: Path) -> Path:
-    """The folder, which nobody but us can enter."""
+    """Create the folder, and check that nobody else can enter it. Raises Unavailable."""
     try:
         place.mkdir(mode=0o700, exist_ok=True)
         found = place.lstat()
@@ -230,7 +237,7 @@ def _private(place: Path) -> Path:
 
 
 def _inside(place: str) -> list[str]:
-    """The files of a folder; none of what is no folder."""
+    """Return the files of a folder; none if it is not a folder."""
     try:
         with os.scandir(place) as entries:
             return [entry.path for entry in entries if entry.is_file()]
@@ -239,7 +246,7 @@ def _inside(place: str) -> list[str]:
 
 
 def _code() -> Iterator[str]:
-    """Every file of the engine and its kernels, but for what Python compiles of them."""
+    """Yield every file of the engine and its kernels, except Python's bytecode."""
     for package in ("dgedit_engine", "dgedit_kernels"):
         spec = importlib.util.find_spec(package)
         for place in (spec.submodule_search_locations or ()) if spec else ():
@@ -247,16 +254,16 @@ def _code() -> Iterator[str]:
 
 
 def _below(place: str) -> Iterator[str]:
-    """Every file in a folder and in those below it."""
+    """Yield every file below a folder."""
     for folder, below, names in os.walk(place):
         below[:] = [name for name in below if name != "__pycache__"]
         yield from (os.path.join(folder, name) for name in names)
 
 
 def _state(path: str) -> tuple[str, int, int]:
-    """A file, its bytes and when it was written."""
+    """Return a file's path, size in bytes and time of change."""
     try:
         info = os.stat(path)
-    except OSError:  # gone: whoever opens it will say so
+    except OSError:  # gone: opening it will report that
         return path, 0, 0
     return path, info.st_size, info.st_mtime_ns

@@ -1,4 +1,4 @@
-"""Requests and steps as JSON-able dicts: one JSON line each, read back as it was."""
+"""Convert requests and steps to JSON-able dicts and back without loss."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from dgedit_engine.types import (
 )
 
 VERSION = 2
-"""Of the messages between a client and an engine; another one is not spoken to."""
+"""The version of the messages; client and engine must have the same."""
 
 ERRORS: Mapping[str, type[Exception]] = {"value": ValueError, "model": ModelError}
-"""What a message calls the errors that an engine raises on purpose."""
+"""The errors that an engine raises on purpose, by their names in a message."""
 
 _INTEGERS = {"seed", "candidates", "steps"}
 _OPTIONAL = {"candidates", "steps", "entropy_bound"}
 
 
 def request_to_json(request: InfillRequest) -> dict[str, Any]:
-    """The request's fields, under their own names; a hole is an object among texts."""
+    """Return the request's fields under their own names; a hole is an object among texts."""
     return asdict(request)
 
 
 def request_from_json(data: object) -> InfillRequest:
-    """The request that `request_to_json` was given. Raises ValueError, naming the field, for
-    anything else: whoever sent it need not be one of us.
+    """Parse a request. Raises ValueError, naming the field, for invalid data, as the sender need
+    not be a dgedit client.
     """
     fields_given = _table(data, {one.name for one in fields(InfillRequest)}, "the request")
     passages = fields_given.pop("passages", None)
@@ -48,13 +48,13 @@ def request_from_json(data: object) -> InfillRequest:
 
 
 def ability_to_json(ability: Ability) -> dict[str, Any]:
-    """The ability's fields, under their own names."""
+    """Return the ability's fields under their own names."""
     known = ability.languages
     return asdict(ability) | {"languages": None if known is None else sorted(known)}
 
 
 def ability_from_json(data: object) -> Ability:
-    """The ability that `ability_to_json` was given. Raises ValueError for anything else."""
+    """Parse an ability. Raises ValueError for invalid data."""
     table = _whole(data, Ability, "an ability")
     for name, kind in (("instructions", bool), ("context", int), ("canvas", bool)):
         _check(table[name], kind, f"an ability's {name}")
@@ -64,12 +64,12 @@ def ability_from_json(data: object) -> Ability:
 
 
 def step_to_json(step: Step) -> dict[str, Any]:
-    """The step's fields, under their own names."""
+    """Return the step's fields under their own names."""
     return asdict(step)
 
 
 def step_from_json(data: object) -> Step:
-    """The step that `step_to_json` was given. Raises ValueError for anything else."""
+    """Parse a step. Raises ValueError for invalid data."""
     table = _whole(data, Step, "a step")
     drafts, candidates = table.pop("drafts"), table.pop("candidates")
     if table["stopped"] is not None and table["stopped"] not in get_args(Stopped):
@@ -83,7 +83,7 @@ def step_from_json(data: object) -> Step:
 
 
 def text_in(table: Mapping[str, Any], name: str) -> str:
-    """What an object says under a name. Raises ValueError for what is no text."""
+    """Return the text under a name of an object. Raises ValueError if it is not a text."""
     if not isinstance(text := table.get(name), str):
         raise ValueError(f"{name} must be a text")
     return text
@@ -150,7 +150,7 @@ def _table(data: object, names: set[str], what: str) -> dict[str, Any]:
 
 
 def _whole(data: object, kind: type, what: str) -> dict[str, Any]:
-    """The fields of an object that has all of them."""
+    """Return the fields of an object, which must have all of them. Raises ValueError."""
     names = {one.name for one in fields(kind)}
     table = _table(data, names, what)
     if missing := sorted(names - table.keys()):
@@ -166,7 +166,7 @@ def _all(data: object, kind: type, what: str) -> tuple[Any, ...]:
 
 
 def _check(value: object, kind: type, what: str) -> None:
-    """Raise ValueError for what is of another kind; an integer is a number too."""
+    """Raise ValueError for a value of another type; an integer counts as a float."""
     if type(value) is not kind and not (kind is float and type(value) is int):
         raise ValueError(f"{what} cannot be {value!r:.50}")
 

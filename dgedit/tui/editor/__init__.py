@@ -1,1 +1,1 @@
-"""A text on the screen: its lines, holes and edits. Knows no tabs, no files on disk, no engine."""
+"""Edit a text on the screen: its lines, holes and edits. Knows no tabs, no disk, no engine."""

@@ -1,8 +1,8 @@
-"""Drafts put into a text: all of a hole, the start of one, or a hunk, each as one undo.
+"""Accept drafts into a text: all of a hole, the start of one, or a hunk, each as one undo.
 
-A hole whose draft is accepted whole is closed. One of which the start is accepted goes on behind
-it, over no text at all: what it covered has given way; one of which a hunk is accepted goes on over
-what it covers then.
+A hole whose whole draft is accepted is closed. If only the start is accepted, the hole continues
+behind it as an empty span, as the text it covered has been replaced. If a hunk is accepted, the
+hole continues over the changed text.
 
 Knows one editor's text and its holes; nothing of steps, candidates or keys.
 """
@@ -22,7 +22,7 @@ from dgedit.tui.editor.hunks import Hunk
 
 
 def accept(editor: Editor, drafts: Sequence[tuple[OpenHole, str]]) -> None:
-    """Put drafts into their holes' places and close these."""
+    """Put drafts into their holes, and close these."""
     file = editor.current
     texts = {hole: file.fitted(text, hole.span) for hole, text in drafts}
     holes = sorted(texts, key=lambda hole: (hole.start, hole.end))
@@ -31,7 +31,7 @@ def accept(editor: Editor, drafts: Sequence[tuple[OpenHole, str]]) -> None:
 
 
 def accept_hunk(editor: Editor, hunk: Hunk) -> None:
-    """Put a hunk into the text; holes of which nothing is left are closed."""
+    """Put a hunk into the text, and close the holes that have no other hunk."""
     grown: Counter[OpenHole] = Counter()
     for change in hunk.changes:
         grown.update(change.grown)
@@ -53,7 +53,9 @@ def _accept(
     grown: Mapping[OpenHole, int],
     closed: Collection[OpenHole],
 ) -> None:
-    """Make a change after which holes are longer, by so much, and some are closed."""
+    """Change the text, lengthen the holes in `grown` by their numbers, and close those in
+    `closed`.
+    """
     spans, by = {}, 0
     for hole in editor.holes:
         if hole in grown:
@@ -71,7 +73,7 @@ def _accept(
     with editor.steady(change.map):
         editor.change(change, goes=goes)
         cursor = editor.buffer.location(change.map(index))
-        if inside is not None:  # on its cell, as far as the text goes
+        if inside is not None:  # keep the cursor on its cell, as far as the text reaches
             start, end = (
                 editor.buffer.location(at) for at in (spans[inside].start, spans[inside].end)
             )

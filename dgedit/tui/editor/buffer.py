@@ -1,11 +1,11 @@
-"""The text being edited, line by line, each line with the ending it came with.
+"""The text being edited, line by line, each line with its own line ending.
 
-Textual's own document splits where Python does and joins with a single line ending, which rewrites
-files that it was only meant to show. This one splits at newlines, carriage returns and the two
-together, and its `text` is exact after any edit. Where lines start and how wide they are is kept
-up to date line by line: a key in 50,000 lines costs 0.1 ms, where measuring all takes 30.
+Textual's own document splits lines as Python does and joins them with a single line ending, which
+changes files that were only viewed. This one splits at newlines, carriage returns and the two
+together, and its `text` is exact after any edit. Where lines start and how wide they are is updated
+line by line: a key in 50,000 lines costs 0.1 ms, where measuring all takes 30.
 
-Knows text; nothing of files, holes or screens. The syntax is `highlighting.py`'s.
+Knows text; nothing of files, holes or screens. `highlighting.py` knows the syntax.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dgedit.tui.editor.highlighting import LINE_END, Parse, Syntax
 
 
 class Buffer(Document):
-    """A text as lines and their endings."""
+    """A document of lines and their endings."""
 
     def __init__(self, text: str, *, newline: str = "\n", syntax: Syntax | None = None) -> None:
         # Not the parent's constructor: it splits the text its own way.
@@ -46,46 +46,46 @@ class Buffer(Document):
 
     @property
     def length(self) -> int:
-        """How many code points the text has."""
+        """The number of code points in the text."""
         return self._lengths.total
 
     def color(self, syntax: Syntax | None) -> None:
-        """Have a tree of that syntax from now on, or none."""
+        """Use this syntax from now on, or none."""
         self.parse = Parse(syntax, self._lines) if syntax else None
 
     def get_size(self, tab_width: int) -> Size:
-        """Width of the widest line in cells, and the number of lines."""
+        """Return the width of the widest line in cells, and the number of lines."""
         if self._widths is None or self._widths[0] != tab_width:
             self._widths = tab_width, Tally(width_of(line, tab_width) for line in self._lines)
         return Size(self._widths[1].most, len(self._lines))
 
     def row_counts(self, width: int, tab_width: int) -> Tally:
-        """How many rows each line takes where rows have so many cells."""
+        """Return how many rows each line takes when wrapped at a width in cells."""
         if self._rows is None or self._rows[:2] != (width, tab_width):
             counts = Tally(row_count(line, width, tab_width) for line in self._lines)
             self._rows = width, tab_width, counts
         return self._rows[2]
 
     def index(self, location: Location) -> int:
-        """The offset of a location in `text`."""
+        """Convert a location to an offset in `text`."""
         row, column = self._clamped(location)
         return self._lengths.before(row) + column
 
     def location(self, index: int) -> Location:
-        """The location of an offset in `text`; inside a line ending, the line's end."""
+        """Convert an offset in `text` to a location; inside a line ending, the line's end."""
         row = self._lengths.find(index)
         return row, min(index - self._lengths.before(row), len(self._lines[row]))
 
     def get_index_from_location(self, location: Location) -> int:
-        """As the parent names it."""
+        """Return `index`; the parent's name for it."""
         return self.index(location)
 
     def get_location_from_index(self, index: int) -> Location:
-        """As the parent names it."""
+        """Return `location`; the parent's name for it."""
         return self.location(index)
 
     def get_text_range(self, start: Location, end: Location) -> str:
-        """The text between two locations, line endings as they are."""
+        """Return the text between two locations, line endings as they are."""
         (top, left), (bottom, right) = sorted((self._clamped(start), self._clamped(end)))
         if top == bottom:
             return self._lines[top][left:right]
@@ -96,7 +96,7 @@ class Buffer(Document):
         return "".join(middle)[left:] + self._lines[bottom][:right]
 
     def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
-        """Put a text, line endings as they are, in the place of what is between two locations."""
+        """Replace the text between two locations; line endings stay as given."""
         top, bottom = sorted((self._clamped(start), self._clamped(end)))
         replaced = self._held(top, bottom)
         points = (self.parse.point(top), self.parse.point(bottom)) if self.parse else None
@@ -142,8 +142,10 @@ class Buffer(Document):
 
 
 class Held(str):
-    """A text that was taken out, and the rows that it was: put back, it is the same again, also
-    where a \\r and a \\n that an edit brought together had stayed two line ends.
+    """A text that was removed, together with its rows.
+
+    Putting it back restores the same rows, even where an edit had brought a \\r and a \\n together
+    that counted as two line endings before.
     """
 
     lines: tuple[str, ...]
@@ -151,13 +153,13 @@ class Held(str):
 
     @classmethod
     def of(cls, lines: list[str], ends: list[str]) -> Held:
-        """The text of such rows."""
+        """Make the text of such rows."""
         held = cls("".join([part for pair in zip(lines, ends, strict=True) for part in pair]))
         held.lines, held.ends = tuple(lines), tuple(ends)
         return held
 
     def rows(self) -> tuple[list[str], list[str]]:
-        """Its lines, and their ends."""
+        """Return its lines, and their endings."""
         return list(self.lines), list(self.ends)
 
 

@@ -1,10 +1,10 @@
-"""What keys and the mouse do to a text: commands on lines and words, characters as they are read.
+"""Keys and mouse of a text editor: commands on lines and words, movement by characters.
 
 The keys are those of most editors outside the terminal. Where a terminal cannot send one (Ctrl+/
 arrives as Ctrl+_, Ctrl+Shift+K and Ctrl+Backspace only from terminals with the newer keyboard
-protocol), there is another beside it.
+protocol), there is a second key.
 
-Every command is one edit, and so one undo; undo has no end. Knows a buffer and commands; nothing
+Every command is one edit, and so one undo; undo is unlimited. Knows a buffer and commands; nothing
 of files or holes.
 """
 
@@ -25,15 +25,15 @@ from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole, Place
 from dgedit.tui.editor.transaction import History, Transaction, Typing
 
-# Characters that none joins which are like them.
+# A run of characters that never join into one grapheme cluster with each other.
 _ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
 
 
 class Writing(TextArea):
-    """A text area with the keys of an editor."""
+    """A text area with an editor's keys."""
 
     class Note(Message):
-        """Something to tell the user."""
+        """A message to show to the user."""
 
         def __init__(self, words: str) -> None:
             super().__init__()
@@ -46,8 +46,8 @@ class Writing(TextArea):
             tab_behavior="indent",
         )
         self.history: History = History(self.history)
-        # Not the parent's to take: it would split and measure the text its own way first, and then
-        # ours twice; in 50,000 lines that is 0.4 s.
+        # Not passed to the parent's constructor, which would split and measure the text in its own
+        # way first, and then in ours twice; in 50,000 lines that is 0.4 s.
         self._set_document(text, None)
 
     @property
@@ -58,7 +58,7 @@ class Writing(TextArea):
 
     @property
     def selected(self) -> edits.Selection:
-        """Where the selection was begun and where the cursor is, in code points."""
+        """The selection as anchor and cursor, in code points."""
         start, end = self.selection
         return self.buffer.index(start), self.buffer.index(end)
 
@@ -69,7 +69,7 @@ class Writing(TextArea):
 
     @property
     def comment_marks(self) -> tuple[str, str] | None:
-        """What begins and ends a comment here."""
+        """The start and end mark of a comment; None if there is no comment syntax."""
         return None
 
     def change(
@@ -79,7 +79,7 @@ class Writing(TextArea):
         goes: Mapping[OpenHole, Place | None] | None = None,
         loaded: bool = False,
     ) -> None:
-        """Make a change, as one undo; see `Transaction`."""
+        """Apply a change as one undo; see `Transaction`."""
         if change is None or (self.read_only and not loaded):
             return
         self.history.checkpoint()
@@ -87,14 +87,15 @@ class Writing(TextArea):
         self.history.checkpoint()
 
     def put(self, text: str) -> None:
-        """Put a text in the place of the selection, as one undo."""
+        """Replace the selection by a text, as one undo."""
         self.history.checkpoint()
         self._replace_via_keyboard(text, *self.selection)
         self.history.checkpoint()
 
     def type_text(self, text: str) -> None:
-        """Put a text at the cursor as its keys would, one after the other, which any number of
-        characters that stand for themselves can be at once.
+        """Type a text at the cursor as its keys would, one after another.
+
+        Runs of characters that do not combine with others are inserted in one edit.
         """
         self._restart_blink()
         while text and not self.read_only:
@@ -110,21 +111,21 @@ class Writing(TextArea):
             return 1
         row, column = self.cursor_location
         rest = self.buffer[row][column : column + 1]
-        if graphemes.left_end(f"x{rest}", 1) != 1:  # what follows would join it
+        if graphemes.left_end(f"x{rest}", 1) != 1:  # the next character would combine with it
             return 1
         return len(_ALONE.match(text)[0])  # type: ignore[index]
 
     # Lines
 
     def action_toggle_comment(self) -> None:
-        """Make comments of the lines, or, where all are, lines of the comments."""
+        """Comment the lines, or uncomment them if all are comments."""
         if self.comment_marks is None:
             self.post_message(self.Note("no comments are known for this kind of file"))
         else:
             self._run(toggle_comment, self.comment_marks)
 
     def action_indent(self) -> None:
-        """Indent the lines of a selection, or go to the next tab stop."""
+        """Indent the lines of a selection, or insert blanks up to the next tab stop."""
         start, end = self.selection
         width = self.indent_width
         tabs = self.indent_type == "tabs"
@@ -141,24 +142,24 @@ class Writing(TextArea):
         self._run(edits.dedent, self.indent_width)
 
     def action_move_lines(self, down: bool) -> None:
-        """Let the lines change places with a neighbour."""
+        """Swap the lines with a neighbour."""
         self.change(edits.move(self.buffer.text, self.selected, down=down))
 
     def action_duplicate(self, below: bool) -> None:
-        """Put the lines once more below, and go there or stay."""
+        """Insert a copy of the lines below; the selection moves to it if `below`."""
         newline = self.buffer.newline
         self.change(edits.duplicate(self.buffer.text, self.selected, newline, below=below))
 
     def action_delete_line(self) -> None:
-        """Take the lines out."""
+        """Delete the lines."""
         self._run(edits.delete_lines)
 
     def action_join(self) -> None:
-        """Make one line of several."""
+        """Join the lines into one."""
         self._run(edits.join)
 
     def action_select_lines(self) -> None:
-        """Select the lines as a whole, then one more."""
+        """Extend the selection to whole lines, or by one more line."""
         self.selected = edits.select_lines(self.buffer.text, self.selected)
 
     def action_cut(self) -> None:
@@ -174,7 +175,7 @@ class Writing(TextArea):
     # Words, characters, places
 
     def action_select_word(self) -> None:
-        """Select the word at the cursor; then go from one place of it to the next."""
+        """Select the word at the cursor; if there is a selection, its next occurrence."""
         text, (anchor, cursor) = self.buffer.text, self.selected
         if anchor == cursor:
             self.selected = edits.word_at(text, cursor)
@@ -182,7 +183,7 @@ class Writing(TextArea):
             self.selected = found
 
     def action_to_bracket(self, select: bool = False) -> None:
-        """Go to the partner of a bracket."""
+        """Go to the matching bracket."""
         at = edits.matching_bracket(self.buffer.text, self.selected[1])
         if at is not None:
             self.move_cursor(self.buffer.location(at), select=select)
@@ -192,30 +193,32 @@ class Writing(TextArea):
         self.move_cursor((0, 0) if which < 0 else self.document.end, select=select)
 
     def action_page(self, by: int) -> None:
-        """Select a page more."""
+        """Extend the selection by pages."""
         rows = by * max(1, self.content_size.height - 1)
         target = self.navigator.get_location_at_y_offset(self.cursor_location, rows)
         self.move_cursor(target, select=True)
 
     def get_cursor_left_location(self) -> Location:
-        """One character to the left, as it is read."""
+        """Return the location one grapheme cluster to the left."""
         return self._located(graphemes.left_of)
 
     def get_cursor_right_location(self) -> Location:
-        """One character to the right, as it is read."""
+        """Return the location one grapheme cluster to the right."""
         return self._located(graphemes.right_of)
 
     def get_cursor_word_left_location(self) -> Location:
-        """One word to the left."""
+        """Return the location one word to the left."""
         return self._located(edits.word_left)
 
     def get_cursor_word_right_location(self) -> Location:
-        """One word to the right."""
+        """Return the location one word to the right."""
         return self._located(edits.word_right)
 
     def get_cursor_line_start_location(self, smart_home: bool = False) -> Location:
-        """The line's first column; `smart_home`: what `edits.home` says of the row that the
-        cursor is on, and where one is there already, of the whole line.
+        """Return the line's first column.
+
+        With `smart_home`, apply `edits.home` to the row that the cursor is on or, if that does not
+        move the cursor, to the whole line.
         """
         row, column = self.cursor_location
         if not smart_home:
@@ -227,12 +230,12 @@ class Writing(TextArea):
         return row, at if at != column else edits.home(line, column)
 
     def get_cursor_line_end_location(self) -> Location:
-        """The line's end, not that of the row."""
+        """Return the end of the line, not of the wrapped row."""
         row, _ = self.cursor_location
         return row, len(self.buffer[row])
 
     def action_cursor_line_end(self, select: bool = False) -> None:
-        """Go to the end of the row that the cursor is on; from there, to that of the line."""
+        """Go to the end of the row that the cursor is on; from there, of the line."""
         row, column = self.cursor_location
         last = self.get_cursor_line_end_location()
         offsets = self.wrapped_document.get_offsets(row)
@@ -241,21 +244,23 @@ class Writing(TextArea):
         self.move_cursor(last if end == (row, column) else end, select=select)
 
     def action_delete_word_right(self) -> None:
-        """Delete the selection, or to the end of the word."""
+        """Delete the selection, or up to the end of the word."""
         start, end = self.selection
         self._delete_via_keyboard(
             start, end if start != end else self.get_cursor_word_right_location()
         )
 
     def clamp_visitable(self, location: Location) -> Location:
-        """The nearest place a cursor can be: in the text, and never within a character."""
+        """Return the nearest valid cursor location: in the text, and not within a
+        grapheme cluster.
+        """
         row, column = super().clamp_visitable(location)
         return row, graphemes.left_end(self.buffer[row], column)
 
     # The mouse
 
     def on_click(self, event: events.Click) -> None:
-        """Select the word, or the line, that was clicked again and again."""
+        """Select the word on a double click, the line on a triple click."""
         at = self.get_target_document_location(event)
         here = self.buffer.index(at)
         if event.chain == 2:
@@ -267,7 +272,7 @@ class Writing(TextArea):
         self.change(command(self.buffer.text, self.selected, *more))
 
     def _located(self, step: Callable[[str, int], int]) -> Location:
-        """A step from the cursor, which looks no further than the lines next to it."""
+        """Apply a step to the cursor; it sees only the line and its neighbours."""
         row, column = self.cursor_location
         lines: Sequence[str] = [
             self.buffer[at] for at in (row - 1, row, row + 1) if 0 <= at < self.buffer.line_count

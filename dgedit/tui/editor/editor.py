@@ -1,7 +1,7 @@
-"""A file being edited, with its holes.
+"""The editor of one file with its holes.
 
-The document changes through edits alone; drafts are drawn over it. Whatever grows or shrinks above
-the viewport, the cursor and what is in the viewport stay where they are.
+The document changes through edits only; drafts are drawn over it. When text above the viewport
+grows or shrinks, the cursor and the visible text stay where they are.
 
 Knows one file and its holes; nothing of engines, requests or other files.
 """
@@ -44,7 +44,7 @@ from dgedit_engine.types import Draft
 
 
 class Editor(View, Writing, inherit_bindings=False):
-    """A text area that shows drafts in place."""
+    """A text area that draws drafts in place."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(of_text=True)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -60,7 +60,7 @@ class Editor(View, Writing, inherit_bindings=False):
     }
 
     class Touched(Message):
-        """An edit changed what a hole covers: from then on it is another hole, or none."""
+        """An edit changed the text that a hole covers: the hole was replaced or closed."""
 
         def __init__(self, how: Touch = "edited") -> None:
             self.how = how
@@ -72,39 +72,39 @@ class Editor(View, Writing, inherit_bindings=False):
         def __init__(self, editor: Editor, hole: OpenHole | None, pieces: range) -> None:
             self.editor, self.hole = editor, hole
             self.pieces = pieces
-            """From the piece that it was pressed on to the one that it is on now; none until it is
-            dragged. Without a hole, it was pressed outside all drafts.
+            """The pieces from where it was pressed to where it is now; empty until it is dragged.
+            Without a hole, it was pressed outside all drafts.
             """
             super().__init__()
 
     started_in = WorkingFolder()
-    """What its path is shown from."""
+    """The folder that its path is shown relative to."""
     locked = False
-    """Whether edits are refused."""
+    """True if edits are refused."""
     deleted = False
-    """Whether its file is not there any more."""
+    """True if its file no longer exists."""
 
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
         self.file = file
         """The file as last loaded or saved."""
         self.holes: list[OpenHole] = []
-        """In order; none overlaps another."""
+        """The holes in order; none overlaps another."""
         self.first: Callable[[str], Awaitable[bool]] = _none
-        """Takes a key before the text does, and says whether it did."""
+        """Called with a key before the text sees it; returns whether it handled it."""
         self.open_result: Callable[[], object | None] = lambda: None
-        """Says which result is open: an edit of its drafts remembers it."""
+        """Returns the open result, which an edit of its drafts remembers."""
         self.reopen: Callable[[object], bool] = lambda result: False
-        """Opens a result again that an undo led back to; whether it was not open."""
+        """Reopens a result that an undo leads back to; returns whether it was closed."""
         self._syntax = syntax_of(path)
         self._steady = False
-        self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
+        self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse was pressed on
         super().__init__(file.text)
         self.indent_as_usual()
 
     @property
     def comment_marks(self) -> tuple[str, str] | None:
-        """What begins and ends a comment in a file of this name."""
+        """The start and end mark of a comment in a file of this name."""
         return comment_marks(self.path.name)
 
     @property
@@ -114,7 +114,7 @@ class Editor(View, Writing, inherit_bindings=False):
 
     @property
     def dirty(self) -> bool:
-        """Whether there is anything to save."""
+        """True if there are unsaved changes."""
         return self.buffer.length != len(self.file.text) or self.text != self.file.text
 
     @property
@@ -124,21 +124,21 @@ class Editor(View, Writing, inherit_bindings=False):
 
     @property
     def shown(self) -> str:
-        """Its path, as short as can be."""
+        """Its path, as short as possible."""
         return self.started_in.shortened(str(self.path))
 
     @property
     def told(self) -> Document:
-        """The file as edited, by the name that a model is told."""
+        """The file as edited, with the path that a model sees."""
         current = self.current
         return replace(current, path=Path(self.shown)) if current.path else current
 
     def indent_as_usual(self) -> None:
-        """Indent with what the language and the text want."""
+        """Use the indentation that suits the language and the text."""
         self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
 
     def rename(self, path: Path, file: Document) -> None:
-        """The text is in that file from now on, and in the language that its name says."""
+        """Assign the text to another file, whose name decides the language."""
         self.path, self.file = path, file
         self.indent_as_usual()
         if (syntax := syntax_of(path)) is not self._syntax:
@@ -149,7 +149,7 @@ class Editor(View, Writing, inherit_bindings=False):
     # Holes
 
     def open_holes(self, holes: Iterator[OpenHole] | Sequence[OpenHole]) -> None:
-        """Add holes; one that meets another is left out."""
+        """Add holes; one that collides with another is skipped."""
         for hole in holes:
             if not any(collide(hole.span, one.span) for one in self.holes):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
@@ -163,7 +163,7 @@ class Editor(View, Writing, inherit_bindings=False):
         fit: Collection[OpenHole] = (),
         unsure: Collection[OpenHole] = (),
     ) -> None:
-        """Let drafts stand in for holes, see `OpenHole.show`; None shows the document again."""
+        """Draw drafts in place of holes, see `OpenHole.show`; None shows the document again."""
         with self.steady():
             for hole, draft in drafts:
                 if draft is None:
@@ -173,7 +173,7 @@ class Editor(View, Writing, inherit_bindings=False):
             self.rows.wrap(0)
 
     def show_start(self, hole: OpenHole) -> None:
-        """Go where a draft begins, if that is above the view."""
+        """Scroll to the start of a draft, if that is above the viewport."""
         start = self.buffer.location(hole.start)
         if self.rows.y_of(start[0]) < self.scroll_y:
             self.selection = Selection.cursor(start)
@@ -181,12 +181,12 @@ class Editor(View, Writing, inherit_bindings=False):
     # Edits
 
     def edit(self, edit: Edit) -> EditResult:
-        """Make an edit, as a transaction: the holes follow."""
+        """Apply an edit as a transaction, which the holes follow."""
         one = isinstance(edit, Transaction)
         return super().edit(edit if one else Transaction.of_edit(edit, self))
 
     def undo(self) -> None:
-        """Undo; the result is open again that the edit was of, or that was left last."""
+        """Undo an edit, and reopen the result that it accepted, or the one that was left last."""
         if left := self.history.left:
             self.go_back_to(left.result)
             if not self.reopen(left.result):
@@ -199,11 +199,13 @@ class Editor(View, Writing, inherit_bindings=False):
                 self.reopen(edit.result)
 
     def leave(self, result: object, holes: Iterable[OpenHole]) -> None:
-        """Let an undo lead back to a result that is left without an edit, and its holes here."""
+        """Record a result that is closed without an edit, and its holes, so that undo
+        reopens it.
+        """
         self.history.leave(Transaction.of_left(result, holes))
 
     def go_back_to(self, result: object) -> None:
-        """Put the holes back that a result was left with, where nothing was edited since."""
+        """Restore the holes of a result that was left, if nothing was edited since."""
         left = self.history.left
         if left is not None and left.result is result:
             self.history.drop_left()
@@ -211,18 +213,20 @@ class Editor(View, Writing, inherit_bindings=False):
             self.rows.wrap(0)
 
     def touch(self, how: Touch) -> None:
-        """Tell that an edit changed what holes there are."""
+        """Post that an edit changed the holes."""
         self.post_message(self.Touched(how))
 
     def replace_text(self, text: str) -> None:
-        """Take in another text, as one undo: what is on a line that both texts have stays on it."""
+        """Replace the whole text as one undo. The cursor stays on its line, if both texts have that
+        line.
+        """
         old = self.text
         change = Change(line_parts(old, text), self.selected)
         if not change.parts:
             return
 
         def moved(index: int) -> int:
-            """The same column of the line in its line's place."""
+            """Return the same column in the line that replaces the offset's line."""
             line = line_at(old, index)
             there = line_at(text, change.map(line.start))
             return min(there.start + index - line.start, there.end)
@@ -235,8 +239,8 @@ class Editor(View, Writing, inherit_bindings=False):
     # Keys
 
     async def _on_key(self, event: events.Key) -> None:
-        # Every key in its turn: a binding that bubbled up first would run after what is typed next,
-        # and what is typed after a change of tabs may still come here.
+        # Handle keys strictly in order: a binding that bubbled up first would run after the next
+        # key. A key typed after a change of tabs may still arrive here: pass it on.
         front = self.screen.focused
         if front is not None and front is not self:
             front.post_message(events.Key(event.key, event.character))
@@ -255,12 +259,12 @@ class Editor(View, Writing, inherit_bindings=False):
         event.prevent_default()
 
     async def _on_burst(self, burst: Burst) -> None:
-        # As key by key, with one edit for the text between two keys that may be something else.
+        # Same as key by key, but with one edit for each run of text keys.
         burst.stop()
         text = ""
         for event in burst.keys:
             mine = self.screen.focused in (self, None) and is_text(event)
-            if not mine or (self.holes and len(event.key) > 1):  # which may look at the text
+            if not mine or (self.holes and len(event.key) > 1):  # its action may read the text
                 self.type_text(text)
                 text = ""
             if not mine:
@@ -280,7 +284,7 @@ class Editor(View, Writing, inherit_bindings=False):
     def _replace_via_keyboard(
         self, insert: str, start: Location, end: Location
     ) -> EditResult | None:
-        insert = LINE_END.sub(self.buffer.newline, insert.replace("\0", ""))  # which is no text
+        insert = LINE_END.sub(self.buffer.newline, insert.replace("\0", ""))  # no NUL in a text
         return super()._replace_via_keyboard(insert, start, end)
 
     # The mouse on drafts
@@ -297,7 +301,7 @@ class Editor(View, Writing, inherit_bindings=False):
 
     async def _on_click(self, event: events.Click) -> None:
         if self._pressed is not None:
-            event.prevent_default()  # which would select a word of the text
+            event.prevent_default()  # or the text area would select a word of the text
             if event.chain == 2:
                 self._drag_to(event)
 
@@ -317,7 +321,7 @@ class Editor(View, Writing, inherit_bindings=False):
 
     @contextmanager
     def steady(self, moved: Callable[[int], int] = lambda index: index) -> Iterator[None]:
-        """Keep the viewport on its text, whatever happens above; `moved` follows an offset."""
+        """Keep the visible text in place, whatever changes above; `moved` maps an old offset."""
         top = round(self.scroll_y)
         row, _ = self.rows.offset_to_location(Offset(0, top))
         lead = top - self.rows.y_of(row)
@@ -335,15 +339,15 @@ class Editor(View, Writing, inherit_bindings=False):
         self.refresh()
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
-        """Follow the cursor, but not when it is something else that changes."""
+        """Scroll to the cursor, but not within `steady`."""
         if self._steady:
             self.place_cursor()
             return Offset(0, 0)
         return super().scroll_cursor_visible(center, animate)
 
     def place_cursor(self) -> None:
-        """On the cursor's cell; on the caret's, where it is in a draft."""
-        location = min(self.cursor_location, self.document.end)  # of a text that is new, perhaps
+        """Put the terminal's cursor on the cursor's cell, or the caret's in a draft."""
+        location = min(self.cursor_location, self.document.end)  # the text may be a shorter one
         self._cursor_offset = self.rows.caret or self.rows.location_to_offset(location)
 
     def _recompute_cursor_offset(self) -> None:

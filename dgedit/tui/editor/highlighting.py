@@ -1,9 +1,9 @@
-"""The syntax of a text that is being edited: a tree, and the colours that follow from it.
+"""The syntax tree of a text being edited, and its highlights.
 
-A tree is made in slices of time, since Tree-sitter holds the interpreter while it parses: in 50,000
-lines of Python an edit takes it 5 to 60 ms, the first parse 0.2 s, and one `\"\"\"` at the top 3 s.
-Until the tree is there, rows keep the colours that they had, moved along with their text. Only rows
-that are asked for are queried, a block at a time, and of a very long row only a part.
+The text is parsed in slices of time, since Tree-sitter holds the interpreter lock while it parses:
+in 50,000 lines of Python an edit takes it 5 to 60 ms, the first parse 0.2 s, and one `\"\"\"` at
+the top 3 s. Until the tree is ready, rows keep their old colours, moved along with their text. Only
+rows that are asked for are queried, a block at a time, and of a very long row only a part.
 
 Knows lines, bytes and trees; nothing of styles, files or screens.
 """
@@ -27,9 +27,9 @@ from dgedit.text.prefix_sums import Tally
 
 LINE_END = re.compile(r"(\r\n|\n|\r)")
 
-# Bytes of text that are parsed as soon as they are drawn: 4 ms, were it from scratch.
+# Texts of up to this many bytes are parsed before they are drawn: 4 ms from scratch.
 _SMALL = 40_000
-# Seconds that such a text may take after all.
+# Seconds after which parsing such a text goes on in slices after all.
 _AT_ONCE = 0.01
 
 # Rows whose syntax is queried together.
@@ -37,7 +37,7 @@ _BLOCK = 64
 # A row of more bytes is queried on its own, this many characters around what is drawn.
 _LONG = 2048
 
-# What a parser is given at a time. A copy: a bytearray that is lent out cannot grow.
+# Bytes passed to the parser at a time, as a copy: a bytearray with an exported view cannot grow.
 _CHUNK = 4096
 
 Highlight = tuple[int, int | None, str]
@@ -45,23 +45,25 @@ Highlight = tuple[int, int | None, str]
 
 
 class Syntax(NamedTuple):
-    """What it takes to colour a language."""
+    """A language's grammar and highlight query."""
 
     language: Language
     """The grammar."""
     query: Query
-    """Which nodes have which name."""
+    """The query that assigns names to nodes."""
 
 
 def syntax_of(path: Path) -> Syntax | None:
-    """The syntax of a file by its name; None when unknown."""
+    """Return the syntax of a file by its name; None if unknown."""
     name = language_of(path)
     return _load_syntax(name) if name else None
 
 
 class Parse:
-    """The syntax of some lines. To the parser, each ends in one newline, and what UTF-8 cannot hold
-    is a question mark.
+    """The syntax tree of some lines.
+
+    For the parser, each line ends in one newline, and characters that UTF-8 cannot hold are
+    question marks.
     """
 
     def __init__(self, syntax: Syntax, lines: list[str]) -> None:
@@ -74,21 +76,21 @@ class Parse:
         self._bytes = Tally((len(line) if plain else len(_encode(line))) + 1 for line in lines)
         self._tree: Tree | None = None
         self.current = False
-        """Whether the tree is that of the text as it is now."""
+        """True if the tree matches the present text."""
         self._known: dict[int, list[Highlight]] = {}
-        self._parts: dict[int, tuple[int, int]] = {}  # of the long rows, what is known
-        # Of the long rows, where what is known begins, and how far it reaches up to there.
+        self._parts: dict[int, tuple[int, int]] = {}  # the queried columns of long rows
+        # For long rows: the known highlights, their starts, and the furthest end up to each.
         self._order: dict[int, tuple[list[Highlight], list[int], list[int]]] = {}
         self._touched: set[int] = set()  # rows edited since the last tree
 
     def point(self, location: Location) -> Point:
-        """A location as the parser counts."""
+        """Convert a location to the parser's row and byte column."""
         row, column = location
         return Point(row, len(_encode(self._lines[row][:column])))
 
     def edited(self, start: Point, stop: Point, left: int, right: int, text: str) -> None:
-        """A text, its line ends newlines, took the place of what was between two points, in these
-        columns.
+        """Follow an edit: `text`, with newlines as line endings, replaced what was between two
+        points, which are in the columns `left` and `right`.
         """
         data = _encode(text)
         parts = data.split(b"\n")
@@ -116,7 +118,7 @@ class Parse:
             )
 
     def step(self, seconds: float) -> bool:
-        """Parse for so long; whether the tree is current then."""
+        """Parse for some seconds; return whether the tree is current then."""
         if not self.current:
             until = perf_counter() + seconds
             stop = partial(_is_late, until)
@@ -127,13 +129,15 @@ class Parse:
                 else:
                     self._tree = self._parser.parse(self._read, old, progress_callback=stop)
                     self._forget(old.changed_ranges(self._tree))
-            except ValueError:  # its word for what was stopped; it goes on where it was
+            except ValueError:  # raised when stopped; the next call resumes
                 return False
             self.current = True
         return True
 
     def highlights(self, row: int, left: int = 0, right: int = 0) -> list[Highlight]:
-        """The syntax of a row, outer nodes first; of a long row, what is between two columns."""
+        """Return the highlights of a row, outer nodes first; of a long row, those between two
+        columns.
+        """
         if not self.current and len(self._source) <= _SMALL:
             self.step(_AT_ONCE)
         if self.current and not self._knows(row, left, right):
@@ -147,19 +151,19 @@ class Parse:
 
     @property
     def begun(self) -> bool:
-        """Whether there has been a tree."""
+        """True once there has been a tree."""
         return self._tree is not None
 
     @property
     def tree(self) -> Tree:
-        """The tree of the text as it is now."""
+        """The tree of the present text; parses to the end if need be."""
         while not self.step(1):
             pass
         assert self._tree is not None
         return self._tree
 
     def _forget(self, changed: list[Range]) -> None:
-        """Drop the colours of rows that the edits touched, and where the tree is another."""
+        """Drop the highlights of edited rows, and of rows where the tree has changed."""
         for found in changed:
             self._touched.update(range(found.start_point.row, found.end_point.row + 1))
         for row in self._touched & self._known.keys():
@@ -179,7 +183,7 @@ class Parse:
         return known is None or (known[0] <= left and right <= known[1])
 
     def _learn(self, top: int) -> None:
-        """Query a block, but for its long rows."""
+        """Query a block, except its long rows."""
         bottom = min(top + _BLOCK, len(self._lines))
         start = top
         for row in range(top, bottom + 1):
@@ -190,7 +194,7 @@ class Parse:
                 start = row + 1
 
     def _between(self, row: int, found: list[Highlight], left: int, right: int) -> list[Highlight]:
-        """Those of a long row that meet the columns: of hundreds, a few."""
+        """Return the highlights of a long row that overlap the columns: a few of hundreds."""
         if row not in self._order or self._order[row][0] is not found:
             begins = [begin for begin, _, _ in found]
             ends = [len(self._lines[row]) if end is None else end for _, end, _ in found]
@@ -202,7 +206,7 @@ class Parse:
     def _found(
         self, top: int, bottom: int, left: int = 0, right: int = 0
     ) -> dict[int, list[Highlight]]:
-        """What is captured in rows `top` to `bottom`, the latter excluded; `right` with one row."""
+        """Query rows `top` up to but not including `bottom`; with `right`, columns of one row."""
         assert self._tree is not None
         cursor = QueryCursor(self._query)
         if right:
@@ -229,7 +233,7 @@ class Parse:
         return byte if line.isascii() else len(_encode(line)[:byte].decode("utf-8", "ignore"))
 
     def _move(self, top: int, bottom: int, left: int, right: int, text: str) -> None:
-        """Take the colours of known rows along with their text."""
+        """Move the highlights of known rows along with their text."""
         new = text.split("\n")
         down = len(new) - 1 - (bottom - top)
         self._touched = {row + down if row > bottom else row for row in self._touched}
@@ -265,12 +269,12 @@ def _is_late(until: float, offset: int, failed: bool) -> bool:
 
 
 def _later(column: int, left: int, right: int, more: int) -> int:
-    """Where a column is after an edit between two others."""
+    """Return where a column is after an edit between two others."""
     return column + more if column >= right else min(column, left)
 
 
 def _shifted(found: list[Highlight], start: int, by: int) -> list[Highlight]:
-    """What is right of a column, moved."""
+    """Return the highlights right of a column, moved by a distance."""
     return [
         (max(begin, start) + by, end and end + by, name)
         for begin, end, name in found

@@ -1,6 +1,6 @@
-"""Holes in an open file, and the runs of text that a row is made of.
+"""Holes in an open file, and the runs of text that make up a row.
 
-A draft stands in for its hole on the screen, never in the document.
+A draft is drawn in place of its hole, but is never in the document.
 
 Knows texts and holes; draws nothing.
 """
@@ -23,7 +23,7 @@ EMPTY_HOLE = "░"
 
 
 class Kind(Enum):
-    """What a run of text is."""
+    """The kinds of runs."""
 
     TEXT = "text"
     HOLE = "hole"
@@ -33,40 +33,40 @@ class Kind(Enum):
 
     def __init__(self, name: str) -> None:
         self.held = name in ("text", "hole")
-        """Whether the document holds it, character by character."""
+        """True if the document holds the text, character by character."""
 
 
 class Run(NamedTuple):
-    """Text on one row that is drawn in one way."""
+    """A stretch of text on one row that is drawn in one style."""
 
     text: str
-    """As it is: tabs and control characters included."""
+    """The text, tabs and control characters included."""
     kind: Kind
-    """What it is."""
+    """Its kind."""
     at: Location
-    """Where the document holds it; for a draft, where its hole ends."""
+    """Its location in the document; for a draft, the end of its hole."""
     changed: bool = False
-    """Whether the last step changed it."""
+    """True if the last step changed it."""
     heat: int | None = None
-    """The band of its confidence, 0 for sure; None where it is not to be told."""
+    """The band of its confidence, 0 for the surest; None if confidence is not shown."""
     marked: bool = False
-    """Whether it is selected in a draft."""
+    """True if it is selected in a draft."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a hole is, and how much of its draft is in the text already."""
+    """A hole's span, and how much of its draft has been accepted."""
 
     span: Span
-    """What it covers."""
+    """The text that it covers."""
     taken: str = ""
-    """The start of its draft that was taken."""
+    """The start of its draft that was accepted."""
     picked: bool = False
-    """Whether a hunk of its draft was."""
+    """True if a hunk of its draft was accepted."""
 
     @classmethod
     def of(cls, hole: OpenHole) -> Place:
-        """Say it of a hole now."""
+        """Return the present place of a hole."""
         return cls(hole.span, hole.taken, hole.picked)
 
 
@@ -79,41 +79,41 @@ class OpenHole:
     end: int
     """The first code point after it."""
     draft: Draft | None = None
-    """What stands in for it at this step; None before the first."""
+    """The draft drawn in its place; None before the first step."""
     changed: tuple[bool, ...] = ()
-    """Which pieces of the draft differ from the step before."""
+    """For each piece of the draft, true if the last step changed it."""
     height: int = 1
-    """The most lines that any draft of it has had, for which rows are kept free."""
+    """The most lines of any draft so far; as many rows are reserved."""
     fits: bool = False
-    """Whether no row is kept free for the text it covers, either."""
+    """True if no row is reserved, not even for the text that it covers."""
     unsure: bool = False
-    """Whether its draft, as settled as it is, may well be wrong."""
+    """True if its settled draft may well be wrong."""
     wrapped: int = 0
-    """The most rows that its lines have taken where long ones are wrapped."""
+    """The most rows that its lines have taken while long lines were wrapped."""
     taken: str = ""
-    """The start of its draft that is in the document already."""
+    """The start of its draft that has been accepted into the document."""
     picked: bool = False
-    """Whether a hunk of its draft is."""
+    """True if a hunk of its draft has been accepted."""
     caret: int | None = None
-    """The piece of the draft that the cursor is before; None while it is in the document."""
+    """The piece of the draft that the cursor is before; None if the cursor is elsewhere."""
     anchor: int = 0
-    """The piece where a selection within the draft was begun."""
+    """The piece at which a selection within the draft was begun."""
     grows: bool = False
-    """Whether it was made from what the cursor was on, and may take in more."""
+    """True if it was made from the text at the cursor, so that masking again enlarges it."""
 
     @property
     def span(self) -> Span:
-        """The document's text that it covers."""
+        """The span of the document that it covers."""
         return Span(self.start, self.end)
 
     @property
     def parted(self) -> bool:
-        """Whether a part of its draft is in the document."""
+        """True if a part of its draft has been accepted."""
         return bool(self.taken) or self.picked
 
     @property
     def marked(self) -> range:
-        """The pieces of the draft that are selected."""
+        """The range of selected pieces in the draft."""
         if self.caret is None:
             return range(0)
         return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
@@ -121,8 +121,10 @@ class OpenHole:
     def show(
         self, draft: Draft, *, quiet: bool = False, fit: bool = False, unsure: bool = False
     ) -> None:
-        """Let a draft stand in for it; `quiet`: without telling what differs; `fit`: in no more
-        rows than it has; `unsure`: it may well be wrong.
+        """Draw a draft in place of the hole.
+
+        `quiet` does not mark what changed; `fit` reserves no more rows than the draft has; `unsure`
+        marks it as possibly wrong.
         """
         before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
         same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
@@ -134,20 +136,22 @@ class OpenHole:
         self.draft, self.caret = draft, None
 
     def clear(self) -> None:
-        """Show the document again."""
+        """Show the document's text again."""
         self.draft, self.changed, self.caret = None, (), None
         self.fits = self.unsure = False
         self.height, self.wrapped = 1, 0
 
     def put(self, place: Place) -> None:
-        """Let it be there; whoever has a draft for it draws that again."""
+        """Move the hole to a place, without a draft, which its owner has to draw again."""
         self.clear()
         self.start, self.end = place.span.start, place.span.end
         self.taken, self.picked = place.taken, place.picked
 
 
 def nearest(holes: Sequence[OpenHole], buffer: Buffer, location: Location) -> OpenHole | None:
-    """The hole at a location, or else the nearest: by rows, then by columns. None of none."""
+    """Return the hole at a location, or else the nearest by rows, then columns; None if there are
+    no holes.
+    """
     index, (row, column) = buffer.index(location), location
 
     def distance(hole: OpenHole) -> tuple[bool, int, int]:
@@ -159,5 +163,5 @@ def nearest(holes: Sequence[OpenHole], buffer: Buffer, location: Location) -> Op
 
 
 def collide(one: Span, two: Span) -> bool:
-    """Whether two holes cannot both be open: they share text, or are at one place."""
+    """Say whether two holes cannot both be open: they share text, or are at the same place."""
     return (one.start < two.end and two.start < one.end) or one == two

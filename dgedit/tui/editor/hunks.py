@@ -1,8 +1,8 @@
-"""A result's diff cut into hunks, each of which can be accepted by itself.
+"""Cut a result's diff into hunks that can be accepted one by one.
 
-The lines that a hole touches are compared with what they would be; lines elsewhere are the same. A
-hunk is what the diff shows together: a change and the lines around it, or several near ones. Holes
-that share a line change together.
+The lines that a hole touches are compared with the lines that would replace them; other lines are
+unchanged. A hunk is what the diff shows together: a change and its context lines, or several
+changes close to each other. Holes that share a line change together.
 
 Knows one editor's text and the drafts for its holes; `accepting.py` puts a hunk into the text.
 """
@@ -22,42 +22,40 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 
 Fills = Sequence[tuple[OpenHole, str]]
-"""Holes of one editor, in order, and what is to be in them."""
+"""Holes of one editor, in order, each with the text that is to fill it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineChange:
-    """Lines that give way to others."""
+    """Lines that are replaced by others."""
 
     span: Span
-    """Where they are, whole lines."""
+    """The span of the old lines, which are whole lines."""
     text: str
-    """What takes their place."""
+    """The new lines."""
     grown: Mapping[OpenHole, int]
-    """The holes that this is of, and by how much each is longer then; more than one where they
-    share a line.
-    """
+    """The holes that this changes, and by how much each grows; several if they share a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
-    """A part of the diff."""
+    """One hunk of the diff."""
 
     lines: tuple[str, ...]
-    """As they are shown, the head first."""
+    """The lines to show, the head first."""
     changes: tuple[LineChange, ...]
-    """What is accepted with it, in order."""
+    """The changes that are accepted with it, in order."""
     closed: frozenset[OpenHole]
-    """The holes of which nothing is left then."""
+    """The holes that have no other hunk, and are closed by it."""
 
 
 def hunks(editor: Editor, fills: Fills) -> list[Hunk]:
-    """What the drafts change in the text, in order."""
+    """Return the hunks that the drafts make of the text, in order."""
     old = split_lines(editor.text)
     starts = [0, *accumulate(map(len, old))]
     new: list[str] = []
     shared: list[Block] = []
-    changes: list[tuple[int, LineChange]] = []  # and the line that each begins at
+    changes: list[tuple[int, LineChange]] = []  # each with its first line
     done = 0
     for group, rows in _groups(fills, starts):
         shared.append(Block(done, len(new), rows.start - done))
@@ -88,7 +86,7 @@ def hunks(editor: Editor, fills: Fills) -> list[Hunk]:
 
 
 def _groups(fills: Fills, starts: Sequence[int]) -> Iterator[tuple[Fills, range]]:
-    """The holes, those together that share a line, and the lines that they touch."""
+    """Group the holes that share a line, and yield each group with the lines it touches."""
     group: list[tuple[OpenHole, str]] = []
     rows = range(0)
     for hole, text in fills:
@@ -106,7 +104,7 @@ def _groups(fills: Fills, starts: Sequence[int]) -> Iterator[tuple[Fills, range]
 
 
 def _filled(editor: Editor, group: Fills, starts: Sequence[int], rows: range) -> list[str]:
-    """What lines would be with the drafts of the holes in them."""
+    """Return the lines as they would be with the drafts in their holes."""
     new = editor.current.apply([(hole.span, draft) for hole, draft in group]).text
     return split_lines(new[starts[rows.start] : len(new) - starts[-1] + starts[rows.stop]])
 
@@ -116,7 +114,7 @@ def _growth(editor: Editor, hole: OpenHole, draft: str) -> int:
 
 
 def _ends(old: list[str], new: list[str]) -> list[Block]:
-    """The lines that two texts share at their start and at their end."""
+    """Return the lines that two texts share at their start and at their end."""
     most = min(len(old), len(new))
     first = next((i for i in range(most) if old[i] != new[i]), most)
     last = next((i for i in range(most - first) if old[~i] != new[~i]), most - first)
@@ -124,7 +122,7 @@ def _ends(old: list[str], new: list[str]) -> list[Block]:
 
 
 def _between(found: Sequence[Block], old: int, new: int) -> Iterator[tuple[int, int, int, int]]:
-    """The lines of both texts that are in no block."""
+    """Yield the stretches of lines of both texts that are in no block."""
     i = j = 0
     for one, two, size in (*found, Block(old, new, 0)):
         if i < one or j < two:

@@ -1,16 +1,16 @@
-"""What F2 makes a hole of, and what it makes of a hole.
+"""Mask text with holes, let a hole grow, or close it (F2 and Shift+F2).
 
-    a selection        itself; of whole lines, without the end of the last one
-    on a character     the smallest part of the program that the cursor is on; F2 again: the next
-                       larger one, and after the largest the hole is gone
+    a selection        masked itself; of whole lines, without the end of the last one
+    on a character     the smallest syntax node at the cursor; F2 again: the next larger one, and
+                       after the largest the hole is closed
     in an indentation  the same, from the line's first character
     on another blank, at a line's end, in an empty line    an insertion point
-    on a hole          that was selected, or is an insertion point: it is gone
+    on a hole          one from a selection, or an insertion point, is closed
 
-Shift+F2 opens an insertion point wherever the cursor is, and closes any hole that is there. A text
-without a grammar has words, lines and paragraphs for parts.
+Shift+F2 opens an insertion point wherever the cursor is, and closes any hole that is there. In a
+text without a grammar, words, lines and paragraphs take the place of syntax nodes.
 
-Knows one editor's text, its grammar and its holes. Parses when asked, all of the text: 15 ms for
+Knows one editor's text, its grammar and its holes. Parses the whole text when asked: 15 ms for
 1,000 lines.
 """
 
@@ -30,12 +30,12 @@ from dgedit.tui.editor.holes import OpenHole
 
 
 class SyntaxPart(NamedTuple):
-    """A part of a text."""
+    """A part of a text that can be masked."""
 
     span: Span
-    """Where it is."""
+    """Its span."""
     kind: str
-    """What it is, in words."""
+    """Its kind, in words."""
 
 
 _GAP = re.compile(r"(?>\r\n|\n|\r)[ \t]*(?>\r\n|\n|\r)")
@@ -45,9 +45,9 @@ _POINT = "insertion point"
 
 
 def mask(editor: Editor) -> str:
-    """Make a hole of the selection or of what the cursor is on; let one grow, or close it.
+    """Mask the selection or the text at the cursor; let a hole there grow, or close it.
 
-    Says what was masked and where, or why nothing happens.
+    Returns a message: what was masked and where, or why nothing happened.
     """
     span = _aimed_at(editor)
     met = _met(editor, span)
@@ -62,7 +62,7 @@ def mask(editor: Editor) -> str:
     inner = Span(span.start, span.start + 1) if hole is None else hole.span
     larger = next(_parts(text, inner, editor.syntax, strict=hole is not None), None)
     if larger is None:
-        assert hole is not None  # a character is a part of itself
+        assert hole is not None  # without a hole, some part holds the character
         return _close(editor, met)
     grown = OpenHole(larger.span.start, larger.span.end, grows=True)
     if any(other is not hole for other in _met(editor, larger.span)):
@@ -73,7 +73,7 @@ def mask(editor: Editor) -> str:
 
 
 def point(editor: Editor) -> str:
-    """Open an insertion point at the cursor, or close the holes that are there. Says which."""
+    """Open an insertion point at the cursor, or close the holes there. Returns a message."""
     span = _selected(editor)
     if met := _met(editor, span):
         return _close(editor, met)
@@ -85,8 +85,10 @@ def _selected(editor: Editor) -> Span:
 
 
 def _aimed_at(editor: Editor) -> Span:
-    """The same, of whole lines without the last one's end; of a cursor in an indentation, where
-    nothing is masked, the first character.
+    """Return the span to mask.
+
+    A selection of whole lines loses its last line ending; a cursor in an indentation outside of
+    holes moves to the line's first character.
     """
     span = _selected(editor)
     row, column = editor.buffer.location(span.end)
@@ -102,7 +104,7 @@ def _aimed_at(editor: Editor) -> Span:
 
 
 def _met(editor: Editor, span: Span) -> list[OpenHole]:
-    """The holes that a span has to do with; for a cursor, those that it touches."""
+    """Return the holes that a span overlaps; for a cursor, those that it touches."""
     start, end = span.start, span.end
     return [
         hole
@@ -130,7 +132,7 @@ def _close(editor: Editor, holes: list[OpenHole]) -> str:
 
 
 def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> Iterator[SyntaxPart]:
-    """The parts of a text that hold a span, from the smallest; `strict`: only larger ones."""
+    """Yield the parts of a text that hold a span, smallest first; `strict`: only larger ones."""
     for part in _nodes(text, inner, syntax) if syntax else _plain(text, inner):
         span = part.span
         larger = span.start <= inner.start and inner.end <= span.end and span != inner
@@ -139,7 +141,7 @@ def _parts(text: str, inner: Span, syntax: Syntax | None, *, strict: bool) -> It
 
 
 def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[SyntaxPart]:
-    """The nodes of the syntax tree that have a name."""
+    """Yield the named nodes of the syntax tree that hold a span."""
     source = text.encode("utf-8", "replace")
     first, last = (len(text[:at].encode("utf-8", "replace")) for at in (inner.start, inner.end))
     node = Parser(syntax.language).parse(source).root_node.descendant_for_byte_range(first, last)
@@ -147,7 +149,7 @@ def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[SyntaxPart]:
         start, end = (
             len(source[:at].decode("utf-8", "ignore")) for at in (node.start_byte, node.end_byte)
         )
-        # Some grammars count the line ending in, or the blanks before.
+        # Some grammars include the line ending, or blanks.
         end = start + len(text[start:end].rstrip())
         if node.is_named and start < end:
             yield SyntaxPart(Span(start, end), node.type.replace("_", " "))
@@ -155,7 +157,7 @@ def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[SyntaxPart]:
 
 
 def _plain(text: str, inner: Span) -> Iterator[SyntaxPart]:
-    """The word, the line without its indentation, the paragraph."""
+    """Yield the word, the line without its indentation, and the paragraph."""
     first = max(text.rfind(end, 0, inner.start) for end in "\n\r") + 1
     stops = [at for at in (text.find(end, inner.end) for end in "\n\r") if at >= 0]
     last = min(stops, default=len(text))

@@ -1,8 +1,8 @@
-"""One row of the editor as styled text.
+"""Paint one row of the editor as styled text.
 
-What a piece of a draft is shows in its attributes, so that it shows without colour too: a settled
-piece is bold, one that may still change is dim and italic, one that has settled and may well be
-wrong is italic alone, one that the last step changed is underlined. Colour only repeats it.
+The state of a draft's piece shows in its attributes, so that it is visible without colour: a
+settled piece is bold, one that may still change is dim and italic, a settled one that may well be
+wrong is italic only, and one that the last step changed is underlined. Colour only repeats this.
 
 Knows runs, cells and styles; nothing of files, keys or steps.
 """
@@ -22,7 +22,7 @@ from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
 from dgedit.tui.editor.rows import Rows
 
-# On a dark ground and on a light one, where none has less than 4.5 of contrast with white.
+# For a dark and for a light background; the latter have a contrast of at least 4.5 with white.
 _COLORS = {
     ("#565f89", "#646a80"): "comment",
     ("#9ece6a", "#40700f"): "string inline_code markup.raw text.literal",
@@ -58,7 +58,7 @@ _DARK, _LIGHT = (
 
 @dataclass(frozen=True, slots=True)
 class Ink:
-    """The styles that the style sheet gives."""
+    """The styles, as the style sheet defines them."""
 
     base: Style
     """The editor itself."""
@@ -67,13 +67,13 @@ class Ink:
     cursor_line: Style
     """The row of the cursor."""
     gutter: Style
-    """The numbers of lines."""
+    """The line numbers."""
     cursor_gutter: Style
-    """The number of the cursor's line."""
+    """The line number of the cursor's line."""
     sign: Style
-    """Added where a hole is."""
+    """Added to the gutter's sign for a hole."""
     selection: Style
-    """What is selected."""
+    """The selection."""
     bracket: Style
     """The bracket at the cursor and its partner."""
     hole: Style
@@ -81,22 +81,22 @@ class Ink:
     draft: Style
     """A piece that may still change."""
     settled: Style
-    """A piece that was accepted."""
+    """A settled piece."""
     unsure: Style
-    """A piece that was accepted and may well be wrong."""
+    """A settled piece that may well be wrong."""
     changed: Style
-    """Added to either when the last step changed it."""
+    """Added to a piece that the last step changed."""
     marked: Style
-    """What is selected in a draft."""
+    """The selection in a draft."""
     found: Style
-    """What was looked for."""
+    """A search match."""
     heat: tuple[Style, ...]
-    """Added to a piece of each band of confidence, the surest first."""
+    """Added to a piece, by its band of confidence, the surest first."""
     dark: bool = True
-    """Whether the ground is."""
+    """True for a dark background."""
 
     def of(self, kind: Kind) -> Style:
-        """A run's that is no text."""
+        """Return the style of a run of a kind other than text."""
         match kind:
             case Kind.HOLE:
                 return self.hole
@@ -108,7 +108,7 @@ class Ink:
 
 
 class Painted:
-    """A row being painted, or what of it starts at a cell."""
+    """A row being painted, or the part of it from a cell on."""
 
     def __init__(self, runs: Sequence[Run], rows: Rows, left: int = 0) -> None:
         self._rows = rows
@@ -127,7 +127,7 @@ class Painted:
         self.text.stylize(style)
 
     def lay_runs(self, ink: Ink, highlights: Sequence[Sequence[Highlight]]) -> None:
-        """Style every run by what it is, and the document's text by its syntax."""
+        """Style every run by its kind, and the document's text by its syntax."""
         for (run, start, end, x), found in zip(self._placed, highlights, strict=True):
             left, size = run.at[1], len(run.text)
             for begin, stop, name in found:
@@ -143,7 +143,7 @@ class Painted:
                 self.text.stylize(style + ink.marked if run.marked else style, start, end)
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:
-        """Style what the document holds between two locations."""
+        """Style the document's text between two locations."""
         for run, at, _, x in self._placed:
             if not run.kind.held:
                 continue
@@ -178,7 +178,9 @@ class Painted:
 
 @lru_cache(maxsize=256)
 def syntax_style(name: str, dark: bool = True) -> Style | None:
-    """The style of a syntax name, or of what it is a kind of: `function.method` is a `function`."""
+    """Return the style of a syntax name, or of its nearest parent: `function.method` is a
+    `function`.
+    """
     styles = _DARK if dark else _LIGHT
     while name not in styles:
         name, dot, _ = name.rpartition(".")

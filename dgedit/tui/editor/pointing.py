@@ -1,7 +1,7 @@
-"""Which piece of a draft is drawn at a cell: what a mouse points at.
+"""Find the piece of a draft at a cell, for the mouse.
 
-Drawn rows know no pieces, since they are made many times a second; here the characters that are
-drawn before the cell are counted instead. Knows rows and drafts.
+Rows keep no pieces, since they are drawn many times a second; so the characters drawn before the
+cell are counted. Knows rows and drafts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dgedit.tui.editor.rows import Rows
 
 
 def piece_at(rows: Rows, cell: Offset) -> tuple[OpenHole, int] | None:
-    """The hole whose draft is drawn at a cell, and the number of the piece; None elsewhere."""
+    """Return the hole whose draft is drawn at a cell and the piece's index; None elsewhere."""
     region = next((one for one in rows.regions if 0 <= cell.y - one.y < len(one.rows)), None)
     if region is None:
         return None

@@ -1,10 +1,10 @@
-"""Where everything is on the screen while drafts stand in for what the document holds.
+"""Map between locations in the document and cells on the screen, with drafts drawn over holes.
 
-A hole is drawn over the document, never into it. The rows that holes touch form a region. While
-drafts come and go it has at least as many rows as the document has there, and never fewer than it
-had before, so that text below moves only when one grows; a result takes the rows it has. A cursor
-in a hole keeps its cell whatever is drafted around it; a cursor after the hole stays on its
-character. Wrapped, a line takes as many rows as the buffer counts; only those in view are cut.
+Drafts are drawn over the document, never written into it. The rows that holes touch form a region.
+While drafts come and go, a region has at least as many rows as the document has there, and never
+fewer than before, so that text below moves only when one grows; a result takes just its own rows. A
+cursor in a hole keeps its cell whatever is drafted around it; a cursor after the hole stays on its
+character. Wrapped, a line takes as many rows as the buffer counts; only those in view are wrapped.
 
 Knows texts, holes and cells; draws nothing.
 """
@@ -27,7 +27,7 @@ from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole, Run
 from dgedit_engine.types import Draft
 
-# A row with a longer run is drawn in part.
+# Rows with a run of more characters are drawn only in part.
 _LONG = 1000
 
 
@@ -42,20 +42,20 @@ class Region:
     y: int
     """The first drawn row."""
     rows: tuple[tuple[Run, ...], ...]
-    """What is drawn; an empty row is kept free for a draft that has been longer."""
+    """The runs of each drawn row; an empty row is reserved for a longer draft."""
     drafted: tuple[tuple[Location, Location], ...]
-    """The document's ranges that drafts stand in for."""
+    """The document's ranges that drafts are drawn over."""
     numbers: tuple[int | None, ...]
-    """The document row to number each by; None for one that only goes on or is new."""
+    """The document row whose number each row shows; None for a continued or a new one."""
     extra: int
-    """How many more rows are drawn than without holes; below 0, fewer."""
+    """The number of rows more than without drafts; negative for fewer."""
     caret: tuple[int, int] | None = None
-    """The row of the region and the run in it that the cursor is before, if it is in a draft."""
+    """The row of the region and the run before which the cursor is, if it is in a draft."""
 
 
 @dataclass(slots=True)
 class _Composer:
-    """Puts runs into rows."""
+    """Arranges runs in rows."""
 
     buffer: Buffer
     rows: list[list[Run]] = field(default_factory=lambda: [[]])
@@ -63,7 +63,7 @@ class _Composer:
     caret: tuple[int, int] | None = None
 
     def held(self, kind: Kind, start: Location, end: Location) -> None:
-        """Add what the document holds between two locations."""
+        """Add the document's text between two locations."""
         for row in range(start[0], end[0] + 1):
             left = start[1] if row == start[0] else 0
             right = end[1] if row == end[0] else None
@@ -80,7 +80,7 @@ class _Composer:
             self._meet(hole, i)
             kind = sure if settled else Kind.DRAFT
             heat = sum(confidence < least for least in BANDS) if self.heat else None
-            # Its text, and at each odd place a line's end.
+            # The text, with a line ending at each odd index.
             parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)
             for at_end, part in enumerate(parts):
                 if at_end % 2:
@@ -95,17 +95,17 @@ class _Composer:
 
 
 class Rows(WrappedDocument):
-    """The rows of a buffer with holes drawn over it: from locations to cells and back."""
+    """The rows of a buffer with holes drawn over it; converts locations to cells and back."""
 
     def __init__(self, buffer: Buffer, holes: Sequence[OpenHole], tab_width: int) -> None:
         # Not the parent's constructor: it measures every line.
         self.document: Buffer = buffer
         self.holes = holes
         self._tab_width = tab_width
-        self._width = 0  # of a row in cells; 0 where lines are not wrapped
+        self._width = 0  # the width of a row in cells; 0 if lines are not wrapped
         self._regions: list[Region] | None = None
         self.heat = False
-        """Whether the confidence of each piece is told."""
+        """True if the confidence of each piece is shown."""
 
     @property
     def height(self) -> int:
@@ -119,14 +119,14 @@ class Rows(WrappedDocument):
 
     @property
     def regions(self) -> list[Region]:
-        """Where holes are, from top to bottom."""
+        """The regions of the holes, from top to bottom."""
         if self._regions is None:
             self._regions = list(self._laid_out())
         return self._regions
 
     @property
     def caret(self) -> Offset | None:
-        """The cell of the cursor, where it is in a draft."""
+        """The cell of the cursor, if it is in a draft."""
         for region in self.regions:
             if region.caret is not None:
                 row, run = region.caret
@@ -142,15 +142,15 @@ class Rows(WrappedDocument):
         self._regions = None
 
     def wrap(self, width: int, tab_width: int | None = None) -> None:
-        """Lay holes out anew, and lines if a width is given."""
+        """Lay out the holes again, and wrap lines if a width is given."""
         self.fold(width or self._width, tab_width or self._tab_width)
 
     def wrap_range(self, start: Location, old_end: Location, new_end: Location) -> None:
-        """Lay holes out anew; the buffer keeps count of its lines' rows itself."""
+        """Lay out the holes again; the buffer itself counts the rows of its lines."""
         self._regions = None
 
     def row(self, y: int) -> tuple[tuple[Run, ...], int | None, bool]:
-        """The runs drawn at a row, the document row to number it by, whether in a region."""
+        """Return a row's runs, the document row of its number, and whether a region has it."""
         for region in reversed(self.regions):
             if y >= region.y:
                 if y < region.y + len(region.rows):
@@ -167,7 +167,7 @@ class Rows(WrappedDocument):
         return (Run(text, Kind.TEXT, (row, starts[part] or 0)),), None if part else row, False
 
     def window(self, runs: tuple[Run, ...], left: int, right: int) -> tuple[tuple[Run, ...], int]:
-        """What of a row is in view, and at which cell it starts; all of it, if that is not much."""
+        """Return the visible part of a row and the cell at which it starts; short rows whole."""
         if all(len(run.text) <= _LONG for run in runs):
             return runs, 0
         found: list[Run] = []
@@ -184,18 +184,18 @@ class Rows(WrappedDocument):
         return tuple(found), first
 
     def row_width(self, row: Sequence[Run]) -> int:
-        """The cells that a row takes."""
+        """Return the width of a row in cells."""
         x = 0
         for run in row:
             x = self._cell(run.text, len(run.text), x)
         return x
 
     def shown(self, text: str, x: int) -> str:
-        """What a terminal is given for a text that starts at cell x."""
+        """Return what the terminal is given for a text that starts at cell x."""
         return shown(text, x, self._tab_width)
 
     def y_of(self, row: int) -> int:
-        """Where a document row is drawn, or begins to be."""
+        """Return the first drawn row of a document row."""
         for region in reversed(self.regions):
             if row > region.bottom:
                 return region.y + len(region.rows) + self._y(row) - self._y(region.bottom + 1)
@@ -205,7 +205,7 @@ class Rows(WrappedDocument):
         return self._y(row)
 
     def location_to_offset(self, location: Location) -> Offset:
-        """The cell of a location."""
+        """Return the cell of a location."""
         row, column = location
         last = self.height
         for region in self.regions:
@@ -231,10 +231,10 @@ class Rows(WrappedDocument):
         return Offset(self._cell(text, column - starts[part], 0), y)
 
     def offset_to_location(self, offset: Offset) -> Location:
-        """The location nearest to a cell."""
+        """Return the location nearest to a cell."""
         y = min(max(0, offset.y), self.height - 1)
         runs, row, _ = self.row(y)
-        if not runs:  # kept free
+        if not runs:  # a reserved row
             region = next(r for r in reversed(self.regions) if y >= r.y)
             return region.bottom, len(self.document[region.bottom])
         x = 0
@@ -252,7 +252,7 @@ class Rows(WrappedDocument):
         raise AssertionError(row)
 
     def get_target_document_column(self, line_index: int, x_offset: int, y_offset: int) -> int:
-        """The column nearest to a cell of one of the rows of a line."""
+        """Return the column nearest to a cell of one of a line's rows."""
         starts = [0, *self.get_offsets(line_index)]
         line = self.document[line_index]
         start = starts[y_offset]
@@ -261,40 +261,40 @@ class Rows(WrappedDocument):
         return min(column, rest[0] - 1) if rest else column
 
     def get_offsets(self, line_index: int) -> list[int]:
-        """The columns at which a line's rows start, but for the first."""
+        """Return the columns at which the second and later rows of a line start."""
         if not self._width:
             return []
         return list(breaks(self.document[line_index], self._width, self._tab_width))
 
     def get_sections(self, line_index: int) -> list[str]:
-        """The rows of a line."""
+        """Return the rows of a line."""
         line = self.document[line_index]
         starts = [0, *self.get_offsets(line_index), len(line)]
         return [line[start:stop] for start, stop in pairwise(starts)]
 
     def _y(self, row: int) -> int:
-        """Where a document row would be drawn without holes."""
+        """Return where a document row would be drawn without holes."""
         if not self._width:
             return row
         return self.document.row_counts(self._width, self._tab_width).before(row)
 
     def _cell(self, text: str, column: int, x: int) -> int:
-        """The cell of a column of a text that starts at cell x."""
+        """Return the cell of a column of a text that starts at cell x."""
         return cell_of(text, column, x, self._tab_width)
 
     def _column(self, text: str, start: int, x: int) -> int:
-        """How many of the text's characters are left of cell x, if the text starts at another."""
+        """Return how many characters of a text that starts at cell `start` are left of cell x."""
         return column_of(text, x, start, self._tab_width)
 
     def _laid_out(self) -> Iterator[Region]:
-        y = 0  # how far drawn rows are below the document's
+        y = 0  # the rows added so far by regions above
         for group in self._groups():
             region = self._region(group, y)
             y += region.extra
             yield region
 
     def _groups(self) -> list[list[tuple[OpenHole, Location, Location]]]:
-        """The holes, those together that share a row."""
+        """Group the holes that share a row."""
         groups: list[list[tuple[OpenHole, Location, Location]]] = []
         for hole in self.holes:
             start, end = self.document.location(hole.start), self.document.location(hole.end)
@@ -347,7 +347,7 @@ class Rows(WrappedDocument):
     def _folded(
         self, composer: _Composer, top: int, bottom: int
     ) -> tuple[list[tuple[Run, ...]], list[int | None], tuple[int, int] | None]:
-        """Composed rows, wrapped; the document row that numbers each; the caret among them."""
+        """Wrap composed rows; return them, the document row of each, and the caret's place."""
         rows: list[tuple[Run, ...]] = []
         numbers: list[int | None] = []
         caret = None
@@ -364,7 +364,7 @@ class Rows(WrappedDocument):
 
 
 def _parted(row: list[Run], starts: Sequence[int]) -> tuple[list[list[Run]], list[tuple[int, int]]]:
-    """A row cut where others start; for each of its runs, and the end, the part and place in it."""
+    """Split a row at columns; return the parts, and for each run its part and index there."""
     parts: list[list[Run]] = [[]]
     places = []
     at, left = 0, list(starts)
@@ -384,14 +384,14 @@ def _parted(row: list[Run], starts: Sequence[int]) -> tuple[list[list[Run]], lis
 
 
 def _cut(run: Run, start: int, stop: int | None) -> Run:
-    """A part of a run."""
+    """Return a part of a run."""
     row, column = run.at
     at = (row, column + start) if run.kind.held else run.at
     return run._replace(text=run.text[start:stop], at=at)
 
 
 def _goes_on(runs: Sequence[Run], location: Location, below: Sequence[tuple[Run, ...]]) -> bool:
-    """Whether a location at the end of a row is the start of the next."""
+    """Say whether a location at the end of a row is the start of the next."""
     run = runs[0]
     ends = len(runs) == 1 and (run.at[0], run.at[1] + len(run.text)) == location
     if not (ends and run.text and below and below[0]):

@@ -1,17 +1,17 @@
-"""The one kind of entry in an editor's history: a change of the text, and what becomes of holes.
+"""The entries of an editor's undo history: a change of the text together with its holes.
 
-A hole stays on its text. One that the change cuts into becomes another hole, or none; one whose
-draft is accepted closes, or goes on as it is told. Undone, the holes that it took are as they were,
-in the place of any that have come there since, and the result whose drafts they showed can be
-opened again. A result that was left without an edit, rejected or replaced by another, is an entry
-without a part: its undo opens the result again, and leaves nothing to be done anew.
+A hole follows its text. One that the change cuts into is replaced by another hole, or closed; one
+whose draft is accepted is closed, or continues at a given place. Undo restores these holes, in
+place of any that have been opened there since, and can reopen the result whose drafts they showed.
+A result that was left without an edit (rejected, or replaced by another) is an entry without a
+part: undo reopens the result, and there is nothing to redo.
 
-Each time it is done, a transaction sees anew which holes are there, and whose drafts they show:
-between an undo and a redo both may have changed.
+Each time it is done or redone, a transaction looks afresh at the present holes, and at the result
+that they show: both may have changed between an undo and a redo.
 
 Knows a buffer, its holes and changes; a result is opaque to it. Fast because the text from the
-first part to the last is put into the buffer in one go: in 50,000 lines of Python 5,000
-replacements one by one took 0.85 s, most of it for the syntax tree; 50,000 in one go take 0.35 s.
+first part to the last is replaced in one go: in 50,000 lines of Python 5,000 single replacements
+took 0.85 s, most of it for the syntax tree; 50,000 in one go take 0.35 s.
 """
 
 from __future__ import annotations
@@ -33,43 +33,43 @@ from dgedit.text.edits import Change, Part
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole, Place, collide
 
-# Results that undo opens again; of those before, it gives back the text and the holes.
+# The most results that undo can reopen; for older ones it restores only the text and the holes.
 _RESULTS = 20
 
 Touch = Literal["edited", "taken"]
-"""How a hole was touched: by any edit, or by one that took its draft into the text."""
+"""The way in which an edit touched a hole: any edit, or one that accepted its draft."""
 
 
 class Holder(Protocol):
-    """What a transaction asks of its editor."""
+    """The editor, as a transaction sees it."""
 
     holes: list[OpenHole]
 
     def open_result(self) -> object | None:
-        """The result whose drafts the holes show."""
+        """Return the result whose drafts the holes show."""
 
     def touch(self, how: Touch) -> None:
-        """Tell that other holes are there now."""
+        """Tell that the holes have changed."""
 
 
 @dataclass
 class Transaction(Edit):
-    """A change of the text, the holes before and after it, and the result that these are of."""
+    """A change of the text, with the holes before and after it, and the result they belong to."""
 
     change: Change
-    """What is changed; nothing where a result was left without an edit."""
+    """The change; without parts if a result was left without an edit."""
     goes: Mapping[OpenHole, Place | None] = field(default_factory=dict)
-    """How the holes go on whose drafts it takes; None where they are closed."""
+    """The places at which holes continue whose drafts it accepts; None to close one."""
     loaded: bool = False
-    """Whether it is of a text from the disk, which an editor takes that is locked as well."""
+    """True for a text read from disk, which even a locked editor accepts."""
     holes_before: dict[OpenHole, Place] = field(default_factory=dict)
-    """The holes that it took, as they were."""
+    """The holes that it affects, as they were before."""
     holes_after: dict[OpenHole, Place] = field(default_factory=dict)
-    """Those in their place."""
+    """The holes in their place afterwards."""
     result: object | None = None
-    """The result that the ones before are of."""
+    """The result that the holes before belong to."""
     points: dict[OpenHole, Span] = field(default_factory=dict)
-    """Holes of no text right before some that gave way: it is to come back behind them."""
+    """Empty holes right before replaced text; undo puts the text back behind them."""
 
     @classmethod
     def of(
@@ -80,14 +80,14 @@ class Transaction(Edit):
         goes: Mapping[OpenHole, Place | None] | None = None,
         loaded: bool = False,
     ) -> Transaction:
-        """Make one of a change of a buffer's text."""
+        """Make a transaction of a change of a buffer's text."""
         start, end, text = change.splice(buffer.text)
         top, bottom = buffer.location(start), buffer.location(end)
         return cls(text, top, bottom, False, change, goes or {}, loaded)
 
     @classmethod
     def of_edit(cls, edit: Edit, text_area: TextArea) -> Transaction:
-        """Make one of an edit of Textual's."""
+        """Make a transaction of one of Textual's edits."""
         buffer = cast(Buffer, text_area.document)
         part = Part(buffer.index(edit.top), buffer.index(edit.bottom), edit.text)
         behind = part.start + len(part.text)
@@ -99,14 +99,14 @@ class Transaction(Edit):
 
     @classmethod
     def of_left(cls, result: object, holes: Iterable[OpenHole]) -> Transaction:
-        """Make one of a result that is left without an edit, and the holes that it has."""
+        """Make an entry for a result that is left without an edit, and its holes."""
         before = {hole: Place.of(hole) for hole in holes}
         return cls(
             "", (0, 0), (0, 0), False, Change((), (0, 0)), holes_before=before, result=result
         )
 
     def do(self, text_area: TextArea, record_selection: bool = True) -> EditResult:
-        """Change the text, and let the holes follow."""
+        """Change the text, and update the holes."""
         buffer = cast(Buffer, text_area.document)
         if record_selection:
             self._original_selection = text_area.selection
@@ -117,7 +117,7 @@ class Transaction(Edit):
         return self._edit_result
 
     def undo(self, text_area: TextArea) -> EditResult:
-        """Take the change back, and the holes with it."""
+        """Revert the change, and restore the holes."""
         assert self._edit_result is not None
         replaced, first = self._edit_result.replaced_text, self.change.parts[0].start
         result = super().undo(text_area)
@@ -125,7 +125,7 @@ class Transaction(Edit):
         return result
 
     def carry(self, editor: Holder) -> None:
-        """Let the holes follow the change."""
+        """Update the holes after the change, and remember those that it affects."""
         own = {hole: self.goes[hole] for hole in editor.holes if hole in self.goes}
         others, cut = _followed([hole for hole in editor.holes if hole not in own], self.change)
         self.holes_before = {hole: Place.of(hole) for hole in (*own, *cut)}
@@ -145,7 +145,7 @@ class Transaction(Edit):
             editor.touch("taken" if self.goes else "edited")
 
     def restore(self, editor: Holder, back: Change) -> None:
-        """Put back the holes that it took, for those in their place; the others follow."""
+        """Restore the affected holes in place of their successors; other holes follow the text."""
         gone = {place.span for place in self.holes_after.values()}
         since = [
             hole
@@ -167,23 +167,23 @@ class Transaction(Edit):
 
 
 class Typing(Transaction):
-    """Several characters typed at the cursor: done at once, and known to the history as one
-    transaction each, so that undoing takes them back as if they had been typed one by one.
+    """Several typed characters: applied in one edit, recorded in the history as one transaction
+    each, so that undo treats them as typed one by one.
     """
 
     _typed = ""
 
     @classmethod
     def of_text(cls, text_area: TextArea, text: str) -> Typing:
-        """Make the one that types a text at the cursor."""
+        """Make the edit that types a text at the cursor."""
         at = text_area.selection.end
-        # Without a text of its own the history leaves it out.
+        # With an empty text the history does not record this edit itself.
         edit = cls("", at, at, False, Change((), (0, 0)))
         edit._typed = text
         return edit
 
     def do(self, text_area: TextArea, record_selection: bool = True) -> EditResult:
-        """Type."""
+        """Type the text."""
         buffer = cast(Buffer, text_area.document)
         row, column = at = self.from_location
         first = buffer.index(at)
@@ -203,7 +203,7 @@ class Typing(Transaction):
 
 
 class History(EditHistory):
-    """All that can be undone in an editor, and what of it can be done anew."""
+    """The undo and redo history of an editor."""
 
     def __init__(self, like: EditHistory) -> None:
         super().__init__(sys.maxsize, like.checkpoint_timer, like.checkpoint_max_characters)
@@ -211,28 +211,28 @@ class History(EditHistory):
 
     @property
     def left(self) -> Transaction | None:
-        """The entry of a result that was left, where nothing was edited since."""
+        """The entry of a result that was left, if nothing was edited since."""
         last = self._undo_stack[-1][0] if self._undo_stack else None
         return last if isinstance(last, Transaction) and not last.change.parts else None
 
     def record(self, edit: Edit) -> None:
-        """Take in an edit."""
+        """Record an edit."""
         assert isinstance(edit, Transaction)
         assert edit._edit_result is not None
         if edit.text or edit._edit_result.replaced_text or not edit.holes_before:
             super().record(edit)
-        else:  # it takes holes, and changes no text
+        else:  # it affects holes, but changes no text
             self._push(edit)
             self._redo_stack.clear()
         self._bound(edit)
 
     def leave(self, entry: Transaction) -> None:
-        """Take in a result that is left; what can be done anew still can."""
+        """Record a result that is left; the redo history stays."""
         self._push(entry)
         self._bound(entry)
 
     def drop_left(self) -> None:
-        """Forget the result that was left last: it is open again."""
+        """Drop the entry of the result that was left last, which is open again."""
         self._undo_stack.pop()
 
     def _push(self, entry: Transaction) -> None:
@@ -249,7 +249,7 @@ class History(EditHistory):
 def _followed(
     holes: Iterable[OpenHole], change: Change
 ) -> tuple[dict[OpenHole, Span], dict[OpenHole, Span | None]]:
-    """Where holes are after a change; of those that it cuts into, what is left."""
+    """Return the spans of holes after a change; for those that it cuts into, what is left."""
     others: dict[OpenHole, Span] = {}
     cut: dict[OpenHole, Span | None] = {}
     for hole in holes:

@@ -1,11 +1,11 @@
-"""A text on the screen: which rows are drawn, and which of them differ from what is there.
+"""Draw a text on the screen, repainting only the rows that changed.
 
-What a row looks like is a value. A refresh compares the rows in view with those drawn last, and has
-only those painted that differ: after a key that is one row of forty, and Textual's own work on the
-others is most of a frame. A text that takes long to parse is parsed when no key has come for a
+The look of a row is a value. A refresh compares the visible rows with those drawn last, and
+repaints only those that differ: after a key that is one row of forty, and Textual's own work on the
+others is most of a frame. A text that takes long to parse is parsed once no key has come for a
 moment, in slices between the keys.
 
-Knows rows, inks and a syntax tree; nothing of keys, files or steps.
+Knows rows, styles and a syntax tree; nothing of keys, files or steps.
 """
 
 from __future__ import annotations
@@ -29,41 +29,40 @@ from dgedit.tui.editor.holes import Kind, Run
 from dgedit.tui.editor.paint import Ink, Painted
 from dgedit.tui.editor.rows import Rows
 
-# A large text is parsed when no key has come for so many seconds, for so long at a time, and then
-# others have their turn.
+# Seconds: a large text is parsed after a pause without keys, in slices with gaps for other work.
 _PAUSE = 0.12
 _SLICE = 0.006
 _GAP = 0.001
 
-# The scroll bar below a wide text moves when its width has grown by so many cells, not by each.
+# The virtual width grows in steps of this many cells, or the scroll bar would move with every key.
 _STEP = 32
 
 
 class Look(NamedTuple):
-    """All that decides how a row is painted."""
+    """Everything that decides how a row is painted."""
 
     runs: tuple[Run, ...]
-    """What of it is in view."""
+    """The visible runs."""
     left: int
-    """The cell at which that starts."""
+    """The cell at which they start."""
     number: int | None
-    """The document row to number it by."""
+    """The document row whose number is shown."""
     held: bool
-    """Whether holes touch it."""
+    """True if holes touch it."""
     here: bool
-    """Whether the cursor is on it."""
+    """True if the cursor is on it."""
     cursor: int | None
-    """The cursor's cell, if it is drawn."""
+    """The cursor's cell, if the cursor is drawn."""
     highlights: tuple[list[Highlight], ...]
-    """The syntax of each run."""
+    """The highlights of each run."""
     found: tuple[tuple[Location, Location], ...]
-    """What was looked for, from and to."""
+    """The start and end of each search match."""
     ranges: tuple[tuple[bool, Location, Location], ...]
-    """What is selected, or else the brackets that match; which of the two, from, to."""
+    """The start and end of selected ranges (true), or else of matching brackets (false)."""
     open: bool
-    """Whether the line's end is selected too."""
+    """True if the line ending is selected too."""
     span: tuple[int, int]
-    """The cells in view."""
+    """The range of visible cells."""
     gutter: int
     """The width of the gutter."""
 
@@ -72,7 +71,7 @@ class View(TextArea):
     """A text area that draws rows."""
 
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
-    """The columns to show as found in a row."""
+    """Returns the columns of search matches in a row."""
     _height = 0
     _differs = False
     _restyled = True
@@ -85,18 +84,18 @@ class View(TextArea):
 
     @property
     def rows(self) -> Rows:
-        """The text area's view of its document."""
+        """The rows of the document as drawn."""
         assert isinstance(self.wrapped_document, Rows)
         return self.wrapped_document
 
     def action_toggle_wrap(self) -> None:
-        """Wrap lines that are too long, or no longer."""
+        """Turn soft wrap on or off."""
         self.soft_wrap = not self.soft_wrap
 
     # Sizes
 
     def _on_resize(self) -> None:
-        """A cursor in view stays in view."""
+        """Keep a visible cursor visible."""
         y = self._cursor_offset[1] - round(self.scroll_y)
         seen, self._height = 0 <= y < self._height, self.size.height
         super()._on_resize()
@@ -105,7 +104,9 @@ class View(TextArea):
 
     @property
     def gutter_width(self) -> int:
-        """A blank, the line number, the sign of a hole, a blank; without numbers the last two."""
+        """The width of a blank, the line number, the hole sign and a blank; without line numbers,
+        of the last two.
+        """
         return len(str(self.document.line_count)) + 3 if self.show_line_numbers else 2
 
     def _watch_soft_wrap(self) -> None:
@@ -134,7 +135,7 @@ class View(TextArea):
     # Syntax
 
     def _build_highlight_map(self) -> None:
-        """After an edit: what is being parsed is outdated."""
+        """Stop parsing in the background, as an edit has made it outdated."""
         if self._parsing is not None:
             self._parsing.stop()
             self._parsing = None
@@ -165,7 +166,7 @@ class View(TextArea):
         layout: bool = False,
         recompose: bool = False,
     ) -> Self:
-        """Paint what differs, at the next moment without messages; all, if the style changed."""
+        """Repaint the rows that differ when the app is idle; all rows if the style has changed."""
         whole = self._restyled or layout or recompose or not self.is_mounted
         if regions or whole or not repaint:
             self._restyled = self._restyled and not (repaint and not regions)
@@ -175,7 +176,7 @@ class View(TextArea):
         return self
 
     def notify_style_update(self) -> None:
-        """Everything may look different."""
+        """Repaint everything after a change of style."""
         self._restyled, self._inked = True, None
         super().notify_style_update()
 
@@ -194,12 +195,12 @@ class View(TextArea):
         super()._check_refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Some rows."""
-        # Not the parent's: it would apply the style sheet anew, which takes a tenth of a frame.
+        """Render some rows."""
+        # Skip the parent's: it would apply the style sheet again, which takes a tenth of a frame.
         return super(TextArea, self).render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
-        """One row: the document's, or a draft's."""
+        """Render one row, of the document or of a draft."""
         ink = self._ink()
         look = self._look(y)
         self._drawn[y] = look, ink
@@ -257,7 +258,7 @@ class View(TextArea):
         )
 
     def _is_open(self, runs: tuple[Run, ...]) -> bool:
-        """Whether a row ends with a selected line ending."""
+        """Say whether a row ends with a selected line ending."""
         start, end = sorted(self.selection)
         if start == end or not runs or not runs[-1].kind.held:
             return False
@@ -281,7 +282,7 @@ class View(TextArea):
         segments = [*painted.text.render(self.app.console)]
         (left, right), width = look.span, painted.text.cell_len
         rest = ink.cursor_line if look.here else ink.base
-        if left == look.left and width <= right - left:  # one strip: each takes a while to make
+        if left == look.left and width <= right - left:  # avoid a second strip, which is slow
             segments.append(Segment(" " * (right - left - width), rest))
         else:
             whole = Strip(segments, width)
@@ -301,7 +302,7 @@ class View(TextArea):
         ]
 
     def _ink(self) -> Ink:
-        """What the style sheet gives; it is asked once, until it changes."""
+        """Return the styles from the style sheet, cached until they change."""
         if self._inked is None:
             self._theme.apply_css(self)
             self._inked = self._mixed(self._theme)

@@ -1,7 +1,7 @@
-"""An infill that was asked for and looked at elsewhere, opened as a ready result.
+"""Open an infill that was run elsewhere, such as by `dgedit fill -i`, as a result under review.
 
-It is drawn as the last step of a stream that nobody saw, so that all that can be done with a result
-can be done with it. Knows infills and the controller; not who asked.
+It is shown like the last step of an infill, so that everything that can be done with a result can
+be done with it. Knows infills and the controller; not who asked.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _PIECE = re.compile(r"\s*\S+|\s+$")
 
 
 def open_answered(infills: InfillController, request: InfillRequest, infill: Infill) -> None:
-    """Show an infill in the holes that are open, which are those that it is of, in order; another
-    one is asked for as this one was.
+    """Show an infill in the open holes, which must be its own, in order. Filling again uses the
+    same effort, instruction and strength.
     """
     wish = Wish(request.effort, request.seed, request.instruction, request.strength)
     try:
@@ -55,7 +55,7 @@ def _last_step(infill: Infill) -> Step:
 
 
 def _draft(text: str, score: float) -> Draft:
-    """A text of which no more is known than what all of the infill was scored."""
+    """Make a draft of a text, with the score of the whole infill as its confidence."""
     pieces = tuple(_PIECE.findall(text))
     sure = min(1.0, math.exp(score))
     return Draft(pieces, (sure,) * len(pieces), (True,) * len(pieces))

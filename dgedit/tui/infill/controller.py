@@ -1,7 +1,7 @@
-"""Holes and infills in the editor: asked for, drawn step by step, accepted or not.
+"""Control holes and infills in the editor: request, draw step by step, accept or reject.
 
-Nothing reaches a document before Enter. What else can be done with a result is `review.py`'s. Knows
-editors and steps; threads are `worker.py`'s.
+No document changes before the user accepts. `review.py` has what else can be done with a result.
+Knows editors and steps; `worker.py` knows threads.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from dgedit.tui.widgets.status import BETWEEN
 from dgedit.tui.workspace.tabs import Workspace
 
 NOTHING = "no hole yet: F2 masks what the cursor is on"
-"""Why nothing can be filled."""
+"""The message when there is no hole to fill."""
 
-# No more than 30 drawings a second.
+# Seconds between drawings of steps: at most 30 a second.
 _FRAME = 1 / 30
 _LIVE: tuple[Live, ...] = ("full", "settle", "off")
 
 
 class Holed(Message):
-    """Holes came, went, or are being filled."""
+    """Holes were opened or closed, or are being filled."""
 
 
 class InfillController:
-    """Asks for infills, draws their steps, and holds the one that is open."""
+    """Requests infills, draws their steps, and holds the open one."""
 
     def __init__(
         self,
@@ -53,26 +53,28 @@ class InfillController:
         caution: float,
         live: Live,
     ) -> None:
-        """`source` is the engine's side; `effort` is that of every infill and `seed` the first's,
-        see `InfillRequest`; a candidate that is right with less than the probability `caution` is
-        drawn unsure; `live` is what is drawn before the last step.
+        """Take the engine's side and the settings of infills.
+
+        `source` is the engine; `effort` is used for every infill and `seed` for the first one, see
+        `InfillRequest`; a candidate whose probability of being right is below `caution` is drawn as
+        unsure; `live` is what is drawn before the last step.
         """
         self.workspace, self.app, self.source = workspace, workspace.app, source
         self.effort, self.seed, self.caution, self.live = effort, seed, caution, live
         self.fill: Fill | None = None
-        """The infill that is open."""
+        """The open infill, running or under review."""
         self.heat = False
-        """Whether it is told how sure the model is of each piece."""
+        """True if the confidence of each piece is shown."""
         self.asked_at: tuple[Editor, Location] | None = None
-        """Where the cursor was when the result was last asked for, or taken from."""
+        """The cursor when the result was requested or last accepted from."""
         self._waiting: Refined | None = None
         self._frame: Timer | None = None
-        # what was said of a language before it was asked for all the same
+        # Warnings about languages that the user has seen: a second request overrides them.
         self._insisted: set[str] = set()
-        self._left = 0  # how many holes were being filled when last looked at
+        self._left = 0  # the number of holes being filled when last checked
 
     def start(self) -> None:
-        """Load the engine, once the first file is shown."""
+        """Load the engine once the first file is shown."""
         calm = self.app.animation_level == "none" or os.environ.get("TEXTUAL_ANIMATIONS") == "none"
         if calm and self.live == "full":
             self.live = "settle"
@@ -80,7 +82,7 @@ class InfillController:
         self.app.call_after_refresh(self._open_engine)
 
     def mask(self) -> None:
-        """Mask the selection or what the cursor is on; on a hole, let it grow, or close it."""
+        """Mask the selection or the text at the cursor; on a hole, enlarge or close it."""
         self._hold(masking.mask)
 
     def point(self) -> None:
@@ -88,8 +90,9 @@ class InfillController:
         self._hold(masking.point)
 
     def fill_all(self) -> None:
-        """Fill all holes of all files; after a result, once more with the next seed. In a language
-        that the model does not know, only when asked twice.
+        """Fill all holes of all files; after a result, again with the next seed.
+
+        A language that the model does not know is filled only on a second request.
         """
         line = "" if self.running else self.unknown_language()
         if line and line not in self._insisted:
@@ -99,7 +102,7 @@ class InfillController:
             self.ask()
 
     def draw_more(self) -> None:
-        """Draw more or less of what is still being refined."""
+        """Cycle through what is drawn of a running infill."""
         self.live = _LIVE[(_LIVE.index(self.live) + 1) % len(_LIVE)]
         told = {
             "full": "every step is drawn",
@@ -111,10 +114,10 @@ class InfillController:
             self.fill.show(self.live, quiet=True)
 
     def accept(self) -> None:
-        """Put the infill into the texts."""
+        """Accept the infill into the documents."""
         fill = self.fill
         assert fill is not None
-        if not fill.present:  # and the message that says so is still on its way
+        if not fill.present:  # an edit removed the holes, and its message is still queued
             self._look()
         else:
             files = len({editor for editor, _ in fill.present})
@@ -125,14 +128,12 @@ class InfillController:
                 self.workspace.notice(f"accepted {count} holes in {files} files")
 
     def cancel(self) -> None:
-        """Stop the engine and show the documents again; of a result that was to be better, the one
-        before.
-        """
+        """Stop the engine, and show the documents or the previous result again."""
         self._stop()
         self.workspace.notice("cancelled: the result before is back" if self.fill else "cancelled")
 
     def reject(self) -> None:
-        """Show the documents again."""
+        """Reject the result: show the documents again."""
         assert self.fill is not None
         self._leave(self.fill)
         self.fill.clear()
@@ -140,7 +141,7 @@ class InfillController:
         self.workspace.notice("rejected: Ctrl+Z brings it back")
 
     def ask(self, *, instruction: str | None = None, strength: float | None = None) -> None:
-        """Fill all holes; after a result once more, with the same wishes where none are given."""
+        """Fill all holes; after a result, again with its instruction and strength unless given."""
         fill = self.fill
         if self.running:
             self.workspace.notice("an infill is running: Esc cancels")
@@ -161,30 +162,30 @@ class InfillController:
 
     @property
     def is_open(self) -> bool:
-        """Whether one is running or shown."""
+        """True if an infill is running or under review."""
         return self.fill is not None
 
     @property
     def is_ready(self) -> bool:
-        """Whether one is open and ended."""
+        """True if an infill has ended and is under review."""
         return self.fill is not None and self.fill.stage is Stage.READY
 
     def is_in(self, editor: Editor) -> bool:
-        """Whether one is open in a file."""
+        """Say whether an infill is open in a file."""
         present = self.fill.present if self.fill is not None else ()
         return any(one is editor for one, _ in present)
 
     def drop(self) -> None:
-        """End the one that is open, as the editor ends; whoever fills it stops."""
+        """Drop the open infill as the editor closes; its thread stops."""
         self.fill = None
 
     @property
     def running(self) -> bool:
-        """Whether an infill is being refined."""
+        """True if an infill is being refined."""
         return self.fill is not None and self.fill.stage is not Stage.READY
 
     def hole_at_cursor(self, fill: Fill | None = None) -> OpenHole | None:
-        """The hole at the cursor, if it is one of that infill, or else of the open one."""
+        """Return the hole at the cursor, if it belongs to the given or the open infill."""
         editor, fill = self.workspace.editor, fill or self.fill
         if fill is None or editor.selection.start != editor.selection.end:
             return None
@@ -193,14 +194,17 @@ class InfillController:
         return next((hole for hole in own if hole.start <= index <= hole.end), None)
 
     def nearest_hole(self) -> OpenHole | None:
-        """The hole of the open infill at the cursor, or the nearest in the file in front."""
+        """Return the open infill's hole at the cursor, or else the nearest one in the
+        current file.
+        """
         editor, present = self.workspace.editor, self.fill.present if self.fill else []
         own = [hole for owner, hole in present if owner is editor]
         return self.hole_at_cursor() or nearest(own, editor.buffer, editor.cursor_location)
 
     def unknown_language(self) -> str:
-        """Why the model is not the one for a file with holes; empty where it is, or is not there
-        yet, and for a text that has no file.
+        """Explain why a file with holes should not be filled: the model does not know its language.
+
+        Empty if it does, if the model is not loaded yet, and for a text without a file.
         """
         if (backend := self.source.backend) is None:
             return ""
@@ -209,11 +213,11 @@ class InfillController:
         return next(filter(None, lines), "")
 
     def documents(self) -> list[Document]:
-        """The files that have no hole: a model may read them as well."""
+        """Return the files without holes, which a model may read as context."""
         return [editor.told for editor in self.workspace.editors if not editor.holes]
 
     def begin(self, fill: Fill) -> None:
-        """Let the engine begin."""
+        """Start an infill."""
         if hole := self.hole_at_cursor(fill):
             self.workspace.editor.show_start(hole)
         self.asked_at = self.workspace.editor, self.workspace.editor.cursor_location
@@ -228,7 +232,7 @@ class InfillController:
         self._refine(fill)
 
     def end(self) -> None:
-        """There is no infill any more."""
+        """Close the infill."""
         self.fill = None
         self._waiting = None
         self.tell_engine()
@@ -236,11 +240,11 @@ class InfillController:
         self.app.post_message(Holed())
 
     def open_result(self) -> Fill | None:
-        """The result that is open; none while it is being refined."""
+        """Return the result under review; None while it is being refined."""
         return self.fill if self.is_ready else None
 
     def redraw(self) -> None:
-        """Draw what the infill shows now, and say it."""
+        """Draw the infill's present state, and update the status."""
         if self.fill is not None:
             self._left = len(self.fill.present)
             self.fill.show(self.live, quiet=True)
@@ -248,17 +252,17 @@ class InfillController:
         self.app.post_message(Holed())
 
     def touched(self, message: Editor.Touched) -> None:
-        """See what an edit did to holes."""
+        """Check the holes after an edit."""
         self._look(message.how)
 
     def _look(self, how: Touch = "edited") -> None:
-        """See which holes are still those that are being filled."""
+        """Check which holes of the infill are still open, and end it if none is."""
         if self.fill is None:
             return
         left, before = len(self.fill.present), self._left
         self.redraw()
         if how == "taken" and not self.running:
-            if not left:  # done anew
+            if not left:  # a redo accepted the last hole
                 self.end()
         elif not left:
             self.fill.clear()
@@ -268,15 +272,16 @@ class InfillController:
             self.workspace.notice("one draft is gone: its hole was edited")
 
     def _leave(self, fill: Fill) -> None:
-        """Let an undo lead back to a result that no edit ends, from any file of it and from the one
-        in front.
+        """Record a result that is closed without an edit, in each of its files and the current one,
+        so that undo reopens it.
         """
         for editor in dict.fromkeys((*fill.editors, self.workspace.editor)):
             editor.leave(fill, [hole for owner, hole in fill.present if owner is editor])
 
     def reopen(self, result: object) -> bool:
-        """Open a result again that an undo led back to; not in the place of one that has other
-        holes as well. Whether it was not open.
+        """Reopen a result that an undo leads back to; return whether it was closed.
+
+        It does not replace an open infill that has other holes as well.
         """
         assert isinstance(result, Fill)
         for editor in self.workspace.editors:
@@ -302,7 +307,7 @@ class InfillController:
             self.app.post_message(Holed())
 
     def _stop(self) -> None:
-        """Let the engine stop, and go back to the result before, if there is one."""
+        """Stop the engine, and go back to the previous result, if there is one."""
         assert self.fill is not None
         before = self.fill.before
         self.fill.clear()
@@ -311,7 +316,7 @@ class InfillController:
             self.fill = before
             self.redraw()
 
-    # Daemons, not workers: who quits does not wait until a large model is loaded.
+    # Daemon threads, not Textual workers: quitting must not wait until a large model is loaded.
 
     def _refine(self, fill: Fill) -> None:
         work = partial(self.source.refine, fill, lambda: self.fill is not fill)
@@ -321,7 +326,7 @@ class InfillController:
         Thread(target=self.source.open, daemon=True).start()
 
     def tell_engine(self) -> None:
-        """Say how far the infill is, and with which model."""
+        """Show in the status line how far the infill is, and with which model."""
         backend = self.source.backend
         parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
@@ -329,13 +334,15 @@ class InfillController:
         self.workspace.status.heat = self.heat and self.fill is not None
 
     def connected(self) -> None:
-        """Say which engine is there; who was faster than the model is told afterwards."""
+        """Show which engine is connected, and warn if it does not know the language being
+        filled.
+        """
         self.tell_engine()
         if self.fill is not None and (line := self.unknown_language()):
             self.workspace.notice(line)
 
     def draw_step(self, message: Refined) -> None:
-        """Draw a step now, or with the next frame."""
+        """Draw a step now or, if one was just drawn, with the next frame."""
         if message.fill is not self.fill:
             return
         self._waiting = message
@@ -359,9 +366,9 @@ class InfillController:
             self._frame = self.app.set_timer(_FRAME, self._draw_waiting)
 
     def give_up(self, message: Failed) -> None:
-        """Say why there is no infill, or no engine."""
+        """Report why an infill, or opening the engine, failed."""
         if message.fill not in (None, self.fill):
-            return  # given up before
+            return  # the infill was cancelled before
         if self.fill is not None:
             self._stop()
         self.workspace.notice(" ".join(str(message.error).split()) or type(message.error).__name__)

@@ -1,6 +1,6 @@
-"""The diff of a result, hunk by hunk: each can be accepted by itself.
+"""Show the diff of a result, hunk by hunk, each of which can be accepted on its own.
 
-Knows hunks and keys; what becomes of one that is accepted is its owner's.
+Knows hunks and keys; its owner accepts a hunk.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from dgedit.tui.editor.hunks import Hunk
 from dgedit.tui.widgets.diffview import DiffView, file_line
 
 Cut = Sequence[tuple[Editor, Sequence[Hunk]]]
-"""The hunks of each file."""
+"""The files of a result, each with its hunks."""
 
 _CHOSEN = "   ◂ A accepts this hunk"
 
 
 class Picking(DiffView):
-    """Shows the hunks, one of them marked, until a key closes it or none is left."""
+    """A view of the hunks, one of them marked, that closes on a key or when none is left."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("a", "pick", "accept the hunk")]
     KEYS = "N P next, previous hunk   A accept it   ↑ ↓ scroll   Esc close"
 
     def __init__(self, cut: Cut, pick: Callable[[Editor, Hunk], Cut]) -> None:
-        """`pick` accepts a hunk, and says which are left."""
+        """Take the hunks; `pick` accepts one, and returns those that are left."""
         files = f", in {len(cut)} files" if len(cut) > 1 else ""
         self._cut, self._pick, self._at = cut, pick, 0
         super().__init__(f"what is accepted{files}", self._lines()[0])
 
     def action_change(self, by: int) -> None:
-        """Mark the next hunk, or the one before."""
+        """Mark the next or the previous hunk."""
         self._at = max(0, min(self._at + by, len(self._hunks()) - 1))
         self._show()
 
     def action_pick(self) -> None:
-        """Accept the hunk that is marked."""
+        """Accept the marked hunk."""
         hunks = self._hunks()
         if hunks:
             self._cut = self._pick(*hunks[self._at])
@@ -56,7 +56,7 @@ class Picking(DiffView):
         return [(editor, hunk) for editor, hunks in self._cut for hunk in hunks]
 
     def _lines(self) -> tuple[list[str], int]:
-        """All lines, and where the head of the marked hunk is."""
+        """Return all lines, and the index of the marked hunk's head."""
         lines: list[str] = []
         at = marked = 0
         for editor, hunks in self._cut:

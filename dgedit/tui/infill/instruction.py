@@ -1,10 +1,10 @@
-"""The instruction box: what the model is told, and how much of the present text it may change.
+"""The instruction box: asks for an instruction and a strength.
 
-Up and Down bring back earlier instructions, Tab goes to the strength and back, Left and Right
-change it. With a result open, the box asks for that result once more: at strength 1 from scratch,
-below it from the draft that is shown. What the model cannot do of it, the box says.
+Up and Down recall earlier instructions, Tab switches between text and strength, Left and Right
+change the strength. With a result open, the box asks for it again: at strength 1 from scratch,
+below from the draft that is shown. The box says what the model cannot do of this.
 
-Knows words and a number; what becomes of them is `controller.py`'s.
+Knows words and a number; `controller.py` runs the infill.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What the box was left with."""
+    """The user's answer."""
 
     instruction: str
-    """The user's words; empty for none."""
+    """The instruction; empty for none."""
     strength: float
-    """How much may change, 0 to 1."""
+    """The share of the present text that may change, 0 to 1."""
 
 
 class Slider(Widget, can_focus=True):
-    """A number from 0 to 1, in twentieths."""
+    """A slider for a number from 0 to 1, in steps of 0.05."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,minus", "move(-1)", "less"),
@@ -55,7 +55,7 @@ class Slider(Widget, can_focus=True):
     ]
 
     at = reactive(_STEPS)
-    """How many twentieths."""
+    """The number of twentieths."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -63,25 +63,25 @@ class Slider(Widget, can_focus=True):
 
     @property
     def value(self) -> float:
-        """The number."""
+        """The number, 0 to 1."""
         return self.at / _STEPS
 
     def action_move(self, by: int) -> None:
-        """Change it."""
+        """Move the knob by steps."""
         self.at = max(0, min(_STEPS, self.at + by))
 
     def on_click(self, event: events.Click) -> None:
-        """Take the place that is clicked on."""
+        """Move the knob to the place of the click."""
         self.at = max(0, min(_STEPS, event.x))
 
     def render(self) -> Text:
-        """The track, its knob, the number."""
+        """Draw the track, its knob and the number."""
         track = "━" * self.at + "●" + "─" * (_STEPS - self.at)
         return Text(f"{track}  {self.value:.2f}", style="bold" if self.has_focus else "")
 
 
 class Box(Modal[Instruction | None]):
-    """Asks for an instruction and a strength."""
+    """A dialog for an instruction and a strength."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "close"),
@@ -94,7 +94,7 @@ class Box(Modal[Instruction | None]):
     def __init__(
         self, present: Instruction, history: Sequence[str], about: str, cannot: str = ""
     ) -> None:
-        """`cannot` is what the model cannot do of it, in a line or two."""
+        """Take the present values; `cannot` says what the model cannot do, in a line or two."""
         super().__init__()
         self.history = [*history, present.instruction]
         self.cannot = cannot
@@ -102,7 +102,7 @@ class Box(Modal[Instruction | None]):
         self.at = len(self.history) - 1
 
     def compose(self) -> ComposeResult:
-        """The words, the strength, the keys."""
+        """Lay out the text, the strength and the keys."""
         with Vertical():
             yield Static(Content(self.about), classes="question")
             yield Static(classes="cannot")
@@ -113,18 +113,18 @@ class Box(Modal[Instruction | None]):
             yield Static(Content(_KEYS), classes="keys")
 
     def on_mount(self) -> None:
-        """Write at once."""
+        """Focus the text field."""
         self.query_one(Input).focus()
         self.tell(self.cannot)
 
     def tell(self, cannot: str) -> None:
-        """Say what the model cannot do of it."""
+        """Show what the model cannot do."""
         line = self.query_one(".cannot", Static)
         line.update(Content(cannot))
         line.display = bool(cannot)
 
     def action_recall(self, by: int) -> None:
-        """Bring back an earlier instruction, or what was being written."""
+        """Recall an earlier instruction, or the one being written."""
         field = self.query_one(Input)
         if self.at == len(self.history) - 1:
             self.history[-1] = field.value
@@ -133,18 +133,18 @@ class Box(Modal[Instruction | None]):
         field.cursor_position = len(field.value)
 
     def action_turn(self) -> None:
-        """Go from the words to the strength, or back."""
+        """Switch between the text and the strength."""
         field, slider = self.query_one(Input), self.query_one(Slider)
         self.set_focus(field if slider.has_focus else slider)
 
     @on(Input.Submitted)
     def action_answer(self) -> None:
-        """Take it."""
+        """Close the box with the answer."""
         words = " ".join(self.query_one(Input).value.split())
         self.dismiss(Instruction(words, self.query_one(Slider).value))
 
     def action_leave(self) -> None:
-        """Change nothing."""
+        """Close the box without an answer."""
         self.dismiss(None)
 
 
@@ -161,7 +161,7 @@ class Instructing:
         self._box: Box | None = None
 
     def ask(self) -> None:
-        """Fill with an instruction and a strength; after a result, fill once more."""
+        """Open the box, and fill with its answer; after a result, fill again."""
         self.workspace.work(self._ask, group="instruct")
 
     async def _ask(self) -> None:
@@ -193,7 +193,7 @@ class Instructing:
         self.infill.ask(instruction=answer.instruction, strength=answer.strength)
 
     def _cannot(self) -> str:
-        """What the model cannot do of what it may be asked for, as far as it is there."""
+        """Say what the model cannot do of what the box offers, if a model is loaded."""
         return "\n".join(filter(None, (self._unfollowed(), self.infill.unknown_language())))
 
     def _unfollowed(self) -> str:
@@ -201,8 +201,8 @@ class Instructing:
         return not_followed(backend) if backend else ""
 
     def _why_not(self, answer: Instruction) -> str:
-        """Why a text is not rewritten by words: from them a model that follows none makes only
-        another text. Holes are filled whatever is said.
+        """Explain why text is not rewritten by an instruction: a model that ignores it would only
+        make some other text. Empty holes are filled with any instruction.
         """
         held = any(hole.start < hole.end for one in self.workspace.editors for hole in one.holes)
         rewrites = (
@@ -211,6 +211,6 @@ class Instructing:
         return self._unfollowed() if rewrites else ""
 
     def connected(self) -> None:
-        """A box that was open before the model was there says it as well."""
+        """Update a box that was opened before the model was loaded."""
         if self._box is not None and self._box.is_mounted:
             self._box.tell(self._cannot())

@@ -1,7 +1,8 @@
-"""The candidates of each hole on the screen, put together of the engine's.
+"""Assemble the candidates of each hole on the screen from the engine's candidates.
 
-A hole of which only a part is refined is to the engine text between holes: their first candidates
-go together, their second ones, and so on. Knows steps and drafts; nothing of editors.
+If only a part of a hole is refined, the engine sees fixed text with holes in it. The engine's first
+candidates for these are joined to the hole's first candidate, the second ones to its second, and so
+on. Knows steps and drafts; nothing of editors.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dgedit.text.drafts import joined
 from dgedit_engine.types import Candidate, Draft, Hole, Passage, Step
 
 Weave = tuple[Draft | Hole, ...]
-"""What a hole is to hold: parts that stay as they are, and parts that are refined."""
+"""The content of a hole: parts that stay fixed (drafts), and parts to refine (holes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,30 +22,30 @@ class Offer:
     """One candidate of a hole."""
 
     draft: Draft
-    """All of the hole's text."""
+    """The hole's whole text."""
     parts: tuple[Candidate, ...] = ()
-    """The engine's candidates in it; none where it was not asked, or gives none."""
+    """The engine's candidates in it; empty if it was not asked, or gave none."""
 
     @property
     def faults(self) -> int:
-        """Syntax errors that it brings, as far as anybody looked."""
+        """The syntax errors that it brings, as far as they were counted."""
         return max((one.faults or 0 for one in self.parts), default=0)
 
     @property
     def certainty(self) -> float | None:
-        """The probability that it is right; None where nobody can tell."""
+        """The probability that it is right; None if unknown."""
         known = [one.certainty for one in self.parts if one.certainty is not None]
         return min(known, default=None)
 
     def is_unsure(self, caution: float) -> bool:
-        """Whether it may well be wrong: it brings errors, or is right with less than that
-        probability.
+        """Say whether it may well be wrong: it brings syntax errors, or its probability of being
+        right is below `caution`.
         """
         return self.faults > 0 or (self.certainty is not None and self.certainty < caution)
 
 
 def offers(step: Step, weaves: Sequence[Weave]) -> tuple[tuple[Offer, ...], ...]:
-    """For each hole on the screen its candidates, at least one: what the step shows."""
+    """Return the candidates of each hole on the screen, at least one: the step's own draft."""
     candidates = step.candidates or ((),) * len(step.drafts)
     asked = zip(step.drafts, candidates, strict=True)
     found = []
@@ -62,7 +63,7 @@ def _offer(own: Sequence[tuple[Draft, Sequence[Candidate]]], at: int) -> Offer:
 
 
 def wholes(drafts: Sequence[Draft], weaves: Sequence[Weave]) -> list[Draft]:
-    """The engine's drafts put together to one for each hole on the screen."""
+    """Join the engine's drafts to one for each hole on the screen."""
     left = iter(drafts)
     return [
         joined([next(left) if isinstance(part, Hole) else part for part in weave])
@@ -71,7 +72,7 @@ def wholes(drafts: Sequence[Draft], weaves: Sequence[Weave]) -> list[Draft]:
 
 
 def woven(asked: Passage, weaves: Sequence[Weave]) -> Passage:
-    """The passage with what each hole is to hold in the hole's place."""
+    """Return the passage with each hole replaced by its weave."""
     parts: list[str | Hole] = []
     left = iter(weaves)
     for part in asked.parts:

@@ -1,10 +1,10 @@
-"""Two panels: the holes of all files, and what the model is given.
+"""Two panels: the holes of all files, and the text that the model is given.
 
 F4 lists the holes beside the text: Enter goes to one, Delete removes it, Escape closes the list;
-from the text, where Escape is for other things, F4 closes it. F7 shows the request part by part,
-with the tokens of each: of the infill that is open, else of the one that F5 would ask for. Tokens
-are the model's own where it counts them in this process, else four characters each. What is too
-much for a model, it leaves out, the farthest first.
+while the text has the focus, F4 closes it. F7 shows the request part by part, with the tokens of
+each: that of the open infill, else the one that F5 would send. Tokens are counted by the model's
+tokenizer if it is in this process, else estimated as four characters each. What exceeds a model's
+context, it leaves out, the farthest first.
 
 Knows holes and requests; changes nothing but which holes there are.
 """
@@ -32,13 +32,13 @@ from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.session import Fill, Stage, Wish
 from dgedit.tui.widgets.dialogs import Modal
 
-# The cells of a line in the panel.
+# The width of a line in the panel, in cells.
 _WIDE = 35
 _SIGNS = {Stage.WAITING: "…", Stage.RUNNING: "…", Stage.READY: "✓"}
 
 
 class HolesPanel(OptionList):
-    """The holes of all files."""
+    """The list of the holes of all files."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "remove", "remove"),
@@ -50,18 +50,18 @@ class HolesPanel(OptionList):
         self.holes: list[tuple[Editor, OpenHole]] = []
         self.border_title = "Holes"
         self._key = key
-        """What closes it from anywhere; empty where no key does."""
+        """The key that closes it from anywhere; empty if there is none."""
 
     def on_focus(self) -> None:
-        """The keys are for the list."""
+        """Show the list's keys."""
         self.border_subtitle = "Enter go · Del remove · Esc close"
 
     def on_blur(self) -> None:
-        """The keys are for the text."""
+        """Show the key that closes the list."""
         self.border_subtitle = f"{self._key} close" if self._key else ""
 
     def list(self, editors: list[Editor], fill: Fill | None) -> None:
-        """Show the holes that there are."""
+        """List the present holes."""
         at = self.highlighted
         self.holes = [(editor, hole) for editor in editors for hole in editor.holes]
         self.clear_options()
@@ -72,7 +72,7 @@ class HolesPanel(OptionList):
             self.highlighted = min(at or 0, len(self.holes) - 1)
 
     def action_remove(self) -> None:
-        """Remove the hole; its text stays."""
+        """Close the highlighted hole; its text stays."""
         if self.highlighted is None or not self.holes:
             return
         editor, hole = self.holes[self.highlighted]
@@ -85,7 +85,7 @@ class HolesPanel(OptionList):
 
 
 class GivenView(Modal[None]):
-    """What a model is given."""
+    """A dialog with the text that a model is given."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f7", "dismiss", "close")]
 
@@ -94,7 +94,7 @@ class GivenView(Modal[None]):
         self.parts, self.heading = parts, title
 
     def compose(self) -> ComposeResult:
-        """A title, and each part below its own."""
+        """Lay out a heading, and each part below its title."""
         with Vertical():
             yield Static(Content(self.heading), classes="title")
             with VerticalScroll():
@@ -106,21 +106,21 @@ class GivenView(Modal[None]):
             yield Static("↑ ↓ PgUp PgDn scroll   Esc close", classes="keys")
 
     def on_mount(self) -> None:
-        """The keys scroll."""
+        """Focus the scrolled parts, so that keys scroll them."""
         self.query_one(VerticalScroll).focus()
 
 
 class Panels:
-    """Shows all holes, and what the model is given."""
+    """Opens and closes the two panels."""
 
     def __init__(self, infill: InfillController, key: str) -> None:
-        """`key` closes the panel of holes from anywhere; empty where no key does."""
+        """Take the key that closes the panel of holes from anywhere; empty if there is none."""
         self.infill, self.workspace, self.app = infill, infill.workspace, infill.app
         self._panel: HolesPanel | None = None
         self._key = key
 
     async def show_holes(self) -> None:
-        """Show the panel of holes, or close it."""
+        """Open the panel of holes, or close it."""
         if self._panel is not None:
             panel, self._panel = self._panel, None
             self.app.screen.set_focus(self.workspace.editor)
@@ -132,7 +132,7 @@ class Panels:
         self.app.screen.set_focus(self._panel)
 
     def show_given(self) -> None:
-        """Show what the model was given, or would be."""
+        """Show what the model was given, or would be given."""
         try:
             wish = Wish(self.infill.effort, self.infill.seed)
             fill = self.infill.fill or Fill.ask(
@@ -158,7 +158,7 @@ class Panels:
         editor, hole = panel.holes[message.option_index]
         if hole in editor.holes and editor in self.workspace.editors:
             self.workspace.show(editor)
-            # not before it has its size, or it is scrolled to show a place in none
+            # only once it has a size, or it would be scrolled for a viewport of none
             self.app.call_after_refresh(self._arrive, editor, hole)
 
     def _arrive(self, editor: Editor, hole: OpenHole) -> None:
@@ -167,12 +167,12 @@ class Panels:
             editor.scroll_cursor_visible(center=True)
 
     def list_anew(self) -> None:
-        """List the holes that there are now."""
+        """Update the list of holes."""
         if self._panel is not None:
             self._panel.list(self.workspace.editors, self.infill.fill)
 
     def _count(self) -> Callable[[str], int] | None:
-        """The model's own count of tokens, where it is in this process."""
+        """Return the model's own count of tokens, if it is in this process."""
         encode = getattr(getattr(self.infill.source.backend, "tokenizer", None), "encode", None)
         return None if encode is None else lambda text: len(encode(text))
 

@@ -1,11 +1,10 @@
-"""One infill as the editor sees it: which holes it is for, how far it is, what it offers.
+"""The state of one infill in the editor: its holes, its progress, its candidates.
 
-A result is looked at from many sides, each hole for itself: candidate by candidate, step by step.
-Whatever is looked at is what is accepted. A hole that is edited meanwhile drops out; the others go
-on. A part of a hole may be fixed while the rest is refined again: to the engine it is text between
-two holes.
+For each hole the user can look at candidates and at earlier steps; what is shown is what is
+accepted. A hole that is edited meanwhile drops out; the others go on. A part of a hole may be fixed
+while the rest is refined again: the engine sees it as text between two holes.
 
-Knows holes and steps; what is said of them is `words.py`'s. Knows no threads, keys or screens.
+Knows holes and steps; `words.py` puts them into words. Knows no threads, keys or screens.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from dgedit.tui.infill.offers import Offer, Weave, offers, wholes, woven
 from dgedit_engine.types import CAUTION, Draft, Hole, InfillRequest, Step
 
 Live = Literal["full", "settle", "off"]
-"""What is drawn while an infill runs: every step, what has settled, or that it runs."""
+"""What is drawn of a running infill: every step, settled pieces only, or a spinner."""
 
-# Steps kept to go back to.
+# The most steps kept to look back at.
 _KEPT = 200
 
 
 class Stage(Enum):
-    """How far an infill is."""
+    """The stages of an infill."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -42,10 +41,10 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What an infill is asked for, beside its holes."""
+    """The parameters of an infill, beside its holes."""
 
     effort: float
-    """See `InfillRequest`, as for all of these."""
+    """Like the others, a field of `InfillRequest`."""
     seed: int
     instruction: str = ""
     strength: float = 1.0
@@ -53,39 +52,38 @@ class Wish:
 
 @dataclass(eq=False, slots=True)
 class Fill:
-    """The holes of all files, filled together."""
+    """An infill of the holes of all files."""
 
     request: InfillRequest
-    """What was asked."""
+    """The request to the engine."""
     holes: tuple[tuple[Editor, OpenHole], ...]
-    """What is filled, in the request's order."""
+    """The holes, in the request's order."""
     stage: Stage = Stage.WAITING
-    """How far it is."""
+    """Its stage."""
     step: Step | None = None
-    """The last step drawn."""
+    """The last step that was drawn."""
     seconds: float = 0.0
-    """From the request to that step."""
+    """The time from the request to that step."""
     weaves: tuple[Weave, ...] = ()
-    """What each hole is to hold."""
+    """The content of each hole: fixed parts and parts to refine."""
     before: Fill | None = None
-    """The result that this one refines or replaces: shown again if this one is given up on the way.
-    """
+    """The result that this one refines or replaces, which is shown again if this is cancelled."""
     kept: list[Step] = field(default_factory=list)
-    """The steps so far; where there were too many, not all of them."""
+    """The steps so far, thinned out if there are too many."""
     candidates: tuple[tuple[Offer, ...], ...] = ()
-    """At the last step, the candidates of each hole."""
+    """The candidates of each hole at the last step."""
     choices: dict[OpenHole, int] = field(default_factory=dict)
-    """The candidate that is shown of a hole, also while a step is shown in its place; else the
-    first.
+    """The index of the candidate chosen for a hole, also while an earlier step is shown for it; by
+    default the first.
     """
     back: dict[OpenHole, int] = field(default_factory=dict)
-    """The kept step that is shown of a hole in its candidate's place."""
+    """The index of the earlier step that is shown for a hole in place of a candidate."""
     held: dict[OpenHole, tuple[Offer, ...]] = field(default_factory=dict)
-    """The candidates of a hole of which nothing is refined: those that it had before."""
+    """The earlier candidates of holes of which nothing is refined."""
     caution: float = CAUTION
-    """A candidate that is right with less than this probability is drawn unsure."""
+    """A candidate whose probability of being right is below this is drawn as unsure."""
     numbers: dict[OpenHole, int] = field(init=False)
-    """The place of each hole in the request's order."""
+    """The index of each hole in the request's order."""
 
     def __post_init__(self) -> None:
         self.numbers = {hole: number for number, (_, hole) in enumerate(self.holes)}
@@ -99,12 +97,12 @@ class Fill:
         others: Sequence[Document] = (),
         weaves: Mapping[OpenHole, Weave] | None = None,
     ) -> Fill:
-        """An infill of all holes, or of those that are woven; `others` may be read as well.
+        """Make an infill of all holes, or of those in `weaves`; `others` serve as context.
 
-        Raises InputError for holes too much for one passage, ValueError for no hole at all.
+        Raises InputError if the holes exceed one passage, ValueError if there is no hole.
         """
         every = [(editor, hole) for editor in editors for hole in editor.holes]
-        anew = _anew(every) if weaves is None else {}  # a redo may have left some open
+        anew = _anew(every) if weaves is None else {}  # a redo may leave partly accepted holes
         holes = [
             (editor, anew.get(hole, hole))
             for editor, hole in every
@@ -137,8 +135,8 @@ class Fill:
         strength: float | None = None,
         others: Sequence[Document] = (),
     ) -> Fill:
-        """The same holes as they are now, with the next seed. Below strength 1 what is shown is
-        where it starts.
+        """Make an infill of the same holes as they are now, with the next seed. Below strength 1 it
+        starts from the drafts that are shown.
         """
         wish = self._next(instruction, strength)
         shown = list(self.shown())
@@ -155,8 +153,8 @@ class Fill:
         return again
 
     def refine(self, hole: OpenHole, *, keep: bool, others: Sequence[Document] = ()) -> Fill:
-        """Only a part of one hole again, with the next seed: what is selected in its draft, or with
-        `keep`, the rest of it. Everything else stays as it is shown.
+        """Make an infill of a part of one hole, with the next seed: the selected part of its draft
+        or, with `keep`, the rest. Everything else stays as it is shown.
         """
         weaves: dict[OpenHole, Weave] = {}
         for _, one, draft in self.shown():
@@ -182,12 +180,12 @@ class Fill:
 
     @property
     def editors(self) -> list[Editor]:
-        """The files concerned that are still open, each once."""
+        """The editors concerned that are still open, each once."""
         return [one for one in dict.fromkeys(editor for editor, _ in self.holes) if one.is_attached]
 
     @property
     def present(self) -> list[tuple[Editor, OpenHole]]:
-        """The holes that no edit has touched and that are not accepted yet."""
+        """The holes that are still open: neither edited nor accepted."""
         return [
             (editor, hole)
             for editor, hole in self.holes
@@ -196,17 +194,17 @@ class Fill:
 
     @property
     def drafts(self) -> list[Draft]:
-        """What is shown of each hole."""
+        """The draft shown for each hole, including any accepted start."""
         return [self._draft(number) for number in range(len(self.holes))]
 
     def keep(self, step: Step) -> None:
-        """Remember a step, to go back to it; beyond 200, every other one."""
+        """Keep a step to look back at; beyond 200, drop every other one."""
         self.kept.append(step)
         if len(self.kept) > _KEPT:
             del self.kept[1::2]
 
     def draw(self, step: Step, seconds: float, live: Live = "full") -> None:
-        """Let a step's drafts stand in for the holes; not an older one's than those of the last."""
+        """Draw a step's drafts, unless a later step has been drawn."""
         if self.step is not None and (step.index, step.last) < (self.step.index, self.step.last):
             return
         self.step, self.seconds = step, seconds
@@ -216,7 +214,7 @@ class Fill:
         self.show(live)
 
     def show(self, live: Live = "full", *, quiet: bool = False) -> None:
-        """Let what is to be shown stand in for the holes; `quiet`: not telling what differs."""
+        """Draw what is shown for each hole; `quiet` does not mark what changed."""
         if self.step is None:
             return
         self._keep_to_taken()
@@ -232,7 +230,7 @@ class Fill:
             editor.show(own, quiet=quiet, fit=fit, unsure=unsure)
 
     def clear(self) -> None:
-        """Show the documents again. A hole whose draft was taken in part is closed."""
+        """Show the documents again. A hole of which a part was accepted is closed."""
         for editor in self.editors:
             own = [hole for owner, hole in self.present if owner is editor]
             editor.show([(hole, None) for hole in own])
@@ -241,17 +239,17 @@ class Fill:
             editor.refresh()
 
     def accept(self) -> None:
-        """Put what is shown into the texts, one edit per file."""
+        """Accept what is shown, with one edit per file."""
         for editor, own in list(self.fills()):
             accept(editor, own)
 
     def accept_hole(self, hole: OpenHole) -> None:
-        """Put what is shown for one hole into its text."""
+        """Accept what is shown for one hole."""
         owner, draft = self._of(hole)
         accept(owner, [(hole, draft.text)])
 
     def accept_part(self, hole: OpenHole, text: str) -> None:
-        """Put the start of what is shown for a hole into its text; the hole goes on behind it."""
+        """Accept the start of what is shown for a hole; the hole continues behind it."""
         owner, draft = self._of(hole)
         if text == draft.text:
             accept(owner, [(hole, text)])
@@ -259,42 +257,42 @@ class Fill:
             accept_start(owner, hole, text)
 
     def shown(self) -> Iterator[tuple[Editor, OpenHole, Draft]]:
-        """What is shown for each hole that is present."""
+        """Yield what is shown for each open hole, without any accepted start."""
         for (editor, hole), draft in zip(self.holes, self.drafts, strict=True):
             left = rest(draft, hole.taken)
             if hole in editor.holes and left is not None:
                 yield editor, hole, left
 
     def shown_for(self, hole: OpenHole) -> Draft | None:
-        """What is shown for a hole; None where it drops out."""
+        """Return what is shown for a hole; None if it has dropped out."""
         return next((draft for _, one, draft in self.shown() if one is hole), None)
 
     def offered(self, hole: OpenHole) -> tuple[Offer, ...]:
-        """The candidates of a hole."""
+        """Return the candidates of a hole."""
         return self.candidates[self.numbers[hole]]
 
     def chosen(self, hole: OpenHole) -> int:
-        """Which of them is shown, or was before a step took its place."""
+        """Return the index of the candidate chosen for a hole."""
         return min(self.choices.get(hole, 0), len(self.offered(hole)) - 1)
 
     def is_unsure(self, hole: OpenHole) -> bool:
-        """Whether the candidate that is shown of a hole may well be wrong. A step in its place is
-        none, nor is a draft that is still being refined.
+        """Say whether the candidate shown for a hole may well be wrong; no for an earlier step, and
+        for a draft that is still being refined.
         """
         if hole in self.back or (self.stage is not Stage.READY and hole not in self.held):
             return False
         return self.offered(hole)[self.chosen(hole)].is_unsure(self.caution)
 
     def fills(self) -> Iterator[tuple[Editor, list[tuple[OpenHole, str]]]]:
-        """Of each file its holes, in order, and what is shown for them."""
+        """Yield each file with its holes, in order, and the texts shown for them."""
         shown = sorted(self.shown(), key=lambda one: one[1].span)
         for editor in self.editors:
             if own := [(hole, draft.text) for owner, hole, draft in shown if owner is editor]:
                 yield editor, own
 
     def turn(self, by: int, hole: OpenHole) -> str:
-        """Show the candidate of a hole after this one, or the one before; says why where it cannot.
-        The other holes keep theirs.
+        """Show the next or previous candidate of a hole; the other holes keep theirs. Returns why
+        it cannot, or nothing.
         """
         own = self.offered(hole)
         fitting = [at for at, one in enumerate(own) if rest(one.draft, hole.taken) is not None]
@@ -311,8 +309,8 @@ class Fill:
         return ""
 
     def scrub(self, by: int, hole: OpenHole) -> str:
-        """Show the step of a hole after this one, or the one before; says why where it cannot. The
-        other holes keep what they show.
+        """Show the next or previous step of a hole; the other holes keep theirs. Returns why it
+        cannot, or nothing.
         """
         number, last = self.numbers[hole], len(self.kept) - 1
         every = [] if hole in self.held else [self._at(at, number) for at in range(last)]
@@ -327,33 +325,33 @@ class Fill:
         return ""
 
     def _draft(self, number: int) -> Draft:
-        """What is shown of a hole, with what was taken of it."""
+        """Return the draft shown for a hole, including any accepted start."""
         hole = self.holes[number][1]
         if hole in self.back:
             return self._at(self.back[hole], number)
         return self.candidates[number][self.chosen(hole)].draft
 
     def _at(self, step: int, number: int) -> Draft:
-        """The draft of a hole at a kept step."""
+        """Return the draft of a hole at a kept step."""
         return wholes(self.kept[step].drafts, self.weaves)[number]
 
     def _of(self, hole: OpenHole) -> tuple[Editor, Draft]:
         return next((owner, draft) for owner, one, draft in self.shown() if one is hole)
 
     def _carried(self, hole: OpenHole) -> tuple[tuple[Offer, ...], int]:
-        """What a hole offers behind what was taken of it, and which of that is shown."""
+        """Return a hole's candidates without any accepted start, and the index of the shown one."""
         some: list[Offer] = []
         at = 0
         for number, one in enumerate(self.offered(hole)):
             if (left := rest(one.draft, hole.taken)) is not None:
                 at = len(some) if number == self.chosen(hole) else at
                 some.append(replace(one, draft=left))
-        if hole in self.back:  # a step, which is no candidate
+        if hole in self.back:  # an earlier step is shown: it becomes a candidate
             return (Offer(self._of(hole)[1]), *some), 0
         return tuple(some), at
 
     def _keep_to_taken(self) -> None:
-        """Show candidates that begin with what was taken: that may have been done anew."""
+        """Choose candidates that begin with the accepted start, which a redo may have changed."""
         for number, (editor, hole) in enumerate(self.holes):
             if hole not in editor.holes or rest(self._draft(number), hole.taken) is not None:
                 continue
@@ -375,8 +373,9 @@ class Fill:
 
 
 def _anew(holes: Iterable[tuple[Editor, OpenHole]]) -> dict[OpenHole, OpenHole]:
-    """Put new holes where some were accepted in part: the undo of that brings the old ones back,
-    and other drafts than those that were shown would not be for them.
+    """Replace holes of which a start was accepted by new ones.
+
+    Undoing that acceptance brings back the old ones, for which later drafts would not fit.
     """
     anew = {}
     for editor, hole in holes:

@@ -1,6 +1,6 @@
-"""An infill in words: how far it is, what it offers at a hole, why it shows nothing new.
+"""Word the status of an infill: how far it is, what it offers at a hole, why nothing is new.
 
-The most important comes first, since a short status line leaves out the last. Knows infills; draws
+The most important comes first, since a short status line cuts off the end. Knows infills; draws
 nothing.
 """
 
@@ -26,7 +26,7 @@ _ORIGINS: dict[Origin, str] = {
 
 
 def progress(fill: Fill, hole: OpenHole | None = None) -> str:
-    """What is shown of a hole, or of the first one, how far the infill is and at what cost."""
+    """Describe what is shown of a hole, or the first one, the infill's progress and its cost."""
     step = fill.step
     if step is None:
         return "starting…"
@@ -43,7 +43,7 @@ def progress(fill: Fill, hole: OpenHole | None = None) -> str:
 
 
 def remark(fill: Fill) -> str:
-    """Why a result shows nothing new; empty where it does."""
+    """Explain why a result shows nothing new; empty if it does."""
     if fill.step is None or fill.stage is not Stage.READY:
         return ""
     if fill.step.stopped == "unchanged":
@@ -61,7 +61,7 @@ def remark(fill: Fill) -> str:
 
 
 def _place(fill: Fill, hole: OpenHole, left: list[OpenHole]) -> list[str]:
-    """Which hole it is of those that are left, and the candidate that is shown of it."""
+    """Return the hole's number among those left, and the candidate that is shown for it."""
     said = [f"hole {left.index(hole) + 1} of {len(left)}"] if len(left) > 1 else []
     some, at = fill.offered(hole), fill.chosen(hole)
     which = f"candidate {at + 1} of {len(some)}" if len(some) > 1 else ""
@@ -78,8 +78,9 @@ def _place(fill: Fill, hole: OpenHole, left: list[OpenHole]) -> list[str]:
 
 
 def _certainty(known: float | None, caution: float, *, unsure: bool) -> str:
-    """How sure it is that a candidate is right; no number where it is unsure for other reasons,
-    nothing where nobody can tell.
+    """Word the probability that a candidate is right.
+
+    Without the number if it is unsure for another reason; empty if nothing is known.
     """
     if known is None or (unsure and known >= caution):
         return "unsure" if unsure else ""
@@ -87,6 +88,6 @@ def _certainty(known: float | None, caution: float, *, unsure: bool) -> str:
 
 
 def _of(fill: Fill, hole: OpenHole) -> Step:
-    """The kept step that is shown of a hole, with that hole's draft alone."""
+    """Return the kept step that is shown for a hole, with only that hole's draft."""
     draft = fill.shown_for(hole)
     return replace(fill.kept[fill.back[hole]], drafts=(draft,) if draft else ())

@@ -1,7 +1,7 @@
-"""The engine's side of an infill: runs in a thread and speaks in messages.
+"""Run an infill in a thread, and post its steps as messages.
 
-A step that comes while another waits to be drawn takes its place; the first and the last are always
-drawn. Cancelling closes the backend's iterator after the step that it is at.
+A step replaces an earlier one that still waits to be drawn; the first and the last are always
+drawn. Cancelling closes the backend's iterator after the current step.
 
 Knows backends and messages; nothing of widgets.
 """
@@ -19,24 +19,26 @@ from dgedit_engine.types import Backend, Step
 
 
 class Connected(Message):
-    """The engine is there."""
+    """The engine is connected."""
 
 
 class Refined(Message):
-    """The engine took a step."""
+    """The engine has made a step."""
 
     def __init__(self, fill: Fill, step: Step, seconds: float) -> None:
         self.fill, self.step, self.seconds = fill, step, seconds
         super().__init__()
 
     def can_replace(self, message: Message) -> bool:
-        """Whether that one may be drawn in its place: a later step, but not for the first."""
+        """Say whether that message makes this one superfluous: a later step of the same infill,
+        unless this is the first.
+        """
         later = isinstance(message, Refined) and message.fill is self.fill
         return later and self.step.index > 1
 
 
 class Failed(Message):
-    """The engine gave up, on an infill or on being opened."""
+    """An infill, or opening the engine, has failed."""
 
     def __init__(self, fill: Fill | None, error: Exception) -> None:
         self.fill, self.error = fill, error
@@ -44,7 +46,7 @@ class Failed(Message):
 
 
 class EngineWorker:
-    """A backend that is opened when first needed and works for one infill at a time."""
+    """A backend that is opened on first use and runs one infill at a time."""
 
     def __init__(self, connect: Callable[[], Backend], post: Callable[[Message], object]) -> None:
         self.backend: Backend | None = None
@@ -54,7 +56,7 @@ class EngineWorker:
         self._working = Lock()
 
     def open(self) -> Backend | None:
-        """Open the backend, if it is not open; None after a failure, which is posted."""
+        """Open the backend, unless it is open; return None after a failure, which is posted."""
         with self._opening:
             try:
                 if self.backend is None:

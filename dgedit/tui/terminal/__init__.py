@@ -1,1 +1,1 @@
-"""The terminal itself, where Textual leaves it to us: driver, clipboard. Knows no document."""
+"""The terminal itself, where Textual leaves it to us: driver and clipboard. Knows no document."""

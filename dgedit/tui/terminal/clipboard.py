@@ -1,8 +1,8 @@
-"""The clipboard: the terminal's, the system's and our own.
+"""Copy to and paste from the clipboards of the terminal, the system and the editor itself.
 
-What is copied goes to the terminal (OSC 52) and, where there is a display and a program for its
-clipboard, to that one; what is pasted comes from that program, without one from the terminal, else
-from our own copy. Who does not answer within a second is not asked again.
+Text is copied to the terminal (OSC 52) and, if there is a display and a program for its clipboard,
+to that one; it is pasted from that program or, without one, from the terminal, else from our own
+copy. One that does not answer within a second is not asked again.
 
 Knows programs and texts; nothing of documents. Nothing waits for a copy; a paste waits for its
 text, and so do the keys typed after it, but not the screen.
@@ -27,7 +27,7 @@ from textual.app import App
 from dgedit.files.document import readable
 from dgedit.tui.terminal.driver import Terminal
 
-# Seconds a program may take; one whose display is alive takes 5 to 20 ms.
+# Seconds that a program may take; usually it takes 5 to 20 ms.
 _PATIENCE = 1.0
 
 
@@ -36,11 +36,11 @@ class Tool:
     """Programs that write and read the system's clipboard."""
 
     copy: tuple[str, ...]
-    """Takes the text from its input."""
+    """The command that copies its input."""
     paste: tuple[str, ...]
-    """Prints the text."""
+    """The command that prints the clipboard."""
     needs: str = ""
-    """The variable that names the display."""
+    """The variable that names its display; empty if it needs none."""
 
 
 _TOOLS = (
@@ -58,7 +58,7 @@ _TOOLS = (
 def find_tool(
     environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which
 ) -> Tool | None:
-    """The first that is there and has a display."""
+    """Return the first tool that is installed and has a display; None if there is none."""
     for tool in _TOOLS:
         at_home = environment.get(tool.needs) if tool.needs else sys.platform == "darwin"
         if at_home and which(tool.copy[0]) and which(tool.paste[0]):
@@ -67,21 +67,24 @@ def find_tool(
 
 
 async def copy(tool: Tool, text: str, *, patience: float = _PATIENCE) -> bool:
-    """Hand a text over; whether it was taken."""
+    """Copy a text with a tool; return whether that succeeded. Raises TimeoutError."""
     return await _run(tool.copy, text, patience) is not None
 
 
 async def paste(tool: Tool, *, patience: float = _PATIENCE) -> str | None:
-    """The text on the clipboard; None where there is none to be had."""
+    """Return the text on the clipboard; None if there is none. Raises TimeoutError."""
     data = await _run(tool.paste, None, patience)
     return None if data is None else data.decode("utf-8", "replace")
 
 
 async def _run(command: tuple[str, ...], text: str | None, patience: float) -> bytes | None:
-    """What a program prints; None when it fails. Raises TimeoutError when it does not end."""
+    """Run a program and return its output; None if it fails. Raises TimeoutError if it does not
+    end.
+    """
     process: Process | None = None
     try:
-        # A program that stays to serve the clipboard would keep a pipe open: no output is read.
+        # When copying, no output is read: a program that stays to serve the clipboard would keep
+        # the pipe open.
         process = await asyncio.create_subprocess_exec(
             *command,
             stdin=DEVNULL if text is None else PIPE,
@@ -103,24 +106,24 @@ async def _run(command: tuple[str, ...], text: str | None, patience: float) -> b
 
 @runtime_checkable
 class TakesText(Protocol):
-    """A widget that is given text as it is, to the byte."""
+    """A widget that accepts a text exactly as it is."""
 
     def put(self, text: str) -> None:
-        """Put a text in the place of the selection."""
+        """Replace the selection by a text."""
 
 
 class Clipboards:
-    """Copies to every clipboard, and pastes from the best."""
+    """Copies to every clipboard, and pastes from the best one."""
 
     def __init__(self, app: App[None], notice: Callable[[str], None]) -> None:
-        """`notice` tells the user something."""
+        """Take the app, and a function that shows a message to the user."""
         self.app, self._notice = app, notice
         self.tool: Tool | None = None
-        """The system's, while it answers."""
-        self._silent = False  # whether the terminal did not answer
+        """The tool for the system's clipboard, as long as it answers."""
+        self._silent = False  # whether the terminal failed to answer before
 
     def start(self) -> None:
-        """See what there is."""
+        """Look for a tool."""
         self.tool = None if self.app.is_headless else find_tool(os.environ)
 
     def copy(self, text: str) -> None:
@@ -130,7 +133,7 @@ class Clipboards:
             self.app.run_worker(task, group="copy", exclusive=True)
 
     async def paste(self) -> None:
-        """Paste into whatever has the keyboard."""
+        """Paste into the focused widget."""
         text = await self._text()
         if isinstance(self.app.focused, TakesText):
             self.app.focused.put(text)
@@ -138,8 +141,8 @@ class Clipboards:
             self.app.post_message(events.Paste(text))
 
     async def _text(self) -> str:
-        """What to paste: what the system has; our own where that reads the same, since it is exact
-        to the byte.
+        """Return the text to paste: the system's, or our own copy if both read the same, since ours
+        is exact.
         """
         text = await self._asked_for()
         if text is None or readable(text) == readable(self.app.clipboard):

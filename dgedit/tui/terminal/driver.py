@@ -1,9 +1,9 @@
-"""The terminal we run in, as far as Textual does not know it: text that comes at once, and answers.
+"""A terminal driver that reads text in bursts, and can ask for the clipboard.
 
-A terminal that does not mark what is pasted, or `tmux send-keys`, sends it as keys. Those of one
-read are one message here, and text between two other keys is one edit: 1,200 characters a second
-became 12,000. The answer to a question for the clipboard (OSC 52) is taken out of what is read
-before anybody could take it for keys, also when it comes late or in parts.
+A terminal without bracketed paste, or `tmux send-keys`, sends pasted text as keys. The keys of one
+read become one message here, and text between two other keys one edit: 1,200 characters a second
+became 12,000. The answer to a question for the clipboard (OSC 52) is taken out of the input before
+it could be read as keys, also when it comes late or in parts.
 
 Knows bytes, keys and the thread that reads them; nothing of texts.
 """
@@ -29,39 +29,39 @@ from textual.message import Message
 
 from dgedit.tui.terminal.keys import in_bursts
 
-# Seconds that a terminal may take to answer; one that does takes a few milliseconds.
+# Seconds that a terminal may take to answer; usually it takes a few milliseconds.
 _PATIENCE = 0.5
-# Seconds between two looks at whether the input is to end, and at Escape, which may begin a key.
+# Seconds between checks whether to stop reading, and whether an Escape was a key of its own.
 _TICK = 0.1
-# Seconds after which the beginning of an answer was a key, and a longer one will not be finished.
+# Seconds after which a possible start of an answer counts as keys, and a certain one as broken off.
 _SOON, _LATE = 0.03, 2.0
 
 _ASK = "\x1b]52;c;?\x07"
 _ANSWER = regex.compile(r"\x1b\]52;[a-z0-9]*;([A-Za-z0-9+/=?]*)(?:\x07|\x1b\\)")
 _SURELY = "\x1b]52;"
 
-# Where pasted text begins and ends.
+# The start and end of a bracketed paste.
 _BEGIN, _END = "\x1b[200~", "\x1b[201~"
 # Alt with a key; no other sequence begins like it.
 _ALT = regex.compile(r"(\x1b[^\x1b\[\]OPNX^_])")
 
 
 class Answers:
-    """What a terminal sends, without the answers to questions for its clipboard."""
+    """Separates answers to questions for the clipboard from a terminal's other input."""
 
     def __init__(self) -> None:
         self.asked = False
-        """Whether there has been a question: from then on, an answer may come at any time."""
+        """True once a question was asked: an answer may then come at any time."""
         self._held = ""
         self._since = 0.0
 
     @property
     def wait(self) -> float:
-        """Seconds after which to ask again what there is to read."""
+        """Seconds after which to call `take` again even without input."""
         return _SOON if self._held else _TICK
 
     def take(self, data: str, now: float) -> tuple[str, list[str]]:
-        """What of new data is to be read as keys, and the texts of answers in it."""
+        """Split new input into the part to read as keys, and the texts of answers."""
         if not self.asked:
             return data, []
         if not data:
@@ -78,7 +78,7 @@ class Answers:
         return keys + data[done:], texts
 
     def _given_up(self, now: float) -> str:
-        """What has waited for the rest of an answer for too long, and is to be read as keys."""
+        """Return what has waited too long for the rest of an answer, to be read as keys."""
         held, surely = self._held, self._held.startswith(_SURELY)
         if now - self._since < (_LATE if surely else _SOON):
             return ""
@@ -87,7 +87,9 @@ class Answers:
 
 
 class Sequences(XTermParser):
-    """Textual's parser, but for keys whose number is no character's: they ended the reading."""
+    """Textual's parser, without the exception for a key number that is not a character, which ended
+    the reading thread.
+    """
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[events.Key]:
         with suppress(ValueError, OverflowError):
@@ -95,19 +97,21 @@ class Sequences(XTermParser):
 
 
 class Keyboard:
-    """Keys from what a terminal sends. Textual's parser waits for more after Alt and a letter; with
-    another key in the same read, as of Alt+K held down, it took the two for `^` and the letter. To
-    it Alt+Backspace is Ctrl+W, which here closes a file. And it makes keys of what is pasted after
-    an escape: it sees only where pasted text begins and ends.
+    """Turns a terminal's input into keys, correcting Textual's parser.
+
+    After Alt and a letter the parser waits for more: with another key in the same read, as when
+    Alt+K is held down, it took the two for `^` and the letter. It reads Alt+Backspace as Ctrl+W,
+    which here closes a file. And it reads pasted text after an escape as keys; here it only sees
+    the start and end of a paste.
     """
 
     def __init__(self, *, debug: bool = False) -> None:
         self._parser = Sequences(debug)
-        self._before = ""  # the last characters of keys, in which a paste may have begun to begin
+        self._before = ""  # the last characters, which may be the first part of a paste's start
         self._pasted: str | None = None
 
     def read(self, data: str) -> list[Message]:
-        """What is in new data, or what has waited for too long."""
+        """Return the messages in new input, and keys that have waited too long for more."""
         found: list[Message] = []
         self._before = self._before if data else ""
         while data:
@@ -122,7 +126,7 @@ class Keyboard:
                 text, end, data = (self._pasted + data).partition(_END)
                 self._pasted = None if end else text
                 if end:
-                    [*self._parser.feed(end)]  # which ends its own paste, of nothing
+                    [*self._parser.feed(end)]  # ends the parser's own paste, which is empty
                     found.append(events.Paste(text.replace("\0", "")))
         return [*found, *self._parser.tick()]
 
@@ -138,12 +142,14 @@ class Keyboard:
 
 
 class Terminal(LinuxDriver):
-    """Textual's terminal, read in bursts, and with a clipboard that can be read."""
+    """Textual's driver with reading in bursts, and a readable clipboard."""
 
     _awaited: asyncio.Future[str] | None = None
 
     async def clipboard(self) -> str:
-        """The text on the terminal's clipboard. Raises TimeoutError when it does not say."""
+        """Return the text on the terminal's clipboard. Raises TimeoutError if it does not
+        answer.
+        """
         self._answers.asked = True
         self._awaited = asyncio.get_running_loop().create_future()
         self.write(_ASK)
@@ -155,23 +161,25 @@ class Terminal(LinuxDriver):
         return Answers()
 
     def _get_terminal_size(self) -> tuple[int, int]:
-        """The keyboard's terminal's: Textual asks standard output, which may be a file."""
+        """Return the size of the keyboard's terminal: Textual asks standard output, which may be a
+        file.
+        """
         try:
             return os.get_terminal_size(self.fileno)
         except OSError:
             return super()._get_terminal_size()
 
     def _sigcont_application(self, *_: object) -> None:
-        """Go on where we were stopped, by whatever signal: of SIGSTOP nobody was told."""
+        """Resume after being stopped by any signal: SIGSTOP cannot be noticed."""
         if not self._app.is_running or self._app._exit:
-            return  # it begins, or ends
+            return  # the app is starting or exiting
         if not self._must_signal_resume:
             self.suspend_application_mode()
             self._must_signal_resume = True
         super()._sigcont_application()
 
     def run_input_thread(self) -> None:
-        """Read until the end, a burst at a time."""
+        """Read input until the end, a burst at a time."""
         decode = getincrementaldecoder("utf-8")("replace").decode
         keyboard = Keyboard(debug=self._debug)
         with selectors.SelectSelector() as selector:
@@ -180,7 +188,7 @@ class Terminal(LinuxDriver):
                 data = b""
                 if selector.select(self._answers.wait):
                     data = os.read(self.fileno, 65_536)
-                    if not data:  # nobody is there any more
+                    if not data:  # the terminal is gone
                         self.exit_event.wait(_TICK)
                 keys, texts = self._answers.take(decode(data), monotonic())
                 for text in texts:
@@ -194,7 +202,7 @@ class Terminal(LinuxDriver):
 
 
 def _decoded(data: str) -> str | None:
-    """A text from an answer; None for what is none, such as our own question."""
+    """Decode the text of an answer; None if it is not one, such as our own question echoed."""
     with suppress(binascii.Error, ValueError):
         return base64.b64decode(data, validate=True).decode("utf-8", "replace")
     return None

@@ -1,6 +1,6 @@
-"""Keys as messages: those that mean their character, and text that came at once.
+"""Group keys: those that insert their character, and bursts of text.
 
-Knows Textual's keys alone.
+Knows only Textual's keys.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from textual.message import Message
 
 
 class Burst(Message):
-    """Keys that came at once: text, and the line ends in it."""
+    """Keys that arrived at once: text, and the line ends in it."""
 
     def __init__(self, keys: list[events.Key]) -> None:
         super().__init__()
@@ -21,8 +21,10 @@ class Burst(Message):
 
 
 def is_text(event: events.Key) -> bool:
-    """Whether a key means its character: from most terminals Alt+R has one as well. What joins
-    emoji, and blanks that are not ASCII, are characters although Textual calls none printable.
+    """Say whether a key inserts its character; most terminals send one with Alt+R too.
+
+    Characters that join emoji, and non-ASCII blanks, count as text although Textual calls them
+    unprintable.
     """
     char = event.character or "\0"
     printable = event.is_printable or unicodedata.category(char) in ("Cf", "Co", "Zs")
@@ -30,7 +32,7 @@ def is_text(event: events.Key) -> bool:
 
 
 def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
-    """The messages, with keys of a text that follow each other in one."""
+    """Yield the messages, with consecutive text keys combined into one."""
     run: list[events.Key] = []
     for message in messages:
         if isinstance(message, events.Key) and (is_text(message) or message.key == "enter"):

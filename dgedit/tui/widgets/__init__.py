@@ -1,1 +1,1 @@
-"""Bars, lists, dialogs and lines around the text. Knows no infill, and opens no file."""
+"""Bars, lists, dialogs and other widgets around the text. Knows no infill, and opens no file."""

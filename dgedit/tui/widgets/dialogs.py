@@ -1,4 +1,4 @@
-"""What lies over the editor until it is answered, and a question that one key answers."""
+"""Dialogs: modal screens, and a question that one key answers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Answer = TypeVar("Answer")
 
 
 class Modal(ModalScreen[Answer]):
-    """A screen that is answered once: what comes behind the answer, with the same read of the
-    terminal, is none.
+    """A screen that is answered once: keys that arrive after the answer, in the same read of the
+    terminal, do not answer again.
     """
 
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
-        """Answer, and go, unless it is done already."""
+        """Close with an answer, unless it is closed already."""
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
 class Ask(Modal[str | None]):
-    """A question; its answer is the key of one of the choices, or None for Escape."""
+    """A question; the answer is the key of one of the choices, or None for Escape."""
 
     def __init__(self, question: str, choices: dict[str, str]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Ask(Modal[str | None]):
         self.choices = choices
 
     def compose(self) -> ComposeResult:
-        """The question above its keys."""
+        """Lay out the question above its keys."""
         keys = [(f" {key} ", "reverse bold") for key in self.choices]
         words = [f" {word}   " for word in self.choices.values()]
         answers = [part for pair in zip(keys, words, strict=True) for part in pair]
@@ -43,7 +43,7 @@ class Ask(Modal[str | None]):
             yield Static(Content.assemble(*answers, (" Esc ", "reverse bold"), " stay"))
 
     def on_key(self, event: events.Key) -> None:
-        """Answer."""
+        """Close with the key's choice, if it has one."""
         event.stop()
         event.prevent_default()
         key = (event.character or event.key).lower()

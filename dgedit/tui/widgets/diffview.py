@@ -1,7 +1,7 @@
-"""A unified diff on a screen of its own.
+"""Show a unified diff on a screen of its own.
 
-Lines are told apart by their first column as well as by colour. Read only. Knows lines; those of a
-diff are made by `text/readable_diff.py`.
+Lines are distinguished by their first column as well as by colour. Read only. Knows lines, which
+`text/readable_diff.py` makes of a diff.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dgedit.text.visible import visible
 from dgedit.tui.widgets.dialogs import Modal
 
 _FILE = "━"
-"""Begins the line that names a file."""
+"""The first character of a line that names a file."""
 
 
 class DiffView(Modal[None]):
@@ -45,26 +45,26 @@ class DiffView(Modal[None]):
     """
 
     KEYS = "↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc close"
-    """The row below."""
+    """The help at the bottom."""
 
     def __init__(self, title: str, lines: Iterable[str]) -> None:
-        """`lines` are those of `diff_lines`, or of `file_line` and `hunks_of`."""
+        """Take the lines of `diff_lines`, or of `file_line` and `hunks_of`."""
         super().__init__()
         self.heading, self.lines = title, list(lines)
 
     def compose(self) -> ComposeResult:
-        """The title, the lines, the keys."""
+        """Lay out the title, the lines and the keys."""
         with Vertical():
             yield Static(self._title(), classes="title")
             yield _Lines(self.lines)
             yield Static(self.KEYS)
 
     def on_mount(self) -> None:
-        """The keys are for the lines."""
+        """Focus the lines."""
         self.query_one(_Lines).focus()
 
     def show(self, lines: Iterable[str], at: int) -> None:
-        """Show other lines; one of them is brought into view."""
+        """Show other lines, and scroll to the one at index `at`."""
         self.lines = list(lines)
         self.query_one(".title", Static).update(self._title())
         view = self.query_one(_Lines)
@@ -78,7 +78,7 @@ class DiffView(Modal[None]):
         return Content(f"{visible(self.heading)}   +{added} −{removed}")
 
     def action_change(self, by: int) -> None:
-        """Go to the next change, or to the one before."""
+        """Go to the next or the previous change."""
         view = self.query_one(_Lines)
         heads = [y for y, line in enumerate(self.lines) if line.startswith("@@")]
         here = round(view.scroll_target_y)
@@ -91,7 +91,7 @@ class DiffView(Modal[None]):
 
 
 class _Lines(ScrollView, can_focus=True):
-    """The lines, drawn when they are in view: a long diff opens at once."""
+    """The lines of the diff; only visible ones are drawn, so that a long diff opens at once."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"diff--added", "diff--removed", "diff--head"}
     DEFAULT_CSS = """
@@ -114,7 +114,7 @@ class _Lines(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line, with its kind's colours to the edge."""
+        """Render one line, coloured to the right edge by its kind."""
         left, top = self.scroll_offset
         if y + top >= len(self.lines):
             return Strip.blank(self.size.width, self.rich_style)
@@ -126,5 +126,5 @@ class _Lines(ScrollView, can_focus=True):
 
 
 def file_line(name: str) -> str:
-    """The line above the hunks of a file."""
+    """Return the line above a file's hunks."""
     return f"{_FILE * 2} {visible(name)}"

@@ -1,7 +1,7 @@
-"""The bars below the text in which one says what to find, what to put there, and where to go.
+"""The bars below the text for finding, replacing, and going to a line.
 
-Each is there all the time and only shown when asked for, so that the letters typed right after its
-key land in it. Knows fields and switches; what is found is `finding.py`'s.
+Each always exists and is only shown when needed, so that letters typed right after its key arrive
+in it. Knows fields and switches; `finding.py` searches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dgedit.text.visible import visible
 from dgedit.tui.terminal.keys import is_text
 from dgedit.tui.widgets.line_input import LineInput
 
-# At that many columns the switches have their keys beside them.
+# From this many columns on, the switches show their keys.
 _ROOMY = 80
 
 
@@ -33,32 +33,32 @@ def _key(keys: str, action: str, words: str) -> Binding:
 
 
 class Search(Protocol):
-    """What the bars ask for. At once, not by messages: keys that follow may be for what has the
-    keyboard then.
+    """The finder, as the bars call it. These are direct calls, not messages, as the next keys may
+    be meant for the widget that then has the focus.
     """
 
     def step(self, by: int) -> None:
-        """Go to the next place, or the previous one."""
+        """Go to the next match, or the previous one."""
 
     def replace_one(self) -> None:
-        """Replace the place that is selected."""
+        """Replace the selected match."""
 
     def replace_all(self) -> None:
-        """Replace every place."""
+        """Replace every match."""
 
     def close(self) -> None:
         """Close the find bar."""
 
     def to_text(self) -> None:
-        """Go back to the text."""
+        """Move the focus to the text."""
 
     def leave_line(self, *, stay: bool) -> None:
-        """Close the line bar; `stay` where it leads."""
+        """Close the line bar; `stay` keeps the new position."""
 
 
 class Field(LineInput):
-    """A line of a bar. Keys are taken in turn, as in the text: what comes after Enter may belong to
-    whatever Enter has gone to.
+    """A field of a bar. Keys are handled strictly in order, as in the text: those after Enter may
+    belong to the widget that Enter moved the focus to.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,12 +68,12 @@ class Field(LineInput):
     ]
 
     def __init__(self, words: str, entered: Callable[[], None]) -> None:
-        """`entered` is what Enter does."""
+        """Take the placeholder, and the function that Enter calls."""
         super().__init__(placeholder=words, select_on_focus=False)
         self._entered = entered
 
     async def action_submit(self) -> None:
-        """Enter."""
+        """Handle Enter."""
         self._entered()
 
     async def _on_key(self, event: events.Key) -> None:
@@ -83,13 +83,13 @@ class Field(LineInput):
         elif is_text(event) or not (
             await self.app._check_bindings(event.key) or event.is_printable
         ):
-            return  # the line's own
+            return  # the line input handles it
         event.stop()
         event.prevent_default()
 
 
 class FindBar(Vertical):
-    """What to find, and, when it is to be replaced, by what."""
+    """The query and, when replacing, the replacement."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("escape", "close", "back to the text"),
@@ -104,7 +104,7 @@ class FindBar(Vertical):
     ]
 
     class Asked(Message):
-        """Something else is to be found."""
+        """The query has changed."""
 
     def __init__(self, search: Search) -> None:
         super().__init__()
@@ -112,12 +112,14 @@ class FindBar(Vertical):
         self._switches = Query("")
         self.what = Field("find", partial(search.step, 1))
         self.by = Field("replace by", search.replace_one)
-        # Held, not looked up: a search may end when the screen has gone.
+        # Kept, not looked up: a search may end when the screen is gone.
         self._count = Static(classes="count")
         self._wrong = Static(classes="wrong")
 
     def compose(self) -> ComposeResult:
-        """One row to find, one to replace; above them what is wrong, so that they stay in place."""
+        """Lay out a row to find and one to replace; errors are above, so that the rows stay in
+        place.
+        """
         yield self._wrong
         with Horizontal():
             yield Static("Find    ", classes="name")
@@ -130,20 +132,20 @@ class FindBar(Vertical):
             yield Static("Enter one · Alt+A all", classes="keys")
 
     def on_mount(self) -> None:
-        """Not yet."""
+        """Hide the bar at first."""
         self.display = False
 
     def on_resize(self) -> None:
-        """Say the keys of the switches where there is room."""
+        """Show the switches' keys if there is room."""
         self._show_switches()
 
     @property
     def query_asked(self) -> Query:
-        """What is to be found."""
+        """The query."""
         return replace(self._switches, text=self.what.value)
 
     def open(self, text: str, *, replacing: bool) -> None:
-        """Show the bar, with a text to find if there is one."""
+        """Show the bar, with a text to find if it is not empty."""
         self.display = True
         self.set_class(replacing, "-replacing")
         with self.prevent(Input.Changed):
@@ -152,19 +154,19 @@ class FindBar(Vertical):
         self.screen.set_focus(self.what)
 
     def tell(self, words: str, *, bad: bool = False) -> None:
-        """Say how many there are."""
+        """Show the number of matches."""
         self._count.update(Content(words))
         self._count.set_class(bad, "-bad")
         self._wrong.display = False
 
     def complain(self, words: str) -> None:
-        """Say why nothing is found or replaced."""
+        """Show why nothing is found or replaced."""
         self.tell("")
         self._wrong.update(Content(visible(words)))
         self._wrong.display = True
 
     def action_switch(self, name: str) -> None:
-        """Turn one of the switches."""
+        """Toggle one of the switches."""
         on = self._switches
         self._switches = {
             "regex": replace(on, regex=not on.regex),
@@ -179,15 +181,15 @@ class FindBar(Vertical):
         self._search.close()
 
     def action_step(self, by: int) -> None:
-        """Go to the next place, or the previous one."""
+        """Go to the next match, or the previous one."""
         self._search.step(by)
 
     def action_replace_all(self) -> None:
-        """Replace every place."""
+        """Replace every match."""
         self._search.replace_all()
 
     def action_other_field(self, by: int) -> None:
-        """Go to the other field; from the last one, to the text."""
+        """Go to the other field or, past the last one, to the text."""
         fields = [self.what, self.by] if self.has_class("-replacing") else [self.what]
         at = next(i for i, field in enumerate(fields) if field.has_focus) + by
         if 0 <= at < len(fields):
@@ -215,14 +217,14 @@ class FindBar(Vertical):
 
 
 class LineBar(Horizontal):
-    """Where to go."""
+    """The bar that asks for a line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("escape", "leave", "back to where you were"),
     ]
 
     class Typed(Message):
-        """A line is being named."""
+        """The field has changed."""
 
     def __init__(self, search: Search) -> None:
         super().__init__()
@@ -230,13 +232,13 @@ class LineBar(Horizontal):
         self.field = Field("12   12:5   +5   -5", partial(search.leave_line, stay=True))
 
     def compose(self) -> ComposeResult:
-        """A field, and a word about what is typed there."""
+        """Lay out a field, and an error beside it."""
         yield Static("Line    ", classes="name")
         yield self.field
         yield Static(classes="count")
 
     def on_mount(self) -> None:
-        """Not yet."""
+        """Hide the bar at first."""
         self.display = False
 
     def open(self) -> None:
@@ -248,11 +250,11 @@ class LineBar(Horizontal):
         self.screen.set_focus(self.field)
 
     def action_leave(self) -> None:
-        """Go back to where one was."""
+        """Return to the position before."""
         self._search.leave_line(stay=False)
 
     def tell(self, words: str) -> None:
-        """Say what is wrong."""
+        """Show what is wrong."""
         self.query_one(".count", Static).update(Content(words))
 
     @on(Input.Changed)

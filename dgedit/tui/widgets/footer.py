@@ -1,8 +1,8 @@
-"""The row of keys below the text: what matters now comes first, and none is cut in the middle.
+"""The row of keys below the text: the most useful first, and none cut in the middle.
 
-Keys that there is no room for are left out, those that matter least; so are those that could do
-nothing but say why. Knows actions, their words and cells; whether an action is any use now is
-`check_action`'s.
+Keys for which there is no room are left out, the least useful first; so are keys that could only
+explain why they do nothing. Knows actions, their words and cells; `check_action` knows whether an
+action is available now.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from textual.widgets._footer import FooterKey
 from dgedit.tui.bindings import NO_KEY
 from dgedit.tui.keymap import ACTIONS
 
-# An action, and those that make it useless where they can be done.
+# Actions, each with others that replace it in the row when they are available.
 _INSTEAD = {
     "accept-all": {"accept"},
     "mask": {"result-diff", "cancel"},
@@ -27,17 +27,17 @@ _RANKS = {action.id: action.rank for action in ACTIONS if action.hint}
 
 
 class Hints(Footer):
-    """As many keys as fit."""
+    """A footer with as many keys as fit."""
 
     def __init__(self) -> None:
         super().__init__(show_command_palette=False)
 
     def compose(self) -> ComposeResult:
-        """The keys, and what they do."""
+        """Choose the keys and their words."""
         keys = (key for key in super().compose() if isinstance(key, FooterKey))
         every = {_id(key): key for key in keys if key.key != NO_KEY}
         room = self.size.width
-        # first what is not in the table: keys of what has the keyboard
+        # first keys that are not in the table: those of the focused widget
         for name in sorted(every, key=lambda name: _RANKS.get(name, 0)):
             if _INSTEAD.get(name, set()) & every.keys():
                 continue
@@ -48,11 +48,11 @@ class Hints(Footer):
             yield key
 
     def on_resize(self, event: events.Resize) -> None:
-        """Choose anew."""
+        """Choose again for the new width."""
         self.call_after_refresh(self.recompose)
 
 
 def _id(key: FooterKey) -> str:
-    """The id of an action; of one that is not in the table the action itself."""
+    """Return an action's id, or the action itself if it is not in the table."""
     _, name, given = actions.parse(key.action)
     return str(given[0]) if name == "do" else key.action

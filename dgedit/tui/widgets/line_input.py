@@ -1,9 +1,8 @@
-"""A line of input in which a terminal finds nothing to obey: what is pasted, found in a file, or a
-name may hold anything.
+"""A line of input that is safe to show, whatever is pasted into it or found in a file's name.
 
-Each character is one sign, so that the cursor and the selection stand where they should. What is
-typed is taken as in the text: Textual's line drops what joins emoji and blanks that are not ASCII,
-and takes the letter of Alt with a letter.
+Each character is one sign, so that cursor and selection are placed right. Keys are interpreted as
+in the text: Textual's line input drops characters that join emoji and non-ASCII blanks, and inserts
+the letter of Alt with a letter.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class LineInput(Input):
 
     async def _on_key(self, event: events.Key) -> None:
         if is_text(event) == event.is_printable:
-            return  # Textual is right
+            return  # Textual's own decision is the same
         event.prevent_default()
         if is_text(event):
             self.replace(event.character or "", *self.selection)
@@ -46,14 +45,14 @@ class LineInput(Input):
 
 
 class Signs(Highlighter):
-    """Shows the line as it is, but for what is not seen."""
+    """A highlighter that shows invisible characters as signs."""
 
     def __call__(self, text: str | Text) -> Text:
-        """The same with signs, styled as it was."""
+        """Return the text with signs in the same style; a sign longer than a character is �."""
         shown = super().__call__(text)
         signs = (visible(char) for char in shown.plain)
         shown.plain = "".join(sign if len(sign) == 1 else "�" for sign in signs)
         return shown
 
     def highlight(self, text: Text) -> None:
-        """Nothing has a colour."""
+        """Add no colours."""

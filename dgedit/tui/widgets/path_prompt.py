@@ -1,7 +1,7 @@
-"""A line that asks for a path: Tab completes it, and below it stands what there is.
+"""A dialog that asks for a path, with completion by Tab and a list of matching names.
 
-Knows folders and names; what is done with the path is the caller's. One folder is read for each
-key, and only its names: 2 ms for a thousand.
+Knows folders and names; the caller uses the path. Each key reads only the names of one folder: 2 ms
+for a thousand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SHOWN = 8
 
 
 class AskPath(Modal[Path | None]):
-    """A path; None for Escape."""
+    """A dialog for a path; the answer is None for Escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "stay", show=False),
@@ -36,10 +36,10 @@ class AskPath(Modal[Path | None]):
         super().__init__()
         self.question, self.start = question, start
         self.folder = folder
-        """Where a relative path starts."""
+        """The folder that relative paths start from."""
 
     def compose(self) -> ComposeResult:
-        """The question, the line, what would complete it."""
+        """Lay out the question, the line and the completions."""
         with Vertical() as box:
             yield Static(Content(self.question), classes="question")
             yield LineInput(self.start, select_on_focus=False)
@@ -47,7 +47,7 @@ class AskPath(Modal[Path | None]):
         box.border_subtitle = "Tab complete · Enter take · Esc close"
 
     def on_mount(self) -> None:
-        """Show what there is at first; a line that is empty then says nothing of itself."""
+        """Show the completions at first; an empty line would send no change."""
         self._show_names(self.start)
 
     @on(Input.Changed)
@@ -66,24 +66,24 @@ class AskPath(Modal[Path | None]):
             self.dismiss(Path(os.path.expanduser(message.value)))
 
     def action_complete(self) -> None:
-        """Add what all that would complete it have in common."""
+        """Insert the longest common start of all completions."""
         line = self.query_one(Input)
         names = completions(line.value, self.folder)
         if names:
-            least, most = min(names), max(names)  # what these share, all share
+            least, most = min(names), max(names)  # their common start is that of all names
             end = next((i for i, c in enumerate(least) if c != most[i]), len(least))
             line.value = line.value[: line.value.rfind("/") + 1] + least[:end]
             line.cursor_position = len(line.value)
 
     def action_leave(self) -> None:
-        """No path."""
+        """Close without a path."""
         self.dismiss(None)
 
 
 def completions(typed: str, start: Path) -> list[str]:
-    """The names in the folder that is typed which begin as what comes after it; folders end in /.
+    """Return the names in the typed folder that begin with the typed name; folders end in /.
 
-    A name that does not say so itself is not hidden.
+    Hidden names are left out unless the typed name begins with a dot.
     """
     folder, _, begun = typed.rpartition("/")
     place = start / os.path.expanduser(folder + "/") if "/" in typed else start

@@ -1,7 +1,7 @@
-"""A list over the editor that letters narrow: for files, commands, themes, whatever has a name.
+"""A list of choices that typed letters narrow: for files, commands, themes and so on.
 
-Knows names and their order; what choosing one means is the caller's. A key is answered after one
-ranking of all names and a list of the best hundred: with 50,000 names, see `fuzzy.py`.
+Knows names and their order; the caller uses the choice. Each key ranks all names and shows the best
+hundred: for the speed with 50,000 names see `fuzzy.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dgedit.text.visible import visible
 from dgedit.tui.widgets.dialogs import Modal
 from dgedit.tui.widgets.line_input import LineInput
 
-# Rows of the list: nobody looks further, they type.
+# The most rows of the list: it is faster to type more letters than to look further.
 _SHOWN = 100
 
 
@@ -33,15 +33,15 @@ class Choice:
     """One line of the list."""
 
     name: str
-    """What letters are looked for in."""
+    """The text that typed letters are matched with."""
     aside: tuple[str, ...] = ()
-    """Shown at its right, each in a column of its own."""
+    """Texts shown at the right, each in a column of its own."""
     also: frozenset[str] = frozenset()
-    """Words for it, in small letters, that are not shown: it is found by how they begin."""
+    """Synonyms in lower case that are not shown; matched by their first letters."""
 
 
 class Choose(Modal[int | None]):
-    """Choose one of many; the answer is its place, or None for Escape."""
+    """A dialog to choose from a list; the answer is the choice's index, or None for Escape."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "close", show=False),
@@ -52,7 +52,7 @@ class Choose(Modal[int | None]):
     ]
 
     class More(Message):
-        """Another list to choose from. May be made in a thread, and so costs the screen little."""
+        """A new list of choices. Ranking is prepared here, which may be in a thread."""
 
         def __init__(
             self, choices: Sequence[Choice], first: Sequence[int] | None = None, *, note: str = ""
@@ -72,11 +72,11 @@ class Choose(Modal[int | None]):
     ) -> None:
         super().__init__()
         self.title_words = title
-        """Stands in the line while nothing is typed."""
+        """The placeholder of the line."""
         self.choices = choices
-        """What there is."""
+        """The choices."""
         self.note = note
-        """What is said of their number."""
+        """A note after their number."""
         self._first = first
         self._peek = peek
         self._ranking = Ranking([choice.name for choice in choices])
@@ -84,20 +84,20 @@ class Choose(Modal[int | None]):
         self._width = 0
 
     def compose(self) -> ComposeResult:
-        """The line above the list, and how many there are."""
+        """Lay out the line above the list, and the count."""
         with Vertical():
             yield LineInput(placeholder=self.title_words)
             yield OptionList()
             yield Static(classes="count")
 
     def on_mount(self) -> None:
-        """Show what is first."""
+        """Show the first choices."""
         self.query_one(OptionList).can_focus = False
         self._narrow("")
 
     @on(More)
     def _extend(self, more: More) -> None:
-        """Take another list; what is typed stays, and so does what is highlighted."""
+        """Replace the list; the typed text and the highlighted choice stay."""
         at = self.query_one(OptionList).highlighted
         name = None if at is None else self.choices[self._shown[at]].name
         self.choices, self._first, self._ranking = more.choices, more.first, more.ranking
@@ -108,7 +108,7 @@ class Choose(Modal[int | None]):
             self.query_one(OptionList).highlighted = names.index(name)
 
     def on_resize(self) -> None:
-        """Align the lines anew."""
+        """Align the lines for the new width."""
         self.call_after_refresh(self._align)
 
     @on(Input.Changed)
@@ -131,14 +131,14 @@ class Choose(Modal[int | None]):
             self._peek(self._shown[message.option_index])
 
     def action_move(self, by: int) -> None:
-        """Go up or down the list."""
+        """Move the highlight up or down."""
         options = self.query_one(OptionList)
         if options.highlighted is not None:
             last = len(self._shown) - 1
             options.highlighted = max(0, min(last, options.highlighted + by))
 
     def action_leave(self) -> None:
-        """Choose nothing."""
+        """Close without a choice."""
         if self._peek is not None:
             self._peek(None)
         self.dismiss(None)
@@ -151,7 +151,7 @@ class Choose(Modal[int | None]):
         options = self.query_one(OptionList)
         options.clear_options()
         rows = [[visible(part) for part in self.choices[at].aside] for at in self._shown]
-        # Of numbers the last digits stand below each other.
+        # Align columns of numbers to the right.
         sides = [
             (max(map(len, one)), all(map(str.isdecimal, one))) for one in zip(*rows, strict=True)
         ]
@@ -167,7 +167,9 @@ class Choose(Modal[int | None]):
         self.query_one(".count", Static).update(" · ".join(filter(None, (count, self.note))))
 
     def _best(self, query: str) -> list[int]:
-        """Those with the query in their names, those that are called so, and the others."""
+        """Return choices with the query in their names, then those with synonyms, then
+        the others.
+        """
         best, words = self._ranking.best(query, _SHOWN), query.lower().split()
         called = [
             at
@@ -188,14 +190,16 @@ class Choose(Modal[int | None]):
             options.highlighted = at
 
     def _room(self) -> int:
-        """The cells of a line; before it is on the screen, those that the style sheet will give."""
+        """Return the width of a line in cells; before layout, the width the style sheet
+        will give.
+        """
         shown = self.query_one(OptionList).scrollable_content_region.width
         return (shown or min(100, self.app.size.width * 8 // 10) - 5) - 2
 
     def _line(self, at: int, query: str, aside: str) -> Content:
         name = self.choices[at].name
         marked = set(positions(query, name))
-        # Sign by sign, since what is shown of a name may be longer than it.
+        # Character by character, since a sign may be longer than the character it stands for.
         parts = (
             (visible(char), "bold underline" if i in marked else "") for i, char in enumerate(name)
         )

@@ -1,9 +1,9 @@
-"""A bar below the text that asks something without standing in the way.
+"""A bar below the text that asks a question without interrupting.
 
-Typing goes on. F10 or a click goes to the bar, where one letter answers; Escape goes back to the
-text and leaves the question open; the bar says so. A letter of its own for each answer, pressed in
-the text, would be taken from what the text needs it for. The letter after F10 is the bar's, also
-where nothing is asked, and no letter answers twice: what is asked next was not seen yet.
+Typing in the text goes on. F10 or a click moves the focus to the bar, where one letter answers;
+Escape returns to the text and leaves the question open, as the bar says. A direct key for each
+answer would take it from the text. The letter after F10 always belongs to the bar, even if nothing
+is asked, and a letter answers only once: the user has not seen the next question yet.
 
 Knows questions; nothing of what they are about.
 """
@@ -22,28 +22,28 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-# Who answers has not seen a question that took another's place so many seconds ago.
+# Seconds for which a question that replaced another counts as not yet seen.
 _UNSEEN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """Something to be asked."""
+    """A question to the user."""
 
     words: str
-    """What is the matter; visible text."""
+    """The question's text, safe to show."""
     choices: Mapping[str, str]
-    """The letters that answer, and what each does."""
+    """The letters that answer, each with a description."""
     answer: Callable[[str], None]
     """Called with the letter."""
 
 
 _NOTHING = Question("nothing is asked", {}, lambda letter: None)
-"""For whoever comes to the bar then. Any letter goes back."""
+"""Shown if the bar is entered while nothing is asked. Any letter returns to the text."""
 
 
 class Bar(Horizontal, can_focus=True):
-    """The question and its answers, in one row if they fit. Not there when nothing is asked."""
+    """The question and its answers, in one row if they fit. Hidden while nothing is asked."""
 
     DEFAULT_CSS = """
     Bar { height: auto; padding: 0 1; background: $warning 20%; display: none; }
@@ -57,24 +57,26 @@ class Bar(Horizontal, can_focus=True):
     """
 
     class Left(Message):
-        """The keyboard is to go back to the text."""
+        """The focus is to return to the text."""
 
     def __init__(self) -> None:
         super().__init__()
         self.question: Question | None = None
-        """What is asked."""
+        """The question that is shown."""
         self.left = False
-        """Whether the keyboard is on its way back to the text."""
+        """True while the focus is about to return to the text."""
         self._asked = 0.0
-        self._entered: Question | None = None  # what was asked when the keyboard came
+        self._entered: Question | None = None  # the question when the bar got the focus
 
     def compose(self) -> ComposeResult:
-        """Nothing yet."""
+        """Lay out an empty bar."""
         yield Static(classes="words")
         yield Horizontal(classes="answers")
 
     def ask(self, question: Question | None) -> None:
-        """Show a question in place of the one before; None shows nothing, but to who is here."""
+        """Show a question in place of the previous one; None hides the bar, unless it has the
+        focus.
+        """
         if question is None and self.app.focused is self and not self.left:
             question = _NOTHING
         if question is self.question:
@@ -90,33 +92,33 @@ class Bar(Horizontal, can_focus=True):
             self._lay_out()
 
     def enter(self) -> None:
-        """Give the keyboard to whoever answers, at once: `focus` would miss the next key."""
+        """Focus the bar at once: `focus` would miss the next key."""
         self.left = False
         self.ask(self.question or _NOTHING)
         self._entered = self.question
         self.screen.set_focus(self)
 
     def answer(self, letter: str) -> None:
-        """Take an answer; what the question was about is then no longer asked."""
+        """Answer the question with a letter, and return to the text."""
         question = self.question
         if question is not None and (letter in question.choices or not question.choices):
             self._go_back()
             question.answer(letter)
 
     def on_focus(self) -> None:
-        """Say how to go back, also when the keyboard is here again with the terminal's window."""
+        """Show how to return, also when the terminal's window gets the focus again."""
         self.left = False
         self.ask(self.question)
         self.query(Way).refresh()
 
     def on_blur(self) -> None:
-        """Say how to come here."""
+        """Show how to get to the bar."""
         self.query(Way).refresh()
         if self.question is _NOTHING:
             self.ask(None)
 
     def on_key(self, event: events.Key) -> None:
-        """Answer, or go back; no other key does anything here but those for the whole editor."""
+        """Answer, or return to the text; only keys for the whole editor work otherwise."""
         typed = event.is_printable or event.key in ("enter", "tab", "backspace", "delete")
         if event.key != "escape" and not typed:
             return
@@ -130,7 +132,7 @@ class Bar(Horizontal, can_focus=True):
             self.answer((event.character or "").lower())
 
     def on_click(self) -> None:
-        """Where to answer."""
+        """Focus the bar."""
         self.enter()
 
     def _go_back(self) -> None:
@@ -149,27 +151,27 @@ class Bar(Horizontal, can_focus=True):
 
 
 class AnswerKey(Static):
-    """A letter and what it does."""
+    """A letter and its description."""
 
     def __init__(self, letter: str, word: str) -> None:
         self.letter = letter
         super().__init__(_key(letter.upper(), word))
 
     def on_click(self, event: events.Click) -> None:
-        """As the letter does."""
+        """Answer with the letter."""
         event.stop()
         next(one for one in self.ancestors if isinstance(one, Bar)).answer(self.letter)
 
 
 class Way(Static):
-    """How to get to the letters, or back."""
+    """The key that leads to the bar, or back to the text."""
 
     def __init__(self, back: str) -> None:
         super().__init__()
         self._back = back
 
     def render(self) -> Content:
-        """What it says now."""
+        """Show the key that works now."""
         there = self.app.focused is not None and self.app.focused in self.ancestors
         return _key("Esc", self._back) if there else _key("F10", "then")
 

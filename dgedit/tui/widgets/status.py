@@ -1,8 +1,8 @@
-"""The status line: where you are, what there is to be told, and what the engine does.
+"""The status line: the position in the file, a notice, and the engine's state.
 
-Where you are always stands there, and a notice stands beside it; so does what the look of a draft
-means, as long as the look tells how sure the model is. Where the row is too short, the least goes
-first: how the file is written, its folders, what the engine says last.
+The position is always shown, with a notice beside it, and a legend of the confidence bands while
+drafts are drawn in their colours. If the row is too short, the least important goes first: the
+encoding, the path's folders, the last parts of the engine's state.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from dgedit.text.drafts import BANDS
 from dgedit.text.visible import visible
 
 BETWEEN = " · "
-"""Between the parts of what is said, which are in the order of their importance."""
+"""The separator of the parts, which are in order of importance."""
 
 _BANDS = len(BANDS) + 1
-# A narrower row has no room for what the look of a draft means.
+# The legend is shown only in rows of at least this many cells.
 _ROOMY = 60
 
 
@@ -30,18 +30,18 @@ class StatusLine(Widget):
     """One row: the place in the file, a notice, and on the right the engine."""
 
     place = reactive("")
-    """File, line and column; then how the file is written."""
+    """File, line and column; then line ending and encoding."""
     notice = reactive("")
-    """Something to be told."""
+    """A message to the user."""
     engine = reactive("")
-    """What the engine does."""
+    """The engine's state."""
     heat = reactive(False)
-    """Whether to say which look means how sure the model is."""
+    """True to show the legend of the confidence bands."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"editor--heat-{band}" for band in range(_BANDS)}
 
     def render(self) -> Content:
-        """The row."""
+        """Render the row."""
         legend = self._legend() if self.heat and self.size.width >= _ROOMY else Content("")
         width = max(0, self.size.width - 2 - legend.cell_length)
         notice = visible(self.notice)
@@ -63,14 +63,16 @@ class StatusLine(Widget):
         )
 
     def _legend(self) -> Content:
-        """The bands, each in its own look."""
+        """Return the bands, each in its style."""
         words = *(f" {least:.0%} " for least in BANDS), " less "
         looks = (self.get_visual_style(f"editor--heat-{band}") for band in range(_BANDS))
         return Content.assemble("  sure", *zip(words, looks, strict=True))
 
 
 def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
-    """What may stand left and right, the fullest first; at least the file's name and the place."""
+    """Yield what may stand left and right, the longest first; at least the file's name and the
+    position.
+    """
     path = place.partition(BETWEEN)[0]
     yield place, engine
     yield path, engine
@@ -81,7 +83,7 @@ def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
 
 
 def _end(text: str, width: int) -> str:
-    """The end of a text that is wider than that."""
+    """Return the end of a text that is wider than `width` cells; else the text."""
     if cell_len(text) <= width:
         return text
     while cell_len(text) >= width > 0:

@@ -1,7 +1,7 @@
 """The project's folder as a tree, left of the text.
 
-Shows what `project.py` leaves; a folder is read when it is opened, in a thread. Knows a folder;
-nothing of tabs: whoever holds the tree is told which file was chosen.
+Shows the files that `project.py` would list; a folder is read when it is opened, in a thread. Knows
+a folder; nothing of tabs: a message tells which file was chosen.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dgedit.text.visible import visible
 
 
 class FileTree(DirectoryTree):
-    """The files of a project."""
+    """The tree of a project's files."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back to the text", show=False),
@@ -32,7 +32,7 @@ class FileTree(DirectoryTree):
     ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "
 
     class Left(Message):
-        """The user goes back to the text."""
+        """The user returns to the text."""
 
     def __init__(self, folder: Path) -> None:
         self._root = os.path.realpath(folder)
@@ -41,7 +41,7 @@ class FileTree(DirectoryTree):
         self.guide_depth = 2
 
     def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Without what nobody edits; all of them are in one folder."""
+        """Leave out ignored paths; all paths are in one folder."""
         rules: Rules | None = None
         for path in paths:
             if rules is None:
@@ -50,13 +50,13 @@ class FileTree(DirectoryTree):
                 yield path
 
     def process_label(self, label: str | Text) -> Text:
-        """A name, whatever is in it; of the root, not the way to it."""
+        """Return a name, safe to show; the root is shown without its path."""
         plain = str(label)
         name = os.path.basename(plain) if os.path.isabs(plain) else plain
         return Text(visible(name) or "/")
 
     def render_line(self, y: int) -> Strip:
-        """A line that goes on at the right ends in a sign that says so."""
+        """Render a line; one that is cut off at the right ends in an ellipsis."""
         strip = super().render_line(y)
         at, room = y + self.scroll_offset.y, self.size.width
         if at >= len(self._tree_lines):
@@ -70,5 +70,5 @@ class FileTree(DirectoryTree):
         return Strip([*whole, Segment("…".rjust(room - whole.cell_length), style)], room)
 
     def action_leave(self) -> None:
-        """Go back to the text."""
+        """Return to the text."""
         self.post_message(self.Left())

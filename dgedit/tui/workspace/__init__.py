@@ -1,1 +1,1 @@
-"""The open files: tabs, opening, saving, recovery, finding. Knows no engine."""
+"""Manage the open files: tabs, opening, saving, recovery, finding. Knows no engine."""

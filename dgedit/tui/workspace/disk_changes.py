@@ -1,7 +1,7 @@
-"""Changes of the open files on disk, made by somebody else.
+"""Handle changes that other programs make to the open files.
 
-They are taken over where nothing would be lost, and asked about elsewhere, in a bar that does not
-stand in the way. A file that was deleted is marked, and saving makes it anew.
+They are loaded if nothing would be lost; otherwise a bar asks, without interrupting. A deleted file
+is marked, and saving creates it anew.
 
 Knows documents and questions.
 """
@@ -30,7 +30,7 @@ from dgedit.tui.workspace.tabs import Workspace
 
 
 class DiskChanges:
-    """Watches the files of the tabs, and takes over what becomes of them."""
+    """Watches the files of the tabs, and handles their changes."""
 
     def __init__(
         self,
@@ -40,20 +40,20 @@ class DiskChanges:
         *,
         watch: bool = True,
     ) -> None:
-        """`is_filled` says whether an infill is open in a file."""
+        """Take `is_filled`, which says whether an infill is open in a file."""
         self.workspace, self.app, self.questions = workspace, workspace.app, questions
         self.is_filled, self.watching = is_filled, watch
         self._gone: dict[Editor, Document] = {}  # files that were deleted, as they were
-        # what is asked about which state of a file on disk
+        # the open question about a file, and the state on disk that it is about
         self._asked: dict[Editor, tuple[Question, disk.Fingerprint | None]] = {}
 
     def focus(self) -> None:
-        """Look again: on some file systems nobody is told."""
+        """Check again when the terminal gets the focus: some file systems report no changes."""
         if self.watching:
             self.check()
 
     def read_again(self, editor: Editor) -> Document:
-        """A file as it is now. Raises InputError."""
+        """Read an open file as it is on disk now. Raises InputError."""
         return self.workspace.pages.read_again(editor.path)
 
     def watch_anew(self) -> None:
@@ -67,22 +67,22 @@ class DiskChanges:
         there = [folder for folder in folders if folder.is_dir()]
         if not there:
             return
-        # Folders, since a file that is replaced is no longer watched.
+        # Watch folders, since a file that is replaced would no longer be watched.
         seen = awatch(*there, recursive=False, watch_filter=None, debounce=200, step=50)
         try:
             async for _ in seen:
                 self.check()
-        except OSError as error:  # no right to read the folder, or too many are watched already
+        except OSError as error:  # the folder is not readable, or too many are watched already
             self.workspace.notice(f"changes on disk will only be seen when saving: {error}")
 
     def check(self) -> None:
-        """Take over what changed on disk where nothing would be lost; ask elsewhere."""
+        """Handle the changes of all files: load them if nothing would be lost, else ask."""
         for editor in list(self.workspace.editors):
             self.look_at(editor)
 
     def look_at(self, editor: Editor) -> None:
-        """See what became of one file."""
-        # What was typed already is not locked in: saving says why it cannot be written.
+        """Handle the changes of one file."""
+        # Do not lock a file with unsaved changes: saving will say why it cannot be written.
         if not self.workspace.pages.read_only and (editor.locked or not editor.dirty):
             editor.locked = editor.file.path is not None and not disk.may_write(editor.path)
         there = self.is_there(editor)
@@ -104,13 +104,13 @@ class DiskChanges:
             self.workspace.tell_place()
 
     def is_there(self, editor: Editor) -> bool:
-        """Whether there is a file; one that came back is again the one that the text came from."""
+        """Say whether the file exists. One that reappears is compared with its old state."""
         there = os.path.exists(editor.path)
         if there and (before := self._gone.pop(editor, None)):
             editor.deleted = False
             if not editor.file.fingerprint:
                 editor.file = before
-            self.watch_anew()  # its folder may be another
+            self.watch_anew()  # its folder may have been recreated too
         return there
 
     def _meet_change(self, editor: Editor, theirs: Document) -> None:
@@ -135,7 +135,7 @@ class DiskChanges:
         self.workspace.notice(f"{editor.path} has changed on disk")
 
     def answer(self, editor: Editor, letter: str) -> None:
-        """Do what the user wants about a file that has changed, as it is on disk now."""
+        """Carry out the user's answer about a changed file, with what is on disk now."""
         try:
             theirs = self.read_again(editor)
         except InputError as error:
@@ -169,12 +169,12 @@ class DiskChanges:
             self.workspace.notice("merged, not saved yet; undo brings yours back")
 
     def _adopt(self, editor: Editor, theirs: Document, text: str | None = None) -> None:
-        """The file is that from now on; its text, or another, takes the place of the text."""
+        """Take over the file's new state, and its text or another one."""
         editor.file = theirs
         editor.replace_text(theirs.text if text is None else text)
         self.workspace.mark(editor)
 
     def diff(self, editor: Editor, theirs: Document) -> DiffView:
-        """A screen that compares a text with its file."""
+        """Return a screen that compares the text with its file."""
         lines = diff_lines(editor.text, theirs.text)
         return DiffView(f"{editor.path.name}: here, and on disk", lines)

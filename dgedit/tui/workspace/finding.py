@@ -1,11 +1,11 @@
-"""Finding, replacing, and going to a line or a symbol.
+"""Find and replace, and go to a line or a symbol.
 
-Typing searches from where the cursor was; Escape goes back there, unless one has gone on to another
-place (Enter, F3) or into the text. Searches run in a thread and end at a deadline, so that no
-expression holds up the screen; a result for a text or a question of the past is dropped.
+Typing searches from where the cursor was; Escape returns there, unless the user has gone on to
+another match (Enter, F3) or into the text. Searches run in a thread and end at a deadline, so that
+no expression blocks the screen; a result for an outdated text or query is dropped.
 
-Ctrl+H replaces as Ctrl+R does, but many terminals send it for Backspace, and it is one there.
-Knows bars, editors and places; how to search is `search.py`'s.
+Ctrl+H replaces as Ctrl+R does, but many terminals send it for Backspace, and then it deletes. Knows
+bars, editors and places; `search.py` knows how to search.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ from dgedit.tui.widgets.picker import Choice, Choose
 from dgedit.tui.workspace.tabs import Workspace
 
 _LINE = re.compile(r"(?P<sign>[+-])?(?P<line>\d{1,9})(?::(?P<column>\d{1,9}))?", re.ASCII)
-# Seconds to find once more the one place that is replaced.
+# Seconds for finding the one match that is replaced again.
 _ONE = 0.3
 
 
 Origin = tuple[Editor, Selection, Offset]
-"""A file, what was selected there, and what part of it was seen."""
+"""An editor with its selection and scroll offset, to return to."""
 
 
 class Finder:
-    """Finds and replaces in the file in front, and goes to places in it."""
+    """Finds and replaces in the current file, and goes to places in it."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace, self.app = workspace, workspace.app
         self.find_bar, self.line_bar = FindBar(self), LineBar(self)
         self.found = Found(Query(""))
-        """What was found last."""
-        self._searched: tuple[Editor, Sequence[str]] | None = None  # in what
-        # where one was when the bar was opened; None once one has gone on
+        """The result of the last search."""
+        self._searched: tuple[Editor, Sequence[str]] | None = None  # the text searched
+        # where the user was when the bar was opened; None after going on from there
         self._origin: Origin | None = None
-        # steps to take when the search is done; at 0, to the first place from where one was
+        # matches to go on by when the search is done; 0 is the first match after the origin
         self._steps = 0
-        self._jump = False  # whether to take any
+        self._jump = False  # whether to go to a match at all
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a find bar to close."""
+        """True if the find bar is open."""
         return self.find_bar.display
 
     # Finding
@@ -63,11 +63,11 @@ class Finder:
         self._open_find(replacing=False)
 
     def replace(self) -> None:
-        """Open the find bar with a field for what is to be put there."""
+        """Open the find bar with a field for the replacement."""
         self._open_find(replacing=True)
 
     def step(self, by: int) -> None:
-        """Go to the next place, or the previous one."""
+        """Go to the next match, or the previous one."""
         if not self.find_bar.query_asked.text:
             self.find()
         elif self._is_current:
@@ -77,7 +77,7 @@ class Finder:
             self._find_all()
 
     def close(self) -> None:
-        """Close the bar; back to where one was, if one has only looked."""
+        """Close the bar; return to the origin, unless the user has gone on from it."""
         if self._origin is not None and self.find_bar.has_focus_within:
             self._go_back(*self._origin)
         self._origin, self._searched = None, None
@@ -86,7 +86,7 @@ class Finder:
         self.to_text()
 
     def to_text(self) -> None:
-        """Go back to the text."""
+        """Move the focus to the text."""
         self._origin = None
         self.app.screen.set_focus(self.workspace.editor)
 
@@ -102,19 +102,19 @@ class Finder:
         self._find_all()
 
     def query_changed(self) -> None:
-        """Find what the bar asks for now."""
+        """Search for the bar's new query."""
         if not self.find_bar.display:
             return
         self._jump, self._steps = True, 0
         self._find_all()
 
     def text_changed(self, editor: Editor) -> None:
-        """Find anew in a text that was edited."""
+        """Search again in a text that was edited."""
         if self.find_bar.display and editor is self.workspace.editor:
             self._find_all()
 
     def _find_all(self) -> None:
-        """Find everything, and go where one was about to go."""
+        """Search for all matches, then go to the one that was asked for."""
         self.workspace.work(self._search, group="find")
 
     async def _search(self) -> None:
@@ -141,16 +141,16 @@ class Finder:
 
     @property
     def _is_current(self) -> bool:
-        """Whether what was found is what is asked for, in the text as it is."""
+        """True if the last result is for the present query and text."""
         if self._searched is None or self.found.query != self.find_bar.query_asked:
             return False
         editor, lines = self._searched
         return (
             editor is self.workspace.editor and lines == editor.buffer.lines
-        )  # by identity, 0.5 ms
+        )  # unchanged lines are the same objects, so this takes 0.5 ms
 
     def _show_first_found(self, origin: Origin) -> None:
-        """Select the first place from where one was; that itself where there is none."""
+        """Select the first match after the origin; return to it if there is none."""
         editor, selection, scroll = origin
         count = len(self.found.spans)
         if not count:
@@ -182,7 +182,7 @@ class Finder:
         self._go_to(Selection(*self.found.place(at)))
 
     def _go_to(self, selection: Selection) -> None:
-        """Select something; in the middle of the screen, if it was not there."""
+        """Select a range, centred if it was not visible."""
         editor = self.workspace.editor
         top = round(editor.scroll_y)
         editor.selection = selection
@@ -191,13 +191,13 @@ class Finder:
             editor.scroll_cursor_visible(center=True)
 
     def _go_back(self, editor: Editor, selection: Selection, scroll: Offset) -> None:
-        if editor is not self.workspace.editor:  # another file is in front, or this one was closed
+        if editor is not self.workspace.editor:  # the user switched tabs or closed this one
             return
         editor.selection = selection
         editor.scroll_to(*scroll, animate=False, force=True)
 
     def _mark_found(self, editor: Editor | None) -> None:
-        """Let one file show what was found, and no other."""
+        """Highlight the matches in this file only."""
         for other in self.workspace.editors:
             found = self.found.columns if other is editor else None
             if found is not None or other.found is not None:
@@ -220,7 +220,7 @@ class Finder:
     # Replacing
 
     def replace_one(self) -> None:
-        """Replace the place that is selected, and go to the next; first select one."""
+        """Replace the selected match, and go to the next; if none is selected, select one."""
         editor = self.workspace.editor
         start, end = sorted(editor.selection)
         if editor.read_only or not self._is_current or self.found.which(start, end) is None:
@@ -243,7 +243,7 @@ class Finder:
         self._find_all()
 
     def replace_all(self) -> None:
-        """Replace every place, as one undo."""
+        """Replace every match, as one undo."""
         self.workspace.work(self._replace_all, group="replace")
 
     async def _replace_all(self) -> None:
@@ -272,7 +272,7 @@ class Finder:
         self, editor: Editor, found: Sequence[tuple[Location, Location, str]]
     ) -> list[Part]:
         buffer, newline = editor.buffer, editor.buffer.newline
-        # A row at a time: asked for each place, the buffer took 0.2 s more for 50,000.
+        # Ask the buffer once per row: once per match took 0.2 s more for 50,000 matches.
         rows = {row for start, end, _ in found for row in (start[0], end[0])}
         at = {row: buffer.index((row, 0)) for row in rows}
         return [
@@ -287,7 +287,7 @@ class Finder:
     # Lines and symbols
 
     def ask_line(self) -> None:
-        """Ask which line to go to."""
+        """Open the bar that asks for a line."""
         editor = self.workspace.editor
         self._origin = (editor, editor.selection, editor.scroll_offset)
         self.find_bar.display = False
@@ -295,7 +295,7 @@ class Finder:
         self.line_bar.open()
 
     def show_line(self) -> None:
-        """Go to the line that is named so far."""
+        """Go to the line typed so far."""
         if self._origin is None:
             return
         text = self.line_bar.field.value
@@ -308,7 +308,7 @@ class Finder:
             self._go_to(Selection.cursor((max(0, min(where[0], last)), where[1])))
 
     def leave_line(self, *, stay: bool) -> None:
-        """Go back to the text: to the line, or to where one was."""
+        """Close the bar; stay at the line, or return to the origin."""
         if stay:
             self.show_line()
         elif self._origin is not None:
@@ -317,7 +317,7 @@ class Finder:
         self.to_text()
 
     def ask_symbol(self) -> None:
-        """Choose one of the text's functions, classes or headings, and go there."""
+        """Let the user choose a function, class or heading, and go there."""
         self.workspace.work(self._ask_symbol, group="commands")
 
     async def _ask_symbol(self) -> None:
@@ -348,7 +348,7 @@ class Finder:
 
 
 def place_of(text: str, row: int) -> Location | None:
-    """The row and column that a line's name means, seen from a row; None for no name of a line."""
+    """Parse a line as typed, relative to a row; return row and column, or None if invalid."""
     match = _LINE.fullmatch(text.strip())
     if match is None:
         return None

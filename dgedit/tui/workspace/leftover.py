@@ -1,9 +1,9 @@
-"""Unsaved text of files that are not open: one question for all of them, before any of a file's.
+"""Offer unsaved text of files that are not open, in one question before those about single files.
 
-Who has lost several files with one crash need not know their names. All are opened, and each asks
-for itself, or is put back at once; of a file that has changed since then it is always asked.
+A user who lost several files in one crash need not know their names. All are opened, and each asks
+for itself, or its text is restored at once; a file that has changed since then always asks.
 
-Knows the journal's entries and tabs; what becomes of one text is `recovery.py`'s.
+Knows the journal's entries and tabs; `recovery.py` restores a text.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.tabs import Workspace
 
-# Names that the question gives.
+# The most names that the question lists.
 _NAMED = 2
 
 
 class LeftOver:
-    """Asks about what is left over in the project."""
+    """Offers the unsaved texts of the project."""
 
     def __init__(
         self, workspace: Workspace, questions: Questions, opening: Opening, recovery: Recovery
@@ -36,7 +36,7 @@ class LeftOver:
         self.opening, self.recovery = opening, recovery
 
     def start(self) -> None:
-        """Ask about all files at once, unless there is only one and it asks for itself."""
+        """Ask about all files at once, unless it is only one that is open and asks for itself."""
         journal, workspace = self.recovery.journal, self.workspace
         if journal is None or workspace.pages.read_only:
             return
@@ -53,7 +53,7 @@ class LeftOver:
         try:
             return self.workspace.pages.load(Path(entry.path)).text != entry.text
         except DgeditError:
-            return True  # opening it says why
+            return True  # opening it will say why it cannot be read
 
     def _ask_about_all(self, entries: Sequence[Entry]) -> None:
         names = [os.path.relpath(one.path, real(self.workspace.folder)) for one in entries]
@@ -77,12 +77,12 @@ class LeftOver:
             self.workspace.work(self._open_all, entries, back, group="recover", exclusive=False)
 
     async def _open_all(self, entries: Sequence[Entry], put_back: bool) -> None:
-        """Open the files, and bring the first to the front."""
+        """Open the files, and bring the first one to the front."""
         opened: list[Editor] = []
         count = 0
         for entry in entries:
             path = Path(entry.path)
-            # By its path: while it was opened, another file may have come to the front.
+            # Find the tab by path: the user may have switched tabs in the meantime.
             if await self.opening.open_file(path) and (editor := self.workspace.holding(path)):
                 opened.append(editor)
                 count += put_back and self.recovery.put_back_unchanged(editor, entry)

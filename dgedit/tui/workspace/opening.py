@@ -1,9 +1,9 @@
-"""Files of the project: found, opened, made and closed.
+"""Find, open, create and close files of the project.
 
-A file that cannot be opened is a notice and changes nothing. The project is walked in a thread each
-time that a file is asked for, while what was found the last time is shown; 50,000 files at most.
+A file that cannot be opened causes a notice and no change. The project is listed in a thread
+whenever the user wants to open a file, while the previous list is shown; 50,000 files at most.
 
-Knows tabs, folders and questions; nothing of infills but that one may be open.
+Knows tabs, folders and questions; of infills only whether one is open.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.saving import Saving
 from dgedit.tui.workspace.tabs import Workspace
 
-# Seconds between two lists of what was found so far.
+# Seconds between updates of the list while the project is read.
 _EVERY = 0.5
 
 
 class Opening:
-    """Opens, makes and closes files, and shows the project's."""
+    """Opens, creates and closes files, and shows the project's tree."""
 
     def __init__(
         self, workspace: Workspace, disk: DiskChanges, saving: Saving, recent: Recent
@@ -42,10 +42,10 @@ class Opening:
         self.saving, self.recent = saving, recent
         self._tree: FileTree | None = None
         self._found: Sequence[str] = ()
-        self._found_more = ""  # that there are more, in words, if there are
+        self._found_more = ""  # a note if the project has more files than are listed
 
     def start(self, *, show_tree: bool) -> None:
-        """Remember what is open, and show the project if that is what was asked for."""
+        """Add the open files to the recent ones, and show the tree if a folder was opened."""
         editors = self.workspace.editors
         self.recent.add(editor.path for editor in reversed(editors) if editor.file.path)
         if show_tree:
@@ -58,11 +58,11 @@ class Opening:
     # Open
 
     def ask_file(self) -> None:
-        """Find a file by a few letters of its name, those opened last first."""
+        """Let the user choose a file by letters of its name, recent files first."""
         self.workspace.work(self._ask_file, group="open")
 
     def ask_path(self) -> None:
-        """Open a file by its path; one that is not there will be made by saving it."""
+        """Open a file by its path; a new one is created when it is saved."""
         self.workspace.work(self._ask_path, group="open")
 
     async def _ask_file(self) -> None:
@@ -81,7 +81,9 @@ class Opening:
             await self.open_file(path)
 
     async def open_file(self, path: Path) -> bool:
-        """Open a file in a tab, or bring it to the front; False, and a notice, if it cannot be."""
+        """Open a file in a tab, or switch to its tab; return False, with a notice, if
+        that fails.
+        """
         if there := self.workspace.holding(path):
             self.workspace.show(there)
             return True
@@ -101,7 +103,7 @@ class Opening:
         return True
 
     def _offer(self, found: Sequence[str]) -> tuple[list[Choice], list[int]]:
-        """What there is to choose from, and what comes first while nothing is typed."""
+        """Return the choices, and the indices of those shown while nothing is typed."""
         top = os.path.abspath(self.workspace.folder)
         recent = []
         for path in map(str, self.recent.paths()):
@@ -131,14 +133,14 @@ class Opening:
         self._found, self._found_more = found, cut
         screen.post_message(Choose.More(*self._offer(found), note=cut))
 
-    # Close and make
+    # Close and create
 
     async def new(self) -> None:
-        """Begin an empty text; saving it asks for its name."""
+        """Open an empty text; saving it asks for its name."""
         await self.workspace.add(self.workspace.pages.untitled())
 
     def close(self) -> None:
-        """Close the file in front; ask first when something would be lost."""
+        """Close the current file; ask first if changes would be lost."""
         self.workspace.work(self._close, group="close")
 
     async def _close(self) -> None:
@@ -159,7 +161,7 @@ class Opening:
     # The tree
 
     async def toggle_tree(self) -> None:
-        """Show the project's files, or hide them."""
+        """Show the tree of the project's files, or hide it."""
         if self._tree is not None and self._tree.display:
             self._tree.display = False
             self.workspace.editor.focus()
@@ -177,12 +179,12 @@ class Opening:
             self._tree.focus()
 
     def leave_tree(self) -> None:
-        """Go back from the tree to the text."""
+        """Move the focus from the tree to the text."""
         self.workspace.editor.focus()
 
 
 def _is_new(file: Document) -> bool:
-    """Whether saving will make the file."""
+    """Say whether saving will create the file."""
     return file.path is not None and file.fingerprint is None
 
 

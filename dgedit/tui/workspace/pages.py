@@ -1,7 +1,7 @@
-"""Files as they are shown: with the user's settings, and locked where they may not be edited.
+"""Editors for files, with the user's settings, and locked if the file may not be edited.
 
-All edits pass one method here, whatever key or command they come from, and so can be refused. What
-is taken from the disk goes in all the same.
+All edits pass through one method here, whichever key or command they come from, and so can be
+refused. Text loaded from disk is accepted all the same.
 """
 
 from __future__ import annotations
@@ -24,34 +24,36 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.transaction import Transaction
 
 STDIN = Path("-")
-"""What stands for standard input among the files."""
+"""The path that stands for standard input."""
 
 
 class Page(Editor):
-    """An editor as the user wants it, that refuses edits while it is locked."""
+    """An editor with the user's settings that refuses edits while it is locked."""
 
     class Refused(Message):
-        """Somebody tried to edit a locked file."""
+        """An edit of a locked file was refused."""
 
     def __init__(self, path: Path, file: Document, settings: Settings) -> None:
         self._settings = settings
         super().__init__(path, file)
 
     def indent_as_usual(self) -> None:
-        """Indent with what the language, the project and the text want."""
+        """Use the indentation that the language, the project and the text demand."""
         said = indentation_of(self.path) if self.file.path else Indentation()
         tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
         self.indent_type = "tabs" if tabs else "spaces"
         self.indent_width = said.width or self._settings.tab_width
 
     def on_mount(self) -> None:
-        """Settle in."""
+        """Apply the settings."""
         self.soft_wrap = self._settings.soft_wrap
         self.show_line_numbers = self._settings.line_numbers
         self.cursor_blink = self.app.animation_level != "none"
 
     def edit(self, edit: Edit) -> EditResult:
-        """Make an edit, or refuse it; what was to go is still there then, and so cutting copies."""
+        """Apply an edit, or refuse it. A refused one reports the text that is still there, so that
+        cutting still copies it.
+        """
         if not self.locked or (isinstance(edit, Transaction) and edit.loaded):
             return super().edit(edit)
         self.post_message(self.Refused())
@@ -59,14 +61,14 @@ class Page(Editor):
         return EditResult(self.selection.end, there)
 
     def undo(self) -> None:
-        """Undo; nothing was done in a locked file."""
+        """Undo an edit; refused in a locked file."""
         if self.locked:
             self.post_message(self.Refused())
         else:
             super().undo()
 
     def redo(self) -> None:
-        """Redo; nothing was undone in a locked file."""
+        """Redo an edit; refused in a locked file."""
         if self.locked:
             self.post_message(self.Refused())
         else:
@@ -74,14 +76,14 @@ class Page(Editor):
 
 
 class Pages:
-    """Makes pages of files."""
+    """Makes pages for files."""
 
     first: Callable[[str], Awaitable[bool]]
-    """Takes a key before the text of any page does, see `Editor.first`."""
+    """Called with a key before a page's text sees it, see `Editor.first`."""
     open_result: Callable[[], object | None]
-    """Says which result is open, see `Editor.open_result`."""
+    """Returns the open result, see `Editor.open_result`."""
     reopen: Callable[[object], bool]
-    """Opens a result again, see `Editor.reopen`."""
+    """Reopens a result, see `Editor.reopen`."""
 
     def __init__(
         self,
@@ -92,15 +94,17 @@ class Pages:
         force: bool = False,
         piped: Document | None = None,
     ) -> None:
-        """`read_only`: no file may be edited; `force`: also binary and very large ones are opened;
-        `piped`: the document that `STDIN` stands for.
+        """Take the settings; `read_only` locks every file, `force` also opens binary and very large
+        files, and `piped` is the document of `STDIN`.
         """
         self.settings, self.started_in = settings, started_in
         self.read_only, self.force, self.piped = read_only, force, piped
 
     def load(self, path: Path) -> Document:
-        """A file's document; an empty one for a file yet to be made. Raises InputError for what is
-        no text, or too large, and for a folder: whoever shows folders asks for that first.
+        """Return a file's document, which is empty for a new file.
+
+        Raises InputError for a file that is not text or too large, and for a folder: a caller that
+        can show folders checks that first.
         """
         if self.piped is not None and path == STDIN:
             return self.piped
@@ -109,18 +113,18 @@ class Pages:
         except FileNotFoundError:
             return Document.from_text("", path)
         except (OSError, ValueError):
-            pass  # reading it fails as well, and says why
+            pass  # reading it will fail as well, with a reason
         if what := instead_of_file(path):
             raise InputError(f"{path} is {what}")
         return self._read(path)
 
     def read_again(self, path: Path) -> Document:
-        """A file that is open, as it is now. Raises InputError."""
+        """Read an open file as it is on disk now. Raises InputError."""
         refuse_other(path)
         return self._read(path)
 
     def page(self, path: Path, file: Document) -> Page:
-        """A widget for a file, locked if the file may not be written."""
+        """Make a widget for a file, locked if the file may not be written."""
         page = Page(path, file, self.settings)
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
@@ -129,7 +133,7 @@ class Pages:
         return page
 
     def untitled(self) -> Page:
-        """An empty text that has no file yet."""
+        """Make a page for an empty text without a file."""
         return self.page(Path("untitled"), Document.from_text(""))
 
     def _read(self, path: Path) -> Document:
@@ -140,6 +144,6 @@ class Pages:
 
 
 def refuse_other(path: Path) -> None:
-    """Raise InputError where something else has taken the place of a file."""
+    """Raise InputError if something else has replaced a file."""
     if what := instead_of_file(path):
         raise InputError(f"{path} is {what} now; F12 saves this text elsewhere")

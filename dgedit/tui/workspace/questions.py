@@ -1,6 +1,7 @@
-"""Questions about files that may wait, in the bar below the text.
+"""Queue questions about files that need no immediate answer, and show one in the bar below the
+text.
 
-The question shown is the oldest about the file in front, or else about any other.
+The question shown is the oldest about the current file, or else about any other.
 """
 
 from __future__ import annotations
@@ -11,40 +12,40 @@ from dgedit.tui.workspace.tabs import Workspace
 
 
 class Questions:
-    """What is asked, and about which file."""
+    """The open questions, and the files that they are about."""
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace, self.bar = workspace, workspace.bar
         self.asked: dict[Question, Editor | None] = {}
-        """The questions with their files, None for all; the oldest first."""
+        """The questions, oldest first, each with its file; None for all files."""
 
     def ask_about(self, editor: Editor | None, question: Question) -> None:
-        """Ask something about a file, or about all of them."""
+        """Ask a question about a file, or about all of them."""
         self.asked[question] = editor
         self.show()
 
     def withdraw(self, question: Question) -> None:
-        """Ask it no longer."""
+        """Remove a question."""
         if question in self.asked:
             del self.asked[question]
             self.show()
 
     def enter(self) -> None:
-        """Go to the bar."""
+        """Move the focus to the bar."""
         self.bar.enter()
 
     def leave(self) -> None:
-        """Go back from the bar to the text."""
+        """Move the focus from the bar to the text."""
         editor = self.workspace.editor
         if self.bar.left:
-            editor.screen.set_focus(editor)  # a diff may be in front of it
+            editor.screen.set_focus(editor)  # the editor's screen, as a diff may be on top
 
     def show(self) -> None:
-        """Show the question for the file that is in front now."""
+        """Show the question that suits the current file."""
         editors, front, app = self.workspace.editors, self.workspace.editor, self.workspace.app
         for question, editor in list(self.asked.items()):
             if editor not in (None, *editors):
                 del self.asked[question]
         first = [one for one, editor in self.asked.items() if editor in (None, front)]
-        if self.bar.is_mounted and app.screen_stack:  # a tab's last word may come at the very end
+        if self.bar.is_mounted and app.screen_stack:  # a tab's message may arrive at shutdown
             self.bar.ask(next(iter([*first, *self.asked]), None))

@@ -1,14 +1,14 @@
-"""Unsaved text, kept while it is edited and offered after a crash; and who else has a file open.
+"""Keep unsaved text while it is edited, offer it after a crash, and show who else edits a file.
 
-A second after an edit at most, what is not saved goes to the journal, in a thread; once it is saved
-or like the file again, or the user leaves without it, it is forgotten. A signal or an error of ours
-writes it at once.
+Within a second after an edit the unsaved text is written to the journal, in a thread; when it is
+saved, equals its file again, or is discarded on quitting, the entry is deleted. On a signal or an
+internal error it is written at once.
 
-What was left over is looked for before a file is first seen, and so is asked about from the first
-frame on: it takes a look into one folder. Who else has a file open is told later, from a thread.
+Leftover text is looked up before a file is first drawn, so that the question is there from the
+first frame on: this reads one folder. Who else has a file open is found out later, in a thread.
 
-Knows editors and the journal; what the disk does meanwhile is `saving.py`'s. Between two edits it
-costs nothing: a text is only looked at after one.
+Knows editors and the journal; `saving.py` handles the files on disk. Costs nothing between edits: a
+text is only looked at after one.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace
 
-# Seconds between two looks at what was edited. With the time that a slow disk takes, what is typed
-# is safe within two.
+# Seconds between checks for edited texts. Even with a slow disk, what is typed is safe within two.
 _EVERY = 1.0
 
 
 class Recovery:
-    """Keeps what is not saved, and offers what was kept."""
+    """Keeps unsaved text, and offers text that was kept."""
 
     def __init__(
         self,
@@ -45,26 +44,26 @@ class Recovery:
         piped: Piped,
         journal: Journal | None,
     ) -> None:
-        """`journal` is where it is kept; None keeps nothing."""
+        """Take the journal that stores unsaved text; None to keep nothing."""
         self.workspace, self.app, self.questions = workspace, workspace.app, questions
         self.piped, self.journal = piped, journal
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._code: int | None = None  # of the signal that came, perhaps before anything was shown
-        self._told = False  # whether the user knows that nothing can be kept
-        # the files met, each as it was then or when its text was last kept
+        self._code: int | None = None  # the exit code of a signal, which may come before the start
+        self._told = False  # whether the user was told that nothing can be kept
+        # the known editors, each with its file as of the last time its text was kept
         self._known: dict[Editor, Document] = {}
-        self._edited: set[Editor] = set()  # those that the journal is behind of
-        # The entry that a text came from, and its file then. It is deleted when that text is saved
-        # or given up, not before: undone, it is asked about again.
+        self._edited: set[Editor] = set()  # editors with edits that are not in the journal yet
+        # The entry that a text was restored from, and its file then. It is deleted only when that
+        # text is saved or discarded: if the restoration is undone, it is offered again.
         self._recovered: dict[Editor, tuple[Entry, Document]] = {}
-        # the entries met, each with the question about it, if there was one
+        # the known entries, each with the question about it, if there was one
         self._offered: dict[Entry, Question | None] = {}
-        self._company: dict[Editor, list[Process]] = {}  # who else has a file open
+        self._company: dict[Editor, list[Process]] = {}  # other processes with the file open
         self._announced: dict[Editor, Question] = {}
         self._slots: dict[Editor, int] = {}
 
     def start(self) -> None:
-        """Ask about what was left over, and begin to keep."""
+        """Offer leftover text, and start keeping unsaved text."""
         self._loop = asyncio.get_running_loop()
         if self._code is not None:
             self._leave_at_once(self._code)
@@ -74,25 +73,27 @@ class Recovery:
             self.workspace.work(self._keep_all, self.journal, group="journal")
 
     def offer_left(self, editor: Editor) -> None:
-        """Ask about what was left over of a file."""
+        """Offer the leftover text of a file."""
         if self.journal is not None:
             self._offer_left(editor, self.journal.left(editor.file.path))
 
     def end_by_signal(self, code: int) -> None:
-        """Keep what is not saved, and leave. May be called at any moment."""
+        """Keep unsaved text, and quit with an exit code. May be called from a signal handler."""
         self._code = code
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._leave_at_once, code)
 
     def secure(self) -> list[Editor]:
-        """Keep at once what is not saved, unless the user has decided; returns what was kept."""
+        """Keep unsaved text at once, unless the user chose to discard it; return the editors
+        concerned.
+        """
         kept: list[Editor] = []
         if self.journal is None:
             return kept
         for editor in self.workspace.editors:
             slot, unsaved = self._slot(editor, editor.file), self.unsaved(editor)
             kept += [editor] * (unsaved is not None)
-            with contextlib.suppress(Exception):  # then what was kept before has to do
+            with contextlib.suppress(Exception):  # the entry kept before has to suffice then
                 if unsaved is not None:
                     self.journal.keep(unsaved, slot)
                 else:
@@ -100,13 +101,13 @@ class Recovery:
         return kept
 
     def unsaved(self, editor: Editor) -> Document | None:
-        """The text of a file that would be lost if nobody kept it now; None: nothing."""
+        """Return the unsaved text of a file that must be kept; None if there is none."""
         if refused := self.piped.refused(editor):
             return refused
         return editor.current if editor.dirty and not self.workspace.leaving else None
 
     def retire(self) -> list[Editor]:
-        """The screen is gone: what is to be kept is kept, and no file is open any more."""
+        """Keep unsaved text and close all files in the journal, once the screen is gone."""
         kept = self.secure()
         for editor in self._recovered.keys() - {*kept}:
             self._settle(editor, gone=True)
@@ -123,7 +124,7 @@ class Recovery:
         self.app.exit(return_code=code)
 
     def note_edit(self, editor: Editor) -> None:
-        """Keep a file's text soon: it was edited."""
+        """Mark a file as edited, so that its text is kept soon."""
         self._edited.add(editor)
 
     async def _keep_all(self, journal: Journal) -> None:
@@ -150,7 +151,7 @@ class Recovery:
         try:
             if current.text != editor.file.text:
                 await asyncio.to_thread(journal.keep, current, slot)
-            if not editor.dirty or editor not in self.workspace.editors:  # now, if not before
+            if not editor.dirty or editor not in self.workspace.editors:  # saved or closed by now
                 journal.drop(current.path, slot)
                 self._settle(editor)
         except OSError as error:
@@ -158,7 +159,7 @@ class Recovery:
             self._complain(error)
 
     async def _meet(self, journal: Journal, editor: Editor) -> None:
-        """A file is open from now on: who else has it, and is there text of it?"""
+        """Record a newly opened file; look for other processes and leftover text."""
         if editor in self._known:
             self._forget(editor, self._known[editor])
         self._known[editor] = editor.file
@@ -171,7 +172,7 @@ class Recovery:
         except OSError as error:
             others = []
             self._complain(error)
-        # Those on this machine, of which it can be told when they end.
+        # Only those on this machine: their end can be noticed.
         self._company[editor] = [one for one in others if one.runs]
         self._offer_left(editor, await asyncio.to_thread(journal.left, path))
         if editor in self._announced:
@@ -185,10 +186,10 @@ class Recovery:
             self.questions.ask_about(editor, question)
 
     def _offer_left(self, editor: Editor, entries: Sequence[Entry]) -> None:
-        """Ask about each text that was left, the latest first, if it is met for the first time."""
+        """Offer each leftover text that is new to us, the latest first."""
         texts = set[str]()
         for entry in entries:
-            if entry.text in texts:  # recovered once before, and not saved then either
+            if entry.text in texts:  # restored and left unsaved again: a later entry holds it
                 self._discard(entry)
             elif entry not in self._offered:
                 self._offered[entry] = None
@@ -196,7 +197,7 @@ class Recovery:
             texts.add(entry.text)
 
     def put_back_unchanged(self, editor: Editor, entry: Entry) -> bool:
-        """Answer the question about a text, unless its file has changed since then."""
+        """Restore a text without asking; return False if its file has changed since then."""
         question = self._offered.get(entry)
         if question not in self.questions.asked or entry.base != _base(editor):
             return False
@@ -204,7 +205,7 @@ class Recovery:
         return True
 
     def _offer_text(self, editor: Editor, entry: Entry) -> None:
-        """Ask what to do with text that was left."""
+        """Ask what to do with a leftover text."""
         name = visible(editor.path.name)
         if entry.text == editor.text:
             self._discard(entry)
@@ -243,7 +244,7 @@ class Recovery:
             self._put_back(editor, entry)
 
     async def _recover_apart(self, editor: Editor, entry: Entry) -> None:
-        """A text without a file has a tab of its own."""
+        """Restore a text without a file in a tab of its own."""
         apart = self.workspace.pages.untitled()
         await self.workspace.add(apart)
         self._put_back(apart, entry)
@@ -256,24 +257,26 @@ class Recovery:
         before = self._recovered.get(editor)
         self._recovered[editor] = entry, editor.file
         editor.replace_text(entry.text)
-        if before is not None:  # which was there, and is not any more
+        if before is not None:  # another restored text, which this one has replaced
             self._offer_text(editor, before[0])
         self.workspace.mark(editor)
         self.workspace.notice("put back, not saved yet: Ctrl+S saves, Ctrl+Z undoes")
 
     def _settle(self, editor: Editor, *, gone: bool = False) -> None:
-        """What becomes of the entry that a text came from, once that is clean, or its tab gone."""
+        """Delete or offer again the entry that a text was restored from, once the text is
+        unchanged, or its tab closed (`gone`).
+        """
         if editor not in self._recovered or (editor.dirty and not gone):
             return
         entry, file = self._recovered.pop(editor)
-        if editor.dirty or editor.file is not file:  # the user gave it up, or saved it
+        if editor.dirty or editor.file is not file:  # the user discarded or saved it
             self._discard(entry)
-        elif not gone:  # undone
+        elif not gone:  # the restoration was undone
             self._offer_text(editor, entry)
 
     def _discard(self, entry: Entry) -> None:
         if self.journal is not None:
-            with contextlib.suppress(OSError):  # it is offered again
+            with contextlib.suppress(OSError):  # if that fails, it is offered again
                 self.journal.discard(entry)
 
     def _forget(self, editor: Editor, file: Document) -> None:
@@ -284,7 +287,7 @@ class Recovery:
                     self.journal.close(file.path)
 
     def _slot(self, editor: Editor, file: Document) -> int:
-        """Which of the texts without a file it is; 0 for a file's."""
+        """Return the number that identifies a text without a file; 0 for a file's text."""
         if file.path is not None:
             return 0
         return self._slots.setdefault(editor, len(self._slots) + 1)

@@ -1,9 +1,9 @@
-"""Saving files and leaving the editor.
+"""Save files and quit the editor.
 
-A file is looked at once more right before it is saved. One that was deleted is marked, and its text
-is not saved until it is there again.
+A file on disk is checked once more right before it is saved. If it was deleted, it is marked as
+such, and its text counts as unsaved until it exists again.
 
-Knows documents and questions; nothing of infills but that one may be open.
+Knows documents and questions; of infills only whether one is open.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from dgedit.tui.workspace.tabs import Workspace, is_same
 
 
 class Infills(Protocol):
-    """As much of infills as matters to files."""
+    """The part of the infill controller that files need."""
 
     @property
     def is_open(self) -> bool:
-        """Whether one is running or shown."""
+        """True if an infill is running or under review."""
 
     @property
     def is_ready(self) -> bool:
-        """Whether one is open and ended."""
+        """True if an infill is under review."""
 
     def is_in(self, editor: Editor) -> bool:
-        """Whether one is open in a file."""
+        """Say whether an infill is open in a file."""
 
     def drop(self) -> None:
-        """End the one that is open, as the editor ends."""
+        """Drop the open infill as the editor closes."""
 
 
 class Saving:
-    """Saves the files, and ends the editor."""
+    """Saves files, and quits the editor."""
 
     def __init__(
         self,
@@ -60,19 +60,19 @@ class Saving:
         self.infills, self.piped, self.recent = infills, piped, recent
 
     def save_front(self) -> None:
-        """Save the file in front."""
+        """Save the current file."""
         self.workspace.work(self.save, self.workspace.editor, group="save", exclusive=False)
 
     def save_front_as(self) -> None:
-        """Save the file in front under another path, and go on with that one."""
+        """Save the current file under another path, and continue with that file."""
         self.workspace.work(self._save_as, self.workspace.editor, group="save-as")
 
     def ask_leave(self) -> None:
-        """Quit; ask first when something would be lost."""
+        """Quit; ask first if changes would be lost."""
         self.workspace.work(self._leave_if_sure, group="leave")
 
     async def save(self, editor: Editor) -> bool:
-        """Save a file; False if it was not, or the user wants to look at it first."""
+        """Save a file; return False if it failed, or the user chose not to save."""
         if self.piped.keep(editor):
             self.workspace.mark(editor)
             self.workspace.notice("this will be printed when you quit")
@@ -82,7 +82,7 @@ class Saving:
         return await self._save_file(editor)
 
     def refuse(self) -> None:
-        """Say why a file cannot be edited or saved."""
+        """Tell why a file cannot be edited or saved."""
         read_only = self.workspace.pages.read_only
         why = "opened with --read-only" if read_only else "you may not write this file"
         self.workspace.notice(f"read-only: {why}")
@@ -106,7 +106,7 @@ class Saving:
             self._leave(dirty if answer == "d" else [])
 
     def _leave(self, discarded: Sequence[Editor]) -> None:
-        """End; what is not saved of those files is given up."""
+        """Quit, and discard the unsaved changes of those files."""
         self.workspace.leaving = True
         self.infills.drop()
         self.app.exit(return_code=self.piped.code(self.workspace.editors, discarded))
@@ -121,13 +121,13 @@ class Saving:
             editor.file = await self._saved(editor)
         except (DgeditError, _Kept) as error:
             failed = error
-        self.disk.look_at(editor)  # before anything is said here: it has words of its own
+        self.disk.look_at(editor)  # first, as it may show a notice of its own
         if not isinstance(failed, _Kept):
             self.workspace.notice(str(failed) if failed else self._told(editor))
         return failed is None
 
     def _told(self, editor: Editor) -> str:
-        """That a file was saved, and what of it was not."""
+        """Word that a file was saved, and what was not included."""
         told = f"saved {editor.path}"
         if count := conflicts_in(editor.text):
             told += f" with {count} conflict{'s' * (count > 1)} marked in it"
@@ -140,7 +140,7 @@ class Saving:
         try:
             return editor.current.save()
         except ConflictError as error:
-            if not os.path.exists(editor.path):  # nothing is there that could be lost
+            if not os.path.exists(editor.path):  # deleted, so nothing can be overwritten
                 return replace(editor.current, fingerprint=None).save()
             self.disk.read_again(editor)
             question = visible(self.workspace.short(str(error)))
@@ -188,4 +188,4 @@ class Saving:
 
 
 class _Kept(Exception):
-    """The user did not save after all."""
+    """The user chose not to save."""

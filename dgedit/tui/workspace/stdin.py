@@ -1,8 +1,8 @@
-"""Text from standard input: edited like a file, and printed when the editor ends.
+"""Edit text from standard input like a file, and print it when the editor ends.
 
-The keyboard is then the terminal itself, since what was standard input is at its end. Saving makes
-the text the result; what is printed is the last result, or the input if there is none. Who leaves
-and discards ends with 130, as after an interrupt, and a script sees that nothing is to be used.
+The terminal then replaces standard input, which is at its end. Saving makes the text the result;
+the last result is printed, or the input if there is none. If the user quits and discards changes,
+the exit code is 130, as after an interrupt, so that a script sees that there is no result.
 
 Knows one text and where it came from.
 """
@@ -23,27 +23,27 @@ class Piped:
     """The text from standard input, if there is one."""
 
     def __init__(self, workspace: Workspace, text: Document | None) -> None:
-        """`text` is what was read; None for nothing."""
+        """Take the text that was read; None if there is none."""
         self.workspace, self.text = workspace, text
         self.editor: Editor | None = None
-        """Where it is edited, even when its tab was closed."""
+        """The editor of the text, even if its tab was closed."""
         self._refused: Document | None = None  # the result, if it could not be printed
 
     def start(self) -> None:
-        """Find its tab while it is there."""
+        """Find the editor of the text."""
         editors = self.workspace.editors
         self.editor = next((one for one in editors if one.file is self.text), None)
         assert self.text is None or self.editor is not None
 
     @property
     def result(self) -> Document | None:
-        """What to print: once the user has left, the text as last saved."""
+        """The document to print: the text as last saved, once the user has quit."""
         if self.editor is None or not self.workspace.leaving:
             return None
         return self.editor.file
 
     def give(self, give: Callable[[Document], None]) -> None:
-        """Give the result away; one that is not taken counts as not saved."""
+        """Output the result with `give`; if that fails, the result counts as unsaved."""
         if (result := self.result) is None:
             return
         try:
@@ -52,22 +52,24 @@ class Piped:
             assert self.editor is not None and self.text is not None
             if result.text != self.text.text:
                 self._refused, workspace = result, self.workspace
-                workspace.editors = [*{*workspace.editors, self.editor}]  # also a closed one
+                workspace.editors = [*{*workspace.editors, self.editor}]  # even if it was closed
             raise
 
     def refused(self, editor: Editor) -> Document | None:
-        """The result in an editor that could not be printed, if there is one."""
+        """Return an editor's result that could not be printed, if there is one."""
         return self._refused if editor is self.editor else None
 
     def keep(self, editor: Editor) -> bool:
-        """Make an editor's text the result; False where it is not this one's."""
+        """Make an editor's text the result; return False if it is not the text from
+        standard input.
+        """
         if editor is not self.editor or editor.file.path is not None:
             return False
         editor.file = editor.current
         return True
 
     def code(self, opened: Collection[Editor], discarded: Collection[Editor]) -> int:
-        """The exit code: that of an interrupt if the result is not what was edited."""
+        """Return the exit code: that of an interrupt if changes were discarded."""
         editor = self.editor
         if editor is None or not editor.dirty or (editor in opened and editor not in discarded):
             return 0
@@ -75,7 +77,7 @@ class Piped:
 
 
 def read_stdin(*, force: bool = False) -> Document:
-    """All of standard input, in whose place the keyboard is from now on."""
+    """Read all of standard input, then replace it by the terminal for the keyboard."""
     if sys.stdin.isatty():
         raise UsageError("- reads standard input, which is the terminal: use a pipe, or a file")
     try:

@@ -1,11 +1,10 @@
-"""The open files: in tabs, one or two of them side by side, and a status line.
+"""The open files in tabs, one or two of them side by side, and the status line.
 
-Which file is in front is an attribute, not something asked of a widget: it is right at once, while
-tabs and focus follow with the next messages. A file is shown or hidden, never made anew, so that
-each keeps its cursor, its scroll and its undo.
+The current file is an attribute, not looked up in a widget: it changes at once, while tabs and
+focus follow with the next messages. Editors are shown and hidden, never recreated, so that each
+keeps its cursor, its scroll offset and its undo history.
 
-Knows editors and words; what happens to files is `saving.py`'s, infills are those of
-`infill/controller.py`.
+Knows editors and messages; `saving.py` handles files, `infill/controller.py` infills.
 """
 
 from __future__ import annotations
@@ -31,30 +30,30 @@ from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.status import BETWEEN, StatusLine
 from dgedit.tui.workspace.pages import Pages
 
-# How long a notice stands, in seconds, where no key ends it.
+# Seconds until a notice disappears, if no key is pressed before.
 _WHILE = 6
 
 
 class Workspace:
-    """Files side by side."""
+    """The open files, their tabs and panes."""
 
     def __init__(self, app: App[None], pages: Pages) -> None:
         self.app, self.pages, self.started_in = app, pages, pages.started_in
         self.folder = Path()
-        """The project's."""
+        """The project's folder."""
         self.editors: list[Editor] = []
-        """The files, in the order of their tabs."""
+        """The editors, in the order of their tabs."""
         self.editor: Editor
-        """The file in front."""
+        """The current file's editor."""
         self.beside: Editor | None = None
-        """The other file shown, while there are two."""
+        """The second visible editor, if the screen is split."""
         self.added: Callable[[Editor], object] = lambda editor: None
-        """Called with each file that was added later, before it is first drawn."""
+        """Called with each editor added later, before it is first drawn."""
         self.status, self.bar = StatusLine(), Bar()
         self.strip: Tabs
         self.panes: Horizontal
         self.leaving = False
-        """Whether the user chose to leave, and so what to do with what is not saved."""
+        """True once the user has chosen to quit, and so what to do with unsaved changes."""
         self._quiet: Timer | None = None
         self._tabs: dict[Editor, ContentTab] = {}
 
@@ -78,16 +77,14 @@ class Workspace:
         group: str,
         exclusive: bool = True,
     ) -> None:
-        """Do something that takes time while keys are read; `exclusive`: instead of what the group
-        does.
-        """
-        task: Any = partial(do, *given)  # called only when it starts: one that is cancelled is not
+        """Run a coroutine while keys are read; `exclusive` cancels the group's running one."""
+        task: Any = partial(do, *given)  # no coroutine is made if it is cancelled before it starts
         self.app.run_worker(task, group=group, exclusive=exclusive)
 
-    # Files shown
+    # Tabs and panes
 
     def show(self, editor: Editor) -> None:
-        """Bring a file to the front, in the place of the one that is there."""
+        """Make a file the current one, in the current pane."""
         old, other = self.editor, self.beside
         if editor is other:
             self.beside = old
@@ -101,11 +98,11 @@ class Workspace:
         self._lay_out()
 
     def turn(self, by: int) -> None:
-        """Bring the next file to the front."""
+        """Switch to the next tab, or by `by` tabs."""
         self.show(self.editors[(self.editors.index(self.editor) + by) % len(self.editors)])
 
     def split(self) -> None:
-        """Show the next file beside this one; again, this one alone."""
+        """Show the next file beside the current one or, if split already, undo the split."""
         if self.beside is not None:
             self.beside = None
         elif len(self.editors) == 1:
@@ -117,24 +114,24 @@ class Workspace:
         self._lay_out()
 
     def other_side(self) -> None:
-        """Go to the other of two files shown; show it if there is only one."""
+        """Go to the other pane; split the screen if there is only one."""
         if self.beside is None:
             self.split()
         if self.beside is not None:
             self.show(self.beside)
 
     async def add(self, editor: Editor) -> None:
-        """Put another file on the desk, and in front."""
+        """Add a file in a new tab, and make it the current one."""
         editor.display = False
         await self.strip.add_tab(self._new_tab(editor))
         await self.panes.mount(editor)
-        self.editors.append(editor)  # last: what has no tab must not be turned to
+        self.editors.append(editor)  # last: no switching to an editor that has no tab yet
         self.show(editor)
         self.relabel()
         self.added(editor)
 
     async def remove(self, editor: Editor) -> None:
-        """Take a file from the desk; the last one leaves an empty text behind."""
+        """Close a file's tab; after the last one, an empty text is opened."""
         at = self.editors.index(editor)
         if len(self.editors) == 1:
             await self.add(self.pages.untitled())
@@ -159,8 +156,8 @@ class Workspace:
         self.tell_place()
 
     def give_keyboard(self) -> None:
-        """Let the file in front have the keyboard, now: `focus` would miss the next key. But not
-        while somebody answers a question.
+        """Focus the current file at once, since `focus` would miss the next key, but not while the
+        user answers a question.
         """
         if self.app.focused is not self.bar or self.bar.left:
             self.app.screen.set_focus(self.editor)
@@ -172,54 +169,54 @@ class Workspace:
         return tab
 
     def follow_tab(self) -> None:
-        """Bring the file of the active tab to the front."""
-        # The tab that is active now: the message may be older than the last turn.
+        """Make the file of the active tab the current one."""
+        # Use the tab that is active now: the message may be older than the last switch.
         for editor in self.editors:
             if self._tabs[editor].id == self.strip.active and editor is not self.editor:
                 self.show(editor)
         self.tell_place()
 
     def follow_focus(self, widget: Widget) -> None:
-        """Bring the file beside to the front when it is clicked on."""
+        """Make the second visible file the current one when it is clicked."""
         if widget is self.beside and self.beside is not None:
             self.show(self.beside)
 
-    # What is where
+    # Paths
 
     def holding(self, path: Path) -> Editor | None:
-        """The tab that a file is open in."""
+        """Return the editor in which a file is open."""
         files = (one for one in self.editors if one.file.path)
         return next((one for one in files if is_same(one.path, path)), None)
 
     def folder_in_front(self) -> str:
-        """The folder of the file in front, as the beginning of a path."""
+        """Return the current file's folder, as the start of a path to type."""
         path = self.editor.path if self.editor.file.path else self.folder / "x"
         return self.short(path).removesuffix(path.name)
 
     async def ask_path(self, question: str, start: str) -> Path | None:
-        """A path that the user gives; None for none."""
+        """Ask the user for a path; None if cancelled."""
         here = self.started_in.path or self.folder
         path = await self.app.push_screen_wait(AskPath(question, start, here))
         return None if path is None else here / path
 
-    # What is said
+    # Labels and messages
 
     def mark(self, editor: Editor) -> None:
-        """Show on its tab, and above it in a split, whether a file has anything to save."""
+        """Update the labels of a file's tab and pane, which show unsaved changes."""
         tab = self._tabs.get(editor)
         label = self.label(editor)
         if tab is not None and tab.label_text != label:
             tab.label, editor.border_title = Content(label), Content(f" {label} ")
-            if self.beside is not None:  # the name above is no text, which alone is painted anew
+            if self.beside is not None:  # a plain refresh repaints only the text, not the title
                 editor.refresh(layout=True)
 
     def relabel(self) -> None:
-        """Names, which may have become unclear or clear."""
+        """Update all labels, as names may have become ambiguous or unique."""
         for editor in self.editors:
             self.mark(editor)
 
     def label(self, editor: Editor) -> str:
-        """What is on a file's tab: its name, with as much of its folder as tells it apart."""
+        """Return a tab's label: the file's name, with as much of its folder as tells it apart."""
         parts = _parts(editor)
         others = [_parts(one) for one in self.editors if one is not editor]
         count = 1
@@ -229,7 +226,7 @@ class Workspace:
         return "".join([dot, visible("/".join(parts[-count:])), *_badges(editor, " [{}]")])
 
     def tell_place(self) -> None:
-        """Say which file is in front, and where the cursor is."""
+        """Show the current file and the cursor's position in the status line."""
         editor = self.editor
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]
@@ -238,11 +235,11 @@ class Workspace:
         self.status.place = "".join([BETWEEN.join((at, ends, editor.file.encoding)), *badges])
 
     def short(self, words: str | Path) -> str:
-        """Words about files, each named from the folder that we were started in."""
+        """Return a message in which paths are relative to the folder we were started in."""
         return self.started_in.shortened(str(words))
 
     def notice(self, words: str) -> None:
-        """Say something, until the next key and not for long."""
+        """Show a message, until the next key or for some seconds."""
         self.status.notice = self.short(words)
         if self._quiet is not None:
             self._quiet.stop()
@@ -250,17 +247,17 @@ class Workspace:
 
 
 def is_same(one: Path, two: Path) -> bool:
-    """Whether two paths lead to one file."""
+    """Say whether two paths lead to the same file."""
     return os.path.realpath(one) == os.path.realpath(two)
 
 
 def _badges(editor: Editor, form: str) -> list[str]:
-    """What is to be known of a file beside its name."""
+    """Return a file's states to show beside its name."""
     words = ["read-only"] * editor.locked + ["deleted"] * editor.deleted
     return [form.format(word) for word in words]
 
 
 def _parts(editor: Editor) -> tuple[str, ...]:
-    """A file's absolute path, but of a text without a file its name alone."""
+    """Return the parts of a file's absolute path, or only the name of a text without a file."""
     path = editor.path
     return path.parts if editor.file.path is None else Path(os.path.abspath(path)).parts
