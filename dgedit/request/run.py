@@ -153,7 +153,7 @@ def run(
         if each is not None:
             steps = _tapped(steps, each)
         elif not quiet:
-            steps = watch(steps, backend)
+            steps = watch(steps, backend, request)
         with _closed(steps):
             return collect(steps)
     except ModelError as error:

@@ -14,6 +14,10 @@ from dgedit_engine.types import Draft
 MASK = "░"
 BANDS = (0.9, 0.7, 0.4)
 """Confidence is shown in four bands: these are the lower bounds of the first three."""
+LEVELS = (0.7, 0.4)
+"""A piece that is not certain is drawn in three levels of brightness: its confidence is at least
+the first of these, the second, or less.
+"""
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 # The most mask signs drawn for one unsettled stretch: a canvas may have hundreds of slots.
 _MASKS = 8

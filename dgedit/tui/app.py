@@ -78,6 +78,7 @@ class DgeditApp(App[None], inherit_bindings=False):
     TITLE = "dgedit"
     CSS_PATH = "app.tcss"
     ENABLE_COMMAND_PALETTE = False
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [*bindings.bindings(of_text=False)]
 
     def __init__(

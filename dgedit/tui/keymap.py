@@ -45,6 +45,8 @@ class Action:
     """Its word in the footer; empty if it is not shown there."""
     rank: int = 0
     """Its rank in the footer; 1 matters most."""
+    yields_to: str = ""
+    """Ids of the actions that replace it in the footer while they are available."""
     needs: Need = ""
     """The condition under which it is available."""
     synonyms: str = ""
@@ -69,10 +71,12 @@ def _action(
     *,
     hint: str = "",
     rank: int = 0,
+    yields_to: str = "",
     needs: Need = "",
     synonyms: str = "",
 ) -> Action:
-    return Action(id, tuple(keys.split(",")), words, call, "", hint, rank, needs, synonyms)
+    split = tuple(keys.split(","))
+    return Action(id, split, words, call, "", hint, rank, yields_to, needs, synonyms)
 
 
 def _group(name: str, *actions: Action) -> tuple[Action, ...]:
@@ -84,11 +88,11 @@ ACTIONS: tuple[Action, ...] = (
     *_group(
         "Holes and infills",
         _action("mask", "f2", "mask what is to be filled", "infill.mask", hint="mask", rank=8,
-                synonyms="hole span selection"),
+                yields_to="result-diff cancel", synonyms="hole span selection"),
         _action("point", "shift+f2,f14", "insertion point, or close the hole", "infill.point",
                 synonyms="hole insert empty"),
         _action("fill", "f5", "fill all holes", "infill.fill_all", hint="fill", rank=9,
-                synonyms="infill complete generate run ask model ai"),
+                yields_to="cancel", synonyms="infill complete generate run ask model ai"),
         _action("live", "alt+v", "how much of an infill is drawn", "infill.draw_more",
                 synonyms="animation drafts steps draw show"),
         _action("cancel", "escape", "cancel the infill", "infill.cancel", hint="cancel", rank=4,
@@ -99,14 +103,16 @@ ACTIONS: tuple[Action, ...] = (
     *_group(
         "Instructions and strength",
         _action("instruct", "f6,alt+i", "fill by an instruction", "instructing.ask",
-                hint="instruct", rank=16, synonyms="instruction prompt strength noise tell"),
+                hint="instruct", rank=16, yields_to="cancel",
+                synonyms="instruction prompt strength noise tell"),
     ),
     *_group(
         "What to do with a result",
         _action("accept", "enter", "accept all that is shown", "review.accept", hint="accept",
                 rank=1, needs="stay", synonyms="apply take keep result"),
         _action("accept-all", "alt+y", "accept all, wherever the cursor is", "review.accept",
-                hint="accept", rank=2, needs="result", synonyms="accept apply take keep result"),
+                hint="accept", rank=2, yields_to="accept", needs="result",
+                synonyms="accept apply take keep result"),
         _action("accept-hole", "alt+a,alt+enter", "accept one hole", "review.accept_hole",
                 hint="hole", rank=10, needs="result", synonyms="apply take keep"),
         _action("accept-word", "alt+w", "accept the next word", "review.accept_word", hint="word",

@@ -16,7 +16,6 @@ import regex
 from textual import events
 from textual.document._document import Location, Selection
 from textual.message import Message
-from textual.widgets import TextArea
 
 from dgedit.text import edits, graphemes
 from dgedit.text.comments import toggle_comment
@@ -24,12 +23,13 @@ from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole, Place
 from dgedit.tui.editor.transaction import History, Transaction, Typing
+from dgedit.tui.editor.view import View
 
 # A run of characters that never join into one grapheme cluster with each other.
 _ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
 
 
-class Writing(TextArea):
+class Writing(View):
     """A text area with an editor's keys."""
 
     class Note(Message):
@@ -40,11 +40,7 @@ class Writing(TextArea):
             self.words = words
 
     def __init__(self, text: str) -> None:
-        super().__init__(
-            soft_wrap=False,
-            show_line_numbers=True,
-            tab_behavior="indent",
-        )
+        super().__init__()
         self.history: History = History(self.history)
         # Not passed to the parent's constructor, which would split and measure the text in its own
         # way first, and then in ours twice; in 50,000 lines that is 0.4 s.

@@ -26,24 +26,27 @@ from textual.message import Message
 from dgedit.files.document import Document
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.comments import comment_marks
-from dgedit.text.drafts import BANDS
+from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.text.edits import Change, line_at
 from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.text.merge import line_parts
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.draft_syntax import draft_syntax
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.transaction import Touch, Transaction
-from dgedit.tui.editor.view import View
 from dgedit.tui.terminal.keys import Burst, is_text
 from dgedit_engine.types import Draft
 
+# Rows that are visible below a hole's start when it is filled.
+_ROOM = 6
 
-class Editor(View, Writing, inherit_bindings=False):
+
+class Editor(Writing, inherit_bindings=False):
     """A text area that draws drafts in place."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(of_text=True)]
@@ -56,6 +59,7 @@ class Editor(View, Writing, inherit_bindings=False):
         "editor--sign",
         "editor--marked",
         "editor--found",
+        *(f"editor--level-{level}" for level in range(len(LEVELS) + 1)),
         *(f"editor--heat-{band}" for band in range(len(BANDS) + 1)),
     }
 
@@ -81,6 +85,8 @@ class Editor(View, Writing, inherit_bindings=False):
     """The folder that its path is shown relative to."""
     locked = False
     """True if edits are refused."""
+    filling = False
+    """True while an infill is running in it."""
     deleted = False
     """True if its file no longer exists."""
 
@@ -168,15 +174,24 @@ class Editor(View, Writing, inherit_bindings=False):
             for hole, draft in drafts:
                 if draft is None:
                     hole.clear()
-                else:
-                    hole.show(draft, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
+                    continue
+                syntax = draft_syntax(self.buffer, hole.start, hole.end, draft, drafts=len(drafts))
+                hole.show(draft, syntax, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
             self.rows.wrap(0)
 
-    def show_start(self, hole: OpenHole) -> None:
-        """Scroll to the start of a draft, if that is above the viewport."""
+    def make_room(self, hole: OpenHole) -> None:
+        """Scroll so that a hole's start is visible, with some rows below it for its draft."""
         start = self.buffer.location(hole.start)
-        if self.rows.y_of(start[0]) < self.scroll_y:
+        y, height = self.rows.y_of(start[0]), self.size.height
+        if y < self.scroll_y:
             self.selection = Selection.cursor(start)
+        rows = min(_ROOM, height // 2)
+        if y + rows > self.rows.height:  # at the end of the text there are no rows to scroll to
+            hole.height = max(hole.height, rows)
+            self.rows.wrap(0)
+            self._refresh_size()
+        if y + rows > self.scroll_y + height:
+            self.scroll_to(y=y + rows - height, animate=False, force=True)
 
     # Edits
 

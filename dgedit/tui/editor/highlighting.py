@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -43,6 +44,9 @@ _CHUNK = 4096
 Highlight = tuple[int, int | None, str]
 """First column, column after the last (None: to the line's end), name."""
 
+DraftSyntax = tuple[tuple[Highlight, ...], ...]
+"""The highlights of each line of a draft, in columns of that line."""
+
 
 class Syntax(NamedTuple):
     """A language's grammar and highlight query."""
@@ -68,6 +72,7 @@ class Parse:
 
     def __init__(self, syntax: Syntax, lines: list[str]) -> None:
         self._lines = lines
+        self.syntax = syntax
         self._query = syntax.query
         self._parser = Parser(syntax.language)
         text = "\n".join(lines)
@@ -262,6 +267,16 @@ class Parse:
             ]
             if top in self._parts:
                 self._parts[top] = self._parts[top][0], self._parts[top][1] + more
+
+
+def clipped(highlights: Iterable[Highlight], start: int, stop: int) -> tuple[Highlight, ...]:
+    """Return the highlights between two columns, counted from the first of them."""
+    found = []
+    for begin, end, name in highlights:
+        first, last = max(start, begin), stop if end is None else min(stop, end)
+        if first < last:
+            found.append((first - start, last - start, name))
+    return tuple(found)
 
 
 def _is_late(until: float, offset: int, failed: bool) -> bool:

@@ -16,7 +16,7 @@ from textual.document._document import Location
 
 from dgedit.files.document import Span
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.highlighting import LINE_END
+from dgedit.tui.editor.highlighting import LINE_END, DraftSyntax, Highlight
 from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"
@@ -51,6 +51,10 @@ class Run(NamedTuple):
     """The band of its confidence, 0 for the surest; None if confidence is not shown."""
     marked: bool = False
     """True if it is selected in a draft."""
+    level: int = 0
+    """The level of its confidence while that is not certain, 0 for the surest; see `LEVELS`."""
+    syntax: tuple[Highlight, ...] = ()
+    """The highlights of a draft's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,8 @@ class OpenHole:
     """True if no row is reserved, not even for the text that it covers."""
     unsure: bool = False
     """True if its settled draft may well be wrong."""
+    syntax: DraftSyntax = ()
+    """The highlights of the draft; empty without a grammar."""
     wrapped: int = 0
     """The most rows that its lines have taken while long lines were wrapped."""
     taken: str = ""
@@ -119,9 +125,15 @@ class OpenHole:
         return range(min(self.caret, self.anchor), max(self.caret, self.anchor))
 
     def show(
-        self, draft: Draft, *, quiet: bool = False, fit: bool = False, unsure: bool = False
+        self,
+        draft: Draft,
+        syntax: DraftSyntax = (),
+        *,
+        quiet: bool = False,
+        fit: bool = False,
+        unsure: bool = False,
     ) -> None:
-        """Draw a draft in place of the hole.
+        """Draw a draft in place of the hole, with the syntax that it has there.
 
         `quiet` does not mark what changed; `fit` reserves no more rows than the draft has; `unsure`
         marks it as possibly wrong.
@@ -133,11 +145,11 @@ class OpenHole:
         if fit:
             self.height = self.wrapped = 0
         self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
-        self.draft, self.caret = draft, None
+        self.draft, self.syntax, self.caret = draft, syntax, None
 
     def clear(self) -> None:
         """Show the document's text again."""
-        self.draft, self.changed, self.caret = None, (), None
+        self.draft, self.changed, self.syntax, self.caret = None, (), (), None
         self.fits = self.unsure = False
         self.height, self.wrapped = 1, 0
 

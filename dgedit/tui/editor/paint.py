@@ -1,8 +1,9 @@
 """Paint one row of the editor as styled text.
 
 The state of a draft's piece shows in its attributes, so that it is visible without colour: a
-settled piece is bold, one that may still change is dim and italic, a settled one that may well be
-wrong is italic only, and one that the last step changed is underlined. Colour only repeats this.
+settled piece looks as the file's text does, one that may still change is italic, and dim the less
+sure it is; so is a settled one that may well be wrong. One that the last step changed is
+underlined. Colour only repeats this.
 
 Knows runs, cells and styles; nothing of files, keys or steps.
 """
@@ -90,6 +91,8 @@ class Ink:
     """The selection in a draft."""
     found: Style
     """A search match."""
+    levels: tuple[Style, ...]
+    """Added to a piece that is not certain, for each level of confidence, the surest first."""
     heat: tuple[Style, ...]
     """Added to a piece, by its band of confidence, the surest first."""
     dark: bool = True
@@ -127,9 +130,9 @@ class Painted:
         self.text.stylize(style)
 
     def lay_runs(self, ink: Ink, highlights: Sequence[Sequence[Highlight]]) -> None:
-        """Style every run by its kind, and the document's text by its syntax."""
+        """Style every run by its syntax, and by its kind."""
         for (run, start, end, x), found in zip(self._placed, highlights, strict=True):
-            left, size = run.at[1], len(run.text)
+            left, size = run.at[1] if run.kind.held else 0, len(run.text)
             for begin, stop, name in found:
                 first, last = max(0, begin - left), size if stop is None else min(size, stop - left)
                 if first < last and (style := syntax_style(name, ink.dark)):
@@ -138,8 +141,10 @@ class Painted:
                 style = ink.of(run.kind)
                 if run.heat is not None:
                     style += ink.heat[run.heat]
-                elif run.changed:
-                    style += ink.changed
+                else:
+                    style += ink.levels[run.level]
+                    if run.changed:
+                        style += ink.changed
                 self.text.stylize(style + ink.marked if run.marked else style, start, end)
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:

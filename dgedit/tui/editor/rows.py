@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from textual.document._document import Location
@@ -21,11 +21,9 @@ from textual.document._wrapped_document import WrappedDocument
 from textual.geometry import Offset
 
 from dgedit.text.cells import breaks, cell_of, column_of, shown
-from dgedit.text.drafts import BANDS
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.highlighting import LINE_END
+from dgedit.tui.editor.composer import Composer, part_of, parted
 from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole, Run
-from dgedit_engine.types import Draft
 
 # Rows with a run of more characters are drawn only in part.
 _LONG = 1000
@@ -51,47 +49,6 @@ class Region:
     """The number of rows more than without drafts; negative for fewer."""
     caret: tuple[int, int] | None = None
     """The row of the region and the run before which the cursor is, if it is in a draft."""
-
-
-@dataclass(slots=True)
-class _Composer:
-    """Arranges runs in rows."""
-
-    buffer: Buffer
-    rows: list[list[Run]] = field(default_factory=lambda: [[]])
-    heat: bool = False
-    caret: tuple[int, int] | None = None
-
-    def held(self, kind: Kind, start: Location, end: Location) -> None:
-        """Add the document's text between two locations."""
-        for row in range(start[0], end[0] + 1):
-            left = start[1] if row == start[0] else 0
-            right = end[1] if row == end[0] else None
-            if row > start[0]:
-                self.rows.append([])
-            self.rows[-1].append(Run(self.buffer[row][left:right], kind, (row, left)))
-
-    def drafted(self, hole: OpenHole, draft: Draft, at: Location) -> None:
-        """Add a draft."""
-        pieces = zip(draft.pieces, draft.settled, hole.changed, draft.confidence, strict=True)
-        chosen = hole.marked
-        sure = Kind.UNSURE if hole.unsure and not self.heat else Kind.SETTLED
-        for i, (piece, settled, changed, confidence) in enumerate(pieces):
-            self._meet(hole, i)
-            kind = sure if settled else Kind.DRAFT
-            heat = sum(confidence < least for least in BANDS) if self.heat else None
-            # The text, with a line ending at each odd index.
-            parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)
-            for at_end, part in enumerate(parts):
-                if at_end % 2:
-                    self.rows.append([])
-                elif part:
-                    self.rows[-1].append(Run(part, kind, at, changed, heat, i in chosen))
-        self._meet(hole, len(draft.pieces))
-
-    def _meet(self, hole: OpenHole, piece: int) -> None:
-        if hole.caret == piece:
-            self.caret = len(self.rows) - 1, len(self.rows[-1])
 
 
 class Rows(WrappedDocument):
@@ -179,7 +136,7 @@ class Rows(WrappedDocument):
                 stop = self._column(run.text, x, right) + 1
                 if not found:
                     first = self._cell(run.text, begin, x)
-                found.append(_cut(run, begin, stop))
+                found.append(part_of(run, begin, stop))
             x = end
         return tuple(found), first
 
@@ -305,7 +262,7 @@ class Rows(WrappedDocument):
         return groups
 
     def _region(self, group: list[tuple[OpenHole, Location, Location]], below: int) -> Region:
-        composer = _Composer(self.document, heat=self.heat)
+        composer = Composer(self.document, heat=self.heat)
         top, bottom = group[0][1][0], group[-1][2][0]
         done = (top, 0)
         for hole, start, end in group:
@@ -345,7 +302,7 @@ class Rows(WrappedDocument):
         )
 
     def _folded(
-        self, composer: _Composer, top: int, bottom: int
+        self, composer: Composer, top: int, bottom: int
     ) -> tuple[list[tuple[Run, ...]], list[int | None], tuple[int, int] | None]:
         """Wrap composed rows; return them, the document row of each, and the caret's place."""
         rows: list[tuple[Run, ...]] = []
@@ -354,40 +311,13 @@ class Rows(WrappedDocument):
         for i, row in enumerate(composer.rows):
             text = "".join(run.text for run in row)
             starts = breaks(text, self._width, self._tab_width) if self._width else ()
-            parts, places = _parted(row, starts)
+            parts, places = parted(row, starts)
             if composer.caret is not None and composer.caret[0] == i:
                 part, run = places[composer.caret[1]]
                 caret = len(rows) + part, run
             rows += map(tuple, parts)
             numbers += [top + i if top + i <= bottom else None, *[None] * len(starts)]
         return rows, numbers, caret
-
-
-def _parted(row: list[Run], starts: Sequence[int]) -> tuple[list[list[Run]], list[tuple[int, int]]]:
-    """Split a row at columns; return the parts, and for each run its part and index there."""
-    parts: list[list[Run]] = [[]]
-    places = []
-    at, left = 0, list(starts)
-    for run in row:
-        rest = run
-        while left and left[0] <= at + len(rest.text):
-            size = left.pop(0) - at
-            if size:
-                parts[-1].append(_cut(rest, 0, size))
-            parts.append([])
-            rest, at = _cut(rest, size, None), at + size
-        places.append((len(parts) - 1, len(parts[-1])))
-        if rest.text or not run.text or not parts[-1]:
-            parts[-1].append(rest)
-        at += len(rest.text)
-    return parts, [*places, (len(parts) - 1, len(parts[-1]))]
-
-
-def _cut(run: Run, start: int, stop: int | None) -> Run:
-    """Return a part of a run."""
-    row, column = run.at
-    at = (row, column + start) if run.kind.held else run.at
-    return run._replace(text=run.text[start:stop], at=at)
 
 
 def _goes_on(runs: Sequence[Run], location: Location, below: Sequence[tuple[Run, ...]]) -> bool:

@@ -22,7 +22,7 @@ from textual.timer import Timer
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
-from dgedit.text.drafts import BANDS
+from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
@@ -53,7 +53,7 @@ class Look(NamedTuple):
     """True if the cursor is on it."""
     cursor: int | None
     """The cursor's cell, if the cursor is drawn."""
-    highlights: tuple[list[Highlight], ...]
+    highlights: tuple[Sequence[Highlight], ...]
     """The highlights of each run."""
     found: tuple[tuple[Location, Location], ...]
     """The start and end of each search match."""
@@ -78,9 +78,9 @@ class View(TextArea):
     _inked: Ink | None = None
     _parsing: Timer | None = None
 
-    def __init__(self, text: str) -> None:
+    def __init__(self) -> None:
         self._drawn: dict[int, tuple[Look | None, Ink]] = {}
-        super().__init__(text)
+        super().__init__(soft_wrap=False, show_line_numbers=True, tab_behavior="indent")
 
     @property
     def rows(self) -> Rows:
@@ -225,7 +225,7 @@ class View(TextArea):
             held=held,
             here=here,
             cursor=self._cursor_offset[0] if here and self._draw_cursor else None,
-            highlights=tuple(self._colours(run) if run.kind.held else [] for run in runs),
+            highlights=tuple(self._colours(run) if run.kind.held else run.syntax for run in runs),
             found=self._found(runs),
             ranges=self._ranges(runs),
             open=self._is_open(whole),
@@ -330,6 +330,7 @@ class View(TextArea):
             unsure=component("unsure"),
             changed=component("changed"),
             marked=component("marked"),
+            levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
             found=component("found"),
             heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
             dark=self.app.current_theme.dark,

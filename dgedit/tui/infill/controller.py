@@ -219,7 +219,7 @@ class InfillController:
     def begin(self, fill: Fill) -> None:
         """Start an infill."""
         if hole := self.hole_at_cursor(fill):
-            self.workspace.editor.show_start(hole)
+            self.workspace.editor.make_room(hole)
         self.asked_at = self.workspace.editor, self.workspace.editor.cursor_location
         for editor in fill.editors:
             editor.rows.heat = self.heat
@@ -326,12 +326,18 @@ class InfillController:
         Thread(target=self.source.open, daemon=True).start()
 
     def tell_engine(self) -> None:
-        """Show in the status line how far the infill is, and with which model."""
+        """Show in the status line how far the infill is, and with which model; and on the tabs
+        where it is running.
+        """
         backend = self.source.backend
         parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
         self.workspace.status.engine = BETWEEN.join(parts) or "loading model…"
         self.workspace.status.heat = self.heat and self.fill is not None
+        for editor in self.workspace.editors:
+            if editor.filling is not (filling := self.running and self.is_in(editor)):
+                editor.filling = filling
+                self.workspace.mark(editor)
 
     def connected(self) -> None:
         """Show which engine is connected, and warn if it does not know the language being

@@ -17,7 +17,7 @@ from rich.text import Text
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -107,9 +107,8 @@ class Box(Modal[Instruction | None]):
             yield Static(Content(self.about), classes="question")
             yield Static(classes="cannot")
             yield LineInput(self.present.instruction, placeholder="what fits", compact=True)
-            with Horizontal():
-                yield Static("strength ")
-                yield Slider(self.present.strength)
+            yield Static("strength: how much of the present text is given up")
+            yield Slider(self.present.strength)
             yield Static(Content(_KEYS), classes="keys")
 
     def on_mount(self) -> None:

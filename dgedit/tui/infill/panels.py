@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -28,12 +27,13 @@ from dgedit.request.context import Given, given
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
+from dgedit.tui.infill import words
 from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.session import Fill, Stage, Wish
 from dgedit.tui.widgets.dialogs import Modal
 
-# The width of a line in the panel, in cells.
-_WIDE = 35
+# The most characters of a hole that are listed.
+_SAID = 500
 _SIGNS = {Stage.WAITING: "…", Stage.RUNNING: "…", Stage.READY: "✓"}
 
 
@@ -89,15 +89,19 @@ class GivenView(Modal[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,f7", "dismiss", "close")]
 
-    def __init__(self, parts: list[Given], title: str) -> None:
+    def __init__(self, parts: list[Given], title: str, account: list[str]) -> None:
+        """`account` has lines on what the infill came to, if there is one."""
         super().__init__()
-        self.parts, self.heading = parts, title
+        self.parts, self.heading, self.account = parts, title, account
 
     def compose(self) -> ComposeResult:
         """Lay out a heading, and each part below its title."""
         with Vertical():
             yield Static(Content(self.heading), classes="title")
             with VerticalScroll():
+                if self.account:
+                    yield Static("How it went", classes="part")
+                    yield Static(Content("\n".join(self.account)), classes="text")
                 for part in self.parts:
                     tokens = f" · {part.tokens:,} tokens" if part.tokens else ""
                     yield Static(Content(part.title + tokens), classes="part")
@@ -148,7 +152,8 @@ class Panels:
         verb = "was" if self.infill.fill else "would be"
         total = sum(part.tokens for part in parts)
         title = f"What the model {verb} given: {len(parts)} parts, {about}{total:,} tokens"
-        self.app.push_screen(GivenView(parts, title))
+        account = words.account(self.infill.fill) if self.infill.fill else []
+        self.app.push_screen(GivenView(parts, title, account))
 
     def go(self, message: OptionList.OptionSelected) -> None:
         """Go to a hole."""
@@ -184,7 +189,5 @@ def _line(editor: Editor, hole: OpenHole, fill: Fill | None) -> Content:
     if fill is not None and (editor, hole) in fill.present:
         sign = "?" if fill.is_unsure(hole) else _SIGNS[fill.stage]
     place = f"{sign} {visible(editor.path.name)}:{row + 1} "
-    words = visible(" ".join(held.split())) or "(insertion point)"
-    room = max(0, _WIDE - cell_len(place))
-    words = words if cell_len(words) <= room else set_cell_size(words, max(0, room - 1)) + "…"
-    return Content.assemble((place, "bold"), words)
+    said = visible(" ".join(held[:_SAID].split())) or "(insertion point)"
+    return Content.assemble((place, "bold"), said)

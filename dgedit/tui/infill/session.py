@@ -211,7 +211,7 @@ class Fill:
         fresh = zip(self.holes, offers(step, self.weaves), strict=True)
         self.candidates = tuple(self.held.get(hole, own) for (_, hole), own in fresh)
         self.stage = Stage.READY if step.last else Stage.RUNNING
-        self.show(live)
+        self.show(live, quiet=step.last)
 
     def show(self, live: Live = "full", *, quiet: bool = False) -> None:
         """Draw what is shown for each hole; `quiet` does not mark what changed."""

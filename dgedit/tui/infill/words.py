@@ -26,20 +26,37 @@ _ORIGINS: dict[Origin, str] = {
 
 
 def progress(fill: Fill, hole: OpenHole | None = None) -> str:
-    """Describe what is shown of a hole, or the first one, the infill's progress and its cost."""
+    """Describe what is shown of a hole, or the first one, and the infill's progress."""
     step = fill.step
     if step is None:
         return "starting…"
+    seconds = f"{fill.seconds:.1f} s"
     if fill.stage is not Stage.READY:
-        return BETWEEN.join([*standing(step), *cost(step, fill.seconds)])
+        return BETWEEN.join([*standing(step, brief=True), seconds])
     left = [one for _, one in fill.present]
     one = hole if hole in left else next(iter(left), None)
     said = [] if one is None else _place(fill, one, left)
     if one is not None and one in fill.back:
         said += standing(_of(fill, one), of=step.index)
     else:
-        said += [*standing(step), *cost(step, fill.seconds)]
+        said += [*standing(step), seconds]
     return BETWEEN.join(said)
+
+
+def account(fill: Fill) -> list[str]:
+    """Describe what an infill cost, and where each hole's candidates came from."""
+    if fill.step is None:
+        return []
+    said = [BETWEEN.join([*standing(fill.step), *cost(fill.step, fill.seconds)])]
+    holes = [hole for _, hole in fill.present] if fill.stage is Stage.READY else []
+    for number, hole in enumerate(holes, 1):
+        which = f"hole {number}, " if len(holes) > 1 else ""
+        said += [
+            f"{which}candidate {at}: score {part.score:.2f}, {_ORIGINS[part.origin]}"
+            for at, one in enumerate(fill.offered(hole), 1)
+            for part in one.parts[:1]
+        ]
+    return said
 
 
 def remark(fill: Fill) -> str:
@@ -72,8 +89,6 @@ def _place(fill: Fill, hole: OpenHole, left: list[OpenHole]) -> list[str]:
     said += [_certainty(one.certainty, fill.caution, unsure=fill.is_unsure(hole))]
     if one.faults:
         said.append(f"leaves {one.faults} syntax error" + "s" * (one.faults != 1))
-    if one.parts and which:
-        said += [f"score {one.parts[0].score:.2f}", _ORIGINS[one.parts[0].origin]]
     return [one for one in said if one]
 
 

@@ -16,13 +16,7 @@ from textual.widgets._footer import FooterKey
 from dgedit.tui.bindings import NO_KEY
 from dgedit.tui.keymap import ACTIONS
 
-# Actions, each with others that replace it in the row when they are available.
-_INSTEAD = {
-    "accept-all": {"accept"},
-    "mask": {"result-diff", "cancel"},
-    "fill": {"cancel"},
-    "instruct": {"cancel"},
-}
+_YIELDS = {action.id: set(action.yields_to.split()) for action in ACTIONS}
 _RANKS = {action.id: action.rank for action in ACTIONS if action.hint}
 
 
@@ -39,7 +33,7 @@ class Hints(Footer):
         room = self.size.width
         # first keys that are not in the table: those of the focused widget
         for name in sorted(every, key=lambda name: _RANKS.get(name, 0)):
-            if _INSTEAD.get(name, set()) & every.keys():
+            if _YIELDS.get(name, set()) & every.keys():
                 continue
             key = every[name]
             room -= cell_len(f" {key.key_display} {key.description} ")

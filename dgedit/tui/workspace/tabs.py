@@ -216,14 +216,17 @@ class Workspace:
             self.mark(editor)
 
     def label(self, editor: Editor) -> str:
-        """Return a tab's label: the file's name, with as much of its folder as tells it apart."""
+        """Return a tab's label: the file's name, with as much of its folder as tells it apart, and
+        signs of unsaved changes and of an infill that is running in it.
+        """
         parts = _parts(editor)
         others = [_parts(one) for one in self.editors if one is not editor]
         count = 1
         while count < len(parts) and any(one[-count:] == parts[-count:] for one in others):
             count += 1
         dot = "● " if editor.dirty else ""
-        return "".join([dot, visible("/".join(parts[-count:])), *_badges(editor, " [{}]")])
+        filling = "⋯ " if editor.filling else ""
+        return "".join([filling, dot, visible("/".join(parts[-count:])), *_badges(editor, " [{}]")])
 
     def tell_place(self) -> None:
         """Show the current file and the cursor's position in the status line."""
