@@ -1,7 +1,7 @@
 """Shapes to measure and test without a checkpoint, and random weights in them.
 
 `26b` is google/diffusiongemma-26B-A4B-it, its text model (values of the released config.json);
-`small` is the same in kind at a thousandth of the size, for machines without a GPU.
+`small` has the same parts with 9 million parameters, for machines without a GPU.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def released() -> Config:
 
 
 def small() -> Config:
-    """Return a shape of the same kind with 13 million parameters."""
+    """Return a shape with the same parts and 9.3 million parameters."""
     sliding = LayerConfig(True, 2, 64, 10_000.0, 32)
     full = LayerConfig(False, 1, 128, 1_000_000.0, 16)
     return Config(
