@@ -57,7 +57,7 @@ class ModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a model can be asked for."""
+    """The requests that a model can answer."""
 
     languages: frozenset[str] | None = None
     """Suffixes of the files that it was trained on, such as `.py`; None: any text."""

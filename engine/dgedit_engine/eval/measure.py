@@ -35,7 +35,7 @@ SHIPPED = "shipped"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalPlan:
-    """What to measure."""
+    """The settings of an evaluation."""
 
     corpus: str | None = None
     """The folder of a built corpus, `shipped`, or the name of a language that ships; None:

@@ -35,7 +35,7 @@ _START = 30.0  # seconds that Python may take to start, on a busy machine
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended."""
+    """The end of a program in the sandbox."""
 
     passed: bool
     """Whether it ran to its end without an error."""

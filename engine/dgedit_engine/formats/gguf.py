@@ -82,7 +82,7 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies."""
+    """The place and type of a tensor in a file."""
 
     kind: int
     """ggml's number of its type."""

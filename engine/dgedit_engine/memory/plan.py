@@ -195,7 +195,9 @@ class _Asked:
 
     @classmethod
     def of(cls, path: Path, device: str) -> _Asked:
-        """The weights in a folder or file."""
+        """Count the weights in a folder or file. Raises ModelError for a model that cannot be
+        opened.
+        """
         config, source = load_config(path), opened(path)
         try:
             with torch.device("meta"):
@@ -224,17 +226,17 @@ class _Asked:
         return cls(setting, weights, loading)
 
     def need(self, context: int, kv: KV) -> Need:
-        """With a context."""
+        """Return the memory needed with a context."""
         work = max(worked(self.setting, context), self.loading)
         return Need(self.weights, cached(self.setting, context, kv), work)
 
     def fit(self, context: int, kv: KV) -> Fit:
-        """Opened so."""
+        """Return how the model is opened with a context."""
         return Fit(context, kv, self.need(context, kv), self.setting)
 
     def longest(self, free: int, *, kv: KV | None, wanted: int) -> Fit | None:
-        """The longest context that fits, if any; in fp8 only where that is asked for, or `wanted`
-        needs it.
+        """Return the longest context that fits, if any; in fp8 only where that is asked for, or
+        `wanted` needs it.
         """
         kinds: list[KV] = [kv] if kv else ["bf16", "fp8"] if self.setting.on_gpu else ["bf16"]
         first, most = least(self.setting.config), self.setting.config.context
