@@ -1,7 +1,7 @@
-"""A model that is open and warm: the in-process backend.
+"""The in-process backend: an open model, ready for the next request.
 
-Opens nano, tiny, a folder or a GGUF file, keeps the prompt's keys and values between
-requests, and answers each request with a stream of steps. One request at a time.
+Opens nano, tiny, a folder or a GGUF file, keeps the prompt's keys and values between requests, and
+answers each request with a stream of steps. One request at a time.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ from dgedit_engine.weights.cpu_int8 import pack
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 _KEPT = "16"
-"""Products that oneDNN, on a CPU, keeps compiled for their sizes. Left to itself it keeps 1,024,
-which after a dozen requests, each of other lengths, is more than a gigabyte.
+"""Compiled products that oneDNN keeps on a CPU. By default it keeps 1,024, which after a dozen
+requests, each of other lengths, take more than a gigabyte.
 """
 _THREADED = 16_000_000
 """Parameters from which a second CPU thread pays. For a smaller model, waking it takes longer than
-what it saves: a line's fill by tiny 2.3 s with two threads, 1.4 s with one.
+it saves: tiny fills a line in 2.3 s with two threads, in 1.4 s with one.
 """
 
 
 class Engine:
-    """Implements `Backend` in this process."""
+    """A `Backend` that runs its model in this process."""
 
     def __init__(
         self,
@@ -100,8 +100,8 @@ class Engine:
         return self._ability
 
     def session(self) -> Engine:
-        """The same open model for another client, whose last request is its own; still one request
-        at a time.
+        """Return the same open model for another client, which gets a memory of its own last
+        request; still one request at a time.
         """
         other = copy(self)
         other._memory = Memory()
@@ -109,7 +109,7 @@ class Engine:
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Refine the request's holes; closing the iterator cancels within a step. Raises ValueError
-        (see `infill`).
+        and ModelError as `infill` does.
         """
         try:
             yield from infill(
@@ -147,12 +147,12 @@ def open_engine(
     `canvas` says whether drafts from the canvas are candidates; None: what the model's own settings
     say.
 
-    A CPU computes in fp32 between products. A small model's are with codes (`cpu_int8`), a larger
-    one's with numbers as they are stored where the CPU has bfloat16 instructions, and widened where
-    it has none. A very small one sets this process to one thread.
+    A CPU keeps activations between matrix products in fp32. A small model's products use int8 codes
+    (`cpu_int8`); a larger one's use the weights as stored where the CPU has bfloat16 instructions,
+    and widened to fp32 where it has none. A very small model sets this process to one thread.
 
-    Raises ModelError, one line, naming what is wrong, before a weight is read where it is too
-    little memory.
+    Raises ModelError, one line that names what is wrong; for too little memory, before a weight is
+    read.
     """
     path = located(model)
     place = device_of(device)
@@ -210,7 +210,7 @@ def open_engine(
 
 
 def _tokenizer(path: Path) -> Tokenizer:
-    """That of the file beside the weights, or of the GGUF file itself."""
+    """Load the tokenizer from the file beside the weights, or from the GGUF file itself."""
     file = home(path) / "tokenizer.json"
     weights = None if file.is_file() else gguf.found(path)
     return Tokenizer(file if weights is None else vocabulary.read(weights))

@@ -46,11 +46,11 @@ def infill(
     refiner: Refiner[Any] | None = None,
     certainty: Certainty | None = None,
 ) -> Iterator[Step]:
-    """Refine the request's holes; `memory` holds what the last request came to, `refiner` denoises
+    """Refine the request's holes; `memory` holds the result of the last request, `refiner` denoises
     (PyTorch's way, if none is given), `certainty` says how probably a candidate is right.
 
-    Raises ValueError, naming the number, where they do not fit the model, ModelError where its
-    logits are no numbers.
+    Raises ValueError, naming the number, where the holes do not fit the model, ModelError where its
+    logits are not finite.
     """
     if request.strength == 0:
         drafts = tuple(unchanged(hole.text, tokenizer) for hole in request.holes)
@@ -91,8 +91,8 @@ def infill(
 
 
 def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
-    """The sampler's settings for a request: effort 0.5 is the model's own, each half of the dial a
-    factor of two.
+    """Return the sampler's settings for a request: effort 0.5 is the model's own, each half of the
+    dial a factor of two.
     """
     factor = 4 ** (request.effort - 0.5)
     bound = (
@@ -103,8 +103,8 @@ def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
 
 
 def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
-    """The same for the candidates, where the model has more than one. A text that is partly kept is
-    revised by canvases alone.
+    """Return the decoding settings for a request: the candidates follow `effort` in the same way,
+    where the model has more than one. A text that is partly kept is revised by canvases alone.
     """
     count = decoding.candidates
     if count > 1:
@@ -116,7 +116,9 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
 
 
 def _prompt(request: InfillRequest, tokenizer: Tokenizer, config: Config) -> Prompt:
-    """The prompt, its ids all in the embedding: a GPU does not recover from one that is not."""
+    """Build the prompt and check that its ids are in the embedding: a GPU does not recover from one
+    that is not.
+    """
     prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
     largest = max(max(ids, default=0) for ids in (prompt.ids, *prompt.holes, *prompt.markers))
     if largest >= config.vocab:

@@ -1,7 +1,7 @@
-"""The words that the editor and the engine share: what is asked for, and the steps that answer it.
+"""The types that the editor and the engine share: a request, and the steps that answer it.
 
-Standard library only, so that whoever speaks to an engine need not load one. Knows neither tensors
-nor terminals.
+Standard library only, so that a client of an engine need not load one. Knows neither tensors nor
+terminals.
 """
 
 from __future__ import annotations
@@ -26,22 +26,26 @@ syntax errors refined again; a further canvas of a long hole.
 
 
 MOST_CANDIDATES = 64
-"""Infills that compete; so many of nano take 2 GB, and a hundred thousand the whole machine."""
+"""Candidates of a request, at most: so many of nano take 2 GB; a hundred thousand would take all of
+a machine's memory.
+"""
 MOST_STEPS = 10_000
-"""Steps of a canvas; the released sampler takes 48."""
+"""Steps of a canvas, at most; the released sampler takes 48."""
 MOST_HOLES = 10_000
-"""Holes of one request."""
+"""Holes of one request, at most."""
 MOST_CHARACTERS = 32_000_000
-"""Of all texts of a request: what is around the holes of a file as large as may be edited."""
+"""Characters of all texts of a request, at most: what is around the holes of a file as large as may
+be edited.
+"""
 MOST_JUDGED = 2_000_000
-"""Of a file whose syntax is looked at; of a larger one nobody can tell."""
+"""Characters of a file whose syntax is checked, at most; a larger one is not judged."""
 OFFERED = 4
-"""Candidates of a hole that are offered where a request does not say how many, at most."""
+"""Candidates of a hole that are offered, at most, where a request does not say how many."""
 
 
 CAUTION = 0.4
-"""The least certainty at which an infill is taken for right, unless somebody says otherwise: of the
-infills above it, half are right at least, of each kind of span (docs/decoding.md).
+"""The default certainty from which an infill is taken to be right: of the infills above it at least
+half are right, for each kind of span (docs/decoding.md).
 """
 
 
@@ -53,14 +57,14 @@ class ModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """What a model can be asked for."""
+    """The requests that a model can answer."""
 
     languages: frozenset[str] | None = None
     """Suffixes of the files that it was trained on, such as `.py`; None: any text."""
     instructions: bool = False
-    """Whether it does what it is told in words; else they are no more than a comment to it."""
+    """Whether it follows instructions; else it reads them as a mere comment."""
     context: int = 0
-    """The most tokens that it reads and writes at a time; 0 where nobody says."""
+    """The most tokens that it reads and writes at a time; 0 where unknown."""
     canvas: bool = False
     """Whether it refines a whole span at once."""
 
@@ -96,8 +100,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class InfillRequest:
-    """Everything that an engine may know. Raises ValueError, naming the value, for one outside its
-    range: here and nowhere else are a request's limits, whichever door it comes through.
+    """All that an engine is asked for. Raises ValueError, naming the value, for one outside its
+    range: a request's limits are checked here and nowhere else.
     """
 
     passages: tuple[Passage, ...]
@@ -186,10 +190,10 @@ class Candidate:
     """Where it comes from."""
     faults: int | None = None
     """Syntax errors that its file has with it and not without, the other holes filled with their
-    first candidates; None where nobody looked.
+    first candidates; None where that was not checked.
     """
     certainty: float | None = None
-    """The probability that it is right as it is, 0 to 1; None where nobody can tell."""
+    """The probability that it is right as it is, 0 to 1; None where unknown."""
 
     @property
     def breaks(self) -> bool:
@@ -219,19 +223,19 @@ class Step:
     """
     candidates: tuple[tuple[Candidate, ...], ...] = ()
     """For each hole its candidates, the best one, whose draft is shown, first. Before the last step
-    no more than that one, of a hole that has one yet; or nothing at all.
+    at most that one, of a hole that has one yet; or empty.
     """
     phase: Phase = "refine"
     """What this step is part of."""
     forwards: int = 0
-    """Passes through the model since the prompt was read: draft tokens, refinements, scores.
-    Candidates side by side are one pass.
+    """Forward passes through the model since the prompt was read: draft tokens, refinements,
+    scores. Candidates side by side are one pass.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Infill:
-    """The result."""
+    """The result of a request."""
 
     texts: tuple[str, ...]
     """What to put into each hole, in the request's order."""
@@ -242,20 +246,20 @@ class Infill:
     steps: int
     """Steps taken."""
     seconds: float
-    """From the request to the last step."""
+    """Seconds from the request to the last step."""
     stopped: Stopped
     """Why it ended: settled, at the step cap, or unchanged."""
     candidates: tuple[tuple[Candidate, ...], ...] = ()
     """For each hole its candidates, the best one first; none where the engine gives none."""
 
     def first(self, hole: int) -> Candidate | None:
-        """The candidate that is shown for a hole."""
+        """Return the candidate that is shown for a hole, if there is one."""
         return self.candidates[hole][0] if self.candidates and self.candidates[hole] else None
 
 
 class Backend(Protocol):
-    """Whoever answers a request with steps: an engine in this process, a daemon, a server, a test's
-    script.
+    """Anything that answers a request with steps: an engine in this process, a daemon, a server, a
+    test's script.
     """
 
     @property

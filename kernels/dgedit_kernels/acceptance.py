@@ -1,5 +1,4 @@
-"""What becomes of a canvas's slots behind a reading: which are kept, which are noised again, and
-whether the canvas has settled.
+"""Accept slots of a canvas after a step, noise the others again, and find out whether it settled.
 
 Knows entropies and tokens, no logits. One program takes a canvas: it finds each slot's place among
 the others by counting those that are more certain, so that nothing is sorted, and all that a
@@ -24,16 +23,16 @@ _COLUMNS = 32  # slots that are compared with all others at a time
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """B canvases behind a step."""
+    """B canvases after a step."""
 
     ids: Tensor
-    """(B, C) int64: what the next step reads."""
+    """(B, C) int64: the tokens that the next step reads."""
     kept: Tensor
     """(B, C) bool: slots that kept their sample; fixed ones always do."""
     still: Tensor
-    """(B,) int32: steps for which the best tokens have stood."""
+    """(B,) int32: steps for which the best tokens have not changed."""
     settled: Tensor
-    """(B,) bool: whether they have stood long enough and the free slots are certain."""
+    """(B,) bool: whether that is long enough and the free slots are certain."""
 
 
 def accept_and_renoise(
@@ -79,7 +78,7 @@ def accept_and_renoise_reference(
     vocab: int,
     draw: Tensor,
 ) -> Accepted:
-    """The same in PyTorch, with other random numbers."""
+    """Compute `accept_and_renoise` in PyTorch, with other random numbers."""
     bound, threshold, stability = settings.tolist()
     ordered, order = entropy.masked_fill(fixed, torch.inf).sort(dim=-1, stable=True)
     before = torch.cat((torch.zeros_like(ordered[:, :1]), ordered[:, :-1].cumsum(-1)), -1)
@@ -108,7 +107,7 @@ def accept_and_renoise_triton(
     vocab: int,
     draw: Tensor,
 ) -> Accepted:
-    """The same by a kernel."""
+    """Compute `accept_and_renoise` by a kernel."""
     batch, slots = ids.shape
     inputs = (one.contiguous() for one in (sample, best, entropy, ids, fixed, previous, still))
     found = Accepted(
@@ -183,7 +182,7 @@ def _accept_and_renoise_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released canvas."""
+    """Return the kernel's variant for the released canvas."""
     types = dict.fromkeys(("sample", "best", "ids", "previous", "draw", "new_ids"), "*i64")
     types |= dict.fromkeys(("fixed", "kept", "settled"), "*i1")
     types |= {"entropy": "*fp32", "settings": "*fp32", "still": "*i32", "new_still": "*i32"}

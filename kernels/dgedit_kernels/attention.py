@@ -1,5 +1,4 @@
-"""Attention at scale 1, with fewer key heads than query heads; `attend` over a prompt's keys where
-they lie.
+"""Attention at scale 1, with fewer key heads than query heads (grouped-query attention).
 
 Knows no layers, no caches and no rotation. `attention` is for training and for keys in one piece;
 it has no kernel of ours. `attend` reads the prompt in its buffer and the new tokens' own keys
@@ -20,7 +19,7 @@ from dgedit_kernels.dispatch import on_gpu
 def attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """q (B, H, n, E), k and v (B, K, m, E) -> (B, H, n, E); H is a multiple of K.
+    """Attend with q (B, H, n, E) to k and v (B, K, m, E) -> (B, H, n, E); H is a multiple of K.
 
     `mask` (n, m) is True where a query may look. `causal` needs n = m and no mask. The logits are
     not divided by sqrt(E): the norms of queries and keys carry the scale (Gemma 4).
@@ -41,7 +40,7 @@ def attention(
 def attention_reference(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False
 ) -> Tensor:
-    """The same, as the formula is written: two matrix products around a softmax."""
+    """Compute `attention` as the formula is written: two matrix products around a softmax."""
     batch, heads, n, width = q.shape
     shared, keys = k.shape[1], k.shape[2]
     if causal:
@@ -66,17 +65,17 @@ def attend(
     own: Tensor | None = None,
     offset: Tensor | None = None,
 ) -> Tensor:
-    """Attention of n new tokens to a prompt and to each other -> (B, n, H, E), contiguous.
+    """Attend with n new tokens to a prompt and to each other -> (B, n, H, E), contiguous.
 
     q (B, H, n, E), k and v (B, K, n, E): the tokens' own, of any strides but a last one of 1.
     prompt_k, prompt_v (B, K, slots, E), or (1, K, slots, E) where all rows share one, as wide as q
     or float8_e4m3fn of scale 1. Slots from extent[0] up to extent[1], int32 (2,) on the device, are
-    valid; what lies in the others does not matter.
+    valid; the contents of the others do not matter.
 
-    A token sees those with the same number in `own` (n,) int32 (None: all). Unless `causal`, it
-    sees all of them, and the last `window` - 1 tokens of the prompt (None: all). If `causal`, it
-    sees itself and what is before it in its sequence, `window` tokens in all: `offset` (n,) int32
-    is its place there, counted from the prompt's end (None: its index).
+    A token attends to those with the same number in `own` (n,) int32 (None: all). Unless `causal`,
+    it attends to all of them, and to the last `window` - 1 tokens of the prompt (None: all). If
+    `causal`, it attends to itself and what is before it in its sequence, `window` tokens in all:
+    `offset` (n,) int32 is its place there, counted from the prompt's end (None: its index).
     """
     options = {"causal": causal, "window": window, "own": own, "offset": offset}
     if on_gpu(q) and not torch.is_grad_enabled():
@@ -115,7 +114,7 @@ def attend_reference(
     own: Tensor | None = None,
     offset: Tensor | None = None,
 ) -> Tensor:
-    """The same in fp32, with one mask over all slots and tokens."""
+    """Compute `attend` in fp32, with one mask over all slots and tokens."""
     slot, n = torch.arange(prompt_k.shape[2], device=q.device), q.shape[2]
     valid = (slot >= extent[0]) & (slot < extent[1])
     seen = _seen(slot - extent[1], n, causal=causal, window=window, own=own, offset=offset)
@@ -138,8 +137,8 @@ def _seen(
     own: Tensor | None,
     offset: Tensor | None,
 ) -> Tensor:
-    """Where n tokens look: at prompt slots whose `place` (T,) counts from the prompt's end, and at
-    each other -> (n, T + n).
+    """Return which keys n tokens attend to: prompt slots whose `place` (T,) counts from the
+    prompt's end, and each other -> (n, T + n) bool.
     """
     offset = torch.arange(n, device=place.device) if offset is None else offset
     mine = torch.ones(n, n, dtype=torch.bool, device=place.device)

@@ -41,7 +41,7 @@ def attend_triton(
     processors: int = 132,
     shared: int = _HOPPER,
 ) -> Tensor:
-    """The same as `attend` by kernels, for a card with so many processors and KiB of shared memory.
+    """Compute `attend` by kernels, for a card with so many processors and KiB of shared memory.
 
     E is a power of two from 16. The launch depends on shapes alone.
     """
@@ -79,7 +79,7 @@ def attend_triton(
 
 
 class _Tile(NamedTuple):
-    """What a program takes."""
+    """The part of the work that a program takes."""
 
     rows: int
     keys: int
@@ -89,7 +89,8 @@ class _Tile(NamedTuple):
 
 
 def _tile(rows: int, width: int, size: int, shared: int) -> _Tile:
-    """The tile for `rows` queries of a key head, `width` numbers of `size` bytes, and `shared` KiB.
+    """Return the tile for `rows` queries of a key head, `width` numbers of `size` bytes, and
+    `shared` KiB.
 
     A key is read from the second-level cache once for each tile, which is what takes longest: as
     many rows as registers hold. Hopper's matrix instructions want 64 for each of two groups of four
@@ -254,8 +255,9 @@ def _combine_kernel(parts, lse, out, count, splits, E: tl.constexpr, SPLITS: tl.
 
 
 def variants() -> list[Variant]:
-    """Of the released model: a canvas and a chunk of text in both kinds of layer, on a prompt of 16
-    and of 8 bits. Of Gemma 3 270M: a canvas in a sliding layer, a text in a full one.
+    """Return the kernels' variants. For the released model: a canvas and a chunk of text in both
+    kinds of layer, on a prompt of 16 and of 8 bits. For Gemma 3 270M: a canvas in a sliding layer,
+    a text in a full one.
     """
     queries = dict.fromkeys(("q", "k", "v"), "*bf16")
     lists = {"extent": "*i32", "n": "i32", "splits": "i32", "count": "i32"}

@@ -1,5 +1,4 @@
-"""What a step reads off the vocabulary: a draw, the best token, the entropy and the probability of
-every slot.
+"""Read every slot of a canvas off its logits: a drawn token, the best one, entropy and probability.
 
 Knows logits and temperatures; what becomes of a reading is `acceptance.py`. Two ways: `read_slots`
 returns the distribution itself, with PyTorch's random numbers, and `read_canvas` never writes it.
@@ -36,7 +35,7 @@ seed draws depends on it.
 
 
 class SlotReading(NamedTuple):
-    """For every slot of a canvas."""
+    """The reading of every slot of a canvas, with its distribution."""
 
     sample: Tensor
     """(…, C): a token drawn from the distribution."""
@@ -62,7 +61,7 @@ def read_slots(logits: Tensor, generator: torch.Generator | None = None) -> Slot
 
 @dataclass(frozen=True, slots=True)
 class CanvasReading:
-    """For every slot of B canvases, without its distribution."""
+    """The reading of every slot of B canvases, without its distribution."""
 
     sample: Tensor
     """(B, C) int64: a token drawn from the distribution."""
@@ -87,8 +86,8 @@ class CanvasReading:
 def read_canvas(
     raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
-    """Read raw logits (B, C, V), bfloat16 or fp32, as the head's product gives them, at
-    `softcap · tanh(raw / softcap) / heat`.
+    """Read raw logits (B, C, V), bfloat16 or fp32, as the head's product gives them, at `softcap ·
+    tanh(raw / softcap) / heat`.
 
     heat (B,) or (B, C) fp32 is the temperature of a row or slot, above 0; draw (2,) int64 is the
     seed and the step of the random numbers, both read on the device. A slot with a token in
@@ -105,7 +104,7 @@ def read_canvas(
 def read_canvas_reference(
     raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
-    """The same in PyTorch, with the distribution written."""
+    """Compute `read_canvas` in PyTorch, with the distribution written to memory."""
     z = tempered(raw, heat, softcap)
     if pinned is not None:
         token = torch.arange(z.shape[-1], device=z.device)
@@ -131,15 +130,15 @@ def read_canvas_reference(
 
 
 def tempered(raw: Tensor, heat: Tensor, softcap: float | None) -> Tensor:
-    """`softcap · tanh(raw / softcap) / heat` in fp32, raw (B, C, V), heat (B,) or (B, C); without a
-    cap `raw / heat`.
+    """Return `softcap · tanh(raw / softcap) / heat` in fp32, raw (B, C, V), heat (B,) or (B, C);
+    without a cap `raw / heat`.
     """
     capped = raw.float() if softcap is None else (raw.float() / softcap).tanh() * softcap
     return capped / _by_slot(heat, raw)[..., None]
 
 
 def peaks_of(raw: Tensor) -> Tensor:
-    """The largest of every 64 of (…, V) -> (…, V/64), rounded up."""
+    """Return the largest of every 64 of (…, V) -> (…, V/64), rounded up."""
     padded = F.pad(raw, (0, -raw.shape[-1] % PEAK), value=-torch.inf)
     return padded.unflatten(-1, (-1, PEAK)).amax(-1)
 
@@ -147,7 +146,7 @@ def peaks_of(raw: Tensor) -> Tensor:
 def read_canvas_triton(
     raw: Tensor, heat: Tensor, draw: Tensor, *, softcap: float | None, pinned: Tensor | None = None
 ) -> CanvasReading:
-    """The same as `read_canvas` by kernels."""
+    """Compute `read_canvas` by kernels."""
     batch, canvas, vocab = raw.shape
     rows, heat = slot_rows(raw), _by_slot(heat, raw)
     pinned = None if pinned is None else pinned.contiguous()
@@ -174,13 +173,13 @@ def read_canvas_triton(
 
 
 def slot_rows(raw: Tensor) -> Tensor:
-    """(B, C, V) -> (B C, V), copied only where a slot's logits are not in one piece."""
+    """Flatten (B, C, V) -> (B C, V), copied only where a slot's logits are not in one piece."""
     rows = raw.reshape(-1, raw.shape[-1])
     return rows if rows.stride(1) == 1 else rows.contiguous()
 
 
 def _by_slot(heat: Tensor, raw: Tensor) -> Tensor:
-    """heat (B,) or (B, C) -> (B, C), no copy."""
+    """Expand heat (B,) or (B, C) -> (B, C), no copy."""
     return (heat if heat.dim() == 2 else heat[:, None]).expand(raw.shape[:2])
 
 
@@ -345,7 +344,9 @@ def _read_canvas_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released vocabulary, with pinned slots; with a soft cap and without."""
+    """Return the kernels' variants for the released vocabulary, with pinned slots; with a soft cap
+    and without.
+    """
     width, heads = 262144, {"raw": "*bf16", "heat": "*fp32", "pinned": "*i64", "parts": "*fp32"}
     outs = {"sample": "*i64", "best": "*i64"}
     outs |= dict.fromkeys(("entropy", "lse", "confidence"), "*fp32")

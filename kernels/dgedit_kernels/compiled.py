@@ -29,14 +29,14 @@ SHARED = dict(zip(TARGETS, (163, 99, 227, 99), strict=True))
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one compiled kernel takes."""
+    """The resources that a compiled kernel takes."""
 
     name: str
-    """Of the variant."""
+    """Name of the variant."""
     target: int
     """Compute capability."""
     registers: int
-    """Of a thread."""
+    """Registers of a thread."""
     spilled: int
     """Bytes of registers that had to be stored and loaded again, of a thread."""
     shared: int
@@ -44,7 +44,7 @@ class Figures:
 
 
 def variants() -> Iterator[Variant]:
-    """Those of all kernel files."""
+    """Yield the variants of all kernel files."""
     for found in pkgutil.iter_modules(dgedit_kernels.__path__):
         if found.name != "compiled":  # this file
             module = importlib.import_module(f"dgedit_kernels.{found.name}")
@@ -76,7 +76,7 @@ def compiled(variant: Variant, target: int) -> Figures:
 
 
 def _assembled(ptx: str) -> tuple[int, int]:
-    """Registers and spilled bytes, as the assembler reports them."""
+    """Assemble PTX, and return the registers and spilled bytes that the assembler reports."""
     arch = re.search(r"^\.target\s+(sm_\w+)", ptx, re.MULTILINE)
     assert arch, "no target in the PTX"
     folder = Path(triton.__file__).parent / "backends/nvidia/bin"

@@ -1,4 +1,4 @@
-"""Codes to numbers inside a kernel, and the product of a tile of weights with some tokens.
+"""Decode quantised weights inside a kernel, and multiply a tile of them with some tokens.
 
 Shared by `qmatmul` and `moe`; knows neither. A program holds a tile of the weight's rows and
 multiplies it from the left, so that the rows fill a matrix instruction, whose height is 64 on
@@ -23,14 +23,14 @@ from dgedit_kernels.dispatch import Variant, tl, triton
 from dgedit_kernels.quantised import Quantised
 
 PLAIN = "plain"
-"""The kind of a weight that is no codes."""
+"""The kind of a weight that is not quantised."""
 
 _PLANES = {PLAIN: 1, "int8": 2, "e4m3": 2, "int4": 4, "e2m1": 4}
-"""Of each kind: pairs of codes in a word; 1: a word is a number."""
+"""Pairs of codes in a word, by kind; 1: a word is a number."""
 
 
 class Operand(NamedTuple):
-    """A weight (…, n, m) as kernels take it."""
+    """A weight (…, n, m) in the form that kernels take."""
 
     codes: Tensor
     """int32 words, or plain numbers."""
@@ -41,7 +41,7 @@ class Operand(NamedTuple):
     row: Tensor | None
     """As in `Quantised`."""
     columns: int
-    """m."""
+    """Columns of the matrix, m."""
     group: int
     """Columns that share a scale."""
     kind: str
@@ -49,25 +49,25 @@ class Operand(NamedTuple):
 
     @property
     def planes(self) -> int:
-        """Of x's columns, see `ordered`."""
+        """Planes of x's columns, see `ordered`."""
         return _PLANES[self.kind]
 
 
 class Tile(NamedTuple):
-    """What a program takes."""
+    """The part of the work that a program takes."""
 
     rows: int
-    """Of the weight."""
+    """Rows of the weight."""
     tokens: int
     columns: int
-    """Of the weight and of x, at a time."""
+    """Columns of the weight and of x, at a time."""
     warps: int
     stages: int
-    """Of the pipeline that loads them."""
+    """Depth of the pipeline that loads them."""
 
 
 def suits(weight: Tensor | Quantised) -> bool:
-    """Whether the kernels take this weight: 16 columns or a multiple of it, and groups that are
+    """Say whether the kernels take this weight: 16 columns or a multiple of it, and groups that are
     powers of two from 8, or rows.
     """
     if weight.shape[-1] % 16:
@@ -79,7 +79,9 @@ def suits(weight: Tensor | Quantised) -> bool:
 
 
 def operand(weight: Tensor | Quantised) -> Operand:
-    """A weight that suits, copied only where its matrices are not in one piece."""
+    """Return a weight that suits in the form that kernels take, copied only where its matrices are
+    not in one piece.
+    """
     columns = weight.shape[-1]
     if isinstance(weight, Tensor):
         return Operand(weight.contiguous(), None, None, None, columns, columns, PLAIN)
@@ -92,7 +94,9 @@ def operand(weight: Tensor | Quantised) -> Operand:
 
 
 def ordered(x: Tensor, planes: int) -> Tensor:
-    """x (M, m) with its columns in planes: of each 2P columns, plane i holds i and P + i."""
+    """Return x (M, m) with its columns in P planes: of each 2P columns, plane i holds i and
+    P + i.
+    """
     if planes == 1:
         return x.contiguous()
     rows, columns = x.shape
@@ -242,7 +246,7 @@ def _halves(word):
 
 
 def fixed(weight: Operand, tile: Tile) -> dict[str, Any]:
-    """The constants of a launch, and of a variant."""
+    """Return the constants of a launch, and of a variant."""
     return {
         **{"m": weight.columns, "GROUP": weight.group, "KIND": weight.kind},
         **{"PLANES": weight.planes, "ROWS": tile.rows, "TOKENS": tile.tokens},
@@ -259,7 +263,7 @@ def variant(
     types: dict[str, str],
     constants: dict[str, Any] | None = None,
 ) -> Variant:
-    """One of a kernel for bfloat16 x and weights of one of `FORMS`."""
+    """Return a kernel's variant for bfloat16 x and weights of one of `FORMS`."""
     kind, group, parts = FORMS[form]
     weight = Operand(torch.empty(0), None, None, None, columns, group or columns, kind)
     signature = types | {"x": "*bf16", "out": "*bf16"} | parts
@@ -277,4 +281,6 @@ FORMS: dict[str, tuple[str, int | None, dict[str, str]]] = {
     "q8_0": ("int8", 32, {"codes": "*i32", "scale": "*fp16"}),
     "fp8": ("e4m3", None, {"codes": "*i32", "factor": "*fp32"}),
 }
-"""Of released checkpoints: kind, group (None: a row), and the types of the parts."""
+"""Forms of weights in released checkpoints: kind, group (None: a row), and the types of the
+parts.
+"""

@@ -1,8 +1,8 @@
-"""Where an operation runs: its Triton kernel on a GPU, its PyTorch reference elsewhere.
+"""Choose where an operation runs: its Triton kernel on a GPU, its PyTorch reference elsewhere.
 
 Every kernel file takes `triton` and `tl` from here, so that it can be imported without Triton (a
-CPU build of torch has none). A kernel file also says, in `variants`, what it is compiled to for the
-released model; the tests compile those for every card, without one.
+CPU build of torch has none). A kernel file also lists, in `variants`, the forms in which it is
+compiled for the released model; the tests compile those for every card, without one.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Variant:
 
 
 def on_gpu(x: Tensor) -> bool:
-    """Whether x's operations run as Triton kernels."""
+    """Say whether x's operations run as Triton kernels."""
     return x.is_cuda and not isinstance(triton, _Absent)
 
 
 def divided(size: int, parts: int) -> int:
-    """How many blocks of `parts` cover `size`."""
+    """Return how many blocks of `parts` cover `size`."""
     return -(-size // parts)

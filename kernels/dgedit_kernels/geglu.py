@@ -17,7 +17,7 @@ _TILE = 1024
 
 
 def geglu(gate_up: Tensor) -> Tensor:
-    """`gelu_tanh(gate) · up` from the two joined, (…, 2F) -> (…, F). Source: Shazeer, arXiv
+    """Return `gelu_tanh(gate) · up` from the two joined, (…, 2F) -> (…, F). Source: Shazeer, arXiv
     2002.05202.
 
     The kernel computes in fp32 and rounds once; the PyTorch path rounds between the two factors.
@@ -28,13 +28,13 @@ def geglu(gate_up: Tensor) -> Tensor:
 
 
 def geglu_reference(gate_up: Tensor) -> Tensor:
-    """The same in PyTorch."""
+    """Compute `geglu` in PyTorch."""
     gate, up = gate_up.chunk(2, -1)
     return F.gelu(gate, approximate="tanh") * up
 
 
 def geglu_triton(gate_up: Tensor) -> Tensor:
-    """The same by a kernel."""
+    """Compute `geglu` by a kernel."""
     joined = gate_up.reshape(-1, gate_up.shape[-1])
     joined = joined if joined.stride(1) == 1 else joined.contiguous()
     count, width = len(joined), joined.shape[1] // 2
@@ -70,7 +70,7 @@ def _geglu_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the dense MLP; the experts' differ in F alone."""
+    """Return the kernel's variant for the dense MLP; the experts' differ in F alone."""
     types = {"joined": "*bf16", "out": "*bf16", "count": "i32"}
     # the stride is a constant here, since a launch sees by itself that 16 divides it
     shape = {"stride": 4224, "F": 2112, "ROWS": 4, "BLOCK": 256}

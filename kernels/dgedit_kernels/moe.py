@@ -38,8 +38,10 @@ def experts(
     gate_up: Tensor | Quantised,
     down: Tensor | Quantised,
 ) -> Tensor:
-    """x (n, D), index and weight (n, A), gate_up (N, 2F, D), gate rows first, down (N, D, F) ->
-    (n, D) in x's dtype. Stacks of weights may be quantised.
+    """Run x (n, D) through each token's chosen experts -> their weighted sum (n, D) in x's dtype.
+
+    index and weight (n, A); gate_up (N, 2F, D), gate rows first; down (N, D, F). The stacks gate_up
+    and down may be quantised.
 
     The kernels compute in x's dtype with sums in fp32, and round behind GELU, behind each expert
     and behind the sum. Odd shapes (`decode.suits`) take the PyTorch path there too, which waits for
@@ -59,7 +61,7 @@ def experts_reference(
     gate_up: Tensor | Quantised,
     down: Tensor | Quantised,
 ) -> Tensor:
-    """The same in PyTorch.
+    """Compute `experts` in PyTorch.
 
     Tokens are sorted by expert, so that each expert is one matrix product over its own tokens.
     """
@@ -82,7 +84,7 @@ def experts_triton(
     gate_up: Tensor | Quantised,
     down: Tensor | Quantised,
 ) -> Tensor:
-    """The same by kernels; of weights that suit."""
+    """Compute `experts` by kernels, for weights that suit."""
     (many, joined, width), (count, active), inner = gate_up.shape, index.shape, down.shape[-1]
     assert joined == 2 * inner, (joined, inner)
     into, out_of = operand(gate_up), operand(down)
@@ -114,7 +116,7 @@ def _linear(x: Tensor, weight: Tensor | Quantised) -> Tensor:
 
 
 def _tile(planes: int, choices: int, many: int, size: int) -> Tile:
-    """The tile for so many choices of many experts, of numbers of `size` bytes.
+    """Return the tile for so many choices of many experts, of numbers of `size` bytes.
 
     256 tokens with 8 choices of 128 experts are 16 for each on average, and more than that for half
     of them: room for half as many again gives nearly all experts a single tile. A matrix
@@ -250,7 +252,7 @@ def _down_kernel(
 
 
 def variants() -> list[Variant]:
-    """For a canvas of 256 tokens with 8 choices of 128 experts."""
+    """Return the kernels' variants for a canvas of 256 tokens with 8 choices of 128 experts."""
     types = {"order": "*i32", "tiles": "*i32", "most": "i32"}
     found = []
     for form in ("plain", "nvfp4", "q4_k", "q8_0", "fp8"):

@@ -1,4 +1,4 @@
-"""Root-mean-square norms over the last dimension, alone or with what stands around them in a layer.
+"""Root-mean-square norms over the last dimension, alone or with the operations around them.
 
 Knows no layers and no dtypes of its own. On a GPU every row is read once: what is added before a
 norm and what multiplies behind it cost no further pass over memory, and a program loads all that it
@@ -21,8 +21,8 @@ _OUTPUTS = 3
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None) -> Tensor:
-    """`x / sqrt(mean(x²) + eps) · weight`, computed in fp32, in x's dtype. x (…, D), weight (D,) or
-    None. With `plus` (…, D): of x + plus.
+    """Return `x / sqrt(mean(x²) + eps) · weight`, computed in fp32, in x's dtype. x (…, D), weight
+    (D,) or None. With `plus` (…, D): of x + plus.
 
     The weight multiplies as it is, not as 1 + weight (Gemma 4). Source: Zhang & Sennrich, arXiv
     1910.07467.
@@ -38,7 +38,7 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | Non
 def rms_norm_reference(
     x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None
 ) -> Tensor:
-    """The formula as it is written, for tests."""
+    """Compute `rms_norm` as the formula is written, for tests."""
     wide = x.float() if plus is None else x.float() + plus.float()
     y = wide * torch.pow(wide.pow(2).mean(-1, keepdim=True) + eps, -0.5)
     return (y if weight is None else y * weight.float()).to(x.dtype)
@@ -82,7 +82,7 @@ def residual_norm_reference(
     scalar: Tensor | None = None,
     weights: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor]]:
-    """The same in PyTorch."""
+    """Compute `residual_norm` in PyTorch."""
     first, second = _branches(y, inner)
     branch = _as(first, x)
     if inner is not None and second is not None:
@@ -99,7 +99,7 @@ def residual_norm_reference(
 def rms_norm_triton(
     x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None
 ) -> Tensor:
-    """The same as `rms_norm` by a kernel."""
+    """Compute `rms_norm` by a kernel."""
     rows, more = _rows(x), None if plus is None else _rows(plus)
     out = rows.new_empty(rows.shape)
     tile, block, warps = _tile(rows.shape[1])
@@ -122,7 +122,7 @@ def residual_norm_triton(
     scalar: Tensor | None = None,
     weights: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor]]:
-    """The same as `residual_norm` by a kernel."""
+    """Compute `residual_norm` by a kernel."""
     assert len(weights) <= _OUTPUTS, len(weights)
     none = [None] * (_OUTPUTS - len(weights))
     first, second = _branches(y, inner)
@@ -141,7 +141,7 @@ def residual_norm_triton(
 
 
 def _trained(x: Tensor) -> bool:
-    """Whether a written backward is wanted: on a GPU torch has one, a compiler makes one."""
+    """Say whether a written backward is wanted: on a GPU torch has one, a compiler makes one."""
     return torch.is_grad_enabled() and not x.is_cuda and not torch.compiler.is_compiling()
 
 
@@ -278,8 +278,8 @@ def _residual_norm_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released width: a plain norm, and a layer's two ends; for Gemma 3 270M's, whose norms
-    are fp32, an end.
+    """Return the kernels' variants. For the released width: a plain norm, and a layer's two ends.
+    For Gemma 3 270M, whose norms are fp32: an end.
     """
     shape = {"D": 2816, "ROWS": 1, "BLOCK": 4096}
     # strides are constants here, since a launch sees by itself that 16 divides them

@@ -1,4 +1,4 @@
-"""Root-mean-square norms for training on a CPU: with a written backward, in fp32 inside.
+"""Root-mean-square norms for training on a CPU: with a written backward, computed in fp32.
 
 Differentiated op by op, the norms cost a trainer more than its matrix products: each operation
 keeps a tensor and passes over memory twice. Here a norm keeps its input and one number a row, and
@@ -21,7 +21,7 @@ _CHUNK = 1 << 16  # numbers of a tensor at a time: 256 KiB in fp32, a few of whi
 def rms_norm_trained(
     x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None
 ) -> Tensor:
-    """The same as `rms_norm`, to be differentiated."""
+    """Compute `rms_norm`, with a written backward."""
     out: Tensor = _RmsNorm.apply(x if plus is None else x + plus.to(x.dtype), weight, eps)
     return out
 
@@ -35,7 +35,7 @@ def residual_norm_trained(
     scalar: Tensor | None = None,
     weights: Sequence[Tensor] = (),
 ) -> tuple[Tensor, list[Tensor]]:
-    """The same as `residual_norm` of one branch, to be differentiated."""
+    """Compute `residual_norm` of one branch, with a written backward."""
     out, *normed = _ResidualNorm.apply(x, y, weight, scalar, eps, *weights)
     return out, normed
 
@@ -150,13 +150,13 @@ class _ResidualNorm(torch.autograd.Function):
 
 
 Reader = tuple[Tensor, Tensor, Tensor | None]
-"""What a norm's reader gives back, its weight, and the sum of the weight's gradient."""
+"""For a norm's reader: its output's gradient, its weight, and the sum of the weight's gradient."""
 
 
 def _sum_back(
     d: Tensor, r: Tensor, scale: Tensor, readers: Sequence[Reader], part: slice
 ) -> Tensor:
-    """d and what comes back through the norm of r, whose readers share its one number a row."""
+    """Add to d the gradient through the norm of r, whose readers share its one number a row."""
     wide = r.to(d.dtype)
     for given, weight, dw in readers:
         d += _back(wide, scale, weight, given[part].to(d.dtype, copy=True), dw)
@@ -164,14 +164,14 @@ def _sum_back(
 
 
 def _scaled(x: Tensor, scale: Tensor, eps: float) -> Tensor:
-    """x · r, and r in `scale`."""
+    """Return x · r, and write r to `scale`."""
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(eps), out=scale)
     return x * scale
 
 
 def _back(x: Tensor, scale: Tensor, weight: Tensor | None, dy: Tensor, dw: Tensor | None) -> Tensor:
-    """The gradient for x, in the memory of dy; adds the weight's to `dw`."""
+    """Return the gradient for x, in the memory of dy; add the weight's to `dw`."""
     product = dy * x
     if dw is not None:
         dw += product.mT @ scale[:, 0]
@@ -197,6 +197,6 @@ def _wide(x: Tensor) -> torch.dtype:
 
 
 def _parts(rows: Tensor) -> Iterator[slice]:
-    """Slices of a few rows each."""
+    """Yield slices of a few rows each."""
     step = max(1, _CHUNK // rows.shape[1])
     return (slice(start, start + step) for start in range(0, len(rows), step))

@@ -1,4 +1,4 @@
-"""A matrix product with a quantised weight.
+"""Multiply with a quantised weight.
 
 Knows codes as `quantised` has them, and no layers. On a GPU codes are decoded in registers
 (`decode`), so that the weight is read from memory in the bits that it has. Few rows of x leave few
@@ -23,7 +23,7 @@ _SPLITS = 16
 
 
 def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
-    """x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
+    """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
 
     The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
     Odd shapes (`decode.suits`) take the PyTorch path there too.
@@ -40,12 +40,12 @@ def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
 
 
 def qmatmul_reference(x: Tensor, weight: Quantised) -> Tensor:
-    """The same, with the whole weight dequantised."""
+    """Compute `qmatmul` with the whole weight dequantised."""
     return F.linear(x, weight.dequantised(x.dtype))
 
 
 def qmatmul_triton(x: Tensor, weight: Quantised, *, processors: int = 132) -> Tensor:
-    """The same by kernels, for a card with so many processors; of a weight that suits."""
+    """Compute `qmatmul` by kernels, for a card with so many processors; of a weight that suits."""
     taken, rows = operand(weight), weight.shape[0]
     tokens = ordered(x.reshape(-1, taken.columns), taken.planes)
     tile = _tile(len(tokens), x.element_size())
@@ -79,7 +79,7 @@ def summed(parts: Tensor, out: Tensor, *, row: Tensor | None = None) -> None:
 
 
 def _tile(tokens: int, size: int) -> Tile:
-    """The tile for so many rows of x, of numbers of `size` bytes.
+    """Return the tile for so many rows of x, of numbers of `size` bytes.
 
     Three loads under way at a time fit the 99 KiB of the smaller cards, more than once. Many tokens
     take a taller tile, since each of the weight's rows is multiplied by all of x, which comes from
@@ -93,7 +93,7 @@ def _tile(tokens: int, size: int) -> Tile:
 
 
 def _splits(programs: int, steps: int, tile: Tile, processors: int) -> int:
-    """How many programs share the columns of a tile.
+    """Return how many programs share the columns of a tile.
 
     A program keeps 8 to 16 KiB of codes under way, and a processor needs 20 to 30 for its share of
     3.4 to 4.8 TB/s: four small programs for each. With many tokens the product takes longer than
@@ -164,7 +164,7 @@ def _sum_kernel(parts, row, out, stride, part_stride, n, SPLITS: tl.constexpr, B
 
 
 def variants() -> list[Variant]:
-    """For a canvas of 256 tokens, and for one."""
+    """Return the kernels' variants for a canvas of 256 tokens."""
     types = {"count": "i32", "n": "i32", "splits": "i32"}
     kernel = _qmatmul_kernel
     found = [

@@ -1,6 +1,6 @@
-"""Matrices in fewer bits: codes, and what one code is worth in each group of a row.
+"""Quantised matrices: codes of 4 or 8 bits, with scales for each group of a row.
 
-The one representation that all quantised kernels read and all checkpoint formats are brought to.
+The one representation that all quantised kernels read and all checkpoint formats are converted to.
 Codes stay as the formats store them, so that a file can be mapped and used as it is.
 
 Sources: OCP Microscaling formats v1.0 (e2m1, e4m3); NVIDIA's NVFP4 (groups of 16 with an e4m3
@@ -18,7 +18,7 @@ from torch import Tensor
 Kind = Literal["int4", "e2m1", "int8", "e4m3"]
 
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-"""What the codes 0 to 7 of e2m1 are worth; 8 to 15 are their negatives."""
+"""Values of the codes 0 to 7 of e2m1; 8 to 15 are their negatives."""
 
 LARGEST = {"int4": 7.0, "e2m1": 6.0, "int8": 127.0, "e4m3": 448.0}
 """The largest magnitude of each kind's codes."""
@@ -26,13 +26,13 @@ LARGEST = {"int4": 7.0, "e2m1": 6.0, "int8": 127.0, "e4m3": 448.0}
 
 @dataclass(frozen=True, slots=True)
 class Quantised:
-    """A matrix (n, m), or a stack of them (N, n, m). An entry is worth
+    """A matrix (n, m), or a stack of them (N, n, m). The value of an entry is
 
     `row · (scale · value(code) + bias)`.
     """
 
     kind: Kind
-    """How a code is read. int4: code − 8, or the code itself (0 to 15) where there is a bias."""
+    """The meaning of a code. int4: code − 8, or the code itself (0 to 15) where there is a bias."""
     codes: Tensor
     """(…, n, m) int8 or float8_e4m3fn; of 4 bits (…, n, m/2) uint8, the even column in the low
     half of a byte.
@@ -73,7 +73,7 @@ class Quantised:
 
     @property
     def device(self) -> torch.device:
-        """Where the codes are."""
+        """The device of the codes."""
         return self.codes.device
 
     @property
@@ -82,22 +82,22 @@ class Quantised:
         return sum(part.nbytes for part in self.parts().values())
 
     def parts(self) -> dict[str, Tensor]:
-        """The tensors, by the names of their fields."""
+        """Return the tensors, by the names of their fields."""
         named = ((one.name, getattr(self, one.name)) for one in fields(self) if one.name != "kind")
         return {name: part for name, part in named if part is not None}
 
     def __getitem__(self, index: int | slice) -> Quantised:
-        """A matrix of a stack, or some rows of a matrix."""
+        """Return a matrix of a stack, or some rows of a matrix."""
         return Quantised(self.kind, **{name: part[index] for name, part in self.parts().items()})
 
     def to(self, device: torch.device | str) -> Quantised:
-        """The same on `device`."""
+        """Move to `device`."""
         return Quantised(
             self.kind, **{name: part.to(device) for name, part in self.parts().items()}
         )
 
     def dequantised(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """The matrix it stands for, (…, n, m)."""
+        """Return the matrix it stands for, (…, n, m)."""
         values = _values(self.codes, self.kind, offset=self.bias is None)
         if self.scale is not None:
             grouped = values.unflatten(-1, (-1, self.group)) * self.scale.float()[..., None]
@@ -110,7 +110,7 @@ class Quantised:
 
 
 def quantise(matrix: Tensor, kind: Kind, *, group: int | None = None) -> Quantised:
-    """The nearest codes to a matrix (…, n, m), scaled by each group's largest magnitude.
+    """Quantise a matrix (…, n, m) to the nearest codes, scaled by each group's largest magnitude.
 
     `group` None: e2m1 in groups of 16 with e4m3 scales (NVFP4), int4 of 32 with fp16 scales, int8
     and e4m3 by rows. Raises ValueError where groups do not divide the columns.
@@ -139,18 +139,20 @@ def quantise(matrix: Tensor, kind: Kind, *, group: int | None = None) -> Quantis
 
 
 def pack(codes: Tensor) -> Tensor:
-    """Codes 0 to 15 (…, m) -> two in a byte (…, m/2) uint8, the even column in the low half."""
+    """Pack codes 0 to 15 (…, m) -> two in a byte (…, m/2) uint8, the even column in the low
+    half.
+    """
     codes = codes.to(torch.uint8)
     return codes[..., 0::2] | (codes[..., 1::2] << 4)
 
 
 def unpack(packed: Tensor) -> Tensor:
-    """(…, m/2) uint8 -> codes 0 to 15, (…, m) uint8."""
+    """Unpack (…, m/2) uint8 -> codes 0 to 15, (…, m) uint8."""
     return torch.stack((packed & 15, packed >> 4), -1).flatten(-2)
 
 
 def _values(codes: Tensor, kind: Kind, *, offset: bool) -> Tensor:
-    """What codes are worth at scale 1, fp32 (…, m)."""
+    """Return the values of codes at scale 1, fp32 (…, m)."""
     if kind == "e2m1":
         table = torch.tensor(E2M1, device=codes.device)
         return torch.cat((table, -table))[unpack(codes).int()]
@@ -160,7 +162,7 @@ def _values(codes: Tensor, kind: Kind, *, offset: bool) -> Tensor:
 
 
 def _codes(scaled: Tensor, kind: Kind) -> Tensor:
-    """The nearest codes to values (…, m) at scale 1."""
+    """Return the nearest codes to values (…, m) at scale 1."""
     if kind == "e4m3":
         return scaled.clamp(-LARGEST[kind], LARGEST[kind]).to(torch.float8_e4m3fn)
     if kind == "int8":

@@ -1,9 +1,9 @@
 """Rotary position embedding, alone and with the norms of queries, keys and values before it.
 
-Split-half pairing: element i turns with element i + E/2. Knows no caches and no masks. On a GPU one
-launch reads what the product of a layer's q, k and v gave and writes all three as attention wants
-them; angles are computed where they are used, from positions on the device, so that a captured
-graph needs no table and no refill.
+Split-half pairing: element i rotates with element i + E/2. Knows no caches and no masks. On a GPU
+one launch reads what the product of a layer's q, k and v gave and writes all three as attention
+wants them; angles are computed where they are used, from positions on the device, so that a
+captured graph needs no table and no refill.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dgedit_kernels.norm import rms_norm
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """How the tokens of one forward turn in layers of one shape."""
+    """The rotations of one forward pass's tokens, in layers of one shape."""
 
     positions: Tensor
-    """(n,) int32 or int64; a captured graph turns by what stands here when it is replayed."""
+    """(n,) int32 or int64; a captured graph rotates by the values here when it is replayed."""
     turn: Tensor
-    """(E/2,) int32: how far a pair turns from one position to the next, in 2^-32 of a turn."""
+    """(E/2,) int32: how far a pair rotates from one position to the next, in 2^-32 of a turn."""
     table: tuple[Tensor, Tensor] | None = None
     """Cosine and sine (n, E), which the PyTorch path reads; None where the kernel runs."""
 
@@ -39,7 +39,8 @@ def rope_at(
     dtype: torch.dtype,
     stretch: float = 1.0,
 ) -> Rope:
-    """The rope of tokens at `positions` (n,), with a table in `dtype` where PyTorch will read it.
+    """Make the rotations of tokens at `positions` (n,), with a table in `dtype` where PyTorch will
+    read it.
 
     `stretch` divides the positions (linear scaling, arXiv 2306.15595).
 
@@ -59,9 +60,9 @@ def rope_at(
 def rope_table(
     positions: Tensor, *, head_dim: int, theta: float, rotated: int, stretch: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Cosine and sine for each position, fp32 (n, E).
+    """Return cosine and sine for each position, fp32 (n, E).
 
-    Of the E/2 pairs only the first `rotated` turn; the exponent's denominator is the whole width
+    Of the E/2 pairs only the first `rotated` rotate; the exponent's denominator is the whole width
     ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
     RoFormer's table (arXiv 2104.09864).
     """
@@ -71,7 +72,7 @@ def rope_table(
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn x (…, n, h, E) by cos, sin (n, E), the same for all h heads."""
+    """Rotate x (…, n, h, E) by cos, sin (n, E), the same for all h heads."""
     low, high = x.chunk(2, -1)
     turned = torch.cat((-high, low), -1)
     return x * cos[:, None] + turned * sin[:, None]
@@ -89,11 +90,11 @@ def qk_norm_rope(
     eps: float,
     normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Norm and turn what a layer's joined projection gave -> q (B, H, n, E), k and v (B, K, n, E).
+    """Norm and rotate a layer's joined projection -> q (B, H, n, E), k and v (B, K, n, E).
 
     `joined` (B, n, H + 2K, E), or (B, n, H + K, E) where `shared`: the layer has no values of its
     own, and takes the raw keys. Queries and keys are normed over E with q_norm and k_norm (E,) and
-    turned; values are not turned, and normed without a weight unless `normed_values` is False
+    rotated; values are not rotated, and normed without a weight unless `normed_values` is False
     (Gemma 3). The result has joined's dtype; the kernel's is contiguous.
 
     The kernel's angle is right to 2^-33 of a turn for each position, the table's to fp32's rounding
@@ -125,7 +126,7 @@ def qk_norm_rope_reference(
     eps: float,
     normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same in PyTorch, by the rope's table."""
+    """Compute `qk_norm_rope` in PyTorch, by the rope's table."""
     assert rope.table is not None, "a rope that was made for the kernel"
     normed = rms_norm(joined, None, eps)
     turning = heads + kv_heads
@@ -149,7 +150,7 @@ def qk_norm_rope_triton(
     eps: float,
     normed_values: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same by a kernel, from the rope's positions."""
+    """Compute `qk_norm_rope` by a kernel, from the rope's positions."""
     joined = joined if joined.stride(-1) == 1 else joined.contiguous()
     batch, n, _, width = joined.shape
     counts = (heads, kv_heads, kv_heads)
@@ -170,7 +171,7 @@ def qk_norm_rope_triton(
 
 
 def _frequency(head_dim: int, theta: float, rotated: int, device: torch.device) -> Tensor:
-    """Radians that each pair turns from one position to the next, fp32 (E/2,)."""
+    """Return the radians that each pair rotates from one position to the next, fp32 (E/2,)."""
     pairs = torch.arange(rotated, device=device, dtype=torch.float32)
     frequency = torch.zeros(head_dim // 2, device=device)
     frequency[:rotated] = theta ** (-2 * pairs / head_dim)
@@ -268,7 +269,9 @@ def _normed(low, high, eps, E: tl.constexpr):
 
 
 def variants() -> list[Variant]:
-    """For the released model's two kinds of layers, and for Gemma 3 270M's."""
+    """Return the kernel's variants for the released model's two kinds of layers, and for Gemma 3
+    270M.
+    """
     types = {"joined": "*bf16", "positions": "*i64", "turn": "*i32", "out": "*bf16"}
     types |= {"batches": "i32", "n": "i32", "eps": "fp32"}
 

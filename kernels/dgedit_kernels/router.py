@@ -1,6 +1,6 @@
-"""Which experts a token goes to, and how much each counts, from the router's logits.
+"""Choose each token's experts and their weights from the router's logits.
 
-Knows no experts, only their scores. Fast because a token's softmax, its choices and what they weigh
+Knows no experts, only their scores. Fast because a token's softmax, its choices and their weights
 are one kernel, where PyTorch has six, thirty times in a step.
 """
 
@@ -12,15 +12,15 @@ from torch import Tensor
 from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
 
 _TOKENS = 4
-"""Of a program of four warps: one each, whose sums and maxima need no shared memory."""
+"""Tokens of a program of four warps: one each, whose sums and maxima need no shared memory."""
 
 
 def choose(
     logits: Tensor, scale: Tensor, *, active: int, factor: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """logits (n, N), each expert's scale (N,) -> weights (n, A) in the logits' dtype and experts
-    (n, A) int64, the most likely first: the softmax of `factor` · logits in fp32, of which the
-    `active` greatest are scaled to a sum of 1, then each by its expert's scale.
+    """Choose experts by logits (n, N) and each expert's scale (N,) -> weights (n, A) in the logits'
+    dtype and experts (n, A) int64, the most likely first: the softmax of `factor` · logits in fp32,
+    of which the `active` greatest are scaled to a sum of 1, then each by its expert's scale.
 
     Source: transformers 5.23, models/diffusion_gemma (the router of Gemma 4). Of equal logits the
     kernel takes the expert of the lower number.
@@ -33,7 +33,7 @@ def choose(
 def choose_reference(
     logits: Tensor, scale: Tensor, *, active: int, factor: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The same in PyTorch."""
+    """Compute `choose` in PyTorch."""
     probs = (logits.float() * factor).softmax(-1)
     weight, index = probs.topk(active, dim=-1)
     weight = weight / weight.sum(-1, keepdim=True) * scale[index]
@@ -43,7 +43,7 @@ def choose_reference(
 def choose_triton(
     logits: Tensor, scale: Tensor, *, active: int, factor: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """The same by a kernel."""
+    """Compute `choose` by a kernel."""
     logits = logits.contiguous()
     count, experts = logits.shape
     weight = logits.new_empty(count, active)
@@ -95,7 +95,7 @@ def _choose_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released model: 8 of 128."""
+    """Return the kernel's variant for the released model: 8 of 128."""
     types = {"logits": "*bf16", "scale": "*bf16", "weight": "*bf16", "index": "*i64"}
     shape = {"N": 128, "A": 8, "TOKENS": _TOKENS, "BLOCK": 128, "PLACES": 8}
     return [Variant("choose", _choose_kernel, types | {"count": "i32", "factor": "fp32"}, shape)]

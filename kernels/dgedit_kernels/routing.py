@@ -1,4 +1,4 @@
-"""Which tokens each expert's tiles take, found on the device.
+"""Sort tokens by their experts and cut them into tiles, on the device.
 
 Knows experts by number alone. Fast because it is one kernel of static shapes, a program for each
 expert: each counts all choices, so that none waits for another, and nothing is copied to the host.
@@ -18,10 +18,10 @@ class Routing(NamedTuple):
     """The choices of n tokens, A each, sorted by expert and cut into tiles."""
 
     order: Tensor
-    """(n A,) int32: token · A + place of each choice, by expert, then token."""
+    """(n A,) int32: token · A + rank of each choice, by expert, then token."""
     tiles: Tensor
-    """(3, tiles) int32: expert, first row of `order`, and the row behind the expert's last. Tiles
-    behind those that there are have expert -1.
+    """(3, tiles) int32: expert, first row of `order`, and the row behind the expert's last. Unused
+    tiles, at the end, have expert -1.
     """
 
 
@@ -38,7 +38,7 @@ def route(index: Tensor, experts: int, *, rows: int) -> Routing:
 
 
 def route_reference(index: Tensor, experts: int, *, rows: int) -> Routing:
-    """The same in PyTorch, which waits for the device."""
+    """Compute `route` in PyTorch, which waits for the device."""
     order, tiles = _room(index, experts, rows)
     order.copy_(index.flatten().argsort(stable=True))
     tiles.fill_(-1)
@@ -52,8 +52,8 @@ def route_reference(index: Tensor, experts: int, *, rows: int) -> Routing:
 
 
 def _room(index: Tensor, experts: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Space for the order and for as many tiles as there can be: each expert that is chosen has
-    less than one that is not full.
+    """Allocate the order and as many tiles as there can be: each expert that is chosen has at most
+    one that is not full.
     """
     count = index.numel()
     most = (count + min(experts, count) * (rows - 1)) // rows
@@ -105,7 +105,7 @@ def _route_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released model's experts."""
+    """Return the kernel's variant for the released model's experts."""
     types = {"index": "*i64", "order": "*i32", "tiles": "*i32", "count": "i32", "most": "i32"}
     shape = {"ROWS": 32, "BINS": 256, "BLOCK": 1024}
     return [Variant("route", _route_kernel, types | {"experts": "i32"}, shape)]

@@ -1,4 +1,4 @@
-"""The self-conditioning signal: the embedding that is expected under a slot's distribution.
+"""The self-conditioning signal: the expected embedding under a slot's distribution.
 
 Knows logits and the embedding, no layers. Two ways. With `top` k, the k most probable tokens'
 embeddings are gathered and weighted: their probabilities are known from the reading's log-sum-exp,
@@ -24,7 +24,7 @@ from dgedit_kernels.canvas_sampler import PEAK, CanvasReading, tempered, tempere
 from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
 
 TOP = 64
-"""Tokens of a slot that stand for its distribution."""
+"""Tokens of a slot whose embeddings are summed by default, the most probable ones."""
 
 
 def soft_embed(
@@ -38,7 +38,7 @@ def soft_embed(
     pinned: Tensor | None = None,
     top: int | None = TOP,
 ) -> Tensor:
-    """`scale` times the expected row of embedding (V, D) -> (B, C, D) in its dtype.
+    """Return `scale` times the expected row of embedding (V, D) -> (B, C, D) in its dtype.
 
     raw (B, C, V), heat (B,), softcap and pinned (B, C) are those that `reading` was read with; a
     pinned slot expects its token. Exact where `top` is None, and then raw may be overwritten.
@@ -59,7 +59,7 @@ def soft_embed_reference(
     pinned: Tensor | None = None,
     top: int | None = TOP,
 ) -> Tensor:
-    """The same in PyTorch, with the distribution written."""
+    """Compute `soft_embed` in PyTorch, with the distribution written to memory."""
     probs = (tempered(raw, heat, softcap) - reading.lse[..., None]).exp()
     if pinned is not None:
         token = torch.arange(probs.shape[-1], device=raw.device)
@@ -82,7 +82,7 @@ def soft_embed_triton(
     pinned: Tensor | None = None,
     top: int | None = TOP,
 ) -> Tensor:
-    """The same by kernels."""
+    """Compute `soft_embed` by kernels."""
     batch, slots, vocab = raw.shape
     rows = raw.reshape(-1, vocab)
     heats = heat[:, None].expand(batch, slots).contiguous()
@@ -111,8 +111,8 @@ def soft_embed_triton(
 
 
 def _largest(rows: Tensor, peaks: Tensor, top: int) -> tuple[Tensor, Tensor]:
-    """The `top` largest of rows (n, V) and their places, both (n, top), by the largest of every
-    64.
+    """Return the `top` largest of rows (n, V) and their places, both (n, top), by the largest of
+    every 64.
     """
     groups = peaks.topk(min(top, peaks.shape[1]), -1).indices
     places = groups[..., None] * PEAK + torch.arange(PEAK, device=rows.device)
@@ -191,7 +191,7 @@ def _gather_kernel(
 
 
 def variants() -> list[Variant]:
-    """For the released canvas and width, and for Gemma 3 270M's."""
+    """Return the kernels' variants for the released canvas and width, and for Gemma 3 270M."""
     types = {"heat": "*fp32", "lse": "*fp32", "pinned": "*i64"}
     exact = types | {"raw": "*bf16", "probs": "*bf16", "stride": "i32", "to_stride": "i32"}
     gather = types | {"value": "*bf16", "index": "*i64", "embedding": "*bf16", "out": "*bf16"}

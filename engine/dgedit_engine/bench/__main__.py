@@ -1,9 +1,9 @@
-"""`dgedit bench`, `python -m dgedit_engine.bench`: how fast a model answers on this machine, or
-what a denoise step in some shape is made of (`stages.py`).
+"""`dgedit bench`, `python -m dgedit_engine.bench`: measure how fast a model answers here.
 
-Medians of interleaved rounds, so that a busy machine slows both sides of a ratio alike. A short
-table for people, then one JSON line. Where transformers is installed, its decoder runs the same
-weights in the same rounds.
+With --shape, measures the parts of a denoise step in some shape instead (`stages.py`). Medians of
+interleaved rounds, so that a busy machine slows both sides of a ratio alike. A short table for
+people, then one JSON line. Where transformers is installed, its decoder runs the same weights in
+the same rounds.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def _model(options: argparse.Namespace) -> int:
 
 
 def step_times(engine: Engine, folder: Path, rounds: int) -> dict[str, float]:
-    """One forward of a 64-slot canvas behind 1,024 prompt tokens with its logits, ours and
-    transformers', in ms.
+    """Time one forward pass of a 64-slot canvas behind 1,024 prompt tokens with its logits, ours
+    and transformers': medians in ms.
     """
     model = engine.model
     generator = torch.Generator().manual_seed(0)
@@ -130,7 +130,7 @@ def step_times(engine: Engine, folder: Path, rounds: int) -> dict[str, float]:
 
 
 def refill_times(engine: Engine, rounds: int) -> dict[str, float]:
-    """Milliseconds to the first step: of a cold prompt, and again after an edit near its end."""
+    """Time the first step, in ms: of a cold prompt, and again after an edit near its end."""
     line = "    total = total + price * quantity  # line {}\n"
     lines = [line.format(number) for number in range(400)]
     first: list[float] = []
@@ -150,8 +150,8 @@ def refill_times(engine: Engine, rounds: int) -> dict[str, float]:
 
 
 def line_times(engine: Engine, rounds: int, candidates: int = 4) -> dict[str, float]:
-    """Milliseconds to fill one line of our own source with so many candidates, the prompt read
-    anew.
+    """Time the filling of one line of our own source with so many candidates, in ms, the prompt
+    read anew.
     """
     text = Path(__file__).read_text()
     lines = [line for line in text.splitlines() if line.startswith("    ")][:rounds]
@@ -168,7 +168,7 @@ def line_times(engine: Engine, rounds: int, candidates: int = 4) -> dict[str, fl
 
 
 def start_times(model: str | None, rounds: int = 3) -> dict[str, float]:
-    """Seconds of cold processes: the help, and one line filled."""
+    """Time cold processes, in seconds: the help, and one line filled; empty where either fails."""
     command = [sys.executable, "-m", "dgedit"]
     text = "def mean(values):\n    <FILL>\n\n\nprint(mean([1, 2, 3]))\n"
     fill = [*command, "pipe", "--stdin-filename", "mean.py", *(["--model", model] if model else [])]
@@ -193,7 +193,7 @@ def _transformers(
     canvas: torch.Tensor,
     last: torch.Tensor,
 ) -> Callable[[], None] | None:
-    """The reference's decoder and head on the same weights, or None where transformers is not
+    """Return a call of transformers' decoder and head on the same weights, or None where it is not
     installed.
     """
     try:

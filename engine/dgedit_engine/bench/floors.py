@@ -1,4 +1,4 @@
-"""What a card could do at best: bytes over its bandwidth, operations over its peak.
+"""Lower bounds of a stage's time on a card: bytes over its bandwidth, operations over its peak.
 
 A stage's floor is the larger of the two. Figures are the makers' data sheets, dense bfloat16 with
 fp32 accumulation.
@@ -24,7 +24,7 @@ class Card:
     """Multiplications and additions in bfloat16 a second."""
 
     def floor(self, bytes_read: float, operations: float) -> float:
-        """Milliseconds that no implementation can beat."""
+        """Return the milliseconds that no implementation can beat."""
         return 1000 * max(bytes_read / self.bandwidth, operations / self.operations)
 
 
@@ -40,7 +40,7 @@ _CARDS = {
 
 
 def card_of(device: torch.device | str) -> Card | None:
-    """The peaks of a device; None for one whose data sheet is not here, such as a CPU."""
+    """Return the peaks of a device; None for one whose data sheet is not here, such as a CPU."""
     device = torch.device(device)
     if device.type != "cuda":
         return None
@@ -49,10 +49,10 @@ def card_of(device: torch.device | str) -> Card | None:
 
 
 def size(weight: Tensor | Quantised) -> int:
-    """Bytes of a weight, all its parts."""
+    """Return the bytes of a weight, all its parts."""
     return weight.nbytes
 
 
 def entries(weight: Tensor | Quantised) -> int:
-    """Numbers that a weight stands for."""
+    """Return how many numbers a weight stands for."""
     return weight.shape.numel()

@@ -1,11 +1,11 @@
-"""`python -m dgedit_engine.bench.growth`: the memory of an engine that goes on answering.
+"""`python -m dgedit_engine.bench.growth`: measure how an engine's memory grows over many requests.
 
     python -m dgedit_engine.bench.growth --requests 500
 
 Lines are taken from Python's own library, at places and with surroundings of all sizes up to 6,000
-characters on each side, and filled again one after another in one engine. Prints the memory that it
-has of its own as it goes, and how much of the model's file lies in memory beside it, which is the
-system's to take back; and, as JSON, how much more its own is at the end, or at any time, than after
+characters on each side, and filled again one after another in one engine. Prints as it goes the
+memory of the process itself, and how much of the model's file lies in memory beside it, which the
+system can take back; and, as JSON, how much more its own is at the end, or at any time, than after
 the tenth request.
 """
 
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def requests(count: int, *, seed: int, characters: int) -> Iterator[InfillRequest]:
-    """Requests for a line each, with up to so many characters on each side; the same ones for a
-    seed.
+    """Yield requests for a line each, with up to so many characters on each side; the same ones for
+    a seed.
     """
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
     draw = random.Random(seed)
@@ -80,12 +80,12 @@ def requests(count: int, *, seed: int, characters: int) -> Iterator[InfillReques
 
 
 def resident() -> int:
-    """Bytes of this process's own that lie in memory."""
+    """Return the bytes of this process's own in memory, without mapped files."""
     return _said("RssAnon") + _said("RssShmem")
 
 
 def mapped() -> int:
-    """Bytes of files that lie in memory for this process: they come as they are read."""
+    """Return the bytes of mapped files in memory for this process: they come as they are read."""
     return _said("RssFile")
 
 

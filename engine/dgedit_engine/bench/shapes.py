@@ -1,7 +1,7 @@
 """Shapes to measure and test without a checkpoint, and random weights in them.
 
 `26b` is google/diffusiongemma-26B-A4B-it, its text model (values of the released config.json);
-`small` is the same in kind at a thousandth of the size, for machines without a GPU.
+`small` has the same parts with 9 million parameters, for machines without a GPU.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dgedit_engine.model.model import Model
 from dgedit_kernels.quantised import Kind, Quantised
 
 Quant = Literal["bf16", "e4m3", "e2m1", "int4"]
-"""The experts' weights. Those of attention and the dense MLP are e4m3 beside e4m3, and int8 by rows
-beside 4 bits: in bfloat16 they are 1.7 GB more, and an 8k prompt does not fit 18 GB.
+"""The kind of the experts' weights. Those of attention and the dense MLP are e4m3 beside e4m3, and
+int8 by rows beside 4 bits: in bfloat16 they are 1.7 GB more, and an 8k prompt does not fit 18 GB.
 """
 
 _CODED = ("qkv", "out", "gate_up", "down", "experts_gate_up", "experts_down")
@@ -26,7 +26,9 @@ _GROUPS: dict[Kind, int] = {"e2m1": 16, "int4": 32}
 
 
 def released() -> Config:
-    """DiffusionGemma 26B-A4B: 25.2 billion parameters of text model, 3.8 of them active."""
+    """Return the shape of DiffusionGemma 26B-A4B: 25.2 billion parameters of text model, 3.8 of
+    them active.
+    """
     sliding = LayerConfig(True, 8, 256, 10_000.0, 128)
     full = LayerConfig(False, 2, 512, 1_000_000.0, 64)
     return Config(
@@ -46,7 +48,7 @@ def released() -> Config:
 
 
 def small() -> Config:
-    """The same in kind, 13 million parameters."""
+    """Return a shape with the same parts and 9.3 million parameters."""
     sliding = LayerConfig(True, 2, 64, 10_000.0, 32)
     full = LayerConfig(False, 1, 128, 1_000_000.0, 16)
     return Config(
@@ -66,15 +68,15 @@ def small() -> Config:
 
 
 SHAPES: dict[str, Callable[[], Config]] = {"26b": released, "small": small}
-"""By their names."""
+"""The shapes by their names."""
 
 
 @torch.no_grad()
 def random_model(
     config: Config, quant: Quant, *, device: torch.device | str, seed: int = 0
 ) -> Model:
-    """A model whose weights are noise of a trained model's size, made where they are to be; in
-    bfloat16, but for what `quant` says.
+    """Make a model whose weights are noise of a trained model's size, on `device`; in bfloat16, but
+    for what `quant` says.
     """
     generator = torch.Generator(device).manual_seed(seed)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""`python -m dgedit_engine.bench --shape 26b`: a denoise step taken apart, on random weights.
+"""`python -m dgedit_engine.bench --shape 26b`: time each part of a denoise step, on random weights.
 
 Each stage runs over all layers, so that weights come from memory as they do in a step; on a GPU it
 is captured and replayed, so that the host does not count. Beside it stands what the card could do
@@ -32,7 +32,7 @@ from dgedit_kernels.canvas_sampler import read_canvas
 from dgedit_kernels.soft_embed import soft_embed
 
 STEPS = (12, 16, 24)
-"""Steps for a canvas: the average that is published, what servers are measured with, our cap."""
+"""Steps for a canvas: the published average, the number that servers are measured with, our cap."""
 _EDIT = 64  # tokens of a prompt that an edit makes new
 
 
@@ -43,28 +43,30 @@ class Stage:
     name: str
     """What it does."""
     call: Callable[[], object]
-    """Does it, for all layers."""
+    """Runs it, for all layers."""
     bytes_read: int = 0
-    """Weights and keys that it must read."""
+    """Bytes of weights and keys that it must read."""
     operations: int = 0
     """Multiplications and additions in matrix products."""
 
 
 @dataclass(slots=True)
 class Timing:
-    """Medians of repeated runs, within a budget."""
+    """Times repeated runs, within a budget."""
 
     device: torch.device
     """Where they run."""
     seconds: float
-    """For each of them, at most."""
+    """Seconds for each call that is timed, at most."""
     most: int = 50
-    """Runs, at most."""
+    """Runs of each, at most."""
     kept: list[object] = field(default_factory=list)
-    """Graphs, and what they read."""
+    """Results of captured calls, which the graphs write to."""
 
     def of(self, call: Callable[[], object], *, captured: bool = True) -> float:
-        """Milliseconds."""
+        """Return the median milliseconds of a call; on a GPU of its CUDA graph, unless `captured`
+        is off.
+        """
         run = self._captured(call) if captured and self.device.type == "cuda" else call
         times: list[float] = []
         end = time.monotonic() + self.seconds
@@ -93,7 +95,9 @@ class Timing:
 def measure(
     model: Model, *, prompt: int, minutes: float, stored: torch.dtype | None
 ) -> dict[str, Any]:
-    """All figures of a model behind `prompt` tokens: milliseconds, tokens a second, bytes."""
+    """Measure a model behind `prompt` tokens: figures in milliseconds, tokens a second and bytes,
+    by name. `minutes` is the budget of all timings.
+    """
     config, device = model.config, model.embedding.device
     cache = DeviceCache(config, device=device, dtype=model.embedding.dtype, stored=stored)
     timing, card = Timing(device, 60 * minutes / 20), card_of(device)
@@ -123,7 +127,7 @@ def _timed(stage: Stage, timing: Timing, card: Card | None) -> dict[str, Any]:
 
 
 def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
-    """The parts of a step behind what the cache holds."""
+    """Yield the parts of a step behind what the cache holds."""
     config = model.config
     slots, layers = config.canvas, list(model.stack())
     ids = torch.randint(config.vocab, (1, slots), device=cache.device)
@@ -176,7 +180,7 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
 
 
 def _ends(model: Model, hidden: Tensor, ids: Tensor) -> Iterator[Stage]:
-    """Head, sampler and self-conditioning signal."""
+    """Yield the head, the sampler and the self-conditioning signal."""
     config, (_, slots) = model.config, ids.shape
     read, taken = _matrices(slots, model.embedding)
     raw = product(hidden, model.embedding)
@@ -203,12 +207,12 @@ def _ends(model: Model, hidden: Tensor, ids: Tensor) -> Iterator[Stage]:
 
 
 def _matrices(tokens: int, *weights: Any) -> tuple[int, int]:
-    """Bytes and operations of products with so many rows."""
+    """Return the bytes and operations of products with so many rows."""
     return sum(map(size, weights)), 2 * tokens * sum(map(entries, weights))
 
 
 def _attention(config: Config, cache: DeviceCache, slots: int) -> tuple[int, int]:
-    """Bytes of keys and values, and operations."""
+    """Return the bytes of keys and values, and the operations."""
     read = taken = 0
     for layer in config.layers:
         seen = min(len(cache), config.window - 1) if layer.sliding else len(cache)
@@ -225,7 +229,7 @@ def _whole(
     timing: Timing,
     step_ms: float,
 ) -> dict[str, Any]:
-    """An edit, and tokens a second of both ways of decoding."""
+    """Time an edit, and return the tokens a second of both ways of decoding."""
     config, slots = model.config, model.config.canvas
     canvas = torch.randint(config.vocab, (1, min(slots, cache.chunk)), device=cache.device)
 
@@ -265,7 +269,7 @@ def _whole(
 
 
 class TokenStep:
-    """The causal reading, a token at a time, greedily: what a canvas is measured against."""
+    """A step of greedy causal decoding, a token at a time, with which a canvas is compared."""
 
     def __init__(self, model: Model, cache: DeviceCache) -> None:
         self.model, self.cache = model, cache
@@ -274,7 +278,7 @@ class TokenStep:
         self.version = cache.version
 
     def run(self) -> None:
-        """Read the token of the last step behind the cache, and choose the next."""
+        """Read the last step's token behind the cache, and choose the next."""
         self.cache.reserve(1)
         if self.cache.device.type != "cuda":
             self._advance()
@@ -300,7 +304,7 @@ class TokenStep:
 
 
 def table(found: dict[str, Any]) -> Iterator[str]:
-    """The figures for people."""
+    """Yield the lines of a table for people."""
     for stage in found["stages"]:
         yield _line(stage["stage"], stage["ms"], stage["floor_ms"])
     yield _line("whole step", found["step_ms"], found["floor_ms"])

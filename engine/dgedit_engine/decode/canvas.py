@@ -1,5 +1,4 @@
-"""The canvas: tokens that are refined together, some of them fixed, in one segment of slots for
-each hole.
+"""The canvas: tokens that are refined together, some of them fixed, with a segment for each hole.
 
 Knows where each hole's slots are, how a present text seeds them, when slots behind an end may go,
 and how to read drafts off it. Sizes are a few fixed ones, so that shapes repeat.
@@ -23,7 +22,7 @@ _CERTAIN = 0.9  # probability from which an end counts as confident
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """C slots."""
+    """C slots that are refined together."""
 
     ids: Tensor
     """(1, C): the tokens."""
@@ -34,7 +33,7 @@ class Canvas:
 
     @property
     def slots(self) -> int:
-        """C."""
+        """How many slots there are, C."""
         return int(self.ids.shape[1])
 
 
@@ -51,7 +50,7 @@ class Seed:
 def segment_sizes(
     texts: Sequence[Sequence[int]], markers: Sequence[Sequence[int]], canvas: int
 ) -> list[int]:
-    """Slots for each hole, on the model's own `canvas` or one up to twice as large.
+    """Return the slots for each hole, on the model's own `canvas` or one up to twice as large.
 
     A lone hole without text gets the whole canvas; others what their text may need, rounded up
     together. Raises ValueError, naming the number, where not even four slots a hole are left.
@@ -120,7 +119,7 @@ def seed_canvas(
 
 
 def text_ids(best: Sequence[int], segment: range, ends: Sequence[int]) -> list[int]:
-    """A segment's tokens up to its first end."""
+    """Return a segment's tokens up to its first end."""
     found: list[int] = []
     for slot in segment:
         if best[slot] in ends:
@@ -132,11 +131,10 @@ def text_ids(best: Sequence[int], segment: range, ends: Sequence[int]) -> list[i
 def shrunk(
     canvas: Canvas, best: Sequence[int], confidence: Sequence[float], ends: Sequence[int]
 ) -> tuple[list[int], tuple[range, ...]] | None:
-    """Which slots to keep when every hole's text has a confident end and the next smaller canvas
-    holds them all.
+    """Return the slots to keep and the new segments, or None: slots go when every hole's text has a
+    confident end and the next smaller canvas holds them all.
 
-    Returns the kept slots and the new segments, or None. Each segment keeps its end; the last takes
-    the rest.
+    Each segment keeps its end; the last takes the rest.
     """
     lengths = []
     for segment in canvas.segments:

@@ -1,12 +1,12 @@
 """Drafts from the canvas for a base that has one: from noise, all slots at once, in a few steps.
 
-Several canvases stand side by side behind one prompt. A step reads all their slots, keeps those it
-is sure of, and more of them every time, so that the last step keeps all; the others become noise
+Several canvases stand side by side behind one prompt. A step reads all their slots, keeps the most
+certain ones, and more of them every time, so that the last step keeps all; the others become noise
 again, and what was predicted for them comes back as the self-conditioning signal. A canvas was
-taught to go on behind the hole as the file does, so its text is a draft as one that is read from
-left to right: every place where it may end is a candidate, for the causal reading to judge.
+trained to go on behind the hole as the file does, so its text is treated as a draft that is written
+from left to right: every place where it may end is a candidate, for the causal reading to judge.
 
-Knows one hole and what it stands in; neither how candidates are judged nor steps of a request.
+Knows one hole and the text around it; neither how candidates are judged nor steps of a request.
 
 Letters: K canvases, C slots, S tokens of the head.
 """
@@ -36,7 +36,7 @@ from dgedit_engine.types import Draft, ModelError
 ROWS = 4
 """Canvases side by side, at most: memory is planned for so many (`memory/passes.py`)."""
 SLOTS = 32
-"""Slots of a canvas where nobody says: a line and what follows it."""
+"""Slots of a canvas by default: a line and what follows it."""
 STEPS = 6
 """Steps from noise to a text."""
 
@@ -45,11 +45,11 @@ _LIKELY = 64  # tokens of which one is drawn, the likeliest: a draw of all is de
 
 @dataclass(frozen=True, slots=True)
 class CanvasDrafts:
-    """Where the canvases stand after a step."""
+    """The state of the canvases after a step."""
 
     texts: list[str]
-    """What they say that may stand in the hole: the surest canvas first, and of each the text up to
-    where it goes on as the file does; none twice.
+    """Their texts that may stand in the hole: the most certain canvas first, and of each the text
+    up to where it goes on as the file does; none twice.
     """
     draft: Draft
     """The first of them in pieces, to be shown."""
@@ -69,13 +69,13 @@ def refined(
     steps: int = STEPS,
     greedy: bool = True,
 ) -> Iterator[CanvasDrafts]:
-    """Refine `rows` canvases of `slots` behind the prompt `prompt`, for the hole that stands in
-    `here`; yields where they stand after each step, and ends when all stand still.
+    """Refine `rows` canvases of `slots` behind the prompt `prompt`, for the hole in `here`; yields
+    their state after each step, and ends when none changes any more.
 
     The temperature and the entropy bound are `sampling`'s. All but a `greedy` first canvas keep
-    tokens that are drawn. `cache` is for that prompt; whoever uses it between two steps leaves the
-    prompt's beginning in it, or it is read again. Raises ModelError for a model that reads no
-    canvas, and for logits that are no numbers.
+    tokens that are drawn. `cache` is for that prompt; if it is used between two steps and no longer
+    holds the prompt, the missing part is encoded again. Raises ModelError for a model that reads no
+    canvas, and for logits that are not finite.
     """
     if not model.canvas:
         raise ModelError("the model was not taught to refine a canvas")
@@ -100,7 +100,7 @@ def refined(
 
 
 class _Reading(NamedTuple):
-    """What a step says of every slot; tokens as places of the logits."""
+    """The prediction of a step for every slot; tokens as places of the logits."""
 
     sample: Tensor
     """(K, C): one that is drawn."""
@@ -116,12 +116,12 @@ class _Reading(NamedTuple):
 
 @dataclass(slots=True)
 class _State:
-    """What the next step reads."""
+    """The input of the next step."""
 
     ids: Tensor
     """(K, C): tokens."""
     soft: Tensor | None
-    """(1, K, C, D): the signal."""
+    """(1, K, C, D): the self-conditioning signal."""
 
     def take(
         self,
@@ -132,7 +132,9 @@ class _State:
         *,
         greedy: bool,
     ) -> bool:
-        """Keep slots, and make the others noise; whether nothing has changed, and nothing will."""
+        """Keep slots, and make the others noise; return whether nothing has changed, and nothing
+        will.
+        """
         chosen = reading.sample.clone()
         if greedy:
             chosen[0] = reading.best[0]
@@ -147,7 +149,7 @@ class _State:
 
 
 def _size(model: Model) -> int:
-    """The tokens that the head knows."""
+    """Return how many tokens the head has logits for."""
     return model.config.vocab if model.head is None else model.head.size
 
 
@@ -158,13 +160,13 @@ def _noise(
     device: torch.device | str,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Tokens drawn evenly from the `size` that the head knows."""
+    """Draw tokens evenly from the `size` that the head has logits for."""
     return model.tokens(torch.randint(size, tuple(shape), generator=generator, device=device))
 
 
 def _begun(logits: Tensor, model: Model, tokenizer: Tokenizer, forced: str) -> Tensor:
-    """Let the first slot of logits (K, C, S) be nothing but the beginning of a text that the draft
-    has to begin with.
+    """Restrict the first slot of logits (K, C, S) to tokens that begin the text `forced`, with
+    which the draft has to begin.
     """
     if not forced:
         return logits
@@ -191,8 +193,8 @@ def _read(logits: Tensor, generator: torch.Generator | None) -> _Reading:
 
 
 def _kept(entropy: Tensor, bound: float, share: float) -> Tensor:
-    """Which slots of entropy (K, C) are kept: those within the bound, and at least that share, the
-    most certain first.
+    """Return which slots of entropy (K, C) are kept: those within the bound, and at least that
+    share, the most certain first.
     """
     least = -(-entropy.shape[-1] * share // 1)
     order = entropy.argsort(-1).argsort(-1)
@@ -207,7 +209,7 @@ def _said(
     tokenizer: Tokenizer,
     here: Around,
 ) -> CanvasDrafts:
-    """The canvases' texts, the surest first."""
+    """Return the canvases' texts, those of the most certain canvas first."""
     found = [
         _draft(*row, model.config.eos, tokenizer, here)
         for row in zip(best, sure, kept, strict=True)
@@ -228,8 +230,8 @@ def _draft(
     tokenizer: Tokenizer,
     here: Around,
 ) -> tuple[Draft, list[str]] | None:
-    """A canvas's draft, up to where it goes on as the file does, and its candidates; None for one
-    that does not begin as it has to.
+    """Return a canvas's draft, up to where it goes on as the file does, and its candidates; None
+    for one that does not begin as it has to.
     """
     over = next((place for place, token in enumerate(ids) if token in ends), len(ids))
     pieces = tokenizer.pieces(ids[:over])

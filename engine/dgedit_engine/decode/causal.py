@@ -1,4 +1,4 @@
-"""The same weights read causally: a prompt, a draft token by token, the likelihood of given tokens.
+"""The causal reading: encode a prompt, draft token by token, score the likelihood of given tokens.
 
 The causal reading learns before the canvas does, and it is a language model, so it drafts holes
 that canvases then revise, and it says which of several infills is likely. Knows ids and prompts,
@@ -25,7 +25,7 @@ from dgedit_engine.types import ModelError
 LONGEST = 128
 """Tokens after which a hole's draft is given up."""
 SHOWN_EVERY = 8
-"""Tokens between two looks at a draft under way."""
+"""Tokens of a draft under way between two steps that show it."""
 
 
 @dataclass(slots=True)
@@ -37,19 +37,21 @@ class Drafted:
     confidence: list[list[float]]
     """Their probabilities."""
     ended: bool = True
-    """No hole was given up for its length; one that was is cut where an end was likeliest."""
+    """Whether no hole was given up for its length; one that was is cut where an end was
+    likeliest.
+    """
     written: list[int] = field(default_factory=list)
     """All tokens that were written for the last hole, those behind the cut too."""
     sure: list[float] = field(default_factory=list)
     """Their probabilities."""
     ends: list[float] = field(default_factory=list)
-    """How likely an end was before each of them, and behind the last one if one came there."""
+    """Probability of an end before each of them, and behind the last one if an end came there."""
     _queue: list[int] = field(default_factory=list)
-    """Tokens that stand fast between two holes, still to be read."""
+    """Fixed tokens between two holes, still to be read."""
     _hole: int = 0
-    """The hole that is being written; their number when all are."""
+    """The index of the hole that is being written; their number when all are."""
     _ends: list[float] = field(default_factory=list)
-    """How likely an end was before each token of that hole."""
+    """Probability of an end before each token of that hole."""
 
     @property
     def over(self) -> bool:
@@ -69,10 +71,12 @@ def draft(
     generator: torch.Generator | None,
     following: str = "",
 ) -> Iterator[list[Drafted]]:
-    """`rows` drafts side by side behind the prompt that `cache` holds, drawn at temperature `heat`,
-    but for the first one if it is `greedy`. Yields them under way, and when all are over.
+    """Draft all holes `rows` times side by side behind the prompt that `cache` holds, drawn at
+    temperature `heat`, but for the first draft if it is `greedy`. Yields the drafts under way, and
+    when all are over.
 
-    One that runs into `following`, the text behind a lone hole, is given up.
+    One that runs into `following`, the text behind a lone hole, is given up. Raises ModelError for
+    logits that are not finite.
     """
     count = len(prompt.holes)
     drafts = [Drafted([[] for _ in range(count)], [[] for _ in range(count)]) for _ in range(rows)]
@@ -108,7 +112,8 @@ def encode(model: Model, cache: PromptCache, ids: Sequence[int]) -> None:
 def log_probabilities(
     model: Model, cache: PromptCache, rows: Sequence[Sequence[int]], counted: Sequence[int]
 ) -> list[list[float]]:
-    """How likely the last `counted[k]` tokens of row k are, each behind all before it, in nats.
+    """Return the log-probabilities, in nats, of the last `counted[k]` tokens of row k, each behind
+    all before it.
 
     All rows follow what `cache` holds, which stays, and are read in one pass.
     """
@@ -143,8 +148,8 @@ def _choose(
     *,
     greedy: bool,
 ) -> tuple[list[int], list[float], list[float]]:
-    """A token for each row of logits (rows, V), the best for a `greedy` first one; its probability,
-    and that of an end.
+    """Choose a token for each row of logits (rows, V), the best for a `greedy` first one; return
+    it, its probability and that of an end.
     """
     probs = logits.softmax(-1)
     if bool(probs[..., 0].isnan().any()):  # a draw would fail the device
@@ -167,9 +172,9 @@ def _write(
     prompt: Prompt,
     following: str,
 ) -> int:
-    """Take what the model says next; returns what it must read next."""
+    """Take the token that the model predicts; return the token that it must read next."""
     end = model.config.eos[0]
-    if one._queue:  # what it said was not asked for: between two holes the tokens stand fast
+    if one._queue:  # the prediction is not used: between two holes the tokens are fixed
         one._ends = []
         return one._queue.pop(0)
     if one.over:
@@ -198,7 +203,7 @@ def _write(
 
 
 def _met(text: list[int], tokenizer: Tokenizer, following: str) -> bool:
-    """Whether the last tokens of a text are those that stand behind its hole."""
+    """Say whether the last tokens of a text are those that stand behind its hole."""
     return met("".join(piece.text for piece in tokenizer.pieces(text[-2 * MET :])), following)
 
 

@@ -22,7 +22,7 @@ from dgedit_engine.prompt.plain import Place
 from dgedit_engine.types import ModelError
 
 FILE = "certainty.json"
-"""What a model's weights of it are called, beside a checkpoint's others."""
+"""Name of the file with a model's weights for it, beside a checkpoint's others."""
 
 _LEAST = 1e-6  # probability of a piece, in a logarithm
 _FAR = 12.0  # nats beyond which a lead says no more
@@ -30,22 +30,22 @@ _FAR = 12.0  # nats beyond which a lead says no more
 
 @dataclass(frozen=True, slots=True)
 class Certainty:
-    """A model's weights."""
+    """A model's weights of the logistic regression."""
 
     bias: float
-    """What is added."""
+    """Added to the weighted sum."""
     weights: Mapping[str, float]
-    """Of each feature."""
+    """The weight of each feature."""
 
     def of(self, features: Mapping[str, float]) -> float:
-        """The probability, 0 to 1."""
+        """Return the probability, 0 to 1, of a candidate with these features."""
         total = self.bias + sum(self.weights[name] * value for name, value in features.items())
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
 
 
 def features(found: Sequence[Scored], at: int, place: Place, asked: int) -> dict[str, float]:
-    """What is known of the candidate `found[at]` for a hole in `place`; `found` are all of them,
-    `asked` the tokens of the text behind that were asked for.
+    """Return the features of the candidate `found[at]` for a hole in `place`; `found` are all
+    candidates, `asked` is how many tokens of the text behind were scored.
     """
     one = found[at]
     joints = [other.joint for other in found]
@@ -81,11 +81,13 @@ FEATURES = (
     *("own", "piece", "least", "after", "share", "lead", "lines", "length", "repeats", "circle"),
     *("starts line", "line goes on", "at an end"),
 )
-"""Their names, in order."""
+"""The features' names, in order."""
 
 
 def load_certainty(folder: Path) -> Certainty | None:
-    """The weights in `folder/certainty.json`; None without. Raises ModelError for unusable ones."""
+    """Load the weights in `folder/certainty.json`; None where there is none. Raises ModelError for
+    unusable ones.
+    """
     path = folder / FILE
     said = small.table(path)
     if said is None:

@@ -1,10 +1,9 @@
-"""Where the draft of a reader that never says "end" may end, when it has gone too far, and what can
-be no hole's text at all.
+"""Rules of text for drafts without an end: where one may end, when it has gone too far, what fits.
 
 A model that reads from left to right alone writes on, past the hole, into what it takes to follow.
 Every place at which the hole's text could end there is a candidate: the ends of lines, or where the
-line goes on behind the hole, the places from which the draft says what stands there. Rules of text,
-by lines and indentation; knows neither tokens nor models.
+line goes on behind the hole, the places from which the draft repeats what stands there. Works by
+lines and indentation; knows neither tokens nor models.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ _AGREED = 4  # characters of the text behind that a line's draft must say to end
 
 
 def continues(behind: str) -> bool:
-    """Whether the line goes on behind the hole."""
+    """Say whether the line goes on behind the hole."""
     return bool(behind) and behind[0] not in "\r\n"
 
 
 def visible(text: str, place: Place) -> str:
-    """A draft without the empty lines that it begins with, where it begins a line: those around a
-    hole stand there already.
+    """Return a draft without the empty lines that it begins with, where it begins a line: those
+    around a hole stand there already.
     """
     if not place.starts_line:
         return text
@@ -42,7 +41,8 @@ def visible(text: str, place: Place) -> str:
 
 
 def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
-    """Lengths at which the draft `text` may end, ascending; `ended`, where its end is one too.
+    """Return the lengths at which the draft `text` may end, ascending; `ended` where its own end is
+    one too.
 
     Where the hole begins a line and a line begins behind it, its text ends with a line's end; where
     the line ends behind it, before one; where a line goes on behind it, where the draft goes on as
@@ -69,8 +69,9 @@ def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
 
 
 def too_far(text: str, place: Place) -> bool:
-    """Whether more of a draft can be no use: it says what stands behind the hole, a line's rest at
-    least, has left the hole's block, goes round in circles, says nothing more or is too long.
+    """Say whether more of a draft can be of no use: it repeats what stands behind the hole, a
+    line's rest at least, has left the hole's block, goes round in circles, is at an end of empty
+    lines or is too long.
     """
     lines, behind = text.split("\n"), place.behind
     if len(lines) > LINES or (len(lines) > 1 and circle(text) is not None):
@@ -84,9 +85,9 @@ def too_far(text: str, place: Place) -> bool:
 
 
 def fits(text: str, place: Place) -> bool:
-    """Whether a text can be a hole's: it stays in its block, begins with no empty line that the
-    hole did not begin with, ends a line where the hole did, and says neither what stands right
-    behind it once more nor that something is to be filled.
+    """Say whether a text can be a hole's: it stays in its block, begins with no empty line that the
+    hole did not begin with, ends a line where the hole did, and neither repeats what stands right
+    behind it nor has a marker of a hole in it.
     """
     if _MARKER in text and _MARKER not in place.present:
         return False
@@ -102,9 +103,10 @@ def fits(text: str, place: Place) -> bool:
 
 
 def left_block(text: str, place: Place) -> int | None:
-    """Where a draft leaves the block that its hole is in: the start of the first line with less
-    indentation than the hole's first one, or than what is around an empty hole; or behind a line
-    that closes a bracket, which may stand further left as the last one. None where it stays.
+    """Return the place where a draft leaves the block that its hole is in: the start of the first
+    line with less indentation than the hole's first one, or than what is around an empty hole; or
+    behind a line that closes a bracket, which may stand further left as the last one. None where it
+    stays.
     """
     line = place.line
     least = _least(text, place)
@@ -120,8 +122,8 @@ def left_block(text: str, place: Place) -> int | None:
 
 
 def _whole_lines(place: Place) -> bool:
-    """Whether a hole is lines with their ends: it begins one, and one begins behind it, as what it
-    holds says, or else indentation there.
+    """Say whether a hole is lines with their ends: it begins one, and one begins behind it, which
+    its present text shows, or else indentation there.
     """
     if not place.starts_line or not continues(place.behind):
         return False
@@ -129,7 +131,7 @@ def _whole_lines(place: Place) -> bool:
 
 
 def _least(text: str, place: Place) -> int:
-    """The indentation of the hole's block."""
+    """Return the indentation of the hole's block."""
     if place.line.strip():
         return _indent(place.line)
     own = place.present if place.present.strip() else text
@@ -150,7 +152,9 @@ def _begins_empty(text: str) -> bool:
 
 
 def _repeats(text: str, place: Place) -> bool:
-    """Whether a text ends with the lines that stand behind it, the same indentation included."""
+    """Say whether a text ends with the lines that stand behind it, the same indentation
+    included.
+    """
     if continues(place.behind) and not text.endswith("\n"):
         return False
     own = [one.rstrip() for one in (place.line + text).split("\n") if one.strip()]
@@ -160,8 +164,8 @@ def _repeats(text: str, place: Place) -> bool:
 
 
 def _agreeing(text: str, behind: str, least: int) -> list[int]:
-    """The places in a text from which it goes on as the line behind, at least so many characters;
-    those that agree longest.
+    """Return the places in a text from which it goes on as the line behind, for `least` characters
+    at least; those that agree longest.
     """
     head = behind.split("\n", 1)[0]
     least = min(least, len(head))
@@ -177,8 +181,8 @@ def _agreeing(text: str, behind: str, least: int) -> list[int]:
 
 
 def _sound(text: str, place: Place, takes_end: bool) -> bool:
-    """Whether a text can be a hole's: it says something, and neither begins nor ends with an empty
-    line, but for the beginning of the line that goes on behind it.
+    """Say whether a text can be a hole's: it is not blank, and neither begins nor ends with an
+    empty line, but for the beginning of the line that goes on behind it.
     """
     lines = (text.rstrip(" \t").removesuffix("\n") if takes_end else text).split("\n")
     blank = not lines[-1].strip() and len(lines) > 1

@@ -1,8 +1,8 @@
-"""How the candidates for an infill come about and which one is shown: a model's settings for it.
+"""A model's settings for decoding: which candidates are made for an infill, and which one is shown.
 
 They stand in a file of ours, `decoding.json`, since transformers refuses a `generation_config.json`
-with words that it does not know. A checkpoint without it is sampled as released: one candidate,
-from noise.
+with keys that it does not know. A checkpoint without it is sampled as released: one candidate, from
+noise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dgedit_engine.files import small
 from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
-"""What the file is called, beside a checkpoint's others."""
+"""Name of the file, beside a checkpoint's others."""
 
 _MOST = 1 << 16  # slots of a canvas
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
@@ -25,7 +25,7 @@ _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """What is tried for each request. Raises ModelError, naming the value, for unusable ones."""
+    """The settings for decoding. Raises ModelError, naming the value, for unusable ones."""
 
     candidates: int = 1
     """Infills that compete, where the request does not say."""
@@ -79,7 +79,9 @@ class Decoding:
 
 
 def load_decoding(folder: Path) -> Decoding:
-    """The settings in `folder/decoding.json`. Raises ModelError for unusable ones."""
+    """Load the settings in `folder/decoding.json`; the defaults where there is no file. Raises
+    ModelError for unusable ones.
+    """
     path = folder / FILE
     if (raw := small.table(path)) is None:
         return Decoding()

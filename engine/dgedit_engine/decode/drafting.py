@@ -1,6 +1,6 @@
-"""Drafts side by side behind one prompt, token by token: the likeliest ones, none twice.
+"""Beam search over drafts behind one prompt, token by token: the likeliest ones, none twice.
 
-Drawn one by one, drafts say the same again and again. A beam has as many as it is wide, and the
+Drawn one by one, drafts repeat each other. A beam has as many different ones as it is wide, and the
 likeliest, which are the ones that the text behind is to choose from. A draft may be held, as one is
 that has ended its line: it keeps its place by what it was worth then, and goes on without
 branching, so that the others can catch up.
@@ -29,21 +29,21 @@ class Row:
     """One draft under way."""
 
     left: str = ""
-    """What of the text that it has to begin with is still to come."""
+    """The part still to come of the text that it has to begin with."""
     ids: list[int] = field(default_factory=list)
     """Its tokens."""
     own: list[float] = field(default_factory=list)
-    """Their log-probabilities, in nats, as the model has them."""
+    """Their log-probabilities, in nats, at temperature 1."""
     odds: float = 0.0
-    """Their sum, at the temperature at which they are drawn."""
+    """Their sum in nats, at the temperature at which they are drawn."""
     worth: float = 0.0
-    """By which it has its place: its odds, or a draw around them; it stays while it is held."""
+    """What it is sorted by: its odds, or a draw around them; it stays while the row is held."""
     lines: int = 0
-    """How many it had when it was last judged; for the caller."""
+    """Lines that it had when it was last judged; for the caller."""
     held: bool = False
     """Whether it keeps its place until it is judged; for the caller to set, and to take back."""
     ended: bool = False
-    """Whether the model said the end of the text."""
+    """Whether the model predicted the end of the text."""
     over: bool = False
     """Whether it gets no more tokens; for the caller to set. It is left out unless it is held."""
 
@@ -61,13 +61,13 @@ def drafted(
     beginnings: Callable[[str], list[int]] | None = None,
     text_of: Callable[[int], str] | None = None,
 ) -> Iterator[list[Row]]:
-    """At most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most `longest`
-    tokens; all of them after each token, the best one first.
+    """Write at most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most
+    `longest` tokens; yields all of them after each token, the best one first.
 
     They are the likeliest, or with a `generator` drawn without replacement at temperature `heat`
     (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", arXiv 1903.06059). They
     begin with the text `forced`, in tokens that `beginnings` gives for what is left of it and whose
-    texts are `text_of`. Raises ModelError for logits that are no numbers.
+    texts are `text_of`. Raises ModelError for logits that are not finite.
     """
     live, done = [Row(forced)], list[Row]()
     forked = cache.fork(1, len(ids) - 1)
@@ -104,8 +104,8 @@ def _children(
     heat: float,
     generator: torch.Generator | None,
 ) -> list[tuple[int | None, Row]]:
-    """The rows one token on, each with its parent's place: the `rows` likeliest of each, one of
-    those that are held. A row that cannot go on has none.
+    """Return the rows one token on, each with its parent's place: the `rows` likeliest of each, one
+    of those that are held. A row that cannot go on has none. Logits are (live, S).
     """
     said = logits.log_softmax(-1)
     if bool(said[..., 0].isnan().any()):  # a draw would fail the device
@@ -140,8 +140,8 @@ def _children(
 
 
 def _drawn(totals: Tensor, live: Sequence[Row], generator: torch.Generator) -> Tensor:
-    """Draws around the odds of the rows' children (live, n), the largest of each as much as its
-    parent is worth: so the largest of all are drawn without replacement.
+    """Draw around the odds of the rows' children (live, n), the largest of each as much as its
+    parent is worth, so that the largest of all are drawn without replacement (arXiv 1903.06059).
     """
     uniform = torch.rand(totals.shape, generator=generator, device=totals.device).double()
     drawn = totals - (-uniform.clamp(1e-12, 1 - 1e-12).log()).log()
@@ -153,7 +153,9 @@ def _drawn(totals: Tensor, live: Sequence[Row], generator: torch.Generator) -> T
 
 
 def _settle(row: Row, model: Model, text_of: Callable[[int], str] | None) -> None:
-    """Take an end from a row that has just said it, and what it had to say from what is left."""
+    """Remove an end that a row has just predicted; else remove its last token's text from what it
+    still has to begin with.
+    """
     if row.over:
         return
     if row.ids[-1] in model.config.eos or row.ids[-1] == model.config.pad:
@@ -170,7 +172,7 @@ def _allowed(
     model: Model,
     beginnings: Callable[[str], list[int]] | None,
 ) -> Tensor | None:
-    """What each row may say, (live, S); None: anything."""
+    """Return the tokens that each row may go on with, (live, S) bool; None: any."""
     if beginnings is None or not any(row.left for row in rows):
         return None
     allowed = torch.ones(logits.shape, dtype=torch.bool, device=logits.device)

@@ -1,4 +1,4 @@
-"""From tokens to drafts: what a hole's tokens say as pieces of text, and how sure they are.
+"""Turn a hole's tokens into a draft: pieces of text, and how probable each is.
 
 Knows the tokenizer, neither the model nor the canvas's slots.
 """
@@ -21,7 +21,8 @@ def draft_of(
     *,
     ended: bool,
 ) -> Draft:
-    """Pieces of ids, the weakest token of each deciding; `closing` and what follows it is cut.
+    """Return the draft of ids, in pieces, the least probable token of each deciding; `closing` and
+    what follows it is cut.
 
     Once `ended`, all is settled, and bytes that make no character are dropped.
     """
@@ -41,7 +42,9 @@ def draft_of(
 
 
 def open_part(ids: Sequence[int], tokenizer: Tokenizer, closing: str | None) -> int | None:
-    """How many of the ids stand before the words that close a text; None if these do not come."""
+    """Return how many of the ids stand before `closing`, the text that closes an infill; None if it
+    does not come.
+    """
     if closing is None:
         return None
     pieces = tokenizer.pieces(ids)
@@ -59,21 +62,21 @@ def open_part(ids: Sequence[int], tokenizer: Tokenizer, closing: str | None) -> 
 
 
 def before_closing(whole: str, closing: str | None) -> int:
-    """The characters of a text in front of `closing`, which may begin with the line's end that the
-    text stands behind.
+    """Return how many characters of a text stand before `closing`, which may begin with the line's
+    end that the text stands behind.
     """
     place = -1 if closing is None else ("\n" + whole).find(closing)
     return len(whole) if place < 0 else max(0, place - 1)
 
 
 def unchanged(text: str, tokenizer: Tokenizer) -> Draft:
-    """A hole's own text, whole even where the vocabulary would not spell it."""
+    """Return a hole's own text as a draft, whole even where the vocabulary would not spell it."""
     pieces = [piece.text for piece in tokenizer.pieces(tokenizer.encode(text))]
     pieces = pieces if "".join(pieces) == text else [text] if text else []
     return Draft(tuple(pieces), (1.0,) * len(pieces), (True,) * len(pieces))
 
 
 def mean_log(drafts: Sequence[Draft]) -> float:
-    """Mean log-probability of the pieces, in nats; 0 for no text."""
+    """Return the mean log-probability of the pieces, in nats; 0 for no text."""
     sure = [math.log(max(value, 1e-9)) for draft in drafts for value in draft.confidence]
     return sum(sure) / len(sure) if sure else 0.0

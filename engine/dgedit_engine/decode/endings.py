@@ -1,10 +1,10 @@
-"""Where a causal draft may end: it often runs on, past the hole, into the text that follows it.
+"""Find where a causal draft may end: it often runs on past the hole, into the text that follows it.
 
-A reader that was trained little hardly ever says the end, but it goes on as the file does: where
+A model with little training hardly ever predicts the end, but it goes on as the file does: where
 its draft begins to repeat what stands behind the hole, the hole's text is over. Each place found is
 a candidate, and the ranking decides. The other way of not ending is to go round in circles, which
-the reader finds ever likelier: the first round is a place to end, and a draft that goes on is told.
-Knows tokens and text, neither the model nor how it is ranked.
+the model finds ever likelier: the first round is a place to end, and a draft that goes on is
+recognised. Knows tokens and text, neither the model nor how it is ranked.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dgedit_engine.prompt.tokenizer import Tokenizer
 
 MET = 12
-"""Characters of the text behind a hole with which a draft has certainly run into it."""
+"""Characters of the text behind a hole that show that a draft has run into it."""
 
-# Up to eight lines, at once again; and within a line some signs, three times in a row. In 18,000
-# excerpts of real code 0.1% have one.
+# Up to eight lines, repeated at once; and within a line 2 to 40 characters, three times in a row.
+# In 18,000 excerpts of real code 0.1% have one.
 _ROUNDS = (
     re.compile(r"^((?:[^\n]*\n){1,8}?)\1", re.MULTILINE),
     re.compile(r"([^\n]{2,40}?)\1{2}"),
@@ -33,7 +33,8 @@ def cuts(
     *,
     count: int,
 ) -> list[int]:
-    """At most `count` lengths, from 1 to len(ids), at which a draft may end, the likeliest first.
+    """Return at most `count` lengths, from 1 to len(ids), at which a draft may end, the likeliest
+    first.
 
     `ends` are the model's probabilities of an end before each token, and behind the last one. Half
     of the places are those from which the draft agrees longest with `following`; the others those
@@ -55,13 +56,13 @@ def cuts(
 
 
 def met(text: str, following: str) -> bool:
-    """Whether a draft has run into the text behind its hole."""
+    """Say whether a draft has run into the text behind its hole."""
     head = following.lstrip()[:MET]
     return len(head) == MET and head in text
 
 
 def agreed(one: str, other: str) -> int:
-    """How many visible characters two texts have in common at their start."""
+    """Count the visible characters that two texts have in common at their start."""
     length = 0
     for mine, theirs in zip(one, other, strict=False):
         if mine != theirs:
@@ -71,8 +72,8 @@ def agreed(one: str, other: str) -> int:
 
 
 def circle(text: str) -> int | None:
-    """Where a text begins to go round in circles, behind its first round; None where it does not.
-    Signs and numbers alone, as in tables, are no circle.
+    """Return the place where a text begins to go round in circles, behind its first round; None
+    where it does not. Signs and numbers alone, as in tables, are no circle.
     """
     found = []
     for rounds in _ROUNDS:
@@ -89,7 +90,9 @@ def circle(text: str) -> int | None:
 
 
 def _edges(ids: Sequence[int], tokenizer: Tokenizer) -> tuple[list[int], str]:
-    """Where each token's text begins, and last where all ends; and the whole text."""
+    """Return the places where each token's text begins, and last where all ends; and the whole
+    text.
+    """
     edges, text = [0], ""
     for piece in tokenizer.pieces(ids):
         text += piece.text

@@ -1,9 +1,9 @@
-"""Syntax errors that infills bring into their files: those of the whole file that it does not have
-whatever fills its holes.
+"""Count the syntax errors that infills bring into their files, and not those of the file itself.
 
-A hole may be unfilled as yet (None): it is judged with words in it that leave the file sound, if
-there are any. Python with errors of its own is judged with the lines that have them left out, since
-its parser stops at the first. Knows requests and `syntax`; neither tokens nor models.
+A file's own errors are those that it has whatever fills its holes. A hole may be unfilled as yet
+(None): it is judged with words in it that leave the file sound, if there are any. Python with
+errors of its own is judged with the lines that have them left out, since its parser stops at the
+first. Knows requests and `syntax`; neither tokens nor models.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from dgedit_engine.decode.syntax import Place, faults, is_python, refused
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
 Error = tuple[int, int, int]
-"""A syntax error: the passage, and start and end in its filled text, from the excerpt's start."""
+"""A syntax error: the passage's index, and start and end in its filled text, from the excerpt's
+start.
+"""
 
 Texts = Sequence[str | None]
 """A text for each hole; None for one that is not filled yet."""
@@ -37,8 +39,8 @@ _CODE = re.compile(r"^[^\S\n]*[^\s#]", re.MULTILINE)  # the start of a line that
 
 
 def new_errors(request: InfillRequest, fillings: Sequence[Texts]) -> list[tuple[Error, ...] | None]:
-    """The errors that each of the fillings brings into the request's files, whose unfilled holes
-    are the same in all; None where no file's language is known.
+    """Return the errors that each of the fillings brings into the request's files; the same holes
+    are unfilled in all. None where no file's language is known.
     """
     judged: list[tuple[Error, ...] | None] = [None] * len(fillings)
     first = 0
@@ -56,8 +58,8 @@ def new_errors(request: InfillRequest, fillings: Sequence[Texts]) -> list[tuple[
 
 
 def with_fixed(request: InfillRequest, texts: Texts) -> InfillRequest:
-    """The request with the holes that have a text among `texts` as parts of their files, whose
-    errors are nobody else's.
+    """Return the request with the holes that have a text among `texts` as fixed parts of their
+    files, so that their errors are the file's own.
     """
     left, passages = iter(texts), []
     for passage in request.passages:
@@ -75,7 +77,7 @@ def with_fixed(request: InfillRequest, texts: Texts) -> InfillRequest:
 
 
 def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ...] | None]:
-    """The errors of each filling of one passage, counted from the excerpt's start."""
+    """Return the errors of each filling of one passage, counted from the excerpt's start."""
     above = len(passage.above)
     found: list[tuple[Place, ...] | None] = []
     for word in _WORDS if None in fillings[0] else ("",):
@@ -96,8 +98,8 @@ def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ..
 def _without_own(
     passage: Passage, fillings: Sequence[Texts], found: list[tuple[Place, ...] | None]
 ) -> list[tuple[Place, ...] | None]:
-    """The errors less those that the file has whatever fills its holes; `found` are all errors of
-    the fillings, none of which is sound.
+    """Return the errors less those that the file has whatever fills its holes; `found` are all
+    errors of the fillings, none of which is sound.
     """
     stands = [_stand_ins(passage, word) for word in _WORDS]
     own = [_faults(passage, texts, texts) for texts in stands]
@@ -131,8 +133,8 @@ def _without_own(
 
 
 def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:
-    """The passage with the lines that Python refuses left out, as long as they were, so that it is
-    sound with these texts in its holes; None where that cannot be.
+    """Return the passage with the lines that Python refuses replaced by others as long, so that it
+    is sound with these texts in its holes; None where that cannot be.
     """
     parts: list[str | Hole] = [passage.above, *passage.parts, passage.below]
     tried: dict[int, int] = {}
@@ -153,8 +155,8 @@ def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:
 def _leave_out(
     parts: list[str | Hole], texts: Sequence[str], whole: str, place: int, word: str
 ) -> bool:
-    """Put a word in the place of the line at `place` of the `whole` text; whether it was another
-    and no hole touches it.
+    """Put a word in the place of the line at `place` of the `whole` text; return whether it could:
+    the line was another, and no hole touches it.
     """
     start = whole.rfind("\n", 0, place) + 1
     end = whole.find("\n", place)
@@ -177,13 +179,15 @@ def _leave_out(
 
 
 def _faults(passage: Passage, texts: Texts, stands: Texts) -> tuple[Place, ...] | None:
-    """The syntax errors of the file with `texts` in its holes, and `stands` in unfilled ones."""
+    """Return the syntax errors of the file with `texts` in its holes, and `stands` in unfilled
+    ones.
+    """
     return faults(passage.path, _whole(passage, texts, stands), whole=_begins_file(passage))
 
 
 def _begins_file(passage: Passage) -> bool:
-    """Whether the passage begins as Python's files do, which nothing in its holes may change: at no
-    indentation. An excerpt from inside of blocks does not.
+    """Say whether the passage begins as Python's files do, which nothing in its holes may change:
+    at no indentation. An excerpt from inside of blocks does not.
     """
     parts = (part.text if isinstance(part, Hole) else part for part in passage.parts)
     first = _CODE.search("".join((passage.above, *parts)))
@@ -191,7 +195,7 @@ def _begins_file(passage: Passage) -> bool:
 
 
 def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:
-    """The file with `texts` in its holes, and those of `stands` in the unfilled ones."""
+    """Return the file with `texts` in its holes, and those of `stands` in the unfilled ones."""
     parts, left = [passage.above], iter(zip(texts, stands, strict=True))
     for part in passage.parts:
         if isinstance(part, str):
@@ -203,8 +207,8 @@ def _whole(passage: Passage, texts: Texts, stands: Texts) -> str:
 
 
 def _stand_ins(passage: Passage, word: str | None, *, indented: bool = False) -> list[str]:
-    """For each hole the word as its text would be, indented and with a line's end where it has to;
-    None: what it holds. `indented`: it begins amid the indentation of its line.
+    """Return for each hole the word as its text would be, indented and with a line's end where it
+    has to; None: the text it holds. `indented`: it begins amid the indentation of its line.
     """
     parts = [passage.above, *passage.parts, passage.below]
     found, before = list[str](), ""
@@ -230,8 +234,8 @@ def _stand_ins(passage: Passage, word: str | None, *, indented: bool = False) ->
 
 
 def _indent(present: str, before: str, behind: str) -> str:
-    """The indentation of a hole that begins a line: that of what it holds, or of what is around,
-    more than that of a line that opens a block.
+    """Return the indentation of a hole that begins a line: that of its present text, or of what is
+    around, more than that of a line that opens a block.
     """
     above = next((line for line in reversed(before.split("\n")[-_NEAR:]) if line.strip()), "")
     for text in (present, behind, above):
@@ -245,8 +249,8 @@ def _indent(present: str, before: str, behind: str) -> str:
 
 
 def _outside(before: str, behind: str) -> str:
-    """The indentation of what opens the block behind: that of the lines before which is the largest
-    of those that are smaller.
+    """Return the indentation of the statement that opens the block behind: of the lines before, the
+    largest that is smaller than the block's.
     """
     inner = next((_margin(line) for line in behind.split("\n", 20) if line.strip()), "")
     outer = (_margin(line) for line in before.split("\n")[-_NEAR:] if line.strip())
@@ -258,8 +262,8 @@ def _margin(line: str) -> str:
 
 
 def _anchored(passage: Passage, whole: str, error: Place) -> Place:
-    """The error's place, behind the first hole counted from the file's end: it does not depend on
-    what fills the holes.
+    """Return the error's place, behind the first hole counted from the file's end, so that it does
+    not depend on what fills the holes.
     """
     before = len(passage.above)
     for part in passage.parts:

@@ -1,15 +1,16 @@
-"""How well an infill and the text behind it follow from the prompt: one number for both.
+"""Score how well an infill and the text behind it follow from the prompt: one number for both.
 
 For a model that reads from left to right, the best infill m of a hole between p and s is the one
 that makes p m s likeliest: P(m | p, s) is P(m | p) P(s | p, m) up to a factor that all infills
 share. So the text that is scored is that of the infill and the beginning of s, in the tokens in
 which a reader meets it, and the sum counts, not the mean: a longer infill has more to answer for.
-The prompt has s already (`prompt/plain.py`), which makes it likely behind any infill, so what is
-left to tell counts twice.
+The prompt has s already (`prompt/plain.py`), which makes it likely behind any infill, so the
+difference that is left counts twice.
 
 Measured on 94 of HumanEval-Infilling's single lines, a beam of twelve drafts of Gemma 3 270M each,
 of which some draft passes in 52%: chosen by the sum behind the prompt without s 43%, behind this
-one 45, and s counted twice 45, exact 35, 37 and 38; by the infill's own odds alone 33 and 27.
+one 45, and s counted twice 45, exact 35, 37 and 38; by the infill's own log-probability alone 33
+and 27.
 """
 
 from __future__ import annotations
@@ -28,48 +29,48 @@ from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft
 
 AFTER = 16
-"""Tokens of the text behind that are asked for."""
+"""Tokens of the text behind a hole that are scored, at most."""
 
 BEHIND = 2.0
-"""How much they count."""
+"""Weight of their log-probability."""
 
 REPEATED = 2.0
-"""Nats that an infill pays which says nothing but lines that stand behind the hole: the prompt has
-just shown them, and so makes them likelier than they are. On the 94 lines 47% pass with it, 46
-without, and 5 of what is chosen are such lines, not 7.
+"""Nats that an infill loses if all its lines stand behind the hole: the prompt has just shown them,
+and so makes them likelier than they are. On the 94 lines 47% pass with it, 46 without, and 5 of the
+chosen infills are such lines, not 7.
 """
 
 TOGETHER = 640
-"""Tokens of candidates that are read at a time."""
+"""Tokens of candidates that are read in one pass, at most."""
 LOGITS = 128
-"""Tokens whose logits are there at a time."""
+"""Tokens whose logits are computed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A candidate for one hole."""
+    """A candidate for one hole, with its score."""
 
     text: str
     """What it puts there; its lines end with "\n"."""
     draft: Draft
-    """The same in pieces, each with the probability that the reader gives it; its lines end as the
+    """The same in pieces, each with the probability that the model gives it; its lines end as the
     file's do.
     """
     own: float
     """Log-probability of the text, in nats."""
     after: float
-    """That of the text behind it."""
+    """Log-probability of the text behind it, in nats."""
     repeats: bool = False
     """Whether all its lines stand behind the hole too."""
 
     @property
     def joint(self) -> float:
-        """What it is ranked by."""
+        """The score, in nats, that candidates are ranked by."""
         return self.own + BEHIND * self.after - REPEATED * self.repeats
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:
-    """As much of the text behind a hole as is asked for; a character is not cut."""
+    """Return the beginning of the text behind a hole that is scored; no character is cut."""
     pieces = tokenizer.pieces(tokenizer.encode(behind)[:AFTER])
     whole = takewhile(lambda piece: "\ufffd" not in piece.text, pieces)
     return behind[: sum(len(piece.text) for piece in whole)]
@@ -78,8 +79,8 @@ def head(behind: str, tokenizer: Tokenizer) -> str:
 def rows(
     around: Around, texts: Sequence[str], behind: str, tokenizer: Tokenizer, end: int
 ) -> list[list[int]]:
-    """The tokens of each candidate that are asked for: its own and those of the text `behind`, or
-    the `end` where nothing follows.
+    """Return the tokens of each candidate that are scored: its own and those of the text `behind`,
+    or the `end` where nothing follows.
     """
     ends = [] if behind else [end]
     return [[*tokenizer.encode(around.forced + text + behind), *ends] for text in texts]
@@ -93,8 +94,9 @@ def scored(
     texts: Sequence[str],
     behind: str,
 ) -> Iterator[Scored]:
-    """The candidates `texts` for a hole in `around`, in order. `behind` is `head`'s; where nothing
-    follows, it is the text's end that has to. A head with a shortlist knows all of `rows`.
+    """Score the candidates `texts` for a hole in `around`; yields them in order. `behind` is
+    `head`'s; where nothing follows, the end of the text is scored. A head with a shortlist must
+    have all tokens of `rows`.
 
     `cache` holds the prompt, and is left with it but for its last token.
     """
@@ -108,7 +110,7 @@ def scored(
 
 
 def _dealt(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """The rows' numbers, as many at a time as are read together."""
+    """Yield the rows' indices, as many at a time as are read together."""
     some: list[int] = []
     size = 0
     for place, row in enumerate(rows):
@@ -124,7 +126,9 @@ def _dealt(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
 def _read(
     model: Model, cache: PromptCache, last: int, rows: Sequence[Sequence[int]]
 ) -> list[list[float]]:
-    """The log-probability of each row's tokens behind what the cache holds and `last`, in nats."""
+    """Return the log-probability of each row's tokens behind what the cache holds and `last`, in
+    nats.
+    """
     fed = [[last, *row[:-1]] for row in rows]
     sizes = [len(row) for row in fed]
     targets = torch.tensor([token for row in rows for token in row], device=cache.device)
@@ -149,7 +153,7 @@ def _read(
 def _judged(
     text: str, row: Sequence[int], known: Sequence[float], around: Around, tokenizer: Tokenizer
 ) -> Scored:
-    """A row's log-probabilities, shared out between the text and what stands behind it."""
+    """Share out a row's log-probabilities between the text and what stands behind it."""
     pieces: list[str] = []
     sure: list[float] = []
     own = after = 0.0
@@ -178,7 +182,7 @@ def _judged(
 def drafted_text(
     pieces: Sequence[str], sure: Sequence[float], around: Around, *, settled: bool
 ) -> Draft:
-    """The draft of these pieces and their log-probabilities, with the file's line ends."""
+    """Return the draft of these pieces and their log-probabilities, with the file's line ends."""
     return Draft(
         tuple(piece.replace("\n", around.newline) for piece in pieces),
         tuple(torch.tensor(sure).exp().tolist()),

@@ -1,10 +1,10 @@
-"""Fill holes with a model that was never taught to: a base that reads from left to right alone.
+"""Fill holes with a model that was never trained to: a base that reads from left to right alone.
 
     for each hole:  the text before it -> drafts side by side -> every place where one may end is a
                     candidate -> the text behind decides (`joint.py`) -> the file's grammar
 
 A hole after another is filled behind what was chosen for that one. What is shown is always the best
-so far. Knows requests and steps; how a hole's candidates are found is `search.py`'s.
+so far. Knows requests and steps; `search.py` finds a hole's candidates.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fill(
 ) -> Iterator[Step]:
     """Fill the request's holes one after another; the last step has the candidates.
 
-    Raises ModelError where the model's logits are no numbers.
+    Raises ModelError where the model's logits are not finite.
     """
     count = len(request.holes)
     chosen: list[_Found] = []
@@ -69,19 +69,19 @@ def fill(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What was found for a hole."""
+    """The candidates of a hole."""
 
     candidates: list[Candidate]
     """Those with fewer syntax errors first; none where nothing was found."""
 
     @property
     def first(self) -> Draft:
-        """What is shown."""
+        """The draft that is shown."""
         return self.candidates[0].draft if self.candidates else NOTHING.draft
 
 
 def _by_grammar(pool: Pool, request: InfillRequest, chosen: Sequence[_Found]) -> _Found:
-    """A hole's candidates, those with fewer syntax errors first."""
+    """Sort a hole's candidates, those with fewer syntax errors first."""
     found = pool.best
     errors: list[int | None] = []
     asked = request.candidates or 0
@@ -98,7 +98,7 @@ def _by_grammar(pool: Pool, request: InfillRequest, chosen: Sequence[_Found]) ->
 
 
 def _candidate(pool: Pool, rivals: Sequence[Scored], draft: Draft, errors: int | None) -> Candidate:
-    """One of the pool's, held against the others."""
+    """Make one of the pool's a candidate, its certainty relative to its `rivals`."""
     one = next(one for one in pool.best if one.draft.text == draft.text)
     every = rivals if one in rivals else [one, *rivals]
     sure = pool.certainty(every, every.index(one))
@@ -108,8 +108,8 @@ def _candidate(pool: Pool, rivals: Sequence[Scored], draft: Draft, errors: int |
 def _errors(
     request: InfillRequest, chosen: Sequence[_Found], drafts: Sequence[Draft]
 ) -> list[int | None]:
-    """How many syntax errors each draft for the hole behind the `chosen` ones brings; None where
-    nobody can tell.
+    """Count the syntax errors that each draft for the hole behind the `chosen` ones brings; None
+    where unknown.
     """
     later = [None] * (len(request.holes) - len(chosen) - 1)
     alone = with_fixed(request, [*(one.first.text for one in chosen), None, *later])

@@ -31,7 +31,7 @@ class Start:
     seed: Seed
     """Its slots at the beginning."""
     first: int
-    """How many steps before the end of the schedule it enters."""
+    """Steps before the end of the schedule at which it enters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Refined:
     accepted: list[bool]
     """Which slots were accepted within the entropy bound."""
     settled: bool
-    """Whether the stop rule held: the draft stood still and the free slots are certain."""
+    """Whether the stop rule held: the draft did not change and the free slots are certain."""
 
 
 S = TypeVar("S")
@@ -61,7 +61,7 @@ class Live(Generic[S]):
     remaining: int
     """Steps before the end of the schedule."""
     state: S
-    """What its refiner keeps of it from one step to the next."""
+    """What its refiner keeps of it between steps."""
     latest: Refined | None = None
 
     @property
@@ -80,15 +80,15 @@ class Refiner(Protocol[S]):
         """The model that reads them."""
 
     def begin(self, seed: Seed, generator: torch.Generator) -> S:
-        """A canvas's state before its first step."""
+        """Return a canvas's state before its first step."""
 
     def advance(
         self, running: Sequence[Live[S]], sampling: Sampling, generator: torch.Generator
     ) -> None:
-        """Take each canvas a step further: its tokens, state and `latest`."""
+        """Advance each canvas by a step: its tokens, state and `latest`."""
 
     def at(self, state: S, slots: Sequence[int]) -> S:
-        """The state of a canvas that goes on with some of its slots."""
+        """Return the state of a canvas that goes on with some of its slots."""
 
 
 def refine(
@@ -99,10 +99,11 @@ def refine(
     *,
     shrinking: bool = True,
 ) -> Iterator[list[Refined]]:
-    """Denoise all canvases until each has settled or used up its steps; yields where each stands.
+    """Denoise all canvases until each has settled or used up its steps; yields the latest result of
+    each.
 
     With one canvas and `shrinking` off, an `EagerRefiner` is the released sampler, draw for draw.
-    Raises ModelError where the model's logits are no numbers.
+    Raises ModelError where the model's logits are not finite.
     """
     live = [
         Live(start.seed.canvas, start.first, refiner.begin(start.seed, generator))
@@ -130,14 +131,14 @@ def _shrink(one: Live[S], refiner: Refiner[S]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EagerState:
-    """What the next step of a canvas takes up, beside its tokens."""
+    """What a canvas carries from one step to the next, beside its tokens."""
 
     soft: Tensor | None
     """Self-conditioning, (1, C, D); None: no signal."""
     previous: Tensor | None = None
     """The best tokens of the last step, (1, C)."""
     still: int = 0
-    """Steps for which they have stood."""
+    """Steps for which they have not changed."""
 
 
 class EagerRefiner:
@@ -147,20 +148,20 @@ class EagerRefiner:
         self.model, self.cache = model, cache
 
     def begin(self, seed: Seed, generator: torch.Generator) -> EagerState:
-        """A canvas's state before its first step."""
+        """Return a canvas's state before its first step."""
         return EagerState(seed_signal(self.model, seed))
 
     @torch.inference_mode()
     def advance(
         self, running: Sequence[Live[EagerState]], sampling: Sampling, generator: torch.Generator
     ) -> None:
-        """Take each canvas a step further."""
+        """Advance each canvas by a step."""
         readings = _read(self.model, self.cache, running, sampling, generator)
         for one, reading in zip(running, readings, strict=True):
             _take(one, reading, self.model, sampling, generator)
 
     def at(self, state: EagerState, slots: Sequence[int]) -> EagerState:
-        """The state of a canvas that goes on with some of its slots."""
+        """Return the state of a canvas that goes on with some of its slots."""
         soft, previous = state.soft, state.previous
         return replace(
             state,
@@ -170,8 +171,8 @@ class EagerRefiner:
 
 
 def seed_signal(model: Model, seed: Seed) -> Tensor | None:
-    """Self-conditioning for the first step: what is known of a present text, as if it had been
-    predicted.
+    """Return self-conditioning for the first step, (1, C, D): the known tokens of a present text,
+    as if they had been predicted.
 
     From noise alone there is none, as released, and for a model without self-conditioning.
     """
@@ -187,7 +188,7 @@ def _read(
     sampling: Sampling,
     generator: torch.Generator,
 ) -> list[SlotReading]:
-    """One pass over all slots, S, and what it says of each canvas."""
+    """Read all slots, S, in one pass, and return each canvas's part."""
     sizes = [one.canvas.slots for one in running]
     heats = [sampler.temperature(sampling, one.remaining) for one in running]
     ids = torch.cat([one.canvas.ids for one in running], 1)
@@ -210,7 +211,9 @@ def _read(
 
 
 def _signals(model: Model, running: Sequence[Live[EagerState]]) -> Tensor | None:
-    """The canvases' self-conditioning side by side, (1, S, D); zeros are exactly no signal."""
+    """Return the canvases' self-conditioning side by side, (1, S, D); zeros are exactly no
+    signal.
+    """
     if all(one.state.soft is None for one in running):
         return None
     signals = (

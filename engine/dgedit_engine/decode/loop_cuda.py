@@ -1,9 +1,9 @@
 """Denoise steps that a GPU runs without the host: fixed buffers, one CUDA graph for each size.
 
-A step is everything from the model to the stop flag: denoise, head, reading, acceptance, noise,
-self-conditioning, cooling. On a GPU it is captured once and replayed; the host waits for nothing
-but one small copy, what a step shows. Elsewhere the same code runs as it stands. Candidates of one
-size are rows of one batch; their prompt is there once.
+A step is everything from the model to the stop flag: denoise, head, reading of the logits,
+acceptance, noise, self-conditioning, a lower temperature. On a GPU it is captured once and
+replayed; the host waits for nothing but one small copy, what a step shows. Elsewhere the same code
+runs as it stands. Candidates of one size are rows of one batch; their prompt is there once.
 
 Knows the sampler's order, not what holes are; `EagerRefiner` (`loop.py`) takes the same steps with
 PyTorch's random numbers, draw for draw as released.
@@ -36,9 +36,9 @@ class CanvasState:
     """One canvas on the device, between two steps."""
 
     ids: Tensor
-    """(C,) int64."""
+    """(C,) int64: the tokens."""
     fixed: Tensor
-    """(C,) bool."""
+    """(C,) bool: True where the token stays."""
     soft: Tensor | None
     """(C, D): self-conditioning for the next step; zeros are exactly none. None: the model has no
     such part.
@@ -46,12 +46,12 @@ class CanvasState:
     previous: Tensor
     """(C,) int64: the best tokens of the last step; -1 before the first."""
     still: Tensor
-    """() int32: steps for which they have stood."""
+    """() int32: steps for which they have not changed."""
     draw: Tensor
     """(2,) int64: the seed of its random numbers, and the step."""
 
     def at(self, slots: Sequence[int]) -> CanvasState:
-        """Some of its slots."""
+        """Return the state of some of its slots."""
         ids, fixed, previous = self.ids[slots], self.fixed[slots], self.previous[slots]
         soft = None if self.soft is None else self.soft[slots]
         return CanvasState(ids, fixed, soft, previous, self.still, self.draw)
@@ -84,24 +84,26 @@ class DenoiseStep:
         self.draw = torch.zeros(rows, 2, dtype=torch.int64, device=device)
         self.heat = torch.ones(rows, device=device)
         self.cooling = torch.zeros(rows, device=device)
-        """How much colder the next step is."""
+        """How much lower each row's temperature is in the next step, (rows,)."""
         self.settings = torch.zeros(3, device=device)
         """Entropy bound, confidence threshold, stability: what a request may change."""
         self.report = torch.zeros(rows, 3 * slots + 2, dtype=torch.int32, device=device)
-        """What a step shows: best tokens, their probabilities, what was kept, settled, finite."""
+        """What a step shows, (rows, 3 C + 2): best tokens, their probabilities, what was kept,
+        settled, finite.
+        """
         pinned = device.type == "cuda"
         self.shown = torch.zeros_like(self.report, device="cpu", pin_memory=pinned)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def load(self, row: int, state: CanvasState, *, heat: float, cooling: float) -> None:
-        """Put a canvas in a row."""
+        """Copy a canvas into a row. `heat` is the temperature of its next step."""
         for name in CanvasState.__slots__:
             if (buffer := getattr(self, name)) is not None:
                 buffer[row].copy_(getattr(state, name))
         self.heat[row], self.cooling[row] = heat, cooling
 
     def state(self, row: int) -> CanvasState:
-        """A copy of the canvas in a row, as the next step would read it."""
+        """Copy the canvas in a row, as the next step would read it."""
         copies: dict[str, Any] = {}
         for name in CanvasState.__slots__:
             buffer = getattr(self, name)
@@ -126,7 +128,7 @@ class DenoiseStep:
 
     @torch.inference_mode()
     def _capture(self) -> None:
-        """Record a step; what it changes while it warms up is put back."""
+        """Capture a step; what it changes while it warms up is put back."""
         changed = (self.ids, self.soft, self.previous, self.still, self.draw, self.heat)
         before = [(one, one.clone()) for one in changed if one is not None]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -143,7 +145,7 @@ class DenoiseStep:
 
     @torch.inference_mode()
     def advance(self) -> None:
-        """The step itself. A row at a time behind the model: logits are the largest buffer."""
+        """Run the step itself. The head reads a row at a time: logits are the largest buffer."""
         hidden = self.model.denoise(self.ids, self.cache, self.soft)  # (B, C, D)
         for row in range(self.rows):
             self._read(hidden[row : row + 1], slice(row, row + 1), self.draw[row])
@@ -151,7 +153,9 @@ class DenoiseStep:
         self.draw[:, 1] += 1
 
     def _read(self, hidden: Tensor, row: slice, draw: Tensor) -> None:
-        """What the head says of one canvas, and what becomes of its slots."""
+        """Read the logits of one canvas's hidden (1, C, D), and decide what becomes of its
+        slots.
+        """
         model, config = self.model, self.model.config
         raw = product(hidden, model.embedding)  # (1, C, V)
         heat, ids, fixed = self.heat[row], self.ids[row], self.fixed[row]
@@ -192,7 +196,9 @@ class StepRow:
 
 
 class GraphRefiner:
-    """Canvases of one size advance together, in steps made when they are first wanted and kept."""
+    """A `Refiner` that advances canvases of one size together, in steps made when first needed and
+    kept.
+    """
 
     def __init__(self, model: Model, cache: DeviceCache) -> None:
         self.model, self.cache = model, cache
@@ -201,7 +207,9 @@ class GraphRefiner:
         self.pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
     def step(self, rows: int, slots: int) -> DenoiseStep:
-        """The step of so many canvases of a size; a new one where the cache has moved."""
+        """Return the step of so many canvases of a size; a new one where the cache's buffers have
+        grown.
+        """
         step = self.made.get((rows, slots))
         if step is None or step.version != self.cache.version:
             step = DenoiseStep(self.model, self.cache, rows=rows, slots=slots, pool=self.pool)
@@ -209,7 +217,7 @@ class GraphRefiner:
         return step
 
     def begin(self, seed: Seed, generator: torch.Generator) -> CanvasState | StepRow:
-        """A canvas's state before its first step."""
+        """Return a canvas's state before its first step."""
         canvas, soft = seed.canvas, None
         if self.model.conditioning is not None:
             signal = seed_signal(self.model, seed)
@@ -227,16 +235,16 @@ class GraphRefiner:
         sampling: Sampling,
         generator: torch.Generator,
     ) -> None:
-        """Take each canvas a step further; `generator` gave them their own random numbers."""
+        """Advance each canvas by a step; `generator` gave them their own random numbers."""
         for size in dict.fromkeys(one.canvas.slots for one in running):
             self._advance([one for one in running if one.canvas.slots == size], sampling)
 
     def at(self, state: CanvasState | StepRow, slots: Sequence[int]) -> CanvasState:
-        """The state of a canvas that goes on with some of its slots."""
+        """Return the state of a canvas that goes on with some of its slots."""
         return _copied(state).at(slots)
 
     def _advance(self, group: Sequence[Live[CanvasState | StepRow]], sampling: Sampling) -> None:
-        """One step of canvases of the same size."""
+        """Advance canvases of the same size by a step."""
         step = self.step(len(group), group[0].canvas.slots)
         rows = [StepRow(step, index) for index in range(len(group))]
         if [one.state for one in group] != rows:
@@ -253,12 +261,12 @@ class GraphRefiner:
 
 
 def _copied(state: CanvasState | StepRow) -> CanvasState:
-    """A canvas as the next step would read it, out of any step's buffers."""
+    """Return a canvas as the next step would read it, copied out of any step's buffers."""
     return state.step.state(state.index) if isinstance(state, StepRow) else state
 
 
 def _refined(canvas: Canvas, report: Tensor) -> Refined:
-    """A row of a step's report. Raises ModelError for logits that are no numbers."""
+    """Read a row of a step's report. Raises ModelError for logits that are not finite."""
     slots = canvas.slots
     best, confidence, kept = report[: 3 * slots].view(3, slots)
     settled, finite = report[3 * slots :].tolist()

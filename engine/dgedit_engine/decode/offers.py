@@ -1,7 +1,7 @@
-"""The candidates of each hole that are offered, of those that were found: few, different, and none
-that breaks its file beside one that does not.
+"""Choose the candidates of each hole that are offered: few, different, sound ones if there are any.
 
-Knows texts and their faults; neither tokens nor models.
+None that breaks its file is offered beside one that does not. Knows texts and their faults; neither
+tokens nor models.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _ROUNDS = 3  # in which holes are judged with each other's candidates
 def offered(
     request: InfillRequest, found: Sequence[Sequence[Candidate]]
 ) -> tuple[tuple[Candidate, ...], ...]:
-    """For each hole of the request those of its candidates that are offered, the first one first.
+    """Return for each hole of the request those of its candidates that are offered, the first one
+    first.
 
     Each is judged with what is offered first for the other holes in their places: where that
     changes because of it, all are judged anew. At most as many as the request asks for, or
@@ -46,8 +47,8 @@ def _sound(
     hole: int,
     candidates: Sequence[Candidate],
 ) -> tuple[Candidate, ...]:
-    """A hole's candidates that break nothing beside the first ones of the others; all where each
-    does.
+    """Return a hole's candidates that break nothing beside the first ones of the others; all of
+    them where each does.
     """
     firsts = [one[0].draft.text for one in every]
     alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
@@ -60,8 +61,8 @@ def _sound(
 def _blamed(
     request: InfillRequest, every: Sequence[tuple[Candidate, ...]]
 ) -> tuple[tuple[Candidate, ...], ...]:
-    """The same; in a file that the first ones break together, and none of them beside the others,
-    each of them does.
+    """Return the same, but where the first ones break a file together, and none of them does beside
+    the others, each of them counts as breaking it.
     """
     if len(every) < 2:
         return tuple(every)
@@ -76,13 +77,13 @@ def _blamed(
 
 
 def judged(one: Candidate, errors: int | None) -> Candidate:
-    """The candidate with its syntax errors; what breaks its file is not right."""
+    """Return the candidate with its syntax errors; one that breaks its file has certainty 0."""
     certainty = 0.0 if errors and one.certainty is not None else one.certainty
     return replace(one, faults=errors, certainty=certainty)
 
 
 def different(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those that differ from each one before by more than white space, and are neither its
+    """Return those that differ from each one before by more than white space, and are neither its
     beginning nor go on from it.
     """
     kept: dict[str, Candidate] = {}
@@ -94,7 +95,7 @@ def different(found: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _same(text: str, other: str) -> bool:
-    """Whether one goes on from the other; everything would go on from nothing."""
+    """Say whether one goes on from the other; everything would go on from nothing."""
     if not text or not other:
         return text == other
     return text.startswith(other) or other.startswith(text)

@@ -1,8 +1,8 @@
 """The phases of a request: draft, refine, rank and repair, go on, end.
 
 `infill.py` puts them in a row; here is what each does with the model, and what it shows. A phase is
-a stream of steps that returns what it found. What changes meanwhile, the count of the steps and the
-one that is held back, is `Stream`'s.
+a stream of steps that returns what it found. Its mutable state, the count of the steps and the one
+that is held back, is in `Stream`.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.types import Draft, Origin, Phase, Step
 
 CANVASES = 8
-"""A hole may go on over so many canvases."""
+"""Canvases over which a hole may go on, at most."""
 
 _AHEAD = 0.05
-"""Nats a token by which a canvas must be surer than the one that is shown to take its place."""
+"""Nats a token by which a canvas must be more certain than the one shown, to take its place."""
 
 
 @dataclass(slots=True)
@@ -37,9 +37,9 @@ class Stream:
     """The steps of a request so far."""
 
     model: Model
-    """The model, which counts its passes."""
+    """The model, which counts its forward passes."""
     earlier: int
-    """Passes before this request."""
+    """Forward passes before this request."""
     index: int = 0
     """Steps so far."""
     total: int = 0
@@ -51,11 +51,13 @@ class Stream:
 
     @property
     def forwards(self) -> int:
-        """Passes for this request."""
+        """Forward passes for this request."""
         return self.model.forwards - self.earlier
 
     def begin(self, phase: Phase, steps: int) -> Iterator[Step]:
-        """Open a phase of so many steps: what was held back is not the last after all."""
+        """Begin a phase of so many steps, and yield the step that was held back: it is not the
+        last.
+        """
         if self.held is not None:
             yield self.held
             self.held = None
@@ -118,8 +120,8 @@ def refine(
     phase: Phase = "refine",
     finished: tuple[Draft, ...] = (),
 ) -> Generator[Step, None, list[Filling]]:
-    """Refine canvases side by side -> what they came to. Shown is the surest, or what is `finished`
-    while better: a given infill, or the drafts that are held back.
+    """Refine canvases side by side -> their infills. The most certain one is shown, or what is
+    `finished` while better: a given infill, or the drafts that are held back.
     """
     if not starts:
         return []
@@ -147,8 +149,8 @@ def refine(
 def rank_and_repair(
     work: Work, stream: Stream, fillings: list[Filling]
 ) -> Generator[Step, None, tuple[list[Filling], list[Ranked]]]:
-    """Rank, and refine again what breaks the grammar, while the best one does -> all fillings, and
-    their ranks.
+    """Rank, and refine again candidates with syntax errors while the best one has some -> all
+    fillings, and their ranks.
     """
     ranked = rank(work, fillings)
     for _ in range(work.decoding.repairs):
@@ -181,7 +183,7 @@ def go_on(
 
 
 def end(work: Work, stream: Stream, ranked: Sequence[Ranked]) -> Step:
-    """The step that ends the stream: what is held back, with the best candidate's drafts."""
+    """Return the step that ends the stream: the one held back, with the best candidate's drafts."""
     assert stream.held is not None, "every phase ends with a step"
     best = ranked[0]
     filling = best.filling
@@ -199,7 +201,7 @@ def end(work: Work, stream: Stream, ranked: Sequence[Ranked]) -> Step:
 
 
 def _sketched(work: Work, one: causal.Drafted, origin: Origin, following: str) -> list[Filling]:
-    """A causal draft as a candidate, and the shorter ones that end where it may have."""
+    """Return a causal draft as a candidate, and the shorter ones that end where it may have."""
     whole = Filling(tuple(one.holes), tuple(one.confidence), origin, True, one.ended)
     count = work.decoding.cuts
     if not count or len(one.holes) > 1:
@@ -210,13 +212,13 @@ def _sketched(work: Work, one: causal.Drafted, origin: Origin, following: str) -
 
 
 def _continues(work: Work, filling: Filling) -> bool:
-    """Whether a lone hole without an end may take one more canvas."""
+    """Say whether a lone hole without an end may take one more canvas."""
     lone = len(filling.holes) == 1 and work.decoding.slots is None
     return lone and not filling.ended and max(1, len(filling.slots)) < CANVASES
 
 
 def _filling(work: Work, one: Refined, origin: Origin, before: Filling | None = None) -> Filling:
-    """What a canvas came to; `before`, where it continues what earlier ones did."""
+    """Return the infill of a canvas; `before`, where it continues earlier ones."""
     holes, confidence, ended = [], [], True
     for ids, sure, _, full in _texts(work, one, before):
         kept = open_part(ids, work.tokenizer, work.prompt.closing)
@@ -234,7 +236,7 @@ def _filling(work: Work, one: Refined, origin: Origin, before: Filling | None = 
 
 
 def _drafts(work: Work, one: Refined, before: Filling | None = None) -> tuple[Draft, ...]:
-    """What each hole holds now, behind what earlier canvases settled."""
+    """Return each hole's draft at this step, behind what earlier canvases settled."""
     texts = _texts(work, one, before)
     return tuple(_shown(work, ids, sure, accepted) for ids, sure, accepted, _ in texts)
 
@@ -242,8 +244,8 @@ def _drafts(work: Work, one: Refined, before: Filling | None = None) -> tuple[Dr
 def _texts(
     work: Work, one: Refined, before: Filling | None
 ) -> Iterator[tuple[list[int], list[float], list[bool], bool]]:
-    """For each hole its tokens behind those `before`, how sure they are, which were accepted, and
-    whether they fill all slots.
+    """Yield for each hole its tokens behind those `before`, their probabilities, which were
+    accepted, and whether they fill all slots.
     """
     done, known = (before.holes[0], before.confidence[0]) if before else ([], [])
     for segment in one.canvas.segments:
@@ -262,7 +264,7 @@ def _shown(
 
 
 def _certainty(one: Refined, ends: Sequence[int]) -> float:
-    """Mean log-probability of a canvas's text and ends, in nats."""
+    """Return the mean log-probability of a canvas's text and ends, in nats."""
     found = [
         math.log(max(one.confidence[slot], 1e-9))
         for segment in one.canvas.segments

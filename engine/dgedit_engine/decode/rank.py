@@ -1,10 +1,10 @@
-"""Several infills for one request: what each is, how they are ranked, which one is shown.
+"""Rank several infills for one request, the one to be shown first.
 
 A candidate stands behind another that breaks the grammar less, behind one that stays in its block,
-behind one that does not go round in circles, and behind one that came to an end; else the one is
-best that the causal reading finds most likely: its own tokens behind the prompt, and the first
-tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows no canvas: it
-judges finished infills alone.
+behind one that does not go round in circles, and behind one that came to an end; among equals the
+one is best that the causal reading finds most likely: its own tokens behind the prompt, and the
+first tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows no canvas:
+it judges finished infills alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Filling:
     holes: tuple[list[int], ...]
     """Each hole's tokens, without an end."""
     confidence: tuple[list[float], ...]
-    """Their probabilities where they were decoded."""
+    """Their probabilities when they were decoded."""
     origin: Origin
     """Where it comes from."""
     ended: bool
@@ -50,7 +50,7 @@ class Filling:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A filling, judged."""
+    """A filling with its rank's reasons."""
 
     filling: Filling
     """The infill."""
@@ -59,16 +59,16 @@ class Ranked:
     score: float
     """What it was ranked by: mean log-probability in nats."""
     places: tuple[Error, ...] = ()
-    """Its syntax errors."""
+    """Its syntax errors; none where they were not looked for."""
 
     def candidate(self, hole: int) -> Candidate:
-        """What it has for one hole."""
+        """Return its candidate for one hole."""
         return Candidate(self.drafts[hole], self.score, self.filling.origin)
 
 
 def rank(work: Work, fillings: Sequence[Filling]) -> list[Ranked]:
-    """The different fillings, the best one first. Where several are scored, the cache is left with
-    the prompt but for its last token, which is read anew.
+    """Rank the different fillings, the best one first. Where several are scored, the cache is left
+    with the prompt but for its last token, which is read anew.
     """
     request, decoding = work.request, work.decoding
     texts: dict[tuple[str, ...], tuple[Filling, tuple[Draft, ...]]] = {}
@@ -98,7 +98,7 @@ def rank(work: Work, fillings: Sequence[Filling]) -> list[Ranked]:
 
 
 def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
-    """Whether each text can be its hole's, as far as rules of text tell."""
+    """Say whether each text can be its hole's, as far as rules of text tell."""
     places = (place_of(request, hole, texts[:hole]) for hole in range(len(texts)))
     return all(fits(text, place) for text, place in zip(texts, places, strict=True))
 
@@ -112,10 +112,10 @@ def _drafts(work: Work, filling: Filling) -> tuple[Draft, ...]:
 
 
 def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:
-    """Mean log-probabilities in nats: of the infill behind the prompt, weighted with that of the
-    text behind a lone hole.
+    """Return the mean log-probabilities in nats: of the infill behind the prompt, weighted with
+    that of the text behind a lone hole.
 
-    Ends are read but not counted: while the reader is young it hardly expects any, and counting
+    Ends are read but not counted: a model with little training hardly expects any, and counting
     them made the longest draft win. An infill without text has nothing but its end.
     """
     model, cache, prompt, following = work.model, work.cache, work.prompt, work.decoding.following
@@ -147,8 +147,8 @@ def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:
 
 
 def _following(work: Work, fillings: Sequence[Filling]) -> list[float] | None:
-    """Mean log-probability of the first tokens behind a lone hole, read from the left alone; None
-    where there are several holes or nothing follows.
+    """Return the mean log-probability of the first tokens behind a lone hole, in nats, read from
+    the left alone; None where there are several holes or nothing follows.
     """
     model, tokenizer, cache = work.model, work.tokenizer, work.cache
     before, after = around(work.request)
@@ -167,7 +167,7 @@ def _following(work: Work, fillings: Sequence[Filling]) -> list[float] | None:
 
 
 def around(request: InfillRequest) -> tuple[str, str]:
-    """Some text right before and behind the first hole."""
+    """Return some text right before and behind the first hole."""
     passage = next(passage for passage in request.passages if passage.holes)
     place = next(index for index, part in enumerate(passage.parts) if isinstance(part, Hole))
     before = "".join(part for part in passage.parts[:place] if isinstance(part, str))

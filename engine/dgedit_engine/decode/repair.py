@@ -1,4 +1,4 @@
-"""Which tokens of an infill lie under syntax errors, and so are noised and refined again.
+"""Find the tokens of an infill that syntax errors cover, which are noised and refined again.
 
 After convergence the parser sees what the model does not (TreeDiff, arXiv 2508.01473; WINO, arXiv
 2507.18578, verifies and re-masks by the model itself). Knows neither the model nor the canvas.
@@ -18,9 +18,10 @@ def broken_tokens(
     places: Sequence[tuple[int, int, int]],
     tokenizer: Tokenizer,
 ) -> list[set[int]]:
-    """For each hole the places of its tokens that an error covers, and one neighbour on each side.
+    """Return for each hole the indices of its tokens that an error covers, and one neighbour on
+    each side.
 
-    `places` are errors as `rank.broken` finds them: passage, start and end in its filled
+    `places` are errors as `faults.new_errors` finds them: passage, start and end in its filled
     text. An error outside all holes counts for the token of its passage that is nearest to it. The
     place behind a hole's last token is its end, which may be wrong too.
     """
@@ -41,7 +42,7 @@ def broken_tokens(
 
 
 def _spans(ids: list[int], offset: int, tokenizer: Tokenizer) -> list[tuple[int, int]]:
-    """Where each token's text lies, and last the empty place of the end."""
+    """Return the range of each token's text, and last the empty one of the end."""
     spans = []
     for piece in tokenizer.pieces(ids):
         length = len(piece.text.replace("\ufffd", ""))
@@ -53,7 +54,9 @@ def _spans(ids: list[int], offset: int, tokenizer: Tokenizer) -> list[tuple[int,
 def _covered(
     spans: Sequence[Sequence[tuple[int, int]]], errors: Sequence[tuple[int, int]]
 ) -> list[set[int]]:
-    """The tokens of each hole under the errors, or nearest to them, with their neighbours."""
+    """Return the tokens of each hole under the errors, or nearest to them, with their
+    neighbours.
+    """
     found: list[set[int]] = [set() for _ in spans]
     everything = [(hole, place) for hole, row in enumerate(spans) for place in range(len(row))]
     for start, end in errors:
@@ -67,8 +70,8 @@ def _covered(
 
 
 def _apart(one: tuple[int, int], other: tuple[int, int]) -> int:
-    """Characters between two ranges, 0 where they overlap; an empty one counts as the character
-    that it stands before.
+    """Count the characters between two ranges, 0 where they overlap; an empty one counts as the
+    character that it stands before.
     """
     (a, b), (c, d) = one, other
     return max(a - max(d, c + 1) + 1, c - max(b, a + 1) + 1, 0)

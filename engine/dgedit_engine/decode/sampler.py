@@ -14,8 +14,8 @@ from dgedit_engine.model.config import Sampling
 
 
 def temperature(sampling: Sampling, remaining: int) -> float:
-    """Linear in the steps that remain, counting this one: t_max at the first of `sampling.steps`,
-    towards t_min.
+    """Return the temperature, linear in the steps that remain, counting this one: t_max at the
+    first of `sampling.steps`, towards t_min.
     """
     return sampling.t_min + (sampling.t_max - sampling.t_min) * remaining / sampling.steps
 
@@ -31,8 +31,8 @@ def pin(logits: Tensor, ids: Tensor, fixed: Tensor) -> Tensor:
 
 
 def accept(entropy: Tensor, bound: float) -> Tensor:
-    """Which slots of entropy (B, C) to keep: the most certain ones, while their joint uncertainty
-    stays in `bound`.
+    """Return which slots of entropy (B, C), in nats, to keep: the most certain ones, while their
+    joint uncertainty stays in `bound`.
 
     The sum of the entropies less the largest bounds their mutual information; the most certain slot
     is always kept. Fixed slots have entropy 0, so they cost nothing; see `accept_free` for their
@@ -44,8 +44,8 @@ def accept(entropy: Tensor, bound: float) -> Tensor:
 
 
 def accept_free(entropy: Tensor, fixed: Tensor, bound: float) -> Tensor:
-    """`accept` among the free slots alone: at least one of them is kept, and fixed ones always are.
-    (B, C).
+    """Return what `accept` keeps among the free slots alone, and all fixed ones, (B, C): at least
+    one free slot is kept.
     """
     return accept(entropy.masked_fill(fixed, torch.inf), bound) | fixed
 
@@ -59,8 +59,8 @@ def renoise(ids: Tensor, kept: Tensor, vocab: int, generator: torch.Generator | 
 
 
 def confident(entropy: Tensor, fixed: Tensor, threshold: float) -> bool:
-    """Whether the free slots' mean entropy (B, C) is below `threshold` nats. Fixed ones would make
-    that too easy.
+    """Say whether the free slots' mean entropy (B, C) is below `threshold` nats. Fixed ones would
+    make that too easy.
     """
     free = ~fixed
     return not free.any() or bool(entropy[free].mean() < threshold)

@@ -1,8 +1,8 @@
-"""The search for what fills one hole: drafts side by side, every place where one may end judged.
+"""Search for what fills one hole: drafts side by side, every place where one may end judged.
 
 Drafting and judging take turns: as soon as most drafts have ended a line, the candidates so far are
 judged, and a draft goes on only while it could still end in something better. Knows one hole and
-what it stands in; neither requests of several nor steps.
+the text around it; neither requests of several nor steps.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """An open model."""
+    """An open model that reads from left to right."""
 
     model: Model
     tokenizer: Tokenizer
     cache: PromptCache
-    """For the prompt."""
+    """The prompt's keys and values."""
     certainty: Certainty | None = None
-    """How probably a candidate is right, where that was measured."""
+    """Gives the probability that a candidate is right, where that was fitted."""
 
 
 @dataclass(slots=True)
@@ -60,26 +60,27 @@ class Pool:
     reader: Reader
     around: Around
     behind: str
-    """As much of the text behind as is asked for."""
+    """The beginning of the text behind that is scored."""
     asked: int
-    """Tokens of it."""
+    """Tokens of that."""
     best: list[Scored] = field(default_factory=list)
-    """All, the best one first."""
+    """All candidates, the best one first."""
     seen: set[str] = field(default_factory=set)
-    """Their texts, and those that are no candidates."""
+    """Their texts, and those that were not scored."""
     tokens: set[int] = field(default_factory=set)
-    """Those that the head knows for this hole's sake."""
+    """Tokens admitted to the head's shortlist for this hole."""
 
     def admit(self, tokens: Collection[int]) -> None:
-        """Let the head know these tokens too."""
+        """Admit these tokens to the head's shortlist too."""
         known = self.reader.model.head
         if known is not None and not self.tokens.issuperset(tokens):
             self.tokens.update(tokens)
             known.admit(self.tokens, self.reader.model.embedding)
 
     def judge(self, texts: Mapping[str, float]) -> bool:
-        """Score candidates; whether there is another best one. `texts` says what each is worth at
-        most, its own log-probability: one that cannot be among the best is not read.
+        """Score candidates; return whether there is another best one. `texts` gives an upper bound
+        of each text's score, as its own log-probability is: one that cannot be among the best is
+        not read.
         """
         new = sorted(texts.keys() - self.seen, key=lambda text: (-texts[text], text))
         self.seen.update(new)
@@ -93,7 +94,7 @@ class Pool:
         return self.best[:1] != before
 
     def certainty(self, found: Sequence[Scored], at: int) -> float | None:
-        """How probably the candidate `found[at]` is right; None where nobody can tell."""
+        """Return the probability that the candidate `found[at]` is right; None where unknown."""
         certainty = self.reader.certainty
         if certainty is None:
             return None
@@ -101,7 +102,7 @@ class Pool:
 
     def _score(self, texts: Sequence[str]) -> None:
         model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
-        # joined to what is around it, a text may be spelt in tokens that no draft had
+        # joined to what is around it, a text may be encoded in tokens that no draft had
         asked = rows(self.around, texts, self.behind, tokenizer, model.config.eos[0])
         self.admit({token for row in asked for token in row})
         encode(model, cache, self.around.ids)
@@ -109,21 +110,21 @@ class Pool:
         self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
 
     def said(self, row: Row) -> str:
-        """All that a draft says, without what it had to begin with."""
+        """Return all of a draft's text, without what it had to begin with."""
         pieces = self.reader.tokenizer.pieces(row.ids)
         return "".join(piece.text for piece in pieces)[len(self.around.forced) :]
 
     def lines(self, row: Row) -> int:
-        """How many lines a draft has ended."""
+        """Return how many lines a draft has ended."""
         return self.text(row).count("\n")
 
     def text(self, row: Row) -> str:
-        """What of it may stand in the hole."""
+        """Return the part of a draft's text that may stand in the hole."""
         return visible(self.said(row), self.around.place)
 
     def shown(self, row: Row) -> Draft:
-        """A draft under way, up to where it may end once it is over; a character that is not yet
-        whole is left out.
+        """Return a draft under way, up to where it may end once it is over; a character that is not
+        yet whole is left out.
         """
         text, here = self.text(row), self.around
         ends = cuts(text, here.place) if row.over else []
@@ -145,13 +146,13 @@ class Pool:
 
 @dataclass(slots=True)
 class Drafts:
-    """Those of a hole, under way."""
+    """A hole's drafts under way."""
 
     pool: Pool
     made: Iterator[list[Row]]
-    """All of them after each token, `drafted`'s."""
+    """Yields all of them after each token (`drafted`)."""
     rows: list[Row] = field(default_factory=list)
-    """As they are, the best one first."""
+    """The latest of these, the best one first."""
     taken: int = 0
     """Tokens so far."""
 
@@ -178,7 +179,9 @@ class Drafts:
 
 
 def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[str]) -> Pool:
-    """No candidates yet for the request's hole of that number, those before it `filled`."""
+    """Return a pool without candidates for the request's hole of that number, those before it
+    `filled`.
+    """
     tokenizer, config = reader.tokenizer, reader.model.config
     found = around(
         request,
@@ -199,10 +202,10 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
 def search(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Iterator[tuple[Draft, Phase]]:
-    """Draft and judge in turns; the drafts to be shown on the way, none worse than before.
+    """Draft and judge in turns; yields the drafts to be shown on the way, none worse than before.
 
-    Where it may stay as it is, the hole's present text is a candidate as others are; and so is what
-    canvases come to, where the model has some.
+    Where it may stay as it is, the hole's present text is a candidate as others are; and so are the
+    canvases' texts, where the model has some.
     """
     if request.strength < 1 and _offered(pool):
         pool.judge({pool.around.place.present: 0.0})
@@ -225,7 +228,7 @@ def search(
 
 
 def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
-    """What canvases come to, from noise: shown as they converge, and judged at last."""
+    """Refine canvases from noise: shown as they converge, and judged at last."""
     reader, here = pool.reader, pool.around
     # draws of their own, so that drafts are the same with and without canvases
     generator = torch.Generator(device=reader.cache.device).manual_seed(request.seed)
@@ -244,7 +247,7 @@ def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]
 
 
 def _offered(pool: Pool) -> bool:
-    """Whether a hole holds something, and no more than can be read beside others."""
+    """Say whether a hole holds some text, and no more than can be read beside others."""
     present = pool.around.place.present
     room = 2 * LONGEST - AFTER
     return bool(present.strip()) and len(pool.reader.tokenizer.encode(present)) <= room
@@ -253,7 +256,7 @@ def _offered(pool: Pool) -> bool:
 def _drafts(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Drafts:
-    """The hole's drafts, none written yet."""
+    """Start the hole's drafts, none written yet."""
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
     made = drafted(
@@ -272,7 +275,9 @@ def _drafts(
 
 
 def _candidates(pool: Pool, written: Sequence[Row]) -> dict[str, float]:
-    """What the drafts give, each text with the most that it is worth."""
+    """Return the drafts' candidates, each text with its log-probability, the highest that a draft
+    gives it.
+    """
     found: dict[str, float] = {}
     for row in written:
         for text, odds in _endings(pool, row):
@@ -281,8 +286,8 @@ def _candidates(pool: Pool, written: Sequence[Row]) -> dict[str, float]:
 
 
 def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
-    """What a draft gives if it ends at one of the places where it may, and the log-probability of
-    the tokens that say it.
+    """Yield a draft's text at each of the places where it may end, and the log-probability of its
+    tokens.
     """
     if row.left:
         return
@@ -295,7 +300,9 @@ def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
 
 
 def _odds(tokenizer: Tokenizer, row: Row) -> tuple[list[int], list[float]]:
-    """The places in a draft where its pieces begin and end, and the log-probability up to each."""
+    """Return the places in a draft where its pieces begin and end, and the log-probability up to
+    each.
+    """
     ends, odds, place = [0], [0.0], 0
     for piece in tokenizer.pieces(row.ids):
         ends.append(ends[-1] + len(piece.text))
@@ -305,9 +312,8 @@ def _odds(tokenizer: Tokenizer, row: Row) -> tuple[list[int], list[float]]:
 
 
 def _give_up(pool: Pool, written: Sequence[Row]) -> None:
-    """End the drafts that can no longer come first: going on, they could not make up for what they
-    have written, were the text behind as likely as it is at the right place. Of the others the
-    likeliest go on.
+    """End the drafts that can no longer come first: their text so far is too unlikely, even if the
+    text behind were as likely as at the right place. Of the others the likeliest go on.
     """
     if not pool.best:
         return

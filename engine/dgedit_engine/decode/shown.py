@@ -1,4 +1,4 @@
-"""A finished infill on the screen, and what may be drawn over it: nothing that is visibly worse.
+"""Keep the drafts on the screen while an infill is refined: nothing visibly worse replaces them.
 
 Knows texts, how sure a model is of them, and their faults; neither canvases nor ranks.
 """
@@ -15,7 +15,7 @@ from dgedit_engine.types import Draft, InfillRequest
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown of all holes."""
+    """The drafts that are shown of all holes."""
 
     drafts: tuple[Draft, ...]
     """One for each hole."""
@@ -26,13 +26,13 @@ class Shown:
 
     @classmethod
     def of(cls, request: InfillRequest, drafts: Sequence[Draft]) -> Shown:
-        """These drafts, looked at."""
+        """Judge these drafts: their score and their syntax errors."""
         found = new_errors(request, [[draft.text for draft in drafts]])[0]
         return cls(tuple(drafts), mean_log(drafts), len(found or ()))
 
     def over(self, request: InfillRequest, drafts: Sequence[Draft]) -> Shown:
-        """What is shown when these come: they, if the model is surer of them and they bring no more
-        errors.
+        """Return the new drafts if the model is surer of them and they bring no more errors; else
+        the old.
         """
         if mean_log(drafts) <= self.score:
             return self

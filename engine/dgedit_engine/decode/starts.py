@@ -1,5 +1,8 @@
-"""Where a request's candidates come from, and the canvases that some of them start on: from noise,
-from the present text or a draft under some, or from an infill with noise where it is broken.
+"""Choose where a request's candidates come from, and make the canvases that are refined.
+
+A canvas starts from noise, from the present text or a draft under some noise, or from an infill
+with noise where it has syntax errors. Knows neither the model's layers nor how canvases are
+refined.
 """
 
 from __future__ import annotations
@@ -22,17 +25,17 @@ Holes = Sequence[list[int]]
 
 @dataclass(slots=True)
 class Memory:
-    """What the last request came to: where a warm start takes up."""
+    """The last request's prompt and infill, from which a warm start begins."""
 
     prompt: Sequence[int] = ()
-    """Its prompt."""
+    """Its ids."""
     holes: Holes = ()
     """The tokens that filled its holes."""
 
 
 def recalled(work: Work, memory: Memory | None) -> Holes:
-    """The tokens that filled the same holes before an edit; none where a warm start has nothing to
-    take up.
+    """Return the tokens that filled the same holes before an edit; none where there is nothing to
+    begin a warm start from.
     """
     if memory is None or not work.decoding.warm or len(memory.holes) != len(work.prompt.holes):
         return ()
@@ -40,7 +43,7 @@ def recalled(work: Work, memory: Memory | None) -> Holes:
 
 
 def origins(work: Work, before: Holes) -> list[Origin]:
-    """Where each candidate comes from; `before` is what was `recalled`."""
+    """Return the origin of each candidate; `before` is what was `recalled`."""
     each, count = work.decoding.origins, work.decoding.candidates
     found: list[Origin] = [each[place % len(each)] for place in range(count)]
     # the greedy draft is the same each time: it comes once, and who asks anew wants another
@@ -53,8 +56,8 @@ def origins(work: Work, before: Holes) -> list[Origin]:
 def starts(
     work: Work, origins: Sequence[Origin], sketches: Sequence[Filling], before: Holes
 ) -> list[tuple[Origin, Start]]:
-    """The canvases to refine, each at its place in the schedule. The best `sketches` are revised,
-    and `before` where an origin is warm.
+    """Make the canvases to refine, each at its place in the schedule. The best `sketches` are
+    revised, and `before` where an origin is warm.
     """
     found: list[tuple[Origin, Start]] = []
     best = iter(rank(work, sketches) if "revised" in origins else [])
@@ -74,7 +77,7 @@ def starts(
 
 
 def fresh(work: Work, texts: Holes, canvas: int) -> Start:
-    """A canvas of noise, or of the present texts under some."""
+    """Make a canvas of noise, or of the present texts under some noise."""
     strength = work.request.strength
     sizes = segment_sizes(texts, work.prompt.markers, canvas)
     if work.decoding.slots is not None:
@@ -83,7 +86,7 @@ def fresh(work: Work, texts: Holes, canvas: int) -> Start:
 
 
 def repairs(work: Work, ranked: Sequence[Ranked]) -> list[tuple[Origin, Start]]:
-    """Canvases of the candidates that break the grammar, noised where they do."""
+    """Make canvases of the candidates with syntax errors, noised where these are."""
     found: list[tuple[Origin, Start]] = []
     for one in ranked[: work.decoding.candidates]:
         holes = one.filling.holes
@@ -96,13 +99,13 @@ def repairs(work: Work, ranked: Sequence[Ranked]) -> list[tuple[Origin, Start]]:
 
 
 def _revised(work: Work, holes: Holes) -> Seed | None:
-    """A canvas of a draft under noise; None where there is no text, or no room for it."""
+    """Make a canvas of a draft under noise; None where there is no text, or no room for it."""
     sizes = _fitting(work, holes) if any(holes) else None
     return _seed(work, holes, sizes, work.decoding.revision) if sizes else None
 
 
 def _fitting(work: Work, holes: Holes) -> list[int] | None:
-    """Slots for each hole's tokens and an end; None where these do not fit."""
+    """Return the slots for each hole's tokens and an end; None where these do not fit."""
     sizes = segment_sizes(holes, work.prompt.markers, work.model.config.canvas)
     fits = all(len(hole) < size for hole, size in zip(holes, sizes, strict=True))
     return sizes if fits else None
@@ -128,12 +131,12 @@ def _seed(
 
 
 def _steps(work: Work, strength: float) -> int:
-    """The steps that so much noise is worth."""
+    """Return how many steps so much noise takes."""
     return max(1, math.ceil(strength * work.sampling.steps))
 
 
 def _edited(before: Sequence[int], now: Sequence[int]) -> bool:
-    """Whether one prompt became the other by an edit: they differ, but for less than half."""
+    """Say whether one prompt became the other by an edit: they differ, but for less than half."""
     if before == now:
         return False
     shorter = min(len(before), len(now))

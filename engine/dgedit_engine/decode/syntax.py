@@ -1,7 +1,7 @@
-"""Where a text breaks its language's grammar: by tree-sitter, and for Python by its own parser too.
+"""Find where a text breaks its language's grammar: by tree-sitter, for Python by its parser too.
 
 A grammar is a package (`tree_sitter_python`, …) that is imported when a file of its language comes;
-where it is missing, nobody can tell. Knows neither tokens nor models.
+where it is missing, nothing is known. Knows neither tokens nor models.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _AT_ONCE = 300_000  # characters of Python that are compiled as one; of more, th
 
 
 def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | None:
-    """The places of syntax errors in a text of the language that `path` names, in order; None for
-    a language without a grammar here.
+    """Return the places of syntax errors in a text of the language that `path` names, in order;
+    None for a language without a grammar here, and for a text that is too long.
 
     Python that its own parser takes has none; `whole` Python is no excerpt from inside of blocks,
     even where it is indented. A place may be empty: something is missing there.
@@ -60,19 +60,19 @@ def faults(path: str, text: str, *, whole: bool = False) -> tuple[Place, ...] | 
 
 
 def is_python(path: str) -> bool:
-    """Whether a file is Python by its name."""
+    """Say whether a file is Python by its name."""
     return _GRAMMARS.get(PurePath(path).suffix.lower()) == "python"
 
 
 def parses(text: str) -> bool:
-    """Whether the text is Python."""
+    """Say whether the text is Python."""
     return refused(text) is None
 
 
 def refused(text: str, *, whole: bool = False) -> Place | None:
-    """Where Python's own compiler stops, if it does: at what its grammar has not, and at what it
-    refuses all the same, as a `return` outside functions is. An excerpt that begins inside blocks
-    is read as such, and by its grammar alone, unless it is said to be `whole`.
+    """Return the place where Python's own compiler stops, if it does: at an error of its grammar,
+    or at what it refuses all the same, as a `return` outside functions. An excerpt that begins
+    inside blocks is read as such, and by its grammar alone, unless it is said to be `whole`.
     """
     head = "" if whole else _blocks_around(text)
     found = _refused(head + text, whole=not head)
@@ -83,8 +83,8 @@ def refused(text: str, *, whole: bool = False) -> Place | None:
 
 
 def _blocks_around(text: str) -> str:
-    """The heads of the blocks inside which an excerpt begins: one for each smaller indentation.
-    Comments stand anywhere.
+    """Return the heads of the blocks inside which an excerpt begins: one for each smaller
+    indentation. Comments stand anywhere.
     """
     lines = ((line, line.lstrip(" ")) for line in text.split("\n") if line.strip())
     depths = [len(line) - len(rest) for line, rest in lines if rest[0] != "#"]
@@ -95,7 +95,9 @@ def _blocks_around(text: str) -> str:
 
 
 def _refused(text: str, *, whole: bool) -> Place | None:
-    """Where Python's own parser stops, if it does, or of a whole file its compiler."""
+    """Return the place where Python's own parser stops, if it does, or of a whole file its
+    compiler.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -128,7 +130,7 @@ def _parser(grammar: str) -> Any:
 
 
 def _errors(parser: Any, text: str) -> list[Place]:
-    """ERROR and MISSING nodes, an error within an error left out."""
+    """Find ERROR and MISSING nodes, an error within an error left out."""
     data = text.encode("utf-8", "replace")
     root = parser.parse(data).root_node
     found: list[Place] = []
@@ -143,7 +145,7 @@ def _errors(parser: Any, text: str) -> list[Place]:
 
 
 def _places(data: bytes, spans: Sequence[Place]) -> list[Place]:
-    """Byte ranges in code points."""
+    """Convert byte ranges to code points."""
     if data.isascii():
         return list(spans)
     return [(len(data[:start].decode()), len(data[:end].decode())) for start, end in spans]

@@ -1,4 +1,4 @@
-"""A request, and all that answers it: what every phase reads and none changes."""
+"""A request and everything needed to answer it: what every phase reads and none changes."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Work:
     tokenizer: Tokenizer
     """Its tokenizer."""
     cache: PromptCache
-    """For the prompt."""
+    """The prompt's keys and values."""
     sampling: Sampling
     """The sampler's settings, as the request wants them."""
     decoding: Decoding
-    """The candidates', likewise."""
+    """The settings of its candidates, likewise."""
     request: InfillRequest
     """What is asked."""
     prompt: Prompt
-    """The same in tokens."""
+    """The request in tokens."""
     refiner: Refiner[Any]
-    """What denoises canvases behind the cache."""
+    """Denoises canvases behind the cache."""
     generator: torch.Generator
-    """Where all random numbers come from."""
+    """The source of all random numbers."""

@@ -1,1 +1,1 @@
-"""Judgement of infills: tasks, fillers, judge, table (`-m dgedit_engine.eval`). Knows no screen."""
+"""Evaluation of infills: tasks, fillers, judge, table (`-m dgedit_engine.eval`). Knows no UI."""

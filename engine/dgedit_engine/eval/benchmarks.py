@@ -1,4 +1,4 @@
-"""Read the public infilling benchmarks, in the files they are given out in, and our own.
+"""Read the public infilling benchmarks, in the files in which they are published, and our own.
 
 HumanEval-Infilling (github.com/openai/human-eval-infilling): JSON lines, a task each, judged by its
 tests. The FIM task of SantaCoder (bigcode/santacoder-fim-task): JSON lines or Parquet, judged by
@@ -27,17 +27,17 @@ SHIPPED = {"functions": Path(__file__).with_name("functions.jsonl.xz")}
 """The benchmarks that ship, by name."""
 
 SANTACODER = "santacoder"
-"""The kind of the others."""
+"""The kind of SantaCoder's tasks."""
 
 PYTHON = ("py", "python")
-"""What SantaCoder's file calls the language."""
+"""SantaCoder's names of the language."""
 
 # A model sees a file's name; it must not see a task's.
 _PATH = "main.py"
 
 
 def read(path: Path, *, languages: Collection[str] = PYTHON) -> list[Task]:
-    """The tasks of a benchmark's file, or of one that ships by its name; SantaCoder's in these
+    """Read the tasks of a benchmark's file, or of one that ships by its name; SantaCoder's in these
     languages alone.
 
     Raises ValueError, one line naming file, line and field, for a row that is no task.
@@ -59,7 +59,9 @@ def read(path: Path, *, languages: Collection[str] = PYTHON) -> list[Task]:
 
 
 def file(path: Path) -> Path:
-    """Where a benchmark's rows are: the path itself, but for the name of one that ships."""
+    """Return the file of a benchmark's rows: the path itself, but for the name of one that
+    ships.
+    """
     return SHIPPED.get(str(path), path)
 
 
@@ -95,7 +97,9 @@ def _task(kind: str, name: str, problem: int, row: Row, check: str) -> Task:
 
 
 def _problem(name: str, field: str) -> int:
-    """The number of the problem that a task was cut from: 3 of `HumanEval/3` or `HumanEval_3`."""
+    """Return the number of the problem that a task was cut from: 3 of `HumanEval/3` or
+    `HumanEval_3`.
+    """
     found = re.search(r"[A-Za-z][/_](\d+)", name)
     if found is None:
         raise ValueError(f"{field}: {name!r} names no problem by a number")

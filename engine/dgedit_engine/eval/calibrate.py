@@ -1,13 +1,13 @@
-"""`python -m dgedit_engine.eval.calibrate`: how probably an infill is right, fitted on spans.
+"""`python -m dgedit_engine.eval.calibrate`: fit the probability that an infill is right, on spans.
 
     python -m dgedit_engine.eval.calibrate --limit 60 --corpus shipped go --out rows.jsonl
     python -m dgedit_engine.eval.calibrate --fit rows.jsonl more.jsonl --save FOLDER
 
-The first fills held-out spans and writes, a JSON line a candidate, what its search found of it and
-whether it is right: the text that stood there, white space aside. The second fits the weights to
-such files and prints how reliable they are on spans that were left out of the fit, by probability
-and by kind of span; with --save it writes `certainty.json` into a model's folder. Exits with 2 for
-unusable files, 5 for no model.
+The first fills held-out spans and writes, a JSON line a candidate, its features and whether it is
+right: the text that stood there, white space aside. The second fits the weights to such files and
+prints how reliable they are on spans that were left out of the fit, by probability and by kind of
+span; with --save it writes `certainty.json` into a model's folder. Exits with 2 for unusable files,
+5 for no model.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from dgedit_engine.eval.texts import LANGUAGES, held_out
 from dgedit_engine.types import Candidate, ModelError, collect
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-"""Probabilities at which it is shown how many are above, and right."""
+"""Probabilities for which the table shows how many infills are above, and right."""
 
 _FOLDS = 5  # each part is judged by weights fitted to the others
 _RIDGE = 1.0  # the penalty on standardised weights, in candidates
@@ -42,13 +42,15 @@ _BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Recording(Certainty):
-    """Weights that remember what they were asked; each answer is the question's number."""
+    """A Certainty that records the features it is asked about; each answer is the question's
+    number.
+    """
 
     asked: list[Mapping[str, float]] = field(default_factory=list)
     """The features, in order."""
 
     def of(self, features: Mapping[str, float]) -> float:
-        """The number of this question, from 1 on, in ten-thousandths."""
+        """Return the number of this question, from 1 on, in ten-thousandths."""
         self.asked.append(features)
         return len(self.asked) * _SCALE
 
@@ -82,7 +84,9 @@ def _fill(options: argparse.Namespace) -> None:
 
 
 def _tasks(name: str, options: argparse.Namespace) -> list[Task]:
-    """Tasks of held-out text by its name, its folder's, or of a benchmark's file."""
+    """Draw tasks from held-out text by its name, from a corpus's folder, or from a benchmark's
+    file.
+    """
     if name in LANGUAGES or name == "shipped" or Path(name).is_dir():
         texts = held_out(None if name == "shipped" else Path(name))
         return draw(texts, limit=options.limit, seed=options.seed)
@@ -92,7 +96,7 @@ def _tasks(name: str, options: argparse.Namespace) -> list[Task]:
 
 
 def recorded(engine: Engine, task: Task, *, seed: int) -> Iterator[dict[str, Any]]:
-    """A row for each candidate of a task that breaks nothing, the first one first."""
+    """Fill a task, and yield a row for each candidate that breaks nothing, the first one first."""
     engine.certainty = recording = Recording(0.0, dict.fromkeys(FEATURES, 0.0))
     found = collect(engine.infill(task.request(seed=seed, effort=0.5, steps=None)))
     for place, one in enumerate(found.candidates[0]):
@@ -128,7 +132,9 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def held_back(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """The probability of each row by weights that were fitted to other tasks."""
+    """Return the probability of each row by weights that were fitted to other tasks (5-fold
+    cross-validation).
+    """
     names = sorted({row["task"] for row in rows})
     order = np.random.default_rng(0).permutation(len(names)).tolist()
     fold = {names[at]: place % _FOLDS for place, at in enumerate(order)}
@@ -137,7 +143,7 @@ def held_back(rows: Sequence[Mapping[str, Any]]) -> list[float]:
 
 
 def fitted(rows: Sequence[Mapping[str, Any]]) -> Certainty:
-    """The weights that make the rows likeliest, less a penalty on large ones (Newton's method)."""
+    """Fit the weights of a logistic regression with a ridge penalty, by Newton's method."""
     given = [[float(row["features"][name]) for name in FEATURES] for row in rows]
     x = torch.tensor(given, dtype=torch.float64)
     right = torch.tensor([float(row["right"]) for row in rows], dtype=torch.float64)
@@ -151,7 +157,9 @@ def fitted(rows: Sequence[Mapping[str, Any]]) -> Certainty:
 
 
 def _newton(z: Tensor, right: Tensor) -> Tensor:
-    """Weights (F + 1) of standardised features z (n, F + 1), the last of which is one."""
+    """Return the weights (F + 1) of standardised features z (n, F + 1), the last of which
+    is one.
+    """
     w = torch.zeros(z.shape[1], dtype=z.dtype)
     penalty = torch.full_like(w, _RIDGE)
     penalty[-1] = 0
@@ -167,7 +175,9 @@ def _newton(z: Tensor, right: Tensor) -> Tensor:
 
 
 def reliability(firsts: Sequence[tuple[Mapping[str, Any], float]]) -> str:
-    """A table of what is shown first: said to be right so often, and so often right."""
+    """Render a table, by probability, of the infills shown first: the mean probability and the
+    share that is right.
+    """
     lines = ["| probability | spans | said | right |", "|---|---|---|---|"]
     for bin_ in range(_BINS):
         own = [(row, p) for row, p in firsts if min(_BINS - 1, int(p * _BINS)) == bin_]
@@ -185,7 +195,7 @@ def reliability(firsts: Sequence[tuple[Mapping[str, Any], float]]) -> str:
 
 
 def thresholds(firsts: Sequence[tuple[Mapping[str, Any], float]]) -> str:
-    """A table by kind of span: the share that is sure at a threshold, and how much of it right."""
+    """Render a table by kind of span: the share above a threshold, and how much of it is right."""
     kinds = sorted({row["kind"] for row, _ in firsts})
     head = "".join(f" {one:g} |" for one in THRESHOLDS)
     lines = [f"| kind | spans | right |{head}", "|---|---|---|" + "---|" * len(THRESHOLDS)]

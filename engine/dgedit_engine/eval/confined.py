@@ -1,7 +1,7 @@
-"""Started by `sandbox.py` as a program of its own: confines itself, then runs what stdin holds.
+"""Confine this process, then run the program on stdin: `sandbox.py` starts it as a process.
 
 The first line of stdin holds the limits, the rest is the program; the last line of stdout is the
-verdict. The layers, each of which does without the others: limits of the process; namespaces of
+verdict. The layers, each of which works without the others: limits of the process; namespaces of
 user and network; Landlock, by which the kernel refuses writing outside the folder; seccomp, by
 which it ends a process that forks, executes or opens a socket; and an audit hook, which ends the
 program before Python does such a thing, and can name it. Imports the standard library alone.
@@ -32,7 +32,7 @@ _FORBIDDEN = (
     *("os.system", "os.startfile", "os.kill", "pty.", "resource.setrlimit", "resource.prlimit"),
     *("sys.addaudithook", "signal.pthread_kill", "os.chroot", "syslog."),
 )
-"""What an event begins with whose doing ends the program."""
+"""Prefixes of audit events that end the program."""
 
 _PATHS = {
     **{"os.remove": ((0, 1),), "os.rmdir": ((0, 1),), "os.mkdir": ((0, 2),)},
@@ -41,7 +41,9 @@ _PATHS = {
     **{"os.truncate": ((0, None),), "os.setxattr": ((0, None),), "os.removexattr": ((0, None),)},
     **{"shutil.rmtree": ((0, None),), "os.chflags": ((0, None),)},
 }
-"""Events that change files: where their paths stand, and the folders these start from."""
+"""Events that change files, with the places of their paths among the arguments, and of the folders
+these are relative to.
+"""
 
 _CALLS = {
     "x86_64": (
@@ -81,7 +83,7 @@ def main() -> NoReturn:
 
 
 def _run(source: str) -> str:
-    """Run the program as the main module, and say how it ended."""
+    """Run the program as the main module, and return how it ended."""
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = [""]
@@ -97,7 +99,9 @@ def _run(source: str) -> str:
 
 
 def _say(nonce: str) -> Callable[[str], NoReturn]:
-    """What writes the verdict and ends the process, whatever the program did to `os` and `sys`."""
+    """Return a function that writes the verdict and ends the process, whatever the program did to
+    `os` and `sys`.
+    """
     write, leave = os.write, os._exit
 
     def say(verdict: str) -> NoReturn:
@@ -114,7 +118,7 @@ def _say(nonce: str) -> Callable[[str], NoReturn]:
 
 
 def _limit(seconds: float, megabytes: int) -> None:
-    """The limits of this process, which it cannot raise again."""
+    """Set the limits of this process, which it cannot raise again."""
     cpu = math.ceil(seconds) + 1
     for kind, soft, hard in (
         (resource.RLIMIT_CPU, cpu, cpu + 1),  # by the soft one we know that it was time
@@ -131,7 +135,7 @@ def _limit(seconds: float, megabytes: int) -> None:
 
 
 def _confine(folder: str) -> None:
-    """The kernel's layers, as far as it has them."""
+    """Set up the kernel's layers, as far as it has them."""
     if not sys.platform.startswith("linux"):
         return
     libc = ctypes.CDLL(None, use_errno=True)
@@ -144,7 +148,7 @@ def _confine(folder: str) -> None:
 
 
 def _keep_within(libc: Any, folder: str) -> None:
-    """Landlock: nothing is executed, and nothing written or made outside the folder."""
+    """Set up Landlock: nothing is executed, and nothing written or made outside the folder."""
     create, add, restrict = 444, 445, 446  # on every machine
     version = libc.syscall(create, None, ctypes.c_size_t(0), 1)
     if version < 1:
@@ -162,7 +166,7 @@ def _keep_within(libc: Any, folder: str) -> None:
 
 
 def _deny_calls(libc: Any) -> None:
-    """seccomp: a process that makes one of the calls ends; a thread may still be started."""
+    """Set up seccomp: a process that makes one of the calls ends; a thread may still be started."""
     machine = platform.machine()
     if machine not in _CALLS or sys.maxsize < 2**32:
         return
@@ -194,7 +198,7 @@ def _deny_calls(libc: Any) -> None:
 
 
 def _watch(folder: str, say: Callable[[str], NoReturn]) -> None:
-    """The audit hook. An exception could be swallowed, so it ends the process."""
+    """Add the audit hook. An exception could be swallowed, so it ends the process."""
     real, join, readlink, decode = os.path.realpath, os.path.join, os.readlink, os.fsdecode
     inside, null = folder + os.sep, os.devnull
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -1,4 +1,4 @@
-"""`python -m dgedit_engine.eval.contamination`: does a built corpus share text with a benchmark?
+"""`python -m dgedit_engine.eval.contamination`: find text that a corpus shares with a benchmark.
 
 Says how many documents of each split share a run of ten words with the given files, names them, and
 gives one JSON line last. `dgedit_engine.train.corpus --without` keeps such documents out.
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def contaminated(corpus: Corpus, grams: Hashes) -> list[int]:
-    """The numbers of the documents that share one of the grams."""
+    """Return the indices of the documents that share one of the grams."""
     return [index for index in range(len(corpus)) if shares(corpus.text(index), grams)]
 
 

@@ -1,11 +1,11 @@
-"""The ways of filling a hole that are compared: as the editor fills, its controls, and each idea of
-the decoding switched off.
+"""The ways of filling a hole that an evaluation compares.
 
 `fill` is what `dgedit fill` does. `canvas` is one canvas from noise; `causal` the same weights read
 token by token, the most probable one each time, which any figure of a diffusion model must be shown
 beside; `oracle` a canvas that is told the gold text's length; `warm` one that starts from the
 infill before an edit, to be compared with `canvas`; `empty` fills with nothing, and shows what a
-rate of files that parse is worth. Each reads its prompt anew, so that times compare.
+rate of files that parse is worth. The others switch off one idea of the decoding each. Each reads
+its prompt anew, so that times compare.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFAULT = ("fill", "one", "canvas", "causal", "oracle", "empty")
 
 @dataclass(frozen=True, slots=True)
 class FillerOutput:
-    """What a way of filling gave for one hole."""
+    """The infill of one hole by one way of filling."""
 
     pieces: tuple[str, ...]
     """The text, token by token."""
@@ -39,7 +39,7 @@ class FillerOutput:
     origin: str = ""
     """Where the shown candidate came from."""
     certainty: float | None = None
-    """The probability that it is right, as the model says; None where it does not."""
+    """The probability that it is right, by the model's `Certainty`; None where it has none."""
 
     @property
     def text(self) -> str:
@@ -52,7 +52,7 @@ Filler = Callable[[InfillRequest, int], FillerOutput]
 
 
 def fillers(engine: Engine) -> dict[str, Filler]:
-    """All ways of filling with this engine, by name."""
+    """Return all ways of filling with this engine, by name."""
     ours = engine.decoding
     canvases = tuple(origin for origin in ours.origins if origin == "canvas") or ("canvas",)
     ways = {
@@ -77,7 +77,7 @@ def fillers(engine: Engine) -> dict[str, Filler]:
 
 
 def _decoded(engine: Engine, decoding: Decoding) -> Filler:
-    """The way of an engine with other settings."""
+    """Return the way that fills with other settings."""
 
     def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         return folded(_steps(engine, request, decoding))
@@ -86,7 +86,9 @@ def _decoded(engine: Engine, decoding: Decoding) -> Filler:
 
 
 def _oracle(engine: Engine) -> Filler:
-    """A canvas with a slot for each gold token and no end: what the length alone is worth."""
+    """Return the way that fills a canvas with a slot for each gold token and no end: the worth of
+    the length alone.
+    """
 
     def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         return folded(_steps(engine, request, Decoding(slots=max(1, gold_tokens))))
@@ -95,7 +97,9 @@ def _oracle(engine: Engine) -> Filler:
 
 
 def _warm(engine: Engine, decoding: Decoding) -> Filler:
-    """A canvas that starts from what filled the hole before the line above it was typed."""
+    """Return the way that starts a canvas from what filled the hole before the line above it was
+    typed.
+    """
 
     def fill(request: InfillRequest, gold_tokens: int) -> FillerOutput:
         memory = Memory()
@@ -106,7 +110,7 @@ def _warm(engine: Engine, decoding: Decoding) -> Filler:
 
 
 def without_line_above(request: InfillRequest) -> InfillRequest:
-    """The same hole before the last whole line in front of it was typed."""
+    """Return the request for the same hole before the last whole line in front of it was typed."""
     passage = request.passages[0]
     before = passage.parts[0]
     if not isinstance(before, str) or before.count("\n") < 2:
@@ -118,7 +122,9 @@ def without_line_above(request: InfillRequest) -> InfillRequest:
 
 
 def folded(steps: Iterator[Step]) -> FillerOutput:
-    """What the steps of any backend come to. Raises RuntimeError without a last step."""
+    """Fold the steps of any backend into its output, and time them. Raises RuntimeError without a
+    last step.
+    """
     started = time.perf_counter()
     last: Step | None = None
     for step in steps:
@@ -154,5 +160,5 @@ def _steps(
 
 
 def _empty(request: InfillRequest, gold_tokens: int) -> FillerOutput:
-    """Nothing, at no cost."""
+    """Fill with nothing, at no cost."""
     return FillerOutput((), 0, 0.0, "unchanged")

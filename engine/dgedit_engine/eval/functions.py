@@ -4,9 +4,9 @@
 
 `--calls` are what `eval.recording` wrote, `--site` the folder in which the packages are installed.
 A task is in HumanEval-Infilling's format: a program of its own around one function, a hole in its
-body, and checks: the recorded calls with what the function as it stands gives. It is a task only
-if the sandbox passes the program as it stands, and fails it with the hole empty, with `pass` in it,
-and with small mistakes in it. The same files give the same tasks.
+body, and checks: the recorded calls with the results of the function as it stands. It is a task
+only if the program passes in the sandbox as it stands, and fails there with the hole empty, with
+`pass` in it, and with small mistakes in it. The same files give the same tasks.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class Function:
     package: str
     """The distribution it came with."""
     licence: str
-    """As that states it."""
+    """The licence that its distribution states."""
     path: str
     """Its module's file."""
     name: str
-    """What it is called."""
+    """The function's name."""
     program: Slice
     """The function with what it needs."""
     test: str
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def tasks(functions: Sequence[Function]) -> list[dict[str, str]]:
-    """Up to `WANTED` tasks of each kind, one of a kind from a function."""
+    """Make up to `WANTED` tasks of each kind, one of a kind from a function."""
     rows: list[dict[str, str]] = []
     left = dict(WANTED)
     for number, function in enumerate(functions):
@@ -167,7 +167,9 @@ def _row(kind: str, number: int, function: Function, span: Span) -> dict[str, st
 
 
 def _functions(site: Path, files: Sequence[Path]) -> Iterator[Function]:
-    """The functions that the calls test, packages in turn, a hash of the name decides which."""
+    """Yield the functions that the calls test, packages in turn; a hash of the name decides the
+    order.
+    """
     package = Package(site)
     owners = _owners(site)
     recorded: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -215,7 +217,9 @@ def _of_package(
 
 
 def _test(program: str, name: str, calls: list[str]) -> str | None:
-    """The checks, from what the function gives; None where too few calls give plain values."""
+    """Write the checks, from what the function returns; None where too few calls give plain
+    values.
+    """
     first, second = (_replayed(program, name, calls, seed) for seed in ("1", "2"))
     if first is None or first != second:
         return None
@@ -252,7 +256,9 @@ _RAISES = """    try:
 def _replayed(
     program: str, name: str, calls: list[str], seed: str
 ) -> list[tuple[str, str | None]] | None:
-    """What each call gives, as source, in a process of its own."""
+    """Return the result of each call, as source, from a process of its own; None where that
+    fails.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-c", _REPLAY],
@@ -268,7 +274,7 @@ def _replayed(
 
 
 def _spans(program: Slice, kind: str, rng: np.random.Generator) -> Iterator[Span]:
-    """Some spans of a kind in the function's body."""
+    """Yield some spans of a kind in the function's body."""
     start, end = program.body
     body = program.text[start:end]
     lines = [(m.start() + start, m.end() + start) for m in re.finditer(r"[^\n]*\n", body)]
@@ -288,7 +294,7 @@ def _spans(program: Slice, kind: str, rng: np.random.Generator) -> Iterator[Span
 
 
 def _judged(text: str, span: Span, test: str, rng: np.random.Generator) -> bool:
-    """Whether the checks tell the span's text from nothing, from `pass` and from mistakes."""
+    """Say whether the checks tell the span's text from nothing, from `pass` and from mistakes."""
     start, end = span
     gold = text[start:end]
     indent = gold[: len(gold) - len(gold.lstrip())]
@@ -302,7 +308,7 @@ def _judged(text: str, span: Span, test: str, rng: np.random.Generator) -> bool:
 
 
 def _mistake(gold: str, text: str, span: Span, rng: np.random.Generator) -> str | None:
-    """The text with one thing wrong that still parses."""
+    """Return the text with one thing wrong that still parses."""
     old, new = _SWAPS[int(rng.integers(len(_SWAPS)))]
     places = [match.start() for match in re.finditer(re.escape(old), gold)]
     for offset in rng.permutation(len(_SWAPS)).tolist():
@@ -318,13 +324,15 @@ def _mistake(gold: str, text: str, span: Span, rng: np.random.Generator) -> str 
 
 
 def _code(line: str) -> str:
-    """The line, if it says something."""
+    """Return the stripped line, or nothing for a comment and for fewer than four characters."""
     line = line.strip()
     return "" if line.startswith("#") or len(line) < 4 else line
 
 
 def _owners(site: Path) -> dict[str, tuple[str, str]]:
-    """The distribution of each top-level module and its licence, where that is permissive."""
+    """Return the distribution of each top-level module and its licence, where that is
+    permissive.
+    """
     found: dict[str, tuple[str, str]] = {}
     for info in site.glob("*.dist-info"):
         licence = permissive((info / "METADATA").read_text(encoding="utf-8", errors="replace"))

@@ -1,4 +1,4 @@
-"""Say how good an infill is. Pure functions on text: no model, no file, no clock."""
+"""Judge how good an infill is. Pure functions on text: no model, no file, no clock."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ class Result:
     text: str
     """What the model put there."""
     exact: bool
-    """They are the same but for blanks at the ends."""
+    """Whether they are the same but for blanks at the ends."""
     identical: bool
-    """They are the same."""
+    """Whether they are the same."""
     parses: bool | None
-    """The file parses with the infill in place; None where it did not before."""
+    """Whether the file parses with the infill in place; None where it did not before."""
     passed: bool | None
-    """The tests pass with the infill in place; None where there are none."""
+    """Whether the tests pass with the infill in place; None where there are none."""
     similarity: float
     """`similarity` of the two."""
     first: bool
-    """The first token is right."""
+    """Whether the first token is right."""
     tokens: int
     """Tokens of the infill."""
     gold_tokens: int
     """Tokens of the gold text."""
     length: bool
-    """The first is within a quarter of the second, or within one token."""
+    """Whether `tokens` is within a quarter of `gold_tokens`, or within one token."""
     steps: int
-    """Times the model was run."""
+    """Steps that were shown."""
     ms: float
-    """Milliseconds."""
+    """Milliseconds of the filling."""
     stopped: str
     """Why the filling ended."""
     origin: str
     """Where the shown infill came from."""
     certainty: float | None = None
-    """The probability that it is right, as the model says; None where it does not."""
+    """The probability that it is right, by the model's `Certainty`; None where it has none."""
 
     @property
     def sure(self) -> bool | None:
@@ -73,7 +73,9 @@ class Result:
 def judge(
     task: Task, way: str, answer: FillerOutput, gold: tuple[str, ...], *, passed: bool | None = None
 ) -> Result:
-    """Judge the answer to a task whose text is, token by token, `gold`; `passed`: its tests did."""
+    """Judge the answer to a task whose text is, token by token, `gold`; `passed` says whether its
+    tests did.
+    """
     text = answer.text
     apart = abs(len(answer.pieces) - len(gold))
     return Result(
@@ -101,18 +103,22 @@ def judge(
 
 
 def _sound(path: str, text: str) -> bool:
-    """Whether the text is known to be of its language's grammar."""
+    """Say whether the text is known to be of its language's grammar."""
     return faults(path, text) == ()
 
 
 def similarity(one: str, other: str) -> float:
-    """1 less the edits from one text to the other, as a share of the longer: 1 for equal texts."""
+    """Return 1 less the edits from one text to the other, as a share of the longer: 1 for equal
+    texts.
+    """
     longer = max(len(one), len(other))
     return 1 - edits(one, other) / longer if longer else 1.0
 
 
 def edits(one: str, other: str) -> int:
-    """The fewest characters to insert, delete or replace (Levenshtein), a row of them at a time."""
+    """Count the fewest characters to insert, delete or replace (Levenshtein distance), a row at a
+    time.
+    """
     if len(one) > len(other):
         one, other = other, one
     codes = np.array([ord(character) for character in other], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Measure a model: spans drawn, filled in each way, judged, and summed up.
+"""Measure a model: draw spans, fill them in each way, judge the infills, and sum up.
 
 The one implementation behind `dgedit eval` and `python -m dgedit_engine.eval`: a plan in; a table
 for people and a JSON line for programs out. Infills that have tests are run in the sandbox.
@@ -30,12 +30,12 @@ SPANS = 250
 """Spans of each kind that are drawn from held-out text, if a plan does not say."""
 
 SHIPPED = "shipped"
-"""What the held-out text that ships is called."""
+"""Name of the held-out text that ships."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalPlan:
-    """What to measure."""
+    """The settings of an evaluation."""
 
     corpus: str | None = None
     """The folder of a built corpus, `shipped`, or the name of a language that ships; None:
@@ -50,21 +50,22 @@ class EvalPlan:
     limit: int | None = None
     """Spans of each kind; None: `SPANS` of held-out text, and all of a benchmark."""
     seed: int = 0
-    """Which spans, and the sampler's draws."""
+    """Decides which spans are drawn, and the sampler's draws."""
     effort: float = 0.5
-    """As of a request."""
+    """The requests' effort."""
     steps: int | None = None
-    """As of a request."""
+    """The requests' step cap."""
     out: Path | None = None
-    """Where the results go, one by one."""
+    """The file of results, written one by one."""
 
     def request(self, task: Task) -> InfillRequest:
-        """What the model is asked."""
+        """Return the request for a task."""
         return task.request(seed=self.seed, effort=self.effort, steps=self.steps)
 
 
 def run(plan: EvalPlan, open_engine: Callable[[], Engine], *, bar: TextIO | None = None) -> str:
-    """Do what the plan says: the table and, last, the JSON line. `bar` shows how far it is.
+    """Carry out the plan and return its report: the table and, last, the JSON line. `bar` shows the
+    progress.
 
     Raises ValueError for a plan that cannot be, OSError for files that cannot be used, and whatever
     opening the engine does; each is one line.
@@ -72,7 +73,7 @@ def run(plan: EvalPlan, open_engine: Callable[[], Engine], *, bar: TextIO | None
     if plan.limit is not None and plan.limit < 1:
         raise ValueError(f"limit must be at least 1, not {plan.limit}")
     tasks, sources = _tasks(plan)
-    plan.request(tasks[0])  # says now what is wrong
+    plan.request(tasks[0])  # raises now for unusable values
     engine = open_engine()
     ways = _ways(plan, fillers(engine))
     facts = {**_facts(engine), **sources}
@@ -105,7 +106,9 @@ def measure(
     ask: Callable[[Task], InfillRequest],
     done: Sequence[Result] = (),
 ) -> Iterator[Result]:
-    """Fill each task in each way that is not `done`, and judge. `pieces` says a text's tokens."""
+    """Fill each task in each way that is not `done`, and judge. `pieces` splits a text into its
+    tokens' texts.
+    """
     have = {(result.task, result.way) for result in done}
     for task in tasks:
         gold = pieces(task.gold)
@@ -124,7 +127,7 @@ def measure(
 
 
 def _tasks(plan: EvalPlan) -> tuple[list[Task], Run]:
-    """The tasks of a plan, held-out text first, and what tells their sources from others."""
+    """Return the tasks of a plan, held-out text first, and facts that identify their sources."""
     tasks: list[Task] = []
     sources: Run = {}
     if plan.corpus is not None or not plan.benchmarks:
@@ -152,7 +155,7 @@ def _tasks(plan: EvalPlan) -> tuple[list[Task], Run]:
 
 
 def _ways(plan: EvalPlan, known: dict[str, Filler]) -> dict[str, Filler]:
-    """The ways that the plan names, of those that are known."""
+    """Return the ways that the plan names. Raises ValueError for an unknown one."""
     names = [name for given in plan.ways or DEFAULT for name in given.split(",")]
     for name in names:
         if name not in known:
@@ -161,7 +164,9 @@ def _ways(plan: EvalPlan, known: dict[str, Filler]) -> dict[str, Filler]:
 
 
 def _facts(engine: Engine) -> Run:
-    """What tells the model and its settings from others, its weights by some of each tensor."""
+    """Return what identifies the model and its settings: its weights by a checksum of some of each
+    tensor.
+    """
     weights = 0
     for name, tensor in sorted(engine.model.state_dict().items()):
         flat = tensor.detach().flatten()
@@ -187,5 +192,5 @@ def _progress(bar: TextIO, done: int, total: int) -> None:
 
 
 def progress_bar() -> TextIO | None:
-    """Where a bar may be shown: stderr, if somebody looks."""
+    """Return the stream for a progress bar: stderr, if it is a terminal."""
     return sys.stderr if sys.stderr.isatty() else None

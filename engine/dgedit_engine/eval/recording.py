@@ -1,4 +1,4 @@
-"""A pytest plugin that writes down how a package's own tests call its functions.
+"""A pytest plugin that records how a package's own tests call its functions.
 
     RECORD=package OUT=calls.jsonl python -m pytest -p dgedit_engine.eval.recording tests
 
@@ -26,10 +26,10 @@ import types
 from typing import Any
 
 LONGEST = 400
-"""Characters of a call's arguments."""
+"""Characters of a call's arguments, at most."""
 
 MOST = 40
-"""Calls of one function."""
+"""Calls of one function, at most."""
 
 _PLAIN = (
     *(bool, int, float, complex, str, bytes, bytearray, range, slice, type(None), type(...)),
@@ -45,7 +45,7 @@ _calls: dict[tuple[str, str], dict[str, tuple[list[str], dict[str, str]]]] = {}
 
 
 def pytest_configure(config: Any) -> None:
-    """Put a recording function in the place of each function of the package."""
+    """Replace each function of the package by one that records its calls."""
     package = os.environ["RECORD"]
     modules = [importlib.import_module(package)]
     for item in pkgutil.walk_packages(getattr(modules[0], "__path__", []), package + "."):
@@ -62,7 +62,7 @@ def pytest_configure(config: Any) -> None:
 
 
 def pytest_unconfigure(config: Any) -> None:
-    """Write the calls."""
+    """Write the calls to the file `OUT`."""
     with open(os.environ["OUT"], "a", encoding="utf-8") as out:
         for (module, name), calls in sorted(_calls.items()):
             for args, named in calls.values():
@@ -71,7 +71,7 @@ def pytest_unconfigure(config: Any) -> None:
 
 
 def source(value: Any, depth: int = 0) -> str | None:
-    """An expression that makes the value again; None for a value that is not plain."""
+    """Return an expression that makes the value again; None for a value that is not plain."""
     if depth > 6:
         return None
     kind = type(value)
@@ -109,7 +109,7 @@ def _group(kind: type, inner: list[str]) -> str:
 
 
 def _named(value: Any) -> str | None:
-    """A function or class of the standard library's few known modules, by its name."""
+    """Return a function or class of the standard library's few known modules, by its name."""
     module = (getattr(value, "__module__", None) or "builtins").lstrip("_")
     owner = getattr(value, "__objclass__", None)
     if owner is not None:

@@ -1,4 +1,4 @@
-"""The file of results: a line that says which run it is of, then a line for each judged infill.
+"""Read and write the file of results: a line that identifies the run, then one for each result.
 
 A run that was stopped goes on where it was, and results of two runs are never mixed.
 """
@@ -13,11 +13,12 @@ from typing import Any
 from dgedit_engine.eval.judge import Result
 
 Run = dict[str, Any]
-"""What the figures depend on, JSON-able."""
+"""All that the figures depend on, JSON-able."""
 
 
 def results_in(path: Path, run: Run) -> list[Result]:
-    """The results of `run` that the file holds; one that was cut off in writing is dropped from it.
+    """Read the results of `run` that the file holds; one that was cut off in writing is dropped
+    from it.
 
     A new file is begun with the run. Raises ValueError where the file is another run's, OSError
     where it is no results file.
@@ -42,6 +43,6 @@ def results_in(path: Path, run: Run) -> list[Result]:
 
 
 def add(path: Path, result: Result) -> None:
-    """Write one more result."""
+    """Append a result to the file."""
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(result)) + "\n")

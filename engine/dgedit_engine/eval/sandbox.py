@@ -1,9 +1,9 @@
-"""Run a test program that a model had a part in, apart from everything, and say whether it passed.
+"""Run a test program that a model wrote part of, isolated, and say whether it passed.
 
 It runs in a process and a session of its own, in an empty folder that is removed afterwards, with
 limits of time, memory, file sizes and open files; `confined.py`, which starts it, says what else it
-may not do. It passed if it ran to its end: the verdict carries a number drawn for this run, so
-that neither an early exit nor anything it prints can stand for it.
+may not do. It passed if it ran to its end: the verdict carries a number drawn for this run, so that
+neither an early exit nor anything it prints can stand for it.
 
 This protects against mistakes and careless programs, which is what a model that fills holes writes:
 endless loops, heaps of memory, deleted files, started processes, downloads, `sys.exit(0)`. It is no
@@ -35,10 +35,10 @@ _START = 30.0  # seconds that Python may take to start, on a busy machine
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a program ended."""
+    """The end of a program in the sandbox."""
 
     passed: bool
-    """It ran to its end, and nothing was wrong."""
+    """Whether it ran to its end without an error."""
     reason: str
     """`passed`; `failed` or `failed: AssertionError`; `time`; `memory`; `output`;
     `forbidden: os.fork`.
@@ -46,7 +46,9 @@ class Outcome:
 
 
 def run(program: str, *, seconds: float = 10, megabytes: int = 512) -> Outcome:
-    """Run the program within the limits. Leaves no process and no file behind."""
+    """Run the program within the limits: seconds of wall time, megabytes of address space. Leaves
+    no process and no file behind. Raises ValueError for unusable limits.
+    """
     if seconds <= 0 or megabytes < 64:
         raise ValueError(f"seconds {seconds} must be positive, megabytes {megabytes} at least 64")
     nonce = secrets.token_hex(16)
@@ -73,7 +75,7 @@ def run(program: str, *, seconds: float = 10, megabytes: int = 512) -> Outcome:
 
 
 def _watch(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, str]:
-    """What the program printed, and why we stopped listening: `closed`, `time` or `output`.
+    """Return what the program printed, and why reading ended: `closed`, `time` or `output`.
 
     Its time begins with the first line, which `confined.py` prints when all is set up. A verdict
     needs the program's output: once that is closed there is nothing to wait for.
@@ -121,7 +123,7 @@ def _remove(folder: str) -> None:
 
 
 def _outcome(output: bytes, nonce: str, ended: str, code: int) -> Outcome:
-    """The outcome: by the verdict, which is the last line, else by how the process ended."""
+    """Return the outcome: by the verdict, which is the last line, else by how the process ended."""
     if ended in ("time", "output"):
         return Outcome(False, ended)
     lines = output.decode("utf-8", "replace").rstrip("\n").rsplit("\n", 1)

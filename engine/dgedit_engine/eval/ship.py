@@ -4,9 +4,9 @@
     python -m dgedit_engine.eval.ship --corpus FOLDER --languages
 
 Takes whole files, of packages that are held out whole, so that no neighbour of a text is trained
-on; those packages in turn, which files of them a hash of the path decides. A text of which the
-training split holds a good part is left out. With `--languages`: of other languages than Python,
-as many of each. The same corpus gives the same bytes.
+on; from those packages in turn, in the order of a hash of the path. A text of which the training
+split holds a good part is left out. With `--languages`: of other languages than Python, as many of
+each. The same corpus gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dgedit_engine.train.excerpts import Excerpt
 from dgedit_engine.train.licensed import language_of
 
 SMALLEST, LARGEST = 1_000, 16_000
-"""Bytes of a text."""
+"""Bytes of a text, at least and at most."""
 
 FILES = 400
 """Texts that ship: enough for 250 spans of each kind from as many files."""
@@ -40,11 +40,11 @@ EACH = 90
 """Texts of each other language."""
 
 KNOWN = 0.3
-"""The share of a text's runs of five lines that training may know: licence heads are shared."""
+"""The share of a text's runs of five lines that may occur in training: licence heads are shared."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Choose, write the file and whose texts it holds. Returns the exit code."""
+    """Choose the texts, write the file and its attribution. Returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
         manifest = json.loads((options.corpus / "manifest.json").read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def choose(
     files: int,
     language: str = "python",
 ) -> list[Excerpt]:
-    """Up to `files` texts of a language, in order of package and path. `packages` is the
+    """Choose up to `files` texts of a language, in order of package and path. `packages` is the
     manifest's.
     """
     found: defaultdict[str, list[Excerpt]] = defaultdict(list)
@@ -96,7 +96,7 @@ def choose(
 
 
 def write(excerpts: Iterable[Excerpt], out: Path) -> None:
-    """The texts, packed, and beside them in HELDOUT.md whose they are."""
+    """Write the texts, packed, and beside them their attribution, HELDOUT.md."""
     excerpts = list(excerpts)
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in excerpts)
     out.write_bytes(lzma.compress(lines.encode(), preset=9 | lzma.PRESET_EXTREME))
@@ -126,12 +126,14 @@ them, nor on any other file of these packages. A line of the file is one text: `
 
 
 def _linked(package: str) -> str:
-    """A package's name, with its address where it is of PyPI; others say whose they are."""
+    """Return a package's name, with its address where it is of PyPI; other names say where they are
+    from.
+    """
     return package if ":" in package else f"[{package}](https://pypi.org/project/{package}/)"
 
 
 def _unknown(excerpts: list[Excerpt], train: Corpus) -> set[Excerpt]:
-    """The texts of whose runs of lines the training split holds at most `KNOWN`."""
+    """Return the texts of whose runs of lines the training split holds at most `KNOWN`."""
     own = [np.array(sorted(shingles(one.text)), dtype=np.uint64) for one in excerpts]
     if not any(map(len, own)):
         return set()

@@ -1,8 +1,8 @@
 """Cut one function out of a package, with what it needs, as a program of its own.
 
-The statements are the package's, unchanged and in its order; modules that the function's own takes
-something from come first. A function that needs more than the standard library is none. Knows
-nothing of tests and tasks.
+The statements are the package's, unchanged and in its order; modules from which the function's own
+takes something come first. A function that needs more than the standard library gives no program.
+Knows nothing of tests and tasks.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Package:
         self._modules: dict[str, Module | None] = {}
 
     def module(self, name: str) -> Module | None:
-        """The module of that dotted name, if its source is here."""
+        """Return the module of that dotted name, if its source is here."""
         if name not in self._modules:
             path = self.site / name.replace(".", "/")
             files = (path.with_suffix(".py"), path / "__init__.py")
@@ -49,7 +49,9 @@ class Package:
         return self._modules[name]
 
     def slice(self, module: str, function: str) -> Slice | None:
-        """The program of a function; None where it is none of its module's, or needs too much."""
+        """Return the program of a function; None where its module has no such function, or it needs
+        too much.
+        """
         needed: dict[Module, set[int]] = {}
         try:
             self._need(module, function, needed)
@@ -95,7 +97,7 @@ class Module:
 
     @cached_property
     def statements(self) -> list[ast.stmt]:
-        """Those of the module's first level, without overloads, which bind nothing of use."""
+        """Statements of the module's first level, without overloads, which bind nothing of use."""
         return [one for one in ast.parse(self.text).body if not _overload(one)]
 
     @cached_property
@@ -108,7 +110,7 @@ class Module:
         return found
 
     def inner_imports(self, statement: ast.stmt) -> Iterator[tuple[str, str]]:
-        """What a statement takes from modules of its own package: module and name."""
+        """Yield what a statement takes from modules of its own package: module and name."""
         if not isinstance(statement, ast.ImportFrom) or not self._inner(statement):
             return
         parts = self.name.split(".")
@@ -122,7 +124,7 @@ class Module:
             yield source, alias.name
 
     def source(self, index: int) -> str:
-        """A statement's own lines, with the comments right above it."""
+        """Return a statement's own lines, with the comments right above it."""
         statement = self.statements[index]
         lines = self.text.split("\n")
         first = min([statement.lineno, *(one.lineno for one in _decorators(statement))]) - 1
@@ -131,7 +133,7 @@ class Module:
         return "\n".join(lines[first : statement.end_lineno]) + "\n"
 
     def inner(self, index: int) -> bool:
-        """Whether the statement takes something from its own package: the slice holds that."""
+        """Say whether the statement takes something from its own package, which the slice holds."""
         statement = self.statements[index]
         return isinstance(statement, ast.ImportFrom) and self._inner(statement)
 
@@ -145,7 +147,9 @@ class _Unfit(Exception):
 
 
 def _joined(needed: dict[Module, set[int]]) -> str | None:
-    """One program of the statements; None where two modules mean different things by a name."""
+    """Join the statements to one program; None where two modules mean different things by a
+    name.
+    """
     parts: list[str] = []
     owners: dict[str, tuple[Module, str]] = {}
     future = False
@@ -171,7 +175,7 @@ def _joined(needed: dict[Module, set[int]]) -> str | None:
 
 
 def _body(text: str, function: str) -> Span | None:
-    """Where the function's body is, without its docstring."""
+    """Return the span of the function's body, without its docstring."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -190,7 +194,7 @@ def _body(text: str, function: str) -> Span | None:
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement binds in its module."""
+    """Yield the names that a statement binds in its module."""
     if isinstance(statement, _BINDS):
         yield statement.name
         return
@@ -211,7 +215,7 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def _used(statement: ast.stmt) -> set[str]:
-    """The names that a statement may read."""
+    """Return the names that a statement may read."""
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
 
 

@@ -1,7 +1,7 @@
-"""`python -m dgedit_engine.eval.sweep`: what quality costs, over efforts or the sampler's settings.
+"""`python -m dgedit_engine.eval.sweep`: measure quality against cost, by effort or sampling.
 
-Every combination of the values given is measured on the same spans; one that is not given stays the
-model's own. Prints a line for each and, last, one JSON line.
+Every combination of the values given is measured on the same spans; a setting without values stays
+the model's own. Prints a line for each and, last, one JSON line.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def sweep(engine: Engine, tasks: Sequence[Task], options: argparse.Namespace) -> Iterator[Row]:
-    """The figures of each combination of settings."""
+    """Measure each combination of settings; yields its figures."""
     own = engine.sampling
     named: dict[str, list[Any]] = {
         "effort": options.effort,
@@ -66,7 +66,7 @@ def sweep(engine: Engine, tasks: Sequence[Task], options: argparse.Namespace) ->
 
 
 def _sampling(own: Sampling, chosen: Row) -> Sampling:
-    """The model's own settings with the chosen ones."""
+    """Return the model's own settings with the chosen ones."""
     plain = {key: value for key, value in chosen.items() if key not in ("effort", "heat")}
     t_max, t_min = chosen.get("heat", (own.t_max, own.t_min))
     return replace(own, t_max=t_max, t_min=t_min, **plain)

@@ -1,7 +1,7 @@
-"""From judged infills to rates with their uncertainty, for people and for programs.
+"""Sum up judged infills as rates with their uncertainty, for people and for programs.
 
-An interval is the middle 95% of means over files drawn anew (bootstrap): spans of one file stand or
-fall together, so files are drawn, not spans.
+An interval is the middle 95% of means over files drawn anew (bootstrap): spans of one file are not
+independent, so files are drawn, not spans.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from dgedit_engine.eval.judge import Result
 
 ALL = "all"
-"""The rows of all kinds of held-out text together."""
+"""The kind that stands for all kinds of held-out text together."""
 RATES = {
     "exact": "exact",
     "identical": "identical",
@@ -29,7 +29,7 @@ RATES = {
 }
 """The fields of a result whose means are rates, and the names of these."""
 SHOWN = ("exact", "parses", "pass@1", "similarity", "first", "sure", "right if sure")
-"""The rates that the table has room for."""
+"""The rates that the table shows."""
 MEDIANS = ("tokens", "gold_tokens", "steps", "ms")
 """The fields of which a median is shown."""
 
@@ -38,7 +38,7 @@ _TAIL = 0.025
 
 
 class Summary(TypedDict):
-    """What the infills of one kind, filled in one way, come to."""
+    """The figures of the infills of one kind, filled in one way."""
 
     kind: str
     way: str
@@ -61,7 +61,7 @@ def summarise(
     ways: Sequence[str],
     together: Sequence[str] = (),
 ) -> list[Summary]:
-    """A summary for each kind and way that has results, and for the kinds `together`."""
+    """Return a summary for each kind and way that has results, and for the kinds `together`."""
     parts: list[tuple[str, tuple[str, ...]]] = [(kind, (kind,)) for kind in kinds]
     if len(joined := tuple(kind for kind in kinds if kind in together)) > 1:
         parts.append((ALL, joined))
@@ -74,7 +74,7 @@ def summarise(
 
 
 def interval(values: Sequence[float], files: Sequence[int]) -> tuple[float, float]:
-    """Where the mean of `values` may lie, 95%.
+    """Return the 95% interval of the mean of `values`, low and high.
 
     Where all are True or all are False, drawing anew shows nothing: then the exact binomial bound
     of as many files.
@@ -91,8 +91,8 @@ def interval(values: Sequence[float], files: Sequence[int]) -> tuple[float, floa
 
 
 def render(summaries: Sequence[Summary]) -> str:
-    """The table: a part for each kind, a row for each way. Rates are in percent, each with its
-    interval; `draft` is the share of shown infills that were causal drafts.
+    """Render the table: a part for each kind, a row for each way. Rates are in percent, each with
+    its interval; `draft` is the share of shown infills that were causal drafts.
     """
     shown = [name for name in SHOWN if any(name in one["rates"] for one in summaries)]
     drafted = any("draft" in one["origins"] for one in summaries)
@@ -114,7 +114,7 @@ def render(summaries: Sequence[Summary]) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """The cells at their places, the first one to the left."""
+    """Lay the cells out in columns, the first one to the left."""
     others = [f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True)]
     return "  ".join([f"{cells[0]:<{widths[0]}}", *others]).rstrip()
 
@@ -151,5 +151,5 @@ def _rate(rate: tuple[float, float, float]) -> str:
 
 
 def _percent(share: float) -> str:
-    """Two digits: 62 and 4.2."""
+    """Format a share in percent with two digits: 62 and 4.2."""
     return f"{100 * share:.0f}" if round(100 * share, 1) >= 10 else f"{100 * share:.1f}"

@@ -40,18 +40,18 @@ class Task:
     end: int
     """Where it ends."""
     check: str = ""
-    """What to append to the filled file to have a program that tests it; empty: no tests."""
+    """Source to append to the filled file to have a program that tests it; empty: no tests."""
     identity: str = ""
-    """What a benchmark calls it."""
+    """A benchmark's name for it; empty: it has none."""
 
     @property
     def name(self) -> str:
-        """What tells the task from all others."""
+        """A name that no other task has."""
         return self.identity or f"{self.kind}:{self.file}:{self.start}-{self.end}"
 
     @property
     def gold(self) -> str:
-        """What stood in the hole."""
+        """The text that stood in the hole."""
         return self.text[self.start : self.end]
 
     @property
@@ -69,20 +69,21 @@ class Task:
         return Passage(self.path, parts, self.text[:first], self.text[last:])
 
     def request(self, *, seed: int, effort: float, steps: int | None) -> InfillRequest:
-        """What a model is asked: never anything that follows from the gold text."""
+        """Return the request for a model: never anything that follows from the gold text."""
         return InfillRequest((self.passage,), seed=seed, effort=effort, steps=steps)
 
     def filled(self, text: str) -> str:
-        """The file with `text` in the hole."""
+        """Return the file with `text` in the hole."""
         return self.text[: self.start] + text + self.text[self.end :]
 
     def program(self, text: str) -> str:
-        """What tests the file with `text` in the hole."""
+        """Return the program that tests the file with `text` in the hole."""
         return self.filled(text) + self.check
 
 
 def draw(corpus: Texts, *, limit: int, seed: int) -> list[Task]:
-    """Up to `limit` tasks of each kind, the kinds in turn; one of each kind from a file at a time.
+    """Draw up to `limit` tasks of each kind, the kinds in turn; one of each kind from a file at a
+    time.
 
     Files are drawn evenly, not by size. Spans of blanks alone are no tasks.
     """
@@ -103,7 +104,7 @@ def draw(corpus: Texts, *, limit: int, seed: int) -> list[Task]:
 
 
 def _tasks(corpus: Texts, file: int, rng: np.random.Generator) -> list[Task]:
-    """A task of each kind that the file has."""
+    """Draw a task of each kind that the file has."""
     text, path = corpus.text(file), corpus.path(file)
     cuts = evaluation_spans(Outline(text, path), rng)
     tasks = [Task(cut.kind, file, path, text, *cut.spans[0]) for cut in cuts]

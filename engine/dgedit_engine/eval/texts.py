@@ -15,15 +15,15 @@ SHIPPED = Path(__file__).with_name("heldout.jsonl.xz")
 """The file that ships: a JSON line for each text."""
 
 OTHERS = Path(__file__).with_name("heldout-languages.jsonl.xz")
-"""The same of other languages than Python."""
+"""The same for other languages than Python."""
 
 LANGUAGES = ("javascript", "typescript", "go", "rust")
-"""Those, by name."""
+"""Names of these languages."""
 
 
 def held_out(folder: Path | None) -> Texts:
-    """The held-out split of a built corpus, or the texts that ship: None is Python's, a name of
-    LANGUAGES that language's.
+    """Open the held-out split of a built corpus, or the texts that ship: None is Python's, a name
+    of LANGUAGES that language's.
 
     Raises OSError, one line naming the folder, for one that holds none.
     """

@@ -1,1 +1,1 @@
-"""A model's files before they are believed: their type, their size. Knows no format."""
+"""Checks of a model's files before they are trusted: type and size. Knows no format."""

@@ -1,8 +1,9 @@
-"""What is read of a model besides its weights: JSON tables, of a size that whoever asks states.
+"""Read a model's JSON files, and check that any file of it is a regular one of a stated size.
 
 A model is somebody else's. In the place of a file may be a device that never ends, a pipe that
-never begins, a table larger than the machine, or what git-lfs leaves where nobody pulled. The
-editor has the same for text (`dgedit/files/small.py`); neither may import the other.
+never begins, a table larger than the machine's memory, or the pointer that git-lfs leaves where
+nobody pulled. The editor has the same for text (`dgedit/files/small.py`); neither may import the
+other.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def table(path: Path, *, most: int = SETTINGS) -> dict[str, Any] | None:
-    """The JSON object in a file; None where nothing is. Raises ModelError, naming the file, for
-    anything else.
+    """Return the JSON object in a file; None where there is no file. Raises ModelError, naming the
+    file, for anything else.
     """
     if not os.path.lexists(path):
         return None
@@ -38,8 +39,8 @@ def table(path: Path, *, most: int = SETTINGS) -> dict[str, Any] | None:
 
 
 def sound(path: Path, *, most: int | None = None) -> Path:
-    """The path of a regular file of at most so many bytes. Raises ModelError, naming it, for
-    anything else, for what git-lfs left in its place, and for none.
+    """Return the path if a regular file of at most `most` bytes is there. Raises ModelError, naming
+    the path, for anything else: no file, another kind of file, or what git-lfs left in its place.
     """
     try:
         info = os.stat(path)

@@ -19,7 +19,7 @@ from dgedit_engine.formats.source import Source, computed, named
 from dgedit_engine.types import ModelError
 
 KNOWN = ("none", "modelopt", "compressed-tensors", native.METHOD)
-"""Methods of quantisation that safetensors may have, by Hugging Face's name for them."""
+"""Methods of quantisation that safetensors may have, by Hugging Face's names."""
 
 _WIDTHS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _COMPRESSED = {
@@ -40,8 +40,8 @@ _TYPES = {
 
 
 def opened(path: Path) -> Source:
-    """The weights in a folder, or in a GGUF file. Raises ModelError, naming the path, for a format
-    that is not known, and for missing or damaged files.
+    """Open the weights in a folder, or in a GGUF file. Raises ModelError, naming the path, for a
+    format that is not known, and for missing or damaged files.
     """
     with named(path):
         file = _gguf(path)
@@ -49,9 +49,9 @@ def opened(path: Path) -> Source:
 
 
 def describe(path: Path) -> str:
-    """The format of the weights in a folder or a GGUF file, in a few words: "BF16", "NVFP4
-    (ModelOpt)", "GGUF Q4_K_M". Says what the settings or, where there are none, the headers say,
-    and tries nothing: `opened` may still refuse it. Raises ModelError for an unknown method of
+    """Name the format of the weights in a folder or a GGUF file, in a few words: "BF16", "NVFP4
+    (ModelOpt)", "GGUF Q4_K_M". It is what the settings or, where there are none, the headers say,
+    and nothing is tried: `opened` may still refuse it. Raises ModelError for an unknown method of
     quantisation and for missing files.
     """
     with named(path):
@@ -75,7 +75,7 @@ def describe(path: Path) -> str:
 
 
 def _compressed(settings: Mapping[str, Any]) -> str:
-    """What a file of compressed-tensors is, group by group."""
+    """Name the formats of a compressed-tensors file, group by group."""
     groups = settings.get("config_groups")
     found = []
     for group in groups.values() if isinstance(groups, dict) else ():
@@ -89,7 +89,9 @@ def _compressed(settings: Mapping[str, Any]) -> str:
 
 
 def _mixture(file: Path) -> str:
-    """What llama.cpp calls a file's types; without a name, the one that most of its bytes are."""
+    """Return llama.cpp's name of a file's mixture of types, or else the type that most of its bytes
+    are.
+    """
     fields, entries = gguf.header(file)
     number = fields.get("general.file_type")
     known = _FILE_TYPES.get(number) if isinstance(number, int) else None
@@ -131,7 +133,7 @@ def _safetensors(folder: Path) -> Source:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """What the files say of the quantisation; nothing for plain numbers."""
+    """Return the files' settings of the quantisation; empty for plain numbers."""
     settings = _json(folder / "config.json").get("quantization_config") or {}
     if not isinstance(settings, dict):
         raise ModelError(f"{folder / 'config.json'}: quantization_config {settings!r}")

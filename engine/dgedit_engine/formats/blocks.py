@@ -1,13 +1,13 @@
-"""llama.cpp's blocks of codes, brought to ours.
+"""Convert llama.cpp's quantised blocks to our codes.
 
 A row is a run of blocks of 32 or 256 columns, each with its scale and its codes, the two halves of
-a run of columns in the two halves of a byte. Taken apart in PyTorch, on the device that the bytes
-are on, and no number is rounded but the scales of K-quants: theirs are products of an fp16 and a
-whole number, ours the fp16 nearest to it.
+a run of columns in the two halves of a byte. They are taken apart in PyTorch, on the device that
+the bytes are on, and no number is rounded but the scales of K-quants: theirs are products of an
+fp16 and a whole number, ours the fp16 nearest to it.
 
-Source of the layouts: ggml's `ggml-quants.c` and `ggml-common.h`, held to gguf-py's `quants.py` by
-the tests. Codes of 5 bits with a minimum are widened and become int8 in groups of 32, which no code
-of 6 bits or fewer notices; types that are not here are widened by the `gguf` package.
+Source of the layouts: ggml's `ggml-quants.c` and `ggml-common.h`; the tests compare with gguf-py's
+`quants.py`. Codes of 5 bits with a minimum are widened and become int8 in groups of 32, which is
+fine enough for codes of up to 6 bits; types that are not here are widened by the `gguf` package.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from dgedit_kernels.quantised import Quantised, quantise
 
 
 def row_bytes(kind: int, columns: int) -> int:
-    """Bytes of a row. Raises ModelError for an unknown type and for a broken block."""
+    """Return the bytes of a row of `columns`. Raises ModelError for an unknown type and for a
+    broken block.
+    """
     size, length = _SIZES.get(kind) or _foreign_size(kind)
     if columns % size:
         raise ModelError(f"blocks of {size} do not divide {columns} columns")
@@ -31,7 +33,7 @@ def row_bytes(kind: int, columns: int) -> int:
 
 
 def decoder(kind: int) -> Callable[[Tensor], Weight]:
-    """Makes a matrix of ggml's type `kind` of its rows' bytes (…, n, b) uint8."""
+    """Return a function from rows' bytes (…, n, b) uint8 to a matrix, for ggml's type `kind`."""
 
     def foreign(raw: Tensor) -> Weight:
         return _foreign(raw, kind)
@@ -86,7 +88,9 @@ def _q5_1(raw: Tensor) -> Quantised:
 
 
 def _fives(high: Tensor, field: Tensor) -> Tensor:
-    """32 codes: their fifth bits (…, 4), and the others (…, 16) in two halves -> (…, 32)."""
+    """Join 32 codes of 5 bits from their fifth bits (…, 4) and the others (…, 16) in two halves ->
+    (…, 32).
+    """
     bits = torch.arange(8, dtype=torch.uint8, device=field.device)
     fifth = ((high[..., None] >> bits) & 1).flatten(-2)
     return torch.cat((field & 15, field >> 4), -1) | (fifth << 4)
@@ -118,7 +122,7 @@ def _q5_k(raw: Tensor) -> Quantised:
 
 
 def _worth(blocks: Tensor) -> tuple[Tensor, Tensor]:
-    """What a code is worth in each of eight groups, and what 0 is: (…, 8) both."""
+    """Return each of eight groups' scale, and the value of code 0: both (…, 8)."""
     low, middle, high = blocks[..., 4:8], blocks[..., 8:12], blocks[..., 12:16]
     scale = torch.cat((low & 63, (high & 15) | ((low >> 6) << 4)), -1)
     least = torch.cat((middle & 63, (high >> 4) | ((middle >> 6) << 4)), -1)
@@ -144,7 +148,7 @@ _SIZES = {
     **{2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34)},
     **{12: (256, 144), 13: (256, 176), 14: (256, 210)},
 }
-"""Of ggml's types: columns and bytes of a block."""
+"""Columns and bytes of a block, by ggml's type."""
 
 _DECODERS: dict[int, Callable[[Tensor], Weight]] = {
     0: lambda raw: raw.view(torch.float32),

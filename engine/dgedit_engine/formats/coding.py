@@ -1,4 +1,4 @@
-"""How codes of several origins become one matrix.
+"""Join quantised matrices of different codings into one.
 
 Projections that share an input are one weight of our model, and files store them apart, mostly in
 one coding, so that to join them is to copy rows. Where the codings differ (a file of llama.cpp's
@@ -20,22 +20,22 @@ from dgedit_kernels.quantised import Kind, Quantised, quantise
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """What two matrices of codes must have in common to be rows of one."""
+    """The format of codes, which matrices must share to be rows of one."""
 
     kind: Kind
-    """How a code is read."""
+    """How a code stands for a number."""
     group: int
     """Columns that share a scale; all of them where there is none."""
     scale: torch.dtype | None
-    """Of the groups' scales. None: there are none."""
+    """Dtype of the groups' scales. None: there are none."""
     bias: torch.dtype | None
-    """Of the groups' biases. None: there are none."""
+    """Dtype of the groups' biases. None: there are none."""
     row: bool
     """Whether each row has a factor."""
 
 
 def common(forms: Sequence[Weight]) -> Coding | None:
-    """The coding in which parts are joined; None: as plain numbers.
+    """Return the coding in which parts are joined; None: as plain numbers.
 
     Whole numbers of different kinds become int8 in the finest of their groups: int8 codes keep
     their values, up to a scale's rounding to fp16; codes of 4 bits move by 1/254 of their group's
@@ -54,7 +54,7 @@ def common(forms: Sequence[Weight]) -> Coding | None:
 
 
 def allocated(wanted: Coding, shape: Sequence[int], device: torch.device | str) -> Quantised:
-    """Room for a matrix (…, n, m) of that coding."""
+    """Allocate a matrix (…, n, m) of a coding, without values."""
 
     def room(columns: int, dtype: torch.dtype) -> Tensor:
         return torch.empty((*rows, columns), dtype=dtype, device=device)
@@ -75,7 +75,7 @@ def allocated(wanted: Coding, shape: Sequence[int], device: torch.device | str) 
 
 
 def recoded(value: Quantised, wanted: Coding) -> Quantised:
-    """The matrix in a coding that `common` gave for it and others."""
+    """Convert the matrix to a coding that `common` gave for it and others."""
     if coding(value) == wanted:
         return value
     if value.kind != "int8":
@@ -89,8 +89,8 @@ def recoded(value: Quantised, wanted: Coding) -> Quantised:
 
 
 def spread(scale: Tensor, rows: Sequence[int]) -> Tensor:
-    """A scale of the whole (one number), of each matrix (N, …) or of each row (…, n) or (…, n, 1)
-    -> of each row (…, n), fp32. Raises RuntimeError for any other shape.
+    """Spread a scale of the whole (one number), of each matrix (N, …) or of each row (…, n) or (…,
+    n, 1) to each row -> (…, n) fp32. Raises RuntimeError for any other shape.
     """
     scale, rows = scale.float(), torch.Size(rows)
     if scale.shape in (rows, (*rows, 1)):
@@ -100,7 +100,7 @@ def spread(scale: Tensor, rows: Sequence[int]) -> Tensor:
 
 
 def coding(value: Quantised) -> Coding:
-    """What a matrix is coded in."""
+    """Return the coding of a matrix."""
     scale, bias = value.scale, value.bias
     return Coding(
         value.kind,

@@ -1,18 +1,18 @@
-"""compressed-tensors, in which llm-compressor writes: RedHatAI's FP8-dynamic, NVFP4 and W4A16.
+"""Read compressed-tensors, llm-compressor's format: RedHatAI's FP8-dynamic, NVFP4 and W4A16.
 
 Which modules are quantised is read off the tensors that are there; experts may lie apart or fused.
 Of a quantised `X` there are, by format (checked against compressed-tensors 0.20):
 
-float-quantized       `X.weight` e4m3, `X.weight_scale` for each row, or for the whole
-int-quantized         the same, of int8
-nvfp4-pack-quantized  `X.weight_packed` two codes of e2m1 in a byte, the even column in the low
-                      half, `X.weight_scale` e4m3 for each 16 columns, and `X.weight_global_scale`,
-                      which divides
-pack-quantized        `X.weight_packed` eight codes in an int32, the first column lowest, each 8
-                      more than it stands for; `X.weight_scale` for each group of columns;
-                      `X.weight_zero_point`, if at all, packed alike, but along the rows
+  float-quantized       `X.weight` e4m3, `X.weight_scale` for each row, or for the whole
+  int-quantized         the same, of int8
+  nvfp4-pack-quantized  `X.weight_packed` two codes of e2m1 in a byte, the even column in the low
+                        half, `X.weight_scale` e4m3 for each 16 columns, and
+                        `X.weight_global_scale`, which divides
+  pack-quantized        `X.weight_packed` eight codes in an int32, the first column lowest, each 8
+                        more than it stands for; `X.weight_scale` for each group of columns;
+                        `X.weight_zero_point`, if at all, packed alike, but along the rows
 
-What concerns activations (`input_…`) is left where it is: ours stay wide.
+Scales of activations (`input_…`) are not read: our activations are not quantised.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FORMATS = {
     "nvfp4-pack-quantized": 4,
     "pack-quantized": 4,
 }
-"""The bits of those that are read."""
+"""The formats that are read, with the bits of their codes."""
 
 _WEIGHT, _PACKED, _SCALE = ".weight", ".weight_packed", ".weight_scale"
 _WHOLE, _ZERO, _ORDER = ".weight_global_scale", ".weight_zero_point", ".weight_g_idx"
@@ -46,8 +46,8 @@ _UNREAD = (
 
 
 def pieces(headers: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterator[Piece]:
-    """Every weight; `settings` are those of the quantisation. Raises ModelError for an unknown
-    format and for a part that is missing.
+    """Yield every weight; `settings` are those of the quantisation. Raises ModelError for an
+    unknown format and for a part that is missing.
     """
     _check(settings)
     for name in headers:
@@ -114,7 +114,7 @@ def _int4(packed: Tensor, scale: Tensor, zero: Tensor | None = None) -> Quantise
 
 
 def _scales(scale: Tensor, rows: torch.Size) -> dict[str, Tensor]:
-    """Scales of groups as such, all others for each row."""
+    """Return scales of groups as `scale`, all others as `row`, one for each row."""
     if scale.shape[:-1] == rows and scale.shape[-1] > 1:
         return {"scale": scale}
     return {"row": spread(scale, rows)}

@@ -1,10 +1,9 @@
-"""llama.cpp's files: GGUF of the architectures `diffusion-gemma`, as unsloth publishes it, and
-`gemma3`.
+"""Read llama.cpp's GGUF files of two architectures: `diffusion-gemma` (unsloth's) and `gemma3`.
 
 One file holds weights and configuration. Its header is read here and not by the `gguf` package,
 which makes an array of each of a vocabulary's 1.3 million strings and numbers: 20 s and 1.3 GB,
-against 0.4 s and 74 MB. Tensors are mapped one by one, large ones some rows or an expert at a
-time. Keys and names are those of the released files, after public dumps of their headers.
+against 0.4 s and 74 MB. Tensors are mapped one by one, large ones some rows or an expert at a time.
+Keys and names are those of the released files, after public dumps of their headers.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, Source, refuse_
 from dgedit_engine.types import ModelError
 
 SUFFIX = ".gguf"
-"""How a file's name ends."""
+"""Suffix of a file's name."""
 
 ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
 
@@ -83,23 +82,23 @@ _UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """Where a tensor lies."""
+    """The place and type of a tensor in a file."""
 
     kind: int
     """ggml's number of its type."""
     shape: tuple[int, ...]
     """Its rows and columns, the innermost last."""
     bytes: tuple[int, ...]
-    """The same, its columns in bytes."""
+    """The same shape, its columns in bytes."""
     start: int
     """Its first byte in the file."""
     file: Path
-    """Which one that is: a model may be split."""
+    """The file that holds it: a model may be split."""
 
 
 def found(path: Path) -> Path | None:
-    """The GGUF file that `path` is, or that a folder without other weights holds; of a model that
-    is split, the first. Raises ModelError for a folder of several models.
+    """Return the GGUF file that `path` is, or that a folder without other weights holds; of a model
+    that is split, the first. Raises ModelError for a folder of several models.
     """
     if path.suffix == SUFFIX:
         return parts(path)[0]
@@ -110,7 +109,7 @@ def found(path: Path) -> Path | None:
 
 
 def parts(file: Path) -> list[Path]:
-    """The files that a model is split into, by the name of one of them, as llama.cpp's
+    """Return the files that a model is split into, by the name of one of them, as llama.cpp's
     `gguf-split` gives them; the file itself where it is whole.
     """
     named = _PART.fullmatch(file.name)
@@ -122,7 +121,7 @@ def parts(file: Path) -> list[Path]:
 
 
 def source(file: Path) -> Source:
-    """The weights of a file."""
+    """Open the weights of a file. Raises ModelError as `header` does."""
     fields, entries = header(file)
     headers = {
         name: torch.empty(one.bytes, dtype=torch.uint8, device="meta")
@@ -140,8 +139,8 @@ def source(file: Path) -> Source:
 
 
 def configuration(file: Path) -> dict[str, Any]:
-    """What Hugging Face's config.json would say of the model in a file. Raises ModelError for
-    another architecture, LookupError for an absent value.
+    """Return what Hugging Face's config.json would say of the model in a file. Raises ModelError
+    for another architecture, LookupError for an absent value.
     """
     fields, entries = header(file)
     if fields["general.architecture"] == GEMMA3:
@@ -193,11 +192,11 @@ def configuration(file: Path) -> dict[str, Any]:
 
 
 def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, TensorInfo]) -> dict[str, Any]:
-    """The same of a Gemma 3.
+    """Return the same for a Gemma 3.
 
-    What files leave out is as llama.cpp's reader has it (llama-model.cpp): without a window all
-    layers are full, with one each sixth; local positions turn by 10,000; queries are scaled by
-    their width or, in the largest model (62 layers), by the model's width over its heads.
+    Absent values are those of llama.cpp's reader (llama-model.cpp): without a window all layers are
+    full, with one each sixth; RoPE's base in sliding layers is 10,000; queries are scaled by their
+    width or, in the largest model (62 layers), by the model's width over its heads.
     """
     own = {key.removeprefix(f"{GEMMA3}."): value for key, value in fields.items()}
     refuse_many(own["block_count"])
@@ -232,7 +231,7 @@ def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, TensorInfo]) -> dic
 
 
 def _kinds(own: Mapping[str, Any], layers: int) -> list[str]:
-    """Each layer's; the pattern is a period, or says it of every one."""
+    """Return each layer's kind; the pattern is a period, or a list of all layers."""
     every = own.get("attention.sliding_window_pattern", 6)
     if not own.get("attention.sliding_window"):
         every = 1
@@ -249,7 +248,7 @@ def _ends(fields: Mapping[str, Any]) -> list[int]:
 
 
 def _rotated(entries: Mapping[str, TensorInfo], pairs: int) -> int:
-    """How many of a full layer's pairs turn: the others' frequencies are divided by 1e30."""
+    """Count the pairs of a full layer that rotate: the others' frequencies are divided by 1e30."""
     if "rope_freqs.weight" not in entries:
         return pairs
     entry = entries["rope_freqs.weight"]
@@ -284,7 +283,7 @@ def _pieces(entries: Mapping[str, TensorInfo], *, old: bool) -> Iterator[Piece]:
 
 
 def _name(name: str) -> str:
-    """Hugging Face's, or the same where there is none."""
+    """Return Hugging Face's name of a tensor, or the same where there is none."""
     if name.startswith("blk."):
         _, layer, part = name.split(".", 2)
         if part == "enc_layer_output_scale.weight":
@@ -294,8 +293,8 @@ def _name(name: str) -> str:
 
 
 def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
-    """The fields and tensors that a file says it has, with those of the files that go on where it
-    ends. Raises ModelError, without the file's name, for anything else.
+    """Read the fields and tensors that a file says it has, with those of the other parts of a split
+    model. Raises ModelError for anything else; not always with the file's name.
     """
     first, *others = parts(file)
     fields, entries = _read(first)
@@ -312,7 +311,7 @@ def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
-    """What one file says of itself."""
+    """Read one file's fields and tensors."""
     small.sound(file)
     try:
         with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as m:

@@ -1,9 +1,9 @@
-"""NVIDIA's ModelOpt: NVFP4, as in nvidia/diffusiongemma-26B-A4B-it-NVFP4.
+"""Read NVIDIA's ModelOpt format: NVFP4, as in nvidia/diffusiongemma-26B-A4B-it-NVFP4.
 
 Of a quantised `X`, `X.weight` holds two codes of e2m1 in a byte, the even column in the low half,
 `X.weight_scale` an e4m3 for each 16 columns, and `X.weight_scale_2` an fp32 for the whole, which
-multiplies. There the experts are quantised, each apart; the rest is bfloat16. `X.input_scale` is
-for activations of 4 bits, which ours are not, and is left where it is, as are scales of the cache.
+multiplies. There the experts are quantised, each apart; the rest is bfloat16. `X.input_scale`, for
+activations of 4 bits, and scales of the cache are not read: ours are not quantised.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SCALE, _WHOLE = "_scale", "_scale_2"  # behind a weight's name
 
 
 def pieces(headers: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterator[Piece]:
-    """Every weight; `settings` are those of the quantisation. Raises ModelError for an unknown
-    algorithm and for a part that is missing.
+    """Yield every weight; `settings` are those of the quantisation. Raises ModelError for an
+    unknown algorithm and for a part that is missing.
     """
     if (algorithm := settings.get("quant_algo")) not in _ALGORITHMS:
         raise ModelError(f"ModelOpt's {algorithm!r}; known are {', '.join(_ALGORITHMS)}")

@@ -1,9 +1,9 @@
-"""Our own format, which `quantize` writes.
+"""Read and write our own format of quantised weights, which `quantize` writes.
 
-A matrix `NAME` lies as the parts of a `Quantised`, `NAME.codes` and, where it has them,
+A matrix `NAME` is stored as the parts of a `Quantised`, `NAME.codes` and, where it has them,
 `NAME.scale`, `NAME.bias` and `NAME.row`, experts fused, so that to load it is to copy what is
 mapped. The `quantization_config` in config.json says of which kind the codes of the experts and
-those of the rest are. What is in no kind lies as numbers.
+those of the rest are. A weight without codes is stored as numbers.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from dgedit_engine.types import ModelError
 from dgedit_kernels.quantised import LARGEST, Kind, Quantised
 
 METHOD, VERSION = "dgedit", 1
-"""What config.json says of it."""
+"""What config.json says of the format."""
 
 _PARTS = ("codes", "scale", "bias", "row")
 
 
 def settings(*, experts: Kind | None, rest: Kind | None) -> dict[str, Any]:
-    """The `quantization_config` of a model whose experts and other matrices have these kinds."""
+    """Return the `quantization_config` of a model whose experts and other matrices have these
+    kinds.
+    """
     return {"quant_method": METHOD, "version": VERSION, "experts": experts, "rest": rest}
 
 
 def stored(name: str, value: Quantised) -> dict[str, Tensor]:
-    """A matrix's tensors by their names in a file."""
+    """Return a matrix's tensors by their names in a file."""
     return {f"{name}.{part}": tensor for part, tensor in value.parts().items()}
 
 
 def pieces(headers: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterator[Piece]:
-    """Every weight. Raises ModelError for settings of another version or kind."""
+    """Yield every weight. Raises ModelError for settings of another version or kind."""
     if (version := settings.get("version")) != VERSION:
         raise ModelError(f"version {version!r} of our format, not {VERSION}")
     for name in headers:

@@ -1,9 +1,10 @@
-"""The released model's own format, and int8 by rows.
+"""Read the released model's own format, and matrices as int8 with a scale for each row.
 
 A weight is stored as numbers under its own name. A matrix may be stored as int8: `NAME` holds whole
 numbers from -127 to 127, and its companion `NAME.scale`, fp32 of NAME's shape without the last
-dimension, what one of them is worth in each row. Half the size of bfloat16, and never off by more
-than half a scale. It is widened as it is read: a small model's files are small for their journey.
+dimension, what one of them is worth in each row. That is half the size of bfloat16, and never off
+by more than half a scale. It is widened as it is read: int8 only makes a small model's files
+smaller to ship.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from dgedit_engine.formats.source import Piece
 from dgedit_engine.types import ModelError
 
 SCALE = ".scale"
-"""How a companion's name ends, and also that of the router's own vector, which is none."""
+"""Suffix of a companion's name, and also of the router's own vector, which is none."""
 
 
 def pieces(headers: Mapping[str, Tensor]) -> Iterator[Piece]:
-    """Every tensor, a matrix of int8 with its companion."""
+    """Yield every tensor, a matrix of int8 with its companion. Raises ModelError for one without
+    the other.
+    """
     for name, header in headers.items():
         owner = headers.get(name.removesuffix(SCALE))
         if header.dtype == torch.int8:
@@ -33,13 +36,15 @@ def pieces(headers: Mapping[str, Tensor]) -> Iterator[Piece]:
 
 
 def narrowed(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """The nearest int8 numbers (…, m, n) and the scale of each row (…, m)."""
+    """Quantise a matrix (…, m, n) -> the nearest int8 numbers (…, m, n), the scale of each row (…,
+    m).
+    """
     scale = matrix.abs().amax(-1).clamp(min=1e-30) / 127
     return (matrix / scale[..., None]).round().clamp(-127, 127).to(torch.int8), scale
 
 
 def widened(numbers: Tensor, scale: Tensor) -> Tensor:
-    """What the int8 numbers stand for, fp32."""
+    """Return the values of int8 numbers (…, m, n) with scales (…, m), fp32."""
     return numbers * scale[..., None].float()
 
 

@@ -1,8 +1,9 @@
-"""Safetensors files of a folder: one, or those that an index names.
+"""Read the safetensors files of a folder: one, or those that an index names.
 
 Files are mapped, and a map is opened anew now and then: pages of a map that were read count as this
 process's memory until it is closed, and the peak must stay near the weights' size. To open one
-costs the reading of its header, 70 ms for 46,000 tensors, hence some 64 times for a large model.
+costs the reading of its header, 70 ms for 46,000 tensors, hence only some 64 times for a large
+model.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ SKIPPED = (
     *("vision_tower.", "multi_modal_projector.", "language_model.lm_head."),
     *("model.vision_tower.", "model.multi_modal_projector."),
 )
-"""How the names of tensors begin that no text needs: images, and the tied head."""
+"""Prefixes of tensors that no text needs: those for images, and the tied head."""
 
 # The largest published ones, of 46,000 tensors, have 5 MB of either.
 _INDEX_BYTES = _HEADER_BYTES = 16 << 20
@@ -44,7 +45,9 @@ _DTYPES = {
 
 
 def files(folder: Path) -> list[Path]:
-    """The files that hold the weights. Raises ModelError for none, or one that is not there."""
+    """Return the files that hold the weights. Raises ModelError for none, and for one that is
+    missing.
+    """
     index, single = folder / INDEX, folder / SINGLE
     if os.path.lexists(single):
         return [single]
@@ -63,7 +66,9 @@ def files(folder: Path) -> list[Path]:
 
 
 def headers(paths: list[Path]) -> tuple[dict[str, Tensor], dict[str, Path]]:
-    """Every text tensor without data, on the meta device, and the file it is in."""
+    """Return every text tensor without data, on the meta device, and the file it is in. Raises
+    ModelError for a damaged file.
+    """
     found: dict[str, Tensor] = {}
     places: dict[str, Path] = {}
     for path in paths:
@@ -81,7 +86,9 @@ def headers(paths: list[Path]) -> tuple[dict[str, Tensor], dict[str, Path]]:
 
 
 def reader(places: dict[str, Path]) -> Callable[[str], Tensor]:
-    """Reads a tensor by its name; it is mapped as long as it is referred to."""
+    """Return a function that reads a tensor by its name; the tensor is mapped as long as it is
+    referred to.
+    """
     size = sum(path.stat().st_size for path in set(places.values()))
     most = max(_MAP_BYTES, size // _MAP_PARTS)
     maps: dict[Path, Any] = {}
@@ -120,7 +127,7 @@ def _shape(part: Any, name: str) -> list[int]:
 
 @contextmanager
 def _reading(path: Path, opened: Any = None) -> Iterator[Any]:
-    """The file, opened already or now, its faults in our words."""
+    """Give the file, opened already or now, and turn its errors into ModelError."""
     try:
         yield opened or safe_open(path, "pt")
     except (SafetensorError, OSError, ValueError) as error:

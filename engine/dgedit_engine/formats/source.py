@@ -1,9 +1,9 @@
-"""What a folder's weights are made of, before any of it is read.
+"""Describe what a folder's weights are made of, before any of it is read.
 
-A `Source` lists pieces: each names a weight of Hugging Face's, or some rows of one, and says which
-stored tensors it is made of and how. The same function makes it of tensors without data, so that a
-model's memory is known, and had, before the first byte of a weight is read; and it makes it on the
-device, where taking blocks apart is fast. Knows no file and no module of the model.
+A `Source` lists pieces: each names a weight by Hugging Face's name, or some rows of one, and says
+which stored tensors it is made of and how. The same function makes it of tensors without data, so
+that a model's memory is known, and allocated, before the first byte of a weight is read; and it
+makes it on the device, where taking blocks apart is fast. Knows no file and no module of the model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Piece:
     """A weight, or some rows of it."""
 
     name: str
-    """Hugging Face's, of the whole weight."""
+    """Hugging Face's name of the whole weight."""
     stored: tuple[str, ...]
     """The tensors that it is made of."""
     made: Callable[..., Weight] | None = None
@@ -56,19 +56,21 @@ class Source:
     pieces: tuple[Piece, ...]
     """In the order in which they are best read."""
     dtype: torch.dtype
-    """What the plain part computes in: bfloat16 for up to 16 bits, else float32."""
+    """Dtype in which the plain part computes: bfloat16 for up to 16 bits, else float32."""
     shifted: bool = False
     """Whether norms that Hugging Face's files have less 1 are whole here, as llama.cpp's are."""
 
     def form(self, piece: Piece) -> Weight:
-        """The piece without its data. Raises ModelError for tensors that do not fit together."""
+        """Return the piece without its data. Raises ModelError for tensors that do not fit
+        together.
+        """
         value = _made(piece, [self.headers[name] for name in piece.stored])
         if isinstance(value, Quantised):
             _check(piece.name, value)
         return value
 
     def value(self, piece: Piece, device: torch.device | str = "cpu") -> Weight:
-        """The piece; made on `device`, a lone tensor where the file is mapped."""
+        """Read the piece; made on `device`, a lone tensor where the file is mapped."""
         tensors = [self.read(name) for name in piece.stored]
         if piece.rows is not None:
             tensors = [tensor[piece.rows] for tensor in tensors]
@@ -78,7 +80,7 @@ class Source:
 
 
 def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
-    """The dtype in which safetensors' plain part computes."""
+    """Return the dtype in which safetensors' plain part computes."""
     for end in (".embed_tokens.weight", ".norm.weight"):  # whichever model is around them
         for name, header in headers.items():
             if name.endswith(end) and header.is_floating_point():
@@ -97,7 +99,7 @@ def refuse_many(layers: int, experts: int = 0) -> None:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Puts the path before the words of a ModelError that does not have it."""
+    """Put the path before the words of a ModelError that lacks it."""
     try:
         yield
     except ModelError as error:

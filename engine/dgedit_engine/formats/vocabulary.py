@@ -1,13 +1,13 @@
-"""The tokenizer that a GGUF file's header describes, as its tokenizer.json would.
+"""Make the tokenizer that a GGUF file's header describes, equal to its tokenizer.json's.
 
-Gemma's is a BPE over characters: spaces become "▁", there are no words, and a character without
-a token is spelt in bytes. The header has the tokens in order, their types and, for Gemma 4, the
-merges; for Gemma 3 it has each token's score instead, which is less its rank, and a merge is any
+Gemma's is a BPE over characters: spaces become "▁", there are no words, and a character without a
+token is spelt in bytes. The header has the tokens in order, their types and, for Gemma 4, the
+merges; for Gemma 3 it has each token's score instead, the negative of its rank, and a merge is any
 two tokens that together are a third. What it leaves out is the same for every file of the kind.
 Knows no text: `tokenizer.py` encodes.
 
 Sources: transformers 5.23, tokenization_gemma.py; llama.cpp's converter for Gemma 4, which wrote
-the header, and its reader, after whom a run of newlines that is a token is one whatever the merges
+the header, and its reader, by which a run of newlines that is a token is one whatever the merges
 say.
 """
 
@@ -27,7 +27,7 @@ from dgedit_engine.formats.source import named
 from dgedit_engine.types import ModelError
 
 KIND, SCORED = "gemma4", "llama"
-"""What the header calls one with merges, and one with scores (sentencepiece's BPE)."""
+"""The header's names for one with merges, and for one with scores (sentencepiece's BPE)."""
 
 _NORMAL, _CONTROL, _OWN = 1, 3, 4
 # ggml's types of tokens: the second and third stand for themselves, the third also in text
@@ -37,15 +37,17 @@ _TWIN = "\ufdd0"  # no character: no text has it, and so no merge makes a token 
 
 
 def read(file: Path) -> Tokenizer:
-    """The tokenizer in a GGUF file. Raises ModelError, naming the file, where there is none that
-    is known.
+    """Read the tokenizer in a GGUF file. Raises ModelError, naming the file, where there is none
+    that is known.
     """
     with named(file):
         return made(header(file)[0])
 
 
 def made(fields: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer of a header's fields. Raises ModelError for one of another kind, or damaged."""
+    """Make the tokenizer of a header's fields. Raises ModelError for one of another kind, or
+    damaged.
+    """
     tokens, said = (fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges"))
     kind, types = fields.get("tokenizer.ggml.model"), _numbers(fields, "token_type")
     if not isinstance(tokens, list) or sum(map(len, tokens)) > _CHARACTERS:
@@ -91,8 +93,8 @@ def _numbers(fields: Mapping[str, Any], name: str) -> list[float]:
 def _merges(
     tokens: Sequence[str], types: Sequence[float], scores: Sequence[float]
 ) -> list[tuple[str, str]]:
-    """The merges of a vocabulary with scores: any two tokens that together are a third, the best
-    third first; of one third's, the longest left part first, as transformers has them
+    """List the merges of a vocabulary with scores: any two tokens that together are a third, the
+    best third first; of one third's, the longest left part first, as transformers has them
     (`convert_slow_tokenizer.generate_merges`). Runs of one white space character are tokens of
     their own kind, which sentencepiece takes before all others.
     """

@@ -1,1 +1,1 @@
-"""Memory: the part that a model takes, and the part that is free. Knows no text."""
+"""Memory in bytes: what a model takes, and what is free. Knows no text."""

@@ -1,6 +1,7 @@
-"""How much memory there is, how much is free, and how much of that we may take: Linux says it in
-files. A control group, as every container has one, may leave less than what is free. And giving
-back what we took.
+"""Measure the machine's memory, how much of it is free, and how much of that we may take.
+
+Linux says it in files. A control group, as every container has one, may leave less than what is
+free. Also gives freed memory back to the system.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ _CONTROLS = Path("/sys/fs/cgroup")
 
 
 def total() -> int | None:
-    """Bytes that the machine has; None where nobody says."""
+    """Return the bytes that the machine has; None where unknown."""
     return _said("MemTotal")
 
 
 def free() -> int | None:
-    """Bytes that are free, or would be if they were needed; None where nobody says."""
+    """Return the bytes that are free, or would be if they were needed; None where unknown."""
     return _said("MemAvailable")
 
 
 def left() -> int | None:
-    """Bytes that our control groups let us take; None where none has a limit."""
+    """Return the bytes that our control groups let us take; None where none has a limit."""
     found = []
     for folder, most, used, cache in _groups():
         with contextlib.suppress(OSError, ValueError):  # "max", or no file: no limit
@@ -38,14 +39,16 @@ def left() -> int | None:
 
 
 def least() -> int | None:
-    """What we may take after all; None where nobody says."""
+    """Return the bytes that we may take: what is `free` or what is `left`, whichever is less; None
+    where both are unknown.
+    """
     said = [one for one in (free(), left()) if one is not None]
     return min(said, default=None)
 
 
 def give_back() -> None:
-    """Give what was freed back to the system, where the C library has a way: glibc keeps it, in
-    pieces that the next request's other sizes do not fit, so that an engine grows with each.
+    """Give freed memory back to the system, where the C library can: glibc keeps it, in pieces that
+    the next request's other sizes do not fit, so that an engine grows with each request.
     """
     if sys.platform != "linux":
         return
@@ -64,7 +67,7 @@ def _said(key: str) -> int | None:
 
 
 def _groups() -> Iterator[tuple[Path, str, str, str]]:
-    """The folders of our control groups for memory, with the names of the files in them."""
+    """Yield the folders of our control groups for memory, with the names of the files in them."""
     with contextlib.suppress(OSError):
         for line in _GROUPS.read_text().splitlines():
             _, kinds, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""Devices by their names, and how much of a device's memory is free."""
+"""Devices by their names, and how much of a device's memory is free. Knows no model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dgedit_engine.types import ModelError
 
 
 def device_of(name: str | None) -> torch.device:
-    """The device of this name; None: a GPU if there is one. Raises ModelError if it is absent."""
+    """Return the device of this name; None: a GPU if there is one. Raises ModelError if it is
+    absent.
+    """
     try:
         device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.zeros(1, device=device).item()  # which "meta" can not
@@ -23,7 +25,9 @@ def device_of(name: str | None) -> torch.device:
 
 
 def free_bytes(device: torch.device) -> int:
-    """What this process may still have of the device's memory; where nobody says, all there is."""
+    """Return the bytes of the device's memory that this process may still take; `sys.maxsize` where
+    unknown.
+    """
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept

@@ -1,9 +1,8 @@
-"""What a machine has for an engine, and whether a model fits it: JSON, for whoever will not load
-torch to hear that it cannot be loaded.
+"""Report what a machine has for an engine, and whether a model fits it, as JSON.
 
-Run as a process, `python -m dgedit_engine.memory.machine '{"model": …, "device": …}'`: one line
-for each part as soon as it is known, so that what comes before a crash is not lost. No weight is
-read and nothing is kept on a device.
+A process for callers that should not load torch themselves: `python -m dgedit_engine.memory.machine
+'{"model": …, "device": …}'` prints one line for each part as soon as it is known, so that what
+comes before a crash is not lost. No weight is read and nothing is kept on a device.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def torch_facts() -> Facts:
-    """Its version, what it was built for, and the GPUs that it sees."""
+    """Return torch's version, what it was built for, and the GPUs that it sees, memory in bytes."""
     import torch
 
     gpus = []
@@ -63,15 +62,17 @@ def torch_facts() -> Facts:
 
 
 def kernel_facts() -> Facts:
-    """What compiles the kernels. Raises ImportError without it: their references run then."""
+    """Return the version of the kernels' compiler. Raises ImportError without it: then their
+    references run.
+    """
     import triton  # type: ignore[import-untyped]
 
     return {"triton": triton.__version__}
 
 
 def model_facts(model: str, device: str | None) -> Facts:
-    """How a model would be opened, if that is known without writing. Raises ModelError where it
-    does not fit.
+    """Return how a model would be opened, sizes in bytes, if that is known without writing. Raises
+    ModelError where it does not fit.
     """
     from dgedit_engine.formats import describe
     from dgedit_engine.memory.devices import device_of, free_bytes

@@ -1,8 +1,8 @@
-"""How much of a device's memory a prompt's cache and passes over it take, from the shapes.
+"""Estimate, from shapes, the device memory that a prompt's cache and forward passes over it take.
 
 The cache is counted on tensors without data, made by the code that makes the real one. What a pass
 writes is an upper estimate, in the terms of `model.py`, `loop_cuda.py` and `loop.py`, and the tests
-hold it to real passes: whoever changes those changes this. Knows no weights and no files.
+hold it to real passes: a change of those needs a change here. Knows no weights and no files.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ KV = Literal["bf16", "fp8"]
 """How a prompt's keys and values are kept: as wide as the embedding, or in 8 bits."""
 
 _GPU_BYTES = 384 << 20
-"""Of a GPU, whatever the shape: 0.5 to 1 MB lost to the allocator behind each of some 200 large
-tensors, 32 MiB of cuBLAS's for each of three streams, the kernels' code and the graphs' nodes.
+"""Taken of a GPU whatever the shape: 0.5 to 1 MB lost to the allocator behind each of some 200
+large tensors, 32 MiB of cuBLAS's for each of three streams, the kernels' code and the graphs'
+nodes.
 """
 _SPLIT_BYTES = 24 << 20
-"""What kernels that share out a tile write before they add it up: 128 rows of 256 columns in fp32
-for each of up to 190 processors.
+"""Partial sums of kernels that share out a tile: 128 rows of 256 columns in fp32 for each of up to
+190 processors.
 """
 _TOP_BYTES = 4096 * 24
-"""For each slot, while its most probable tokens are found: 64 groups of 64 logits and their places,
-twice.
+"""Bytes for each slot while its most probable tokens are found: 64 groups of 64 logits and their
+places, twice.
 """
 _WIDENED = 4 << 20
 """Entries of a matrix of codes that are widened at a time where no kernel reads them."""
 _WRITTEN = 20
-"""Bytes for each logit where the distribution is written: five numbers in fp32."""
+"""Bytes for each logit where the whole distribution is written: five numbers in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What decides how much a pass takes, beside the context."""
+    """All that decides how much memory a pass takes, beside the context."""
 
     config: Config
     """The shape."""
@@ -57,9 +58,9 @@ class Setting:
     on_gpu: bool
     """Whether kernels and captured steps run, or PyTorch alone."""
     matrices: torch.dtype
-    """Of the embedding, and so of keys and values."""
+    """Dtype of the embedding, and so of keys and values."""
     between: torch.dtype
-    """Of what goes from layer to layer."""
+    """Dtype of the activations that go from layer to layer."""
     packed: bool = False
     """Whether matrices have codes beside their numbers (`cpu_int8`)."""
     head: int | None = None
@@ -72,14 +73,16 @@ class Setting:
 
     @property
     def slots(self) -> int:
-        """Of the largest canvas."""
+        """Slots of the largest canvas."""
         return max(self.config.canvas, min(SIZES[-1], 2 * self.config.canvas))
 
 
 def widths(device: torch.device, stored: torch.dtype) -> tuple[torch.dtype, torch.dtype]:
-    """The dtypes of plain weights, which are `stored` so, and of what is between them.
+    """Return the dtypes of plain weights, which are `stored` so, and of the activations between
+    them.
 
-    On a CPU that is fp32. Weights are too where it has no bfloat16 instructions, which is faster.
+    On a CPU activations are fp32. Weights are too where it has no bfloat16 instructions, which is
+    faster.
     """
     if device.type != "cpu":
         return stored, stored
@@ -87,8 +90,9 @@ def widths(device: torch.device, stored: torch.dtype) -> tuple[torch.dtype, torc
 
 
 def cached(setting: Setting, context: int, kv: KV) -> int:
-    """Bytes of the keys and values of `context` tokens. On a CPU, buffers are there twice as they
-    grow, the new ones with room for the canvases too; on a GPU one layer's at a time.
+    """Return the bytes of the keys and values of `context` tokens. On a CPU, buffers are there
+    twice as they grow, the new ones with room for the canvases too; on a GPU one layer's at a time.
+    Raises ModelError for fp8 on a CPU.
     """
     config, dtype = setting.config, setting.matrices
     if not setting.on_gpu:
@@ -104,7 +108,9 @@ def cached(setting: Setting, context: int, kv: KV) -> int:
 
 
 def worked(setting: Setting, context: int) -> int:
-    """Bytes of the largest of what runs: a part of the prompt, a step, candidates being ranked."""
+    """Return the bytes that the largest of these takes: reading a part of the prompt, a step,
+    ranking candidates.
+    """
     config, rows, slots = setting.config, setting.rows, setting.slots
     if config.family == "gemma3":
         return _left_to_right(setting, context)
@@ -127,7 +133,7 @@ def worked(setting: Setting, context: int) -> int:
 
 
 def _left_to_right(setting: Setting, context: int) -> int:
-    """The same where drafts are written and judged from left to right (`search.py`)."""
+    """Return the same where drafts are written and judged from left to right (`search.py`)."""
     config, on_gpu = setting.config, setting.on_gpu
     part = min(context, CHUNK if on_gpu else KVCache.chunk)
     one = KVCache(config, device="meta", dtype=setting.matrices)
@@ -150,8 +156,8 @@ def _left_to_right(setting: Setting, context: int) -> int:
 
 
 def _pass(setting: Setting, tokens: int, keys: int) -> int:
-    """What goes from layer to layer, and the most that a layer writes between: around attention,
-    the dense MLP or the experts.
+    """Return the bytes of what goes from layer to layer, and of the most that a layer writes in
+    between: around attention, the dense MLP or the experts.
     """
     config, size, narrow = setting.config, setting.between.itemsize, setting.matrices.itemsize
     joined = max((config.heads + 2 * one.kv_heads) * one.head_dim for one in config.layers)

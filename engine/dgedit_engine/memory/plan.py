@@ -1,5 +1,4 @@
-"""What a model takes of a device's memory, before a weight is read; and what to take instead where
-that is too much.
+"""Plan the memory that a model takes, before a weight is read, and what to use if it is too much.
 
 Weights are counted on tensors without data, made by the code that loads the real ones; cache and
 passes are `passes.py`'s. Knows no device: how much is free is an argument, so that any card can be
@@ -36,7 +35,7 @@ from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Kind
 
 _WIDE = 50_000_000
-"""Numbers of a model up to which a CPU keeps keys and the embedding in fp32."""
+"""Parameters of a model up to which a CPU keeps keys and the embedding in fp32."""
 _STEP = 1024
 """Contexts are proposed in multiples of it."""
 
@@ -45,8 +44,8 @@ _QUANTISATIONS: tuple[tuple[Experts | None, Rest | None], ...] = (
     *(("e2m1", None), ("e2m1", "int8"), ("e2m1", "e4m3")),
     *(("int4", None), ("int4", "int8"), ("int4", "e4m3")),
 )
-"""Of the experts and the rest, the most exact first: normal numbers are off by 0.9% in int8, 2.6%
-in e4m3, 9.5% in e2m1 and 9.7% in int4.
+"""Kinds of the experts and of the rest, the most exact first: normally distributed numbers are off
+by 0.9% in int8, 2.6% in e4m3, 9.5% in e2m1 and 9.7% in int4.
 """
 _WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
     *((None, None), (None, "int8"), (None, "e4m3")),
@@ -55,7 +54,7 @@ _WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes."""
+    """Memory that a model needs, in bytes."""
 
     weights: int
     """What `checkpoint.load` allocates."""
@@ -78,9 +77,9 @@ class Fit(NamedTuple):
     kv: KV
     """How their keys and values are kept."""
     need: Need
-    """What that takes."""
+    """The memory that this takes."""
     setting: Setting
-    """In which widths it runs."""
+    """The shape and the dtypes it runs with."""
 
 
 class Quantisation(NamedTuple):
@@ -95,9 +94,9 @@ class Quantisation(NamedTuple):
 
 
 def need(path: Path, *, context: int, kv: KV = "bf16", device: str = "cpu") -> Need:
-    """What the model in `path` takes on `device` with a context of so many tokens, from headers
-    alone; `device` need not be there. Raises ModelError for a model that cannot be opened, and for
-    fp8 on a CPU.
+    """Return the memory that the model in `path` takes on `device` with a context of so many
+    tokens, from headers alone; `device` need not be there. Raises ModelError for a model that
+    cannot be opened, and for fp8 on a CPU.
     """
     return _Asked.of(path, device).need(context, kv)
 
@@ -110,7 +109,7 @@ def fitting(
     wanted: int | None = None,
     device: str = "cuda",
 ) -> list[Quantisation]:
-    """The quantisations of a model that fit `free` bytes of `device`, each with the longest
+    """Return the quantisations of a model that fit `free` bytes of `device`, each with the longest
     context, best first.
 
     The best have a context of `wanted` (None: `usual`), and are the most exact of those; the others
@@ -138,11 +137,12 @@ def check(
     kv: KV | None = None,
     device: str = "cpu",
 ) -> Fit:
-    """How to open the model in `path` with `free` bytes of `device`.
+    """Return how to open the model in `path` with `free` bytes of `device`.
 
     `context` None is the model's own, or the longest from `least` on that fits; `kv` None is bf16,
     or fp8 where a context of `usual`, or the given one, fits only so. Raises ModelError for a
-    context that is not possible, and, in one line that says what would fit, where it does not.
+    context that is not possible, and for a model that does not fit, in one line that says what
+    would.
     """
     asked = _Asked.of(path, device)
     config = asked.setting.config
@@ -168,14 +168,16 @@ def check(
 
 
 def usual(config: Config) -> int:
-    """The most tokens that a chat model's request takes: its prompt and all canvases."""
+    """Return the most tokens that a request takes: a chat model's prompt and all canvases, or Gemma
+    3's prompt and drafts.
+    """
     if config.family == "gemma3":
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
 
 
 def least(config: Config) -> int:
-    """The shortest context with room for some prompt before all canvases."""
+    """Return the shortest context with room for some prompt before all canvases."""
     if config.family == "gemma3":
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
@@ -183,17 +185,19 @@ def least(config: Config) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Some weights on a device."""
+    """A model's weights on a device, and how passes run there."""
 
     setting: Setting
     weights: int
     """Their bytes."""
     loading: int = 0
-    """What to load them takes beside."""
+    """Bytes that loading them takes beside."""
 
     @classmethod
     def of(cls, path: Path, device: str) -> _Asked:
-        """The weights in a folder or file."""
+        """Count the weights in a folder or file. Raises ModelError for a model that cannot be
+        opened.
+        """
         config, source = load_config(path), opened(path)
         try:
             with torch.device("meta"):
@@ -222,17 +226,17 @@ class _Asked:
         return cls(setting, weights, loading)
 
     def need(self, context: int, kv: KV) -> Need:
-        """With a context."""
+        """Return the memory needed with a context."""
         work = max(worked(self.setting, context), self.loading)
         return Need(self.weights, cached(self.setting, context, kv), work)
 
     def fit(self, context: int, kv: KV) -> Fit:
-        """Opened so."""
+        """Return how the model is opened with a context."""
         return Fit(context, kv, self.need(context, kv), self.setting)
 
     def longest(self, free: int, *, kv: KV | None, wanted: int) -> Fit | None:
-        """The longest context that fits, if any; in fp8 only where that is asked for, or `wanted`
-        needs it.
+        """Return the longest context that fits, if any; in fp8 only where that is asked for, or
+        `wanted` needs it.
         """
         kinds: list[KV] = [kv] if kv else ["bf16", "fp8"] if self.setting.on_gpu else ["bf16"]
         first, most = least(self.setting.config), self.setting.config.context
@@ -262,8 +266,8 @@ def _setting(
 
 
 def _loading(move: Move, source: Source, *, on_gpu: bool) -> int:
-    """What a piece takes on its way to its place: its stored tensors, which a CPU has mapped, and
-    where its codes are not kept, its numbers in fp32, three times.
+    """Return the bytes that a piece takes on its way to its place: its stored tensors, which a CPU
+    has mapped, and where its codes are not kept, its numbers in fp32, three times.
     """
     taken, place, form = 0, move.slot.weight, move.form
     if on_gpu and move.piece.made is not None and move.piece.rows is None:

@@ -1,4 +1,4 @@
-"""What a model can be asked for, as its folder says in a file of ours, or else as its format does.
+"""Load a model's `Ability`: as its folder's `ability.json` declares, or else as its format implies.
 
 Knows neither weights nor requests.
 """
@@ -11,16 +11,16 @@ from dgedit_engine.files import small
 from dgedit_engine.types import Ability, ModelError
 
 FILE = "ability.json"
-"""What the file is called, beside a checkpoint's others."""
+"""Name of the file, beside a checkpoint's others."""
 
 _LONGEST = 20  # characters of a suffix
 _MOST = 1000  # suffixes
 
 
 def load_ability(folder: Path, *, instructions: bool, context: int, canvas: bool) -> Ability:
-    """The ability that `folder/ability.json` declares: `languages`, a list of suffixes or null, and
-    `instructions`, true or false. What it does not say is any language, and `instructions` as given
-    here. Raises ModelError for unusable values.
+    """Load the ability that `folder/ability.json` declares: `languages`, a list of suffixes or
+    null, and `instructions`, true or false. Without a value, any language is possible and
+    `instructions` is as given here. Raises ModelError for unusable values.
     """
     path = folder / FILE
     said = small.table(path) or {}

@@ -1,11 +1,11 @@
 """A frozen matrix with low-rank changes beside it (LoRA, arXiv 2106.09685), for one reading.
 
-`x W^T + s · x A^T B^T`: in training the gradient never meets W's shape, so that a step costs two
-thirds of one that trains W. At inference the canvas's reading shares the causal one's matrices so:
-of Gemma 3 270M its changes of rank 16 take 8 MB, where matrices of its own would take 200 of the
-gigabyte that an engine has. They are 4% of the multiplications, but what they add is read and
-written once more: four canvases of 32 slots behind 300 tokens take 1.3 of the time (210 ms against
-162, one busy core of a Xeon with AMX); one product that adds to what is there is no faster.
+`x W^T + s · x A^T B^T`: in training no gradient of W's shape is computed, so that a step costs two
+thirds of one that trains W. At inference it lets the canvas's reading share the causal one's
+matrices: for Gemma 3 270M the changes of rank 16 take 8 MB, where separate matrices would take 200
+MB of the gigabyte that an engine has. They are 4% of the multiplications, but what they add is read
+and written once more: four canvases of 32 slots after 300 tokens take 1.3 times as long (210 ms
+against 162, one busy core of a Xeon with AMX); one product that adds in place is no faster.
 
 Knows nothing of layers, nor of what form the matrix has.
 """
@@ -27,10 +27,10 @@ Matrix = Tensor | Quantised | Packed
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The change of some of a matrix's rows, of rank r."""
+    """The low-rank change of some of a matrix's rows; r is the rank."""
 
     rows: tuple[int, int]
-    """Which: from the first up to the last, without it."""
+    """The half-open range of the rows."""
     a: Tensor
     """(r, m)."""
     b: Tensor
@@ -39,7 +39,7 @@ class Change:
 
 @dataclass(slots=True)
 class Adapted:
-    """A matrix (n, m) and its changes, by rows in ascending order, none twice."""
+    """A matrix (n, m) and the changes of its rows, sorted by rows and without overlap."""
 
     weight: Matrix
     """(n, m)."""
@@ -48,7 +48,7 @@ class Adapted:
     scale: float
     """alpha / r."""
     causal: bool = True
-    """Which reading is changed: the causal one, or the canvas's."""
+    """Which reading is changed: True the causal one, False the canvas's."""
     active: bool = True
     """False: the matrix alone, as the base has it."""
 
@@ -58,7 +58,9 @@ class Adapted:
         return self.weight.shape
 
     def added(self, y: Tensor, x: Tensor) -> Tensor:
-        """y (…, n), the product of x (…, m) with the matrix, and what the changes add to it."""
+        """Return y (…, n), the product of x (…, m) with the matrix, plus what the changes add to
+        it.
+        """
         narrow = torch.bfloat16 in (x.dtype, y.dtype, self.changes[0].a.dtype)
         dtype = torch.bfloat16 if narrow else x.dtype
         low = F.linear(x.to(dtype), self._first.to(dtype))  # (…, R)
@@ -79,7 +81,7 @@ class Adapted:
 
     @torch.no_grad()
     def merged(self) -> Tensor:
-        """The matrix with its changes in it, (n, m) fp32."""
+        """Return the matrix with its changes added, (n, m) fp32."""
         assert isinstance(self.weight, Tensor), "codes are not changed in place"
         merged = self.weight.float().clone()
         for one in self.changes:
@@ -88,15 +90,15 @@ class Adapted:
 
     @property
     def _first(self) -> Tensor:
-        """All A, (R, m)."""
+        """The A of all changes, stacked: (R, m)."""
         if len(self.changes) == 1:
             return self.changes[0].a
         return torch.cat([one.a for one in self.changes])
 
 
 def joined(changes: Sequence[Change], rows: int, scale: float, dtype: torch.dtype) -> Change:
-    """The changes of a matrix of so many rows as one, which two products take: B in blocks, zeros
-    around them.
+    """Join the changes of a matrix of `rows` rows into one change, which takes two products: their
+    B in blocks, zeros around them. `scale` is multiplied into B.
     """
     a = torch.cat([one.a for one in changes]).to(dtype)
     b = a.new_zeros(rows, len(a))

@@ -1,10 +1,11 @@
 """The keys and values of the tokens encoded so far: written by `encode`, read by `denoise`.
 
-`KVCache` is for inference: buffers allocated once, in which the canvas borrows the room behind the
-prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training,
-differentiable, from scratch. A `Pass` is what the layers see of either. `Cache` and `ModelPass` are
-all that a model asks of these and of their like on a GPU (`cache_cuda.py`) and behind a prompt that
-rows share (`fork.py`); `PromptCache` is what decoding asks beyond that.
+`KVCache` is for inference: buffers allocated once, in which the canvas borrows the room after the
+prompt, so that a denoise step copies no prompt keys. `GradientCache` is for training:
+differentiable, and filled anew for each batch. A `Pass` is what the layers see of either. `Cache`
+and `ModelPass` are all that a model needs of these, of their counterparts on a GPU
+(`cache_cuda.py`) and of rows that share a prompt (`fork.py`); `PromptCache` is what decoding needs
+beyond that.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _GROWTH = 256  # slots by which buffers grow: one full canvas
 
 
 class ModelPass(Protocol):
-    """One pass of all layers over n new tokens, as they see it."""
+    """One forward pass of all layers over n new tokens, as the layers see it."""
 
     @property
     def n(self) -> int:
@@ -36,11 +37,11 @@ class ModelPass(Protocol):
 
     @property
     def place(self) -> int | None:
-        """The first token's position, where the others follow it and the host knows it."""
+        """Position of the first token, if the others follow it and the host knows it; else None."""
 
     @property
     def positions(self) -> Tensor:
-        """(n,)."""
+        """Positions of the tokens, (n,)."""
 
     @property
     def exact(self) -> bool:
@@ -49,24 +50,26 @@ class ModelPass(Protocol):
         """
 
     def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+        """Attend with q (B, H, n, E) to the layer's keys and values, new k and v (B, K, n, E)
+        included -> (B, n, H E).
+        """
 
 
 class Cache(Protocol):
-    """Keys and values that new tokens are read behind."""
+    """Keys and values that new tokens attend to."""
 
     def open(self, n: int, reading: Reading) -> ModelPass:
-        """A pass over n new tokens behind what is there."""
+        """Start a pass over n new tokens after what is there."""
 
     def commit(self, ids: Tensor) -> None:
         """Count the n tokens just written; ids (B, n)."""
 
 
 class ForkedCache(Cache, Protocol):
-    """Sequences side by side that begin alike."""
+    """Rows of sequences that begin with the same tokens."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone, in this order."""
+        """Keep these rows alone, in this order."""
 
 
 class PromptCache(Cache, Protocol):
@@ -74,7 +77,7 @@ class PromptCache(Cache, Protocol):
 
     @property
     def device(self) -> torch.device | str:
-        """Where they are."""
+        """Where the keys and values are."""
 
     @property
     def chunk(self) -> int:
@@ -84,13 +87,13 @@ class PromptCache(Cache, Protocol):
         """Forget everything behind the first `length` tokens."""
 
     def match(self, ids: Sequence[int]) -> int:
-        """Keep a common prefix with `ids`, and say how long it is."""
+        """Keep a common prefix with `ids` and return its length in tokens."""
 
     def fresh(self) -> PromptCache:
-        """An empty cache of the same kind."""
+        """Return an empty cache of the same kind."""
 
     def fork(self, rows: int, length: int) -> ForkedCache:
-        """`rows` sequences that all begin with the first `length` tokens of this one."""
+        """Return `rows` sequences that all begin with the first `length` tokens of this one."""
 
 
 class KVCache:
@@ -127,7 +130,7 @@ class KVCache:
         return self.keys[0].shape[2]
 
     def extend(self, layer: int, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
-        """Write k, v (B, K, n, E) behind what is there; returns all keys and values (B, K, T + n,
+        """Write k, v (B, K, n, E) after what is there and return all keys and values (B, K, T + n,
         E).
 
         They stay only if `commit` counts them (`keep` is for the training cache); else the next
@@ -141,7 +144,7 @@ class KVCache:
         return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
     def open(self, n: int, reading: Reading) -> Pass:
-        """A pass over n new tokens behind what is there."""
+        """Start a pass over n new tokens after what is there."""
         return Pass(self, n, reading, self.config, self.device)
 
     def commit(self, ids: Tensor) -> None:
@@ -153,7 +156,7 @@ class KVCache:
         del self.ids[length:]
 
     def match(self, ids: Sequence[int]) -> int:
-        """Keep the longest common prefix with `ids`, and say how long it is."""
+        """Keep the longest common prefix with `ids` and return its length in tokens."""
         length = 0
         for kept, wanted in zip(self.ids, ids, strict=False):
             if kept != wanted:
@@ -163,11 +166,11 @@ class KVCache:
         return length
 
     def fresh(self) -> KVCache:
-        """An empty cache of the same kind."""
+        """Return an empty cache of the same kind."""
         return KVCache(self.config, device=self.device, dtype=self.dtype)
 
     def fork(self, rows: int, length: int) -> Fork:
-        """`rows` sequences that all begin with the first `length` tokens of this one."""
+        """Return `rows` sequences that all begin with the first `length` tokens of this one."""
         both = zip(self.keys, self.values, strict=True)
         prompt = [(keys[:, :, :length], values[:, :, :length]) for keys, values in both]
         return Fork(self.config, prompt, rows)
@@ -202,7 +205,9 @@ class GradientCache:
         return self.length
 
     def extend(self, layer: int, k: Tensor, v: Tensor, *, keep: bool) -> tuple[Tensor, Tensor]:
-        """As in KVCache; `keep` stores the tokens, and only the first `encode` may."""
+        """Write as `KVCache.extend` does; `keep` stores the tokens, and only the first `encode`
+        may.
+        """
         if keep:
             self.keys[layer], self.values[layer] = k, v
             return k, v
@@ -211,7 +216,7 @@ class GradientCache:
         return keys, torch.cat((self.values[layer][:, :, past], v), 2)
 
     def open(self, n: int, reading: Reading) -> Pass:
-        """As in KVCache."""
+        """Start a pass as `KVCache.open` does."""
         return Pass(self, n, reading, self.config, self.device)
 
     def commit(self, ids: Tensor) -> None:
@@ -224,7 +229,9 @@ class GradientCache:
 
 
 class Pass:
-    """One pass of all layers over n new tokens, which see what the cache holds and each other."""
+    """One forward pass of all layers over n new tokens, which attend to the cache and to each
+    other.
+    """
 
     def __init__(
         self,
@@ -237,7 +244,7 @@ class Pass:
         self.cache, self.n, self.reading, self.window = cache, n, reading, config.window
         past = len(cache)
         self.place = past if reading.beside is None else None
-        """The first token's position, where the others follow it."""
+        """Position of the first token, if the others follow it; else None."""
         offset = torch.arange(n, device=device) if reading.beside is None else reading.beside.offset
         self.positions = past + offset
         """(n,)."""
@@ -254,7 +261,9 @@ class Pass:
         return self.reading.kept and self.cache.lasting
 
     def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+        """Attend with q (B, H, n, E) to the layer's keys and values, new k and v (B, K, n, E)
+        included -> (B, n, H E).
+        """
         causal = self.reading.causal
         keys, values = self.cache.extend(layer, k, v, keep=causal)
         if shape.sliding:

@@ -1,9 +1,9 @@
-"""The prompt's keys and values on a GPU: buffers whose length is known to the device alone, so that
-a captured step serves every prompt.
+"""The KV cache on a GPU, its length in device memory, so that a captured step serves every prompt.
 
 Full-attention layers keep the whole prompt, sliding ones what their window can still reach and some
-more, so that an edit a little before the end needs no new start. A canvas is read behind the prompt
-and written nowhere; several canvases share the prompt as rows of a batch. Knows no weights.
+more, so that after an edit a little before the end the prompt need not be encoded from its start. A
+canvas is read after the prompt and written nowhere; several canvases share the prompt as rows of a
+batch. Knows no weights.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dgedit_engine.model.masks import Reading
 from dgedit_kernels.attention import attend
 
 CHUNK = 512
-"""Tokens encoded at a time, at most: as many as read the experts' weights efficiently."""
+"""Tokens encoded at a time, at most: enough to read the experts' weights efficiently."""
 GROWTH = 2048
-"""Slots by which full layers grow; growing makes captured steps be captured anew."""
+"""Slots by which full-attention layers grow; after growth, steps must be captured again."""
 
 
 class DeviceCache:
@@ -47,14 +47,14 @@ class DeviceCache:
         self.base = 0
         """The token in the first slot of the sliding layers."""
         self.version = 0
-        """Counts how often buffers have moved: what was captured on older ones is void."""
+        """How often buffers have grown: a step captured on older ones is void."""
         self.end = torch.zeros(1, dtype=torch.int64, device=self.device)
-        """Tokens so far."""
+        """Tokens so far, (1,)."""
         self.extents = {
             sliding: torch.zeros(2, dtype=torch.int32, device=self.device)
             for sliding in (True, False)
         }
-        """The slots in use of each kind of layer, first and end."""
+        """The slots in use of each kind of layer, (2,): first and end."""
         self.slack = min(CHUNK, config.window)
         self.kept = config.window - 1 + self.slack
         """Tokens that sliding layers keep at least."""
@@ -71,8 +71,8 @@ class DeviceCache:
         return sum(buffer.nbytes for buffer in self.keys + self.values)
 
     def open(self, n: int, reading: Reading) -> DevicePass:
-        """A pass over n new tokens behind what is there. Raises ValueError for more than a chunk
-        that is to be kept.
+        """Start a pass over n new tokens after what is there. Raises ValueError for more than a
+        chunk that is to be kept.
         """
         if reading.kept:
             self.reserve(n)
@@ -91,7 +91,7 @@ class DeviceCache:
 
     def truncate(self, length: int) -> None:
         """Forget everything behind the first `length` tokens. Raises ValueError where sliding
-        layers no longer have those that lead to them.
+        layers no longer have the window before that place.
         """
         if length >= len(self):
             return
@@ -102,8 +102,8 @@ class DeviceCache:
         self.tell()
 
     def match(self, ids: Sequence[int]) -> int:
-        """Keep the longest common prefix with `ids`, and say how long it is; nothing of it where
-        sliding layers no longer have its end.
+        """Keep the longest common prefix with `ids` and return its length in tokens; 0 where
+        sliding layers no longer have the window before its end.
         """
         pairs = zip(self.ids, ids, strict=False)
         length = next((at for at, (ours, wanted) in enumerate(pairs) if ours != wanted), None)
@@ -113,11 +113,13 @@ class DeviceCache:
         return length
 
     def fresh(self) -> DeviceCache:
-        """An empty cache of the same kind."""
+        """Return an empty cache of the same kind."""
         return DeviceCache(self.config, device=self.device, dtype=self.dtype, stored=self.stored)
 
     def fork(self, rows: int, length: int) -> DeviceCache:
-        """A cache of `rows` sequences that all begin with the first `length` tokens of this one."""
+        """Return a cache of `rows` sequences that all begin with the first `length` tokens of this
+        one. Raises ValueError where sliding layers no longer have the window before that place.
+        """
         if not self._reachable(length):
             raise ValueError(f"the first {length} of {len(self)} tokens are not kept")
         forked = DeviceCache(
@@ -137,7 +139,7 @@ class DeviceCache:
         return forked
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone, in this order."""
+        """Keep these rows alone, in this order."""
         chosen = torch.tensor(list(rows), device=self.device)
         self.keys = [each[chosen] for each in self.keys]
         self.values = [each[chosen] for each in self.values]
@@ -154,7 +156,7 @@ class DeviceCache:
             self._grow(max(end, min(end + GROWTH, self.config.context)))
 
     def _reachable(self, length: int) -> bool:
-        """Whether sliding layers have what a token behind the first `length` sees."""
+        """Say whether sliding layers have what a token after the first `length` attends to."""
         return length == 0 or self.base <= max(0, length - (self.config.window - 1))
 
     def _buffer(self, layer: LayerConfig) -> Tensor:
@@ -174,7 +176,7 @@ class DeviceCache:
         self.tell()
 
     def _grow(self, capacity: int) -> None:
-        """Full layers get new buffers."""
+        """Give full-attention layers larger buffers."""
         self.capacities[False] = capacity
         for index, layer in enumerate(self.config.layers):
             if not layer.sliding:
@@ -185,15 +187,15 @@ class DeviceCache:
         self.version += 1
 
     def tell(self) -> None:
-        """Tell the device what the host knows."""
+        """Write the host's counts of tokens to the device."""
         self.end.fill_(len(self))
         for sliding, extent in self.extents.items():
             extent[1:].fill_(len(self) - (self.base if sliding else 0))
 
 
 class DevicePass:
-    """One pass of all layers over n new tokens. All that varies from one to the next of the same n
-    is read from the device.
+    """One forward pass of all layers over n new tokens. All that varies from one to the next of the
+    same n is read from the device.
     """
 
     exact = True
@@ -209,7 +211,9 @@ class DevicePass:
         self.slots = {sliding: extent[1] + place for sliding, extent in cache.extents.items()}
 
     def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+        """Attend with q (B, H, n, E) to the layer's keys and values, new k and v (B, K, n, E)
+        included -> (B, n, H E).
+        """
         cache, beside = self.cache, self.reading.beside
         keys, values = cache.keys[layer], cache.values[layer]
         if self.reading.kept:
@@ -232,5 +236,5 @@ class DevicePass:
 
 
 def _bytes(buffer: Tensor) -> Tensor:
-    """8-bit floats as bytes: copying by index does not know them."""
+    """View 8-bit floats as bytes, since copying by index does not support them."""
     return buffer.view(torch.uint8) if buffer.itemsize == 1 else buffer

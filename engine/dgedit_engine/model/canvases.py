@@ -1,8 +1,8 @@
-"""Canvases side by side behind one prompt, and where it is read what stands in a slot.
+"""Denoise several canvases side by side after one prompt, whichever token predicts a slot.
 
-At the slot, or at the token before it, where a base was trained to say what comes next: then the
-prompt's last token leads every canvas, and a slot's prediction needs no new meaning of its place.
-Knows no text and no noise.
+A slot's token is predicted at the slot itself; or at the token before it, where a base was trained
+to predict the next token: then the prompt's last token is put before every canvas, and the base's
+predictions keep their place. Knows no text and no noise.
 
 Letters as in `model.py`; K canvases of C slots.
 """
@@ -19,17 +19,19 @@ from dgedit_engine.model.model import Model
 
 
 def behind(model: Model, prompt: int) -> int:
-    """How many of the tokens of a prompt are in the cache that its canvases are read behind."""
+    """Return how many of a prompt's tokens are in the cache that its canvases are read behind: all
+    of them, or all but the last where the model is `shifted`.
+    """
     return prompt - model.shifted
 
 
 def restored(
     model: Model, ids: Tensor, last: Tensor, cache: Cache, soft: Tensor | None = None
 ) -> Tensor:
-    """What canvases of ids (B, K, C) say of their own slots -> hidden (B, K, C, D).
+    """Denoise canvases of ids (B, K, C) -> hidden (B, K, C, D), each slot's that which predicts it.
 
-    `cache` holds the first `behind` tokens of each prompt, `last` (B,) is the last one. `soft`
-    (B, K, C, D) is the self-conditioning signal; None: none.
+    `cache` holds the first `behind` tokens of each prompt, `last` (B,) is the last one. `soft` (B,
+    K, C, D) is the self-conditioning signal; None: none.
     """
     batch, count, slots = ids.shape
     lead = int(model.shifted)

@@ -1,8 +1,8 @@
-"""What a checkpoint's `config.json` and `generation_config.json` say, in our words.
+"""Read and write a checkpoint's `config.json` and `generation_config.json`.
 
 The one place, with `checkpoint.py` and `formats`, where Hugging Face's key names appear. Values
 come from the files: the class defaults in transformers are placeholders, so a key that decides a
-shape and is missing is an error. A GGUF file says the same in its header.
+shape and is missing is an error. A GGUF file has the same values in its header.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ _LEFT_OUT: dict[str, Any] = {
     **{"vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
     **{"max_position_embeddings": 131_072, "rope_theta": 1e6, "query_pre_attn_scalar": 256},
 }
-"""What the released files of Gemma 3 models that look at images do not say of their text part, for
-it is what the 4B model has (transformers 5.23, configuration_gemma3.py).
+"""Values that the released files of Gemma 3 models that look at images leave out of their text
+part, since they are the 4B model's (transformers 5.23, configuration_gemma3.py).
 """
 
 
 def home(path: Path) -> Path:
-    """The folder of the files that belong to a model: its own, or that of its GGUF file."""
+    """Return the folder of the files that belong to a model: its own, or that of its GGUF file."""
     return path.parent if path.suffix == gguf.SUFFIX else path
 
 
 def load_config(folder: Path) -> Config:
-    """The architecture in `folder/config.json`, or in the header of the GGUF file that `folder` is
-    or holds. Raises ModelError, naming the value, for anything else.
+    """Load the architecture from `folder/config.json`, or from the header of the GGUF file that
+    `folder` is or holds. Raises ModelError, naming the value, for anything else.
     """
     path = home(folder) / "config.json"
     file = None if path.exists() else gguf.found(folder)
@@ -65,8 +65,8 @@ def load_config(folder: Path) -> Config:
 
 
 def load_sampling(folder: Path) -> Sampling:
-    """The sampler's settings in `folder/generation_config.json`; the released ones where a value is
-    absent. Raises ModelError, naming the value, for one that no sampler can use.
+    """Load the sampler's settings from `folder/generation_config.json`; where a value is absent,
+    the released one. Raises ModelError, naming the value, for one that no sampler can use.
     """
     path = home(folder) / "generation_config.json"
     raw = _read_json(path) if path.exists() else {}
@@ -88,8 +88,8 @@ def load_sampling(folder: Path) -> Sampling:
 
 
 def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
-    """Write both files so that transformers reads them too. Needs one shape for all layers of a
-    kind.
+    """Write both files into `folder` so that transformers reads them too. Needs one shape for all
+    layers of a kind.
     """
     model = _gemma3_json(config) if config.family == "gemma3" else _json(config)
     generation = {
@@ -171,7 +171,7 @@ def _gemma3_json(config: Config) -> dict[str, Any]:
 
 
 def _text(config: Config, layer: LayerConfig) -> dict[str, Any]:
-    """What both families' files say of the text part, `layer` one of the sliding ones."""
+    """Return what both families' files say of the text part, `layer` one of the sliding ones."""
     return {
         "vocab_size": config.vocab,
         "hidden_size": config.dim,
@@ -198,7 +198,7 @@ def _kind(layer: LayerConfig) -> str:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """What a config.json says, if it is of this architecture."""
+    """Return what a config.json says, if it is of a known architecture."""
     raw = _read_json(path)
     names = raw.get("architectures")
     names = names if isinstance(names, list) and names else [raw.get("model_type")]

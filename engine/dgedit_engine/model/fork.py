@@ -1,10 +1,10 @@
-"""Sequences that all begin with one prompt, whose keys they share: several drafts side by side.
+"""KV cache of several drafts in a batch that share the keys and values of one prompt.
 
-Nothing of the prompt is copied. All rows' queries of a key head meet its keys in one product of two
-matrices: a copy for each row would be read once a row, and a stack's product takes four times as
-long on a CPU. Only what a row adds is its own, in fp32: products so small take a quarter of
-bfloat16's time there (twelve rows behind 512 tokens, 18 layers: 10.9 ms, not 16.7). Knows no ids'
-meaning, and nothing of sampling.
+Nothing of the prompt is copied. All rows' queries of a key head are multiplied with its keys in one
+product of two matrices: a copy for each row would be read once a row, and a batched product takes
+four times as long on a CPU. Only what a row adds is its own, in fp32: so small a product takes a
+quarter of bfloat16's time there (twelve rows after 512 tokens, 18 layers: 10.9 ms, not 16.7). Knows
+no ids' meaning, and nothing of sampling.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Fork:
         return self.length + self.own
 
     def open(self, n: int, reading: Reading) -> ForkPass:
-        """A pass over n new tokens of each row, read causally."""
+        """Start a pass over n new tokens of each row, read causally."""
         assert reading.causal and reading.beside is None, "rows are drafts"
         return ForkPass(self, n, reading)
 
@@ -50,13 +50,15 @@ class Fork:
         self.own += ids.shape[1]
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone, in this order."""
+        """Keep these rows alone, in this order."""
         chosen = torch.tensor(list(rows), device=self.device)
         self.buffers = [(keys[chosen], values[chosen]) for keys, values in self.buffers]
         self.rows = len(rows)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Write k, v (B, K, n, E) behind what the rows have -> all of their own, (B, K, t, E)."""
+        """Write k, v (B, K, n, E) after the rows' own tokens -> keys and values of those, (B, K, t,
+        E).
+        """
         end = self.own + k.shape[2]
         if end > self.buffers[layer][0].shape[2]:
             room = end + max(_GROWTH, end // 2)
@@ -75,7 +77,7 @@ class Fork:
 
 
 class ForkPass:
-    """One pass of all layers over n new tokens of each row."""
+    """One forward pass of all layers over n new tokens of each row."""
 
     exact = False
 
@@ -87,7 +89,9 @@ class ForkPass:
         """(n,)."""
 
     def attend(self, layer: int, shape: LayerConfig, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """q (B, H, n, E), k and v (B, K, n, E) of a layer -> what each token found, (B, n, H E)."""
+        """Attend with q (B, H, n, E) to the layer's keys and values, new k and v (B, K, n, E)
+        included -> (B, n, H E).
+        """
         prompt_k, prompt_v = self.fork.prompt[layer]
         own_k, own_v = self.fork.extend(layer, k, v)
         window = self.fork.config.window if shape.sliding else None
@@ -117,7 +121,7 @@ class ForkPass:
         return found.reshape(batch, heads, n, width).transpose(1, 2).reshape(batch, n, -1)
 
     def _seen(self, past: int, own: int, window: int | None) -> Tensor | None:
-        """Where each of the n tokens looks, (n, past + own); None: everywhere."""
+        """Return which keys each of the n tokens attends to, (n, past + own); None: all."""
         if self.n == 1 and (window is None or own <= window):
             return None
         length = self.fork.length

@@ -1,9 +1,9 @@
-"""The embedding read backwards: logits over all tokens, or over a shortlist of them.
+"""The output head: logits over all tokens, or over a shortlist of them, from the embedding's rows.
 
-Two thirds of a small model with Gemma's vocabulary are its head, and four fifths of that vocabulary
-are words that no program has. A head over the tokens that do occur, joined by those of the text at
-hand, costs a fifth; what is in neither cannot be written. The choice among the shortlist is exact:
-a softmax over fewer tokens keeps their order and their odds.
+Two thirds of the weights of a small model with Gemma's vocabulary are its head, and four fifths of
+that vocabulary are words that no program has. A head over the tokens that do occur, joined by those
+of the text at hand, costs a fifth; a token in neither cannot be written. The choice among the
+shortlist is exact: a softmax over fewer tokens keeps their order and their odds.
 
 Knows matrices and ids, neither the model nor text.
 """
@@ -32,11 +32,11 @@ class Head:
     vocab: int = 0
     """Tokens of the whole vocabulary, V; needed with `ids`."""
     _places: Tensor | None = None
-    """(V,) int64: where each token is, -1 for one that is not."""
+    """(V,) int64: each token's place in the logits, -1 for one that has none."""
     _more: Tensor | None = None
-    """(k, D): rows of the tokens admitted beside."""
+    """(k, D): embedding rows of the tokens admitted beside the shortlist."""
     _admitted: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-    """(k,) int64."""
+    """(k,) int64: those tokens."""
 
     def __post_init__(self) -> None:
         if self.ids is not None:
@@ -44,24 +44,24 @@ class Head:
 
     @property
     def size(self) -> int:
-        """Tokens that it knows, S + k."""
+        """How many tokens it has logits for, S + k."""
         return self.weight.shape[0] + len(self._admitted)
 
     def raw(self, hidden: Tensor) -> Tensor:
-        """hidden (…, D) -> fp32 (…, S + k)."""
+        """Return the logits before any soft cap: hidden (…, D) -> fp32 (…, S + k)."""
         found = linear(hidden, self.weight).float()
         if self._more is None:
             return found
         return torch.cat((found, linear(hidden, self._more).float()), -1)
 
     def tokens(self, places: Tensor) -> Tensor:
-        """The tokens at places of the logits' last dimension."""
+        """Return the tokens at places of the logits' last dimension."""
         if self.ids is None:
             return places
         return torch.cat((self.ids, self._admitted))[places]
 
     def places(self, tokens: Tensor) -> Tensor:
-        """Where tokens stand in the logits' last dimension; -1 for one that does not."""
+        """Return the tokens' places in the logits' last dimension; -1 for one that has none."""
         return tokens if self._places is None else self._places[tokens]
 
     def admit(self, tokens: Collection[int], embedding: Tensor) -> None:
@@ -82,8 +82,8 @@ class Head:
         self._place()
 
     def look_up(self, tokens: Tensor, embedding: Tensor) -> Tensor:
-        """The embedding's rows of tokens (…) -> (…, D), read here where they are of the shortlist:
-        `embedding` (V, D) may lie on a disk, and 99 of 100 tokens need not be fetched.
+        """Return the embedding's rows of tokens (…) -> (…, D), read from the head where it has
+        them: `embedding` (V, D) may lie on a disk, and 99 of 100 tokens need not be fetched.
         """
         weight = self.weight.weight if isinstance(self.weight, Packed) else self.weight
         if self._places is None or not isinstance(weight, Tensor):
@@ -96,12 +96,12 @@ class Head:
         return rows
 
     def rows(self) -> Tensor:
-        """The embedding's rows of all places, (S + k, D)."""
+        """Return the embedding's rows of all places, (S + k, D)."""
         weight = self._numbers
         return weight if self._more is None else torch.cat((weight, self._more.to(weight.dtype)))
 
     def expected(self, probs: Tensor) -> Tensor:
-        """The mean of the rows under probs (…, S + k) -> (…, D); the rows are not copied."""
+        """Return the mean of the rows, which are not copied, under probs (…, S + k) -> (…, D)."""
         weight, more = self._numbers, self._more
         found = probs[..., : len(weight)].to(weight.dtype) @ weight
         if more is None:
@@ -124,14 +124,16 @@ class Head:
 
 
 def shortlist(bitmap: bytes) -> list[int]:
-    """The ids whose bits are set in a bitmap of the vocabulary, the lowest bit of a byte first."""
+    """Return the ids whose bits are set in a bitmap of the vocabulary, the lowest bit of a byte
+    first.
+    """
     return [
         8 * place + bit for place, byte in enumerate(bitmap) for bit in range(8) if byte & 1 << bit
     ]
 
 
 def bitmap(ids: Sequence[int], vocab: int) -> bytes:
-    """What `shortlist` reads."""
+    """Write ids as the bitmap that `shortlist` reads."""
     found = bytearray(-(-vocab // 8))
     for token in ids:
         found[token // 8] |= 1 << token % 8

@@ -1,8 +1,8 @@
-"""Who sees whom: how new tokens look at the prompt before them and at each other.
+"""Attention masks: which tokens of the prompt, and which of each other, new tokens attend to.
 
 Knows places and windows, no keys and no weights. A canvas is read bidirectionally, a text causally;
-several of either may stand side by side in one row, each as if it were alone behind the prompt, so
-that they share one pass and nobody copies the prompt's keys.
+several of either may stand side by side in one row, each as if it were alone after the prompt, so
+that they share one pass and the prompt's keys are not copied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Sequences side by side, n tokens together, that do not see each other."""
+    """Sequences side by side, n tokens together, that do not attend to each other."""
 
     own: Tensor
     """(n,) int32: the sequence of each token."""
@@ -26,11 +26,12 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One pass over n new tokens."""
+    """How the n new tokens of one forward pass are read."""
 
     causal: bool
-    """Each sees itself and what is before it, a sliding layer `window` tokens of it; else all see
-    each other and, in a sliding layer, the last window - 1 tokens of the prompt.
+    """True: each attends to itself and what is before it, in a sliding layer to `window` tokens of
+    that. False: all attend to each other and the prompt, in a sliding layer to its last window - 1
+    tokens.
     """
     beside: Beside | None = None
     """The sequences they belong to; None: one."""
@@ -43,9 +44,9 @@ class Reading:
     def mask(
         self, n: int, past: int, device: torch.device | str, *, window: int | None
     ) -> Tensor | None:
-        """Where each of n tokens behind `past` may look, (n, keys): True at the last `keys` of
-        past + n, all of them without a `window`, else window - 1 + n. None where plain attention,
-        causal or not, says the same.
+        """Return which keys each of n tokens after `past` others attends to, (n, keys) bool; the
+        keys are the last of past + n, all of them without a `window`, else window - 1 + n. Return
+        None where plain attention, causal or not, does the same.
         """
         keys = past + n if window is None else min(past + n, window - 1 + n)
         alone = self.beside is None
@@ -69,7 +70,7 @@ class Reading:
 
 
 def side_by_side(sizes: Sequence[int], device: torch.device | str) -> Beside:
-    """Sequences of `sizes`, n in all."""
+    """Lay sequences of `sizes` side by side, n tokens in all."""
     rows = torch.tensor(sizes, device=device)
     own = torch.arange(len(sizes), device=device).repeat_interleave(rows)
     offset = torch.cat([torch.arange(size, device=device) for size in sizes])

@@ -47,18 +47,18 @@ class Model(nn.Module):
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Head | None = None
-        """The head, where it is not the whole embedding as it is."""
+        """The head, where it is not simply the whole embedding."""
         self.canvas = config.family == "gemma4" or config.conditioned
-        """Whether a canvas was ever trained."""
+        """Whether the model was trained on canvases."""
         self.shifted = False
-        """Whether the token before a slot says what is in it, as a base was trained."""
+        """Whether a slot is predicted at the token before it, as a base was trained."""
         self.forwards = 0
-        """Passes so far."""
+        """Forward passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
 
     def stack(self) -> Iterator[Layer]:
-        """The layers in order."""
+        """Yield the layers in order."""
         for layer in self.layers:
             assert isinstance(layer, Layer)
             yield layer
@@ -72,7 +72,7 @@ class Model(nn.Module):
     ) -> Tensor:
         """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D).
 
-        Sequences that stand side by side are not kept.
+        Sequences side by side (`beside`) are not appended.
         """
         reading = Reading(True, beside)
         hidden = self.run(self.embed(ids), cache, reading)
@@ -101,7 +101,7 @@ class Model(nn.Module):
         return self.run(x, cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
-        """ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
+        """Look up the embeddings of ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
         if self.head is None:
             x = F.embedding(ids, self.embedding) * self.scale
         else:
@@ -109,14 +109,14 @@ class Model(nn.Module):
         return x if self.activations is None else x.to(self.activations)
 
     def soft_embed(self, probs: Tensor) -> Tensor:
-        """The expected embedding under probs (…, V) -> (…, D)."""
+        """Return the expected embedding under probs (…, V) -> (…, D), scaled by sqrt(D)."""
         table, head = self.embedding, self.head
         soft = probs.to(table.dtype) @ table if head is None else head.expected(probs)
         return (soft * self.scale).to(self.activations or table.dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap. With a shortlist V are
-        its tokens' places (`tokens`, `places`).
+        """Return the logits of hidden (…, D) -> fp32 (…, V), within plus and minus the soft cap.
+        With a shortlist, V are its tokens' places (`tokens`, `places`).
         """
         cap = self.config.softcap
         head = self.head
@@ -129,31 +129,31 @@ class Model(nn.Module):
         return raw.div_(cap).tanh_().mul_(cap)
 
     def tokens(self, places: Tensor) -> Tensor:
-        """The tokens at places of the logits."""
+        """Return the tokens at places of the logits."""
         return places if self.head is None else self.head.tokens(places)
 
     def places(self, tokens: Tensor) -> Tensor:
-        """Where tokens stand in the logits; -1 for one that cannot be written."""
+        """Return the tokens' places in the logits; -1 for one that cannot be written."""
         return tokens if self.head is None else self.head.places(tokens)
 
     def losses(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
+        """Return the cross-entropy of target (…) under hidden (…, D), in nats -> fp32 (…)."""
         logits = self.logits(hidden).flatten(0, -2)
         return F.cross_entropy(logits, target.flatten(), reduction="none").view(target.shape)
 
     def read(self, hidden: Tensor, heat: Tensor) -> Tensor:
-        """What hidden (…, D) says of each slot at temperature heat (…) -> probabilities (…, V)."""
+        """Return the probabilities (…, V) that hidden (…, D) gives at temperatures heat (…)."""
         return (self.logits(hidden) / heat[..., None]).softmax(-1)
 
     @property
     def scale(self) -> float:
-        """What embeddings are multiplied by."""
+        """What embeddings are multiplied by: sqrt(D), rounded."""
         # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
         # bfloat16; a number, since a tensor would be a copy to the device in every step
         return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
 
     def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
-        """x (B, n, D) through all layers and the last norm -> (B, n, D)."""
+        """Run x (B, n, D) through all layers and the last norm -> (B, n, D)."""
         self.forwards += 1
         view = cache.open(x.shape[1], reading)
         ropes = self.ropes(view, x.dtype)
@@ -165,8 +165,8 @@ class Model(nn.Module):
         return normed
 
     def ropes(self, view: ModelPass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
-        """How the tokens turn in each kind of layer; kept for tokens right behind the cache, as
-        every step of a canvas wants them.
+        """Return the rotations (RoPE) of the tokens for each kind of layer; kept for tokens right
+        behind the cache, as every step of a canvas needs them.
         """
         narrow = torch.bfloat16 if torch.bfloat16 in (dtype, self.embedding.dtype) else dtype
         places = (view.place, view.n, narrow, self.embedding.device)
@@ -201,7 +201,7 @@ class Layer(nn.Module):
         self.index, self.config, self.shape = index, config, config.layers[index]
         shape, dim = self.shape, config.dim
         self.shared = config.family == "gemma4" and not shape.sliding
-        """Whether keys are values too."""
+        """Whether the keys are the values too."""
         joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
         self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))
         self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
@@ -239,7 +239,9 @@ class Layer(nn.Module):
         view: ModelPass,
         following: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """x (B, n, D) and the same normed -> both behind the layer, normed with `following`."""
+        """Run x (B, n, D), and the same `normed`, through the layer -> the new x, and it normed
+        with the weight `following`.
+        """
         causal = view.reading.causal
         q, k, v = self.project(normed, rope, exact=view.exact, causal=causal)
         attended = view.attend(self.index, self.shape, q, k, v)
@@ -249,7 +251,7 @@ class Layer(nn.Module):
     def project(
         self, normed: Tensor, rope: Rope, *, exact: bool = False, causal: bool = True
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
+        """Project normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
 
         Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
         """
@@ -277,7 +279,9 @@ class Layer(nn.Module):
         exact: bool = False,
         causal: bool = True,
     ) -> tuple[Tensor, Tensor]:
-        """x (B, n, D) and what its queries found (B, n, H E) -> as `forward`."""
+        """Run the rest of the layer on x (B, n, D) and attention's result (B, n, H E) -> as
+        `forward`.
+        """
         eps, one = self.config.eps, self.config.experts == 1
         attended = product(attended, self.out, exact=exact, causal=causal).to(x.dtype)
         if not self.config.experts:
@@ -308,7 +312,9 @@ class Layer(nn.Module):
         return routed * _as(self.expert_scale, x)
 
     def route(self, x: Tensor, scaled: Tensor) -> Tensor:
-        """The experts' sum for x (B, n, D), chosen by the router, which reads `scaled`."""
+        """Return the weighted sum of the experts that the router chooses from `scaled`, for x (B,
+        n, D).
+        """
         flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
         weight, index = choose(
             linear(scaled, self.router),
@@ -333,14 +339,14 @@ class SelfConditioning(nn.Module):
         super().__init__()
         self.eps = config.eps
         self.closed = config.family == "gemma4"
-        """Whether a norm closes it: a base that was trained without keeps its embeddings' scale."""
+        """Whether a norm follows; without one, a base keeps the scale of its embeddings."""
         self.pre_norm = _norm(config.dim)
         self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, config.dim))
         self.down = nn.Parameter(torch.empty(config.dim, config.mlp))
 
     def forward(self, x: Tensor, soft: Tensor | None) -> Tensor:
-        """x, soft (B, C, D) -> (B, C, D); a closing norm has no weight and acts without a signal
-        too.
+        """Add the signal: x, soft (B, C, D) -> (B, C, D). A closing norm has no weight and acts
+        without a signal too.
         """
         signal = None
         if soft is not None:
@@ -353,11 +359,11 @@ class SelfConditioning(nn.Module):
 
 @torch.no_grad()
 def init_weights(model: Model, *, seed: int) -> None:
-    """Fresh weights for training.
+    """Fill the model with random weights, from which to train.
 
-    Residual branches start at about 1/sqrt(2 layers) through their closing norm, the part that
-    zero-initialised output projections play elsewhere; queries and keys at E^-1/4, so that
-    attention at scale 1 starts as usual.
+    Residual branches start at about 1/sqrt(2 layers) through their closing norm, which does what
+    zero-initialised output projections do elsewhere; queries and keys at E^-1/4, so that attention
+    at scale 1 starts as usual.
     """
     generator = torch.Generator().manual_seed(seed)
     config = model.config

@@ -1,4 +1,4 @@
-"""Products of activations with a model's matrices, in whatever form those are."""
+"""Products of activations with matrices: plain, quantised, packed, or with low-rank changes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Weight = Matrix | Adapted
 
 
 def linear(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = True) -> Tensor:
-    """x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
+    """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype."""
     y = product(x, weight, exact=exact, causal=causal)
     return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
 def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = True) -> Tensor:
-    """The same, in the dtype in which it is taken: bfloat16 where either of the two is. A quantised
-    weight takes x as it is. `exact` is without the codes of one that is packed. `causal` says whose
-    changes count, the causal reading's or the canvas's.
+    """Multiply as `linear` does -> (…, n) in the dtype of the product: bfloat16 where either
+    operand is. A quantised weight takes x as it is. `exact` does not use the int8 codes of a packed
+    one. `causal` says which reading this is, since low-rank changes are of one.
     """
     if isinstance(weight, Adapted):
         if weight.active and weight.causal == causal:
@@ -55,12 +55,14 @@ def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
 def feed(
     x: Tensor, gate_up: Weight, down: Weight, *, exact: bool = False, causal: bool = True
 ) -> Tensor:
-    """x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
+    """Run x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
     inner = geglu(linear(x, gate_up, exact=exact, causal=causal))
     return linear(inner, down, exact=exact, causal=causal)
 
 
 def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than fp32."""
+    """Say whether this CPU multiplies bfloat16 matrices itself; emulated, they are slower than
+    fp32.
+    """
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

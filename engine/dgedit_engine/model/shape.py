@@ -25,7 +25,7 @@ class LayerConfig:
     head_dim: int
     """Width of a head, E."""
     rope_theta: float
-    """Base wavelength of the rotary embedding."""
+    """Base of the rotary embedding's wavelengths."""
     rotated: int
     """Pairs that rotate; the others of head_dim / 2 keep still (partial RoPE)."""
     stretch: float = 1.0
@@ -69,7 +69,7 @@ class Config:
     query_scale: float = 1.0
     """What normed queries are multiplied by."""
     conditioned: bool = True
-    """Whether canvases are told what the last step predicted (`SelfConditioning`)."""
+    """Whether canvases read what the last step predicted (`SelfConditioning`)."""
     bos: int | None = 2
     """First token of a prompt."""
     eos: tuple[int, ...] = (1,)
@@ -105,7 +105,7 @@ class Config:
 
     @property
     def embed_scale(self) -> float:
-        """Embeddings are multiplied by the square root of the width."""
+        """What embeddings are multiplied by: the square root of the width."""
         return float(self.dim**0.5)
 
 

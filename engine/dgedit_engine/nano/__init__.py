@@ -1,1 +1,1 @@
-"""nano: a published base and what we add, made ready; names of models. Knows no request."""
+"""The model nano: a published base with our adapters, made ready to open. Knows no request."""

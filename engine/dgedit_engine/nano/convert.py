@@ -1,6 +1,6 @@
-"""Bring nano's base into the form in which it is opened: numbers in place of blocks of codes.
+"""Convert nano's base to the form in which it is opened: bfloat16 in place of quantised blocks.
 
-The published file is 4 to 8 bits a number in blocks that a CPU takes 13 seconds to widen. Widened
+The published file has 4 to 8 bits a weight, in blocks that a CPU takes 13 seconds to widen. Widened
 once, the layers are read in a tenth of a second, the embedding is mapped and never read whole, and
 the rows of the head's shortlist lie together. Knows the formats, nothing of where files come from.
 """
@@ -20,9 +20,9 @@ from dgedit_engine.weights import shortlist as files
 
 
 def convert(base: Path, tokens: bytes, out: Path, *, adapter: Path | None = None) -> None:
-    """Write the model of a GGUF file to the folder `out`: config.json, tokenizer.json, the weights
-    in bfloat16, with an adapter's changes where one is given, and the rows of the tokens whose bits
-    are set in `tokens`.
+    """Convert the model of a GGUF file to the folder `out`: config.json, tokenizer.json, the
+    weights in bfloat16, with an adapter's changes where one is given, and the head's shortlist of
+    the tokens whose bits are set in `tokens`.
 
     Raises ModelError for a file that is no model, and for an adapter that does not fit it.
     """

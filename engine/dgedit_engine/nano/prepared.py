@@ -1,9 +1,9 @@
-"""nano ready to be opened: a folder in the cache, made once of the base and of what we add to it.
+"""Prepare nano: a folder in the user's cache, made once from the base and what we add to it.
 
 The folder's name holds the hashes of all that it was made of, so another base, another adapter or
-another form is another folder, and one that is there is trusted: only sizes are looked at again. It
-appears under its name when it is whole, whoever else makes the same; what nobody has used for a
-week goes. Knows neither the engine nor a terminal.
+another form is another folder, and one that is there is trusted: only file sizes are checked again.
+It appears under its name once it is whole, whoever else makes the same; a folder that nobody has
+used for a week is removed. Knows neither the engine nor a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dgedit_engine.nano import parts
 from dgedit_engine.types import ModelError
 
 FORM = 3
-"""Counts the forms in which nano was kept; another number makes it anew."""
+"""Version of the folder's form; another number makes it anew."""
 
 _OURS = Path(__file__).parent
 _ADDED = ("*.json", "*.safetensors", "*.bin")  # what the package adds to the base
@@ -37,8 +37,9 @@ _UNUSED = 7 * 24 * 3600.0  # seconds after which a folder of another key is not 
 
 
 def folder() -> Path:
-    """The ready model's folder, made if it is not there, which takes seconds. Raises ModelError, in
-    one line, where the base is missing, is not what it should be, or does not fit the disk.
+    """Return the ready model's folder, made if it is not there, which takes seconds. Raises
+    ModelError, in one line, where the base is missing, is not what it should be, or does not fit
+    the disk.
     """
     place = where()
     if not _is_whole(place):
@@ -49,7 +50,7 @@ def folder() -> Path:
 
 
 def where() -> Path:
-    """The folder's path; it need not be there."""
+    """Return the folder's path; it need not be there."""
     added = (f"{path.relative_to(_OURS)} {_hash(path)}" for path in _added())
     said = [FORM, parts.SHA256, *added]
     key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
@@ -57,18 +58,18 @@ def where() -> Path:
 
 
 def found() -> Path | None:
-    """The folder, if it is ready."""
+    """Return the folder, if it is ready."""
     place = where()
     return place if _is_whole(place) else None
 
 
 def cache() -> Path:
-    """The folder that it lies in, with others of its kind."""
+    """Return the folder that it lies in, with others of its kind."""
     return parts.home("XDG_CACHE_HOME", ".cache")
 
 
 def check() -> None:
-    """Raise ModelError where `folder` would for want of the base."""
+    """Raise ModelError where `folder` would because the base is missing."""
     try:
         parts.find()
     except ModelError:
@@ -168,7 +169,9 @@ def _check_room(cache: Path) -> None:
 
 
 def _forget_others(place: Path) -> None:
-    """Remove what was made for another key and is not needed: not by an older version in use."""
+    """Remove folders made for another key that were not used for a week; an older version in use
+    keeps its own.
+    """
     for other in place.parent.glob("nano-*"):
         with contextlib.suppress(OSError):
             unused = time.time() - other.stat().st_mtime > _UNUSED

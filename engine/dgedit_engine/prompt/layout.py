@@ -1,4 +1,4 @@
-"""How a text with holes becomes a prompt and a canvas: what training and inference share.
+"""Lay out a text with holes as a prompt and a canvas, in training as at inference.
 
 Works on token ids alone. One hole: what follows it comes first and what leads to it last, so that
 the canvas continues the text (or the other way round, with a marker before the canvas). Several
@@ -26,7 +26,7 @@ PATH_TOKENS = 32
 
 @dataclass(frozen=True, slots=True)
 class CanvasLayout:
-    """The canvas of the holes' texts."""
+    """A canvas that holds the holes' texts."""
 
     ids: list[int]
     """Each hole's text, filled up with end tokens, behind its marker from the second hole on."""
@@ -43,7 +43,7 @@ def prompt_ids(
     suffix_first: bool = True,
     stride: int = 1,
 ) -> list[int]:
-    """The prompt, at most `budget` tokens, for the n holes between n + 1 texts.
+    """Return the prompt's ids, at most `budget`, for the n holes between n + 1 texts.
 
     The first text loses its head and the last its tail where they do not fit, by multiples of
     `stride` tokens: with a long stride the prompt mostly keeps its beginning while somebody types,
@@ -74,7 +74,9 @@ def prompt_ids(
 
 
 def canvas_layout(texts: Sequence[Sequence[int]], sizes: Sequence[int]) -> CanvasLayout:
-    """The canvas that gives `sizes[k]` slots to hole k; a text longer than its slots is cut."""
+    """Lay out the canvas that gives `sizes[k]` slots to hole k; a text longer than its slots is
+    cut.
+    """
     ids: list[int] = []
     fixed: list[bool] = []
     for hole, text, size in zip(HOLES, texts, sizes, strict=False):
@@ -89,7 +91,9 @@ def canvas_layout(texts: Sequence[Sequence[int]], sizes: Sequence[int]) -> Canva
 def _fit(
     first: Sequence[int], last: Sequence[int], room: int, stride: int
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """The tail of `first` and the head of `last`: a third for it, more where the first is short."""
+    """Return the tail of `first` and the head of `last`: a third of the room for that, more where
+    `first` is short.
+    """
     suffix = min(len(last), max(room // 3, (room - len(first)) // stride * stride))
     lost = -(-max(0, len(first) + suffix - room) // stride) * stride
     return first[min(lost, len(first)) :], last[:suffix]

@@ -1,12 +1,12 @@
-"""What a model without any marks for holes reads: what follows one, and then the text before it.
+"""The prompt for a base model without infill tokens: what follows a hole, then the text before it.
 
-Such a model, a base as it was published, reads from left to right alone. So what stands behind the
-hole comes first, then blank lines, then the text before, as if the file had been cut and put
-together the wrong way round: its names and its style are known, and where an infill has its end,
-the text goes on as it began. A prompt must end where the model would have ended a token, so the
-last one is given back where that is not sure, and the draft has to begin with its text ("token
-healing"). Whatever a file's lines end with, the model reads and writes "\n", as in nearly all that
-it has ever read.
+Such a model, as it was published, reads from left to right alone. So what stands behind the hole
+comes first, then blank lines, then the text before, as if the file had been cut and joined the
+wrong way round: its names and its style are known, and where an infill ends, the text goes on as
+the prompt began. A prompt must end where the model would have ended a token, so the last token is
+taken off where that is not certain, and the draft has to begin with its text ("token healing").
+Whatever a file's lines end with, the model reads and writes "\n", as in nearly all that it was
+trained on.
 
 Knows text and ids; no tensors.
 """
@@ -28,54 +28,55 @@ _CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
 _STRIDE, _TOKENS_STRIDE = 1024, 128
 _BEHIND = 1200  # characters of the text behind a hole that matter
 FIRST = 160
-"""Tokens of it in the prompt."""
+"""Tokens of the text behind a hole in the prompt, at most."""
 JOINT = "\n\n\n\n"
-"""What stands between it and the text before."""
+"""Separates the text behind the hole from the text before it."""
 _SLASHES = frozenset(
     (
         *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
         *(".mjs", ".mts", ".php", ".rs", ".scala", ".swift", ".ts", ".tsx"),
     )
 )
-"""Endings of the languages whose comments begin with two slashes."""
+"""Suffixes of the languages whose comments begin with two slashes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a hole stands in; lines end with "\n"."""
+    """The text around a hole; lines end with "\n"."""
 
     before: str
     """The text before it, or the end of that."""
     behind: str
     """The text behind it, or the start of that."""
     present: str = ""
-    """What it holds: how far its block is indented, and whether it ends a line."""
+    """The text in it, which says how far its block is indented and whether it ends a line."""
 
     @property
     def line(self) -> str:
-        """What of its first line stands before it."""
+        """The part of its first line that stands before it."""
         return self.before[self.before.rfind("\n") + 1 :]
 
     @property
     def starts_line(self) -> bool:
-        """Whether it does."""
+        """Whether the hole starts a line."""
         return not self.line
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What a hole stands in, as a model reads it."""
+    """The text around a hole, as a model reads it."""
 
     ids: list[int]
     """The prompt: the beginning of what follows the hole, where something does, and what is before
     it, but for `forced`.
     """
     forced: str
-    """The text with which the draft has to begin, and which is no part of the hole."""
+    """The text with which the draft has to begin, and which is no part of the hole; empty for none.
+    """
     place: Place
     """The texts before, in and behind it, up to the next hole; not more than can matter."""
     newline: str
-    """What the file's lines end with; in all that stands here it is "\n"."""
+    """What the file's lines end with; in all the texts here it is "\n"."""
 
 
 def around(
@@ -87,10 +88,10 @@ def around(
     bos: int | None,
     context: int,
 ) -> Around:
-    """What the request's hole of that number stands in, those before it `filled`.
+    """Build the prompt for the request's hole of that number, those before it `filled`.
 
-    At most `context` tokens, or `TOKENS`. What goes with the passage, other files under their names
-    and the user's words, stands before it as comments do.
+    At most `context` tokens, or `TOKENS`. Other files of the request, each under its name, stand
+    before the passage; the instruction is a comment above the hole's line.
     """
     passage, place, newline = _split(request, hole, filled)
     text = _said(_tail(place.before), passage.path, request.instruction)
@@ -112,12 +113,12 @@ def around(
 
 
 def place_of(request: InfillRequest, hole: int, filled: Sequence[str]) -> Place:
-    """What the request's hole of that number stands in, those before it `filled`."""
+    """Return the text around the request's hole of that number, those before it `filled`."""
     return _split(request, hole, filled)[1]
 
 
 def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[Passage, Place, str]:
-    """The passage of a hole, what the hole stands in there, and what the lines end with."""
+    """Return a hole's passage, the text around the hole there, and what the lines end with."""
     number = 0
     for passage in request.passages:
         before = ""
@@ -146,14 +147,14 @@ def _following(parts: Sequence[str | Hole]) -> str:
 
 
 def _line_end(text: str) -> str:
-    """What most lines of a text end with."""
+    """Return what most lines of a text end with."""
     both = text.count("\r\n")
     counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
     return max(counts, key=counts.__getitem__)
 
 
 def _last(ids: list[int], room: int) -> list[int]:
-    """The end of some tokens, at most `room`; the cut moves by strides."""
+    """Return the last ids, at most `room`; the cut moves by strides."""
     stride = max(1, min(_TOKENS_STRIDE, room // 4))
     lost = -(-max(0, len(ids) - room) // stride) * stride
     return ids[lost:]
@@ -208,15 +209,15 @@ def _comment(path: str, words: str) -> str:
 
 
 def sure(before: str) -> bool:
-    """Whether a text ends where a token does, whatever follows: behind a line's end, or behind the
-    indentation of a line, whose tokens are their own.
+    """Say whether a token surely ends where a text does, whatever follows: behind a line's end, or
+    behind the indentation of a line, whose tokens take in nothing else.
     """
     return not before[before.rfind("\n") + 1 :].strip()
 
 
 def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The last token's text, if another might have stood there, and it is no part of a character
-    spelt in bytes.
+    """Return the last token's text if another token might have stood there, else nothing; nothing
+    too for a part of a character spelt in bytes.
     """
     if sure(before) or len(ids) < 2:
         return ""

@@ -1,5 +1,4 @@
-"""From a request to what the model reads: the prompt's ids, and for each hole its present text on
-the canvas.
+"""Turn a request into what the model reads: the prompt's ids, and each hole's present text.
 
 Two formats, told apart by the vocabulary: tiny's, whose special tokens say what is before and
 behind a hole (the layout is `layout.py`, shared with training), and Gemma's chat turns, which ask
@@ -23,31 +22,31 @@ _STRIDE = 128  # see layout.prompt_ids
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the engine needs to know of a request."""
+    """A request as token ids."""
 
     ids: list[int]
     """The prompt."""
     holes: tuple[list[int], ...]
-    """Each hole's present text."""
+    """Each hole's present text, as ids."""
     markers: tuple[list[int], ...]
-    """What stands before each hole's slots on the canvas, fixed; empty for the first."""
+    """The ids before each hole's slots on the canvas, fixed; empty for the first."""
     closing: str | None = None
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
 
 
 TURN = "<|turn>"
-"""What begins a turn in the vocabulary of a model that follows words."""
+"""The special token that begins a turn, in the vocabulary of a model that follows instructions."""
 
 
 def plain(tokenizer: Tokenizer) -> bool:
-    """Whether the vocabulary has neither marks for holes nor the turns of a model that follows
-    words: what a base reads is text alone (`plain.py`).
+    """Say whether the vocabulary is that of a base, with neither infill tokens nor chat turns,
+    which reads text alone (`plain.py`).
     """
     return all(tokenizer.id(name) is None for name in ("<|suf|>", TURN))
 
 
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
-    """The prompt in the model's format, at most `context` tokens or what it was trained on.
+    """Build the prompt in the model's format, at most `context` tokens or what it was trained on.
 
     Raises ValueError, naming the number, where holes or the text between them are too many;
     ModelError for a vocabulary of neither format.

@@ -34,7 +34,7 @@ _SET = re.compile(r"\[\^?\]?[^\[\]]*\]")
 
 
 class TokenPiece(NamedTuple):
-    """What one token, or the few that spell one character, say."""
+    """The text of one token, or of the few that spell one character."""
 
     text: str
     """The characters; empty for a special token."""
@@ -43,8 +43,8 @@ class TokenPiece(NamedTuple):
 
 
 class Tokenizer:
-    """Encodes and decodes with the `tokenizer.json` of a model, or with one that is made already
-    (`formats.vocabulary`).
+    """Encoder and decoder with the `tokenizer.json` of a model, or with a tokenizer that is made
+    already (`formats.vocabulary`).
     """
 
     def __init__(self, source: Path | tokenizers.Tokenizer) -> None:
@@ -60,27 +60,27 @@ class Tokenizer:
         return int(self._inner.get_vocab_size())
 
     def id(self, token: str) -> int | None:
-        """The id of one token by its name, or None."""
+        """Return the id of the token of this name, or None."""
         found = self._inner.token_to_id(token)
         return None if found is None else int(found)
 
     def texts(self) -> Iterator[tuple[str, int]]:
-        """Each token's text, and the token, in no order; without those that are a lone byte. For a
-        vocabulary that spells a space "▁".
+        """Yield each token's text and its id, in no order, without tokens that are a lone byte. For
+        a vocabulary that spells a space "▁".
         """
         for name, token in self._inner.get_vocab().items():
             if not _BYTE.fullmatch(name):
                 yield name.replace("▁", " "), int(token)
 
     def byte_tokens(self) -> list[int]:
-        """The tokens that are a lone byte."""
+        """Return the ids of the tokens that are a lone byte, in ascending order."""
         vocabulary = self._inner.get_vocab().items()
         return sorted(int(token) for name, token in vocabulary if _BYTE.fullmatch(name))
 
     def beginning(self, text: str) -> list[int]:
-        """The tokens that begin with a text, and those that it begins with, if the rest of it has
-        tokens too: what may stand where a prompt's last token was given back ("token healing",
-        github.com/guidance-ai/guidance). Neither special tokens nor bytes.
+        """Return the tokens that begin with a text, and those that it begins with, if the rest of
+        it has tokens too: what may stand where a prompt's last token was taken off ("token
+        healing", github.com/guidance-ai/guidance). Neither special tokens nor bytes.
         """
         if not self._sorted:
             marks = self._inner.get_added_tokens_decoder().items()
@@ -99,19 +99,20 @@ class Tokenizer:
         return [token for _, token in self._sorted[start:end]]
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, with nothing added."""
+        """Return the ids of a text, without added special tokens."""
         with _in_words():
             return list(self._inner.encode(text, add_special_tokens=False).ids)
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of each text, read side by side."""
+        """Return the ids of each text, encoded in parallel."""
         with _in_words():
             found = self._inner.encode_batch(list(texts), add_special_tokens=False)
         return [list(one.ids) for one in found]
 
     def encode_lines(self, text: str) -> list[int]:
-        """The same, line by line and remembered, for a vocabulary in which no token reaches across
-        the start of a newline: after an edit only the lines that it touched are read again.
+        """Return the ids of a text, encoded line by line and remembered, for a vocabulary in which
+        no token reaches across the start of a newline: after an edit only the lines that it touched
+        are encoded again.
         """
         lines = _LINE_START.split(text)
         new = [line for line in dict.fromkeys(lines) if line not in self._lines]
@@ -124,7 +125,7 @@ class Tokenizer:
         return [token for line in lines for token in self._lines[line]]
 
     def pieces(self, ids: Sequence[int]) -> list[TokenPiece]:
-        """The text of ids, a piece for each token; bytes that never make a character show as
+        """Return the text of ids, a piece for each token; bytes that never make a character show as
         U+FFFD.
         """
         pieces, start = [], 0
@@ -167,10 +168,10 @@ def _read(path: Path) -> tokenizers.Tokenizer:
 
 
 def may_be_run(expression: str) -> bool:
-    """Whether an expression of a tokenizer's takes no more than a power of a text's length: nothing
-    that has parts of its own is repeated, little is repeated at all in one branch, nothing is
-    called again. So are all that are published; the library gives up on others in the middle of a
-    text, with words of its own on stderr.
+    """Say whether a tokenizer's regular expression takes time polynomial in a text's length: no
+    group is repeated, each branch repeats little, nothing is called again. So are all that are
+    published; the library gives up on others in the middle of a text, with words of its own on
+    stderr.
     """
     plain = _ESCAPED.sub(_harmless, expression)
     for _ in range(_DEEPEST):  # from the inside out
@@ -185,12 +186,12 @@ def may_be_run(expression: str) -> bool:
 
 
 def _harmless(escaped: re.Match[str]) -> str:
-    """A character that an escape is as good as; for a call of another part, what is refused."""
+    """Replace an escape by a plain character, but a call of another part by one that is refused."""
     return "[" if escaped[0][1] in "gkKX123456789" else "x"
 
 
 def _expressions(value: Any) -> Iterator[str]:
-    """The expressions in a part of a tokenizer."""
+    """Yield the regular expressions in a part of a tokenizer."""
     if isinstance(value, dict):
         if isinstance(found := value.get("Regex"), str):
             yield found
@@ -202,7 +203,7 @@ def _expressions(value: Any) -> Iterator[str]:
 
 @contextmanager
 def _in_words(path: Path | None = None) -> Iterator[None]:
-    """Turns the library's panics, which are no Exceptions, and its bare Exceptions into a
+    """Turn the library's panics, which are no Exceptions, and its bare Exceptions into a
     ModelError.
     """
     try:

@@ -26,15 +26,18 @@ from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 
 SAMPLING = Sampling(steps=16, entropy_bound=1.0, t_min=0.2, t_max=0.6, confidence=0.05)
-"""For small canvases: fewer and colder steps than released, each of which may accept more."""
+"""The sampler's settings for small canvases: fewer and colder steps than released, each of which
+may accept more.
+"""
 
 NO_ROOM = 4
 """The exit code where a batch does not fit the device's memory: fewer --tokens may."""
 
 
 def size(name: str, vocab: int, *, experts: int = 1, active: int = 1) -> Config:
-    """The shapes that we train: `cpu` (6.1M parameters with 4,096 tokens) and `gpu` (43.0M with
-    8,192). Several experts are that much narrower that the active ones cost what one does.
+    """Return a shape that we train: `cpu` (6.1M parameters with 4,096 tokens) or `gpu` (43.0M with
+    8,192); `tiny` is for tests. Several experts are that much narrower that the active ones cost
+    what one does.
 
     The windows of `gpu` hold its longest prompt with a canvas, so that no pass over both needs a
     mask: masked attention has no fast kernel.
@@ -121,7 +124,9 @@ def _save(run: Run, options: argparse.Namespace) -> None:
 
 
 def _model(options: argparse.Namespace, recipe: Recipe) -> Model:
-    """A new model, or the weights of `--from`; computing in bfloat16 unless told otherwise."""
+    """Make a new model, or take the weights of `--from`; it computes in bfloat16 unless told
+    otherwise.
+    """
     dtype = None if options.fp32 else torch.bfloat16
     if options.start:
         if (options.experts, options.active) != (1, 1):
@@ -139,7 +144,7 @@ def _model(options: argparse.Namespace, recipe: Recipe) -> Model:
 
 
 def _feed(options: argparse.Namespace, recipe: Recipe) -> Feed:
-    """What decides the batches: their shapes change from one to the next."""
+    """Return the source of the batches, whose shapes change from one to the next."""
     shapes = tuple(options.shape)
     return Feed(options.corpus, options.tokenizer, shapes, options.tokens, recipe.seed)
 

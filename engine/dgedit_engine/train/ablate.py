@@ -1,11 +1,12 @@
-"""`python -m dgedit_engine.train.ablate`: which choices of the recipe pay, in a few minutes each.
+"""`python -m dgedit_engine.train.ablate`: train with variations of the recipe, and compare them.
 
     python -m dgedit_engine.train.ablate --work FOLDER --log FILE --corpus FOLDER
         --tokenizer FILE [FILE…] [--only NAME…] [any option of the trainer]
 
 Trains a new model for every variation, one after the other, from the same seed and for the same
-time, and measures each on the same held-out canvases. Prints a table and one JSON line, and appends
-both to the log. What a variation sets replaces the same option of the command.
+time, a few minutes each, and measures each on the same held-out canvases. Prints a table and one
+JSON line, and appends both to the log. What a variation sets replaces the same option of the
+command.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from dgedit_engine.types import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One run of the list."""
+    """A training run of the list, and what it changes."""
 
     name: str
-    """Its row in the table."""
+    """The name of its row in the table."""
     options: tuple[str, ...] = ()
-    """What it changes, as options of the trainer."""
+    """Options of the trainer that it changes."""
     noise: Noise = "uniform"
-    """What its model was trained to see, and so is measured with."""
+    """The noise its model is trained and measured with."""
 
 
 VARIATIONS = (
@@ -49,7 +50,7 @@ VARIATIONS = (
     Variation("copies-1", ("--copies", "1")),
     Variation("copies-4", ("--copies", "4")),
 )
-"""The list: everything else as the command says."""
+"""The list; everything else is as the command says."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(rows: Sequence[dict[str, object]]) -> str:
-    """The rows in Markdown; a run that failed says so."""
+    """Render the rows in Markdown; a run that failed has its error in the last column."""
     columns = (
         "run",
         "steps",
@@ -96,7 +97,7 @@ def _cell(value: object) -> str:
 
 
 def _chosen(only: Sequence[str], tokenizers: Sequence[Path]) -> Iterator[Variation]:
-    """The variations asked for, and one for each further tokenizer."""
+    """Yield the variations asked for, and one for each further tokenizer."""
     others = [
         Variation(f"tokenizer-{path.stem}", ("--tokenizer", str(path))) for path in tokenizers
     ]

@@ -1,5 +1,4 @@
-"""An adapter that is trained: low-rank changes of a model's projections, and rows of the special
-tokens.
+"""A LoRA adapter under training: low-rank changes of projections, and rows of the special tokens.
 
 Put on a `Model` in place of its matrices, kept in PEFT's file format: `adapter_config.json` beside
 `adapter_model.safetensors`, named as Hugging Face's class of the base names its modules. Knows
@@ -23,7 +22,7 @@ from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""What may be changed, as PEFT's `target_modules` names it."""
+"""The projections that may be changed, as PEFT's `target_modules` names them."""
 
 ATTENTION = PROJECTIONS[:4]
 """The projections of attention."""
@@ -34,12 +33,14 @@ SPECIALS = 16
 
 @dataclass(frozen=True, slots=True)
 class AdapterSettings:
-    """What an adapter is like."""
+    """The rank, the scale and the places of an adapter. Raises ValueError, naming the value, for
+    unusable ones.
+    """
 
     rank: int = 8
-    """Of each change."""
+    """Rank of each change."""
     alpha: float = 16.0
-    """The changes count alpha / rank."""
+    """The changes are multiplied by alpha / rank."""
     projections: tuple[str, ...] = ATTENTION
     """Which matrices are changed."""
     tokens: int = SPECIALS
@@ -69,7 +70,7 @@ class TrainedAdapter(nn.Module):
         """By PEFT's name, dots as slashes: A (r, m) and B (n, r)."""
         rows = min(settings.tokens, model.config.vocab)
         self.rows = nn.Parameter(torch.zeros(rows, model.config.dim))
-        """What is added to the embedding's first rows, and so to the tied head's."""
+        """Added to the embedding's first rows, and so to the tied head's, (rows, D)."""
         self._base_rows = model.embedding.detach()[:rows]
         generator = torch.Generator().manual_seed(seed)
         for index, layer in enumerate(model.stack()):
@@ -109,12 +110,14 @@ class TrainedAdapter(nn.Module):
         self.matrices.append(adapted)
 
     def switch(self, active: bool) -> None:
-        """Let the changes count, or let the base be as it was."""
+        """Add the changes where `active`, else let the base be as it was."""
         for one in self.matrices:
             one.active = active
 
     def tensors(self) -> dict[str, Tensor]:
-        """The weights by PEFT's names; of the token rows the rows themselves, not what is added."""
+        """Return the weights by PEFT's names; for the tokens whole rows of the embedding, not what
+        is added to it.
+        """
         found = {
             f"{name.replace('/', '.')}.weight": part.detach().cpu().contiguous()
             for name, part in self.parts.items()
@@ -127,7 +130,9 @@ class TrainedAdapter(nn.Module):
     def save(
         self, folder: Path, *, base: str, layout: str = "", dtype: torch.dtype = torch.float32
     ) -> None:
-        """Write both files, numbers in `dtype`; each is complete or as it was."""
+        """Write both files into `folder`, numbers in `dtype`; each file is complete or as
+        it was.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         settings = self.settings
         config: dict[str, Any] = {
@@ -155,7 +160,7 @@ class TrainedAdapter(nn.Module):
 
     @torch.no_grad()
     def load(self, folder: Path) -> None:
-        """Take the weights of a folder. Raises ValueError, naming the tensor, where they do not
+        """Load the weights of a folder. Raises ValueError, naming the tensor, where they do not
         fit.
         """
         given = load_file(folder / WEIGHTS)
@@ -176,7 +181,7 @@ class TrainedAdapter(nn.Module):
 
 
 def settings_of(folder: Path) -> AdapterSettings:
-    """What the adapter in a folder is like."""
+    """Read the settings of the adapter in a folder."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     projections = tuple(name for name in PROJECTIONS if name in config["target_modules"])
     rows = (config.get("trainable_token_indices") or {}).get("embed_tokens", ())
@@ -184,7 +189,7 @@ def settings_of(folder: Path) -> AdapterSettings:
 
 
 def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
-    """A layer's matrices, and which rows of each are which projection."""
+    """Yield a layer's matrices, and which rows of each are which projection."""
     config, shape = layer.config, layer.shape
     queries, keys = config.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     joined = [("self_attn.q_proj", 0, queries), ("self_attn.k_proj", queries, queries + keys)]

@@ -1,8 +1,8 @@
-"""The spans of a text's names, expressions, arguments and blocks, by its brackets alone.
+"""Find the spans of a text's names, expressions, arguments and blocks, by its brackets alone.
 
-For the languages of programs other than Python: strings and comments are passed over, whatever
-stands between two brackets that match is a node. It needs no grammar and takes texts that do not
-parse; now and then it takes a quote for a string's start, and finds less.
+For programming languages other than Python: strings and comments are passed over, and the text
+between two brackets that match is a node. It needs no grammar and takes texts that do not parse;
+now and then it takes a quote for a string's start, and finds less.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Nodes:
 
 
 def nodes(text: str) -> Nodes:
-    """The nodes of a text in a language with brackets."""
+    """Return the nodes of a text in a language with brackets."""
     found = Nodes([], [], [], [])
     hidden: list[Span] = []  # strings and comments
     opened: list[tuple[str, int]] = []
@@ -82,7 +82,7 @@ def nodes(text: str) -> Nodes:
 
 
 def _collect(text: str, start: int, end: int, found: Nodes) -> None:
-    """Add what stands between two brackets, and the call they are of."""
+    """Add the text between two brackets, and the call they are of."""
     inner = _stripped(text, start + 1, end - 1)
     if inner is None:
         return
@@ -98,7 +98,7 @@ def _collect(text: str, start: int, end: int, found: Nodes) -> None:
 
 
 def _stripped(text: str, start: int, end: int) -> Span | None:
-    """The span without blanks at its ends; None for blanks alone."""
+    """Return the span without blanks at its ends; None for blanks alone."""
     inner = text[start:end]
     if not inner.strip():
         return None
@@ -106,7 +106,7 @@ def _stripped(text: str, start: int, end: int) -> Span | None:
 
 
 def _visible(hidden: list[Span], length: int) -> Iterator[Span]:
-    """The spans between the hidden ones."""
+    """Yield the spans between the hidden ones."""
     last = 0
     for start, end in hidden:
         if start > last:

@@ -3,10 +3,10 @@
     python -m dgedit_engine.train.canvas --base FOLDER|FILE.gguf --encode FOLDER --corpus FOLDER
         --out FOLDER
 
-Canvases are read behind the prompt as the causal reading has it, whose adapter (`--encode`) is
-merged and stays as it is. The folder that comes of it holds both, `encode` and `denoise`, and is
-one that `dgedit --adapter` takes; it is written every two minutes, with held-out losses by noise
-level in `log.jsonl`.
+Canvases attend to the prompt as the causal reading encodes it, whose adapter (`--encode`) is merged
+and stays as it is. The folder that is written holds both, `encode` and `denoise`, and is one that
+`dgedit --adapter` takes; it is written every two minutes, with held-out losses by noise level in
+`log.jsonl`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _MEASURED = 4  # held-out examples of a pass
 
 @dataclass(frozen=True, slots=True)
 class CanvasFeed:
-    """What decides every batch of a run."""
+    """The source of a run's batches."""
 
     corpus: Path
     """Folder of a built corpus."""
     base: Path
     """The base, for its tokenizer."""
     recipe: CanvasRecipe
-    """How holes are laid out."""
+    """Decides how holes are laid out."""
 
     def open(self) -> Callable[[int], Sequence[Canvases]]:
-        """As of a source of batches."""
+        """Open the files; returns a function that makes a batch by its number."""
         recipe = self.recipe
         draw = CanvasDraw(
             Corpus(self.corpus),
@@ -105,7 +105,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _merge(model: Model, encode: Path, out: Path) -> None:
-    """Merge the causal reading's adapter, and keep it in the folder beside the canvas's."""
+    """Merge the causal reading's adapter into the model, and copy it beside the canvas's."""
     given = readings.load(encode).encode
     if given is None:
         raise ModelError(f"{encode} has no adapter of the causal reading")
@@ -120,7 +120,7 @@ def _merge(model: Model, encode: Path, out: Path) -> None:
 def _held_out(
     options: argparse.Namespace, recipe: CanvasRecipe
 ) -> dict[str, dict[str, tuple[Canvases, ...]]]:
-    """The same held-out examples for every run of these sizes, in each form."""
+    """Draw the held-out examples, in each form; the same for every run of these sizes."""
     tokenizer = pretrained.tokenizer_of(options.base)
     given = {"limit": recipe.limit, "slots": recipe.sizes()[:1]}
     found: dict[str, dict[str, tuple[Canvases, ...]]] = {}

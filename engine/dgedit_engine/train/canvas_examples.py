@@ -1,10 +1,10 @@
-"""Training examples for the canvas of a pretrained base: a prompt, and what goes on behind it.
+"""Training examples for the canvas of a pretrained base: a prompt, and the text that continues it.
 
 The prompt is that of the causal reading's examples (`infill_examples.py`). A canvas of C slots
 holds the hole's text and then the text behind it, as far as it reaches: there is no token for a
-hole's end here either, the canvas goes on as the file does, and whoever fills the hole sees where
-it says what stands there. Where the file itself is over an end token stands, and slots behind it
-count nothing: taught to fill whole canvases with ends, a model answers with nothing.
+hole's end here either; the canvas goes on as the file does, and the decoder sees where it repeats
+the text behind the hole. Where the file itself ends an end token stands, and slots behind it have
+weight 0: trained to fill whole canvases with ends, a model answers with nothing.
 
 Prompts are cut to a multiple of `WIDTH` tokens, and those of one length stand in one pass: nothing
 is padded. A batch is a function of the seed and its number. Knows nothing of the model.
@@ -36,22 +36,22 @@ from dgedit_engine.train.infill_examples import (
 )
 
 WIDTH = 64
-"""Prompts have multiples of so many tokens: few shapes, of which each is compiled."""
+"""Prompts have a multiple of so many tokens: few shapes, for each of which layers are compiled."""
 
 COUNTED = Weights(text=0.25)
-"""What slots count where nobody says: the text behind stands in the prompt, mostly."""
+"""The default weights of slots: the text behind stands in the prompt, mostly."""
 
 
 @dataclass(frozen=True, slots=True)
 class CanvasExample:
-    """One hole, laid out."""
+    """One hole, laid out as a prompt and a canvas."""
 
     prompt: list[int]
     """At most as many tokens as asked for."""
     canvas: list[int]
-    """What stands in its slots."""
+    """The tokens in its slots."""
     weights: list[float]
-    """What each slot counts."""
+    """The weight of each slot in the loss."""
     middle: Span
     """Which slots are the hole's."""
 
@@ -61,11 +61,11 @@ class Canvases:
     """Examples whose prompts have the same length."""
 
     prompt: npt.NDArray[np.int64]
-    """(B, T)"""
+    """(B, T): the prompts."""
     gold: npt.NDArray[np.int64]
-    """(B, C)"""
+    """(B, C): the right tokens of the slots."""
     weights: npt.NDArray[np.float32]
-    """(B, C)"""
+    """(B, C): the slots' weights in the loss."""
     middle: npt.NDArray[np.bool_]
     """(B, C): the slots of the holes."""
     form: Form
@@ -83,8 +83,8 @@ def lay_out(
     slots: int,
     weights: Weights = COUNTED,
 ) -> CanvasExample | None:
-    """The example of a text with a hole at `span`, its prompt of at most `limit` tokens; None where
-    the hole is empty or too long, and for a prompt of less than `WIDTH` tokens.
+    """Lay out a text with a hole at `span`, its prompt of at most `limit` tokens; None where the
+    hole is empty or too long, and for a prompt of less than `WIDTH` tokens.
 
     `suffix_tokens` is the most of what follows that stands first.
     """
@@ -106,9 +106,9 @@ def lay_out(
 
 
 def _prompt(head: list[int], prefix: list[int], joint: int, limit: int) -> list[int] | None:
-    """BOS, the head and the end of the prefix, in a multiple of `WIDTH` tokens: what is too much is
-    taken from the prefix's start, or where that is short, from the end of what stands before the
-    head's last `joint` tokens.
+    """Join BOS, the head and the end of the prefix to a multiple of `WIDTH` tokens: what is too
+    much is taken from the prefix's start, or where that is short, from the end of what stands
+    before the head's last `joint` tokens.
     """
     room = limit - 1 - len(head)
     prefix = prefix[max(0, len(prefix) - room) :]
@@ -138,15 +138,15 @@ class CanvasDraw:
         self.laid_out = partial(lay_out, tokenizer=tokenizer, limit=limit, weights=weights)
 
     def batch(self, rows: int, *, micro: int, seed: int, number: int) -> tuple[Canvases, ...]:
-        """A batch by its number, in parts for a pass each, of at most `micro` examples."""
+        """Make a batch by its number, in parts for a pass each, of at most `micro` examples."""
         lay = partial(self.laid_out, slots=self.slots[number % len(self.slots)])
         form, found = self.holes.drawn(rows, lay, seed=seed, number=number)
         return tuple(_batched(some, form) for some in _alike(found, micro))
 
 
 def _alike(examples: Sequence[CanvasExample], micro: int) -> Iterator[list[CanvasExample]]:
-    """The examples with prompts of one length, `micro` of them or one alone, so that few shapes
-    occur.
+    """Yield groups of examples with prompts of one length, `micro` of them or one alone, so that
+    few shapes occur.
     """
     for length in sorted({len(one.prompt) for one in examples}):
         some = [one for one in examples if len(one.prompt) == length]

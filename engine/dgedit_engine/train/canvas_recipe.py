@@ -1,5 +1,6 @@
-"""What decides the training of a base's canvas, beside the data and the base: each field is an
-option, so that a comparison is one option.
+"""The settings that decide the training of a base's canvas, beside the data and the base.
+
+Each field is an option, so that a comparison is one option. Knows neither models nor files.
 """
 
 from __future__ import annotations
@@ -19,23 +20,25 @@ Noise = Literal["uniform", "causal", "mixed"]
 
 @dataclass(frozen=True, slots=True)
 class CanvasRecipe(Adapting):
-    """Everything that decides a run, beside the data and the base."""
+    """All settings that decide a run, beside the data and the base. Raises ValueError, naming the
+    value, for unusable ones.
+    """
 
     slots: str = "32"
-    """Slots of the canvases, which batches take in turn, with commas."""
+    """Slots of the canvases, which batches take in turn: numbers with commas between them."""
     copies: int = 4
     """Canvases noised for each prompt, K."""
     read: Read = "before"
-    """Where it is read what stands in a slot: at the token before it, as the base was trained, or
-    at the slot.
+    """Which token predicts a slot: the one before it, as the base was trained, or the slot
+    itself.
     """
     kl: float = 0.0
-    """How much of the loss is the divergence from what the causal reading says of each slot behind
-    the right text; the rest is the cross-entropy of the right text.
+    """Share of the loss that is the divergence from the causal reading's prediction of each slot
+    behind the right text; the rest is the cross-entropy of the right text.
     """
     noise: Noise = "uniform"
-    """Noised slots get a token of the shortlist, one that the causal reading draws behind the right
-    text, or the canvases are divided between both.
+    """What noised slots hold: a token of the shortlist, one that the causal reading draws behind
+    the right text, or half of the canvases each.
     """
     full: float = 0.25
     """Share of canvases that are all noise."""
@@ -73,19 +76,21 @@ class CanvasRecipe(Adapting):
         return 0.0
 
     def sizes(self) -> tuple[int, ...]:
-        """The canvases' slots, in turn."""
+        """Return the canvases' slots, in turn."""
         found = self.slots.split(",")
         if not all(one.isdecimal() and int(one) >= 4 for one in found):
             raise ValueError(f"slots are numbers from 4 on, with commas, not {self.slots}")
         return tuple(map(int, found))
 
     def settings(self) -> AdapterSettings:
-        """What the adapter is like: the embedding stays the causal reading's."""
+        """Return the adapter's settings: without token rows, since the embedding stays the causal
+        reading's.
+        """
         found = Adapting.settings(self)
         return AdapterSettings(found.rank, found.alpha, found.projections, tokens=0)
 
     def weights(self) -> Weights:
-        """What slots count."""
+        """Return the weights of slots in the loss."""
         return Weights(end=self.end, text=self.text)
 
 
@@ -108,10 +113,12 @@ _HELP = WORDS | {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field."""
+    """Add an option for each field."""
     options.add(parser, CanvasRecipe, _HELP)
 
 
 def from_options(given: argparse.Namespace) -> CanvasRecipe:
-    """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
+    """Return the recipe of the options. Raises ValueError, naming the value, for an
+    unusable one.
+    """
     return options.read(given, CanvasRecipe)

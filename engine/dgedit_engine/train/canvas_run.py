@@ -1,8 +1,8 @@
-"""A run that trains a base to refine canvases: an adapter of its own, and self-conditioning.
+"""Train a base to refine canvases: an adapter of its own for that reading, and self-conditioning.
 
 The base and its causal reading stay as they are. Each prompt is read once, causally and without
-gradient, together with the right text, so that what the causal reading says of every slot is known
-for nothing; then several noised canvases are restored behind it, side by side. The head is a
+gradient, together with the right text, so that the causal reading's prediction of every slot comes
+at no cost; then several noised canvases are denoised behind it, side by side. The head is a
 shortlist of the base's tokens. Knows nothing of the command line.
 
 Letters: B prompts, T their tokens, K canvases each, C slots, S tokens of the head, D width.
@@ -40,7 +40,7 @@ _COOLEST, _WARMER = 0.4, 0.4  # the sampler's temperature without noise, and wha
 
 
 class CanvasRun:
-    """One run: the base, the canvas's adapter and signal, the optimiser and counters."""
+    """A training run: the base, the canvas's adapter and signal, the optimiser and counters."""
 
     def __init__(self, model: Model, recipe: CanvasRecipe, shortlist: Iterable[int]) -> None:
         self.model, self.recipe = model, recipe
@@ -61,7 +61,7 @@ class CanvasRun:
         yield from schedule.train(self, batches, log=log, every=_LOGGED)
 
     def update(self, batch: Sequence[Canvases]) -> dict[str, Tensor]:
-        """Make a step."""
+        """Take an optimiser step on a batch; returns the values for the log."""
         recipe = self.recipe
         generator = self._generator(recipe.seed * 1_000_003 + self.step)
         this = plan(recipe, self.progress, self.step)
@@ -79,7 +79,9 @@ class CanvasRun:
     def loss(
         self, part: Canvases, this: StepPlan, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """What to minimise of one pass, and its parts for the log, nats a slot."""
+        """Compute the loss of one pass, and its parts for the log, in nats a slot -> the parts, the
+        loss.
+        """
         recipe, prompt, gold = self.recipe, self._on(part.prompt), self._on(part.gold)
         cache, teacher = self.read(prompt, gold)
         noised = self.noised(gold, teacher, generator)
@@ -108,8 +110,8 @@ class CanvasRun:
 
     @torch.no_grad()
     def read(self, prompt: Tensor, gold: Tensor) -> tuple[GradientCache, Tensor]:
-        """The causal reading of prompt (B, T) and gold (B, C): the cache that canvases are read
-        behind, and the hidden states (B, C, D) that say of each slot what stands there.
+        """Read prompt (B, T) and gold (B, C) causally -> the cache that canvases are read behind,
+        and the hidden states (B, C, D) that predict each slot.
         """
         cache, length = GradientCache(self.model.config, device=self.device), prompt.shape[1]
         hidden = self.model.encode(torch.cat((prompt, gold), 1), cache)
@@ -118,8 +120,8 @@ class CanvasRun:
 
     @torch.no_grad()
     def noised(self, gold: Tensor, teacher: Tensor, generator: torch.Generator) -> Noised:
-        """The canvases as the recipe corrupts them, from gold (B, C) and what the causal reading
-        says of it (B, C, D).
+        """Noise the canvases as the recipe says, from gold (B, C) and the causal reading's hidden
+        states (B, C, D) -> (B, K, C).
         """
         recipe, size = self.recipe, len(self.known.ids)
         none = torch.zeros_like(gold, dtype=torch.bool)
@@ -153,8 +155,9 @@ class CanvasRun:
         this: StepPlan,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor | None]:
-        """What the pass with gradient reads: the canvases (B, K, C), as they are or as the sampler
-        makes them of a first pass, and the self-conditioning signal of that pass (B, K, C, D).
+        """Return the input of the pass with gradient: the canvases (B, K, C), as they are or as the
+        sampler makes them of a first pass, and the self-conditioning signal of that pass (B, K, C,
+        D).
         """
         ids = noised.ids
         if not this.conditioned:
@@ -173,8 +176,8 @@ class CanvasRun:
 
     @torch.no_grad()
     def measure(self, parts: Sequence[Canvases]) -> dict[str, float]:
-        """Nats a noised slot of the holes' texts, and the share of them whose likeliest token is
-        the right one, at each level of uniform noise with self-conditioning; and the same of the
+        """Measure, at each level of uniform noise with self-conditioning, the nats a noised slot of
+        the holes' texts and the share of them whose likeliest token is right; and the same of the
         causal reading, which is given all that is before a slot.
         """
         means = Means()
@@ -215,7 +218,7 @@ class CanvasRun:
         schedule.keep(state, folder)
 
     def resume(self, folder: Path) -> None:
-        """Go on from `folder`, to the last bit."""
+        """Go on from the state in `folder`, bit for bit."""
         state = schedule.kept(folder, self.device)
         self.adapter.load_state_dict(state["adapter"])
         self.signal.load_state_dict(state["signal"])
@@ -231,7 +234,7 @@ class CanvasRun:
 
 @torch.no_grad()
 def signal(config: Config, *, seed: int) -> SelfConditioning:
-    """A self-conditioning block that says nothing yet: its last matrix is zero."""
+    """Make a self-conditioning block without effect as yet: its last matrix is zero."""
     block = SelfConditioning(config)
     generator = torch.Generator().manual_seed(seed)
     size = block.gate_up.shape
@@ -242,8 +245,8 @@ def signal(config: Config, *, seed: int) -> SelfConditioning:
 
 
 def _rated(name: str, logits: Tensor, places: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Mean cross-entropy of logits (n, S) and the share whose largest is right; no numbers for
-    none.
+    """Yield the mean cross-entropy in nats of logits (n, S), and the share whose largest is right;
+    NaN for none.
     """
     yield name, nn.functional.cross_entropy(logits, places)
     yield f"{name} right", (logits.argmax(-1) == places).float().mean()

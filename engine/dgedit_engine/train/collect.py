@@ -41,7 +41,9 @@ _OTHER = ("--python-version", "3.12")  # for wheels that are not made for this P
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch. Returns the exit code: 0, 1 where some package could not be had, 3 for no list."""
+    """Fetch the packages. Returns the exit code: 0, 1 where some package could not be had, 3 for no
+    list.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m dgedit_engine.train.collect", description=__doc__
     )
@@ -82,7 +84,7 @@ def collect(
 
 
 def _fetched(name: str, *, out: Path, pip: Sequence[str]) -> bool:
-    """Whether the package could be had; it is unpacked then."""
+    """Fetch and unpack a package; return whether that was possible."""
     kind, _, rest = name.rpartition(":")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -131,7 +133,7 @@ def _run(command: Sequence[str], *, folder: Path | None = None) -> None:
 
 
 def _untar(file: Path, out: Path) -> None:
-    """Take the source files and what describes the package; npm's lie in a folder `package`."""
+    """Extract the source files and what describes the package; npm's lie in a folder `package`."""
     with tarfile.open(file) as packed:
         for item in packed:
             path = Path(item.name)
@@ -142,7 +144,7 @@ def _untar(file: Path, out: Path) -> None:
 
 
 def _unpack(wheel: Path, out: Path) -> None:
-    """Take the Python files and what describes the package."""
+    """Extract the Python files and what describes the package."""
     with zipfile.ZipFile(wheel) as packed:
         for item in packed.infolist():
             described = ".dist-info/" in item.filename and item.filename.endswith(_KEPT)

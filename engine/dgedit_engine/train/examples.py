@@ -1,8 +1,8 @@
-"""Turn documents into training batches: a prompt of exact length and a canvas with the holes' text.
+"""Make training batches of documents: prompts of exact length and canvases with the holes' texts.
 
-A batch is a pure function of the seed and its number, so a run that stopped goes on as if it had
-not. Shapes never change: a short prompt stands behind the end of another document. Knows nothing of
-noise or of the model.
+A batch is a pure function of the seed and its number, so that a run that stopped goes on as if it
+had not. Shapes never change: a short prompt stands behind the end of another document. Knows
+nothing of noise or of the model.
 
 Letters: B batch, T prompt tokens, C canvas slots.
 """
@@ -36,11 +36,13 @@ WITH_NOTE = 0.7
 SHORT = 0.15
 """The share of prompts with less context than fits."""
 CONTINUED = 0.1
-"""The share of holes longer than the canvas that fill it without an end; others are drawn again."""
+"""The share of holes longer than the canvas whose text fills it without an end; others are drawn
+again.
+"""
 LARGEST_DRAW = 20_000
-"""A document is drawn in proportion to its bytes, up to this many."""
+"""Bytes up to which a document is drawn in proportion to its size."""
 TRIES = 8
-"""Cuts of one kind before another document is drawn."""
+"""Cuts of one kind that are tried before another document is drawn."""
 
 _CHARACTERS = 6  # a token, at most, on average over a prompt: how much text is worth tokenising
 _COMMENT = re.compile(r'(?:#+|""")[ \t]*([A-Za-z][^\n"#]{7,120})(?=\n|""")')
@@ -48,14 +50,14 @@ _COMMENT = re.compile(r'(?:#+|""")[ \t]*([A-Za-z][^\n"#]{7,120})(?=\n|""")')
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A prompt and what belongs into its holes."""
+    """A prompt and the texts of its holes."""
 
     prompt: list[int]
     """At most T tokens."""
     holes: list[list[int]]
     """The tokens of each hole's text, without an end."""
     kind: int
-    """The place in KINDS of how the holes were chosen."""
+    """The index in KINDS of the holes' kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Batch:
     """Examples of one shape."""
 
     prompt: Ints
-    """(B, T)"""
+    """(B, T): the prompts."""
     canvas: Ints
     """(B, C): the holes' texts, each filled up with end tokens."""
     pinned: Bools
@@ -84,7 +86,7 @@ def batches(
     batch: int,
     start: int = 0,
 ) -> Iterator[Batch]:
-    """Batches without end, from number `start` on."""
+    """Yield batches without end, from number `start` on."""
     draw = Draw(corpus, tokenizer, prompt_tokens, canvas)
     while True:
         yield draw.batch(batch, seed=seed, number=start)
@@ -102,7 +104,7 @@ def assemble(
     suffix_first: bool = True,
     kind: int = 0,
 ) -> Example:
-    """The example of `text` with holes at `spans`.
+    """Make the example of `text` with holes at `spans`.
 
     Raises ValueError where the text between holes exceeds the budget.
     """
@@ -135,7 +137,7 @@ class Draw:
         self.edges = np.cumsum(np.minimum(corpus.sizes, LARGEST_DRAW))
 
     def batch(self, size: int, *, seed: int, number: int) -> Batch:
-        """A batch by its number: examples, up to two of a document."""
+        """Make a batch by its number: examples, up to two of a document."""
         rng = np.random.default_rng([seed, number])
         found: list[tuple[Example, CanvasLayout]] = []
         while len(found) < size:
@@ -154,13 +156,13 @@ class Draw:
         )
 
     def document(self, rng: np.random.Generator) -> int:
-        """A document's number."""
+        """Draw a document's index."""
         return int(np.searchsorted(self.edges, rng.integers(self.edges[-1]), side="right"))
 
     def example(
         self, index: int, outline: Outline, rng: np.random.Generator
     ) -> tuple[Example, CanvasLayout] | None:
-        """An example and its canvas. None where none of several cuts of one kind fits."""
+        """Draw an example and its canvas. None where none of several cuts of one kind fits."""
         kind = draw_kind(rng)  # once, so that kinds which often do not fit keep their share
         for _ in range(TRIES):
             chosen = cut(outline, rng, kinds={kind: 1.0})
@@ -177,7 +179,7 @@ class Draw:
     def assembled(
         self, index: int, text: str, chosen: Cut, rng: np.random.Generator
     ) -> Example | None:
-        """The example of a cut; None where the text between its holes is too long."""
+        """Make the example of a cut; None where the text between its holes is too long."""
         text = text[: chosen.end]
         path = PurePosixPath(self.corpus.path(index)).name if rng.random() < WITH_PATH else ""
         note = _note(text, chosen) if rng.random() < WITH_NOTE else ""
@@ -197,13 +199,13 @@ class Draw:
             return None
 
     def budget(self, rng: np.random.Generator) -> int:
-        """Prompt tokens of an example: mostly all, at times as few as a short file has."""
+        """Draw the prompt tokens of an example: mostly all, at times as few as a short file has."""
         if rng.random() >= SHORT:
             return self.prompt_tokens
         return int(self.prompt_tokens * np.exp(rng.uniform(np.log(1 / 6), 0)))
 
     def filled(self, prompt: list[int], rng: np.random.Generator) -> list[int]:
-        """The prompt behind as much of another document's end as it lacks."""
+        """Put the prompt behind as much of another document's end as it lacks."""
         while (lack := self.prompt_tokens - len(prompt)) > 0:
             text = self.corpus.text(self.document(rng))
             begin = _line_start(text, len(text) - lack * _CHARACTERS)
@@ -216,18 +218,20 @@ def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
 
 
 def _line_start(text: str, place: int) -> int:
-    """Where the first line starts behind `place`; 0 for a place before the text."""
+    """Return where the first line starts behind `place`; 0 for a place before the text."""
     return text.find("\n", place) + 1 if place > 0 else 0
 
 
 def _note(text: str, chosen: Cut) -> str:
-    """The first comment in the first hole."""
+    """Return the first comment in the first hole."""
     found = _COMMENT.search(text, *chosen.spans[0])
     return found[1].strip() if found else ""
 
 
 def _sizes(lengths: list[int], canvas: int, rng: np.random.Generator) -> list[int] | None:
-    """Slots for each hole, the surplus dealt at random; None where the canvas is too small."""
+    """Return the slots for each hole, the surplus dealt at random; None where the canvas is too
+    small.
+    """
     surplus = canvas - sum(lengths) - (2 * len(lengths) - 1)  # an end for each, and the markers
     if surplus < 0:
         return None
@@ -237,7 +241,7 @@ def _sizes(lengths: list[int], canvas: int, rng: np.random.Generator) -> list[in
 
 
 def _length(canvas: Ints) -> Ints:
-    """Slots up to the end with which the last run of ends begins."""
+    """Count the slots up to the end with which the last run of ends begins, (B,)."""
     size = canvas.shape[1]
     trailing = np.argmax(canvas[:, ::-1] != EOS, axis=1)  # (B,)
     trailing[(canvas == EOS).all(axis=1)] = size

@@ -1,4 +1,4 @@
-"""Texts by number: what a corpus is to those who read it, and whole files in one packed file.
+"""Texts by number: the interface of a corpus, and texts that ship in one packed file.
 
 Knows nothing of what the texts are for.
 """
@@ -23,10 +23,10 @@ class Texts(Protocol):
     def __len__(self) -> int: ...
 
     def text(self, index: int) -> str:
-        """The document."""
+        """Return a document."""
 
     def path(self, index: int) -> str:
-        """Its path inside its package's folder."""
+        """Return its path inside its package's folder."""
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
@@ -39,14 +39,14 @@ class Texts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """A text: one line of the file."""
+    """A text that ships: one line of the file."""
 
     path: str
     """Its path inside its package's folder."""
     package: str
     """The distribution it came with."""
     licence: str
-    """As the distribution states it."""
+    """The licence that the distribution states."""
     text: str
     """The whole file, with whatever its head says of its authors."""
 
@@ -66,11 +66,11 @@ class Excerpts:
         return len(self.excerpts)
 
     def text(self, index: int) -> str:
-        """The document."""
+        """Return a document."""
         return self.excerpts[index].text
 
     def path(self, index: int) -> str:
-        """Its path inside its package's folder."""
+        """Return its path inside its package's folder."""
         return self.excerpts[index].path
 
     @property

@@ -1,8 +1,9 @@
-"""`python -m dgedit_engine.train.export`: a run's weights, without the run, in a folder to open.
+"""`python -m dgedit_engine.train.export`: copy a run's weights to a folder that dgedit can open.
 
     python -m dgedit_engine.train.export --run FOLDER --out FOLDER [--int8] [--shards]
 
-So tiny's weights come into the package. Takes and writes bfloat16 or int8, in one file or shards.
+This is how tiny's weights come into the package. Takes and writes bfloat16 or int8, in one file or
+shards.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def export(run: Path, out: Path, *, int8: bool = False, shards: bool = False) -> None:
-    """Write to `out` what the engine needs of `run`. How candidates come about stays as it was
-    there.
+    """Write to `out` what the engine needs of `run`: weights, config, tokenizer. The
+    `decoding.json` in `out` stays. Raises ValueError where both are one folder, ModelError for an
+    unusable run.
     """
     if run.resolve() == out.resolve():
         raise ValueError(f"{out} is the run itself")

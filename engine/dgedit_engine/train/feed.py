@@ -2,7 +2,7 @@
 
 Batch k is a function of the feed and k alone, so a run goes on where it stopped and draws the same
 with any number of workers. Each of N workers makes every N-th batch and waits with it until it is
-wanted, so at most one batch a worker lies ready. A worker ends when nobody listens any more.
+wanted, so at most one batch a worker lies ready. A worker ends when its reader closes the pipe.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Made = TypeVar("Made", covariant=True)
 
 
 class BatchSource(Protocol, Generic[Made]):
-    """What decides every batch of a run; it is sent to the processes that make them."""
+    """The source of a run's batches; it is sent to the processes that make them."""
 
     def open(self) -> Callable[[int], Made]:
-        """Open the files it names; returns what makes a batch by its number."""
+        """Open the files it names; returns a function that makes a batch by its number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What decides every batch."""
+    """The source of batches from a corpus, for a model trained from scratch."""
 
     corpus: Path
     """Folder of a built corpus."""
@@ -43,10 +43,10 @@ class Feed:
     tokens: int
     """Prompt tokens of a batch."""
     seed: int
-    """Of the draws."""
+    """Seed of the draws."""
 
     def open(self) -> Callable[[int], Batch]:
-        """As of a source."""
+        """Open the files; returns a function that makes a batch by its number."""
         corpus, tokenizer = Corpus(self.corpus, "train"), vocabulary.load(self.tokenizer)
         draws = [Draw(corpus, tokenizer, prompt, canvas) for prompt, canvas in self.shapes]
 
@@ -61,9 +61,9 @@ class Feed:
 def batches(
     feed: BatchSource[Made], *, start: int = 0, workers: int = 0
 ) -> Generator[Made, None, None]:
-    """Batches without end, from number `start` on, made here or by `workers` processes.
+    """Yield batches without end, from number `start` on, made here or by `workers` processes.
 
-    Close it to end the processes.
+    Close it to end the processes. Raises RuntimeError where a worker ends.
     """
     if workers < 1:
         yield from _every(feed, start, 1)
@@ -91,7 +91,7 @@ def batches(
 
 
 def _received(receiver: Connection, process: multiprocessing.process.BaseProcess) -> object:
-    """The worker's next batch; raises what it raised."""
+    """Return the worker's next batch; raises what it raised."""
     try:
         found = receiver.recv()
     except EOFError:
@@ -115,7 +115,7 @@ def _work(feed: BatchSource[object], start: int, every: int, sender: Connection)
 
 
 def _every(feed: BatchSource[Made], number: int, step: int) -> Iterator[Made]:
-    """Batches `number`, `number + step` and so on."""
+    """Yield batches `number`, `number + step` and so on."""
     make = feed.open()
     while True:
         yield make(number)

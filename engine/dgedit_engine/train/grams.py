@@ -1,4 +1,4 @@
-"""What two texts share: their runs of ten words, as hashes. Tells a corpus from a benchmark.
+"""Hash a text's runs of ten words, to find what a corpus shares with a benchmark.
 
 A word is an identifier, a number or a run of punctuation, its case kept: `Name` and `name` are two
 things in code. Comments and strings count like code. Knows neither corpora nor benchmarks, but for
@@ -31,7 +31,7 @@ _NAMES = 3
 
 
 def texts(path: Path) -> Iterator[str]:
-    """The texts in a file: each string of each row, or the whole of a file without rows."""
+    """Yield the texts in a file: each string of each row, or the whole of a file without rows."""
     if not holds_rows(path):
         yield path.read_text(encoding="utf-8", errors="replace")
         return
@@ -40,7 +40,9 @@ def texts(path: Path) -> Iterator[str]:
 
 
 def known(given: Iterable[str]) -> Hashes:
-    """The grams of all the texts, sorted, without those that hold hardly a name."""
+    """Return the grams of all the texts, sorted, without those with fewer than three different
+    names.
+    """
     found = [np.zeros(0, np.uint64)]
     for text in given:
         words = _WORD.findall(text)
@@ -54,7 +56,7 @@ def known(given: Iterable[str]) -> Hashes:
 
 
 def shares(text: str, grams: Hashes) -> bool:
-    """Whether the text has one of the sorted grams."""
+    """Say whether the text has one of the sorted grams."""
     if not len(grams):
         return False
     own = _hashes(_WORD.findall(text))
@@ -63,7 +65,7 @@ def shares(text: str, grams: Hashes) -> bool:
 
 
 def _hashes(words: list[str]) -> Hashes:
-    """A hash of every `LENGTH` neighbouring words."""
+    """Return a hash of every `LENGTH` neighbouring words."""
     count = len(words) - LENGTH + 1
     if count < 1:
         return np.zeros(0, np.uint64)

@@ -1,4 +1,4 @@
-"""The loss of a big vocabulary, without its logits in memory: they are made some rows at a time.
+"""The loss of a big vocabulary without its logits in memory: they are computed some rows at a time.
 
 The head is frozen, so that the gradient for the hidden states is known when the loss is: it is made
 in the same pass and kept, N x D numbers instead of N x S.
@@ -24,21 +24,21 @@ _DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
-    """The head's rows of some tokens."""
+    """The head's rows of a shortlist of tokens."""
 
     ids: Tensor
     """(S,): which, in ascending order."""
     rows: Tensor
     """(S, D)."""
     places: Tensor
-    """(V,): where each token is, -1 for one that is not."""
+    """(V,): each token's place, -1 for one that has none."""
 
     @classmethod
     def of(cls, model: Model, tokens: Iterable[int]) -> Shortlist:
-        """Those of a model, but for the ones whose rows are all zeros: a base that has travelled
-        (`train/travel.py`) has lost those. The first tokens, special ones, stay whatever theirs
+        """Take these tokens of a model, without those whose rows are all zeros: a reduced base
+        (`train/travel.py`) lacks those rows. The first tokens, special ones, stay whatever theirs
         are. Raises ValueError for a model whose logits have a cap, which the losses here do not
-        know.
+        support.
         """
         if model.config.softcap is not None:
             raise ValueError("a base with a soft cap is not trained here")
@@ -50,7 +50,7 @@ class Shortlist:
         return cls(ids, model.embedding.detach()[ids].contiguous(), places)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """hidden (…, D) -> fp32 (…, S)."""
+        """Return the logits of hidden (…, D) -> fp32 (…, S)."""
         return (hidden.to(self.rows.dtype) @ self.rows.T).float()
 
 
@@ -63,12 +63,12 @@ def head_loss(
     places: Tensor | None = None,
     teacher: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`; and
-    each of them, (N,), which is not.
+    """Return the weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`;
+    and each of them, (N,), which is not.
 
     hidden (N, D); head (S, D), to whose first K rows `rows` (K, D) are added; weight (N,). Either
-    the cross-entropy of the tokens at `places` (N,), or the Kullback-Leibler divergence from what
-    the hidden states `teacher` (N, D) say through the head as it is.
+    the cross-entropy of the tokens at `places` (N,), or the Kullback-Leibler divergence from the
+    prediction of the hidden states `teacher` (N, D) through the head without `rows`.
     """
     assert (places is None) != (teacher is None), "tokens or a teacher"
     found: tuple[Tensor, Tensor] = _HeadLoss.apply(  # type: ignore[no-untyped-call]
@@ -78,7 +78,7 @@ def head_loss(
 
 
 def losses(hidden: Tensor, rows: Tensor, head: Tensor, places: Tensor) -> Tensor:
-    """The cross-entropies themselves, (N,), not to be differentiated."""
+    """Return the cross-entropies of the tokens at `places`, (N,) in nats, without gradients."""
     with torch.no_grad():
         one = torch.ones(len(hidden), device=hidden.device)
         return head_loss(hidden, rows, head, one, places=places)[1]

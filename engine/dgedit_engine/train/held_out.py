@@ -1,8 +1,7 @@
-"""`python -m dgedit_engine.train.held_out`: a model's losses on files that it has not seen.
+"""`python -m dgedit_engine.train.held_out`: measure a model's losses on files it has not seen.
 
-The figure by which weights are kept or replaced. The batches and their noise depend on the seed
-alone, so two models are measured on the same canvases, on any device. Prints one JSON line, nats a
-token.
+By this figure weights are kept or replaced. The batches and their noise depend on the seed alone,
+so two models are measured on the same canvases, on any device. Prints one JSON line, nats a token.
 """
 
 from __future__ import annotations
@@ -67,7 +66,9 @@ def of_folder(
     device: str = "cpu",
     noise: Noise = "uniform",
 ) -> dict[str, float]:
-    """Mean losses of the model in `folder` on `count` batches of a corpus's held-out half."""
+    """Measure the mean losses of the model in `folder`, in nats, on `count` batches of a corpus's
+    held-out split.
+    """
     held = Corpus(corpus, "heldout")
     model = checkpoint.load(load_config(folder), folder, dtype=torch.float32, device=device)
     prompt, canvas, rows = SHAPE
@@ -85,7 +86,9 @@ def measure(
     device: str = "cpu",
     noise: Noise = "uniform",
 ) -> dict[str, float]:
-    """Mean losses of the batches with self-conditioning, each noised by its own generator."""
+    """Measure the mean losses of the batches, in nats, with self-conditioning, each noised by its
+    own generator.
+    """
     recipe, means = Recipe(noise=noise), Means()
     for index, batch in enumerate(drawn):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)

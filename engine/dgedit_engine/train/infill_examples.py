@@ -1,10 +1,10 @@
-"""Training examples for the causal reading of a pretrained base: two ways of seeing one hole.
+"""Training examples for the causal reading of a pretrained base: two ways of laying out one hole.
 
-`ahead` reads left to right, as the base was trained: the text up to the hole, what stood in it, and
+`ahead` reads left to right, as the base was trained: the text up to the hole, the hole's text, and
 some of what follows, as it goes on. `turned` puts what follows first, as `prompt/plain.py` lays it
 out: `BOS suffix`, blank lines, and then the same. Neither has a token for the hole's end: it is
-where the text goes on into what follows, and the first tokens of that count as the hole's own do.
-A batch is a function of the seed and its number. Knows nothing of the model.
+where the text goes on into what follows, and the first tokens of that count as the hole's own do. A
+batch is a function of the seed and its number. Knows nothing of the model.
 
 Letters: B rows, T tokens.
 """
@@ -30,7 +30,7 @@ FORMS: tuple[Form, ...] = get_args(Form)
 Made = TypeVar("Made", covariant=True)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
-"""The share of each kind of span: none of several holes."""
+"""The share of each kind of span; none of them has several holes."""
 
 AHEAD = 48
 """Tokens of what follows that are read behind the hole."""
@@ -51,24 +51,24 @@ _TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a token counts in the loss."""
+    """The weights of tokens in the loss."""
 
     middle: float = 1.0
-    """What stood in the hole."""
+    """Weight of the hole's text."""
     end: float = 1.0
-    """The first tokens behind it."""
+    """Weight of the first tokens behind it."""
     text: float = 0.1
-    """The rest of the text, behind the first 16 tokens of a part."""
+    """Weight of the rest of the text, behind the first 16 tokens of a part."""
 
 
 @dataclass(frozen=True, slots=True)
 class InfillExample:
-    """One hole, laid out."""
+    """One hole, laid out as a row of tokens."""
 
     ids: list[int]
     """At most as many tokens as asked for."""
     weights: list[float]
-    """What each token counts, as what is to be predicted; 0 for the first."""
+    """The weight of each token as a target; 0 for the first."""
     middle: Span
     """Which tokens are the hole's."""
     prefix: Span
@@ -77,18 +77,18 @@ class InfillExample:
 
 @dataclass(frozen=True, slots=True)
 class InfillBatch:
-    """Examples of one form, the shorter ones filled up behind their end."""
+    """Examples of one form, the shorter ones padded behind their end."""
 
     ids: npt.NDArray[np.int64]
-    """(B, T)"""
+    """(B, T): the tokens."""
     weights: npt.NDArray[np.float32]
-    """(B, T)"""
+    """(B, T): their weights in the loss."""
     middle: npt.NDArray[np.bool_]
     """(B, T): the tokens of the holes."""
     ends: npt.NDArray[np.bool_]
     """(B, T): the first ones behind them."""
     prefix: npt.NDArray[np.int64]
-    """(B, 2): where the text up to the hole stands."""
+    """(B, 2): the span of the text up to the hole."""
     form: Form
     """How they are laid out."""
 
@@ -103,10 +103,10 @@ def lay_out(
     weights: Weights = Weights(),
     suffix_tokens: int | None = None,
 ) -> InfillExample | None:
-    """The example of a text with a hole at `span`; None where the middle is empty or too long.
+    """Lay out a text with a hole at `span`; None where the middle is empty or too long.
 
-    `suffix_tokens` is the most of what follows that stands first. A hole's text is read together
-    with the token before it where that might have been another one, as it will be when it is
+    `suffix_tokens` is the most of what follows that stands first. A hole's text is encoded together
+    with the token before it where that might have been another one, as it will be when the hole is
     filled.
     """
     read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD)
@@ -129,12 +129,12 @@ def lay_out(
 
 @dataclass(frozen=True, slots=True)
 class HoleTokens:
-    """A hole's text and what it stands in, as tokens."""
+    """A hole's text and the text around it, as tokens."""
 
     prefix: list[int]
-    """Before it, but for a token that might have been another one."""
+    """The tokens before it, but for one that might have been another."""
     ids: list[int]
-    """That token's text, the hole's and some of what follows, read together."""
+    """That token's text, the hole's and some of what follows, encoded together."""
     middle: Span
     """Which of these are the hole's."""
     whole: bool
@@ -146,8 +146,8 @@ class HoleTokens:
 def read_around(
     text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int
 ) -> HoleTokens | None:
-    """The tokens around a span, at least `ahead` behind it where there are so many; None where the
-    span's own are none or more than a hole may have.
+    """Encode the text around a span, at least `ahead` tokens behind it where there are so many;
+    None where the span's own are none or more than a hole may have.
     """
     start, end = span
     reach = limit * _CHARACTERS
@@ -166,8 +166,8 @@ def read_around(
 
 
 def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
-    """The tokens before a hole, without the last one where another might have stood there, and
-    that one's text.
+    """Return the tokens before a hole, without the last one where another might have stood there,
+    and that one's text.
     """
     read = tokenizer.encode(before, add_special_tokens=False)
     if sure(before) or not read.ids:
@@ -179,7 +179,9 @@ def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
 
 
 def turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) -> list[int]:
-    """What stands before the text in the turned form: nothing where nothing follows."""
+    """Return the tokens that stand before the text in the turned form: none where nothing
+    follows.
+    """
     if not after.strip():
         return []
     share = min(FIRST if most is None else most, FIRST, limit // 3)
@@ -187,8 +189,8 @@ def turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) 
 
 
 class Lay(Protocol[Made]):
-    """Lays out the hole at a span of a text, with at most so many tokens of what follows it first;
-    None where it cannot be.
+    """A function that lays out the hole at a span of a text, with at most so many tokens of what
+    follows it first; None where it cannot be.
     """
 
     def __call__(self, text: str, span: Span, form: Form, suffix_tokens: int) -> Made | None: ...
@@ -198,15 +200,15 @@ class Holes:
     """Draws holes from a corpus."""
 
     def __init__(self, corpus: Texts, *, turned: float) -> None:
-        """`turned` is the share of that form."""
+        """`turned` is the share of batches of that form."""
         self.corpus, self.turned = corpus, turned
         self.edges = np.cumsum(np.minimum(corpus.sizes, _LARGEST_DRAW))
 
     def drawn(
         self, rows: int, lay: Lay[Made], *, seed: int, number: int
     ) -> tuple[Form, list[Made]]:
-        """So many holes, laid out, of one form, up to two of a document: a function of the seed and
-        the number.
+        """Draw and lay out `rows` holes of one form, up to two of a document: a function of the
+        seed and the number.
         """
         rng = np.random.default_rng([seed, number])
         form: Form = "turned" if rng.random() < self.turned else "ahead"
@@ -222,7 +224,7 @@ class Holes:
     def _one(
         self, outline: Outline, form: Form, lay: Lay[Made], rng: np.random.Generator
     ) -> Made | None:
-        """One hole of a text; None where none of several spans of one kind fits."""
+        """Lay out one hole of a text; None where none of several spans of one kind fits."""
         kind = draw_kind(rng, WEIGHTS)  # type: ignore[arg-type]
         for _ in range(_TRIES):
             span = pick(outline, kind, rng)
@@ -253,7 +255,7 @@ class InfillDraw:
         self.limit, self.weights = limit, weights
 
     def batch(self, rows: int, *, seed: int, number: int) -> InfillBatch:
-        """A batch by its number."""
+        """Make a batch by its number."""
         form, found = self.holes.drawn(rows, self._laid_out, seed=seed, number=number)
         return batched(found, form)
 
@@ -272,7 +274,7 @@ class InfillDraw:
 
 
 def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
-    """The examples, filled up to the longest by pads that nothing counts and nothing sees."""
+    """Pad the examples to the longest; the pads have weight 0 and nothing attends to them."""
     longest = max(len(one.ids) for one in examples)
     ids = np.full((len(examples), longest), PAD, dtype=np.int64)
     weights = np.zeros(ids.shape, dtype=np.float32)
@@ -287,7 +289,9 @@ def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
 
 
 def _light(count: int, weights: Weights) -> list[float]:
-    """The weights of a part that is only read: nothing for its first tokens, which lack context."""
+    """Return the weights of a part that is only read: 0 for its first tokens, which lack
+    context.
+    """
     return [0.0] * min(count, 16) + [weights.text] * max(0, count - 16)
 
 

@@ -1,7 +1,7 @@
 """Find the source files of packages whose licence is permissive, in the folders they come in.
 
 Each ecosystem says its licence in a file of its own: METADATA, package.json, Cargo.toml, Debian's
-copyright. What is not permissive beyond doubt is left out. Knows nothing of what files hold.
+copyright. What is not permissive beyond doubt is left out. Knows nothing of the files' contents.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LANGUAGES = {
     **dict.fromkeys((".md", ".markdown"), "markdown"),
     **dict.fromkeys((".rst", ".txt"), "english"),
 }
-"""What a file is written in, by how its name ends."""
+"""The language of a file, by the suffix of its name."""
 
 PERMISSIVE = re.compile(
     r"\b(MIT(-0)?|0?BSD([- ]?[0-4]?[- ]?Clause)?|Apache|PSF|Python Software Foundation|Python-2\.0"
@@ -52,21 +52,22 @@ class SourceFile:
     path: str
     """Its path below the root."""
     file: Path
-    """Where it lies."""
+    """The path at which it lies."""
 
     @property
     def language(self) -> str:
-        """As LANGUAGES has it."""
+        """The file's language, as named in LANGUAGES."""
         return language_of(self.file.name) or ""
 
 
 def language_of(path: str) -> str | None:
-    """What a file of that name is written in."""
+    """Return the language of a file of that name; None for an unknown one."""
     return LANGUAGES.get(path[path.rfind(".") :].lower())
 
 
 def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iterator[SourceFile]:
-    """The files below `root` whose licence is known to be permissive; adds whose to `licences`.
+    """Yield the files below `root` whose licence is known to be permissive; adds their packages'
+    licences to `licences`.
 
     A root is Python's own folder of modules, one of installed packages, or one of unpacked
     packages, a folder each: source distributions, npm's, and Debian's of Go and Rust.
@@ -93,7 +94,9 @@ def sources(root: Path, licences: dict[str, str], dropped: Counter[str]) -> Iter
 
 
 def permissive(metadata: str) -> str | None:
-    """The licence that a distribution's METADATA states, if it is permissive beyond doubt."""
+    """Return the licence that a distribution's METADATA states, if it is permissive beyond
+    doubt.
+    """
     header = HeaderParser().parsestr(metadata)
     if expression := header.get("License-Expression"):
         return expression if _all_permissive(re.split(r"\s+AND\s+", expression)) else None
@@ -109,7 +112,7 @@ def permissive(metadata: str) -> str | None:
 
 
 def _all_permissive(names: list[str]) -> bool:
-    """Whether each name, or one of its alternatives, is a permissive licence."""
+    """Say whether each name, or one of its alternatives, is a permissive licence."""
     return all(
         any(
             PERMISSIVE.search(one) and not RESTRICTED.search(one)
@@ -122,7 +125,7 @@ def _all_permissive(names: list[str]) -> bool:
 def _installed(
     root: Path, info: Path, licences: dict[str, str], dropped: Counter[str]
 ) -> Iterator[SourceFile]:
-    """The Python files of an installed package."""
+    """Yield the Python files of an installed package."""
     record, metadata = info / "RECORD", info / "METADATA"
     if not record.exists() or not metadata.exists():
         return
@@ -139,7 +142,9 @@ def _installed(
 
 
 def _unpacked(folder: Path) -> Iterator[tuple[str, str | None, Path]]:
-    """The packages in a folder: name, licence if it is permissive, and where the files are."""
+    """Yield the packages in a folder: name, licence if it is permissive, and the folder of the
+    files.
+    """
     if (folder / "PKG-INFO").exists():
         text = (folder / "PKG-INFO").read_text(encoding="utf-8", errors="replace")
         yield _normal(folder.name.rsplit("-", 1)[0]), permissive(text), folder
@@ -163,7 +168,9 @@ def _npm_licence(facts: dict[str, Any]) -> str | None:
 
 
 def _debian_licence(folder: Path) -> str | None:
-    """What the copyright file says of all but the packaging, in its machine-readable form."""
+    """Return the copyright file's licence of all but the packaging, in its machine-readable
+    form.
+    """
     found: set[str] = set()
     for file in folder.glob("usr/share/doc/*/copyright"):
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -176,7 +183,7 @@ def _debian_licence(folder: Path) -> str | None:
 
 
 def _expression(text: str) -> str | None:
-    """An SPDX expression, if all that it demands is permissive."""
+    """Return an SPDX expression, if all that it demands is permissive."""
     text = re.sub(r"\b(and|or)\b", lambda match: match[1].upper(), text)
     return text if _all_permissive(re.split(r"\s+AND\s+", text)) else None
 

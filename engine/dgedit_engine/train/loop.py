@@ -1,6 +1,6 @@
 """The training loop: batches in, checkpoints and a log out, as many steps as the clock allows.
 
-How long a run takes is `schedule.py`'s. A checkpoint every few minutes is a folder that `dgedit`
+`schedule.py` decides how long a run takes. A checkpoint every few minutes is a folder that `dgedit`
 can open, and a run resumes from it with its optimiser. From a seed and a number of steps a run on
 the CPU repeats bit for bit.
 """
@@ -57,7 +57,7 @@ class Run:
                 self.model.zero_grad(set_to_none=True)
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Make a step."""
+        """Take an optimiser step on a batch; returns the values for the log."""
         self.model.train()
         seed = self.recipe.seed * 1_000_003 + self.step
         generator = torch.Generator(self.device).manual_seed(seed)
@@ -121,11 +121,11 @@ def compile_parts(model: Model) -> None:
 
 
 def compile_layers(model: Model) -> None:
-    """Compile what stands before and behind each layer's attention.
+    """Compile each layer's parts before and behind attention.
 
     Methods are compiled, not layers, so that all layers of a kind run the same code, and the cache
-    stays out of it. Several routed experts stay as they are: how many tokens go to each is another
-    shape in every step.
+    stays out of it. Several routed experts are not compiled: the number of tokens that go to each
+    is another shape in every step.
     """
     dynamo: Any = torch._dynamo.config
     dynamo.recompile_limit = 64  # shapes × kinds of layer × with and without gradient

@@ -26,7 +26,7 @@ from dgedit_engine.types import ModelError
 
 @dataclass(frozen=True, slots=True)
 class InfillFeed:
-    """What decides every batch of a run."""
+    """The source of a run's batches."""
 
     corpus: Path
     """Folder of a built corpus."""
@@ -39,12 +39,12 @@ class InfillFeed:
     turned: float
     """Share of examples with the suffix first."""
     weights: Weights
-    """What tokens count."""
+    """The tokens' weights in the loss."""
     seed: int
-    """Of the draws."""
+    """Seed of the draws."""
 
     def open(self) -> Callable[[int], InfillBatch]:
-        """As of a source of batches."""
+        """Open the files; returns a function that makes a batch by its number."""
         draw = InfillDraw(
             Corpus(self.corpus),
             pretrained.tokenizer_of(self.base),
@@ -101,8 +101,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _held_out(options: argparse.Namespace, recipe: LoraRecipe) -> dict[str, list[InfillBatch]]:
-    """The same held-out batches for every run of these sizes, in each form: of the texts that
-    ship, which are Python, and of the corpus's held-out half.
+    """Draw the held-out batches, in each form, the same for every run of these sizes: of the texts
+    that ship, which are Python, and of the corpus's held-out split.
     """
     tokenizer, found = pretrained.tokenizer_of(options.base), {}
     numbers = range(options.held_out // 4)

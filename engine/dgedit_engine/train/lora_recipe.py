@@ -1,6 +1,7 @@
-"""What decides an adapter's training, beside the base and the corpus: each field is an option.
+"""The settings that decide an adapter's training, beside the base and the corpus.
 
-`Adapting` is what every reading's adapter is trained by, `LoraRecipe` the causal one's.
+Each field is an option. `Adapting` has those of any reading's adapter, `LoraRecipe` the causal
+one's. Knows neither models nor files.
 """
 
 from __future__ import annotations
@@ -19,25 +20,27 @@ from dgedit_engine.train.optimiser import Descent
 
 @dataclass(frozen=True, slots=True)
 class Adapting:
-    """How an adapter of any reading is trained."""
+    """How an adapter of any reading is trained. Raises ValueError, naming the value, for unusable
+    settings.
+    """
 
     minutes: float = 30.0
-    """Wall-clock of the schedule."""
+    """Minutes of wall-clock that the schedule takes."""
     steps: int | None = None
     """Steps of the schedule instead, repeatable bit for bit on a CPU."""
     seed: int = 0
-    """Of the first weights and the order."""
+    """Seed of the first weights and the order."""
     rank: int = 8
-    """Of each change."""
+    """Rank of each change."""
     alpha: float = 16.0
-    """Changes count alpha / rank."""
+    """Changes are multiplied by alpha / rank."""
     projections: str = ",".join(ATTENTION)
     """Which matrices are changed, with commas; `all` for every one."""
     lr: float = 2e-4
     """Peak learning rate of AdamW."""
     token_lr: float = 4.0
-    """Times the rate that what is no change of a matrix has: rows of special tokens, and a block
-    that the base has not.
+    """Factor of the learning rate of what is no change of a matrix: rows of special tokens, and a
+    block that the base lacks.
     """
     decay: float = 0.0
     """Weight decay."""
@@ -46,11 +49,11 @@ class Adapting:
     warm_up: float = 0.03
     """Share of the run in which the rate rises."""
     constant: float = 0.5
-    """Share of the run behind which it falls to zero."""
+    """Share of the run after which it falls to zero."""
     rows: int = 12
     """Examples of a step."""
     micro: int = 4
-    """Examples of a pass: a step adds up several."""
+    """Examples of a pass: a step adds up the gradients of several."""
     limit: int = 512
     """Tokens of an example."""
     turned: float = 0.8
@@ -66,23 +69,29 @@ class Adapting:
         self.settings()
 
     def settings(self) -> AdapterSettings:
-        """What the adapter is like."""
+        """Return the adapter's settings. Raises ValueError for unknown projections."""
         names = PROJECTIONS if self.projections == "all" else tuple(self.projections.split(","))
         return AdapterSettings(self.rank, self.alpha, names)
 
 
 @dataclass(frozen=True, slots=True)
 class LoraRecipe(Adapting):
-    """Everything that decides a run of the causal reading's, beside the data and the base."""
+    """All settings that decide a run of the causal reading's adapter, beside the data and
+    the base.
+    """
 
     end: float = 1.0
     """Weight of the first tokens behind a hole, beside the hole's."""
     text: float = 0.1
     """Weight of the rest of the text."""
     text_kept: float = 0.25
-    """Share of the rest that is drawn to count, and counts so much more: the head is dear."""
+    """Share of the rest that is drawn to count, with weights as much larger: the head is
+    expensive.
+    """
     kl: float = 0.0
-    """Weight of the divergence from the base's own reading of the text up to the hole."""
+    """Weight of the Kullback-Leibler divergence from the base's own reading of the text up to the
+    hole.
+    """
     kl_kept: float = 0.25
     """Share of those tokens that is drawn to count."""
 
@@ -91,14 +100,14 @@ class LoraRecipe(Adapting):
         check_shares(self, "text_kept", "kl_kept")
 
     def weights(self) -> Weights:
-        """What tokens count."""
+        """Return the weights of tokens in the loss."""
         return Weights(end=self.end, text=self.text)
 
 
 def descent(
     recipe: Adapting, changes: Iterable[nn.Parameter], others: Iterable[nn.Parameter]
 ) -> Descent:
-    """The optimiser of a recipe, for an adapter's changes of matrices and its other parts."""
+    """Make the optimiser of a recipe, for an adapter's changes of matrices and its other parts."""
     return Descent(
         [(changes, recipe.lr), (others, recipe.lr * recipe.token_lr)],
         decay=recipe.decay,
@@ -133,7 +142,7 @@ WORDS = {
     "limit": "tokens of an example",
     "turned": "share of examples with the suffix first",
 }
-"""What the options of `Adapting` are, in their help."""
+"""Help texts of the options of `Adapting`."""
 
 _HELP = WORDS | {
     "end": "weight of the end token",
@@ -145,10 +154,12 @@ _HELP = WORDS | {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field."""
+    """Add an option for each field."""
     options.add(parser, LoraRecipe, _HELP)
 
 
 def from_options(given: argparse.Namespace) -> LoraRecipe:
-    """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
+    """Return the recipe of the options. Raises ValueError, naming the value, for an
+    unusable one.
+    """
     return options.read(given, LoraRecipe)

@@ -1,8 +1,10 @@
-"""A run that trains an adapter of the causal reading on infilling examples.
+"""Train an adapter of a base's causal reading on infilling examples.
 
 The base stays as it is, in bfloat16, under a residual stream in fp32; the head is a shortlist of
 its tokens. The learning rate follows the wall-clock, and a run goes on where it stopped. Knows
 nothing of the command line.
+
+Letters: B rows, T tokens, D width.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _SKIPPED = 16  # first tokens of a text, which lack context
 
 
 class LoraRun:
-    """One run: the base, its adapter, the optimiser and counters."""
+    """A training run: the base, its adapter, the optimiser and counters."""
 
     def __init__(self, model: Model, recipe: LoraRecipe, shortlist: Sequence[int]) -> None:
         self.model, self.recipe = model, recipe
@@ -49,7 +51,7 @@ class LoraRun:
         yield from schedule.train(self, batches, log=log, every=_LOGGED)
 
     def update(self, batch: InfillBatch) -> dict[str, Tensor]:
-        """Make a step."""
+        """Take an optimiser step on a batch; returns the values for the log."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         total, nan = Means(), torch.tensor(torch.nan, device=self.device)
@@ -68,7 +70,9 @@ class LoraRun:
     def loss(
         self, batch: InfillBatch, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """What to minimise of one pass, and its parts for the log, nats a token."""
+        """Compute the loss of one pass, and its parts for the log, in nats a token -> the parts,
+        the loss.
+        """
         recipe = self.recipe
         ids = torch.from_numpy(batch.ids).to(self.device)
         weights = torch.from_numpy(batch.weights)
@@ -90,7 +94,7 @@ class LoraRun:
         return parts, loss
 
     def read(self, ids: Tensor) -> Tensor:
-        """The causal hidden states of ids (B, T) with the adapter -> (B, T, D)."""
+        """Read ids (B, T) causally with the adapter -> hidden (B, T, D)."""
         rows = self.adapter.rows
         x = F.embedding(ids, self.model.embedding).float()
         own = rows[ids.clamp(max=len(rows) - 1)]
@@ -99,7 +103,7 @@ class LoraRun:
 
     @torch.no_grad()
     def base(self, ids: Tensor) -> Tensor:
-        """The same as the base reads them."""
+        """Read ids (B, T) as the base does, without the adapter -> hidden (B, T, D)."""
         self.adapter.switch(False)
         try:
             return self._run(F.embedding(ids, self.model.embedding).float() * self.model.scale)
@@ -109,8 +113,8 @@ class LoraRun:
     def divergence(
         self, ids: Tensor, hidden: Tensor, batch: InfillBatch, generator: torch.Generator
     ) -> Tensor:
-        """How far the reading of the text up to the hole is from the base's, which sees nothing but
-        that text: the mean over some tokens, in nats.
+        """Return how far the reading of the text up to the hole is from the base's, which sees
+        nothing but that text: the mean Kullback-Leibler divergence over some tokens, in nats.
         """
         longest = int((batch.prefix[:, 1] - batch.prefix[:, 0]).max())
         plain = torch.full((len(ids), longest + 1), PAD, device=self.device)
@@ -133,7 +137,9 @@ class LoraRun:
 
     @torch.no_grad()
     def measure(self, batches: Sequence[InfillBatch], *, base: bool = False) -> dict[str, float]:
-        """Mean nats a token of the holes, in each form, and of the first ones behind them."""
+        """Measure the mean nats a token of the holes, in each form, and of the first tokens behind
+        them.
+        """
         means = Means()
         for batch in batches:
             ids = torch.from_numpy(batch.ids).to(self.device)
@@ -158,7 +164,7 @@ class LoraRun:
         schedule.keep(state, folder)
 
     def resume(self, folder: Path) -> None:
-        """Go on from `folder`, to the last bit."""
+        """Go on from the state in `folder`, bit for bit."""
         state = schedule.kept(folder, self.device)
         self.adapter.load_state_dict(state["adapter"])
         self.descent.adam.load_state_dict(state["optimiser"])
@@ -170,7 +176,7 @@ class LoraRun:
         return self.model.run(x, cache, Reading(True, None))
 
     def _counted(self, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which hidden states (B, T) predict a token that counts, its place and weight."""
+        """Return which hidden states (B, T) predict a token that counts, its place and weight."""
         places, weights = self.places[ids[:, 1:]], weights[:, 1:]
         counted = (weights > 0) & (places >= 0)
         chosen = F.pad(counted, (0, 1))
@@ -183,7 +189,9 @@ class LoraRun:
 
 
 def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
-    """Some of a batch's examples, without most of the columns that only others fill."""
+    """Return some of a batch's examples, without most of the columns that are padding for all of
+    them.
+    """
     longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
     columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
     return InfillBatch(

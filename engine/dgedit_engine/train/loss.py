@@ -1,8 +1,8 @@
-"""What training minimises: restoring canvases, and reading causally.
+"""The losses that training minimises: of denoised canvases, and of the causal reading.
 
 By default the canvas loss is the released recipe's flat cross-entropy over all free slots, clean
-and noised, end slots included: down-weighted ends never learnt to end at a small budget. The causal
-loss keeps the encoder a language model.
+and noised, end slots included: with a smaller weight, ends were not learnt within a small budget.
+The causal loss keeps the encoder a language model.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from torch import Tensor
 
 
 def canvas_loss(losses: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean over slots. Cross-entropies in nats and weights (B, K, C) -> ()."""
+    """Return the weighted mean over slots of cross-entropies in nats, with weights (B, K,
+    C) -> ().
+    """
     return (losses * weight).sum() / weight.sum()
 
 
 def slot_weights(
     gold: Tensor, free: Tensor, wrong: Tensor, *, end: int, clean: float = 1.0, ends: float = 1.0
 ) -> Tensor:
-    """What each slot counts: gold and free (B, C), wrong (B, K, C) -> (B, K, C).
+    """Return the weight of each slot: gold and free (B, C), wrong (B, K, C) -> (B, K, C).
 
-    Pinned slots count nothing, those that are not wrong `clean`, and the fill behind a first end
-    `ends`; a slot to which both apply counts their product.
+    Pinned slots weigh 0, those that are not wrong `clean`, and the fill behind a first end `ends`;
+    a slot to which both apply weighs their product.
     """
     weight = free[:, None].expand_as(wrong).to(torch.float32)
     if clean != 1:
@@ -35,14 +37,16 @@ def slot_weights(
 
 
 def causal_loss(losses: Tensor, counted: Tensor) -> Tensor:
-    """Mean where `counted`, or weighted by it. Cross-entropies of the next token (B, n) -> ()."""
+    """Return the mean cross-entropy of the next token (B, n), in nats, where `counted`, or weighted
+    by it -> ().
+    """
     weight = counted.to(losses.dtype)
     return (losses * weight).sum() / weight.sum()
 
 
 def counted_causally(prompt: Tensor, canvas: Tensor, *, end: int) -> Tensor:
-    """Which tokens of [prompt, canvas] (B, T + C) the causal loss counts: not the fill behind a
-    first end.
+    """Return which tokens of [prompt, canvas] (B, T + C) the causal loss counts: not the fill
+    behind a first end.
     """
     previous = torch.cat((prompt[:, -1:], canvas[:, :-1]), 1)
     fill = (canvas == end) & (previous == end)

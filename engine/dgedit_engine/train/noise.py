@@ -1,4 +1,4 @@
-"""How a gold canvas is corrupted before the model must restore it.
+"""Noise gold canvases, which the model must then restore.
 
 Uniform-state noise: a slot keeps its token or gets one drawn evenly from the whole vocabulary, as
 the released sampler renoises. Beside it: one token for all noise (a control), tokens inserted and
@@ -17,14 +17,14 @@ from torch import Tensor
 from dgedit_engine.decode import sampler
 
 STRETCH = 8
-"""Slots, on average, that share a level where a canvas has several."""
+"""Slots, on average, that share a noise level where a canvas has several."""
 LONGEST_SHIFT = 3
 """Tokens that are inserted or deleted together, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noised:
-    """Canvases to be restored, K for each gold one."""
+    """Noised canvases, K for each gold one."""
 
     ids: Tensor
     """(B, K, C): what the model sees."""
@@ -34,7 +34,7 @@ class Noised:
     """(B, K): the share of slots replaced, 0 to 1."""
 
     def to(self, device: torch.device | str) -> Noised:
-        """The same on a device."""
+        """Move to a device."""
         return Noised(self.ids.to(device), self.corrupted.to(device), self.level.to(device))
 
 
@@ -87,8 +87,8 @@ def shift(
 ) -> Noised:
     """Insert or delete a few tokens at one place in the text of a `share` of the canvases.
 
-    What stands behind moves along the canvas, so that its place says no longer what it is. Canvases
-    with pinned slots are left alone: their markers must not move.
+    The tokens behind it move along the canvas, so that a token's place no longer tells what it is.
+    Canvases with pinned slots are left alone: their markers must not move.
     """
     batch, copies, slots = noised.ids.shape
     rand = partial(torch.rand, generator=generator, device=gold.device)
@@ -117,8 +117,9 @@ def own_draft(
     generator: torch.Generator,
     mask: int | None = None,
 ) -> Tensor:
-    """The canvases that the sampler would make of these probabilities (B, K C, V): slots accepted
-    within the entropy `bound`, the rest noise. Fixed slots (B, K C) are certain already.
+    """Return the canvases that the sampler would make of these probabilities (B, K C, V): slots
+    accepted within the entropy `bound` in nats, the rest noise. Fixed slots (B, K C) are certain
+    already.
     """
     vocab, place = probs.shape[-1], generator.device
     uniform = torch.rand(probs.shape[:-1], generator=generator, device=place).to(probs.device)
@@ -130,11 +131,11 @@ def own_draft(
 
 
 def _in_stretches(level: Tensor, slots: int, share: float, generator: torch.Generator) -> Tensor:
-    """Levels of slots (B, P, C) for those of canvases (B, P, 1): in a `share` of them every stretch
-    has its own.
+    """Return noise levels of slots (B, P, C) for those of canvases (B, P, 1): in a `share` of them
+    every stretch has its own.
 
-    Stretches, since levels drawn for every slot alone would replace half of them at random, which
-    a level of one half does already.
+    Stretches, since levels drawn for every slot alone would replace half of them at random, which a
+    level of one half does already.
     """
     batch, pairs, _ = level.shape
     rand = partial(torch.rand, batch, pairs, generator=generator, device=level.device)

@@ -1,5 +1,4 @@
-"""One batch's losses: the prompt is encoded once, and several noised canvases are restored behind
-it, side by side.
+"""The losses of a batch: its prompt is encoded once, and several noised canvases denoised after it.
 
 Nothing here waits for the device: all values stay on it, and what must be known on the host comes
 with the plan. On a CPU the generator makes a batch's noise repeat bit for bit.
@@ -30,7 +29,7 @@ def losses(
     generator: torch.Generator,
     device: torch.device | str,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """One batch's losses, for the log and to descend on."""
+    """Compute one batch's losses -> those for the log, in nats, and the one to minimise."""
     prompt, gold, pinned = (_on(device, x) for x in (batch.prompt, batch.canvas, batch.pinned))
     end, cache = model.config.eos[0], GradientCache(model.config, device=device)
     joined = torch.cat((prompt, gold), 1)
@@ -61,7 +60,7 @@ def losses(
 
 
 def _on(device: torch.device | str, array: npt.NDArray[Any]) -> Tensor:
-    """The array on the device, without waiting for it."""
+    """Copy the array to the device, without waiting for it."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -76,7 +75,7 @@ def _noised(
     plan: StepPlan,
     generator: torch.Generator,
 ) -> Noised:
-    """The canvases as the recipe corrupts them, drawn where the generator is."""
+    """Noise the canvases as the recipe says, drawn where the generator is."""
     there, markers = gold.to(generator.device), pinned.to(generator.device)
     noised = corrupt(
         there,
@@ -97,7 +96,9 @@ def _noised(
 
 
 def _mask(model: Model, recipe: Recipe) -> int | None:
-    """The token that stands for all noise, in the control; no text and no canvas holds it."""
+    """Return the token that stands for all noise, in the control; no text and no canvas
+    holds it.
+    """
     return model.config.pad if recipe.noise == "masked" else None
 
 
@@ -111,8 +112,8 @@ def _restore(
     plan: StepPlan,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states (B, K, C, D) for noised canvases, after a first pass without gradient where the
-    plan asks for one; and which slots of what the model read were wrong (B, K, C).
+    """Denoise canvases, after a first pass without gradient where the plan asks for one -> hidden
+    (B, K, C, D), and which slots of what the model read were wrong (B, K, C).
     """
     batch, copies, slots = noised.ids.shape
     beside = side_by_side([slots] * copies, gold.device)

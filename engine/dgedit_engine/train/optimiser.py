@@ -26,7 +26,9 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One update from the gradients; matrices of one shape together, for fewer launches."""
+        """Update the parameters from their gradients; matrices of one shape together, for fewer
+        launches.
+        """
         for group in self.param_groups:
             alike: defaultdict[torch.Size, list[Tensor]] = defaultdict(list)
             for parameter in group["params"]:
@@ -40,7 +42,9 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_add_(parameters, directions, alpha=-length)
 
     def _directions(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
-        """Where parameters of one shape go: their gradients, averaged and made orthogonal."""
+        """Return the update directions of parameters of one shape: their gradients, averaged and
+        made orthogonal.
+        """
         for parameter in parameters:
             if "momentum" not in self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
@@ -69,8 +73,8 @@ def clip(parameters: Iterable[nn.Parameter], largest: float) -> Tensor:
 
 
 def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
-    """Singular values of (…, m, n) pushed to about 1, in bfloat16; the sign of a matrix, so to
-    speak.
+    """Push the singular values of (…, m, n) to about 1 by a Newton-Schulz iteration, in
+    bfloat16.
     """
     a, b, c = _COEFFICIENTS
     x = matrix.bfloat16()
@@ -85,8 +89,8 @@ def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
 
 
 def optimisers(model: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:
-    """Muon on the layers' matrices, AdamW on all else. `lr` is Muon's; the others keep their
-    published ratios to it.
+    """Make Muon for the layers' matrices and AdamW for all else. `lr` is Muon's; the others keep
+    their published ratios to it.
     """
     named = dict(model.named_parameters())
     matrices = [p for name, p in named.items() if p.dim() >= 2 and "embedding" not in name]
@@ -128,7 +132,9 @@ class Descent:
         )
 
     def step(self, progress: float) -> Tensor:
-        """One update from the gradients, which become none; returns the norm that they had."""
+        """Update the parameters from their gradients, which become none; returns the norm that
+        these had.
+        """
         norm = clip((one for group in self.parameters for one in group), self.clip)
         share = rate(progress, warm_up=self.warm_up, constant=self.constant)
         for group in self.adam.param_groups:
@@ -139,8 +145,8 @@ class Descent:
 
 
 def rate(progress: float, *, warm_up: float = 0.01, constant: float = 0.5) -> float:
-    """The share of the peak learning rate at `progress` (0 to 1 of the wall-clock): up, level, then
-    linear to 0.
+    """Return the share of the peak learning rate at `progress` (0 to 1 of the schedule): up, level,
+    then linear to 0.
     """
     if progress < warm_up:
         return progress / warm_up

@@ -1,4 +1,4 @@
-"""A recipe's fields as options of a command: one each, so that an ablation is one option.
+"""Make a recipe's fields options of a command: one each, so that an ablation is one option.
 
 Knows dataclasses and parsers; no recipe.
 """
@@ -14,7 +14,7 @@ Recipe = TypeVar("Recipe")
 
 
 def add(parser: argparse.ArgumentParser, recipe: type[Any], words: Mapping[str, str]) -> None:
-    """One option for each field; `words` say in the help what it is."""
+    """Add an option for each field; `words` are their help texts."""
     hints = get_type_hints(recipe)
     for field in fields(recipe):
         hint = hints[field.name]
@@ -31,6 +31,8 @@ def add(parser: argparse.ArgumentParser, recipe: type[Any], words: Mapping[str, 
 
 
 def read(options: argparse.Namespace, recipe: type[Recipe]) -> Recipe:
-    """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
+    """Return the recipe of the options. Raises ValueError, naming the value, for an
+    unusable one.
+    """
     kind: Any = recipe
     return recipe(**{field.name: getattr(options, field.name) for field in fields(kind)})

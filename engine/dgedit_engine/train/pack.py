@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def pack(corpus: Path, out: Path, *, nbytes: int) -> dict[str, dict[str, int]]:
-    """Write as much of both splits of `corpus` as fits into `nbytes`."""
+    """Write as much of both splits of `corpus` as fits into `nbytes`; returns the sizes. Raises
+    ValueError where no document fits.
+    """
     out.mkdir(parents=True, exist_ok=True)
     left, report = nbytes, {}
     for split in SPLITS:
@@ -70,7 +72,7 @@ def pack(corpus: Path, out: Path, *, nbytes: int) -> dict[str, dict[str, int]]:
 
 
 def unpack(packed: Path, out: Path, *, more: Sequence[Path] = ()) -> dict[str, dict[str, int]]:
-    """Write the packed corpus, joined with those in `more`, as a corpus."""
+    """Write the packed corpus, joined with those in `more`, as a corpus; returns the sizes."""
     out.mkdir(parents=True, exist_ok=True)
     seen: set[bytes] = set()
     report = {}
@@ -101,8 +103,8 @@ def _pack_split(corpus: Corpus, out: Path, split: str, nbytes: int) -> dict[str,
 
 
 def _by_package(corpus: Corpus) -> list[int]:
-    """Documents by the hash of their package, then as they are: neighbours are alike, which packs
-    best.
+    """Sort documents by the hash of their package, then as they are: neighbours are alike, which
+    packs best.
     """
 
     def key(index: int) -> tuple[bytes, int]:
@@ -118,7 +120,7 @@ def _documents(corpus: Corpus, order: Iterable[int] | None = None) -> Iterator[D
 
 
 def _packed(folder: Path, split: str) -> Iterator[Document]:
-    """The documents of a packed split. The text may go on behind the last one listed."""
+    """Yield the documents of a packed split. The text may go on behind the last one listed."""
     offsets = np.load(folder / f"{split}.idx.npy").tolist()
     paths = (folder / f"{split}.paths").read_text(encoding="utf-8").splitlines()
     with lzma.open(folder / f"{split}.txt.xz") as file:
@@ -130,7 +132,7 @@ def _packed(folder: Path, split: str) -> Iterator[Document]:
 
 
 def _new(documents: Iterable[Document], seen: set[bytes]) -> Iterator[Document]:
-    """The documents whose text, spaces aside, was not seen before, in either split."""
+    """Yield the documents whose text, spaces aside, was not seen before, in either split."""
     for path, text in documents:
         digest = hashlib.sha256(b" ".join(text.split())).digest()
         if digest not in seen:

@@ -1,4 +1,4 @@
-"""`python -m dgedit_engine.train.plot`: the loss curves of runs, drawn over processed tokens.
+"""`python -m dgedit_engine.train.plot`: draw the loss curves of runs over processed tokens.
 
     python -m dgedit_engine.train.plot LOG… --out curve.svg
 
@@ -22,7 +22,7 @@ CURVES = {
     "text": ("noised text", "#c78a1e"),
     "from_noise": ("text from all noise", "#c4554d"),
 }
-"""The values that are drawn: what each line is called, and its colour."""
+"""The values that are drawn: the name of each line, and its colour."""
 
 _GREY = "#808890"
 _POINTS = 300  # of a line: a pixel and a half each, and the file stays small
@@ -50,9 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read(logs: Iterable[Path]) -> dict[str, Curve]:
-    """The curves, each a list of (tokens, value). Several logs are one run's parts: tokens go on.
+    """Read the curves, each a list of (tokens, value). Several logs are one run's parts: tokens go
+    on.
 
-    A run that resumed from a checkpoint logged some steps twice; the later ones count.
+    A run that resumed from a checkpoint logged some steps twice; the later ones count. Raises
+    ValueError for a log that cannot be read.
     """
     curves: dict[str, Curve] = {name: [] for name in CURVES}
     before = 0.0
@@ -76,7 +78,7 @@ def read(logs: Iterable[Path]) -> dict[str, Curve]:
 
 
 def smoothed(values: Sequence[float], share: float = _SMOOTHED) -> list[float]:
-    """Each value averaged with its neighbours, over that share of the line; at the ends over fewer
+    """Average each value with its neighbours, over that share of the line; at the ends over fewer
     of them.
     """
     reach = max(2, int(len(values) * share / 2))
@@ -109,7 +111,7 @@ def _unit(tokens: float) -> tuple[float, str]:
 
 
 def _line(axes: Any, curve: Curve, colour: str, unit: float) -> None:
-    """One curve: what was logged, thin, and its mean."""
+    """Draw one curve: the logged values, thin, and their mean."""
     means = smoothed([value for _, value in curve])
     step = -(-len(curve) // _POINTS)
     kept = [*range(0, len(curve) - 1, step), len(curve) - 1]
@@ -120,7 +122,7 @@ def _line(axes: Any, curve: Curve, colour: str, unit: float) -> None:
 
 
 def _labels(axes: Any, curves: dict[str, Curve], unit: float) -> None:
-    """Each line's name and last value at its end, moved apart where two would touch."""
+    """Write each line's name and last value at its end, moved apart where two would touch."""
     low, high = _limits(curves)
     axes.set_ylim(low, high)
     ends = sorted((smoothed([v for _, v in curve])[-1], name) for name, curve in curves.items())
@@ -140,7 +142,9 @@ def _labels(axes: Any, curves: dict[str, Curve], unit: float) -> None:
 
 
 def _limits(curves: dict[str, Curve]) -> tuple[float, float]:
-    """From zero to a little above what most of the run shows: its first steps are far higher."""
+    """Return the axis's limits: from zero to a little above most of the run, whose first steps are
+    far higher.
+    """
     later = [value for curve in curves.values() for _, value in curve[len(curve) // 50 :]]
     return 0.0, 1.05 * sorted(later)[int(0.995 * (len(later) - 1))]
 

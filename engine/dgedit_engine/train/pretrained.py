@@ -1,5 +1,4 @@
-"""A pretrained base as those who train an adapter of it need it: widened, with its tokenizer, the
-tokens that its head is to know, and texts that it is measured on.
+"""Open a pretrained base for training an adapter: model, tokenizer, shortlist, held-out texts.
 
 Knows files and the command's common options; no reading and no loss.
 """
@@ -24,14 +23,14 @@ from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 
 SHORTLIST = "shortlist.npy"
-"""The file in a run's folder with the tokens that its head knows."""
+"""The file in a run's folder with the tokens that its head has logits for."""
 
 EXCERPTS = Path(__file__).parents[1] / "eval" / "heldout.jsonl.xz"
 """The held-out Python that ships."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What every command that trains an adapter is told, beside its recipe."""
+    """Add the options of every command that trains an adapter, beside its recipe's."""
     add = parser.add_argument
     add("--base", type=Path, required=True, help="folder or GGUF file of the base")
     add("--corpus", type=Path, required=True, help="folder made by dgedit_engine.train.corpus")
@@ -48,7 +47,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(options: argparse.Namespace) -> Model:
-    """The base that `add_options` asks for: its matrices as numbers, the residual stream in fp32.
+    """Open the base that `add_options` asks for: its matrices as numbers, the residual stream in
+    fp32.
 
     Sets this process to the threads that are asked for.
     """
@@ -66,7 +66,7 @@ def opened(options: argparse.Namespace) -> Model:
 
 
 def widen(model: Model) -> None:
-    """Make numbers of matrices that are codes: products with codes are not differentiated."""
+    """Replace quantised matrices by numbers: products with codes have no gradient here."""
     dtype = model.embedding.dtype
     for layer in model.stack():
         for name in ("qkv", "out", "gate_up", "down"):
@@ -77,7 +77,9 @@ def widen(model: Model) -> None:
 
 
 def tokenizer_of(base: Path) -> Tokenizer:
-    """The base's tokenizer, which reads special tokens in a text as the characters they are."""
+    """Load the base's tokenizer, which reads special tokens in a text as the characters they are.
+    Raises FileNotFoundError where there is none.
+    """
     file = base / "tokenizer.json"
     if file.is_file():
         tokenizer = Tokenizer.from_file(str(file))
@@ -90,7 +92,9 @@ def tokenizer_of(base: Path) -> Tokenizer:
 
 
 def shortlist(options: argparse.Namespace) -> list[int]:
-    """The tokens that a run's head knows, found once."""
+    """Return the tokens that a run's head has logits for, found once and kept in the run's
+    folder.
+    """
     file = options.out / SHORTLIST
     if not file.exists():
         found = occurring(Corpus(options.corpus), tokenizer_of(options.base))
@@ -102,8 +106,8 @@ def shortlist(options: argparse.Namespace) -> list[int]:
 def occurring(
     corpus: Corpus, tokenizer: Tokenizer, *, least: int = 2, most: int = 8000
 ) -> list[int]:
-    """The tokens that occur in the corpus at least so often, in some thousands of its documents,
-    and all of one character.
+    """Return the tokens that occur in the corpus at least `least` times, in at most `most` of its
+    documents, and all of one character.
     """
     order = np.random.default_rng(0).permutation(len(corpus))[:most].tolist()
     count: Counter[int] = Counter()
@@ -117,8 +121,8 @@ def occurring(
 
 
 def held_out(corpus: Path) -> dict[str, Texts]:
-    """What a run is measured on: the texts that ship, which are Python, and the corpus's held-out
-    half.
+    """Open the texts that a run is measured on: those that ship, which are Python, and the corpus's
+    held-out split.
     """
     return {"python": Excerpts(EXCERPTS), "corpus": Corpus(corpus, "heldout")}
 

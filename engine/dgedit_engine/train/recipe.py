@@ -1,4 +1,4 @@
-"""What decides a training run, beside its data and its model's shape; and what is drawn each step.
+"""The settings that decide a training run, beside data and model shape; and the plan of each step.
 
 The defaults are the released recipe. Every field is a command-line option of the trainer, so that
 an ablation is one option. Nothing here needs a device: a step's draws are known before it starts.
@@ -20,14 +20,16 @@ _LATE_CONDITIONED, _LATE_ON_POLICY = 0.95, 0.5  # shares of the steps in the las
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides a run, beside the data and the model's shape."""
+    """All settings that decide a run, beside the data and the model's shape. Raises ValueError,
+    naming the value, for unusable ones.
+    """
 
     minutes: float = 24.0
-    """Wall-clock of the schedule."""
+    """Minutes of wall-clock that the schedule takes."""
     steps: int | None = None
     """Steps of the schedule instead, repeatable bit for bit on a CPU."""
     seed: int = 0
-    """Of noise and order."""
+    """Seed of noise and order."""
     lr: float = 0.02
     """Muon's peak learning rate."""
     clip: float = 1.0
@@ -75,18 +77,20 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class StepPlan:
-    """What one step does, drawn before it starts."""
+    """The choices of one step, drawn before it starts."""
 
     conditioned: bool = True
-    """The canvas is read twice, first without gradient for the self-conditioning signal."""
+    """Whether the canvas is read twice, first without gradient for the self-conditioning signal."""
     bound: float | None = None
-    """The model restores its own drafts, accepted within so many nats of entropy; None: noise."""
+    """Nats of entropy within which the model's own drafts are accepted, which it then restores;
+    None: it restores noise.
+    """
     shifted: float = 0.0
     """Share of canvases into which tokens are inserted or deleted."""
 
 
 class Planned(Protocol):
-    """What of a recipe decides a step's plan; the fields are `Recipe`'s."""
+    """The fields of a recipe that decide a step's plan; as in `Recipe`."""
 
     @property
     def seed(self) -> int: ...
@@ -101,7 +105,7 @@ class Planned(Protocol):
 
 
 def plan(recipe: Planned, progress: float, step: int) -> StepPlan:
-    """The plan of a step, which the seed and its number decide.
+    """Draw the plan of a step, which the seed and its number decide.
 
     The entropy bound is drawn log-uniformly, so that canvases with few and with many accepted slots
     occur.
@@ -141,10 +145,12 @@ _HELP = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of the recipe."""
+    """Add an option for each field of the recipe."""
     options.add(parser, Recipe, _HELP)
 
 
 def from_options(given: argparse.Namespace) -> Recipe:
-    """The recipe that the options say. Raises ValueError, naming the value, for an unusable one."""
+    """Return the recipe of the options. Raises ValueError, naming the value, for an
+    unusable one.
+    """
     return options.read(given, Recipe)

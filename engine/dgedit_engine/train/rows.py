@@ -1,4 +1,4 @@
-"""Read data sets as they are given out: JSON lines, plain or packed, and Parquet.
+"""Read data sets in their published formats: JSON lines, plain or packed, and Parquet.
 
 Knows nothing of what the rows mean. pyarrow is needed for Parquet alone, and imported for it alone.
 """
@@ -16,13 +16,13 @@ from typing import Any
 Row = dict[str, Any]
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".parquet")
-"""How the names of files end that hold rows."""
+"""Suffixes of files that hold rows."""
 
 
 def rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """The rows with their numbers, from 1: the line's, in a file of lines.
+    """Yield the rows with their numbers, from 1: the line's, in a file of lines.
 
-    Raises ValueError, one line naming the file and the row, for what is none.
+    Raises ValueError, one line naming the file and the row, for an unusable one.
     """
     if not holds_rows(path):
         raise ValueError(f"{path}: rows come in {', '.join(SUFFIXES)}")
@@ -30,7 +30,7 @@ def rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def holds_rows(path: Path) -> bool:
-    """Whether the file's name says so."""
+    """Say whether a file holds rows, by its name."""
     return path.name.endswith(SUFFIXES)
 
 

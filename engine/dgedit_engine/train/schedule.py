@@ -1,4 +1,4 @@
-"""A run by the clock: batches in, a log out, as many steps as there is time for.
+"""Train by the clock: batches in, a log out, as many steps as there is time for.
 
 The learning rate follows the progress, so a run of `minutes` always ends annealed, on any machine;
 one of a number of steps repeats. Steps never wait for the device: the log's values add up there and
@@ -17,17 +17,17 @@ import torch
 from torch import Tensor
 
 STATE = "state.pt"
-"""The file from which a run goes on."""
+"""Name of the file from which a run goes on."""
 
 Batch = TypeVar("Batch", contravariant=True)
 
 
 class Timed(Protocol):
-    """How long a run takes."""
+    """The fields of a recipe that decide how long a run takes."""
 
     @property
     def minutes(self) -> float:
-        """Wall-clock of the schedule."""
+        """Minutes of wall-clock that the schedule takes."""
 
     @property
     def steps(self) -> int | None:
@@ -35,7 +35,7 @@ class Timed(Protocol):
 
 
 class Trainable(Protocol, Generic[Batch]):
-    """What is trained."""
+    """A training run, as the schedule sees it."""
 
     step: int
     """Steps so far."""
@@ -46,16 +46,16 @@ class Trainable(Protocol, Generic[Batch]):
 
     @property
     def recipe(self) -> Timed:
-        """How long it takes."""
+        """Its recipe, which says how long it takes."""
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
-        """Make a step, and say what is to be logged."""
+        """Take an optimiser step on a batch; returns the values for the log."""
 
 
 def train(
     run: Trainable[Batch], batches: Iterable[Batch], *, log: Path, every: int
 ) -> Iterator[dict[str, float]]:
-    """Train until the clock or the step count ends; yields the log's entries, one each so many
+    """Train until the clock or the step count ends; yields the log's entries, one every `every`
     steps.
     """
     started, entry, since = time.monotonic(), Means(), time.monotonic()
@@ -84,7 +84,7 @@ def train(
 def follow(
     entries: Iterable[dict[str, float]], due: Sequence[tuple[float, Callable[[], None]]]
 ) -> None:
-    """Print a run's entries, and do what is `due` each so many minutes, all of it at the end."""
+    """Print a run's entries, and call what is `due` each so many minutes, all of it at the end."""
     done = [time.monotonic()] * len(due)
     for entry in entries:
         print("  ".join(f"{key} {value:.4g}" for key, value in entry.items()), flush=True)
@@ -97,7 +97,7 @@ def follow(
 
 
 def report(log: Path, run: Trainable[Any], found: dict[str, Any]) -> None:
-    """Print what was measured, and write it to the log."""
+    """Print measured values, and append them to the log."""
     entry = {"step": run.step, "tokens": run.tokens, **found}
     print(json.dumps(entry), flush=True)
     with log.open("a") as lines:
@@ -105,20 +105,20 @@ def report(log: Path, run: Trainable[Any], found: dict[str, Any]) -> None:
 
 
 def keep(state: dict[str, Any], folder: Path) -> None:
-    """Write what a run goes on from; the file is complete or as it was."""
+    """Save the state that a run goes on from; the file is complete or as it was."""
     torch.save(state, folder / f"{STATE}.new")
     (folder / f"{STATE}.new").replace(folder / STATE)
 
 
 def kept(folder: Path, device: torch.device | str) -> dict[str, Any]:
-    """What `keep` wrote."""
+    """Load the state that `keep` saved."""
     state: dict[str, Any] = torch.load(folder / STATE, map_location=device, weights_only=True)
     return state
 
 
 class Means:
-    """Running means of the log's values, which stay on their device until they are taken; one that
-    is not finite (no such slot in the batch) is left out.
+    """Running means of the log's values, which stay on their device until they are taken. Values
+    that are not finite (no such slot in the batch) are left out.
     """
 
     def __init__(self) -> None:
@@ -126,19 +126,19 @@ class Means:
         self.sums: Tensor | None = None  # (2, names): totals and counts
 
     def add(self, values: dict[str, Tensor]) -> None:
-        """Count one step's values; every step has the same ones."""
+        """Add one step's values; every step has the same ones."""
         stacked = torch.stack([value.double() for value in values.values()])
         finite = stacked.isfinite()
         both = torch.stack((stacked.nan_to_num(0.0, 0.0, 0.0), finite.double()))
         self.names, self.sums = tuple(values), both if self.sums is None else self.sums + both
 
     def means(self) -> dict[str, Tensor]:
-        """The means so far, on their device; not a number for what was never finite."""
+        """Return the means so far, on their device; NaN for what was never finite."""
         assert self.sums is not None
         return dict(zip(self.names, self.sums[0] / self.sums[1], strict=True))
 
     def take(self) -> dict[str, float]:
-        """The means since the last time. Waits for the device."""
+        """Return the means since the last call, and begin anew. Waits for the device."""
         if self.sums is None:
             return {}
         totals, counts = self.sums.tolist()

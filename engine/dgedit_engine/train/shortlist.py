@@ -1,9 +1,9 @@
-"""`python -m dgedit_engine.train.shortlist`: which tokens a model's head needs to know.
+"""`python -m dgedit_engine.train.shortlist`: choose the tokens that a model's head has logits for.
 
     python -m dgedit_engine.train.shortlist --corpus FOLDER --tokenizer FILE --out FILE
 
-The tokens that a corpus has at least twice, every token of up to two ASCII characters, the bytes
-that spell what has no token, and the special ones: a bitmap of the vocabulary, which
+They are the tokens that a corpus has at least twice, every token of up to two ASCII characters, the
+bytes that spell what has no token, and the special ones: a bitmap of the vocabulary, which
 `model/head.py` reads. Prints what share of the held-out text's tokens is among them.
 """
 
@@ -23,9 +23,9 @@ from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.types import ModelError
 
 SPECIAL = 16
-"""Tokens at the start of the vocabulary that are always known: ends, marks, unused ones."""
+"""Tokens at the start of the vocabulary that are always kept: ends, marks, unused ones."""
 LEAST = 2
-"""Times that a token must occur."""
+"""Times that another token must occur to be kept."""
 
 _TOGETHER = 512  # documents
 
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def counted(corpus: Corpus, tokenizer: Tokenizer) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """How often each token occurs in a corpus, (V,)."""
+    """Count how often each token occurs in a corpus, (V,)."""
     counts = np.zeros(len(tokenizer), np.int64)
     for start in range(0, len(corpus), _TOGETHER):
         some = range(start, min(start + _TOGETHER, len(corpus)))
@@ -67,7 +67,7 @@ def counted(corpus: Corpus, tokenizer: Tokenizer) -> np.ndarray[tuple[int], np.d
 
 
 def chose(counts: np.ndarray[tuple[int], np.dtype[np.int64]], tokenizer: Tokenizer) -> list[int]:
-    """The tokens that are kept, ascending."""
+    """Return the tokens that are kept, ascending."""
     kept = {*range(SPECIAL), *np.flatnonzero(counts >= LEAST).tolist(), *tokenizer.byte_tokens()}
     kept.update(token for text, token in tokenizer.texts() if len(text) <= 2 and text.isascii())
     return sorted(kept)

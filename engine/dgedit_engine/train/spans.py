@@ -2,8 +2,8 @@
 
 People mask by line and by thought, so most spans are lines and syntax nodes; spans of arbitrary
 characters teach the model to meet a hole anywhere (arXiv 2207.14255). Positions are code points.
-Python's nodes are those of its own parser, other languages' those of their brackets. Knows nothing
-of tokens. A text's syntax tree is made once, however many cuts it gives.
+Python's nodes are those of its own parser, other languages' those of their brackets. A text's
+syntax tree is made once, however many cuts it gives. Knows nothing of tokens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WEIGHTS: Mapping[Kind, float] = {
 """The share of each kind in training."""
 
 EMPTY_SUFFIX = 0.12
-"""The share of cuts behind which nothing follows."""
+"""The share of cuts without any text behind them."""
 
 LONGEST = 1500
 """Characters of the largest syntax node that becomes a hole."""
@@ -52,18 +52,18 @@ _Placed = ast.expr | ast.stmt | ast.keyword
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where a text is cut."""
+    """The spans of a text that become holes."""
 
     kind: Kind
     """How the spans were chosen."""
     spans: tuple[Span, ...]
     """Ascending, without overlap."""
     end: int
-    """The text counts up to here."""
+    """The text is used up to here."""
 
 
 class Outline:
-    """A text, and where its lines and syntax nodes are: found once, when first asked for."""
+    """A text with the spans of its lines and syntax nodes, found once, when first asked for."""
 
     def __init__(self, text: str, path: str = ".py") -> None:
         self.text, self.path = text, path
@@ -125,7 +125,7 @@ class Outline:
         return self._place(line, column), self._place(last.end_lineno, last.end_col_offset)
 
     def _place(self, line: int | None, column: int | None) -> int:
-        """The code point at a place that `ast` gives in lines from 1 and UTF-8 bytes."""
+        """Convert a place that `ast` gives, in lines from 1 and UTF-8 bytes, to code points."""
         assert line is not None and column is not None
         start, end = self.lines[line - 1]
         if self._ascii:
@@ -144,7 +144,7 @@ def cut(
     kinds: Mapping[Kind, float] = WEIGHTS,
     empty_suffix: float = EMPTY_SUFFIX,
 ) -> Cut:
-    """One training cut. Where the text has nothing of the kind drawn, some characters of it."""
+    """Draw a training cut. Where the text has nothing of the kind drawn, some characters of it."""
     kind = draw_kind(rng, kinds)
     spans: tuple[Span, ...] | None
     if kind == "holes":
@@ -158,13 +158,13 @@ def cut(
 
 
 def draw_kind(rng: np.random.Generator, kinds: Mapping[Kind, float] = WEIGHTS) -> Kind:
-    """A kind, by its share."""
+    """Draw a kind, by its share."""
     edges = np.cumsum([*kinds.values()])
     return [*kinds][int(np.searchsorted(edges, rng.random() * edges[-1], side="right"))]
 
 
 def pick(outline: Outline, kind: Kind, rng: np.random.Generator) -> Span | None:
-    """One span of the kind; None where the text has none."""
+    """Draw one span of the kind; None where the text has none."""
     if kind == "line":
         return _line(outline, rng, 1)
     if kind == "lines":
@@ -180,14 +180,16 @@ def pick(outline: Outline, kind: Kind, rng: np.random.Generator) -> Span | None:
 
 
 def evaluation_spans(outline: Outline, rng: np.random.Generator) -> Iterator[Cut]:
-    """One cut of each kind that has a single hole; the text behind it is kept."""
+    """Draw one cut of each kind that has a single hole; the text behind it is kept."""
     for kind in KINDS:
         if kind != "holes" and (span := pick(outline, kind, rng)):
             yield Cut(kind, (span,), len(outline.text))
 
 
 def _line(outline: Outline, rng: np.random.Generator, count: int) -> Span | None:
-    """Up to `count` lines, none blank at the ends; half the time without the first indentation."""
+    """Draw up to `count` lines, none blank at the ends; half the time without the first
+    indentation.
+    """
     first = int(rng.integers(len(outline.lines)))
     for index in (*range(first, len(outline.lines)), *range(first)):
         start, end = outline.lines[index]
@@ -205,7 +207,9 @@ def _line(outline: Outline, rng: np.random.Generator, count: int) -> Span | None
 def _near(
     spans: list[Span], text: str, rng: np.random.Generator, *, several_lines: bool = False
 ) -> Span | None:
-    """The first span of a fit length behind a random place, so that dense corners count once."""
+    """Return the first span of a fit length behind a random place, so that dense corners count
+    once.
+    """
     if not spans:
         return None
     first = bisect_right(spans, (int(rng.integers(len(text))), 0))
@@ -217,14 +221,14 @@ def _near(
 
 
 def _random(text: str, rng: np.random.Generator) -> Span:
-    """Any 1 to 400 characters, short ones as likely as long ones by their logarithm."""
+    """Draw any 1 to 400 characters, with an evenly distributed logarithm of the length."""
     length = min(int(np.exp(rng.uniform(0, np.log(401)))), len(text))
     start = int(rng.integers(len(text) - length + 1))
     return start, start + length
 
 
 def _several(outline: Outline, rng: np.random.Generator) -> tuple[Span, ...] | None:
-    """Two or three short spans of mixed kinds, within some screens of each other."""
+    """Draw two or three short spans of mixed kinds, within some screens of each other."""
     wanted = int(rng.integers(2, 4))
     around = int(rng.integers(len(outline.text)))
     reach = int(np.exp(rng.uniform(np.log(100), np.log(1500))))

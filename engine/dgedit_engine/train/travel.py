@@ -4,9 +4,9 @@
     python -m dgedit_engine.train.travel --join FOLDER --out FILE.gguf
 
 Two thirds of a small base are the embedding of words that no program has. The rows of tokens beyond
-a shortlist become zeros, which weigh nothing once they are packed, and the file stays what it was:
-a GGUF of the same places, in parts that are joined and checked at the other end. Knows nothing of
-layers.
+a shortlist become zeros, which take no space once they are compressed, and the file's layout stays:
+a GGUF with every tensor in its place, in parts that are joined and checked at the other end. Knows
+nothing of layers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dgedit_engine.train.adapter import SPECIALS
 from dgedit_engine.types import ModelError
 
 SHORTLIST = Path(__file__).parents[1] / "nano" / "shortlist.bin"
-"""The tokens of nano's head, a bit each."""
+"""The bitmap of the tokens that nano's head has logits for."""
 
 _EMBEDDING = "token_embd.weight"
 _SUM = "base.sha256"
@@ -91,8 +91,8 @@ def pack(base: Path, kept: Sequence[int], out: Path, *, nbytes: int) -> dict[str
 
 
 def join(folder: Path, out: Path) -> dict[str, int]:
-    """Write the file whose parts are in `folder`. Raises ValueError where one is missing or not as
-    it was.
+    """Write the file whose parts are in `folder`; returns its size. Raises ValueError where a part
+    is missing or changed.
     """
     expected = (folder / _SUM).read_text(encoding="ascii").strip()
     decompressor, digest, size = lzma.LZMADecompressor(), hashlib.sha256(), 0
@@ -116,7 +116,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _cut(base: Path, kept: Sequence[int]) -> Iterator[bytes]:
-    """The file, piece by piece, the other rows zeroed."""
+    """Yield the file, piece by piece, the other rows zeroed."""
     entries = gguf.header(base)[1]
     if (entry := entries.get(_EMBEDDING)) is None:
         raise ModelError(f"{base}: no {_EMBEDDING}")

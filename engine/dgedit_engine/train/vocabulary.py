@@ -3,8 +3,8 @@
     python -m dgedit_engine.train.vocabulary --corpus FOLDER --size 4096 --out tokenizer.json
 
 A newline and the indentation behind it are one piece, so that one token can hold both; digits stay
-single, and no token crosses a line. Special tokens cannot come out of ordinary text: `load` sees to
-it, since the file format has no word for it. Knows nothing of prompts.
+single, and no token crosses a line. Special tokens cannot come out of ordinary text: `load` takes
+care of that, since the file format has no setting for it. Knows nothing of prompts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PIECES = "|".join(
 
 
 def learn(texts: Iterable[str], size: int) -> Tokenizer:
-    """A tokenizer of `size` tokens, the special ones first."""
+    """Learn a tokenizer of `size` tokens, the special ones first."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -57,20 +57,20 @@ def learn(texts: Iterable[str], size: int) -> Tokenizer:
 
 
 def load(path: Path) -> Tokenizer:
-    """A saved tokenizer that reads `<eos>` in a text as the five characters it is."""
+    """Load a saved tokenizer that reads `<eos>` in a text as the five characters it is."""
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
 def save(tokenizer: Tokenizer, path: Path) -> None:
-    """Write compact JSON."""
+    """Write the tokenizer as compact JSON."""
     raw = json.loads(tokenizer.to_str())
     path.write_text(json.dumps(raw, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
 
 def sample(corpus: Corpus, nbytes: int, seed: int = 0) -> Iterator[str]:
-    """About `nbytes` of text in excerpts that start at a line, as holes do."""
+    """Yield about `nbytes` of text in excerpts that start at a line, as holes do."""
     rng = np.random.default_rng(seed)
     for index in rng.permutation(len(corpus)).tolist():
         lines = corpus.text(index).splitlines(keepends=True)

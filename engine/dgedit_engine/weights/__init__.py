@@ -1,1 +1,1 @@
-"""Weights as files and in fewer bits. Knows no text and no decoding."""
+"""Weights: loading, saving, quantising, adapting. Knows no text and no decoding."""

@@ -1,12 +1,12 @@
-"""Low-rank changes to a base's matrices (LoRA, arXiv 2106.09685), put on a model that is opened.
+"""Load a LoRA adapter (arXiv 2106.09685) and apply its low-rank changes to an open model.
 
 In PEFT's file format: `adapter_config.json` says how much the changes count, and
-`adapter_model.safetensors` has A (r, m) and B (n, r) of each projection, whose product times
-alpha / r is added to it; and, where special tokens were trained, their rows of the embedding.
-Projections that share an input are one matrix here, so a change goes to some rows of it.
+`adapter_model.safetensors` has A (r, m) and B (n, r) of each projection, whose product times alpha
+/ r is added to it; and, where special tokens were trained, their rows of the embedding. Projections
+that share an input are one matrix here, so a change goes to some rows of it.
 
-Those of the causal reading are merged; those of the canvas stand beside the matrices, which it
-shares (`model/adapted.py` says why). Which adapter is whose, `readings.py` knows.
+Changes of the causal reading are merged; those of the canvas stand beside the matrices, which it
+shares (`model/adapted.py` says why). `readings.py` knows which adapter is which reading's.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.quantised import Quantised
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-"""What PEFT calls the two files."""
+"""PEFT's names of the two files."""
 ROWS = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta"
-"""PEFT's name of the tokens' rows, which are whole, whatever it says."""
+"""PEFT's name of the trained tokens' rows: whole rows, although the name says delta."""
 
 _PREFIX = "base_model.model."
 _UNKNOWN = ("use_dora", "modules_to_save", "layer_replication", "fan_in_fan_out", "lora_bias")
@@ -39,7 +39,7 @@ _UNKNOWN = ("use_dora", "modules_to_save", "layer_replication", "fan_in_fan_out"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The changes in a folder."""
+    """The low-rank changes in a folder."""
 
     folder: Path
     scale: float
@@ -47,12 +47,12 @@ class Adapter:
     tensors: dict[str, Tensor]
     """By PEFT's names."""
     tokens: tuple[int, ...]
-    """Those with rows of their own, in the rows' order."""
+    """The tokens with rows of their own, in the rows' order."""
 
 
 def load(folder: Path) -> Adapter:
-    """The adapter in a folder. Raises ModelError, naming file and value, for another kind, and for
-    missing or damaged files.
+    """Load the adapter in a folder. Raises ModelError, naming file and value, for another kind, and
+    for missing or damaged files.
     """
     config = _config(folder / CONFIG)
     kind, bias = config.get("peft_type"), config.get("bias", "none")
@@ -78,8 +78,8 @@ def load(folder: Path) -> Adapter:
 
 @torch.no_grad()
 def merge(model: Model, adapter: Adapter) -> None:
-    """Add an adapter's changes to a model that was just loaded; codes become numbers where they are
-    changed. Raises ModelError, naming the tensor, for one that fits nothing.
+    """Add an adapter's changes to a model that was just loaded; quantised matrices that are changed
+    become bfloat16. Raises ModelError, naming the tensor, for one that fits nothing.
     """
     for slot, changes in _changes(model, adapter):
         weight = slot.weight
@@ -97,9 +97,9 @@ def merge(model: Model, adapter: Adapter) -> None:
 
 @torch.no_grad()
 def stand_beside(model: Model, adapter: Adapter) -> None:
-    """Put an adapter's changes beside the matrices of a model that was opened, for the canvas's
-    reading alone. Raises ModelError, naming the tensor, for one that fits nothing, and for rows of
-    the embedding, which all readings share.
+    """Put an adapter's changes beside the matrices of an open model, for the canvas's reading
+    alone. Raises ModelError, naming the tensor, for one that fits nothing, and for rows of the
+    embedding, which all readings share.
     """
     if ROWS in adapter.tensors:
         words = "token rows, which the canvas's reading has not of its own"
@@ -116,8 +116,8 @@ def stand_beside(model: Model, adapter: Adapter) -> None:
 
 
 def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[Change]]]:
-    """Each matrix that an adapter changes, and how. Raises ModelError, naming the tensor, for one
-    that fits nothing, once all others are given.
+    """Yield each matrix that an adapter changes, and its changes. Raises ModelError, naming the
+    tensor, for one that fits nothing, once all others are given.
     """
     left = dict(adapter.tensors)
     left.pop(ROWS, None)

@@ -1,8 +1,8 @@
-"""Weights between our modules and the formats they are published in, by Hugging Face's names.
+"""Load and save a model's weights, in the published formats and under Hugging Face's names.
 
-What a folder holds is known from its headers (`formats`), before a weight is read; then every
-weight gets its room, as numbers or as codes; then the files are read piece by piece, so that the
-peak of memory stays near the weights' size.
+What a folder holds is known from its headers (`formats`), before a weight is read; then memory is
+allocated for every weight, as numbers or as codes; then the files are read piece by piece, so that
+the peak of memory stays near the weights' size.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from dgedit_engine.weights.slots import SHARED, Index, Slot, canonical, part, sl
 from dgedit_kernels.quantised import Quantised
 
 SINGLE, INDEX = shards.SINGLE, shards.INDEX
-"""The file that holds all weights, and the one that says which shard holds which."""
+"""The file that holds all weights, and the index that says which shard holds which."""
 
 _SHARD_BYTES = 15 << 20  # and a header: a shard travels where 16 MiB do
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A piece of a file, and where it goes."""
+    """A piece of a file, and the weight it is copied to."""
 
     piece: Piece
     """What is read."""
@@ -55,13 +55,13 @@ def load(
     activations: torch.dtype | None = None,
     mapped: bool = False,
 ) -> Model:
-    """The model in `folder`, or in a GGUF file, ready for inference. Codes stay codes (int8 by rows
-    apart, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width: bfloat16
-    for up to 16 bits, else fp32.
+    """Load the model in `folder`, or in a GGUF file, for inference. Codes stay codes (but for int8
+    by rows, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width:
+    bfloat16 for up to 16 bits, else fp32.
 
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
     product. With `mapped`, an embedding that the file has in that dtype is not read: its rows come
-    from the disk when they are looked at.
+    from the disk when they are looked up.
 
     Raises ModelError, naming file and tensor, for unknown formats, missing or corrupt files, absent
     tensors and wrong shapes.
@@ -116,8 +116,8 @@ def save(
 
 
 def planned(all_slots: Iterable[Slot], source: Source) -> list[Move]:
-    """Where every piece goes. Raises ModelError for one that goes nowhere or does not fit, and for
-    a weight that is not there.
+    """Return the place of every piece. Raises ModelError for one that goes nowhere or does not fit,
+    and for a weight that is not there.
     """
     found = {canonical(piece.name) for piece in source.pieces}
     places: dict[str, tuple[Slot, Index]] = {}
@@ -163,7 +163,7 @@ def make_room(
     dtype: torch.dtype,
     activations: torch.dtype | None,
 ) -> None:
-    """Give every weight its memory."""
+    """Allocate memory for every weight. Raises ModelError where the device has too little."""
     forms: dict[Slot, list[Weight]] = {}
     for move in moves:
         forms.setdefault(move.slot, []).append(move.form)
@@ -214,7 +214,7 @@ def _stored(model: Model, dtype: torch.dtype, *, int8: bool) -> Iterator[tuple[s
 
 
 def _shards(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-    """The tensors in order, dealt into as few shards as hold them; none is cut."""
+    """Deal the tensors, in order, into as few shards as hold them; none is cut."""
     shard: dict[str, Tensor] = {}
     size = 0
     for name, tensor in tensors:

@@ -1,4 +1,4 @@
-"""A small model's matrices in the form in which this CPU multiplies them fastest."""
+"""Pack a small model's matrices into the form that this CPU multiplies fastest: int8 codes."""
 
 from __future__ import annotations
 
@@ -15,26 +15,30 @@ from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.packed import ANY, Packed, available, packed
 
 _FEW = 16
-"""Rows up to which codes beat bfloat16 where a CPU multiplies that itself: a draft's step."""
+"""Rows up to which int8 codes beat bfloat16, on a CPU that multiplies bfloat16 itself: a draft's
+step.
+"""
 _MOST = 200_000_000
-"""Numbers of a small model's layers: three forms of them are 1.4 GB. A larger one is read by its
-products, and has no room to spare.
+"""Weights of a small model's layers, at most: in three forms they take 1.4 GB. A larger one is
+limited by reading its matrices, and has no memory to spare.
 """
 
 
 def packs(device: torch.device, count: int) -> bool:
-    """Whether a model of so many numbers is packed there."""
+    """Say whether a model of so many weights is packed on a device."""
     return device.type == "cpu" and count <= _MOST and available()
 
 
 def pack(model: Model) -> None:
-    """Give the matrices of a model on a CPU codes beside their numbers, which become bfloat16 where
-    the CPU multiplies those; but for codes, and stacks of experts, each of which few tokens see.
+    """Give the matrices of a model on a CPU int8 codes beside their numbers, which become bfloat16
+    where the CPU multiplies those. Quantised matrices stay, and so do stacks of experts, each of
+    which few tokens see.
 
     Measured with tiny, one thread of a Xeon with AMX, against bfloat16 matrices: a step of four
     drafts takes 0.77 of the time, a pass over canvases 0.93. With codes for every row held-out
-    losses rise by at most 0.006 nats, a quarter of a percent. As x has one scale, what a draft or a
-    small canvas is told depends a little on what stands beside it; what the prompt keeps does not.
+    losses rise by at most 0.006 nats, a quarter of a percent. As all rows of x have one scale, a
+    draft or a small canvas depends a little on what stands beside it; what the prompt cache keeps
+    does not.
 
     Raises ModelError, naming the weight, for one that is not finite.
     """
@@ -50,8 +54,8 @@ def pack(model: Model) -> None:
 
 
 def added(model: Model, width: int, head: int | None = None) -> int:
-    """Bytes that packing adds to a model whose matrices take `width` bytes a number: less than
-    none, where it narrows more. `head` is the size of its shortlist's matrix, where it has one.
+    """Return the bytes that packing adds to a model whose matrices take `width` bytes a number;
+    negative where it narrows more. `head` is the size of its shortlist's matrix, where it has one.
     """
     numbers = 2 if products.has_bfloat16() else 4
     inside = sum(weight.numel() for _, weight in _matrices(model))

@@ -1,8 +1,8 @@
-"""A model's weights in fewer bits, in files of our own format (`formats.native`).
+"""Quantise a model's weights, into files of our own format (`formats.native`).
 
 Matrices become codes, the experts' of one kind, the rest's of another or none; embedding, norms and
-routers stay bfloat16. Weight by weight: a weight of the source and what is to be written of the
-next file are in memory, and no more. The folder appears at its name when it is whole.
+routers stay bfloat16. Works weight by weight: in memory are one weight of the source and the next
+file's tensors, and no more. The folder appears under its name once it is whole.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _COPIED = ("generation_config.json", "tokenizer.json", "decoding.json")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is."""
+    """How much of a quantisation is done."""
 
     done: int
     """Bytes of the source that were read."""
@@ -104,7 +104,9 @@ def _checked(source: Path, target: Path) -> Config:
 
 
 def room_for(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
-    """What a weight becomes, without data."""
+    """Return what a weight becomes, on the meta device. Raises ModelError for a width that the
+    groups do not divide.
+    """
     shape = slot.weight.shape
     kind = experts if len(shape) == 3 else rest
     room = torch.empty(shape, dtype=torch.bfloat16, device="meta")
@@ -161,8 +163,8 @@ def _bytes(tensors: dict[str, Tensor]) -> int:
 def _filled(
     source: Source, moves: Iterable[Move], room: Weight, device: torch.device | str
 ) -> Weight:
-    """A whole weight in the dtype or coding of its room, some rows or matrices at a time: no group
-    reaches beyond a row.
+    """Return a whole weight in the dtype or coding of its room, made some rows or matrices at a
+    time: no group reaches beyond a row.
     """
     if isinstance(room, Tensor):
         out: Weight = torch.empty_like(room, device="cpu")
@@ -182,7 +184,7 @@ def _filled(
 
 
 def _flat(weight: Weight) -> Weight:
-    """The rows of all matrices, in one; of a vector, its numbers."""
+    """Flatten a weight to (rows, columns): all matrices' rows, or a vector's numbers one a row."""
     if isinstance(weight, Tensor):
         return weight.view(-1, weight.shape[-1] if weight.dim() > 1 else 1)
     rows = weight.shape[:-1].numel()
@@ -202,7 +204,7 @@ def _code(value: Weight, place: Weight) -> None:
 
 
 def _tensors(slot: Slot, weight: Weight) -> dict[str, Tensor]:
-    """What a weight is in a file, under Hugging Face's names of its parts."""
+    """Return a weight's tensors in a file, under Hugging Face's names of its parts."""
     found: dict[str, Tensor] = {}
     for name, index in slot.names.items():
         one = part(weight, index)

@@ -1,12 +1,12 @@
-"""The adapters in a folder, one for each reading of a model, and a model that reads with them.
+"""Load a folder's adapters, one for each reading of a model, and let a model refine canvases.
 
     FOLDER/adapter_config.json …   a lone adapter in PEFT's format: the causal reading's
     FOLDER/encode/…                the same, where the folder has more than one
     FOLDER/denoise/…               the canvas's, and beside it `conditioning.safetensors`
 
-The causal reading's changes are merged into the matrices; the canvas's stand beside them, and count
-from the causal reading's. `conditioning.safetensors` has the self-conditioning block, which a base
-has not, by Hugging Face's names, and says whether a slot is read at the token before it.
+The causal reading's changes are merged into the matrices; the canvas's stand beside them, and are
+relative to the merged ones. `conditioning.safetensors` has the self-conditioning block, which a
+base lacks, by Hugging Face's names, and says whether a slot is predicted at the token before it.
 
 Knows files and a model's parts; `adapters.py` knows PEFT's format.
 """
@@ -29,7 +29,7 @@ from dgedit_engine.weights.adapters import Adapter
 ENCODE, DENOISE = "encode", "denoise"
 """The folders of the two readings."""
 CONDITIONING = "conditioning.safetensors"
-"""What the file is called that is beside the canvas's adapter."""
+"""Name of the file beside the canvas's adapter."""
 
 _READ, _BEFORE, _AT = "slot read at", "the token before", "the slot"  # its metadata
 _MATRICES = ("gate_proj", "up_proj", "down_proj")
@@ -37,7 +37,7 @@ _MATRICES = ("gate_proj", "up_proj", "down_proj")
 
 @dataclass(frozen=True, slots=True)
 class CanvasAdapter:
-    """What makes a model read canvases."""
+    """All that makes a base read canvases."""
 
     adapter: Adapter
     """Its changes."""
@@ -46,11 +46,11 @@ class CanvasAdapter:
     (D, F), each with `.weight` behind it.
     """
     shifted: bool
-    """Whether a slot is read at the token before it."""
+    """Whether a slot is predicted at the token before it."""
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all of it, which a model has beside its own weights."""
+        """Bytes of all its tensors, which a model takes beside its own weights."""
         tensors = (*self.adapter.tensors.values(), *self.conditioning.values())
         return sum(one.nbytes for one in tensors)
 
@@ -66,8 +66,8 @@ class Readings:
 
 
 def load(folder: Path) -> Readings:
-    """The adapters in a folder. Raises ModelError, in one line that names the file, where there are
-    none, and for what is no adapter or is damaged.
+    """Load the adapters in a folder. Raises ModelError, in one line that names the file, where
+    there are none, and for what is no adapter or is damaged.
     """
     alone = (folder / adapters.CONFIG).is_file()
     causal = folder if alone else folder / ENCODE
@@ -80,8 +80,8 @@ def load(folder: Path) -> Readings:
 
 
 def canvas(folder: Path) -> CanvasAdapter | None:
-    """The canvas's part of a folder, an adapter's or a model's own; None where it has none. Raises
-    ModelError as `load` does.
+    """Load the canvas's part of a folder, an adapter's or a model's own; None where it has none.
+    Raises ModelError as `load` does.
     """
     place = folder / DENOISE
     if not place.is_dir():
@@ -100,7 +100,7 @@ def canvas(folder: Path) -> CanvasAdapter | None:
 
 @torch.no_grad()
 def let_refine(model: Model, found: CanvasAdapter) -> None:
-    """Make a model that was opened, and packed if it is to be, read canvases. Raises ModelError,
+    """Make an open model, which is packed already if it is to be, read canvases. Raises ModelError,
     naming the tensor, for one that does not fit.
     """
     block = SelfConditioning(model.config)

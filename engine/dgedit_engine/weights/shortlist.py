@@ -1,6 +1,6 @@
-"""A model's shortlist: a file beside its weights with the tokens that its head knows.
+"""A model's shortlist: a file beside its weights with the tokens that its head has logits for.
 
-Knows files and rows of an embedding; what a shortlist is for is `model/head.py`'s.
+Knows files and rows of an embedding; `model/head.py` says what a shortlist is for.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dgedit_engine.model.head import Head
 from dgedit_engine.types import ModelError
 
 FILE = "shortlist.safetensors"
-"""What the file is called: `ids` (S,) int32, ascending, and `weight` (S, D), their rows."""
+"""Name of the file: it has `ids` (S,) int32, ascending, and `weight` (S, D), their rows."""
 
 
 def save(embedding: Tensor, ids: list[int], folder: Path) -> None:
@@ -33,8 +33,8 @@ def save(embedding: Tensor, ids: list[int], folder: Path) -> None:
 
 
 def load(folder: Path, vocab: int, dim: int) -> Head | None:
-    """The head over the shortlist in `folder`; None where there is none. Raises ModelError, naming
-    the file, for one that does not fit a vocabulary of `vocab` tokens and a width of `dim`.
+    """Load the head over the shortlist in `folder`; None where there is none. Raises ModelError,
+    naming the file, for one that does not fit a vocabulary of `vocab` tokens and a width of `dim`.
     """
     file = folder / FILE
     if not file.is_file():
@@ -52,8 +52,8 @@ def load(folder: Path, vocab: int, dim: int) -> Head | None:
 
 
 def size(folder: Path) -> int | None:
-    """Numbers of the shortlist's matrix, by the file's header; None where there is none. Raises
-    ModelError, naming the file, for one that is damaged.
+    """Return how many numbers the shortlist's matrix has, by the file's header; None where there is
+    no file. Raises ModelError, naming the file, for one that is damaged.
     """
     file = folder / FILE
     if not file.is_file():

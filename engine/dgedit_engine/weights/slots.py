@@ -1,4 +1,4 @@
-"""The weights of a model, one by one, and what files call them.
+"""The weights of a model, one by one, with the names that files give them.
 
 Names are Hugging Face's. Knows no file: `checkpoint.py` reads and writes.
 """
@@ -17,7 +17,7 @@ from dgedit_engine.model.shape import Config
 from dgedit_kernels.quantised import Quantised
 
 SHARED = "model.encoder.language_model."
-"""Names of the causal reading's own weights; those it has not are the canvas's."""
+"""Prefix of the causal reading's own weights; where one is absent, the canvas's is used."""
 
 _NORMS = {
     "attention_in": "input_layernorm.weight",
@@ -42,45 +42,45 @@ Names = Mapping[str, Index]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Slot:
-    """A weight of the model, and what files call it."""
+    """A weight of the model, and the names that files give it."""
 
     module: nn.Module
-    """Whose it is."""
+    """The module it belongs to."""
     attribute: str
-    """What it is there."""
+    """The name of the module's attribute."""
     names: Names
     """Hugging Face's names of its parts, and which rows or matrices they are."""
     others: tuple[Names, ...] = ()
     """Other sets of names under which files may have it."""
     coded: bool = False
-    """Whether it may be codes."""
+    """Whether it may be quantised."""
     shift: float = 0.0
-    """What is added to a file's numbers: Gemma 3's have norms less 1."""
+    """Added to a file's numbers: Gemma 3's files have norms less 1."""
     factor: float = 1.0
-    """What they are multiplied by behind that: attention divides by no square root here, so the
-    norm of the queries does.
+    """Multiplied with them after that: attention here divides by no square root, so the norm of the
+    queries does.
     """
 
     @property
     def weight(self) -> Weight:
-        """What is there now."""
+        """The weight that is there now."""
         value = getattr(self.module, self.attribute)
         return value.data if isinstance(value, Tensor) else value
 
     def read(self, value: Tensor, *, shifted: bool) -> Tensor:
-        """A file's numbers as they are here; `shifted`, where the file has added the shift."""
+        """Convert a file's numbers to ours; `shifted` where the file has added the shift."""
         shift = 0.0 if shifted else self.shift
         return (
             value if (shift, self.factor) == (0.0, 1.0) else (value.float() + shift) * self.factor
         )
 
     def written(self, value: Tensor) -> Tensor:
-        """What `read` undoes."""
+        """Convert our numbers to a file's: the inverse of `read`."""
         same = (self.shift, self.factor) == (0.0, 1.0)
         return value if same else value.float() / self.factor - self.shift
 
     def fill(self, value: Weight) -> None:
-        """Put `value` there, instead of what was."""
+        """Put `value` in the weight's place."""
         vars(self.module).pop(self.attribute, None)  # codes are no parameters of a module
         if isinstance(value, Quantised):
             self.module._parameters.pop(self.attribute, None)
@@ -92,8 +92,8 @@ class Slot:
 
 
 def canonical(name: str) -> str:
-    """A tensor's name as the model for text alone has it: one that looks at images too names its
-    text part.
+    """Return a tensor's name as the model for text alone has it: one that looks at images too names
+    its text part.
     """
     for prefix in ("language_model.model.", "model.language_model."):
         if name.startswith(prefix):
@@ -102,7 +102,7 @@ def canonical(name: str) -> str:
 
 
 def slots(model: Model) -> Iterator[Slot]:
-    """Every weight of the model."""
+    """Yield every weight of the model."""
     old = model.config.family == "gemma3"
     top = "model." if old else "model.decoder."
     shift = 1.0 if old else 0.0
@@ -139,7 +139,7 @@ def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[
 
 
 def part(weight: Weight, index: Index | slice | None) -> Weight:
-    """Some rows of a matrix, or matrices of a stack; None: all."""
+    """Return some rows of a matrix, or matrices of a stack; None: all."""
     if index is None:
         return weight
     if isinstance(weight, Tensor):
@@ -155,7 +155,9 @@ def _mlp(module: nn.Module, prefix: str, width: int) -> Iterator[Slot]:
 
 
 def _experts(layer: nn.Module, prefix: str, config: Config) -> Iterator[Slot]:
-    """The stacks, which files have whole, as parameters or as modules, or expert by expert."""
+    """Yield the experts' stacks, which files have whole, as parameters or as modules, or expert by
+    expert.
+    """
     both = {
         f"{prefix}{index}.{name}_proj.weight": (index, *rows)
         for index in range(config.experts)
