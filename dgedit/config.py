@@ -89,7 +89,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class SettingsLayer:
     """The settings from one place."""
 
     where: str
@@ -106,11 +106,11 @@ def current(folder: Path | None = None) -> Settings:
     return Settings(**merged)
 
 
-def layers(folder: Path | None = None) -> list[Layer]:
+def layers(folder: Path | None = None) -> list[SettingsLayer]:
     """Return the settings of each place, in order of rising precedence. Raises UsageError."""
-    found = [Layer(str(config_path()), load(config_path()))]
+    found = [SettingsLayer(str(config_path()), load(config_path()))]
     if (path := project_path(folder)) is not None:
-        found.append(Layer(str(path), load(path, project=True)))
+        found.append(SettingsLayer(str(path), load(path, project=True)))
     return [*found, *_from_environment(os.environ)]
 
 
@@ -228,7 +228,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     return f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _from_environment(variables: Mapping[str, str]) -> list[Layer]:
+def _from_environment(variables: Mapping[str, str]) -> list[SettingsLayer]:
     """Return one layer for each variable; an empty variable is ignored."""
     found = []
     names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key != "keys"}
@@ -237,7 +237,7 @@ def _from_environment(variables: Mapping[str, str]) -> list[Layer]:
             if name not in names:
                 raise UsageError(f"the environment: {unknown('setting', name, names)}")
             key = names[name]
-            found.append(Layer(name, {key: read_value(key, variables[name], name)}))
+            found.append(SettingsLayer(name, {key: read_value(key, variables[name], name)}))
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dgedit_engine.nano import parts, prepared
-from dgedit_engine.nano.parts import Part
+from dgedit_engine.nano.parts import BaseFile
 
 PACKAGES = tuple(f"fakebase_part{number}" for number in range(1, 5))
 
@@ -53,7 +53,7 @@ def as_it_is(base: Path, out: Path) -> None:
 
 def without_base(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have none, whatever is installed here."""
-    gone = tuple(Part(f"{part.package}_is_gone", part.file, part.size) for part in parts.PARTS)
+    gone = tuple(BaseFile(f"{part.package}_is_gone", part.file, part.size) for part in parts.PARTS)
     monkeypatch.setattr(parts, "PARTS", gone)
 
 
@@ -70,7 +70,7 @@ def fake_base(
         path.parent.mkdir(parents=True)
         path.write_bytes(run)
         (site / package / "__init__.py").write_text("raise SystemExit('this must not run')")
-        found.append(Part(package, file, len(run)))
+        found.append(BaseFile(package, file, len(run)))
     facts = {
         "PARTS": tuple(found),
         "SIZE": len(content),
@@ -78,7 +78,7 @@ def fake_base(
     }
     lines = ["import sys", f"sys.path[:0] = {[str(site), str(Path(__file__).parent)]!r}"]
     lines += ["from dgedit_engine.nano import parts, prepared"]
-    lines += ["from dgedit_engine.nano.parts import Part", "from fakebase import as_it_is"]
+    lines += ["from dgedit_engine.nano.parts import BaseFile", "from fakebase import as_it_is"]
     lines += ["prepared._convert = as_it_is"]
     monkeypatch.setattr(prepared, "_convert", as_it_is)
     for name, value in facts.items():

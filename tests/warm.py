@@ -106,7 +106,7 @@ class Warm:
 
     def log(self) -> str:
         """What the engine of the model has written."""
-        return daemon.log_path(sockets.Place.of(str(self.model), None)).read_text()
+        return daemon.log_path(sockets.EngineKey.of(str(self.model), None)).read_text()
 
     def logged(self, words: str) -> str:
         """The log, as soon as it has these words."""

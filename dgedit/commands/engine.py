@@ -25,7 +25,7 @@ from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
     from dgedit.engines.warm.client import Message
-    from dgedit.engines.warm.sockets import Place
+    from dgedit.engines.warm.sockets import EngineKey
 
 app = typer.Typer(
     cls=Group,
@@ -143,10 +143,10 @@ def _serve_http(address: str, model: str | None, adapter: Path | None, device: s
     return 0
 
 
-def _place(model: str | None, adapter: Path | None, device: str | None) -> Place:
-    from dgedit.engines.warm.sockets import Place
+def _place(model: str | None, adapter: Path | None, device: str | None) -> EngineKey:
+    from dgedit.engines.warm.sockets import EngineKey
 
-    return Place.of(store.resolve(model), _device(device), store.adapter_of(adapter, model))
+    return EngineKey.of(store.resolve(model), _device(device), store.adapter_of(adapter, model))
 
 
 def _device(device: str | None) -> str | None:

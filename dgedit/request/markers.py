@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dgedit.errors import InputError
-from dgedit.files.document import Document, Span, readable
+from dgedit.files.document import LINE_END, Document, Span, readable
 from dgedit_engine.types import MOST_JUDGED, Hole, Passage
 
 MARKER = "<FILL>"
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 # The size of a passage around its holes, in characters: what precedes matters more.
 _BEFORE = 16_000
@@ -100,7 +99,7 @@ def refuse_far_apart(spans: Sequence[Span], name: str) -> None:
 
 def position(text: str, offset: int) -> tuple[int, int]:
     """Return the line and the column of an offset, both counted from 1."""
-    starts = [0, *(end.end() for end in _LINE_END.finditer(text, 0, offset))]
+    starts = [0, *(end.end() for end in LINE_END.finditer(text, 0, offset))]
     # An offset between \r and \n is still on the line that they end.
     if text[offset - 1 : offset + 1] == "\r\n":
         starts.pop()
@@ -123,7 +122,7 @@ def _excerpt_start(text: str, hole: int) -> int:
     reach = (hole - _BEFORE) // _STRIDE * _STRIDE
     if reach <= 0:
         return 0
-    starts = [end.end() for end in _LINE_END.finditer(text, reach - 1, hole)]
+    starts = [end.end() for end in LINE_END.finditer(text, reach - 1, hole)]
     return starts[0] if starts else reach
 
 
@@ -132,5 +131,5 @@ def _excerpt_end(text: str, hole: int) -> int:
     reach = hole + _AFTER
     if reach >= len(text):
         return len(text)
-    starts = [end.end() for end in _LINE_END.finditer(text, hole, reach)]
+    starts = [end.end() for end in LINE_END.finditer(text, hole, reach)]
     return starts[-1] if starts else reach

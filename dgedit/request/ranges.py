@@ -26,11 +26,10 @@ from pathlib import Path
 from typing import Protocol
 
 from dgedit.errors import InputError, UsageError
-from dgedit.files.document import Document, Span
+from dgedit.files.document import LINE_END, Document, Span
 from dgedit.files.paths import WorkingFolder
 from dgedit.request.markers import MARKER, marked, position
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _RANGE = re.compile(
     r"L?(?P<line>\d+)(?:(?P<open>-)|-L?(?P<last>\d+)|\+(?P<more>\d+))?"
     r"|L?(?P<from>\d+):(?P<from_column>\d+)-L?(?P<to>\d+):(?P<to_column>\d+)",
@@ -208,7 +207,7 @@ def _opened(given: str) -> tuple[Path, str | None]:
 def _lines(text: str) -> list[Span]:
     """Return every line without its ending; the empty rest after a final line ending is no line."""
     spans, start = [], 0
-    for end in _LINE_END.finditer(text):
+    for end in LINE_END.finditer(text):
         spans.append(Span(start, end.start()))
         start = end.end()
     return [*spans, Span(start, len(text))] if start < len(text) else spans

@@ -28,7 +28,7 @@ SHARED = dict(zip(TARGETS, (163, 99, 227, 99), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class KernelFigures:
     """The resources that a compiled kernel takes."""
 
     name: str
@@ -51,7 +51,7 @@ def variants() -> Iterator[Variant]:
             yield from getattr(module, "variants", list)()
 
 
-def compiled(variant: Variant, target: int) -> Figures:
+def compiled(variant: Variant, target: int) -> KernelFigures:
     """Compile a variant for a card. Raises what Triton raises where that fails."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -72,7 +72,7 @@ def compiled(variant: Variant, target: int) -> Figures:
     options = {"num_warps": variant.warps, "num_stages": variant.stages}
     kernel = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
     registers, spilled = _assembled(kernel.asm["ptx"])
-    return Figures(variant.name, target, registers, spilled, kernel.metadata.shared)
+    return KernelFigures(variant.name, target, registers, spilled, kernel.metadata.shared)
 
 
 def _assembled(ptx: str) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def _assembled(ptx: str) -> tuple[int, int]:
     return int(registers[1]), sum(map(int, spills))
 
 
-def _one(name: str, target: int) -> Figures:
+def _one(name: str, target: int) -> KernelFigures:
     return compiled(next(one for one in variants() if one.name == name), target)
 
 

@@ -17,7 +17,7 @@ from textual import events
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.client import Daemon
 from dgedit.engines.warm.server import Serving
-from dgedit.engines.warm.sockets import Connection, Place
+from dgedit.engines.warm.sockets import Connection, EngineKey
 from dgedit.errors import EngineError
 from dgedit.files.project import Rules, files_of
 from dgedit.tui.terminal.driver import Answers, Keyboard
@@ -45,7 +45,7 @@ def lines(messages: list[dict[str, Any]]) -> st.SearchStrategy[bytes]:
 
 
 def test_socket_answers_any_bytes_with_messages(tmp_path: Path) -> None:
-    path, place = tmp_path / "s.sock", Place(str(tmp_path), "")
+    path, place = tmp_path / "s.sock", EngineKey(str(tmp_path), "")
     one = Serving(sockets.listen(path), path, Scripted, place=place, idle=600)
     thread = threading.Thread(target=one.run)
     thread.start()
@@ -101,7 +101,7 @@ def saying(data: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon
         return Connection(ours)
 
     monkeypatch.setattr("dgedit.__version__", "")
-    monkeypatch.setattr(Place, "stamp", property(lambda self: ""))
+    monkeypatch.setattr(EngineKey, "stamp", property(lambda self: ""))
     daemon = Daemon(str(folder), None)
     monkeypatch.setattr(daemon, "_reach", reach)
     return daemon

@@ -18,7 +18,7 @@ from dgedit_engine import infill as flow
 from dgedit_engine.decode import loop as refinement
 from dgedit_engine.decode import phases as module
 from dgedit_engine.decode.drafts import draft_of
-from dgedit_engine.decode.loop import Refined
+from dgedit_engine.decode.loop import RefinedCanvas
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import dialled
@@ -70,11 +70,11 @@ def spelt(engine: Engine, ids: list[int]) -> str:
     return "".join(piece.text for piece in engine.tokenizer.pieces(ids))
 
 
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[Refined]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[RefinedCanvas]:
     """Every refinement that the engine makes."""
-    seen: list[Refined] = []
+    seen: list[RefinedCanvas] = []
 
-    def refine(*args: Any, **more: Any) -> Iterator[list[Refined]]:
+    def refine(*args: Any, **more: Any) -> Iterator[list[RefinedCanvas]]:
         for stands in original(*args, **more):
             seen.extend(stands)
             yield stands

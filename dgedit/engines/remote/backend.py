@@ -17,8 +17,15 @@ from typing import Any, NamedTuple
 
 from dgedit.engines.remote import rewrite
 from dgedit.engines.remote.endpoint import Endpoint, message, said
-from dgedit.engines.remote.exchange import Closed, Conversation, Cut, Head, events, objects
-from dgedit.engines.remote.rewrite import AnswerSpan, Invalid, Task
+from dgedit.engines.remote.exchange import (
+    AnswerHead,
+    Closed,
+    Conversation,
+    CutShort,
+    events,
+    objects,
+)
+from dgedit.engines.remote.rewrite import AnswerSpan, Invalid, RewriteTask
 from dgedit.errors import EngineError
 from dgedit.text.visible import visible
 from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
@@ -103,7 +110,7 @@ class Remote:
             )
         yield _last(request, index + 1, valid)
 
-    def _body(self, task: Task, request: InfillRequest, number: int) -> dict[str, Any]:
+    def _body(self, task: RewriteTask, request: InfillRequest, number: int) -> dict[str, Any]:
         """Return the body of a request for an answer; the first one, with seed 0, is greedy."""
         context = self._known.get(self._model)
         return {
@@ -135,7 +142,7 @@ class Remote:
             return
         raise self._refusal(head, why)
 
-    def _refusal(self, head: Head, why: str) -> EngineError:
+    def _refusal(self, head: AnswerHead, why: str) -> EngineError:
         if head.status == 404 and self._known and self._model not in self._known:
             names = self._endpoint.shown(", ".join(self._known))
             return EngineError(f"{self.device} has no model {self.name}; it has: {names}")
@@ -145,7 +152,7 @@ class Remote:
         return self._endpoint.refusal(head, why)
 
     def _pieces(self, chunks: Iterator[dict[str, Any]]) -> Iterator[list[_Piece]]:
-        """Yield the pieces of the first choice in a stream. Raises Cut if the stream ends early."""
+        """Yield the pieces of a stream's first choice. Raises CutShort if the stream ends early."""
         ended = None
         for chunk in chunks:
             if chunk.get("error"):
@@ -158,9 +165,9 @@ class Remote:
                         yield pieces
                     ended = choice.get("finish_reason") or ended
             except (LookupError, TypeError, AttributeError, ValueError):
-                raise Cut("an event that is no piece of a chat") from None
+                raise CutShort("an event that is no piece of a chat") from None
         if ended is None:
-            raise Cut("its end is missing")
+            raise CutShort("its end is missing")
         if ended == "length":
             raise EngineError(f"{self.device} ends its answer after too few tokens (max_tokens)")
 

@@ -17,7 +17,14 @@ from urllib.parse import SplitResult, urlsplit
 import httpx2
 
 from dgedit.engines.addresses import is_loopback
-from dgedit.engines.remote.exchange import CONNECT, Conversation, Cut, Exchange, Head, Silent
+from dgedit.engines.remote.exchange import (
+    CONNECT,
+    AnswerHead,
+    Conversation,
+    CutShort,
+    Exchange,
+    Silent,
+)
 from dgedit.errors import EngineError, UsageError
 from dgedit.text.visible import visible
 
@@ -79,7 +86,7 @@ class Endpoint:
             raise EngineError(f"{self.url} does not speak OpenAI's protocol") from None
         return named
 
-    def refusal(self, head: Head, said: str) -> EngineError:
+    def refusal(self, head: AnswerHead, said: str) -> EngineError:
         """Make the error for an answer with an error status."""
         if head.status in (401, 403):
             does = "refuses the key" if self._key else "wants a key: set DGEDIT_API_KEY"
@@ -115,7 +122,7 @@ class Endpoint:
             raise EngineError(f"{what} {self.url}: {why}") from None
         except Silent as error:
             raise EngineError(f"{self.host} is silent: {error}") from None
-        except Cut as error:
+        except CutShort as error:
             raise EngineError(f"the answer of {self.host} is cut off: {error}") from None
         except (httpx2.NetworkError, httpx2.RemoteProtocolError):
             raise EngineError(f"{self.host} hung up") from None

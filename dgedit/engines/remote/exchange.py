@@ -45,7 +45,7 @@ class Silent(EngineError):
     """A server sent nothing for too long."""
 
 
-class Cut(EngineError):
+class CutShort(EngineError):
     """An answer ends in the middle, or exceeds a limit."""
 
 
@@ -54,7 +54,7 @@ class Closed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class AnswerHead:
     """The status and headers of an answer."""
 
     status: int
@@ -67,7 +67,7 @@ class Exchange:
     """A request in progress. Used by one thread; any other may close it."""
 
     def __init__(self, client: httpx2.Client, method: str, url: str, body: object = None) -> None:
-        self._queue: Queue[Head | bytes | Exception | None] = Queue(_AHEAD)
+        self._queue: Queue[AnswerHead | bytes | Exception | None] = Queue(_AHEAD)
         self._lock = threading.Lock()
         self._connection: socket.socket | None = None
         self._closed = False
@@ -80,15 +80,15 @@ class Exchange:
         )
         threading.Thread(target=self._read, args=(client, request), daemon=True).start()
 
-    def head(self) -> Head:
+    def head(self) -> AnswerHead:
         """Wait for the head of the answer. Raises httpx2's errors if the server is unreachable."""
         item = self._next(CONNECT + FIRST)
-        assert isinstance(item, Head)
+        assert isinstance(item, AnswerHead)
         return item
 
     def chunks(self, most: int | None = None) -> Iterator[bytes]:
-        """Yield the answer's bytes as they come, at most `most` or else `LARGEST`. Raises Cut and
-        Silent.
+        """Yield the answer's bytes as they come, at most `most` or else `LARGEST`. Raises CutShort
+        and Silent.
         """
         most = LARGEST if most is None else most
         wait, size, until = FIRST, 0, time.monotonic() + LONGEST
@@ -96,9 +96,9 @@ class Exchange:
             assert isinstance(item, bytes)
             size += len(item)
             if size > most:
-                raise Cut(f"an answer of more than {most:,} bytes")
+                raise CutShort(f"an answer of more than {most:,} bytes")
             if time.monotonic() > until:
-                raise Cut(f"an answer that takes more than {LONGEST:g} s")
+                raise CutShort(f"an answer that takes more than {LONGEST:g} s")
             wait = BETWEEN
             yield item
 
@@ -116,7 +116,7 @@ class Exchange:
         with contextlib.suppress(Full):  # a full queue wakes the caller by itself
             self._queue.put_nowait(Closed())
 
-    def _next(self, wait: float) -> Head | bytes | None:
+    def _next(self, wait: float) -> AnswerHead | bytes | None:
         try:
             item = self._queue.get(timeout=wait)
         except Empty:
@@ -133,7 +133,7 @@ class Exchange:
         try:
             response = client.send(request, stream=True)
             with contextlib.closing(response):
-                self._put(Head(response.status_code, response.headers))
+                self._put(AnswerHead(response.status_code, response.headers))
                 for chunk in response.iter_raw():  # undecoded: nothing is unpacked to a larger size
                     self._put(chunk)
                     if self._closed:  # the server may never stop sending
@@ -147,7 +147,7 @@ class Exchange:
                     self._connection.close()
                     self._connection = None
 
-    def _put(self, item: Head | bytes | Exception | None) -> None:
+    def _put(self, item: AnswerHead | bytes | Exception | None) -> None:
         """Put an item into the queue when there is room, unless the exchange is closed."""
         while not self._closed:
             with contextlib.suppress(Full):
@@ -176,7 +176,9 @@ class Conversation:
         self._closed = threading.Event()
 
     @contextlib.contextmanager
-    def ask(self, method: str, url: str, body: object = None) -> Iterator[tuple[Head, Exchange]]:
+    def ask(
+        self, method: str, url: str, body: object = None
+    ) -> Iterator[tuple[AnswerHead, Exchange]]:
         """Send a request, again after a pause while the server is busy. Raises Closed."""
         for tries in range(_TRIES):
             with self._lock:
@@ -216,7 +218,7 @@ def events(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 def objects(texts: Iterator[str], *, end: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON object in each text, up to the text `end`. Raises Cut."""
+    """Yield the JSON object in each text, up to the text `end`. Raises CutShort."""
     for text in texts:
         if text.strip() == end:
             return
@@ -225,7 +227,7 @@ def objects(texts: Iterator[str], *, end: str) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
-            raise Cut("an event that is no JSON object")
+            raise CutShort("an event that is no JSON object")
         yield value
 
 
@@ -234,13 +236,15 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > _EVENT:
-            raise Cut(f"an event of more than {_EVENT:,} bytes")
+            raise CutShort(f"an event of more than {_EVENT:,} bytes")
         for line in lines:
             yield line.removesuffix(b"\r").decode("utf-8", "replace")
     yield rest.decode("utf-8", "replace")
 
 
-def _pause(head: Head, tries: int, *, chance: Callable[[], float] = random.random) -> float | None:
+def _pause(
+    head: AnswerHead, tries: int, *, chance: Callable[[], float] = random.random
+) -> float | None:
     """Return the seconds until a busy server is to be asked again.
 
     None if it has answered, or asks for a longer pause than a user would wait.

@@ -30,7 +30,7 @@ class Invalid(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class RewriteTask:
     """A prompt, and what is needed to read its answer."""
 
     prompt: str
@@ -57,7 +57,7 @@ class AnswerSpan:
     """True if its end has arrived."""
 
 
-def task(request: InfillRequest) -> Task:
+def task(request: InfillRequest) -> RewriteTask:
     """Make the task that asks for a request's holes."""
     texts = [part for one in request.passages for part in one.parts if isinstance(part, str)]
     texts += [hole.text for hole in request.holes]
@@ -74,10 +74,10 @@ def task(request: InfillRequest) -> Task:
     with_holes = [passage for passage in request.passages if passage.holes]
     fixed = _fixed(with_holes[0]) if len(with_holes) == 1 else ()
     prompt = _prompt(request, word)
-    return Task(prompt, word, tuple(indents), tuple(fences), fixed)
+    return RewriteTask(prompt, word, tuple(indents), tuple(fences), fixed)
 
 
-def partial(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
+def partial(task: RewriteTask, answer: str) -> tuple[AnswerSpan, ...]:
     """Find each hole's text in an unfinished answer; empty for holes that it has not reached."""
     found = []
     at = 0
@@ -96,7 +96,7 @@ def partial(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
     return (*found, *[AnswerSpan(last, last, False)] * (len(task.indents) - len(found)))
 
 
-def whole(task: Task, answer: str) -> tuple[AnswerSpan, ...]:
+def whole(task: RewriteTask, answer: str) -> tuple[AnswerSpan, ...]:
     """Find each hole's text in a finished answer. Raises Invalid."""
     if len(answer) > LONGEST:
         raise Invalid(f"it is {len(answer):,} characters long")
@@ -153,7 +153,7 @@ def _prompt(request: InfillRequest, word: str) -> str:
     return "\n\n".join(said)
 
 
-def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[AnswerSpan, ...]:
+def _unchanged(task: RewriteTask, answer: str, start: int, end: int) -> tuple[AnswerSpan, ...]:
     """Find the holes in an answer that repeats the whole text. Raises Invalid."""
     first, last = (task.fixed[0].lstrip(), task.fixed[-1].rstrip()) if task.fixed else ("", "")
     if len(first.strip() + last.strip()) < _KNOWN:
@@ -180,7 +180,7 @@ def _unchanged(task: Task, answer: str, start: int, end: int) -> tuple[AnswerSpa
     return tuple(AnswerSpan(left, right, True) for (_, left), (right, _) in pairwise(edges))
 
 
-def _trimmed(task: Task, answer: str, at: int, found: AnswerSpan) -> AnswerSpan:
+def _trimmed(task: RewriteTask, answer: str, at: int, found: AnswerSpan) -> AnswerSpan:
     """Trim the line ends beside the tags, a code fence, and a repeated indentation."""
     start, end = found.start, found.end
     start += next((len(one) for one in ("\r\n", "\n") if answer.startswith(one, start, end)), 0)
@@ -224,11 +224,11 @@ def _indent(before: str) -> str:
     return line if line.isspace() else ""
 
 
-def _opening(task: Task, number: int) -> str:
+def _opening(task: RewriteTask, number: int) -> str:
     return f"<{task.word} {number}>"
 
 
-def _closings(task: Task) -> list[str]:
+def _closings(task: RewriteTask) -> list[str]:
     return [f"</{task.word} {number}>" for number in range(1, len(task.indents) + 1)]
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import dgedit
 from dgedit import config
 from dgedit.engines.warm import sockets, wire
-from dgedit.engines.warm.sockets import Connection, Place, Unavailable
+from dgedit.engines.warm.sockets import Connection, EngineKey, Unavailable
 from dgedit.errors import EngineError
 from dgedit.files.paths import our_folder
 from dgedit_engine.types import Ability, InfillRequest, Step
@@ -44,7 +44,7 @@ class Daemon:
 
     def __init__(self, model: str, device: str | None, adapter: str | None = None) -> None:
         """Take a model as `store.resolve` returns it, and an adapter's folder."""
-        self.place = Place.of(model, device, adapter)
+        self.place = EngineKey.of(model, device, adapter)
         self._asker = os.urandom(8).hex()
         self._said: Mapping[str, str] = {}
         self._ability = Ability()
@@ -217,7 +217,7 @@ def stop(path: Path) -> int | None:
     return pid
 
 
-def log_path(place: Place) -> Path:
+def log_path(place: EngineKey) -> Path:
     """Return the log file of an engine."""
     return our_folder("state") / f"engine-{place.socket.stem}.log"
 
@@ -237,7 +237,7 @@ def locked(path: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _start(place: Place) -> None:
+def _start(place: EngineKey) -> None:
     """Start an engine that outlives this process, with a socket that already listens."""
     import subprocess
 

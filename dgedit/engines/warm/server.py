@@ -32,7 +32,7 @@ from typing import Any
 import dgedit
 from dgedit import signals
 from dgedit.engines.warm import sockets, wire
-from dgedit.engines.warm.sockets import Connection, Place
+from dgedit.engines.warm.sockets import Connection, EngineKey
 from dgedit.errors import EngineError, Exit
 from dgedit.text.visible import visible
 from dgedit_engine.types import Backend, InfillRequest
@@ -77,7 +77,7 @@ class Serving:
         path: Path,
         open_backend: Callable[[], Backend],
         *,
-        place: Place,
+        place: EngineKey,
         idle: float,
     ) -> None:
         """Take a listener bound at `path`, the description of what is opened, and the seconds after
@@ -335,7 +335,7 @@ def start(data: str) -> Exit:
     os.umask(0o077)
     _log_to(RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1))
     listener = socket.socket(fileno=given["listener"])
-    place = Place(given["model"], given["device"], given["adapter"])
+    place = EngineKey(given["model"], given["device"], given["adapter"])
     signals.heed()
     threading.excepthook = lambda args: log.error("%s", _trace(args.exc_value))
     try:
@@ -345,7 +345,7 @@ def start(data: str) -> Exit:
         return Exit.BUG
 
 
-def serve(listener: socket.socket, path: Path, place: Place, *, idle: float) -> Exit:
+def serve(listener: socket.socket, path: Path, place: EngineKey, *, idle: float) -> Exit:
     """Serve a model in this process."""
     from dgedit.engines.connect import open_here
 

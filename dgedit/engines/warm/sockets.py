@@ -42,7 +42,7 @@ class Unavailable(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EngineKey:
     """The identity of a warm engine: a model, a device and an adapter."""
 
     model: str
@@ -53,7 +53,7 @@ class Place:
     """The adapter's folder with links resolved; empty for none."""
 
     @classmethod
-    def of(cls, model: str, device: str | None, adapter: str | None = None) -> Place:
+    def of(cls, model: str, device: str | None, adapter: str | None = None) -> EngineKey:
         """Make a place of what `store.resolve` and `store.adapter_of` return."""
         changes = os.path.realpath(adapter) if adapter else ""
         if model in OURS:

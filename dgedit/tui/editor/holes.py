@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from textual.document._document import Location
 
-from dgedit.files.document import Span
+from dgedit.files.document import LINE_END, Span
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.highlighting import LINE_END, DraftSyntax, Highlight
+from dgedit.tui.editor.highlighting import DraftSyntax, Highlight
 from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"

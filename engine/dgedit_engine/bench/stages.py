@@ -37,7 +37,7 @@ _EDIT = 64  # tokens of a prompt that an edit makes new
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StepPart:
     """A part of a step."""
 
     name: str
@@ -121,12 +121,12 @@ def measure(
     return found
 
 
-def _timed(stage: Stage, timing: Timing, card: Card | None) -> dict[str, Any]:
+def _timed(stage: StepPart, timing: Timing, card: Card | None) -> dict[str, Any]:
     floor = card.floor(stage.bytes_read, stage.operations) if card else None
     return {"stage": stage.name, "ms": timing.of(stage.call), "floor_ms": floor}
 
 
-def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
+def stages(model: Model, cache: DeviceCache) -> Iterator[StepPart]:
     """Yield the parts of a step behind what the cache holds."""
     config = model.config
     slots, layers = config.canvas, list(model.stack())
@@ -136,7 +136,7 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
     block = model.conditioning
     assert block is not None
     read, taken = _matrices(slots, block.gate_up, block.down)
-    yield Stage("self-conditioning", lambda: block(model.embed(ids), soft), read, taken)
+    yield StepPart("self-conditioning", lambda: block(model.embed(ids), soft), read, taken)
     view = cache.open(slots, Reading(False))
     ropes = model.ropes(view, x.dtype)
     projected = [layer.project(x, ropes[layer.shape]) for layer in layers]
@@ -145,7 +145,7 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
         for layer, p in zip(layers, projected, strict=True)
     ]
     read, taken = _matrices(slots, *(one for layer in layers for one in (layer.qkv, layer.out)))
-    yield Stage(
+    yield StepPart(
         "projections",
         lambda: [
             (layer.project(x, ropes[layer.shape]), product(a, layer.out))
@@ -154,7 +154,7 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
         read,
         taken,
     )
-    yield Stage(
+    yield StepPart(
         "attention",
         lambda: [
             view.attend(layer.index, layer.shape, *p)
@@ -165,12 +165,12 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
     read, taken = _matrices(
         slots, *(one for layer in layers for one in (layer.gate_up, layer.down))
     )
-    yield Stage(
+    yield StepPart(
         "dense MLP", lambda: [feed(x, one.gate_up, one.down) for one in layers], read, taken
     )
     stacks = [one for layer in layers for one in (layer.experts_gate_up, layer.experts_down)]
     chosen = 2 * slots * config.active * sum(entries(one) for one in stacks) // config.experts
-    yield Stage(
+    yield StepPart(
         "router and experts",
         lambda: [one.route(x, x) for one in layers],
         sum(map(size, stacks)),
@@ -179,12 +179,12 @@ def stages(model: Model, cache: DeviceCache) -> Iterator[Stage]:
     yield from _ends(model, x, ids)
 
 
-def _ends(model: Model, hidden: Tensor, ids: Tensor) -> Iterator[Stage]:
+def _ends(model: Model, hidden: Tensor, ids: Tensor) -> Iterator[StepPart]:
     """Yield the head, the sampler and the self-conditioning signal."""
     config, (_, slots) = model.config, ids.shape
     read, taken = _matrices(slots, model.embedding)
     raw = product(hidden, model.embedding)
-    yield Stage("head", lambda: product(hidden, model.embedding), read, taken)
+    yield StepPart("head", lambda: product(hidden, model.embedding), read, taken)
     device = ids.device
     heat, draw = torch.full((1,), 0.6, device=device), torch.tensor([1, 0], device=device)
     fixed, pinned = torch.zeros_like(ids, dtype=torch.bool), torch.full_like(ids, -1)
@@ -196,14 +196,14 @@ def _ends(model: Model, hidden: Tensor, ids: Tensor) -> Iterator[Stage]:
         parts = (reading.sample, reading.best, reading.entropy, ids, fixed, ids, still)
         return accept_and_renoise(*parts, settings=settings, vocab=config.vocab, draw=draw)
 
-    yield Stage("sampler", sample, raw.nbytes)
+    yield StepPart("sampler", sample, raw.nbytes)
     reading = read_canvas(raw, heat, draw, softcap=config.softcap, pinned=pinned)
     options: dict[str, Any] = {"softcap": config.softcap, "scale": model.scale, "pinned": pinned}
 
     def soft() -> object:
         return soft_embed(raw, reading, heat, model.embedding, **options)
 
-    yield Stage("soft embedding", soft, 64 * slots * config.dim * model.embedding.itemsize)
+    yield StepPart("soft embedding", soft, 64 * slots * config.dim * model.embedding.itemsize)
 
 
 def _matrices(tokens: int, *weights: Any) -> tuple[int, int]:

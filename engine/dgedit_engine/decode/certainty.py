@@ -18,7 +18,7 @@ from dgedit_engine.decode.cuts import continues
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.files import small
-from dgedit_engine.prompt.plain import Place
+from dgedit_engine.prompt.plain import Surroundings
 from dgedit_engine.types import ModelError
 
 FILE = "certainty.json"
@@ -43,7 +43,7 @@ class Certainty:
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, total))))
 
 
-def features(found: Sequence[Scored], at: int, place: Place, asked: int) -> dict[str, float]:
+def features(found: Sequence[Scored], at: int, place: Surroundings, asked: int) -> dict[str, float]:
     """Return the features of the candidate `found[at]` for a hole in `place`; `found` are all
     candidates, `asked` is how many tokens of the text behind were scored.
     """

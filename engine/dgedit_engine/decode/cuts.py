@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from dgedit_engine.decode.endings import circle, met
-from dgedit_engine.prompt.plain import Place
+from dgedit_engine.prompt.plain import Surroundings
 
 LINES = 40
 """Lines after which a draft is given up."""
@@ -30,7 +30,7 @@ def continues(behind: str) -> bool:
     return bool(behind) and behind[0] not in "\r\n"
 
 
-def visible(text: str, place: Place) -> str:
+def visible(text: str, place: Surroundings) -> str:
     """Return a draft without the empty lines that it begins with, where it begins a line: those
     around a hole stand there already.
     """
@@ -40,7 +40,7 @@ def visible(text: str, place: Place) -> str:
     return text[text.rfind("\n", 0, start) + 1 :]
 
 
-def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
+def cuts(text: str, place: Surroundings, *, ended: bool = False) -> list[int]:
     """Return the lengths at which the draft `text` may end, ascending; `ended` where its own end is
     one too.
 
@@ -68,7 +68,7 @@ def cuts(text: str, place: Place, *, ended: bool = False) -> list[int]:
     return sorted(length for length in found if _sound(text[:length], place, lines))
 
 
-def too_far(text: str, place: Place) -> bool:
+def too_far(text: str, place: Surroundings) -> bool:
     """Say whether more of a draft can be of no use: it repeats what stands behind the hole, a
     line's rest at least, has left the hole's block, goes round in circles, is at an end of empty
     lines or is too long.
@@ -84,7 +84,7 @@ def too_far(text: str, place: Place) -> bool:
     return len(lines) > 1 and left_block(text, place) is not None  # "el" may become "else:"
 
 
-def fits(text: str, place: Place) -> bool:
+def fits(text: str, place: Surroundings) -> bool:
     """Say whether a text can be a hole's: it stays in its block, begins with no empty line that the
     hole did not begin with, ends a line where the hole did, and neither repeats what stands right
     behind it nor has a marker of a hole in it.
@@ -102,7 +102,7 @@ def fits(text: str, place: Place) -> bool:
     return not _repeats(text, place)
 
 
-def left_block(text: str, place: Place) -> int | None:
+def left_block(text: str, place: Surroundings) -> int | None:
     """Return the place where a draft leaves the block that its hole is in: the start of the first
     line with less indentation than the hole's first one, or than what is around an empty hole; or
     behind a line that closes a bracket, which may stand further left as the last one. None where it
@@ -121,7 +121,7 @@ def left_block(text: str, place: Place) -> int | None:
     return None
 
 
-def _whole_lines(place: Place) -> bool:
+def _whole_lines(place: Surroundings) -> bool:
     """Say whether a hole is lines with their ends: it begins one, and one begins behind it, which
     its present text shows, or else indentation there.
     """
@@ -130,7 +130,7 @@ def _whole_lines(place: Place) -> bool:
     return place.present.endswith("\n") or (not place.present and place.behind[0] in " \t")
 
 
-def _least(text: str, place: Place) -> int:
+def _least(text: str, place: Surroundings) -> int:
     """Return the indentation of the hole's block."""
     if place.line.strip():
         return _indent(place.line)
@@ -151,7 +151,7 @@ def _begins_empty(text: str) -> bool:
     return bool(text.strip()) and not text.split("\n", 1)[0].strip()
 
 
-def _repeats(text: str, place: Place) -> bool:
+def _repeats(text: str, place: Surroundings) -> bool:
     """Say whether a text ends with the lines that stand behind it, the same indentation
     included.
     """
@@ -180,7 +180,7 @@ def _agreeing(text: str, behind: str, least: int) -> list[int]:
     return [place for _, place in sorted(found)[:_INSIDE]]
 
 
-def _sound(text: str, place: Place, takes_end: bool) -> bool:
+def _sound(text: str, place: Surroundings, takes_end: bool) -> bool:
     """Say whether a text can be a hole's: it is not blank, and neither begins nor ends with an
     empty line, but for the beginning of the line that goes on behind it.
     """

@@ -35,7 +35,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Refined:
+class RefinedCanvas:
     """A canvas after one step."""
 
     canvas: Canvas
@@ -62,7 +62,7 @@ class Live(Generic[S]):
     """Steps before the end of the schedule."""
     state: S
     """What its refiner keeps of it between steps."""
-    latest: Refined | None = None
+    latest: RefinedCanvas | None = None
 
     @property
     def over(self) -> bool:
@@ -98,7 +98,7 @@ def refine(
     generator: torch.Generator,
     *,
     shrinking: bool = True,
-) -> Iterator[list[Refined]]:
+) -> Iterator[list[RefinedCanvas]]:
     """Denoise all canvases until each has settled or used up its steps; yields the latest result of
     each.
 
@@ -247,7 +247,7 @@ def _take(
     one.canvas = replace(canvas, ids=torch.where(canvas.fixed, canvas.ids, ids))
 
 
-def _refined(canvas: Canvas, reading: SlotReading, kept: Tensor, *, settled: bool) -> Refined:
+def _refined(canvas: Canvas, reading: SlotReading, kept: Tensor, *, settled: bool) -> RefinedCanvas:
     confidence = reading.probs.gather(-1, reading.best[..., None])[0, :, 0]
     best: list[int] = reading.best[0].tolist()
-    return Refined(canvas, best, confidence.tolist(), kept[0].tolist(), settled)
+    return RefinedCanvas(canvas, best, confidence.tolist(), kept[0].tolist(), settled)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import Canvas, Seed
-from dgedit_engine.decode.loop import Live, Refined, seed_signal
+from dgedit_engine.decode.loop import Live, RefinedCanvas, seed_signal
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model
@@ -265,7 +265,7 @@ def _copied(state: CanvasState | StepRow) -> CanvasState:
     return state.step.state(state.index) if isinstance(state, StepRow) else state
 
 
-def _refined(canvas: Canvas, report: Tensor) -> Refined:
+def _refined(canvas: Canvas, report: Tensor) -> RefinedCanvas:
     """Read a row of a step's report. Raises ModelError for logits that are not finite."""
     slots = canvas.slots
     best, confidence, kept = report[: 3 * slots].view(3, slots)
@@ -273,4 +273,4 @@ def _refined(canvas: Canvas, report: Tensor) -> Refined:
     if not finite:
         raise ModelError("the model's logits are no finite numbers: damaged weights?")
     sure: list[float] = confidence.view(torch.float32).tolist()
-    return Refined(canvas, best.tolist(), sure, kept.bool().tolist(), bool(settled))
+    return RefinedCanvas(canvas, best.tolist(), sure, kept.bool().tolist(), bool(settled))

@@ -16,7 +16,7 @@ from dgedit_engine.decode.canvas import text_ids
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.drafts import draft_of, mean_log, open_part
 from dgedit_engine.decode.endings import cuts
-from dgedit_engine.decode.loop import Refined, Start
+from dgedit_engine.decode.loop import RefinedCanvas, Start
 from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, rank
 from dgedit_engine.decode.shown import Shown
@@ -132,7 +132,7 @@ def refine(
     yield from stream.begin(phase, max(start.first for start in canvases))
     encode(work.model, work.cache, work.prompt.ids)
     leader = 0
-    stands: list[Refined] = []
+    stands: list[RefinedCanvas] = []
     steps = loop.refine(work.refiner, canvases, work.sampling, work.generator)
     for taken, stands in enumerate(steps, start=1):
         sure = [_certainty(one, work.model.config.eos) for one in stands]
@@ -217,7 +217,9 @@ def _continues(work: Work, filling: Filling) -> bool:
     return lone and not filling.ended and max(1, len(filling.slots)) < CANVASES
 
 
-def _filling(work: Work, one: Refined, origin: Origin, before: Filling | None = None) -> Filling:
+def _filling(
+    work: Work, one: RefinedCanvas, origin: Origin, before: Filling | None = None
+) -> Filling:
     """Return the infill of a canvas; `before`, where it continues earlier ones."""
     holes, confidence, ended = [], [], True
     for ids, sure, _, full in _texts(work, one, before):
@@ -235,14 +237,14 @@ def _filling(work: Work, one: Refined, origin: Origin, before: Filling | None = 
     )
 
 
-def _drafts(work: Work, one: Refined, before: Filling | None = None) -> tuple[Draft, ...]:
+def _drafts(work: Work, one: RefinedCanvas, before: Filling | None = None) -> tuple[Draft, ...]:
     """Return each hole's draft at this step, behind what earlier canvases settled."""
     texts = _texts(work, one, before)
     return tuple(_shown(work, ids, sure, accepted) for ids, sure, accepted, _ in texts)
 
 
 def _texts(
-    work: Work, one: Refined, before: Filling | None
+    work: Work, one: RefinedCanvas, before: Filling | None
 ) -> Iterator[tuple[list[int], list[float], list[bool], bool]]:
     """Yield for each hole its tokens behind those `before`, their probabilities, which were
     accepted, and whether they fill all slots.
@@ -263,7 +265,7 @@ def _shown(
     return draft_of(ids, confidence, accepted, work.tokenizer, closing, ended=False)
 
 
-def _certainty(one: Refined, ends: Sequence[int]) -> float:
+def _certainty(one: RefinedCanvas, ends: Sequence[int]) -> float:
     """Return the mean log-probability of a canvas's text and ends, in nats."""
     found = [
         math.log(max(one.confidence[slot], 1e-9))

@@ -13,7 +13,7 @@ from dgedit_engine.types import CAUTION
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Judgement:
     """One infill, judged: one line of a results file."""
 
     task: str
@@ -72,13 +72,13 @@ class Result:
 
 def judge(
     task: Task, way: str, answer: FillerOutput, gold: tuple[str, ...], *, passed: bool | None = None
-) -> Result:
+) -> Judgement:
     """Judge the answer to a task whose text is, token by token, `gold`; `passed` says whether its
     tests did.
     """
     text = answer.text
     apart = abs(len(answer.pieces) - len(gold))
-    return Result(
+    return Judgement(
         task=task.name,
         way=way,
         kind=task.kind,

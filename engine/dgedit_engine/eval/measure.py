@@ -19,7 +19,7 @@ import numpy as np
 from dgedit_engine.engine import Engine
 from dgedit_engine.eval import benchmarks, sandbox
 from dgedit_engine.eval.fillers import DEFAULT, Filler, fillers
-from dgedit_engine.eval.judge import Result, judge
+from dgedit_engine.eval.judge import Judgement, judge
 from dgedit_engine.eval.results import Run, add, results_in
 from dgedit_engine.eval.table import render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task, draw
@@ -104,8 +104,8 @@ def measure(
     pieces: Callable[[str], tuple[str, ...]],
     *,
     ask: Callable[[Task], InfillRequest],
-    done: Sequence[Result] = (),
-) -> Iterator[Result]:
+    done: Sequence[Judgement] = (),
+) -> Iterator[Judgement]:
     """Fill each task in each way that is not `done`, and judge. `pieces` splits a text into its
     tokens' texts.
     """

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dgedit_engine.eval.judge import Result
+from dgedit_engine.eval.judge import Judgement
 
 Run = dict[str, Any]
 """All that the figures depend on, JSON-able."""
 
 
-def results_in(path: Path, run: Run) -> list[Result]:
+def results_in(path: Path, run: Run) -> list[Judgement]:
     """Read the results of `run` that the file holds; one that was cut off in writing is dropped
     from it.
 
@@ -31,7 +31,7 @@ def results_in(path: Path, run: Run) -> list[Result]:
     whole = data[: data.rfind(b"\n") + 1]
     try:
         first, *lines = [json.loads(line) for line in whole.splitlines()]
-        results = [Result(**line) for line in lines]
+        results = [Judgement(**line) for line in lines]
     except (ValueError, TypeError):
         raise OSError(f"{path} is no results file") from None
     if first != run:
@@ -42,7 +42,7 @@ def results_in(path: Path, run: Run) -> list[Result]:
     return results
 
 
-def add(path: Path, result: Result) -> None:
+def add(path: Path, result: Judgement) -> None:
     """Append a result to the file."""
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(result)) + "\n")

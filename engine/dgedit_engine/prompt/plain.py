@@ -41,7 +41,7 @@ _SLASHES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Surroundings:
     """The text around a hole; lines end with "\n"."""
 
     before: str
@@ -73,7 +73,7 @@ class Around:
     forced: str
     """The text with which the draft has to begin, and which is no part of the hole; empty for none.
     """
-    place: Place
+    place: Surroundings
     """The texts before, in and behind it, up to the next hole; not more than can matter."""
     newline: str
     """What the file's lines end with; in all the texts here it is "\n"."""
@@ -108,16 +108,18 @@ def around(
     beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
     forced = _unsure(place.before, tokenizer, own)
     ids = [*start, *beside, *after, *(own[:-1] if forced else own)]
-    near = Place(place.before[-_CHARACTERS:], behind, place.present)
+    near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
     return Around(ids, forced, near, newline)
 
 
-def place_of(request: InfillRequest, hole: int, filled: Sequence[str]) -> Place:
+def place_of(request: InfillRequest, hole: int, filled: Sequence[str]) -> Surroundings:
     """Return the text around the request's hole of that number, those before it `filled`."""
     return _split(request, hole, filled)[1]
 
 
-def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[Passage, Place, str]:
+def _split(
+    request: InfillRequest, hole: int, filled: Sequence[str]
+) -> tuple[Passage, Surroundings, str]:
     """Return a hole's passage, the text around the hole there, and what the lines end with."""
     number = 0
     for passage in request.passages:
@@ -129,7 +131,11 @@ def _split(request: InfillRequest, hole: int, filled: Sequence[str]) -> tuple[Pa
             if number == hole:
                 texts = before, _following(passage.parts[index + 1 :]), part.text
                 newline = _line_end("".join(texts))
-                return passage, Place(*(one.replace(newline, "\n") for one in texts)), newline
+                return (
+                    passage,
+                    Surroundings(*(one.replace(newline, "\n") for one in texts)),
+                    newline,
+                )
             before += filled[number]
             number += 1
     raise ValueError(f"hole {hole} of {number}")

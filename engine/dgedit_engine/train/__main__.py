@@ -20,7 +20,7 @@ from dgedit_engine.model.config import Config, LayerConfig, Sampling, load_confi
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train import feed, vocabulary
 from dgedit_engine.train.feed import Feed
-from dgedit_engine.train.loop import Run, compile_parts
+from dgedit_engine.train.loop import TrainingRun, compile_parts
 from dgedit_engine.train.recipe import Recipe, add_options, from_options
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
@@ -88,7 +88,7 @@ def _train(options: argparse.Namespace) -> int:
     if not options.tokenizer.is_file():
         raise FileNotFoundError(f"no tokenizer: {options.tokenizer} does not exist")
     recipe = from_options(options)
-    run = Run(_model(options, recipe), recipe, device=options.device)
+    run = TrainingRun(_model(options, recipe), recipe, device=options.device)
     if options.resume:
         run.resume(options.out)
     if options.compile:
@@ -117,7 +117,7 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _save(run: Run, options: argparse.Namespace) -> None:
+def _save(run: TrainingRun, options: argparse.Namespace) -> None:
     kinds = {"file": (False, False), "shards": (True, False), "int8": (True, True)}
     shards, int8 = kinds[options.weights]
     run.save(options.out, sampling=SAMPLING, shards=shards, int8=int8)

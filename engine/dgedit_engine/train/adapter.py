@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dgedit_engine.model.adapted import Adapted, Change
+from dgedit_engine.model.adapted import Adapted, LowRank
 from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 
@@ -101,7 +101,7 @@ class TrainedAdapter(nn.Module):
                 torch.zeros(last - first, rank, device=weight.device)
             )
             changes.append(
-                Change((first, last), self.parts[f"{key}/lora_A"], self.parts[f"{key}/lora_B"])
+                LowRank((first, last), self.parts[f"{key}/lora_A"], self.parts[f"{key}/lora_B"])
             )
         scale = self.settings.alpha / rank
         adapted = Adapted(weight, tuple(changes), scale, causal=self.causal)

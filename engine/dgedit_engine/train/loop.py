@@ -29,7 +29,7 @@ _TAIL = 200  # steps over which the averaged weights look back
 _LOGGED = 20  # steps between entries
 
 
-class Run:
+class TrainingRun:
     """One training run: the model with its optimisers, averages and counters."""
 
     def __init__(self, model: Model, recipe: Recipe, *, device: torch.device | str = "cpu") -> None:

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dgedit_engine.files import small
-from dgedit_engine.model.adapted import Adapted, Change, joined
+from dgedit_engine.model.adapted import Adapted, LowRank, joined
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.slots import Slot, slots
@@ -109,13 +109,13 @@ def stand_beside(model: Model, adapter: Adapter) -> None:
         weight = getattr(slot.module, slot.attribute)
         weight = weight.weight if isinstance(weight, Adapted) else slot.weight
         own = joined(changes, weight.shape[0], adapter.scale, dtype)
-        own = Change(own.rows, own.a.to(device), own.b.to(device))
+        own = LowRank(own.rows, own.a.to(device), own.b.to(device))
         vars(slot.module).pop(slot.attribute, None)
         slot.module._parameters.pop(slot.attribute, None)
         setattr(slot.module, slot.attribute, Adapted(weight, (own,), 1.0, causal=False))
 
 
-def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[Change]]]:
+def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[LowRank]]]:
     """Yield each matrix that an adapter changes, and its changes. Raises ModelError, naming the
     tensor, for one that fits nothing, once all others are given.
     """
@@ -137,7 +137,7 @@ def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[Change
         raise ModelError(f"{adapter.folder / WEIGHTS}: {name} belongs to nothing in this model")
 
 
-def _change(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, words: str) -> Change:
+def _change(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, words: str) -> LowRank:
     """A change of some rows of a matrix; `words` name it."""
     shape = getattr(slot.module, slot.attribute).shape
     assert isinstance(rows, slice), "stacks are changed whole, and so not at all"
@@ -145,7 +145,7 @@ def _change(slot: Slot, rows: int | slice, a: Tensor, b: Tensor, words: str) -> 
     place = [last - first, *shape[1:]]
     if a.dim() != 2 or b.dim() != 2 or [len(b), a.shape[1], len(a)] != [*place, b.shape[1]]:
         raise ModelError(f"{words} is {list(b.shape)} times {list(a.shape)}, not {place}")
-    return Change((first, last), a, b)
+    return LowRank((first, last), a, b)
 
 
 def _set_rows(model: Model, rows: Tensor, adapter: Adapter) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from dgedit_engine.formats import opened, shards
 from dgedit_engine.formats.coding import allocated, coding, common, recoded
 from dgedit_engine.formats.plain import SCALE, narrowed
-from dgedit_engine.formats.source import Piece, Source, Weight, named
+from dgedit_engine.formats.source import Piece, TensorSource, Weight, named
 from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -115,7 +115,7 @@ def save(
             old.unlink(missing_ok=True)
 
 
-def planned(all_slots: Iterable[Slot], source: Source) -> list[Move]:
+def planned(all_slots: Iterable[Slot], source: TensorSource) -> list[Move]:
     """Return the place of every piece. Raises ModelError for one that goes nowhere or does not fit,
     and for a weight that is not there.
     """
@@ -143,7 +143,7 @@ def planned(all_slots: Iterable[Slot], source: Source) -> list[Move]:
     return moves
 
 
-def _map_embedding(moves: Sequence[Move], source: Source, dtype: torch.dtype) -> list[Move]:
+def _map_embedding(moves: Sequence[Move], source: TensorSource, dtype: torch.dtype) -> list[Move]:
     """Put an embedding of that dtype in its place as the file has it -> the other moves."""
     left = []
     for move in moves:

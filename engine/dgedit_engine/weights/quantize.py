@@ -23,7 +23,7 @@ from dgedit_engine.files import small
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import allocated, coding
 from dgedit_engine.formats.native import settings, stored
-from dgedit_engine.formats.source import Source, Weight, named
+from dgedit_engine.formats.source import TensorSource, Weight, named
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -40,7 +40,7 @@ _COPIED = ("generation_config.json", "tokenizer.json", "decoding.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class QuantizeProgress:
     """How much of a quantisation is done."""
 
     done: int
@@ -56,7 +56,7 @@ def quantize(
     experts: Experts | None = None,
     rest: Rest | None = None,
     device: torch.device | str = "cpu",
-) -> Iterator[Progress]:
+) -> Iterator[QuantizeProgress]:
     """Write the model in `source` to a new folder `target`; closing the iterator cancels and leaves
     nothing.
 
@@ -119,12 +119,12 @@ def room_for(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
 
 
 def _write(
-    source: Source,
+    source: TensorSource,
     moves: dict[Slot, list[Move]],
     rooms: dict[Slot, Weight],
     folder: Path,
     device: torch.device | str,
-) -> Iterator[Progress]:
+) -> Iterator[QuantizeProgress]:
     """Write all weights and, at the end, the index by which they are found."""
     sizes = {
         slot: sum(
@@ -141,7 +141,7 @@ def _write(
             _close(shard, folder, places)
         shard |= tensors
         done += sizes[slot]
-        yield Progress(done, sum(sizes.values()))
+        yield QuantizeProgress(done, sum(sizes.values()))
     _close(shard, folder, places)
     index = json.dumps({"weight_map": places}, indent=1)
     (folder / INDEX).write_text(index + "\n", encoding="utf-8")
@@ -161,7 +161,7 @@ def _bytes(tensors: dict[str, Tensor]) -> int:
 
 
 def _filled(
-    source: Source, moves: Iterable[Move], room: Weight, device: torch.device | str
+    source: TensorSource, moves: Iterable[Move], room: Weight, device: torch.device | str
 ) -> Weight:
     """Return a whole weight in the dtype or coding of its room, made some rows or matrices at a
     time: no group reaches beyond a row.

@@ -10,7 +10,7 @@ import pytest
 from dgedit.doctor import checks
 from dgedit.engines.connect import connect
 from dgedit.engines.warm.client import Daemon
-from dgedit.engines.warm.sockets import Place
+from dgedit.engines.warm.sockets import EngineKey
 from dgedit.errors import EngineError
 from dgedit.models import nano
 from dgedit.models import store as models
@@ -84,8 +84,8 @@ def test_folder_of_a_fetched_base_is_no_model_of_its_own(fake: FakeBase) -> None
 
 
 def test_engine_of_nano_has_its_name_for_a_place(fake: FakeBase) -> None:
-    before = Place.of("nano", None)
-    assert (before.model, Place.of("tiny", "cpu").model) == ("nano", "tiny")
+    before = EngineKey.of("nano", None)
+    assert (before.model, EngineKey.of("tiny", "cpu").model) == ("nano", "tiny")
     stamp = before.stamp
     prepared.folder()
     assert before.stamp == stamp  # or the first client's engine would be replaced by the second's

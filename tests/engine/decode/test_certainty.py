@@ -17,10 +17,10 @@ from dgedit_engine.decode.certainty import (
     save_certainty,
 )
 from dgedit_engine.decode.joint import BEHIND, Scored
-from dgedit_engine.prompt.plain import Place
+from dgedit_engine.prompt.plain import Surroundings
 from dgedit_engine.types import Draft, ModelError
 
-PLACE = Place("def f(a):\n    return ", "\n")
+PLACE = Surroundings("def f(a):\n    return ", "\n")
 WEIGHTS = Certainty(-1.0, {name: float(place) / 8 for place, name in enumerate(FEATURES)})
 
 
@@ -48,16 +48,16 @@ def test_lead_is_that_over_what_says_something_else() -> None:
 @pytest.mark.parametrize(
     ("place", "name", "right"),
     [
-        (Place("x\n", "y\n"), "starts line", True),
-        (Place("x\n    ", "\n"), "starts line", True),
-        (Place("x = ", "\n"), "starts line", False),
-        (Place("f(", ")\n"), "line goes on", True),
-        (Place("x = ", "\n"), "line goes on", False),
-        (Place("x = ", "\n\n"), "at an end", True),
-        (Place("x = ", "\ny\n"), "at an end", False),
+        (Surroundings("x\n", "y\n"), "starts line", True),
+        (Surroundings("x\n    ", "\n"), "starts line", True),
+        (Surroundings("x = ", "\n"), "starts line", False),
+        (Surroundings("f(", ")\n"), "line goes on", True),
+        (Surroundings("x = ", "\n"), "line goes on", False),
+        (Surroundings("x = ", "\n\n"), "at an end", True),
+        (Surroundings("x = ", "\ny\n"), "at an end", False),
     ],
 )
-def test_place_of_the_hole_is_told(place: Place, name: str, right: bool) -> None:
+def test_place_of_the_hole_is_told(place: Surroundings, name: str, right: bool) -> None:
     assert features([scored("a", -1.0)], 0, place, 4)[name] == right
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dgedit_engine.decode.cuts import LINES, continues, cuts, fits, left_block, too_far, visible
-from dgedit_engine.prompt.plain import Place
+from dgedit_engine.prompt.plain import Surroundings
 
 BEHIND = "\n\n\ndef g():\n"
 
@@ -13,7 +13,7 @@ BEHIND = "\n\n\ndef g():\n"
 def found(
     text: str, before: str, behind: str, *, present: str = "", ended: bool = False
 ) -> list[str]:
-    lengths = cuts(text, Place(before, behind, present), ended=ended)
+    lengths = cuts(text, Surroundings(before, behind, present), ended=ended)
     assert lengths == sorted(set(lengths)) and all(0 < one <= len(text) for one in lengths)
     return [text[:length] for length in lengths]
 
@@ -140,7 +140,7 @@ def test_whole_lines_begin_with_no_empty_one() -> None:
 def test_empty_lines_at_the_start_of_whole_lines_are_left_out(
     text: str, before: str, right: str
 ) -> None:
-    assert visible(text, Place(before, "")) == right
+    assert visible(text, Surroundings(before, "")) == right
 
 
 def test_white_space_is_no_text() -> None:
@@ -150,7 +150,7 @@ def test_white_space_is_no_text() -> None:
 def test_hundreds_of_lines_are_bounded() -> None:
     text = "".join(f"x{number}\n" for number in range(300))
     assert len(found(text, "", "")) == LINES
-    assert too_far(text, Place("", ""))
+    assert too_far(text, Surroundings("", ""))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_hundreds_of_lines_are_bounded() -> None:
     ],
 )
 def test_more_of_it_is_no_use(text: str, before: str, behind: str) -> None:
-    assert too_far(text, Place(before, behind))
+    assert too_far(text, Surroundings(before, behind))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_more_of_it_is_no_use(text: str, before: str, behind: str) -> None:
     ],
 )
 def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
-    assert not too_far(text, Place(before, behind))
+    assert not too_far(text, Surroundings(before, behind))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
     ],
 )
 def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | None) -> None:
-    place = left_block(text, Place(before, ""))
+    place = left_block(text, Surroundings(before, ""))
     assert (None if place is None else text[:place]) == kept
 
 
@@ -241,11 +241,11 @@ def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | N
     ],
 )
 def test_text_fits_its_hole(text: str, before: str, present: str, behind: str, right: bool) -> None:
-    assert fits(text, Place(before, behind, present)) == right
+    assert fits(text, Surroundings(before, behind, present)) == right
 
 
 def test_clause_is_not_given_up_before_it_can_be_told() -> None:
-    place = Place("    if b:\n        x\n", "        y\n")
+    place = Surroundings("    if b:\n        x\n", "        y\n")
     assert not too_far("    el", place) and not too_far("    elif a:\n", place)
     assert too_far("    x = 1\n", place)
 

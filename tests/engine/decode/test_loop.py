@@ -9,7 +9,7 @@ import torch
 
 from dgedit_engine.decode.canvas import Seed, seed_canvas
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.loop import EagerRefiner, Refined, Start, refine
+from dgedit_engine.decode.loop import EagerRefiner, RefinedCanvas, Start, refine
 from dgedit_engine.engine import Engine
 from dgedit_engine.model.config import Sampling
 
@@ -31,7 +31,7 @@ def wide(exact: Engine) -> Engine:
     return exact
 
 
-def refined(engine: Engine, starts: list[Start]) -> Iterator[list[Refined]]:
+def refined(engine: Engine, starts: list[Start]) -> Iterator[list[RefinedCanvas]]:
     return refine(EagerRefiner(engine.model, engine.cache), starts, SAMPLING, torch.Generator())
 
 

@@ -9,7 +9,7 @@ from as_on_a_card import through_kernels
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import seed_canvas
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.loop import Refined, Start, refine
+from dgedit_engine.decode.loop import RefinedCanvas, Start, refine
 from dgedit_engine.decode.loop_cuda import DenoiseStep, GraphRefiner
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -59,7 +59,7 @@ def tiny() -> tuple[Model, DeviceCache]:
     return model, cache
 
 
-def run(refiner: GraphRefiner, starts: list[Start]) -> list[list[Refined]]:
+def run(refiner: GraphRefiner, starts: list[Start]) -> list[list[RefinedCanvas]]:
     return list(refine(refiner, starts, SAMPLING, torch.Generator().manual_seed(1)))
 
 

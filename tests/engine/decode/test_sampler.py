@@ -13,7 +13,7 @@ import torch
 from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import Seed, seed_canvas
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.loop import EagerRefiner, Refined, Start, refine
+from dgedit_engine.decode.loop import EagerRefiner, RefinedCanvas, Start, refine
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling, load_config
 from dgedit_engine.model.model import Model
@@ -93,7 +93,7 @@ def from_noise(generator: torch.Generator) -> Seed:
 
 def refined(
     model: Model, cache: KVCache, seed: Seed, sampling: Sampling, generator: torch.Generator
-) -> list[Refined]:
+) -> list[RefinedCanvas]:
     """The steps of one canvas, which keeps its size."""
     start = Start(seed, sampling.steps)
     refiner = EagerRefiner(model, cache)

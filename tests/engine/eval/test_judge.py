@@ -10,7 +10,7 @@ import pytest
 
 from dgedit_engine.decode.syntax import parses
 from dgedit_engine.eval.fillers import DEFAULT, FillerOutput
-from dgedit_engine.eval.judge import Result, edits, judge, similarity
+from dgedit_engine.eval.judge import Judgement, edits, judge, similarity
 from dgedit_engine.eval.table import interval, render, summarise
 from dgedit_engine.eval.tasks import SINGLE, Task
 from dgedit_engine.types import CAUTION
@@ -19,7 +19,7 @@ TEXT = "def area(width, height):\n    return width * height\n"
 TASK = Task("line", 0, "shape.py", TEXT, TEXT.index("width *"), len(TEXT) - 1)
 
 
-def answered(text: str, **more: object) -> Result:
+def answered(text: str, **more: object) -> Judgement:
     values = {"steps": 2, "ms": 5.0, "stopped": "settled", "origin": "canvas", **more}
     return judge(
         TASK, "canvas", FillerOutput((text,) if text else (), **values), ("width", " * height")

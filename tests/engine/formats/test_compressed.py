@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dgedit_engine.formats.compressed import pieces
-from dgedit_engine.formats.source import Source
+from dgedit_engine.formats.source import TensorSource
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import E2M1, Quantised
@@ -277,7 +277,7 @@ def test_library_reads_the_same(name: str, arguments: dict[str, Any]) -> None:
     headers = {one: tensor.to("meta") for one, tensor in tensors.items()}
     found = tuple(pieces(headers, settings(name, arguments["num_bits"])))
     assert [piece.name for piece in found] == ["x.weight"]
-    value = Source(headers, tensors.__getitem__, found, torch.bfloat16).value(found[0])
+    value = TensorSource(headers, tensors.__getitem__, found, torch.bfloat16).value(found[0])
     assert isinstance(value, Quantised)
     if name == "nvfp4-pack-quantized":  # the library computes in bfloat16
         torch.testing.assert_close(value.dequantised(), worth, rtol=2**-8, atol=0)

@@ -19,7 +19,7 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.loop import EagerRefiner, Start, refine
 from dgedit_engine.decode.loop_cuda import DenoiseStep
-from dgedit_engine.formats.source import Source
+from dgedit_engine.formats.source import TensorSource
 from dgedit_engine.memory import passes
 from dgedit_engine.memory import plan as memory
 from dgedit_engine.memory.plan import (
@@ -128,7 +128,7 @@ def test_no_weight_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def refused(*_: object) -> None:
         raise AssertionError("read")
 
-    monkeypatch.setattr(Source, "value", refused)
+    monkeypatch.setattr(TensorSource, "value", refused)
     assert need(tmp_path, context=128).weights > 0
 
 

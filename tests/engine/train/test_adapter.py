@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgedit_engine.model.adapted import Adapted, Change
+from dgedit_engine.model.adapted import Adapted, LowRank
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.model.products import product
@@ -49,8 +49,8 @@ def test_adapted_product_is_that_of_the_merged_matrix(dtype: torch.dtype) -> Non
 
     weight, x = numbers(12, 6).to(dtype), numbers(2, 3, 6)
     changes = (
-        Change((2, 5), numbers(2, 6), numbers(3, 2)),
-        Change((7, 10), numbers(4, 6), numbers(3, 4)),
+        LowRank((2, 5), numbers(2, 6), numbers(3, 2)),
+        LowRank((7, 10), numbers(4, 6), numbers(3, 4)),
     )
     adapted = Adapted(weight, changes, 0.5)
     tolerance = 1e-5 if dtype == torch.float32 else 0.1

@@ -21,7 +21,7 @@ from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train import __main__ as program
 from dgedit_engine.train import feed
 from dgedit_engine.train.examples import Batch
-from dgedit_engine.train.loop import Run, compile_parts
+from dgedit_engine.train.loop import TrainingRun, compile_parts
 from dgedit_engine.train.loss import counted_causally
 from dgedit_engine.train.objective import losses
 from dgedit_engine.train.recipe import Recipe, StepPlan, from_options
@@ -47,13 +47,13 @@ def batches(data: Path, count: int) -> list[Batch]:
     return list(islice(feed.batches(program._feed(given, from_options(given))), count))
 
 
-def started(*, seed: int = 0, **recipe: Any) -> Run:
+def started(*, seed: int = 0, **recipe: Any) -> TrainingRun:
     model = Model(program.size("tiny", 400))
     init_weights(model, seed=seed)
-    return Run(model, Recipe(**({"minutes": 1, "steps": STEPS} | recipe)))
+    return TrainingRun(model, Recipe(**({"minutes": 1, "steps": STEPS} | recipe)))
 
 
-def assert_equal(one: Run, other: Run) -> None:
+def assert_equal(one: TrainingRun, other: TrainingRun) -> None:
     assert (one.step, one.tokens, one.progress) == (other.step, other.tokens, other.progress)
     weights, others = one.model.state_dict(), other.model.state_dict()
     for name, tensor in weights.items():
@@ -221,7 +221,7 @@ def test_batch_that_does_not_fit_has_its_own_exit_code(
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB. And more.")
 
-    monkeypatch.setattr(Run, "update", full)
+    monkeypatch.setattr(TrainingRun, "update", full)
     assert program.main(arguments(data, tmp_path / "out")) == program.NO_ROOM
     assert capsys.readouterr().err == (
         "train: a batch of 128 tokens does not fit: CUDA out of memory\n"
@@ -240,7 +240,7 @@ def test_means_leave_out_what_is_not_finite() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_steps_never_wait_for_the_device(data: Path) -> None:
-    run = Run(started().model, Recipe(**EVERYTHING), device="cuda")
+    run = TrainingRun(started().model, Recipe(**EVERYTHING), device="cuda")
     run.progress = 0.5
     given, means = batches(data, 4), Means()
     run.update(given[0])

@@ -23,7 +23,7 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights import quantize as program
-from dgedit_engine.weights.quantize import Progress, quantize
+from dgedit_engine.weights.quantize import QuantizeProgress, quantize
 from dgedit_engine.weights.slots import slots
 from dgedit_kernels.quantised import Quantised, quantise
 from published import CONFIG, LARGE, is_expert, is_matrix, numbers, publish, weights, write
@@ -41,7 +41,7 @@ def source(tmp_path: Path) -> Path:
     return folder
 
 
-def run(source: Path, target: Path, **options: Any) -> list[Progress]:
+def run(source: Path, target: Path, **options: Any) -> list[QuantizeProgress]:
     return list(quantize(source, target, **options))
 
 

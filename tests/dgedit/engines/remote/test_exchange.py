@@ -15,7 +15,7 @@ import pytest
 
 from dgedit.engines.connect import connect
 from dgedit.engines.remote import exchange
-from dgedit.engines.remote.exchange import Head, _pause
+from dgedit.engines.remote.exchange import AnswerHead, _pause
 from dgedit.errors import EngineError
 from dgedit_engine.types import Step
 from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps
@@ -58,7 +58,7 @@ def test_pause_doubles_and_heeds_what_the_server_asks(monkeypatch: pytest.Monkey
 
     def pause(status: int, tries: int, later: str = "", chance: float = 0.5) -> float | None:
         headers = exchange.httpx2.Headers({"Retry-After": later} if later else {})
-        return _pause(Head(status, headers), tries, chance=lambda: chance)
+        return _pause(AnswerHead(status, headers), tries, chance=lambda: chance)
 
     assert [pause(503, tries) for tries in range(4)] == [0.5, 1.0, 2.0, 4.0]
     assert pause(503, 20) == 60.0

@@ -21,7 +21,7 @@ from dgedit.engines.connect import connect
 from dgedit.engines.warm import client as daemon
 from dgedit.engines.warm import sockets, wire
 from dgedit.engines.warm.client import Daemon
-from dgedit.engines.warm.sockets import Place, Unavailable
+from dgedit.engines.warm.sockets import EngineKey, Unavailable
 from dgedit.errors import EngineError
 from dgedit_engine.types import ModelError, collect
 from scripted import STEPS, Scripted
@@ -49,7 +49,7 @@ def test_engine_is_shared_and_cut_off_from_who_started_it(warm: Warm, tmp_path: 
     (pid,) = warm.pids()
     process = Path(f"/proc/{pid}")
     opened = {os.path.realpath(one) for one in (process / "fd").iterdir()}
-    log = str(daemon.log_path(Place.of(str(warm.model), None)))
+    log = str(daemon.log_path(EngineKey.of(str(warm.model), None)))
     assert str(tmp_path / "ours") not in opened
     assert [os.readlink(process / "fd" / str(n)) for n in range(3)] == [os.devnull, log, log]
     assert os.readlink(process / "cwd") == "/"
@@ -60,7 +60,7 @@ def test_engine_is_shared_and_cut_off_from_who_started_it(warm: Warm, tmp_path: 
 
 def test_sockets_and_logs_are_for_us_alone(warm: Warm) -> None:
     list(warm.open().infill(request()))
-    log = daemon.log_path(Place.of(str(warm.model), None))
+    log = daemon.log_path(EngineKey.of(str(warm.model), None))
     for path, mode in [(warm.run / "dgedit", 0o700), (log, 0o600), (log.parent, 0o700)]:
         assert stat.S_IMODE(path.stat().st_mode) == mode, path
     for path in (warm.run / "dgedit").iterdir():
@@ -251,7 +251,7 @@ def test_whoever_else_listens_there_is_no_engine(
 ) -> None:
     monkeypatch.setattr(daemon, "_PATIENCE", 1.0)
     warm.model.mkdir()
-    listener = sockets.listen(Place.of(str(warm.model), None).socket)
+    listener = sockets.listen(EngineKey.of(str(warm.model), None).socket)
 
     def talk() -> None:
         with contextlib.suppress(OSError):

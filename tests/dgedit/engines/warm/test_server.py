@@ -17,7 +17,7 @@ import pytest
 
 from dgedit.engines.warm import server, sockets, wire
 from dgedit.engines.warm.server import Serving
-from dgedit.engines.warm.sockets import Connection, Place
+from dgedit.engines.warm.sockets import Connection, EngineKey
 from dgedit.errors import Exit
 from dgedit_engine.types import Backend
 from scripted import STEPS, Scripted
@@ -29,7 +29,7 @@ def served(backend: Backend, folder: Path, *, idle: float = 60.0) -> Iterator[Pa
     """The socket of an engine that runs in a thread, and ends."""
     path = folder / "one.sock"
     one = Serving(
-        sockets.listen(path), path, lambda: backend, place=Place(str(folder), ""), idle=idle
+        sockets.listen(path), path, lambda: backend, place=EngineKey(str(folder), ""), idle=idle
     )
     thread = threading.Thread(target=one.run)
     thread.start()
@@ -198,7 +198,7 @@ def test_peer_is_who_connected(tmp_path: Path) -> None:
 
 
 def test_engine_that_nobody_asks_ends_and_takes_its_socket_along(tmp_path: Path) -> None:
-    path, place = tmp_path / "one.sock", Place(str(tmp_path), "")
+    path, place = tmp_path / "one.sock", EngineKey(str(tmp_path), "")
     one = Serving(sockets.listen(path), path, Scripted, place=place, idle=0.2)
     began = time.monotonic()
     assert one.run() == Exit.OK
@@ -207,7 +207,7 @@ def test_engine_that_nobody_asks_ends_and_takes_its_socket_along(tmp_path: Path)
 
 
 def test_socket_that_took_the_place_of_ours_stays(tmp_path: Path) -> None:
-    path, place = tmp_path / "one.sock", Place(str(tmp_path), "")
+    path, place = tmp_path / "one.sock", EngineKey(str(tmp_path), "")
     one = Serving(sockets.listen(path), path, Scripted, place=place, idle=0.1)
     kept = path.with_suffix(".old")
     path.rename(kept)  # so that its number is not given to another

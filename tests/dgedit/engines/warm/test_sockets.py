@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from dgedit.engines.warm.sockets import Place
+from dgedit.engines.warm.sockets import EngineKey
 
 ROOT = Path(__file__).parents[4]
 PACKAGES = ("engine/dgedit_engine", "kernels/dgedit_kernels")
@@ -18,8 +18,8 @@ PACKAGES = ("engine/dgedit_engine", "kernels/dgedit_kernels")
 # One file after the other is given another time; the stamps that are seen, first of all before it.
 TOUCH = """
 import json, os, sys
-from dgedit.engines.warm.sockets import Place
-place = Place(sys.argv[1], "")
+from dgedit.engines.warm.sockets import EngineKey
+place = EngineKey(sys.argv[1], "")
 seen = [place.stamp]
 for file, seconds in json.loads(sys.argv[2]):
     os.utime(file, (0, seconds))
@@ -87,10 +87,12 @@ def test_stamp_sees_no_compiled_file(tmp_path: Path) -> None:
 def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
     folder = tmp_path / "adapter"
     (folder / "denoise").mkdir(parents=True)
-    plain, adapted = Place.of("nano", None), Place.of("nano", None, str(folder))
-    assert len({plain.socket, adapted.socket, Place.of("nano", None, str(tmp_path)).socket}) == 3
+    plain, adapted = EngineKey.of("nano", None), EngineKey.of("nano", None, str(folder))
+    assert (
+        len({plain.socket, adapted.socket, EngineKey.of("nano", None, str(tmp_path)).socket}) == 3
+    )
     (tmp_path / "link").symlink_to(folder)
-    assert Place.of("nano", None, str(tmp_path / "link")) == adapted
+    assert EngineKey.of("nano", None, str(tmp_path / "link")) == adapted
     before = adapted.stamp
     file = folder / "denoise" / "conditioning.safetensors"
     file.touch()
