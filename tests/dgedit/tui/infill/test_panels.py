@@ -90,14 +90,30 @@ def border(d: Desk) -> str:
 
 
 async def test_long_hole_takes_one_line_of_the_panel(desk: OpenDesk) -> None:
-    async with desk({"a.txt": ("你" * 60 + "\x1b\n").encode()}, size=(100, 20)) as d:
+    async with desk({"a.txt": ("你" * 60 + "\x1b\n").encode()}, size=(120, 20)) as d:
         await masked(d, 0, 61)
         await d.press("f4")
-        assert lines(d) == ["░ a.txt:1 " + "你" * 12 + "…"]
+        panel = d.app.query_one(HolesPanel)
+        (row,) = panel.render_lines(Region(0, 1, panel.outer_size.width, 1))
+        assert row.text.strip("│ ") == "░ a.txt:1 " + "你" * 13 + "…"
+
+
+async def test_the_panel_is_a_strip_below_on_a_narrow_screen(desk: OpenDesk) -> None:
+    text = "".join(f"{i}\n" for i in range(9)).encode()
+    async with desk({"a.txt": text}, size=(80, 24)) as d:
+        for i in range(8):
+            await masked(d, 2 * i, 2 * i + 1)
+        await d.press("f4")
+        panel = d.app.query_one(HolesPanel)
+        assert panel.outer_size == (80, 5) and panel.region.y == d.app.editor.region.bottom
+        assert lines(d)[7].startswith("░ a.txt:8 7")
+        await d.pilot.resize_terminal(120, 24)
+        await d.until(lambda: panel.outer_size.width == 39)
+        assert panel.region.y == d.app.editor.region.y
 
 
 async def test_enter_goes_to_a_hole(desk: OpenDesk) -> None:
-    async with desk(FILES, size=(100, 20)) as d:
+    async with desk(FILES, size=(120, 20)) as d:
         await masked(d, 40, 41)
         await d.press("ctrl+pagedown", "f4", "enter")
         assert d.app.editor is d.app.editors[0]
