@@ -53,6 +53,17 @@ def test_picture_tells_settled_draft_and_changed_apart_without_colour() -> None:
     }
 
 
+def test_picture_has_the_indentation_and_the_syntax_of_the_holes_line() -> None:
+    parts = 'def f():\n    """Say."""\n    x = ', Hole(), "\n"
+    request = InfillRequest((Passage("a.py", parts),))
+    text = picture(step(("None", True), (" # b", True)), None, least=0, most=9, request=request)
+    assert text.plain == "    x = None # b"
+    colours = {text.plain[s.start : s.end]: str(s.style) for s in text.spans if s.style}
+    assert "bright_blue" in colours["None"] and "dim" in colours["# b"]
+    several = picture(step(("\x1b", True)), None, least=0, most=9, request=request)
+    assert several.plain == "    x = ␛"
+
+
 def test_picture_shows_control_characters() -> None:
     assert picture(step(("\x1b[2J\u202e", True)), None, least=0, most=5).plain == "␛[2J‹U+202E›"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual.document._document import Selection
+from textual.widgets._tabbed_content import ContentTab
 
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
@@ -322,3 +323,15 @@ async def test_whole_lines_are_masked_without_the_end_of_the_last(desk: OpenDesk
         assert (covered(d), d.notice) == (["one\r\ntwo"], "masked the selection, lines 1–2")
         await d.press("f2", "ctrl+end", "f2")
         assert covered(d)[-1] == ""
+
+
+async def test_a_tab_says_where_an_infill_is_running(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE, "b.py": CODE}, Script("one")) as d:
+        await masked(d, 13, 17)
+        labels = [tab.label_text for tab in d.app.query("ContentTab").results(ContentTab)]
+        assert labels == ["a.py", "b.py"]
+        await d.press("f5", "ctrl+pagedown")
+        first, second = d.app.query("ContentTab").results(ContentTab)
+        assert (first.label_text, second.label_text) == ("⋯ a.py", "b.py")
+        await d.step(3)
+        assert first.label_text == "a.py"
