@@ -7,19 +7,13 @@ routed here, so that this is the only place that says which part handles which m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from inspect import isawaitable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from textual import actions, events, on
-from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.driver import Driver
-from textual.drivers.linux_driver import LinuxDriver
-from textual.screen import Screen
-from textual.timer import Timer
 from textual.widgets import DirectoryTree, OptionList, Tabs
 
 from dgedit.config import Settings, unknown
@@ -41,8 +35,8 @@ from dgedit.tui.infill.review import Review
 from dgedit.tui.infill.session import Fill
 from dgedit.tui.infill.worker import Connected, EngineWorker, Failed, Refined
 from dgedit.tui.keymap import ACTIONS
+from dgedit.tui.terminal.app import TerminalApp
 from dgedit.tui.terminal.clipboard import Clipboards
-from dgedit.tui.terminal.driver import Terminal
 from dgedit.tui.terminal.keys import Burst
 from dgedit.tui.widgets.find_bar import FindBar, LineBar
 from dgedit.tui.widgets.footer import Hints
@@ -61,25 +55,10 @@ from dgedit.tui.workspace.tabs import Workspace
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
 
-class Swift(Screen[None]):
-    """A screen painted up to 120 times a second, not 60: a key that comes right after a frame of an
-    infill waits half as long for its own.
-    """
-
-    @cached_property
-    def _update_timer(self) -> Timer:
-        paint = self._on_timer_update
-        return self.set_interval(1 / 120, paint, name="screen_update", pause=True)
-
-
-class DgeditApp(App[None], inherit_bindings=False):
+class DgeditApp(TerminalApp):
     """The editor with all its parts, on one screen."""
 
-    TITLE = "dgedit"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings.bindings(of_text=False)]
 
     def __init__(
         self,
@@ -167,15 +146,6 @@ class DgeditApp(App[None], inherit_bindings=False):
 
     # The screen
 
-    def get_default_screen(self) -> Screen[None]:
-        """Return the editor's screen."""
-        return Swift(id="_default")
-
-    def get_driver_class(self) -> type[Driver]:
-        """Return our driver in place of Textual's Linux driver."""
-        given = super().get_driver_class()
-        return Terminal if given is LinuxDriver else given
-
     def compose(self) -> ComposeResult:
         """Lay out tabs, panes, bars, status line and keys."""
         yield self.workspace.strip
@@ -203,10 +173,6 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
-
-    def get_key_display(self, binding: Binding) -> str:
-        """Return a key as it is written everywhere."""
-        return bindings.written([binding.key])[0]
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text. Undecodable bytes are kept only in our own clipboard."""
@@ -269,11 +235,6 @@ class DgeditApp(App[None], inherit_bindings=False):
     def on_app_focus(self) -> None:
         """Check the files on disk again."""
         self.disk.focus()
-
-    @on(Driver.SignalResume)
-    def _draw_again(self) -> None:
-        """Redraw the whole screen, which another program may have changed."""
-        self.refresh(layout=True)
 
     @on(events.CursorPosition)
     def _shift_f3(self) -> None:

@@ -27,7 +27,7 @@ async def test_round_trip(desk: OpenDesk, tmp_path: Path) -> None:
         await masked(d, 13, 17)
         await d.press("f5")
         await d.step()
-        assert "refining, step 1 · 0% settled" in d.app.workspace.status.engine
+        assert "refining · 0% settled" in d.app.workspace.status.engine
         assert d.app.workspace.status.engine.endswith("script · test")
         await d.step(2)
         await d.press("enter", "ctrl+s")
