@@ -41,6 +41,7 @@ from dgedit.tui.terminal.keys import Burst
 from dgedit.tui.widgets.find_bar import FindBar, LineBar
 from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
+from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.finding import Finder
@@ -52,6 +53,7 @@ from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.saving import Saving
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace
+from dgedit.tui.workspace.welcome import Welcome
 from dgedit_engine.types import Backend, Infill, InfillRequest
 
 
@@ -119,12 +121,13 @@ class DgeditApp(TerminalApp):
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
+        self.welcome = Welcome(workspace, self.opening, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
         pages.first = self.review.first
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
-        workspace.added = self.recovery.offer_left
+        workspace.added = self._added
         workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
@@ -169,6 +172,8 @@ class DgeditApp(TerminalApp):
         self.leftover.start()  # before recovery: one question for all files comes first
         self.recovery.start()
         self.opening.start(show_tree=self.show_tree)
+        if self.show_tree:
+            self.welcome.start(bindings.hints(self.actions, "mask", "fill", "help"))
         self.disk.watch_anew()
         self.questions.show()
         if self.answered is not None:
@@ -247,6 +252,10 @@ class DgeditApp(TerminalApp):
 
     # Messages and the parts that handle them
 
+    def _added(self, editor: Editor) -> None:
+        self.recovery.offer_left(editor)
+        self.welcome.close()
+
     @on(Editor.Changed)
     def _edited(self, message: Editor.Changed) -> None:
         editor = message.text_area
@@ -304,6 +313,14 @@ class DgeditApp(TerminalApp):
     @on(DirectoryTree.FileSelected)
     async def _file_chosen(self, message: DirectoryTree.FileSelected) -> None:
         await self.opening.open_file(message.path)
+
+    @on(StartPage.Chosen)
+    async def _recent_chosen(self, message: StartPage.Chosen) -> None:
+        await self.welcome.choose(message.path)
+
+    @on(StartPage.Typed)
+    def _typed(self, message: StartPage.Typed) -> None:
+        self.welcome.type_text(message.character)
 
     @on(FileTree.Left)
     def _tree_left(self) -> None:

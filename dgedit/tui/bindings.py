@@ -87,6 +87,13 @@ def written(keys: Iterable[str]) -> list[str]:
     return [_written(key) for key in given if _STAND_INS.get(key) not in given]
 
 
+def hints(bound: Iterable[Action], *ids: str) -> list[tuple[str, str]]:
+    """Return the first key of some actions as people write it, with the action's words."""
+    by_id = {action.id: action for action in bound}
+    some = [by_id[name] for name in ids]
+    return [(written(one.keys)[0], one.words) for one in some if one.keys]
+
+
 def _key(name: str, key: str) -> str:
     """Check a key as Textual names it. Raises UsageError."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]

@@ -168,6 +168,14 @@ class Opening:
         else:
             await self._show_tree()
 
+    async def change_folder(self, folder: Path) -> None:
+        """Make another folder the project's, and show its tree."""
+        self.workspace.folder, self._found = folder, ()
+        if self._tree is not None:
+            await self._tree.remove()
+            self._tree = None
+        await self._show_tree(focus=False)
+
     async def _show_tree(self, *, focus: bool = True) -> None:
         if self._tree is None:
             self._tree = FileTree(self.workspace.folder)
