@@ -49,7 +49,7 @@ class Opening:
         editors = self.workspace.editors
         self.recent.add(editor.path for editor in reversed(editors) if editor.file.path)
         if show_tree:
-            alone = editors[0].file.path is None
+            alone = editors[0].file.path is None and not self.recent.paths()
             self.app.call_after_refresh(self._show_tree, focus=alone)
         self.app.call_after_refresh(self.workspace.editor.scroll_cursor_visible, center=True)
         if new := [_to_make(editor.path) for editor in editors if _is_new(editor.file)]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from dgedit.files.project import project_of
 from dgedit.files.recent import Recent
 from dgedit.tui.widgets.start_page import Recents, StartPage
+from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.tabs import Workspace
 
@@ -64,7 +65,9 @@ class Welcome:
         await self.workspace.panes.mount(page)
         page.watch(self.workspace.status, "engine", page.tell)
         if any(some for _, some in recents):
-            self.app.call_after_refresh(page.focus_list)  # after the tree has taken the focus
+            page.focus_list()
+        else:
+            self.app.query(FileTree).focus()
 
 
 def _recents(paths: Iterable[Path], folder: Path) -> Recents:
