@@ -129,20 +129,21 @@ class Recovery:
 
     async def _keep_all(self, journal: Journal) -> None:
         while True:
-            for editor in [
-                editor for editor in self._known if editor not in self.workspace.editors
-            ]:
-                self._settle(editor, gone=True)
-                self._forget(editor, self._known.pop(editor))
-            for editor in list(self.workspace.editors):
-                known = self._known.get(editor)
-                if known is None or known.path != editor.file.path:
-                    await self._meet(journal, editor)
-                elif any(not one.runs for one in self._company.get(editor, [])):
-                    await self._look_around(journal, editor)
-                if editor in self._edited or known is not editor.file:
-                    await self._keep(journal, editor)
+            await self._keep_each(journal)
             await asyncio.sleep(_EVERY)
+
+    async def _keep_each(self, journal: Journal) -> None:
+        for editor in [editor for editor in self._known if editor not in self.workspace.editors]:
+            self._settle(editor, gone=True)
+            self._forget(editor, self._known.pop(editor))
+        for editor in list(self.workspace.editors):
+            known = self._known.get(editor)
+            if known is None or known.path != editor.file.path:
+                await self._meet(journal, editor)
+            elif any(not one.runs for one in self._company.get(editor, [])):
+                await self._look_around(journal, editor)
+            if editor in self._edited or known is not editor.file:
+                await self._keep(journal, editor)
 
     async def _keep(self, journal: Journal, editor: Editor) -> None:
         self._edited.discard(editor)

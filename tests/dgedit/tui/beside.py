@@ -229,20 +229,12 @@ class Beside(RuleBasedStateMachine):
         self.runner.run(self._idle())
 
     async def _idle(self) -> None:
-        for _ in range(3):  # from the screen to the text, and what that has to say
-            await self.desk.pilot.pause(0)
-        if self._working():
-            await self._until(lambda: not self._working())
-            await self.desk.pilot.pause(0)
+        await self.desk.settled()
         fill, requests = self.app.fill, self.script.requests
         if fill is not None and fill.stage is not Stage.READY:
             await self._until(lambda: bool(requests) and requests[-1] is fill.request)
         elif requests:
             self.script.go(3)
-
-    def _working(self) -> bool:
-        """Whether something is being done that waits for no answer."""
-        return not self.app.screen.is_modal and any(one.is_running for one in self.app.workers)
 
     def indent(self) -> str:
         """What a line begins with that is begun at the cursor."""

@@ -155,7 +155,6 @@ async def test_engine_error_is_one_line_and_the_editor_lives_on(desk: OpenDesk) 
         d.script.error = RuntimeError("out of\nmemory \x1b[2J")
         d.script.go(1)
         await d.until(lambda: d.app.fill is None)
-        await d.pilot.pause()
         assert d.notice == "out of memory \x1b[2J"
         assert "\x1b" not in str(d.app.workspace.status.render())
         await d.press("z")
@@ -217,8 +216,7 @@ async def test_change_on_disk_is_taken_over_only_where_nothing_is_lost(
         for name in ("a.py", "b.py"):
             (tmp_path / name).write_bytes(b"# new\n" + CODE)
         d.app.disk.check()
-        await d.pilot.pause()
-        assert d.app.editors[0].text.encode() == b"# new\n" + CODE
+        await d.until(lambda: d.app.editors[0].text.encode() == b"# new\n" + CODE)
         assert d.app.editors[0].cursor_location == (2, 8)
         assert spans(d.app.editors[0]) == [(19, 23)]
         assert d.app.editors[1].text.encode() == b"#" + CODE
@@ -250,8 +248,7 @@ async def test_new_file_is_made_by_saving(desk: OpenDesk, tmp_path: Path) -> Non
     path = tmp_path / "new.txt"
     app = DgeditApp([path], connect=Script, watch=False)
     async with app.run_test() as pilot:
-        await pilot.press("h", "i", "ctrl+s")
-        await pilot.pause()
+        await Desk(app, pilot, Script()).press("h", "i", "ctrl+s")
         assert path.read_bytes() == b"hi"
         assert not app.editor.dirty
 

@@ -115,7 +115,7 @@ async def test_help_and_footer_show_the_keys_of_the_user(tmp_path: Path) -> None
     app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, settings=settings)
     async with app.run_test(size=(80, 24)) as pilot:
         d = Desk(app, pilot, Script())
-        await pilot.pause()
+        await d.settled()
         footer = {
             key.description: key.key_display for key in app.query_one(Footer).query("FooterKey")
         }  # type: ignore[attr-defined]
@@ -190,7 +190,7 @@ async def test_palette_finds_what_people_call_it(desk: OpenDesk, typed: str, mea
         screen = d.app.screen
         assert isinstance(screen, Choose)
         screen.query_one(Input).value = typed
-        await d.pilot.pause()
+        await d.settled()
         first = [d.app.actions[at].id for at in screen._shown[:4]]
         assert meant in first
 
@@ -224,9 +224,10 @@ async def test_theme_is_kept_for_the_next_start(tmp_path: Path) -> None:
         last = LastTheme(kept, named_by)
         app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, last_theme=last)
         async with app.run_test() as pilot:
-            await pilot.press(*keys)
-            await pilot.pause()
-            return app.theme, app.workspace.status.notice
+            d = Desk(app, pilot, Script())
+            await d.settled()
+            await d.press(*keys)
+            return app.theme, d.notice
 
     first, _ = await start()
     assert await start("alt+t", *"nord", "enter") == ("nord", "nord from now on")

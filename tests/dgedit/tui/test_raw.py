@@ -62,7 +62,7 @@ async def test_lines_of_input_show_signs(evil: OpenDesk) -> None:
             assert d.app.screen.query(Input), key
             for line in d.app.screen.query(Input):
                 line.value = EVIL
-            await d.pilot.pause()
+            await d.settled()
             assert raw(d) == set(), key
             await looked(d, "escape")
 
@@ -98,7 +98,6 @@ async def test_errors_of_an_engine_show_signs(evil: OpenDesk) -> None:
         await looked(d, "f2", "f5")
         script.go()
         await d.until(lambda: bool(d.notice))
-        await d.pilot.pause()
         assert raw(d) == set() and "␛[31m" in shown(d)
 
 

@@ -157,6 +157,7 @@ async def test_screen_looks_as_it_did(scene: Scene, tmp_path: Path) -> None:
     )
     async with app.run_test(size=(80, 24)) as pilot:
         picture = await taken(app, pilot, script, scene)
+        app.infill.drop()
         script.go(100)
     there = PICTURES / f"{scene.__name__}.svg"
     if UPDATING:
@@ -175,8 +176,7 @@ async def taken(app: DgeditApp, pilot: Pilot[None], script: Script, scene: Scene
     for field in app.query(Input):
         field.cursor_blink = False
     await scene(d)
-    await d.until(lambda: not any(worker.is_running for worker in app.workers))
-    await pilot.pause()
+    await d.settled()
     return re.sub(r"terminal-\d+", "screen", app.export_screenshot(title="dgedit"))
 
 

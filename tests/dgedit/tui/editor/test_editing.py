@@ -186,14 +186,16 @@ async def test_clicks_find_the_cell_the_word_and_the_line(desk: OpenDesk) -> Non
         x = editor.gutter_width
         for cell, column in ((0, 0), (2, 1), (3, 1), (4, 2), (5, 3)):
             await d.pilot.click(editor, offset=(x + cell, 0))
+            await d.settled()
             assert editor.cursor_location == (0, column), cell
         for cell, column in ((0, 0), (1, 2), (3, 4), (4, 5)):
             await d.pilot.click(editor, offset=(x + cell, 2))
+            await d.settled()
             assert editor.cursor_location == (2, column), cell
         await d.pilot.click(editor, offset=(x + 6, 0), times=2)
-        assert editor.selected_text == "foo"
+        await d.until(lambda: editor.selected_text == "foo")
         await d.pilot.click(editor, offset=(x + 6, 0), times=3)
-        assert editor.selected_text == "日本 foo bar\n"
+        await d.until(lambda: editor.selected_text == "日本 foo bar\n")
 
 
 def model(editor: Editor, name: str) -> str:

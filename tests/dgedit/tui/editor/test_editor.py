@@ -231,7 +231,7 @@ async def test_mouse_selects_below_a_draft(desk: OpenDesk) -> None:
         await d.pilot.mouse_down(editor, offset=(x, 6))
         await d.pilot.hover(editor, offset=(x + 3, 6))
         await d.pilot.mouse_up(editor, offset=(x + 3, 6))
-        assert editor.selected_text == "def"
+        await d.until(lambda: editor.selected_text == "def")
         assert editor.selection == Selection((4, 0), (4, 3))
 
 
@@ -284,8 +284,8 @@ async def test_right_after_an_edit_of_the_hole_nothing_is_accepted(
         d.select(*select)
         for one in ("x", key):
             d.app.editor.post_message(events.Key(one, one if one == "x" else None))
-        await d.pilot.pause()
-        assert (d.app.fill, d.app.editor.text) == (None, text)
+        await d.until(lambda: d.app.editor.text == text)
+        assert d.app.fill is None
 
 
 async def test_result_is_as_high_as_it_is(desk: OpenDesk) -> None:
@@ -309,8 +309,7 @@ async def test_what_follows_a_short_result_stays_in_its_row(desk: OpenDesk) -> N
         editor = d.app.editor
         await masked(d, 110, 197)
         editor.scroll_to(y=18, animate=False, force=True)
-        await d.pilot.pause()
-        assert d.row(8) == "line 26"
+        await d.until(lambda: d.row(8) == "line 26")
         editor.selection = Selection.cursor((27, 0))
         await d.press("f5")
         await d.step(3)

@@ -17,7 +17,7 @@ def cell(d: Desk, x: int, y: int) -> tuple[int, int]:
 
 async def click(d: Desk, x: int, y: int, times: int = 1) -> None:
     await d.pilot.click(d.app.editor, offset=cell(d, x, y), times=times)
-    await d.pilot.pause()
+    await d.settled()
 
 
 async def drag(d: Desk, start: tuple[int, int], end: tuple[int, int]) -> None:
@@ -25,7 +25,7 @@ async def drag(d: Desk, start: tuple[int, int], end: tuple[int, int]) -> None:
         await d.pilot._post_mouse_events(
             [event], widget=d.app.editor, offset=cell(d, *at), button=1
         )
-    await d.pilot.pause()
+    await d.settled()
 
 
 def caret(d: Desk) -> int | None:

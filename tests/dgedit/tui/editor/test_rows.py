@@ -238,7 +238,7 @@ async def test_click_in_a_wrapped_row(desk: OpenDesk) -> None:
         await d.press("alt+z")
         second = len(d.row(0)) + 1
         await d.pilot.click(editor, offset=(editor.gutter_width + 4, 1))
-        assert editor.cursor_location == (0, second + 4)
+        await d.until(lambda: editor.cursor_location == (0, second + 4))
 
 
 async def test_infill_in_a_wrapped_text(desk: OpenDesk) -> None:

@@ -71,8 +71,7 @@ async def test_other_theme_is_painted(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}) as d:
         before = painted(d, anew=False)
         d.app.theme = "textual-light"
-        await d.pilot.pause()
-        assert painted(d, anew=False) != before
+        await d.until(lambda: painted(d, anew=False) != before)
         assert_painted(d, "theme")
 
 
@@ -103,7 +102,6 @@ async def test_large_text_is_coloured_when_no_key_has_come_for_a_moment(desk: Op
             return len({segment.style and segment.style.color for segment in editor.render_line(0)})
 
         await d.until(lambda: parse.current)
-        await d.pilot.pause()
         assert_painted(d, "parsed")
         before = colours()
         assert before > 3
@@ -111,7 +109,6 @@ async def test_large_text_is_coloured_when_no_key_has_come_for_a_moment(desk: Op
         assert not parse.current
         assert colours() == before
         await d.until(lambda: parse.current)
-        await d.pilot.pause()
         assert_painted(d, "parsed again")
 
 
@@ -128,7 +125,7 @@ async def test_long_line_is_edited_where_it_is_looked_at(desk: OpenDesk, wrap: b
         await d.press("home")
         assert_painted(d, "home")
         d.select(60_000, 60_010)
-        await d.pilot.pause()
+        await d.settled()
         assert_painted(d, "select")
         selected = editor._ink().selection.bgcolor
         cells = [
@@ -156,20 +153,20 @@ async def test_ink_follows_the_theme_and_the_focus(desk: OpenDesk) -> None:
         seen = set()
         for theme in ("nord", "solarized-light", "tokyo-night"):
             d.app.theme = theme
-            await d.pilot.pause()
+            await d.settled()
             drawn = [d.app.screen._compositor.render_strips()[y] for y in range(1, 5)]
             kept = editor._ink()
             editor.notify_style_update()
             assert editor._ink() == kept
             editor.refresh()
-            await d.pilot.pause()
+            await d.settled()
             assert [d.app.screen._compositor.render_strips()[y] for y in range(1, 5)] == drawn
             seen.add(kept)
         assert len(seen) == 3
         await d.press("ctrl+backslash")  # beside, each with and without the keyboard
         for one in (*d.app.editors, *d.app.editors):
             d.app.workspace.show(one)
-            await d.pilot.pause()
+            await d.settled()
             for each in d.app.editors:
                 kept = each._ink()
                 each.notify_style_update()
@@ -182,7 +179,7 @@ async def test_row_fills_its_width_wherever_it_is_scrolled_to(desk: OpenDesk, te
         editor = d.app.editor
         for left in (0, 7, 60):
             editor.scroll_to(x=left, animate=False)
-            await d.pilot.pause()
+            await d.settled()
             for y in range(3):
                 strip = editor.render_line(y)
                 assert (
@@ -217,7 +214,6 @@ async def test_cursor_stays_in_view_when_the_terminal_shrinks(desk: OpenDesk) ->
             editor.selection = Selection.cursor((38, 0))
             await d.press("ctrl+pagedown")
         await d.pilot.resize_terminal(80, 20)
-        await d.pilot.pause()
         for _ in range(2):
             editor = d.app.editor
             await d.until(lambda: "line 38" in [d.row(y) for y in range(d.app.editor.size.height)])

@@ -14,6 +14,8 @@ from dgedit.tui.infill.session import Stage
 from dgedit_engine.types import Candidate, Draft, Hole, Infill, InfillRequest, Passage
 from scripted import Scripted
 
+from ..conftest import Desk, Script
+
 TEXTS = "a = <FILL>\nb = <FILL>\n", "c = <FILL>\n"
 SPANS = (Span(4, 10), Span(15, 21)), (Span(4, 10),)
 
@@ -42,10 +44,10 @@ class Opened:
         for editor, spans in zip(self.app.editors, SPANS, strict=True):
             editor.open_holes([OpenHole(span.start, span.end) for span in spans])
 
-    async def ready(self, pilot: Pilot[None]) -> None:
-        while self.app.fill is None or self.app.fill.stage is not Stage.READY:
-            await pilot.pause()
-        await pilot.pause()
+    async def ready(self, pilot: Pilot[None]) -> Desk:
+        d = Desk(self.app, pilot, Script())
+        await d.until(lambda: self.app.fill is not None and self.app.fill.stage is Stage.READY)
+        return d
 
     @property
     def texts(self) -> list[str]:
@@ -59,15 +61,13 @@ async def test_infill_is_open_in_its_holes_and_may_be_accepted(
     opened = Opened(tmp_path, infill("one  1", "two", "", others=others))
     app = opened.app
     async with app.run_test() as pilot:
-        await opened.ready(pilot)
+        d = await opened.ready(pilot)
         drafts = [hole.draft for editor in app.editors for hole in editor.holes]
         assert [draft and draft.text for draft in drafts] == ["one  1", "two", ""]
         assert opened.texts == [*TEXTS] and not opened.backend.requests
-        await pilot.press("alt+y")
-        await pilot.pause()
+        await d.press("alt+y")
         assert opened.texts == ["a = one  1\nb = two\n", "c = \n"]
-        await pilot.press("ctrl+z")
-        await pilot.pause()
+        await d.press("ctrl+z")
         assert opened.texts[0] == TEXTS[0]
 
 
@@ -75,14 +75,12 @@ async def test_its_candidates_are_there_and_another_is_asked_for_as_it_was(tmp_p
     opened = Opened(tmp_path, infill("1", "2", "3"))
     app = opened.app
     async with app.run_test() as pilot:
-        await opened.ready(pilot)
-        await pilot.press("alt+n")
-        await pilot.pause()
+        d = await opened.ready(pilot)
+        await d.press("alt+n")
         assert app.fill is not None
         assert [draft.text for draft in app.fill.drafts] == ["1!", "2", "3"]
-        await pilot.press("f5")
-        while not opened.backend.requests:
-            await pilot.pause()
+        await d.press("f5")
+        await d.until(lambda: bool(opened.backend.requests))
         (request,) = opened.backend.requests
         assert (request.seed, request.instruction, request.effort) == (5, "say", 0.25)
 
@@ -90,9 +88,8 @@ async def test_its_candidates_are_there_and_another_is_asked_for_as_it_was(tmp_p
 async def test_rejected_it_leaves_the_holes(tmp_path: Path) -> None:
     opened = Opened(tmp_path, infill("1", "2", "3"))
     async with opened.app.run_test() as pilot:
-        await opened.ready(pilot)
-        await pilot.press("escape")
-        await pilot.pause()
+        d = await opened.ready(pilot)
+        await d.press("escape")
         assert opened.app.fill is None and opened.texts == [*TEXTS]
         assert [len(editor.holes) for editor in opened.app.editors] == [2, 1]
 
@@ -100,6 +97,5 @@ async def test_rejected_it_leaves_the_holes(tmp_path: Path) -> None:
 async def test_infill_of_other_holes_is_not_shown(tmp_path: Path) -> None:
     opened = Opened(tmp_path, infill("1", "2"))
     async with opened.app.run_test() as pilot:
-        for _ in range(3):
-            await pilot.pause()
+        await Desk(opened.app, pilot, Script()).settled()
         assert opened.app.fill is None

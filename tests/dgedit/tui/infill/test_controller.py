@@ -183,8 +183,7 @@ async def test_reduced_motion_shows_what_has_settled(
     settings = Settings(reduced_motion=how == "settings")
     app = DgeditApp([tmp_path / "a.py"], connect=Script, watch=False, settings=settings)
     async with app.run_test() as pilot:
-        await pilot.pause()
-        assert app.infill.live == "settle"
+        await Desk(app, pilot, Script()).until(lambda: app.infill.live == "settle")
 
 
 # While it runs
@@ -266,8 +265,7 @@ async def test_reload_under_a_result_never_lets_it_be_applied(desk: OpenDesk) ->
         await d.step(3)
         text = CODE.replace(b"pass", b"other")
         d.app.editor.replace_text(text.decode())
-        await d.pilot.pause()
-        assert "one draft is gone" in d.notice
+        await d.until(lambda: "one draft is gone" in d.notice)
         assert [d.row(1), d.row(5)] == ["    other", "    return two"]
         await d.press("enter")
         assert d.app.editor.text.encode() == text.replace(b"1", b"two")
@@ -279,8 +277,7 @@ async def test_reload_above_a_result_moves_it(desk: OpenDesk) -> None:
         await d.press("f5")
         await d.step(3)
         d.app.editor.replace_text("# new\n" + CODE.decode())
-        await d.pilot.pause()
-        assert d.row(2) == "    one"
+        await d.until(lambda: d.row(2) == "    one")
         await d.press("enter")
         assert d.app.editor.text.encode() == b"# new\n" + CODE.replace(b"pass", b"one")
 

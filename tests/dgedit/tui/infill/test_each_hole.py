@@ -262,7 +262,7 @@ async def test_failure_of_a_cancelled_infill_touches_no_other(desk: OpenDesk) ->
         given_up = d.app.fill
         await d.press("escape")
         d.app.post_message(Failed(given_up, RuntimeError("out of memory")))
-        await d.pilot.pause()
+        await d.settled()
         assert d.app.fill is old and "memory" not in d.notice
         assert rows(d) == ["one", "two"]
 

@@ -127,7 +127,6 @@ async def test_a_hole_far_down_in_another_file_is_shown_in_the_middle(desk: Open
         start = 29 * 150 + 20
         await masked(d, start, start + 3)
         await d.press("ctrl+home", "ctrl+pagedown", "f4", "enter")
-        await d.pilot.pause()
         editor = d.app.editors[0]
         assert editor.cursor_location == (150, 20)
         assert editor.scroll_x == 0 and 150 - 15 < editor.scroll_y < 150 - 3
@@ -204,7 +203,6 @@ async def test_hole_of_another_file_is_gone_to_without_scrolling_sideways(desk: 
         await d.press("ctrl+pagedown")
         await masked(d, 1004, 1008)
         await d.press("ctrl+home", "ctrl+pagedown", "f4", "enter")
-        await d.pilot.pause()
         assert d.app.editor is editor and editor.cursor_location[0] > 30
         assert editor.scroll_x == 0
         y = editor.cursor_screen_offset.y - editor.region.y

@@ -49,11 +49,11 @@ def keys_of(text: str) -> list[events.Key]:
 async def typed(d: Desk, editor: Editor, text: str, *, at_once: bool) -> None:
     """Send keys to the editor in front."""
     d.app.workspace.show(editor)
-    await d.pilot.pause()
+    await d.until(lambda: d.app.focused is editor)
     messages = in_bursts(keys_of(text)) if at_once else keys_of(text)
     for message in messages:
         d.app.post_message(message)
-    await d.pilot.pause()
+    await d.settled()
 
 
 def state(editor: Editor) -> tuple[object, ...]:

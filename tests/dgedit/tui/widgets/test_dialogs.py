@@ -38,7 +38,6 @@ async def test_second_answer_is_none(desk: OpenDesk, opening: str, answer: str, 
         for _ in range(times):
             d.app.post_message(events.Key(answer, "\r" if answer == "enter" else None))
         await d.until(lambda: d.app.screen is not over)
-        await d.pilot.pause()
         assert len(d.app.screen_stack) <= 2
 
 
@@ -50,7 +49,6 @@ async def test_letter_that_answers_twice_answers_once(desk: OpenDesk) -> None:
         for _ in range(2):
             d.app.post_message(events.Key("d", "d"))
         await d.until(lambda: len(d.app.editors) == 1)
-        await d.pilot.pause()
         assert d.app.editor.text == CODE.decode() if isinstance(CODE, bytes) else CODE
 
 
@@ -78,7 +76,7 @@ async def test_dialog_hides_the_text_below_it_and_no_more(desk: OpenDesk, kind: 
             d.app.theme = theme
             over = OVER[kind]()
             d.app.push_screen(over)
-            await d.pilot.pause()
+            await d.settled()
             box = over.query(Vertical).first()
             region = box.region
             assert box.styles.background.a == 1, theme
@@ -90,4 +88,4 @@ async def test_dialog_hides_the_text_below_it_and_no_more(desk: OpenDesk, kind: 
             around = "".join(strip.crop(region.right).text for strip in shown)
             assert "#" not in inside and ("#" in around or region.width > 80), theme
             over.dismiss(None)
-            await d.pilot.pause()
+            await d.settled()

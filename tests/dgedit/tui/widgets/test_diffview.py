@@ -15,7 +15,7 @@ async def test_diff_scrolls_to_its_changes(desk: OpenDesk) -> None:
     async with desk({"a.txt": TEXT}) as d:
         after = "".join(line.replace("5", "five") for line in LINES)
         d.app.push_screen(DiffView("a \x1b title", diff_lines("".join(LINES), after)))
-        await d.pilot.pause()
+        await d.until(lambda: isinstance(d.app.screen, DiffView))
         view = d.app.screen.query_one("_Lines")
         assert view.render_line(0).text.startswith("@@")
         colours = {segment.style.bgcolor for y in range(9) for segment in view.render_line(y)}

@@ -20,7 +20,6 @@ async def test_empty_line_shows_what_there_is(desk: OpenDesk, tmp_path: Path) ->
     async with desk({"a.txt": b"", "b.txt": b""}) as d:
         d.app.push_screen(AskPath("Open", "", tmp_path))
         await d.until(lambda: isinstance(d.app.screen, AskPath))
-        await d.pilot.pause()
         assert names(d) == ["a.txt", "b.txt", "folder/"]
         await d.press("f")
         assert names(d) == ["folder/"]

@@ -17,8 +17,8 @@ async def test_letter_after_f10_is_never_text(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}) as d:
         for key in ("f10", "r"):
             d.app.post_message(events.Key(key, key if key == "r" else None))
-        await d.pilot.pause()
-        await d.until(lambda: asked(d) == "" and d.app.focused is d.app.editor)
+        await d.settled()
+        assert asked(d) == "" and d.app.focused is d.app.editor
         assert d.app.editor.text.encode() == CODE
         await d.press("f10")
         assert asked(d) == "nothing is asked"
@@ -31,7 +31,7 @@ async def test_bar_with_nothing_to_ask_is_there_again_with_the_window(desk: Open
         await d.press("f10")
         for event in (events.AppBlur(), events.AppFocus()):
             d.app.post_message(event)
-            await d.pilot.pause()
+            await d.settled()
         assert asked(d) == "nothing is asked"
         await d.press("x", "y")
         assert asked(d) == "" and d.app.editor.text.encode() == b"y" + CODE
@@ -64,7 +64,6 @@ async def test_letter_answers_one_question_alone(desk: OpenDesk) -> None:
         for key in ("f10", "x", "x"):
             d.app.post_message(events.Key(key, key if key == "x" else None))
         await d.until(lambda: bool(answered) and d.app.focused is d.app.editor)
-        await d.pilot.pause()
         assert answered == ["first"] and asked(d) == "second"
         assert d.app.editor.text.encode() == CODE
 
@@ -94,7 +93,7 @@ async def test_file_that_comes_to_the_front_leaves_the_keyboard_to_the_bar(desk:
     async with desk({"a.py": CODE, "b.py": CODE}) as d:
         await d.press("f10")
         d.app.workspace.show(d.app.editors[1])
-        await d.pilot.pause()
+        await d.settled()
         assert d.app.focused is d.app.workspace.bar
         await d.press("r", "x")
         assert [one.text.encode() for one in d.app.editors] == [CODE, b"x" + CODE]

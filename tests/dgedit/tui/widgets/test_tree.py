@@ -26,7 +26,6 @@ async def project(folder: Path, *names: str, opened: tuple[str, ...] = ()) -> As
     async with app.run_test(size=(160, 16)) as pilot:
         d = Desk(app, pilot, Script())
         await d.until(lambda: bool(app.query(FileTree)) and len(tree(d).root.children) > 0)
-        await pilot.pause()
         yield d
 
 
@@ -102,17 +101,15 @@ async def test_a_name_that_is_cut_says_so(tmp_path: Path) -> None:
     name = "a_rather_long_name_" * 3
     async with project(tmp_path, f"{name}/in.py", f"{name}.py", "wide" + "界" * 30, "b.py") as d:
         await d.pilot.resize_terminal(80, 16)
-        await d.pilot.pause()
+        await d.until(lambda: tree(d).size.width < 26 and len(drawn(d)) == 5)
         width = tree(d).size.width
-        await d.until(lambda: width < 26 and len(drawn(d)) == 5)
         lines = [tree(d).render_line(y) for y in range(5)]
         assert all(strip.cell_length == width for strip in lines)
         ends = {strip.text.split("_")[0].strip(): strip.text[-1:] for strip in lines[1:]}
         assert ends.pop("b.py") == " "
         assert set(ends.values()) == {"…"} and len(ends) == 3
         tree(d).scroll_to(x=200, animate=False, force=True)
-        await d.pilot.pause()
-        assert tree(d).scroll_offset.x > 0
+        await d.until(lambda: tree(d).scroll_offset.x > 0)
         longest = max((strip.text for strip in map(tree(d).render_line, range(5))), key=len)
         assert not longest.endswith("…")
 

@@ -158,7 +158,6 @@ def wrong(d: Desk) -> str:
 
 async def found(d: Desk, words: str) -> None:
     await d.until(lambda: count(d) == words)
-    await d.pilot.pause()
 
 
 async def test_typing_finds_from_the_cursor_and_escape_returns(desk: OpenDesk) -> None:
@@ -240,7 +239,6 @@ async def test_bar_is_whole_at_any_width_and_has_keys_where_there_is_room(
     async with desk({"a.txt": TEXT}, size=(width, 16)) as d:
         await d.press("ctrl+f", *"two")
         await found(d, "1 of 4")
-        await d.pilot.pause()
         bar = d.app.finder.find_bar
         shown = str(bar.query_one(".switches", Static).render())
         keys = " Alt+R .*  Alt+C Aa  Alt+W word "
@@ -257,7 +255,6 @@ async def test_what_is_wrong_with_an_expression_moves_nothing(desk: OpenDesk) ->
         before = d.app.finder.find_bar.what.region
         await d.press("home", *"[z-a]{2,1}")
         await d.until(lambda: wrong(d) == "bad character range at character 5")
-        await d.pilot.pause()
         assert d.app.finder.find_bar.what.region == before
         shown = d.app.finder.find_bar.query_one(".wrong")
         assert (shown.region.bottom, shown.region.height) == (before.y, 1)

@@ -19,7 +19,7 @@ from dgedit.tui.workspace import recovery
 
 from ..conftest import Script
 from ..editor.test_editor import CODE
-from .test_recovery import DEAD, asked, entries, journal_of, opened, path, settle
+from .test_recovery import DEAD, asked, caught_up, entries, journal_of, opened, path
 
 __all__ = ["path"]  # a fixture
 
@@ -40,7 +40,7 @@ async def test_recovered_text_undone_is_asked_about_again_and_stays(path: Path) 
     leave(path, "left", FIRST)
     async with opened(path) as d:
         await d.press("f10", "r")
-        await settle(d.pilot)
+        await caught_up(d)
         assert asked(d) == "" and d.app.editor.text == "left"
         await d.press("ctrl+z")
         await d.until(lambda: "never saved" in asked(d))
@@ -56,11 +56,11 @@ async def test_second_text_of_a_file_does_not_replace_the_first_for_good(path: P
     async with opened(path) as d:
         await d.press("f10", "r")
         first = d.app.editor.text
-        await settle(d.pilot)
+        await caught_up(d)
         await d.press("f10", "r")
         second = d.app.editor.text
         assert {first, second} == {"AAA", "BBB"}
-        await settle(d.pilot)
+        await caught_up(d)
         assert left(path) == {"AAA", "BBB"} and "never saved" in asked(d)
         await d.press("ctrl+s")
         await d.until(lambda: left(path) == {first})
@@ -101,7 +101,7 @@ async def test_texts_without_a_file_come_back_in_tabs_of_their_own(path: Path) -
         for _ in range(3):
             await d.until(lambda: "never saved" in asked(d))
             await d.press("f10", "r")
-            await settle(d.pilot)
+            await caught_up(d)
         texts = sorted(one.text for one in d.app.editors if one.file.path is None)
         assert texts == ["one", "three", "two"] and asked(d) == ""
         d.app.exit()
@@ -135,14 +135,13 @@ async def test_bar_says_which_key_does_what(path: Path) -> None:
 
     leave(path, "left", FIRST)
     async with opened(path) as d:
-        await settle(d.pilot)
+        await caught_up(d)
         rows = range(d.app.workspace.bar.region.y, d.app.workspace.bar.region.bottom)
         answers = "R put them back D compare X throw them away"
         assert shown().endswith(f"were never saved, but kept F10 then {answers}")
         for width, height in ((80, 2), (140, 1)):
             await d.pilot.resize_terminal(width, 24)
-            await d.pilot.pause()
-            assert d.app.workspace.bar.region.height == height
+            await d.until(lambda height=height: d.app.workspace.bar.region.height == height)
         rows = range(d.app.workspace.bar.region.y, d.app.workspace.bar.region.bottom)
         await d.press("f10")
         assert shown().endswith(f"Esc later {answers}")

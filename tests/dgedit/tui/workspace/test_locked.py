@@ -64,8 +64,7 @@ async def test_read_only_file_is_reloaded_and_may_become_writable(tmp_path: Path
         app.disk.check()
         assert app.editor.text.encode() == THEIRS
         assert app.workspace.label(app.editor) == "a.py"
-        await pilot.press("#", "ctrl+s")
-        await pilot.pause()
+        await Desk(app, pilot, Script()).press("#", "ctrl+s")
         assert path.read_bytes() == THEIRS.replace(b"def f", b"#def f")
 
 
@@ -110,8 +109,7 @@ async def test_forced_binary_is_shown_and_saved_exactly(tmp_path: Path) -> None:
         app = DgeditApp([tmp_path / name], connect=Script, watch=False, force=True)
         async with app.run_test() as pilot:
             app.editor.move_cursor((1, 0))
-            await pilot.press("x", "ctrl+s")
-            await pilot.pause()
+            await Desk(app, pilot, Script()).press("x", "ctrl+s")
             shown = app.editor.render_line(0).text
             assert "\x1b" not in shown and "\0" not in shown and "␀" in shown
         assert (tmp_path / name).read_bytes() == bytes_.replace(b"\r\n", b"\r\nx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from time import perf_counter
@@ -17,7 +18,7 @@ from dgedit.tui.widgets.path_prompt import AskPath, completions
 from dgedit.tui.widgets.picker import Choice, Choose
 from dgedit.tui.workspace import opening
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import PATIENCE, Desk, OpenDesk, Script
 from ..editor.test_editor import CODE, masked
 from ..interminal import InTerminal
 
@@ -31,7 +32,6 @@ def listed(d: Desk) -> list[str]:
 async def found(d: Desk, count: int) -> None:
     """Wait until the list is of that many files."""
     await d.until(lambda: isinstance(d.app.screen, Choose) and len(d.app.screen.choices) == count)
-    await d.pilot.pause()
 
 
 # Find
@@ -85,8 +85,7 @@ async def test_click_opens(desk: OpenDesk) -> None:
         await d.press("ctrl+p", "b", ".")
         await found(d, 2)
         await d.pilot.click(OptionList, offset=(2, 0))
-        await d.pilot.pause()
-        assert d.app.editor.text == "b"
+        await d.until(lambda: d.app.editor.text == "b")
 
 
 async def test_what_was_opened_last_comes_first(tmp_path: Path) -> None:
@@ -299,10 +298,11 @@ async def test_file_opened_later_is_watched(tmp_path: Path) -> None:
     async with app.run_test() as pilot:
         d = Desk(app, pilot, Script())
         await app.opening.open_file(tmp_path / "two" / "f.txt")
-        while app.editor.text == "old":  # until it is watched
-            os.utime(tmp_path / "two" / "f.txt")
-            (tmp_path / "two" / "f.txt").write_text("new")
-            await pilot.pause(0.1)
+        async with asyncio.timeout(PATIENCE):
+            while app.editor.text == "old":  # until it is watched
+                os.utime(tmp_path / "two" / "f.txt")
+                (tmp_path / "two" / "f.txt").write_text("new")
+                await asyncio.sleep(0.1)
         await d.until(lambda: app.editor.text == "new")
 
 
@@ -311,11 +311,11 @@ async def test_fifty_thousand_files_are_answered_at_once(desk: OpenDesk) -> None
     choices = [Choice(name) for name in names]
     async with desk({"a.py": b""}) as d:
         d.app.push_screen(Choose("any", choices))
-        await d.pilot.pause()
+        await d.until(lambda: isinstance(d.app.screen, Choose))
         slowest = 0.0
         for key in "mod499":
             started = perf_counter()
-            await d.pilot.press(key)
+            await d.press(key)
             slowest = max(slowest, perf_counter() - started)
         assert listed(d)[0] == "src/part14/module_499.py"
         assert slowest < 1, slowest  # some 0.1 s, on a machine that is not busy
@@ -327,10 +327,10 @@ async def test_what_stands_beside_a_name_is_in_columns(desk: OpenDesk) -> None:
         kinds = [("function", "7"), ("class", "1234"), ("function", "99"), ("class", "5")]
         choices = [Choice(name, kind) for name, kind in zip(names, kinds, strict=True)]
         d.app.push_screen(Choose("", choices))
-        await d.pilot.pause()
+        await d.until(lambda: isinstance(d.app.screen, Choose))
         for size in ((80, 24), (100, 24), (60, 24)):
             await d.pilot.resize_terminal(*size)
-            await d.pilot.pause()
+            await d.settled()
             options = d.app.screen.query_one(OptionList)
             lines = [str(options.get_option_at_index(i).prompt) for i in range(4)]
             assert {line.index("function") for line in lines[::2]} == {
@@ -343,7 +343,7 @@ async def test_what_stands_beside_a_name_is_in_columns(desk: OpenDesk) -> None:
             assert "…" in lines[3] and lines[1].startswith(names[1])
         options.highlighted = 2
         await d.pilot.resize_terminal(90, 24)
-        await d.pilot.pause()
+        await d.settled()
         assert options.highlighted == 2
 
 

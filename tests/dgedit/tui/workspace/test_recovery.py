@@ -9,29 +9,39 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from dgedit.files.document import Document
 from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.workspace import recovery
+from dgedit.tui.workspace.recovery import Recovery
 
 from ..conftest import Desk, Script
 from ..editor.test_editor import CODE
 from ..interminal import DRIVER, RESTORED, InTerminal
 
 DEAD = dataclasses.replace(Process.ours(), started="before")
+ROUNDS = Counter[Recovery]()
+"""How often an editor has looked what is to be kept."""
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file; and an editor that looks every few milliseconds."""
+    """A file; and an editor that looks every few milliseconds, counted."""
+    keep = Recovery._keep_each
+
+    async def counted(self: Recovery, journal: Journal) -> None:
+        await keep(self, journal)
+        ROUNDS[self] += 1
+
+    monkeypatch.setattr(Recovery, "_keep_each", counted)
     monkeypatch.setattr(recovery, "_EVERY", 0.01)
     (tmp_path / "a.py").write_bytes(CODE)
     return tmp_path / "a.py"
@@ -70,17 +80,16 @@ async def opened(path: Path, *, offered: bool = True, **options: object) -> Asyn
     app = DgeditApp([path], connect=Script, watch=False, journal=journal_of(path), **options)
     async with app.run_test(size=(100, 16)) as pilot:
         d = Desk(app, pilot, Script())
-        await d.until(lambda: bool(app.recovery._known))
+        await d.until(lambda: ROUNDS[app.recovery] > 0)
         if offered and journal_of(path).left(path):
             await d.until(lambda: app.workspace.bar.question is not None)
-        await settle(pilot)
         yield d
 
 
-async def settle(pilot: Pilot[None]) -> None:
-    """Let the journal catch up."""
-    for _ in range(5):
-        await pilot.pause(0.02)
+async def caught_up(d: Desk) -> None:
+    """Wait until the editor has looked at each file once more, from the first on."""
+    end = ROUNDS[d.app.recovery] + 2  # one may be under way
+    await d.until(lambda: ROUNDS[d.app.recovery] >= end)
 
 
 # Kept
@@ -136,7 +145,7 @@ async def test_texts_without_a_file_are_kept_apart(path: Path) -> None:
     async with opened(path) as d:
         for word in ("one", "two"):
             await d.press("ctrl+n", *word)
-            await settle(d.pilot)
+            await caught_up(d)
         await d.until(lambda: sorted(entries(path)) == ["one", "two"])
 
 
@@ -146,7 +155,7 @@ async def test_folder_that_takes_nothing_is_told_once_and_editing_goes_on(path: 
         await d.until(lambda: "cannot be kept for a crash: " in d.notice)
         d.app.workspace.notice("")
         await d.press("#")
-        await settle(d.pilot)
+        await caught_up(d)
         assert d.notice == ""
         await d.press("ctrl+s")
         assert path.read_bytes() == b"#" + CODE
@@ -165,7 +174,7 @@ async def test_text_left_over_is_offered_and_recovered_as_one_undo(path: Path) -
         await d.press("f10", "r")
         assert d.app.editor.text == "# left\n" + CODE.decode() and d.app.editor.dirty
         assert d.app.workspace.bar.question is None
-        await settle(d.pilot)
+        await caught_up(d)
         # The old entry stays as long as nothing is saved.
         assert len(journal_of(path).left(path)) == 1 and len(entries(path)) == 2
         await d.press("ctrl+z")
@@ -238,8 +247,7 @@ async def test_other_editor_with_the_file_open_is_announced(path: Path) -> None:
             await d.until(lambda: asked(d) == f"a.py is open in another dgedit: {who}")
             # It is killed, and what it had not saved is offered at once.
             other.send(b"typed ")
-            while not list(folder.glob("*.text")):
-                await pilot.pause(0.02)
+            await d.until(lambda: bool(list(folder.glob("*.text"))))
             other.process.kill()
             other.process.wait(10)
             await d.until(lambda: asked(d).startswith("a.py: changes of 2"))

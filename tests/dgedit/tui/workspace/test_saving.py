@@ -39,7 +39,7 @@ async def changed(d: Desk, path: Path, data: bytes = THEIRS) -> None:
     await d.press("#")
     path.write_bytes(data)
     d.app.disk.check()
-    await d.pilot.pause()
+    await d.until(lambda: d.app.workspace.bar.question is not None)
 
 
 # A clean file
@@ -51,14 +51,14 @@ async def test_reload_keeps_the_cursor_on_its_line_and_the_view_on_its_text(
     async with desk({"a.txt": TEXT}) as d:
         editor = d.app.editor
         editor.move_cursor((40, 3))
-        await d.pilot.pause()
+        await d.until(lambda: editor.scroll_y > 0)
         top = editor.scroll_y
         first, here = d.row(0), cursor_row(d) - top
         new = ["new\n"] * 7 + LINES[:20] + LINES[25:50] + ["other\n", *LINES[50:]]
         (tmp_path / "a.txt").write_text("".join(new))
         d.app.disk.check()
-        await d.pilot.pause()
-        assert editor.text == "".join(new) and not editor.dirty
+        await d.until(lambda: editor.text == "".join(new))
+        assert not editor.dirty
         assert editor.document[editor.cursor_location[0]] == "line 40"
         assert editor.cursor_location[1] == 3
         assert d.row(0) == first
@@ -196,8 +196,7 @@ async def test_answer_may_be_clicked(desk: OpenDesk, tmp_path: Path) -> None:
         await changed(d, tmp_path / "a.py")
         reload = next(one for one in d.app.query(AnswerKey) if one.letter == "r")
         await d.pilot.click(reload)
-        await d.pilot.pause()
-        assert d.app.editor.text.encode() == THEIRS
+        await d.until(lambda: d.app.editor.text.encode() == THEIRS)
 
 
 async def test_infill_in_flight_asks_and_outlives_a_reload_of_other_lines(
@@ -209,7 +208,7 @@ async def test_infill_in_flight_asks_and_outlives_a_reload_of_other_lines(
         await d.step()
         (tmp_path / "a.py").write_bytes(THEIRS)
         d.app.disk.check()
-        await d.pilot.pause()
+        await d.until(lambda: d.app.workspace.bar.question is not None)
         assert asked(d) == "a.py has changed on disk; an infill is open in it"
         assert d.app.editor.text.encode() == CODE
         await d.press("f10", "r")
@@ -233,7 +232,7 @@ async def test_bar_asks_about_the_file_in_front_first(desk: OpenDesk, tmp_path: 
             editor.insert("#")
             editor.path.write_bytes(THEIRS)
         d.app.disk.check()
-        await d.pilot.pause()
+        await d.until(lambda: d.app.workspace.bar.question is not None)
         assert asked(d).startswith("a.py")
         await d.press("ctrl+pagedown")
         assert asked(d).startswith("b.py")
@@ -263,7 +262,7 @@ async def test_deleted_file_keeps_its_text_and_is_marked(desk: OpenDesk, tmp_pat
     async with desk({"a.py": CODE}) as d:
         (tmp_path / "a.py").unlink()
         d.app.disk.check()
-        await d.pilot.pause()
+        await d.until(lambda: d.app.editor.deleted)
         assert d.app.editor.text.encode() == CODE and d.app.editor.dirty
         assert d.app.workspace.label(d.app.editor) == "● a.py [deleted]"
         assert "deleted" in d.app.workspace.status.place and not asked(d)

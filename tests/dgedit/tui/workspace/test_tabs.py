@@ -49,7 +49,7 @@ async def test_turning_goes_round_and_a_click_on_a_tab_too(desk: OpenDesk) -> No
         await d.press("ctrl+pageup")
         assert front(d) == "c.txt"
         await d.pilot.click(list(d.app.query("ContentTab"))[1])
-        await d.pilot.pause()
+        await d.until(lambda: d.app.editor is d.app.editors[1])
         assert front(d) == "b.txt" and shown(d) == ["b.txt"]
 
 
@@ -58,8 +58,7 @@ async def test_turning_fast_ends_where_it_should(desk: OpenDesk) -> None:
         for _ in range(7):
             d.app.workspace.turn(1)
         d.app.workspace.turn(-1)
-        await d.pilot.pause()
-        await d.pilot.pause()
+        await d.settled()
         assert front(d) == "a.txt"
 
 
@@ -94,7 +93,7 @@ async def test_click_goes_to_the_file_beside(desk: OpenDesk) -> None:
     async with desk(THREE) as d:
         await d.press("ctrl+backslash")
         await d.pilot.click(d.app.editors[1], offset=(5, 1))
-        await d.pilot.pause()
+        await d.until(lambda: d.app.editor is d.app.editors[1])
         assert front(d) == "b.txt" and shown(d) == ["a.txt", "b.txt"]
         await d.press("ctrl+backslash")
         assert shown(d) == ["b.txt"] and front(d) == "b.txt"
@@ -124,7 +123,7 @@ async def test_each_side_of_a_split_has_its_name_above_it(desk: OpenDesk) -> Non
         assert "─ ● a.txt " in titles and "─ b[1].txt " in titles
         assert "xa" in strips[first.region.y + 1].text and "bcd" in strips[first.region.y + 1].text
         await d.pilot.click(second, offset=(second.gutter_width + 2, 1))
-        await d.pilot.pause()
+        await d.until(lambda: d.app.editor is second)
         assert front(d) == "b[1].txt" and second.cursor_location == (0, 2)
         assert second.cursor_screen_offset.y == second.region.y + 1
         await d.press("ctrl+backslash")
@@ -144,14 +143,14 @@ async def test_removing_a_side_leaves_the_other(desk: OpenDesk) -> None:
         a, b, c = d.app.editors
         await d.press("ctrl+backslash")
         await d.app.workspace.remove(a)
-        await d.pilot.pause()
+        await d.settled()
         assert shown(d) == ["b.txt"] and front(d) == "b.txt" and d.app.workspace.beside is None
         await d.press("ctrl+backslash")
         await d.app.workspace.remove(c)
-        await d.pilot.pause()
+        await d.settled()
         assert shown(d) == ["b.txt"] and front(d) == "b.txt" and d.app.editors == [b]
         await d.app.workspace.remove(b)
-        await d.pilot.pause()
+        await d.settled()
         assert front(d) == "untitled" and labels(d) == ["untitled"]
         await d.press("x")
         assert labels(d) == ["● untitled"]
@@ -177,19 +176,18 @@ async def test_settings_are_heeded(tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "a.txt"], connect=Script, watch=False, settings=settings)
     async with app.run_test(size=(60, 10)) as pilot:
         d = Running(app, pilot, Script())
-        await pilot.pause()
+        await d.until(lambda: d.row(0) == "  x")
         assert app.theme == "nord" and app.animation_level == "none"
         assert not app.editor.cursor_blink
-        assert d.row(0) == "  x"
         await app.workspace.add(app.workspace.pages.untitled())
-        await pilot.pause()
+        await d.settled()
         assert not app.editor.cursor_blink and app.editor.indent_width == 2
 
 
 async def test_without_settings_things_move(desk: OpenDesk, tmp_path: Path) -> None:
     app = DgeditApp([tmp_path / "a"], connect=Script, watch=False)
     async with app.run_test() as pilot:
-        await pilot.pause()
+        await Running(app, pilot, Script()).settled()
         assert app.theme == "tokyo-night" and app.editor.cursor_blink
         assert app.animation_level == "full"
 
@@ -212,8 +210,7 @@ async def test_syntax_colours_follow_dark_and_light(desk: OpenDesk) -> None:
         await d.until(lambda: keyword()[0] == (0xBB, 0x9A, 0xF7))  # they come with the first parse
         assert sum(keyword()[1]) < 200
         d.app.theme = "textual-light"
-        await d.pilot.pause()
-        assert keyword()[0] == (0x7A, 0x3F, 0xC0)
+        await d.until(lambda: keyword()[0] == (0x7A, 0x3F, 0xC0))
         assert sum(keyword()[1]) > 500
 
 
@@ -227,7 +224,7 @@ async def test_line_numbers_and_wrapping_are_settings(tmp_path: Path) -> None:
         settings = Settings(line_numbers=on, soft_wrap=on)
         app = DgeditApp([tmp_path / "a.txt"], connect=Script, watch=False, settings=settings)
         async with app.run_test(size=(60, 10)) as pilot:
-            await pilot.pause()
+            await Running(app, pilot, Script()).settled()
             line = app.editor.render_line(0).text
             assert line.startswith(" 1  word" if on else "  word")
             assert app.editor.rows.height == (4 if on else 1)
