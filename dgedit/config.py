@@ -30,6 +30,7 @@ from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
+Files = Literal["new", "all", "off"]
 
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
@@ -84,6 +85,18 @@ class Settings:
     """Whether a line wider than the screen goes on in the next row."""
     line_numbers: bool = True
     """Whether lines are numbered."""
+    auto_pairs: bool = True
+    """Whether an opening bracket or quote that is typed brings the closing one."""
+    editorconfig_indent: bool = True
+    """Whether `.editorconfig` says what lines are indented with, and how far."""
+    editorconfig_trim: bool = True
+    """Whether saving takes blanks from the ends of lines that were touched, where it says so."""
+    editorconfig_final_newline: bool = True
+    """Whether saving ends the last line, where it says so."""
+    editorconfig_end_of_line: Files = "new"
+    """Which files get the line ends that it says: new ones, all when they are saved, or none."""
+    editorconfig_charset: Files = "new"
+    """Which files are stored as it says: new ones, all when they are saved, or none."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by their ids, several with commas between them, none for an empty text."""
 
@@ -258,6 +271,10 @@ def _is_color(value: object) -> str:
     return "" if value in ("auto", "always", "never") else "'auto', 'always' or 'never'"
 
 
+def _is_files(value: object) -> str:
+    return "" if value in ("new", "all", "off") else "'new', 'all' or 'off'"
+
+
 def _is_width(value: object) -> str:
     fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _WIDEST
     return "" if fits else f"a number from 1 to {_WIDEST}"
@@ -302,6 +319,12 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "tab_width": _is_width,
     "soft_wrap": _is_flag,
     "line_numbers": _is_flag,
+    "auto_pairs": _is_flag,
+    "editorconfig_indent": _is_flag,
+    "editorconfig_trim": _is_flag,
+    "editorconfig_final_newline": _is_flag,
+    "editorconfig_end_of_line": _is_files,
+    "editorconfig_charset": _is_files,
     "keys": _is_keys,
 }
 """For each key, what a value must be, in words; nothing for one that is."""

@@ -33,6 +33,14 @@ ERRORS = {
 }
 """How undecodable bytes survive: as escapes in UTF-8, as unpaired surrogates in UTF-16."""
 
+# The words of `.editorconfig`.
+_CHARSETS: dict[str, tuple[bytes, Encoding]] = {
+    "utf-8": (b"", "utf-8"),
+    "utf-8-bom": _BOMS[0],
+    "utf-16le": _BOMS[1],
+    "utf-16be": _BOMS[2],
+}
+
 LINE_END = re.compile(r"\r\n|\n|\r")
 """What ends a line, and nothing else does."""
 
@@ -99,6 +107,8 @@ class Document:
     """The file as loaded or last saved; None if it was neither."""
     outside: Outside = Outside()
     """What else the file holds, where the text is an excerpt."""
+    newline: str = "\n"
+    """What ends the lines of a text that has none."""
 
     @classmethod
     def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
@@ -136,8 +146,8 @@ class Document:
 
     @property
     def eol(self) -> str:
-        """The line ending that the text uses most; a newline when it has none."""
-        return _dominant(self.text) or "\n"
+        """The line ending that the text uses most; when it has none, the one it is to have."""
+        return _dominant(self.text) or self.newline
 
     def encode(self) -> bytes:
         """The bytes to store. Raises InputError for text that the encoding cannot hold."""
@@ -159,6 +169,13 @@ class Document:
                 yield from (
                     [part] if isinstance(part, bytes) else disk.chunks(fd, part.start, part.end)
                 )
+
+    def stored_as(self, charset: str | None) -> Document:
+        """The same document, to be stored in another way; as it is where that is none of ours.
+        UTF-16 has its mark, without which it is not told from what is no text.
+        """
+        bom, encoding = _CHARSETS.get(charset or "", (self.bom, self.encoding))
+        return replace(self, bom=bom, encoding=encoding)
 
     def with_text(self, text: str) -> Document:
         """The same document with another text, taken as it is."""

@@ -258,7 +258,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.app_focus = True
         self.workspace.notice("")
         if isinstance(self.focused, Editor):
-            self.focused.post_message(Burst(burst.keys))
+            self.focused.post_message(Burst(burst.keys, pasted=burst.pasted))
         else:
             for key in burst.keys:
                 await self.on_event(key)

@@ -32,6 +32,12 @@ OTHERS: dict[str, Any] = {
     "tab_width": 8,
     "soft_wrap": True,
     "line_numbers": False,
+    "auto_pairs": False,
+    "editorconfig_indent": False,
+    "editorconfig_trim": False,
+    "editorconfig_final_newline": False,
+    "editorconfig_end_of_line": "all",
+    "editorconfig_charset": "off",
     "keys": {"save": "f4,ctrl+s"},
 }
 

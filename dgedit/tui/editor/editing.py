@@ -19,10 +19,11 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from dgedit.text import edits, graphemes
-from dgedit.text.comments import toggle_comment
+from dgedit.text.comments import comment_marks, toggle_comment
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole, Place
+from dgedit.tui.editor.keystrokes import Keystrokes
 from dgedit.tui.editor.transaction import History, Transaction, Typing
 
 # Characters that none joins which are like them.
@@ -39,7 +40,11 @@ class Writing(TextArea):
             super().__init__()
             self.words = words
 
+    indent_size = 4
+    """How many cells a step of indentation has."""
+
     def __init__(self, text: str) -> None:
+        self.keystrokes = Keystrokes(self)
         super().__init__(
             soft_wrap=False,
             show_line_numbers=True,
@@ -68,9 +73,18 @@ class Writing(TextArea):
         self.selection = Selection(start, end)
 
     @property
-    def comment_marks(self) -> tuple[str, str] | None:
-        """What begins and ends a comment here."""
-        return None
+    def file_name(self) -> str:
+        """The name that says which language it is."""
+        return ""
+
+    @property
+    def indent_unit(self) -> str:
+        """A step of indentation."""
+        return "\t" if self.indent_type == "tabs" else " " * self.indent_size
+
+    def in_hole(self, index: int) -> bool:
+        """Whether an offset is in a hole, or at one."""
+        return False
 
     def change(
         self,
@@ -98,7 +112,10 @@ class Writing(TextArea):
         """
         self._restart_blink()
         while text and not self.read_only:
-            count = self._typed_at_once(text)
+            if self.keystrokes.take(text[0]):
+                text = text[1:]
+                continue
+            count = self._typed_at_once(self.keystrokes.plain(text))
             if count > 1:
                 self.edit(Typing.of_text(self, text[:count]))
             else:
@@ -118,27 +135,24 @@ class Writing(TextArea):
 
     def action_toggle_comment(self) -> None:
         """Make comments of the lines, or, where all are, lines of the comments."""
-        if self.comment_marks is None:
-            self.post_message(self.Note("no comments are known for this kind of file"))
+        if marks := comment_marks(self.file_name):
+            self._run(toggle_comment, marks)
         else:
-            self._run(toggle_comment, self.comment_marks)
+            self.post_message(self.Note("no comments are known for this kind of file"))
 
     def action_indent(self) -> None:
         """Indent the lines of a selection, or go to the next tab stop."""
         start, end = self.selection
-        width = self.indent_width
-        tabs = self.indent_type == "tabs"
+        unit = self.indent_unit
         if start[0] != end[0]:
-            self._run(edits.indent, "\t" if tabs else " " * width)
+            self._run(edits.indent, unit)
         else:
-            blank = (
-                "\t" if tabs else " " * (width - self.get_column_width(*min(start, end)) % width)
-            )
-            self._replace_via_keyboard(blank, start, end)
+            past = 0 if unit == "\t" else self.get_column_width(*min(start, end)) % len(unit)
+            self._replace_via_keyboard(unit[past:], start, end)
 
     def action_dedent(self) -> None:
         """Dedent the lines."""
-        self._run(edits.dedent, self.indent_width)
+        self._run(edits.dedent, self.indent_size)
 
     def action_move_lines(self, down: bool) -> None:
         """Let the lines change places with a neighbour."""
@@ -239,6 +253,11 @@ class Writing(TextArea):
         ends = (self.clamp_visitable((row, start - 1)) for start in offsets if start > column)
         end = next(ends, last)
         self.move_cursor(last if end == (row, column) else end, select=select)
+
+    def action_delete_left(self) -> None:
+        """Delete the selection, the character on the left, or what goes with it."""
+        if not self.keystrokes.delete_left():
+            super().action_delete_left()
 
     def action_delete_word_right(self) -> None:
         """Delete the selection, or to the end of the word."""

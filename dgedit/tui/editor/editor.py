@@ -25,11 +25,11 @@ from textual.message import Message
 
 from dgedit.files.document import Document
 from dgedit.files.paths import WorkingFolder
-from dgedit.text.comments import comment_marks
 from dgedit.text.drafts import BANDS
 from dgedit.text.edits import Change, line_at
-from dgedit.text.indentation import opens_block, uses_tabs
+from dgedit.text.indentation import step_of, uses_tabs
 from dgedit.text.merge import line_parts
+from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing
@@ -83,6 +83,8 @@ class Editor(View, Writing, inherit_bindings=False):
     """Whether edits are refused."""
     deleted = False
     """Whether its file is not there any more."""
+    warning = ""
+    """What is to be told when it is opened."""
 
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
@@ -100,12 +102,12 @@ class Editor(View, Writing, inherit_bindings=False):
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse went down on
         super().__init__(file.text)
-        self.indent_as_usual()
+        self.type_as_usual()
 
     @property
-    def comment_marks(self) -> tuple[str, str] | None:
-        """What begins and ends a comment in a file of this name."""
-        return comment_marks(self.path.name)
+    def file_name(self) -> str:
+        """The name that says which language it is."""
+        return self.path.name
 
     @property
     def syntax(self) -> Syntax | None:
@@ -133,14 +135,20 @@ class Editor(View, Writing, inherit_bindings=False):
         current = self.current
         return replace(current, path=Path(self.shown)) if current.path else current
 
-    def indent_as_usual(self) -> None:
-        """Indent with what the language and the text want."""
+    def type_as_usual(self) -> None:
+        """Indent, and pair signs, as the language and the text want."""
         self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
+        self.indent_size = step_of(self.file.text) or self.indent_width
+        self.keystrokes.pairs = pairs_of(self.path.name)
+
+    def in_hole(self, index: int) -> bool:
+        """Whether an offset is in a hole, or at one."""
+        return any(hole.start <= index <= hole.end for hole in self.holes)
 
     def rename(self, path: Path, file: Document) -> None:
         """The text is in that file from now on, and in the language that its name says."""
         self.path, self.file = path, file
-        self.indent_as_usual()
+        self.type_as_usual()
         if (syntax := syntax_of(path)) is not self._syntax:
             self._syntax = syntax
             self.buffer.color(syntax)
@@ -248,7 +256,7 @@ class Editor(View, Writing, inherit_bindings=False):
             if event.key == "escape":
                 self.selection = Selection.cursor(self.selection.end)
             elif event.key == "enter":
-                self._break_line()
+                self.keystrokes.break_line()
             elif not event.is_printable:
                 return
         event.stop()
@@ -258,6 +266,7 @@ class Editor(View, Writing, inherit_bindings=False):
         # As key by key, with one edit for the text between two keys that may be something else.
         burst.stop()
         text = ""
+        self.keystrokes.as_is = burst.pasted
         for event in burst.keys:
             mine = self.screen.focused in (self, None) and is_text(event)
             if not mine or (self.holes and len(event.key) > 1):  # which may look at the text
@@ -268,14 +277,7 @@ class Editor(View, Writing, inherit_bindings=False):
             elif not await self.first(event.key):
                 text += event.character or ""
         self.type_text(text)
-
-    def _break_line(self) -> None:
-        row, column = min(self.selection)
-        line = self.document[row][:column]
-        indent = line[: len(line) - len(line.lstrip(" \t"))]
-        if opens_block(line, self.path.name):
-            indent += "\t" if self.indent_type == "tabs" else " " * self.indent_width
-        self._replace_via_keyboard("\n" + indent, *self.selection)
+        self.keystrokes.as_is = False
 
     def _replace_via_keyboard(
         self, insert: str, start: Location, end: Location

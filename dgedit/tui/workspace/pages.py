@@ -7,19 +7,21 @@ is taken from the disk goes in all the same.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from textual.document._document import EditResult
 from textual.document._edit import Edit
 from textual.message import Message
 
-from dgedit.config import Settings
+from dgedit.config import Files, Settings
 from dgedit.errors import InputError
 from dgedit.files.disk import instead_of_file, may_write
 from dgedit.files.document import LARGEST, Document, UnfitError
-from dgedit.files.editorconfig import Indentation, indentation_of
+from dgedit.files.editorconfig import EditorConfig, said_of
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.indentation import uses_tabs
+from dgedit.text.tidying import Tidying
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.transaction import Transaction
 
@@ -37,12 +39,19 @@ class Page(Editor):
         self._settings = settings
         super().__init__(path, file)
 
-    def indent_as_usual(self) -> None:
-        """Indent with what the language, the project and the text want."""
-        said = indentation_of(self.path) if self.file.path else Indentation()
+    def type_as_usual(self) -> None:
+        """Indent, and pair signs, as the language, the project, the text and the user want."""
+        said = said_of(self.path) if self.file.path else EditorConfig()
+        self.warning = said.broken
+        if not self._settings.editorconfig_indent:
+            said = EditorConfig()
+        self.indent_width = said.tab_width or self._settings.tab_width
+        super().type_as_usual()
         tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
         self.indent_type = "tabs" if tabs else "spaces"
-        self.indent_width = said.width or self._settings.tab_width
+        self.indent_size = said.size or self.indent_size
+        if not self._settings.auto_pairs:
+            self.keystrokes.pairs = {}
 
     def on_mount(self) -> None:
         """Settle in."""
@@ -107,7 +116,7 @@ class Pages:
         try:
             path.stat()
         except FileNotFoundError:
-            return Document.from_text("", path)
+            return self.as_wanted(Document.from_text("", path))
         except (OSError, ValueError):
             pass  # reading it fails as well, and says why
         if what := instead_of_file(path):
@@ -131,6 +140,31 @@ class Pages:
     def untitled(self) -> Page:
         """An empty text that has no file yet."""
         return self.page(Path("untitled"), Document.from_text(""))
+
+    def as_wanted(self, file: Document) -> Document:
+        """A document as the project wants it stored: one that no file holds yet, or any where the
+        user says so.
+        """
+        if file.path is None:
+            return file
+        said, settings = said_of(file.path), self.settings
+        if self._is_for(file, settings.editorconfig_end_of_line) and said.newline:
+            file = replace(file, newline=said.newline)
+        if self._is_for(file, settings.editorconfig_charset):
+            file = file.stored_as(said.charset)
+        return file
+
+    def tidying(self, file: Document) -> Tidying:
+        """What the project wants of a text that is saved."""
+        said, settings = said_of(file.path) if file.path else EditorConfig(), self.settings
+        return Tidying(
+            trim=said.trim and settings.editorconfig_trim,
+            final_newline=said.final_newline and settings.editorconfig_final_newline,
+            newline=said.newline if self._is_for(file, settings.editorconfig_end_of_line) else None,
+        )
+
+    def _is_for(self, file: Document, which: Files) -> bool:
+        return which == "all" or (which == "new" and file.fingerprint is None)
 
     def _read(self, path: Path) -> Document:
         try:

@@ -18,6 +18,7 @@ from dgedit.files.disk import instead_of_file
 from dgedit.files.document import Document
 from dgedit.files.recent import Recent
 from dgedit.text.merge import conflicts_in
+from dgedit.text.tidying import tidied
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.dialogs import Ask
@@ -117,6 +118,7 @@ class Saving:
             return False
         failed: Exception | None = None
         self.disk.is_there(editor)
+        editor.file = self._tidied(editor, editor.file)
         try:
             editor.file = await self._saved(editor)
         except (DgeditError, _Kept) as error:
@@ -125,6 +127,16 @@ class Saving:
         if not isinstance(failed, _Kept):
             self.workspace.notice(str(failed) if failed else self._told(editor))
         return failed is None
+
+    def _tidied(self, editor: Editor, file: Document) -> Document:
+        """A document as the project wants it stored, once the text is as the project wants it."""
+        holes = [(hole.start, hole.end) for hole in editor.holes]
+        wanted = self.workspace.pages.tidying(file)
+        newline, saved = editor.buffer.newline, editor.file.text
+        change = tidied(editor.text, saved, editor.selected, wanted, newline=newline, holes=holes)
+        with editor.steady():
+            editor.change(change)
+        return self.workspace.pages.as_wanted(file)
 
     def _told(self, editor: Editor) -> str:
         """That a file was saved, and what of it was not."""
@@ -174,7 +186,10 @@ class Saving:
             if await self.app.push_screen_wait(Ask(question, {"o": "overwrite"})) is None:
                 return False
         try:
-            file = replace(editor.current, path=path, fingerprint=None).save(overwrite=there)
+            file = replace(editor.file, path=path)
+            if editor.file.path is None:  # else it is a copy
+                file = self._tidied(editor, file)
+            file = replace(file, text=editor.text, fingerprint=None).save(overwrite=there)
         except DgeditError as error:
             workspace.notice(str(error))
             return False

@@ -24,12 +24,12 @@ from dgedit.tui.infill.session import Stage
 from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .modelled import before, behind, lines_around, put, typed
+from .modelled import lines_around, put, right_of
 from .terminal.test_driver import keys_of
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "180"))
 
-SIGNS = [*"ab.:#( ", "é", "界", "\u0301", "👩", "\u200d", "🇦"]
+SIGNS = [*'ab.:#()" ', "é", "界", "\u0301", "👩", "\u200d", "🇦"]
 CHARS = st.text(st.sampled_from(SIGNS), min_size=1, max_size=4)
 WORDS = st.sampled_from(["a", "x", "return", "é", "("])
 
@@ -63,10 +63,12 @@ class RandomKeys(Beside):
 
     @rule(chars=CHARS, at_once=st.booleans())
     def types(self, chars: str, at_once: bool) -> None:
-        expected = typed(self.text, self.front.selected, chars)
-        each = keys_of(chars)
-        self.post(*(in_bursts(each) if at_once else each))
-        self.is_now(*expected)
+        for text in chars if self.front.holes else [chars]:  # which follow their text
+            typist = self.typist()
+            typist.types(text, in_hole=self.in_hole)
+            each = keys_of(text)
+            self.post(*(in_bursts(each) if at_once else each))
+            self.is_as_of(typist)
 
     @rule(text=st.one_of(CHARS, TEXTS))
     def pastes(self, text: str) -> None:
@@ -75,15 +77,20 @@ class RandomKeys(Beside):
         self.post(events.Paste(text))
         self.is_now(*expected)
 
-    @rule(key=keys("backspace delete"))
-    def deletes(self, key: str) -> None:
+    @rule()
+    def deletes(self) -> None:
         start, end = sorted(self.front.selected)
-        if start == end:
-            start = before(self.text, start) if key == "backspace" else start
-            end = behind(self.text, end) if key == "delete" else end
+        end = right_of(self.text, end) if start == end else end
         expected = put(self.text, (start, end), "")
-        self.press(key)
+        self.press("delete")
         self.is_now(*expected)
+
+    @rule()
+    def goes_back(self) -> None:
+        typist = self.typist()
+        typist.deletes_left(in_hole=self.in_hole)
+        self.press("backspace")
+        self.is_as_of(typist)
 
     @rule()
     def breaks_the_line(self) -> None:
@@ -94,10 +101,10 @@ class RandomKeys(Beside):
             self.press("enter")
             self.is_unchanged()
         else:
-            new = self.front.buffer.newline + self.indent()
-            expected = put(self.text, self.front.selected, new)
+            typist = self.typist()
+            typist.breaks_line(self.front.buffer.newline, in_hole=self.in_hole)
             self.press("enter")
-            self.is_now(*expected)
+            self.is_as_of(typist)
 
     @rule(key=MOVES)
     def moves(self, key: str) -> None:

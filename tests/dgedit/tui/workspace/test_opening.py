@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from textual.widgets import Input, OptionList, Static
 
 from dgedit.files.recent import Recent
+from dgedit.text.comments import comment_marks
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.path_prompt import AskPath, completions
@@ -222,7 +223,7 @@ async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_pa
         return {name for _, _, name in look.highlights[0]}
 
     async with desk({"a.txt": b"import os\n"}) as d:
-        assert not colours() and d.app.editor.comment_marks is None
+        assert not colours() and comment_marks(d.app.editor.file_name) is None
         for name, kind in (("b.py", "include"), ("c.txt", ""), ("d.json", ""), ("e.py", "include")):
             await d.press("f12")
             d.app.screen.query_one(Input).value = str(tmp_path / name)
