@@ -49,6 +49,8 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
+from dgedit.tui.workspace.expanding import Expanding
+from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
@@ -136,10 +138,13 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.expanding = Expanding(workspace)
+        self.filtering = Filtering(workspace, self.saving.refuse)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
         pages.first = self.review.first
+        pages.line_copied = self.clipboards.line_copied
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self.recovery.offer_left

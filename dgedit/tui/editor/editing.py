@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import regex
 from textual import events
-from textual.document._document import Location, Selection
+from textual.document._document import EditResult, Location, Selection
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -22,6 +22,7 @@ from dgedit.text import edits, graphemes
 from dgedit.text.comments import comment_marks, toggle_comment
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import OpenHole, Place
 from dgedit.tui.editor.keystrokes import Keystrokes
 from dgedit.tui.editor.transaction import History, Transaction, Typing
@@ -40,6 +41,8 @@ class Writing(TextArea):
             super().__init__()
             self.words = words
 
+    line_copied: Callable[[str], None] = staticmethod(lambda text: None)
+    """Told what was copied as a line, without a selection."""
     indent_size = 4
     """How many cells a step of indentation has."""
 
@@ -100,8 +103,11 @@ class Writing(TextArea):
         self.edit(Transaction.of(self.buffer, change, goes=goes, loaded=loaded))
         self.history.checkpoint()
 
-    def put(self, text: str) -> None:
-        """Put a text in the place of the selection, as one undo."""
+    def put(self, text: str, *, above: bool = False) -> None:
+        """Put a text in the place of the selection, or above the line of a cursor, as one undo."""
+        if above and self.selection.is_empty:
+            self._run(edits.insert_above, self._fitting(text))
+            return
         self.history.checkpoint()
         self._replace_via_keyboard(text, *self.selection)
         self.history.checkpoint()
@@ -178,12 +184,21 @@ class Writing(TextArea):
     def action_cut(self) -> None:
         """Cut the selection, or the line."""
         if self.selection.is_empty and not self.read_only:
-            text = self.buffer.text
-            line = edits.line_at(text, self.selected[1])
-            self.app.copy_to_clipboard(text[line.start : line.stop])
+            self.action_copy()
             self.action_delete_line()
         else:
             super().action_cut()
+
+    def action_copy(self) -> None:
+        """Copy the selection, or the line, which has an end then."""
+        if self.selection.is_empty:
+            text = self.buffer.text
+            line = edits.line_at(text, self.selected[1])
+            whole = text[line.start : line.stop] + self.buffer.newline * (line.end == line.stop)
+            self.app.copy_to_clipboard(whole)
+            self.line_copied(whole)
+        else:
+            super().action_copy()
 
     # Words, characters, places
 
@@ -281,6 +296,15 @@ class Writing(TextArea):
             self.selected = edits.word_at(self.buffer.text, here)
         elif event.chain == 3:
             self.selected = edits.select_lines(self.buffer.text, (here, here))
+
+    def _replace_via_keyboard(
+        self, insert: str, start: Location, end: Location
+    ) -> EditResult | None:
+        return super()._replace_via_keyboard(self._fitting(insert), start, end)
+
+    def _fitting(self, text: str) -> str:
+        """A text as it is put in: with the line ends that are usual here, and no NUL."""
+        return LINE_END.sub(self.buffer.newline, text.replace("\0", ""))
 
     def _run(self, command: Callable[..., Change | None], *more: object) -> None:
         self.change(command(self.buffer.text, self.selected, *more))

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.document._document import EditResult, Location, Selection
+from textual.document._document import EditResult, Selection
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._edit import Edit
 from textual.geometry import Offset
@@ -33,7 +33,7 @@ from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing
-from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
+from dgedit.tui.editor.highlighting import Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
@@ -278,12 +278,6 @@ class Editor(View, Writing, inherit_bindings=False):
                 text += event.character or ""
         self.type_text(text)
         self.keystrokes.as_is = False
-
-    def _replace_via_keyboard(
-        self, insert: str, start: Location, end: Location
-    ) -> EditResult | None:
-        insert = LINE_END.sub(self.buffer.newline, insert.replace("\0", ""))  # which is no text
-        return super()._replace_via_keyboard(insert, start, end)
 
     # The mouse on drafts
 

@@ -87,6 +87,8 @@ class Pages:
 
     first: Callable[[str], Awaitable[bool]]
     """Takes a key before the text of any page does, see `Editor.first`."""
+    line_copied: Callable[[str], None]
+    """Told what was copied as a line, see `Writing.line_copied`."""
     open_result: Callable[[], object | None]
     """Says which result is open, see `Editor.open_result`."""
     reopen: Callable[[object], bool]
@@ -133,7 +135,7 @@ class Pages:
         page = Page(path, file, self.settings)
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
-        page.first = self.first
+        page.first, page.line_copied = self.first, self.line_copied
         page.open_result, page.reopen = self.open_result, self.reopen
         return page
 

@@ -64,6 +64,10 @@ class Saving:
         """Save the file in front."""
         self.workspace.work(self.save, self.workspace.editor, group="save", exclusive=False)
 
+    def save_all(self) -> None:
+        """Save all files that have anything to save."""
+        self.workspace.work(self._save_all, group="save", exclusive=False)
+
     def save_front_as(self) -> None:
         """Save the file in front under another path, and go on with that one."""
         self.workspace.work(self._save_as, self.workspace.editor, group="save-as")
@@ -87,6 +91,18 @@ class Saving:
         read_only = self.workspace.pages.read_only
         why = "opened with --read-only" if read_only else "you may not write this file"
         self.workspace.notice(f"read-only: {why}")
+
+    async def _save_all(self) -> None:
+        dirty = [editor for editor in self.workspace.editors if editor.dirty]
+        for done, editor in enumerate(dirty):
+            if not await self.save(editor):
+                self.workspace.show(editor)
+                if done:
+                    said = self.workspace.status.notice
+                    self.workspace.notice(f"{done} saved; {said or 'the others not'}")
+                return
+        if len(dirty) != 1:  # of which it was said
+            self.workspace.notice(f"saved {len(dirty)} files" if dirty else "nothing to save")
 
     async def _leave_if_sure(self) -> None:
         dirty = [editor for editor in self.workspace.editors if editor.dirty]

@@ -101,7 +101,7 @@ class Beside(RuleBasedStateMachine):
         self.first = dict(self.texts)
         self.histories = {one: History(text) for one, text in self.texts.items()}
         self.disk: dict[Editor, bytes | None] = {one: one.path.read_bytes() for one in self.editors}
-        self.copied = ""
+        self.copied, self.line_copied = "", False
         self.left: dict[Path, bytes] = {}
         """Files whose text goes on under another name."""
         self.numbers = count()

@@ -45,6 +45,12 @@ def put(text: str, selection: Selection, new: str) -> tuple[str, int]:
     return text, at if at in boundaries(text) else left_of(text, at)
 
 
+def put_above(text: str, at: int, lines: str) -> tuple[str, int]:
+    """The text with lines above that of a cursor, and where that is then."""
+    start = max((end.end() for end in LINE_END.finditer(text, 0, at)), default=0)
+    return text[:start] + lines + text[start:], at + len(lines)
+
+
 @dataclass
 class Typist:
     """A text and a selection, to which keys do what they do by hand."""

@@ -24,7 +24,7 @@ from dgedit.tui.infill.session import Stage
 from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .modelled import lines_around, put, right_of
+from .modelled import lines_around, put, put_above, right_of
 from .terminal.test_driver import keys_of
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "180"))
@@ -42,7 +42,8 @@ def keys(words: str) -> st.SearchStrategy[str]:
 MOVES = keys(
     "left right up down home end pageup pagedown ctrl+left ctrl+right ctrl+home ctrl+end ctrl+d "
     "ctrl+l ctrl+a ctrl+right_square_bracket shift+left shift+right shift+up shift+down shift+home "
-    "shift+end ctrl+shift+left ctrl+shift+right ctrl+shift+home ctrl+shift+end"
+    "shift+end alt+shift+left alt+shift+right ctrl+shift+left ctrl+shift+right "
+    "ctrl+shift+home ctrl+shift+end"
 )
 COMMANDS = keys(
     "tab shift+tab ctrl+slash alt+up alt+down alt+shift+up alt+shift+down alt+k ctrl+j ctrl+delete "
@@ -132,7 +133,10 @@ class RandomKeys(Beside):
         new = LINE_END.sub(self.front.buffer.newline, self.copied)
         pasted, cut = put(self.text, (start, end), new), put(self.text, (start, end), "")
         around = lines_around(self.text, (start, end))
+        if self.line_copied and not held:
+            pasted = put_above(self.text, start, new)
         self.press(key)
+        self.line_copied = self.line_copied if key == "ctrl+v" else not held
         if key == "ctrl+v":
             self.is_now(*pasted)
         elif key == "ctrl+x" and held:
@@ -160,14 +164,9 @@ class RandomKeys(Beside):
 
     # Files
 
-    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8"))
+    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8 alt+z"))
     def turns(self, key: str) -> None:
         self.press(key)
-        self.is_unchanged()
-
-    @rule()
-    def wraps(self) -> None:
-        self.press("alt+z")
         self.is_unchanged()
 
     @rule(at=CELLS, to=st.none() | CELLS, chain=st.integers(1, 3))
