@@ -3,8 +3,8 @@
 Later places go before earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
 project's `.dgedit.toml`, variables `DGEDIT_*`, options. A key nobody knows, a value out of range or
 of the wrong type ends the program before it begins, so that no setting is silently without effect.
-A project's file is somebody else's: it cannot say where texts are sent, what is loaded from a path
-or what a key does.
+A project's file is somebody else's: it cannot say where texts are sent, what is loaded from a path,
+what a key does or that whole files are rewritten.
 
 Knows no screen, no theme's name and no key: whoever uses those checks them. Reading takes about a
 millisecond; a library that does the same (pydantic-settings) takes 140 ms to import, which is more
@@ -43,7 +43,12 @@ _WIDEST = 16
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
 # What a project's file may not say.
-_PERSONAL = frozenset({"adapter", "engine", "device", "idle", "keys"})
+_PERSONAL = frozenset(
+    {
+        *("adapter", "engine", "device", "idle", "keys"),
+        *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
+    }
+)
 # Variables of ours that are no settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}

@@ -188,6 +188,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ('engine = "http://elsewhere.example"', "engine can only be set in"),
         ('model = "./weights"', "a model's path can only be set in"),
         ('device = "cuda"', "device can only be set in"),
+        ('editorconfig_charset = "all"', "editorconfig_charset can only be set in"),
         ('[keys]\nsave = "f4"', "keys can only be set in"),
     ],
 )

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from dgedit.text.pairs import BRACKETS, Pending, holds_empty_pair, opens_pair, pairs_of
 
+from ..tui.modelled import Typist
+
 SIGNS = st.text(st.sampled_from("()[]{}\"'`a _\\,"), max_size=12)
 
 
@@ -99,3 +101,23 @@ def test_what_was_put_in_is_known_by_what_follows_it() -> None:
     assert inner.closed(3, 1).tails == ()
     assert inner.opened(3, 5).tails == (5, 2, 1)
     assert inner.opened(4, 1).tails == (1,) and inner.closed(4, 1).tails == ()
+
+
+WORDS = st.text("ab, .=", max_size=3)
+BALANCED = st.recursive(
+    st.one_of(WORDS, WORDS.map('"{}"'.format)),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from("([{"), inner).map(
+            lambda one: one[0] + one[1] + BRACKETS[one[0]]
+        ),
+        st.tuples(inner, inner).map("".join),
+    ),
+    max_leaves=8,
+)
+
+
+@given(BALANCED, st.sampled_from(["a.py", "a.js", "a.rs", "a.md", "a.txt"]))
+def test_text_in_which_all_is_closed_is_what_was_typed(text: str, name: str) -> None:
+    typist = Typist("", (0, 0), name, 4, "    ", Pending())
+    typist.types(text)
+    assert typist.text == text and typist.selection == (len(text), len(text))
