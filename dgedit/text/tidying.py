@@ -1,7 +1,7 @@
 """What a project wants of a text that is saved: no blanks at the ends of lines, one ending for all.
 
 Blanks are taken out of lines alone that were touched since the text was last saved, and not next to
-a place that is to be filled. Knows texts and spans.
+a place that is to be filled; what is in such a place stays as it is. Knows texts and spans.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def tidied(
             Part(match.start(), match.end(), wanted.newline)
             for match in _LINE_END.finditer(text)
             if match[0] != wanted.newline
+            and not any(one < match.end() and match.start() < two for one, two in holes)
         ]
     at_end = any(last == len(text) for _, last in holes)
     if wanted.final_newline and end and text[end - 1] not in "\r\n" and not at_end:

@@ -154,6 +154,7 @@ def test_variables_that_are_no_settings_are_let_be(
         ("effort = true", "effort must be a number from 0 to 1, not true"),
         ("effort = nan", "effort must be a number from 0 to 1, not nan"),
         ("idle = 0", "idle must be a number from 0.1 to 1440, not 0"),
+        ('editorconfig_charset = "a"', "editorconfig_charset must be 'new', 'all' or 'off'"),
         ('live = "fast"', "live must be 'full', 'settle' or 'off', not 'fast'"),
         ('color = "red"', "color must be 'auto', 'always' or 'never', not 'red'"),
         ('engine = "ftp://x"', "engine must be"),

@@ -92,7 +92,8 @@ class Filtering:
         if new == old:
             self.workspace.notice("the command leaves the selection as it is")
             return
-        shown = Proposal(command, diff_lines(old, new))
+        lines = await asyncio.to_thread(list, diff_lines(old, new))
+        shown = Proposal(command, lines)
         await self.app.push_screen_wait(shown)
         if not shown.accepted:
             return

@@ -42,6 +42,8 @@ def test_blanks_beside_a_hole_stay_and_so_does_an_end_that_is_one() -> None:
     wanted = Tidying(trim=True, final_newline=True)
     assert after("a = \nb ", "", wanted, holes=[(4, 4)]) == "a = \nb\n"
     assert after("a = ", "", wanted, holes=[(4, 4)]) == "a = "
+    every = Tidying(newline="\r\n")
+    assert after("a\nb\nc\n", "", every, holes=[(2, 5)]) == "a\r\nb\nc\r\n"
 
 
 def test_cursor_stays_on_its_line() -> None:

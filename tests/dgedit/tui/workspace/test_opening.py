@@ -11,7 +11,6 @@ from rich.cells import cell_len
 from textual.widgets import Input, OptionList, Static
 
 from dgedit.files.recent import Recent
-from dgedit.text.comments import comment_marks
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.path_prompt import AskPath, completions
@@ -223,7 +222,7 @@ async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_pa
         return {name for _, _, name in look.highlights[0]}
 
     async with desk({"a.txt": b"import os\n"}) as d:
-        assert not colours() and comment_marks(d.app.editor.file_name) is None
+        assert not colours() and "'" not in d.app.editor.keystrokes.pairs
         for name, kind in (("b.py", "include"), ("c.txt", ""), ("d.json", ""), ("e.py", "include")):
             await d.press("f12")
             d.app.screen.query_one(Input).value = str(tmp_path / name)
@@ -231,7 +230,7 @@ async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_pa
             await d.until(lambda kind=kind: kind in colours() or not kind)
             assert ("include" in colours()) == bool(kind), name
         await d.press("x", "y", "ctrl+slash")  # and the tree follows what is typed
-        assert d.app.editor.text == "# xyimport os\n"
+        assert d.app.editor.text == "# xyimport os\n" and "'" in d.app.editor.keystrokes.pairs
         assert d.app.editor.buffer.parse and d.app.editor.buffer.parse.tree.root_node.end_byte == 14
 
 
