@@ -1,10 +1,10 @@
 """Read the user's settings from files and variables, and report every mistake in one line.
 
-Later places override earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
-project's `.dgedit.toml`, variables `DGEDIT_*`, options. An unknown key, or a value out of range or
-of the wrong type, ends the program before it begins, so that no setting is silently ignored. A
-project's file is untrusted: it cannot say where texts are sent, what is loaded from a path or what
-a key does.
+Later places go before earlier ones: the defaults, `$XDG_CONFIG_HOME/dgedit/config.toml`, the
+project's `.dgedit.toml`, variables `DGEDIT_*`, options. A key nobody knows, a value out of range or
+of the wrong type ends the program before it begins, so that no setting is silently without effect.
+A project's file is somebody else's: it cannot say where texts are sent, what is loaded from a path,
+what a key does or that whole files are rewritten.
 
 Knows no screen, theme or key: the modules that use those check them. Reading takes about a
 millisecond; a library that does the same (pydantic-settings) takes 140 ms to import, which is more
@@ -30,6 +30,7 @@ from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
+Files = Literal["new", "all", "off"]
 
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
@@ -41,9 +42,14 @@ _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seco
 _WIDEST = 16
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
-# Keys that a project's file may not set.
-_PERSONAL = frozenset({"adapter", "engine", "device", "idle", "keys"})
-# Variables of dgedit's that are not settings.
+# What a project's file may not say.
+_PERSONAL = frozenset(
+    {
+        *("adapter", "engine", "device", "idle", "keys"),
+        *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
+    }
+)
+# Variables of ours that are no settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
 )
@@ -83,7 +89,19 @@ class Settings:
     soft_wrap: bool = False
     """True if a line wider than the screen is wrapped."""
     line_numbers: bool = True
-    """True if lines are numbered."""
+    """Whether lines are numbered."""
+    auto_pairs: bool = True
+    """Whether an opening bracket or quote that is typed brings the closing one."""
+    editorconfig_indent: bool = True
+    """Whether `.editorconfig` says what lines are indented with, and how far."""
+    editorconfig_trim: bool = True
+    """Whether saving takes blanks from the ends of lines that were touched, where it says so."""
+    editorconfig_final_newline: bool = True
+    """Whether saving ends the last line, where it says so."""
+    editorconfig_end_of_line: Files = "new"
+    """Which files get the line ends that it says: new ones, all when they are saved, or none."""
+    editorconfig_charset: Files = "new"
+    """Which files are stored as it says: new ones, all when they are saved, or none."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by the actions' ids: several separated by commas, none if empty."""
 
@@ -261,6 +279,10 @@ def _is_color(value: object) -> str:
     return "" if value in ("auto", "always", "never") else "'auto', 'always' or 'never'"
 
 
+def _is_files(value: object) -> str:
+    return "" if value in ("new", "all", "off") else "'new', 'all' or 'off'"
+
+
 def _is_width(value: object) -> str:
     fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _WIDEST
     return "" if fits else f"a number from 1 to {_WIDEST}"
@@ -305,6 +327,12 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "tab_width": _is_width,
     "soft_wrap": _is_flag,
     "line_numbers": _is_flag,
+    "auto_pairs": _is_flag,
+    "editorconfig_indent": _is_flag,
+    "editorconfig_trim": _is_flag,
+    "editorconfig_final_newline": _is_flag,
+    "editorconfig_end_of_line": _is_files,
+    "editorconfig_charset": _is_files,
     "keys": _is_keys,
 }
 """For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -35,6 +35,14 @@ ERRORS = {
 unpaired surrogates in UTF-16.
 """
 
+# The words of `.editorconfig`.
+_CHARSETS: dict[str, tuple[bytes, Encoding]] = {
+    "utf-8": (b"", "utf-8"),
+    "utf-8-bom": _BOMS[0],
+    "utf-16le": _BOMS[1],
+    "utf-16be": _BOMS[2],
+}
+
 LINE_END = re.compile(r"\r\n|\n|\r")
 """The line endings; nothing else ends a line."""
 
@@ -101,7 +109,9 @@ class Document:
     fingerprint: disk.Fingerprint | None = None
     """The file as loaded or last saved; None if it was neither."""
     outside: Outside = Outside()
-    """What surrounds the text in its file, if the text is an excerpt."""
+    """What else the file holds, where the text is an excerpt."""
+    newline: str = "\n"
+    """What ends the lines of a text that has none."""
 
     @classmethod
     def load(cls, path: Path, *, largest: int | None = None, binary: bool = False) -> Document:
@@ -141,8 +151,8 @@ class Document:
 
     @property
     def eol(self) -> str:
-        """The most frequent line ending of the text; a newline if it has none."""
-        return _dominant(self.text) or "\n"
+        """The line ending that the text uses most; when it has none, the one it is to have."""
+        return _dominant(self.text) or self.newline
 
     def encode(self) -> bytes:
         """Return the bytes to store. Raises InputError for text that the encoding cannot hold."""
@@ -167,6 +177,13 @@ class Document:
                 yield from (
                     [part] if isinstance(part, bytes) else disk.chunks(fd, part.start, part.end)
                 )
+
+    def stored_as(self, charset: str | None) -> Document:
+        """The same document, to be stored in another way; as it is where that is none of ours.
+        UTF-16 has its mark, without which it is not told from what is no text.
+        """
+        bom, encoding = _CHARSETS.get(charset or "", (self.bom, self.encoding))
+        return replace(self, bom=bom, encoding=encoding)
 
     def with_text(self, text: str) -> Document:
         """Return the same document with another text, which is not adapted."""

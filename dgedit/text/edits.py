@@ -173,6 +173,13 @@ def duplicate(text: str, selection: Selection, newline: str, *, below: bool = Tr
     return Change((Part(stop, stop, body),), (anchor + by, cursor + by))
 
 
+def insert_above(text: str, selection: Selection, lines: str) -> Change:
+    """Put lines above that of the cursor, which stays where it is in its own."""
+    start, by = line_at(text, selection[1]).start, len(lines)
+    anchor, cursor = selection
+    return Change((Part(start, start, lines),), (anchor + by, cursor + by))
+
+
 def move(text: str, selection: Selection, *, down: bool) -> Change | None:
     """Swap the selected lines with the line above or below them."""
     lines = lines_of(text, selection)

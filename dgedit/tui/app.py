@@ -44,6 +44,8 @@ from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
+from dgedit.tui.workspace.expanding import Expanding
+from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
@@ -120,11 +122,14 @@ class DgeditApp(TerminalApp):
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.expanding = Expanding(workspace)
+        self.filtering = Filtering(workspace, self.saving.refuse)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.welcome = Welcome(workspace, self.opening, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
         pages.first = self.review.first
+        pages.line_copied = self.clipboards.line_copied
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
@@ -232,7 +237,7 @@ class DgeditApp(TerminalApp):
         self.app_focus = True
         self.workspace.notice("")
         if isinstance(self.focused, Editor):
-            self.focused.post_message(Burst(burst.keys))
+            self.focused.post_message(Burst(burst.keys, pasted=burst.pasted))
         else:
             for key in burst.keys:
                 await self.on_event(key)

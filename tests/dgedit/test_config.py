@@ -32,6 +32,12 @@ OTHERS: dict[str, Any] = {
     "tab_width": 8,
     "soft_wrap": True,
     "line_numbers": False,
+    "auto_pairs": False,
+    "editorconfig_indent": False,
+    "editorconfig_trim": False,
+    "editorconfig_final_newline": False,
+    "editorconfig_end_of_line": "all",
+    "editorconfig_charset": "off",
     "keys": {"save": "f4,ctrl+s"},
 }
 
@@ -148,6 +154,7 @@ def test_variables_that_are_no_settings_are_let_be(
         ("effort = true", "effort must be a number from 0 to 1, not true"),
         ("effort = nan", "effort must be a number from 0 to 1, not nan"),
         ("idle = 0", "idle must be a number from 0.1 to 1440, not 0"),
+        ('editorconfig_charset = "a"', "editorconfig_charset must be 'new', 'all' or 'off'"),
         ('live = "fast"', "live must be 'full', 'settle' or 'off', not 'fast'"),
         ('color = "red"', "color must be 'auto', 'always' or 'never', not 'red'"),
         ('engine = "ftp://x"', "engine must be"),
@@ -182,6 +189,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ('engine = "http://elsewhere.example"', "engine can only be set in"),
         ('model = "./weights"', "a model's path can only be set in"),
         ('device = "cuda"', "device can only be set in"),
+        ('editorconfig_charset = "all"', "editorconfig_charset can only be set in"),
         ('[keys]\nsave = "f4"', "keys can only be set in"),
     ],
 )

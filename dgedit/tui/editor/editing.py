@@ -14,14 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import regex
 from textual import events
-from textual.document._document import Location, Selection
+from textual.document._document import EditResult, Location, Selection
 from textual.message import Message
 
 from dgedit.text import edits, graphemes
-from dgedit.text.comments import toggle_comment
+from dgedit.text.comments import comment_marks, toggle_comment
 from dgedit.text.edits import Change
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import OpenHole, Place
+from dgedit.tui.editor.keystrokes import Keystrokes
 from dgedit.tui.editor.transaction import History, Transaction, Typing
 from dgedit.tui.editor.view import View
 
@@ -39,7 +41,13 @@ class Writing(View):
             super().__init__()
             self.words = words
 
+    line_copied: Callable[[str], None] = staticmethod(lambda text: None)
+    """Told what was copied as a line, without a selection."""
+    indent_size = 4
+    """How many cells a step of indentation has."""
+
     def __init__(self, text: str) -> None:
+        self.keystrokes = Keystrokes(self)
         super().__init__()
         self.history: History = History(self.history)
         # Not passed to the parent's constructor, which would split and measure the text in its own
@@ -64,9 +72,18 @@ class Writing(View):
         self.selection = Selection(start, end)
 
     @property
-    def comment_marks(self) -> tuple[str, str] | None:
-        """The start and end mark of a comment; None if there is no comment syntax."""
-        return None
+    def file_name(self) -> str:
+        """The name that says which language it is."""
+        return ""
+
+    @property
+    def indent_unit(self) -> str:
+        """A step of indentation."""
+        return "\t" if self.indent_type == "tabs" else " " * self.indent_size
+
+    def in_hole(self, index: int) -> bool:
+        """Whether an offset is in a hole, or at one."""
+        return False
 
     def change(
         self,
@@ -82,8 +99,11 @@ class Writing(View):
         self.edit(Transaction.of(self.buffer, change, goes=goes, loaded=loaded))
         self.history.checkpoint()
 
-    def put(self, text: str) -> None:
-        """Replace the selection by a text, as one undo."""
+    def put(self, text: str, *, above: bool = False) -> None:
+        """Put a text in the place of the selection, or above the line of a cursor, as one undo."""
+        if above and self.selection.is_empty:
+            self._run(edits.insert_above, self._fitting(text))
+            return
         self.history.checkpoint()
         self._replace_via_keyboard(text, *self.selection)
         self.history.checkpoint()
@@ -95,7 +115,10 @@ class Writing(View):
         """
         self._restart_blink()
         while text and not self.read_only:
-            count = self._typed_at_once(text)
+            if self.keystrokes.take(text[0]):
+                text = text[1:]
+                continue
+            count = self._typed_at_once(self.keystrokes.plain(text))
             if count > 1:
                 self.edit(Typing.of_text(self, text[:count]))
             else:
@@ -114,28 +137,25 @@ class Writing(View):
     # Lines
 
     def action_toggle_comment(self) -> None:
-        """Comment the lines, or uncomment them if all are comments."""
-        if self.comment_marks is None:
-            self.post_message(self.Note("no comments are known for this kind of file"))
+        """Make comments of the lines, or, where all are, lines of the comments."""
+        if marks := comment_marks(self.file_name):
+            self._run(toggle_comment, marks)
         else:
-            self._run(toggle_comment, self.comment_marks)
+            self.post_message(self.Note("no comments are known for this kind of file"))
 
     def action_indent(self) -> None:
         """Indent the lines of a selection, or insert blanks up to the next tab stop."""
         start, end = self.selection
-        width = self.indent_width
-        tabs = self.indent_type == "tabs"
+        unit = self.indent_unit
         if start[0] != end[0]:
-            self._run(edits.indent, "\t" if tabs else " " * width)
+            self._run(edits.indent, unit)
         else:
-            blank = (
-                "\t" if tabs else " " * (width - self.get_column_width(*min(start, end)) % width)
-            )
-            self._replace_via_keyboard(blank, start, end)
+            past = 0 if unit == "\t" else self.get_column_width(*min(start, end)) % len(unit)
+            self._replace_via_keyboard(unit[past:], start, end)
 
     def action_dedent(self) -> None:
         """Dedent the lines."""
-        self._run(edits.dedent, self.indent_width)
+        self._run(edits.dedent, self.indent_size)
 
     def action_move_lines(self, down: bool) -> None:
         """Swap the lines with a neighbour."""
@@ -161,12 +181,21 @@ class Writing(View):
     def action_cut(self) -> None:
         """Cut the selection, or the line."""
         if self.selection.is_empty and not self.read_only:
-            text = self.buffer.text
-            line = edits.line_at(text, self.selected[1])
-            self.app.copy_to_clipboard(text[line.start : line.stop])
+            self.action_copy()
             self.action_delete_line()
         else:
             super().action_cut()
+
+    def action_copy(self) -> None:
+        """Copy the selection, or the line, which has an end then."""
+        if self.selection.is_empty:
+            text = self.buffer.text
+            line = edits.line_at(text, self.selected[1])
+            whole = text[line.start : line.stop] + self.buffer.newline * (line.end == line.stop)
+            self.app.copy_to_clipboard(whole)
+            self.line_copied(whole)
+        else:
+            super().action_copy()
 
     # Words, characters, places
 
@@ -239,6 +268,11 @@ class Writing(View):
         end = next(ends, last)
         self.move_cursor(last if end == (row, column) else end, select=select)
 
+    def action_delete_left(self) -> None:
+        """Delete the selection, the character on the left, or what goes with it."""
+        if not self.keystrokes.delete_left():
+            super().action_delete_left()
+
     def action_delete_word_right(self) -> None:
         """Delete the selection, or up to the end of the word."""
         start, end = self.selection
@@ -263,6 +297,15 @@ class Writing(View):
             self.selected = edits.word_at(self.buffer.text, here)
         elif event.chain == 3:
             self.selected = edits.select_lines(self.buffer.text, (here, here))
+
+    def _replace_via_keyboard(
+        self, insert: str, start: Location, end: Location
+    ) -> EditResult | None:
+        return super()._replace_via_keyboard(self._fitting(insert), start, end)
+
+    def _fitting(self, text: str) -> str:
+        """A text as it is put in: with the line ends that are usual here, and no NUL."""
+        return LINE_END.sub(self.buffer.newline, text.replace("\0", ""))
 
     def _run(self, command: Callable[..., Change | None], *more: object) -> None:
         self.change(command(self.buffer.text, self.selected, *more))

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.document._document import EditResult, Location, Selection
+from textual.document._document import EditResult, Selection
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._edit import Edit
 from textual.geometry import Offset
@@ -25,16 +25,16 @@ from textual.message import Message
 
 from dgedit.files.document import Document
 from dgedit.files.paths import WorkingFolder
-from dgedit.text.comments import comment_marks
 from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.text.edits import Change, line_at
-from dgedit.text.indentation import opens_block, uses_tabs
+from dgedit.text.indentation import step_of, uses_tabs
 from dgedit.text.merge import line_parts
+from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.draft_syntax import draft_syntax
 from dgedit.tui.editor.editing import Writing
-from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
+from dgedit.tui.editor.highlighting import Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
@@ -88,7 +88,9 @@ class Editor(Writing, inherit_bindings=False):
     filling = False
     """True while an infill is running in it."""
     deleted = False
-    """True if its file no longer exists."""
+    """Whether its file is not there any more."""
+    warning = ""
+    """What is to be told when it is opened."""
 
     def __init__(self, path: Path, file: Document) -> None:
         self.path = path
@@ -106,12 +108,12 @@ class Editor(Writing, inherit_bindings=False):
         self._steady = False
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse was pressed on
         super().__init__(file.text)
-        self.indent_as_usual()
+        self.type_as_usual()
 
     @property
-    def comment_marks(self) -> tuple[str, str] | None:
-        """The start and end mark of a comment in a file of this name."""
-        return comment_marks(self.path.name)
+    def file_name(self) -> str:
+        """The name that says which language it is."""
+        return self.path.name
 
     @property
     def syntax(self) -> Syntax | None:
@@ -139,14 +141,20 @@ class Editor(Writing, inherit_bindings=False):
         current = self.current
         return replace(current, path=Path(self.shown)) if current.path else current
 
-    def indent_as_usual(self) -> None:
-        """Use the indentation that suits the language and the text."""
+    def type_as_usual(self) -> None:
+        """Indent, and pair signs, as the language and the text want."""
         self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
+        self.indent_size = step_of(self.file.text) or self.indent_width
+        self.keystrokes.pairs = pairs_of(self.path.name)
+
+    def in_hole(self, index: int) -> bool:
+        """Whether an offset is in a hole, or at one."""
+        return any(hole.start <= index <= hole.end for hole in self.holes)
 
     def rename(self, path: Path, file: Document) -> None:
         """Assign the text to another file, whose name decides the language."""
         self.path, self.file = path, file
-        self.indent_as_usual()
+        self.type_as_usual()
         if (syntax := syntax_of(path)) is not self._syntax:
             self._syntax = syntax
             self.buffer.color(syntax)
@@ -267,7 +275,7 @@ class Editor(Writing, inherit_bindings=False):
             if event.key == "escape":
                 self.selection = Selection.cursor(self.selection.end)
             elif event.key == "enter":
-                self._break_line()
+                self.keystrokes.break_line()
             elif not event.is_printable:
                 return
         event.stop()
@@ -277,6 +285,7 @@ class Editor(Writing, inherit_bindings=False):
         # Same as key by key, but with one edit for each run of text keys.
         burst.stop()
         text = ""
+        self.keystrokes.as_is = burst.pasted
         for event in burst.keys:
             mine = self.screen.focused in (self, None) and is_text(event)
             if not mine or (self.holes and len(event.key) > 1):  # its action may read the text
@@ -287,20 +296,7 @@ class Editor(Writing, inherit_bindings=False):
             elif not await self.first(event.key):
                 text += event.character or ""
         self.type_text(text)
-
-    def _break_line(self) -> None:
-        row, column = min(self.selection)
-        line = self.document[row][:column]
-        indent = line[: len(line) - len(line.lstrip(" \t"))]
-        if opens_block(line, self.path.name):
-            indent += "\t" if self.indent_type == "tabs" else " " * self.indent_width
-        self._replace_via_keyboard("\n" + indent, *self.selection)
-
-    def _replace_via_keyboard(
-        self, insert: str, start: Location, end: Location
-    ) -> EditResult | None:
-        insert = LINE_END.sub(self.buffer.newline, insert.replace("\0", ""))  # no NUL in a text
-        return super()._replace_via_keyboard(insert, start, end)
+        self.keystrokes.as_is = False
 
     # The mouse on drafts
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from textual.document._document import Location
 from textual.widgets import TextArea
-from tree_sitter import Language, Parser, Point, Query, QueryCursor, Range, Tree
+from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor, Range, Tree
 
 from dgedit.text.languages import grammar_of, language_of
 from dgedit.text.prefix_sums import Tally
@@ -166,6 +166,16 @@ class Parse:
             pass
         assert self._tree is not None
         return self._tree
+
+    def around(self, first: Location, last: Location) -> Iterator[tuple[Location, Location]]:
+        """Where the parts of the text are that hold what is between two places, from the inside."""
+        node: Node | None = self.tree.root_node.descendant_for_point_range(
+            self.point(first), self.point(last)
+        )
+        while node is not None:
+            (top, left), (bottom, right) = node.start_point, node.end_point
+            yield (top, self._column(top, left)), (bottom, self._column(bottom, right))
+            node = node.parent
 
     def _forget(self, changed: list[Range]) -> None:
         """Drop the highlights of edited rows, and of rows where the tree has changed."""

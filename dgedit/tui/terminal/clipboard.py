@@ -108,8 +108,8 @@ async def _run(command: tuple[str, ...], text: str | None, patience: float) -> b
 class TakesText(Protocol):
     """A widget that accepts a text exactly as it is."""
 
-    def put(self, text: str) -> None:
-        """Replace the selection by a text."""
+    def put(self, text: str, *, above: bool = False) -> None:
+        """Put a text in the place of the selection, or above the line of a cursor."""
 
 
 class Clipboards:
@@ -119,8 +119,9 @@ class Clipboards:
         """Take the app, and a function that shows a message to the user."""
         self.app, self._notice = app, notice
         self.tool: Tool | None = None
-        """The tool for the system's clipboard, as long as it answers."""
-        self._silent = False  # whether the terminal failed to answer before
+        """The system's, while it answers."""
+        self._silent = False  # whether the terminal did not answer
+        self._line = ""  # what was copied last, where that was a line as a whole
 
     def start(self) -> None:
         """Look for a tool."""
@@ -128,15 +129,20 @@ class Clipboards:
 
     def copy(self, text: str) -> None:
         """Copy to the system's clipboard."""
+        self._line = ""
         if self.tool is not None:
             task: Any = partial(self._hand_over, self.tool, readable(text))
             self.app.run_worker(task, group="copy", exclusive=True)
+
+    def line_copied(self, text: str) -> None:
+        """What was just copied is a line as a whole: pasted, it becomes one again."""
+        self._line = readable(text)
 
     async def paste(self) -> None:
         """Paste into the focused widget."""
         text = await self._text()
         if isinstance(self.app.focused, TakesText):
-            self.app.focused.put(text)
+            self.app.focused.put(text, above=bool(text) and readable(text) == self._line)
         else:
             self.app.post_message(events.Paste(text))
 

@@ -6,18 +6,23 @@ Knows only Textual's keys.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from textual import events
 from textual.message import Message
+
+# More keys of a text that come at once, or a line's end with more behind it, were typed by nobody.
+_QUICK = 16
 
 
 class Burst(Message):
     """Keys that arrived at once: text, and the line ends in it."""
 
-    def __init__(self, keys: list[events.Key]) -> None:
+    def __init__(self, keys: list[events.Key], *, pasted: bool = False) -> None:
         super().__init__()
         self.keys = keys
+        self.pasted = pasted
+        """Whether they are of a text that nobody typed key by key."""
 
 
 def is_text(event: events.Key) -> bool:
@@ -32,17 +37,28 @@ def is_text(event: events.Key) -> bool:
 
 
 def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
-    """Yield the messages, with consecutive text keys combined into one."""
-    run: list[events.Key] = []
+    """The messages, with keys of a text that follow each other in one."""
+    messages, run = list(messages), list[events.Key]()
+    pasted = is_pasted(messages)
     for message in messages:
-        if isinstance(message, events.Key) and (is_text(message) or message.key == "enter"):
+        if isinstance(message, events.Key) and _is_of_text(message):
             run.append(message)
         else:
-            yield from _burst(run)
+            yield from _burst(run, pasted)
             run = []
             yield message
-    yield from _burst(run)
+    yield from _burst(run, pasted)
 
 
-def _burst(run: list[events.Key]) -> list[Message]:
-    return [Burst(run)] if len(run) > 1 else [*run]
+def is_pasted(messages: Sequence[Message]) -> bool:
+    """Whether keys that came at once are of a text that nobody typed key by key."""
+    keys = [one.key for one in messages if isinstance(one, events.Key) and _is_of_text(one)]
+    return len(keys) > _QUICK or "enter" in keys[:-1]
+
+
+def _is_of_text(key: events.Key) -> bool:
+    return is_text(key) or key.key == "enter"
+
+
+def _burst(run: list[events.Key], pasted: bool) -> list[Message]:
+    return [Burst(run, pasted=pasted)] if len(run) > 1 or (run and pasted) else [*run]

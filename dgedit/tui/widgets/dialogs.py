@@ -25,6 +25,32 @@ class Modal(ModalScreen[Answer]):
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
+class Waiting(Modal[None]):
+    """Says what is waited for; Escape leaves it."""
+
+    left = False
+    """Whether the user left it."""
+
+    def __init__(self, words: str, leave: str) -> None:
+        """`leave` is what Escape does, in a word."""
+        super().__init__()
+        self.words, self.leave = words, leave
+
+    def compose(self) -> ComposeResult:
+        """The words above the key."""
+        with Vertical():
+            yield Static(Content(self.words), classes="question")
+            yield Static(Content.assemble((" Esc ", "reverse bold"), f" {self.leave}"))
+
+    def on_key(self, event: events.Key) -> None:
+        """Leave; any other key is for nobody."""
+        event.stop()
+        event.prevent_default()
+        if event.key == "escape":
+            self.left = True
+            self.dismiss()
+
+
 class Ask(Modal[str | None]):
     """A question; the answer is the key of one of the choices, or None for Escape."""
 

@@ -52,8 +52,11 @@ class Opening:
             alone = editors[0].file.path is None and not self.recent.paths()
             self.app.call_after_refresh(self._show_tree, focus=alone)
         self.app.call_after_refresh(self.workspace.editor.scroll_cursor_visible, center=True)
-        if new := [_to_make(editor.path) for editor in editors if _is_new(editor.file)]:
-            self.workspace.notice(f"new file: {', '.join(new)}")
+        new = [_to_make(editor.path) for editor in editors if _is_new(editor.file)]
+        told = [f"new file: {', '.join(new)}"] if new else []
+        told += dict.fromkeys(editor.warning for editor in editors if editor.warning)
+        if told:
+            self.workspace.notice("; ".join(told))
 
     # Open
 
@@ -93,13 +96,15 @@ class Opening:
             self.workspace.notice(str(error))
             return False
         before = self.workspace.editor
-        await self.workspace.add(self.workspace.pages.page(path, file))
+        page = self.workspace.pages.page(path, file)
+        await self.workspace.add(page)
         if before.file.path is None and not before.text and len(self.workspace.editors) == 2:
             await self.workspace.remove(before)
         self.recent.add([path])
         self.disk.watch_anew()
-        if _is_new(file):
-            self.workspace.notice(f"new file: {_to_make(path)}")
+        told = [f"new file: {_to_make(path)}"] if _is_new(file) else []
+        if told := [*told, page.warning] if page.warning else told:
+            self.workspace.notice("; ".join(told))
         return True
 
     def _offer(self, found: Sequence[str]) -> tuple[list[Choice], list[int]]:

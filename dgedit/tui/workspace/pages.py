@@ -7,19 +7,21 @@ refused. Text loaded from disk is accepted all the same.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from textual.document._document import EditResult
 from textual.document._edit import Edit
 from textual.message import Message
 
-from dgedit.config import Settings
+from dgedit.config import Files, Settings
 from dgedit.errors import InputError
 from dgedit.files.disk import instead_of_file, may_write
 from dgedit.files.document import LARGEST, Document, UnfitError
-from dgedit.files.editorconfig import Indentation, indentation_of
+from dgedit.files.editorconfig import EditorConfig, said_of
 from dgedit.files.paths import WorkingFolder
 from dgedit.text.indentation import uses_tabs
+from dgedit.text.tidying import Tidying
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.transaction import Transaction
 
@@ -37,12 +39,19 @@ class Page(Editor):
         self._settings = settings
         super().__init__(path, file)
 
-    def indent_as_usual(self) -> None:
-        """Use the indentation that the language, the project and the text demand."""
-        said = indentation_of(self.path) if self.file.path else Indentation()
+    def type_as_usual(self) -> None:
+        """Indent, and pair signs, as the language, the project, the text and the user want."""
+        said = said_of(self.path) if self.file.path else EditorConfig()
+        self.warning = said.broken
+        if not self._settings.editorconfig_indent:
+            said = EditorConfig()
+        self.indent_width = said.tab_width or self._settings.tab_width
+        super().type_as_usual()
         tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
         self.indent_type = "tabs" if tabs else "spaces"
-        self.indent_width = said.width or self._settings.tab_width
+        self.indent_size = said.size or self.indent_size
+        if not self._settings.auto_pairs:
+            self.keystrokes.pairs = {}
 
     def on_mount(self) -> None:
         """Apply the settings."""
@@ -79,7 +88,9 @@ class Pages:
     """Makes pages for files."""
 
     first: Callable[[str], Awaitable[bool]]
-    """Called with a key before a page's text sees it, see `Editor.first`."""
+    """Takes a key before the text of any page does, see `Editor.first`."""
+    line_copied: Callable[[str], None]
+    """Told what was copied as a line, see `Writing.line_copied`."""
     open_result: Callable[[], object | None]
     """Returns the open result, see `Editor.open_result`."""
     reopen: Callable[[object], bool]
@@ -111,7 +122,7 @@ class Pages:
         try:
             path.stat()
         except FileNotFoundError:
-            return Document.from_text("", path)
+            return self.as_wanted(Document.from_text("", path))
         except (OSError, ValueError):
             pass  # reading it will fail as well, with a reason
         if what := instead_of_file(path):
@@ -128,13 +139,38 @@ class Pages:
         page = Page(path, file, self.settings)
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
-        page.first = self.first
+        page.first, page.line_copied = self.first, self.line_copied
         page.open_result, page.reopen = self.open_result, self.reopen
         return page
 
     def untitled(self) -> Page:
         """Make a page for an empty text without a file."""
         return self.page(Path("untitled"), Document.from_text(""))
+
+    def as_wanted(self, file: Document) -> Document:
+        """A document as the project wants it stored: one that no file holds yet, or any where the
+        user says so.
+        """
+        if file.path is None:
+            return file
+        said, settings = said_of(file.path), self.settings
+        if self._is_for(file, settings.editorconfig_end_of_line) and said.newline:
+            file = replace(file, newline=said.newline)
+        if self._is_for(file, settings.editorconfig_charset):
+            file = file.stored_as(said.charset)
+        return file
+
+    def tidying(self, file: Document) -> Tidying:
+        """What the project wants of a text that is saved."""
+        said, settings = said_of(file.path) if file.path else EditorConfig(), self.settings
+        return Tidying(
+            trim=said.trim and settings.editorconfig_trim,
+            final_newline=said.final_newline and settings.editorconfig_final_newline,
+            newline=said.newline if self._is_for(file, settings.editorconfig_end_of_line) else None,
+        )
+
+    def _is_for(self, file: Document, which: Files) -> bool:
+        return which == "all" or (which == "new" and file.fingerprint is None)
 
     def _read(self, path: Path) -> Document:
         try:

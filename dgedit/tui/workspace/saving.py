@@ -18,6 +18,7 @@ from dgedit.files.disk import instead_of_file
 from dgedit.files.document import Document
 from dgedit.files.recent import Recent
 from dgedit.text.merge import conflicts_in
+from dgedit.text.tidying import tidied
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.dialogs import Ask
@@ -63,6 +64,10 @@ class Saving:
         """Save the current file."""
         self.workspace.work(self.save, self.workspace.editor, group="save", exclusive=False)
 
+    def save_all(self) -> None:
+        """Save all files that have anything to save."""
+        self.workspace.work(self._save_all, group="save", exclusive=False)
+
     def save_front_as(self) -> None:
         """Save the current file under another path, and continue with that file."""
         self.workspace.work(self._save_as, self.workspace.editor, group="save-as")
@@ -86,6 +91,18 @@ class Saving:
         read_only = self.workspace.pages.read_only
         why = "opened with --read-only" if read_only else "you may not write this file"
         self.workspace.notice(f"read-only: {why}")
+
+    async def _save_all(self) -> None:
+        dirty = [editor for editor in self.workspace.editors if editor.dirty]
+        for done, editor in enumerate(dirty):
+            if not await self.save(editor):
+                self.workspace.show(editor)
+                if done:
+                    said = self.workspace.status.notice
+                    self.workspace.notice(f"{done} saved; {said or 'the others not'}")
+                return
+        if len(dirty) != 1:  # of which it was said
+            self.workspace.notice(f"saved {len(dirty)} files" if dirty else "nothing to save")
 
     async def _leave_if_sure(self) -> None:
         dirty = [editor for editor in self.workspace.editors if editor.dirty]
@@ -117,6 +134,7 @@ class Saving:
             return False
         failed: Exception | None = None
         self.disk.is_there(editor)
+        editor.file = self._tidied(editor, editor.file)
         try:
             editor.file = await self._saved(editor)
         except (DgeditError, _Kept) as error:
@@ -125,6 +143,16 @@ class Saving:
         if not isinstance(failed, _Kept):
             self.workspace.notice(str(failed) if failed else self._told(editor))
         return failed is None
+
+    def _tidied(self, editor: Editor, file: Document) -> Document:
+        """A document as the project wants it stored, once the text is as the project wants it."""
+        holes = [(hole.start, hole.end) for hole in editor.holes]
+        wanted = self.workspace.pages.tidying(file)
+        newline, saved = editor.buffer.newline, editor.file.text
+        change = tidied(editor.text, saved, editor.selected, wanted, newline=newline, holes=holes)
+        with editor.steady():
+            editor.change(change)
+        return self.workspace.pages.as_wanted(file)
 
     def _told(self, editor: Editor) -> str:
         """Word that a file was saved, and what was not included."""
@@ -174,7 +202,10 @@ class Saving:
             if await self.app.push_screen_wait(Ask(question, {"o": "overwrite"})) is None:
                 return False
         try:
-            file = replace(editor.current, path=path, fingerprint=None).save(overwrite=there)
+            file = replace(editor.file, path=path)
+            if editor.file.path is None:  # else it is a copy
+                file = self._tidied(editor, file)
+            file = replace(file, text=editor.text, fingerprint=None).save(overwrite=there)
         except DgeditError as error:
             workspace.notice(str(error))
             return False

@@ -23,7 +23,6 @@ from textual import events
 from textual.geometry import Offset
 
 from dgedit.files.document import LINE_END, Document
-from dgedit.text.indentation import opens_block
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.infill.session import Fill, Stage
@@ -32,7 +31,7 @@ from dgedit_engine.types import Candidate, InfillRequest, Step
 
 from .conftest import DONE, HALF, NOISE, Desk, Script, draft
 from .drawn import check_rows, check_view
-from .modelled import History, indent_at, same_outside
+from .modelled import History, Selection, Typist, same_outside
 
 NAMES = "a.py", "b.txt"
 FAMILY = "e\u0301👩\u200d👩\u200d👧"
@@ -102,7 +101,7 @@ class Beside(RuleBasedStateMachine):
         self.first = dict(self.texts)
         self.histories = {one: History(text) for one, text in self.texts.items()}
         self.disk: dict[Editor, bytes | None] = {one: one.path.read_bytes() for one in self.editors}
-        self.copied = ""
+        self.copied, self.line_copied = "", False
         self.left: dict[Path, bytes] = {}
         """Files whose text goes on under another name."""
         self.numbers = count()
@@ -236,13 +235,26 @@ class Beside(RuleBasedStateMachine):
         elif requests:
             self.script.go(3)
 
-    def indent(self) -> str:
-        """What a line begins with that is begun at the cursor."""
-        editor, start = self.front, min(self.front.selected)
-        indent = indent_at(self.text, start)
-        if opens_block(LINE_END.split(self.text[:start])[-1], editor.path.name):
-            indent += "\t" if editor.indent_type == "tabs" else " " * editor.indent_width
-        return indent
+    def _working(self) -> bool:
+        """Whether something is being done that waits for no answer."""
+        return not self.app.screen.is_modal and any(one.is_running for one in self.app.workers)
+
+    def typist(self) -> Typist:
+        """One who types at the cursor."""
+        editor = self.front
+        return Typist(
+            self.text,
+            editor.selected,
+            editor.path.name,
+            editor.indent_size,
+            editor.indent_unit,
+            editor.keystrokes._pending,
+        )
+
+    @property
+    def in_hole(self) -> bool:
+        """Whether the cursor is at a hole, or the end of the selection where it begins."""
+        return self.front.in_hole(min(self.front.selected))
 
     def accepts(self, fill: Fill, key: str) -> None:
         shown = {hole: fill.shown_for(hole) for _, hole in fill.present}
@@ -268,11 +280,15 @@ class Beside(RuleBasedStateMachine):
             texts[editor] = editor.current.apply([(hole.span, new) for hole, new in holes]).text
         return [_read(text) for text in texts.values()]
 
-    def is_now(self, text: str, cursor: int) -> None:
+    def is_as_of(self, typist: Typist) -> None:
+        """The text in front is what somebody typed."""
+        self.is_now(typist.text, typist.selection)
+
+    def is_now(self, text: str, cursor: int | Selection) -> None:
         """The text in front is that, unless one of its line ends is two by an edit."""
         if not self._parted:
             assert ascii(self.front.text) == ascii(text)
-            assert self.front.selected == (cursor, cursor)
+            assert self.front.selected in (cursor, (cursor, cursor))
         self.follow(self.front)
         self.is_unchanged()
 

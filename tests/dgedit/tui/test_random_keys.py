@@ -24,12 +24,12 @@ from dgedit.tui.infill.session import Stage
 from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .modelled import before, behind, lines_around, put, typed
+from .modelled import lines_around, put, put_above, right_of
 from .terminal.test_driver import keys_of
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "180"))
 
-SIGNS = [*"ab.:#( ", "é", "界", "\u0301", "👩", "\u200d", "🇦"]
+SIGNS = [*'ab.:#()" ', "é", "界", "\u0301", "👩", "\u200d", "🇦"]
 CHARS = st.text(st.sampled_from(SIGNS), min_size=1, max_size=4)
 WORDS = st.sampled_from(["a", "x", "return", "é", "("])
 
@@ -42,7 +42,8 @@ def keys(words: str) -> st.SearchStrategy[str]:
 MOVES = keys(
     "left right up down home end pageup pagedown ctrl+left ctrl+right ctrl+home ctrl+end ctrl+d "
     "ctrl+l ctrl+a ctrl+right_square_bracket shift+left shift+right shift+up shift+down shift+home "
-    "shift+end ctrl+shift+left ctrl+shift+right ctrl+shift+home ctrl+shift+end"
+    "shift+end alt+shift+left alt+shift+right ctrl+shift+left ctrl+shift+right "
+    "ctrl+shift+home ctrl+shift+end"
 )
 COMMANDS = keys(
     "tab shift+tab ctrl+slash alt+up alt+down alt+shift+up alt+shift+down alt+k ctrl+j ctrl+delete "
@@ -63,10 +64,12 @@ class RandomKeys(Beside):
 
     @rule(chars=CHARS, at_once=st.booleans())
     def types(self, chars: str, at_once: bool) -> None:
-        expected = typed(self.text, self.front.selected, chars)
-        each = keys_of(chars)
-        self.post(*(in_bursts(each) if at_once else each))
-        self.is_now(*expected)
+        for text in chars if self.front.holes else [chars]:  # which follow their text
+            typist = self.typist()
+            typist.types(text, in_hole=self.in_hole)
+            each = keys_of(text)
+            self.post(*(in_bursts(each) if at_once else each))
+            self.is_as_of(typist)
 
     @rule(text=st.one_of(CHARS, TEXTS))
     def pastes(self, text: str) -> None:
@@ -75,15 +78,20 @@ class RandomKeys(Beside):
         self.post(events.Paste(text))
         self.is_now(*expected)
 
-    @rule(key=keys("backspace delete"))
-    def deletes(self, key: str) -> None:
+    @rule()
+    def deletes(self) -> None:
         start, end = sorted(self.front.selected)
-        if start == end:
-            start = before(self.text, start) if key == "backspace" else start
-            end = behind(self.text, end) if key == "delete" else end
+        end = right_of(self.text, end) if start == end else end
         expected = put(self.text, (start, end), "")
-        self.press(key)
+        self.press("delete")
         self.is_now(*expected)
+
+    @rule()
+    def goes_back(self) -> None:
+        typist = self.typist()
+        typist.deletes_left(in_hole=self.in_hole)
+        self.press("backspace")
+        self.is_as_of(typist)
 
     @rule()
     def breaks_the_line(self) -> None:
@@ -94,10 +102,10 @@ class RandomKeys(Beside):
             self.press("enter")
             self.is_unchanged()
         else:
-            new = self.front.buffer.newline + self.indent()
-            expected = put(self.text, self.front.selected, new)
+            typist = self.typist()
+            typist.breaks_line(self.front.buffer.newline, in_hole=self.in_hole)
             self.press("enter")
-            self.is_now(*expected)
+            self.is_as_of(typist)
 
     @rule(key=MOVES)
     def moves(self, key: str) -> None:
@@ -125,7 +133,10 @@ class RandomKeys(Beside):
         new = LINE_END.sub(self.front.buffer.newline, self.copied)
         pasted, cut = put(self.text, (start, end), new), put(self.text, (start, end), "")
         around = lines_around(self.text, (start, end))
+        if self.line_copied and not held:
+            pasted = put_above(self.text, start, new)
         self.press(key)
+        self.line_copied = self.line_copied if key == "ctrl+v" else not held
         if key == "ctrl+v":
             self.is_now(*pasted)
         elif key == "ctrl+x" and held:
@@ -153,14 +164,9 @@ class RandomKeys(Beside):
 
     # Files
 
-    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8"))
+    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8 alt+z"))
     def turns(self, key: str) -> None:
         self.press(key)
-        self.is_unchanged()
-
-    @rule()
-    def wraps(self) -> None:
-        self.press("alt+z")
         self.is_unchanged()
 
     @rule(at=CELLS, to=st.none() | CELLS, chain=st.integers(1, 3))

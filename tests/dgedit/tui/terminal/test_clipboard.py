@@ -122,3 +122,39 @@ async def test_hung_program_is_told_of_and_asked_once(
         await d.until(lambda: d.app.editor.text == "oneonez\n")
         assert "does not answer" in d.notice
         assert d.app.clipboards.tool is None
+
+
+async def test_line_is_copied_and_cut_without_a_selection_and_pasted_as_one(
+    desk: OpenDesk,
+) -> None:
+    async with desk({"a.txt": b"one\r\ntwo\r\nthree"}) as d:
+        editor = d.app.editor
+        await d.press("right", "ctrl+c", "down", "ctrl+v")
+        assert editor.text == "one\r\none\r\ntwo\r\nthree"
+        assert editor.cursor_location == (2, 1)
+        await d.press("ctrl+z", "ctrl+end", "ctrl+x")
+        assert editor.text == "one\r\ntwo"
+        await d.press("ctrl+home", "right", "ctrl+v")
+        assert editor.text == "three\r\none\r\ntwo" and editor.cursor_location == (1, 1)
+        await d.press("ctrl+z")
+        assert editor.text == "one\r\ntwo"
+        await d.press("shift+end", "ctrl+v")
+        assert editor.text == "othree\r\n\r\ntwo"
+        await d.press("ctrl+home", "shift+end", "ctrl+c", "end", "ctrl+v")
+        assert editor.text == "othreeothree\r\n\r\ntwo"
+
+
+async def test_line_goes_through_the_systems_clipboard_as_one(
+    desk: OpenDesk, tool: Tool, tmp_path: Path
+) -> None:
+    held = tmp_path / "held"
+    async with desk({"a.txt": b"one\ntwo\n"}) as d:
+        d.app.clipboards.tool = tool
+        await d.press("end", "ctrl+c")
+        await d.until(lambda: held.exists() and held.read_text() == "one\n")
+        await d.press("ctrl+v")
+        await d.until(lambda: d.app.editor.text == "one\none\ntwo\n")
+        held.write_text("from elsewhere\n")
+        await d.press("ctrl+v")
+        await d.until(lambda: "elsewhere" in d.app.editor.text)
+        assert d.app.editor.text == "one\nonefrom elsewhere\n\ntwo\n"

@@ -20,7 +20,7 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.terminal.driver import _ALT, Answers, Keyboard
-from dgedit.tui.terminal.keys import Burst, in_bursts
+from dgedit.tui.terminal.keys import Burst, in_bursts, is_pasted
 
 from ..conftest import DONE, Desk, OpenDesk, Script
 from ..interminal import InTerminal
@@ -65,7 +65,9 @@ def state(editor: Editor) -> tuple[object, ...]:
 
 
 async def test_burst_does_what_its_keys_do(desk: OpenDesk) -> None:
-    """In the text, to the selection and the holes, and for undo."""
+    """In the text, to the selection and the holes, and for undo; but that what nobody can have
+    typed brings no pairs.
+    """
     dice = random.Random(5)
     async with desk({"a.py": b"", "b.py": b""}) as d:
         one, two = d.app.editors
@@ -80,6 +82,7 @@ async def test_burst_does_what_its_keys_do(desk: OpenDesk) -> None:
                 at = editor.buffer.location(start)
                 to = editor.buffer.location(end) if run % 4 == 0 else at
                 editor.selection = Selection(at, to)
+            one.keystrokes.as_is = is_pasted(keys_of(keys))
             await typed(d, one, keys, at_once=False)
             await typed(d, two, keys, at_once=True)
             assert state(one) == state(two), (run, keys, start, end)

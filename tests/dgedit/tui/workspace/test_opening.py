@@ -221,7 +221,7 @@ async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_pa
         return {name for _, _, name in look.highlights[0]}
 
     async with desk({"a.txt": b"import os\n"}) as d:
-        assert not colours() and d.app.editor.comment_marks is None
+        assert not colours() and "'" not in d.app.editor.keystrokes.pairs
         for name, kind in (("b.py", "include"), ("c.txt", ""), ("d.json", ""), ("e.py", "include")):
             await d.press("f12")
             d.app.screen.query_one(Input).value = str(tmp_path / name)
@@ -229,7 +229,7 @@ async def test_save_as_takes_the_language_of_the_new_name(desk: OpenDesk, tmp_pa
             await d.until(lambda kind=kind: kind in colours() or not kind)
             assert ("include" in colours()) == bool(kind), name
         await d.press("x", "y", "ctrl+slash")  # and the tree follows what is typed
-        assert d.app.editor.text == "# xyimport os\n"
+        assert d.app.editor.text == "# xyimport os\n" and "'" in d.app.editor.keystrokes.pairs
         assert d.app.editor.buffer.parse and d.app.editor.buffer.parse.tree.root_node.end_byte == 14
 
 
