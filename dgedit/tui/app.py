@@ -50,6 +50,7 @@ from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.finding import Finder
+from dgedit.tui.workspace.jumps import Jumps
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.pages import STDIN, Page, Pages
@@ -136,6 +137,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.jumps = Jumps(workspace, self.opening)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 

@@ -31,6 +31,7 @@ from dgedit.text.edits import Change, line_at
 from dgedit.text.indentation import opens_block, uses_tabs
 from dgedit.text.merge import line_parts
 from dgedit.tui.bindings import bindings
+from dgedit.tui.editor.anchors import Anchors
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import LINE_END, Syntax, syntax_of
@@ -90,6 +91,8 @@ class Editor(View, Writing, inherit_bindings=False):
         """The file as last loaded or saved."""
         self.holes: list[OpenHole] = []
         """In order; none overlaps another."""
+        self.anchors = Anchors()
+        """Places that stay on their text."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Takes a key before the text does, and says whether it did."""
         self.open_result: Callable[[], object | None] = lambda: None

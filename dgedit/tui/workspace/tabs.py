@@ -19,6 +19,7 @@ from typing import Any
 from textual.app import App
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.document._document import Selection
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Tabs
@@ -50,6 +51,10 @@ class Workspace:
         """The other file shown, while there are two."""
         self.added: Callable[[Editor], object] = lambda editor: None
         """Called with each file that was added later, before it is first drawn."""
+        self.left: Callable[[Editor, Selection], object] = lambda editor, selection: None
+        """Called with each place that was left for one far away."""
+        self.removed: Callable[[Editor], object] = lambda editor: None
+        """Called with each file that is closed, while its text is still there."""
         self.status, self.bar = StatusLine(), Bar()
         self.strip: Tabs
         self.panes: Horizontal
@@ -89,6 +94,8 @@ class Workspace:
     def show(self, editor: Editor) -> None:
         """Bring a file to the front, in the place of the one that is there."""
         old, other = self.editor, self.beside
+        if editor is not old:
+            self.left(old, old.selection)
         if editor is other:
             self.beside = old
         elif editor is not old and other is not None:
@@ -103,6 +110,18 @@ class Workspace:
     def turn(self, by: int) -> None:
         """Bring the next file to the front."""
         self.show(self.editors[(self.editors.index(self.editor) + by) % len(self.editors)])
+
+    def arrive(self, selection: Selection) -> None:
+        """Select something in the file in front; in the middle of the screen, if it was not there."""
+        editor = self.editor
+        top, height = round(editor.scroll_y), editor.size.height
+        last = editor.document.end
+        editor.selection = Selection(min(selection.start, last), min(selection.end, last))
+        y = editor.rows.location_to_offset(editor.selection.end).y
+        if not height:  # it is not on the screen yet
+            self.app.call_after_refresh(editor.scroll_cursor_visible, center=True)
+        elif not top <= y < top + height:
+            editor.scroll_cursor_visible(center=True)
 
     def split(self) -> None:
         """Show the next file beside this one; again, this one alone."""
@@ -138,6 +157,9 @@ class Workspace:
         at = self.editors.index(editor)
         if len(self.editors) == 1:
             await self.add(self.pages.untitled())
+        elif editor is self.editor:
+            self.left(editor, editor.selection)
+        self.removed(editor)
         self.editors.remove(editor)
         if editor is self.editor:
             next_one = self.beside or self.editors[min(at, len(self.editors) - 1)]

@@ -23,7 +23,7 @@ mask point fill live cancel reject instruct accept accept-all accept-hole accept
 candidate result-diff candidate-before accept-word-here accept-line-here step-back step-forth
 refine-selection hold-selection confidence draft-left draft-right draft-left-select
 draft-right-select holes given save leave open open-path new close save-as tree find replace
-find-next find-previous to-line symbols close-find split other-side next-file previous-file answer
+find-next find-previous to-line symbols back forth close-find split other-side next-file previous-file answer
 help commands themes cursor-up cursor-down cursor-left cursor-right cursor-line-start
 cursor-line-end cursor-page-up cursor-page-down cursor-word-left cursor-word-right select-all
 cursor-word-left-select cursor-word-right-select cursor-line-start-select cursor-line-end-select
