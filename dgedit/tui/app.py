@@ -54,6 +54,7 @@ from dgedit.tui.workspace.jumps import Jumps
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.pages import STDIN, Page, Pages
+from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.saving import Saving
@@ -138,6 +139,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.jumps = Jumps(workspace, self.opening)
+        self.search = ProjectSearch(workspace, self.jumps)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
@@ -180,6 +182,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         yield self.workspace.strip
         with Horizontal(id="middle"):
             yield self.workspace.panes
+        yield self.search.panel
         yield self.finder.find_bar
         yield self.finder.line_bar
         yield self.workspace.bar
@@ -290,6 +293,7 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.workspace.mark(editor)
         self.recovery.note_edit(editor)
         self.finder.text_changed(editor)
+        self.search.text_changed(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)

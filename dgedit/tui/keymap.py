@@ -177,6 +177,8 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="jump number goto"),
         _action("symbols", "ctrl+t,ctrl+shift+o", "go to a symbol", "finder.ask_symbol",
                 synonyms="function class method outline definition heading jump goto"),
+        _action("search-project", "f9,ctrl+shift+f", "search the project", "search.open",
+                synonyms="find replace files grep everywhere"),
         _action("back", "alt+left", "back to where you were", "jumps.back",
                 synonyms="jump previous place history navigate"),
         _action("forth", "alt+right", "forth again", "jumps.forth",

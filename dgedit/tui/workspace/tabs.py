@@ -112,7 +112,7 @@ class Workspace:
         self.show(self.editors[(self.editors.index(self.editor) + by) % len(self.editors)])
 
     def arrive(self, selection: Selection) -> None:
-        """Select something in the file in front; in the middle of the screen, if it was not there."""
+        """Select something in the file in front; in mid-screen, if it was not on the screen."""
         editor = self.editor
         top, height = round(editor.scroll_y), editor.size.height
         last = editor.document.end
