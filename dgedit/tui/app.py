@@ -48,6 +48,8 @@ from dgedit.tui.widgets.find_bar import FindBar, LineBar
 from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.crumbs import Crumbs
+from dgedit.tui.workspace.definitions import Definitions
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.jumps import Jumps
@@ -140,6 +142,8 @@ class DgeditApp(App[None], inherit_bindings=False):
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.jumps = Jumps(workspace, self.opening)
         self.search = ProjectSearch(workspace, self.jumps)
+        self.definitions = Definitions(workspace, self.jumps, self.search)
+        self.crumbs = Crumbs(workspace)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
@@ -299,6 +303,7 @@ class DgeditApp(App[None], inherit_bindings=False):
     @on(Editor.SelectionChanged)
     def _cursor_moved(self) -> None:
         self.workspace.tell_place()
+        self.crumbs.moved()
         self.review.leave_drafts()
         self.review.cursor_moved()
 
@@ -322,6 +327,7 @@ class DgeditApp(App[None], inherit_bindings=False):
     @on(Tabs.TabActivated)
     def _turned(self) -> None:
         self.workspace.follow_tab()
+        self.crumbs.moved()
         self.questions.show()
         self.review.cursor_moved()
 

@@ -139,13 +139,16 @@ class ProjectSearch:
         self.running = bool(query.text)
         self._tell()
         if self.running:
-            held = [
-                Held(editor.path, list(editor.buffer.lines))
-                for editor in self.workspace.editors
-                if editor.file.path is not None
-            ]
-            run = partial(self._run, self._asked, query, scope, held)
+            run = partial(self._run, self._asked, query, scope, self.held())
             self._worker = self.app.run_worker(run, group="project-search", thread=True)
+
+    def held(self) -> list[Held]:
+        """The open files, as they are being edited."""
+        return [
+            Held(editor.path, list(editor.buffer.lines))
+            for editor in self.workspace.editors
+            if editor.file.path is not None
+        ]
 
     def _end(self) -> None:
         self._asked += 1
