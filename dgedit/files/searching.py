@@ -243,7 +243,8 @@ class _Look(Generic[Hit]):
             info = os.fstat(fd)
             if held := self._held.get((info.st_dev, info.st_ino)):
                 own = name_of(held.path, self.folder)
-                return "\n".join(held.lines) if name == own else None  # another name of the file
+                other = name != own and not os.path.isabs(own)  # found by that name as well
+                return None if other else "\n".join(held.lines)
             if info.st_size >= LARGEST:
                 tally.large += 1
                 return None

@@ -223,10 +223,14 @@ class ProjectSearch:
             found = await asyncio.to_thread(lambda: tuple(hits("\n".join(lines), query)))
         except SearchError:
             return
-        if asked == self._asked and any(one.name == name for one in places.files):
+        if asked == self._asked and not self.running:
             new = [FileHits(name, found)] if found else []
-            files = ([one] if one.name != name else new for one in places.files)
-            places.show(list(chain.from_iterable(files)))
+            there = any(one.name == name for one in places.files)
+            if not there and Scope.of(self.panel.where.value).holds(name):
+                places.extend(new)
+            elif there:
+                files = ([one] if one.name != name else new for one in places.files)
+                places.show(list(chain.from_iterable(files)))
             self._tell()
 
     # Replacing

@@ -92,6 +92,9 @@ def test_text_that_is_edited_is_searched_and_not_the_disk(tree: Path) -> None:
     )
     places, _, _ = found(tree, Query("one"), "*.py !src", held)
     assert places == {"a.py": [(1, 2)], "build/e.py": [(0, 0)], "new.py": [(0, 0)]}
+    (tree.parent / "link.py").symlink_to(tree / "a.py")
+    places, _, _ = found(tree, Query("x one"), "a.py", (Held(tree.parent / "link.py", ["x one"]),))
+    assert places == {"a.py": [(0, 0)]}
 
 
 def test_too_many_places_end_it_and_say_so(tree: Path) -> None:

@@ -153,9 +153,11 @@ class RandomKeys(Beside):
 
     # Files
 
-    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8"))
+    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8 alt+left alt+right"))
     def turns(self, key: str) -> None:
         self.press(key)
+        if self.front not in self.editors:  # opened again, while its text is another file's by now
+            self.press("ctrl+w")
         self.is_unchanged()
 
     @rule()

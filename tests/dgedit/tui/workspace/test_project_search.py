@@ -90,6 +90,10 @@ async def test_text_that_is_not_saved_is_searched_and_again_when_it_is_edited(
         await d.press("down", "enter", "home", "enter", "o", "n", "e")
         await d.until(lambda: places(d) == {"a.py": [(2, 0), (2, 3)]})
         assert told(d).startswith("2 in 1 file")
+        await d.press("ctrl+a", "delete")
+        await d.until(lambda: told(d) == "not found")
+        await d.press("o", "n", "e")
+        await d.until(lambda: places(d) == {"a.py": [(0, 0)]})
 
 
 async def test_name_and_line_of_a_file_are_made_visible(desk: OpenDesk, tmp_path: Path) -> None:
