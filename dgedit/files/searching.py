@@ -3,7 +3,7 @@
 Files come in the order of the walk, which leaves out what `.gitignore` names; of one that is open,
 the text is searched that is being edited, and not what the disk holds. What is no text, or too
 large to edit, is counted. A file is decoded only where its bytes may hold a plain text, which for
-most is one `find`: 10,000 files take about a second on one slow core, an expression three.
+most is one `find`: 10,000 files of 340 MB take 0.6 to 1.3 s of a slow core, an expression 2 s.
 
 Work is a generator, and closing it is the cancel. Knows files; what is found in a text is said by
 whoever asks.
@@ -88,7 +88,7 @@ class Wanted(Generic[Hit]):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OpenFile:
     """A file that is being edited."""
 
     path: Path
@@ -108,7 +108,7 @@ class FileHits(Generic[Hit]):
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """What was looked at."""
 
     files: int = 0
@@ -120,7 +120,7 @@ class Tally:
     unread: int = 0
     """Files that could not be read."""
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Counts) -> None:
         """Count what another has counted."""
         self.files += other.files
         self.binary += other.binary
@@ -134,7 +134,7 @@ class Batch(Generic[Hit]):
 
     found: list[FileHits[Hit]] = field(default_factory=list)
     """Those in which something was found."""
-    tally: Tally = field(default_factory=Tally)
+    counts: Counts = field(default_factory=Counts)
     """What was looked at for it."""
     cut: str = ""
     """Why there may be more than all that was found, if there may."""
@@ -144,7 +144,7 @@ def search_project(
     folder: Path,
     wanted: Wanted[Hit],
     scope: Scope,
-    held: Iterable[Held] = (),
+    held: Iterable[OpenFile] = (),
     *,
     most: int = MOST_HITS,
 ) -> Generator[Batch[Hit], None, None]:
@@ -169,7 +169,7 @@ def search_project(
                     cut = f"stopped at {most:,} places"
                 count += len(one.hits)
                 found += [one] if one.hits else []
-            yield Batch(found, batch.tally, cut)
+            yield Batch(found, batch.counts, cut)
             if cut:
                 return
         if look.walked == MOST:
@@ -182,15 +182,17 @@ def search_project(
 class _Look(Generic[Hit]):
     """Looks at files; several threads may."""
 
-    def __init__(self, folder: Path, wanted: Wanted[Hit], most: int, held: Iterable[Held]) -> None:
+    def __init__(
+        self, folder: Path, wanted: Wanted[Hit], most: int, held: Iterable[OpenFile]
+    ) -> None:
         self.folder, self.wanted, self.most = folder, wanted, most
         self.over = False
         """Whether nobody waits for it any more."""
         self.walked = 0
         """The files that the walk has come to."""
         self._top = os.path.abspath(folder)
-        self._held: dict[tuple[int, int], Held] = {}
-        self._new: dict[str, Held] = {}
+        self._held: dict[tuple[int, int], OpenFile] = {}
+        self._new: dict[str, OpenFile] = {}
         """Those that the disk does not hold yet, by name."""
         for one in held:
             try:
@@ -217,13 +219,13 @@ class _Look(Generic[Hit]):
             if self.over:
                 break
             try:
-                text = self._text(name, batch.tally)
+                text = self._text(name, batch.counts)
             except (OSError, ValueError, InputError):
-                batch.tally.unread += 1
+                batch.counts.unread += 1
                 continue
             if text is None:
                 continue
-            batch.tally.files += 1
+            batch.counts.files += 1
             try:
                 found = tuple(islice(self.wanted.find(text), self.most + 1)) if text else ()
             except ValueError as error:
@@ -232,7 +234,7 @@ class _Look(Generic[Hit]):
                 batch.found.append(FileHits(name, found))
         return batch
 
-    def _text(self, name: str, tally: Tally) -> str | None:
+    def _text(self, name: str, counts: Counts) -> str | None:
         """A file's text, lines ending in one newline; empty where it cannot hold what is looked
         for, None where it is not to be searched.
         """
@@ -246,12 +248,12 @@ class _Look(Generic[Hit]):
                 other = name != own and not os.path.isabs(own)  # found by that name as well
                 return None if other else "\n".join(held.lines)
             if info.st_size >= LARGEST:
-                tally.large += 1
+                counts.large += 1
                 return None
             data = os.read(fd, _HEAD)
             bom, _ = bom_of(data)
             if not bom and b"\0" in data:
-                tally.binary += 1
+                counts.binary += 1
                 return None
             if len(data) == _HEAD:
                 data = b"".join((data, *disk.chunks(fd, _HEAD)))
@@ -260,7 +262,7 @@ class _Look(Generic[Hit]):
         try:
             text = Document.from_bytes(data).text
         except UnfitError:
-            tally.binary += 1
+            counts.binary += 1
             return None
         return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 

@@ -16,7 +16,7 @@ from time import monotonic
 
 from textual.document._document import Location, Selection
 
-from dgedit.files.searching import Held, Scope, Wanted, search_project
+from dgedit.files.searching import OpenFile, Scope, Wanted, search_project
 from dgedit.text.edits import word_at
 from dgedit.text.languages import language_of, names_of
 from dgedit.text.search import Query
@@ -84,7 +84,7 @@ class Definitions:
             await self.jumps.go(path, Selection.cursor(place))
 
     def _elsewhere(
-        self, editor: Editor, name: str, language: str, held: list[Held]
+        self, editor: Editor, name: str, language: str, held: list[OpenFile]
     ) -> list[tuple[Path, Symbol]]:
         """Definitions in other files."""
         wanted = Wanted(partial(defined, language=language, name=name), name.encode())

@@ -16,17 +16,19 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from time import sleep
+from typing import ClassVar
 
+from textual.binding import Binding, BindingType
 from textual.document._document import Selection
 from textual.worker import Worker, get_current_worker
 
 from dgedit.errors import DgeditError
 from dgedit.files.document import LARGEST, Document
 from dgedit.files.searching import (
+    Counts,
     FileHits,
-    Held,
+    OpenFile,
     Scope,
-    Tally,
     Wanted,
     name_of,
     search_project,
@@ -69,7 +71,7 @@ class Rewrite:
 class Agreeing(DiffView):
     """Shows what would change, and asks whether it may."""
 
-    BINDINGS = [("enter", "agree", "replace")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "agree", "replace")]
     KEYS = "Enter replace all   ↑ ↓ PgUp PgDn scroll   N next change   P previous   Esc leave"
     agreed = False
 
@@ -89,7 +91,7 @@ class ProjectSearch:
         """Whether a search goes on."""
         self._worker: Worker[object] | None = None
         self._asked = 0  # so many times: what comes in for an earlier one is dropped
-        self._tally, self._cut = Tally(), ""
+        self._counts, self._cut = Counts(), ""
         self._refused = ""  # what was not replaced, and why
 
     # Finding
@@ -99,10 +101,10 @@ class ProjectSearch:
         if self.panel.display and self.panel.has_focus_within:
             self.close()
             return
-        text = self.workspace.editor.selected_text
-        if self.panel.display and not text:
+        if self.panel.display:
             self.panel.enter()
             return
+        text = self.workspace.editor.selected_text
         several = not text or "\n" in text or "\r" in text
         asked = self.panel.query_asked
         query = asked if several else Query(text, case=asked.case, words=asked.words)
@@ -127,7 +129,7 @@ class ProjectSearch:
     def ask(self) -> None:
         """Find what the panel asks for now."""
         self._end()
-        self._tally, self._cut, self._refused = Tally(), "", ""
+        self._counts, self._cut, self._refused = Counts(), "", ""
         self.panel.places.begin()
         query = self.panel.query_asked
         try:
@@ -142,10 +144,10 @@ class ProjectSearch:
             run = partial(self._run, self._asked, query, scope, self.held())
             self._worker = self.app.run_worker(run, group="project-search", thread=True)
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[OpenFile]:
         """The open files, as they are being edited."""
         return [
-            Held(editor.path, list(editor.buffer.lines))
+            OpenFile(editor.path, list(editor.buffer.lines))
             for editor in self.workspace.editors
             if editor.file.path is not None
         ]
@@ -156,7 +158,7 @@ class ProjectSearch:
         if self._worker is not None:
             self._worker.cancel()
 
-    def _run(self, asked: int, query: Query, scope: Scope, held: list[Held]) -> None:
+    def _run(self, asked: int, query: Query, scope: Scope, held: list[OpenFile]) -> None:
         """Search, in a thread."""
         worker, wrong = get_current_worker(), ""
         wanted = Wanted(partial(hits, query=query), *query.needle)
@@ -166,16 +168,16 @@ class ProjectSearch:
             for batch in found if not worker.is_cancelled else ():
                 if worker.is_cancelled:
                     return
-                self.app.call_later(self._take, asked, batch.found, batch.tally, batch.cut)
+                self.app.call_later(self._take, asked, batch.found, batch.counts, batch.cut)
         except ValueError as error:
             wrong = str(error)
         finally:
             found.close()
         self.app.call_later(self._finish, asked, wrong)
 
-    def _take(self, asked: int, found: list[FileHits[Hit]], tally: Tally, cut: str) -> None:
+    def _take(self, asked: int, found: list[FileHits[Hit]], counts: Counts, cut: str) -> None:
         if asked == self._asked:
-            self._tally.add(tally)
+            self._counts.add(counts)
             self._cut = cut or self._cut
             self.panel.places.extend(found)
             self._tell()
@@ -187,8 +189,12 @@ class ProjectSearch:
 
     def _tell(self) -> None:
         """Say how many places there are, and what was left out."""
-        tally, places = self._tally, self.panel.places
-        out = ((tally.binary, "binary"), (tally.large, "too large"), (tally.unread, "unreadable"))
+        counts, places = self._counts, self.panel.places
+        out = (
+            (counts.binary, "binary"),
+            (counts.large, "too large"),
+            (counts.unread, "unreadable"),
+        )
         left_out = ", ".join(f"{count:,} {word}" for count, word in out if count)
         words = f"{places.count:,} in {_files(places.files)}"
         parts = (

@@ -14,24 +14,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dgedit.files import disk
-from dgedit.files.searching import LETTERS, Held, Scope, Tally, Wanted, may_hold, search_project
+from dgedit.files.searching import (
+    LETTERS,
+    Counts,
+    OpenFile,
+    Scope,
+    Wanted,
+    may_hold,
+    search_project,
+)
 from dgedit.text.search import Query, SearchError, hits
 
 
 def found(
-    folder: Path, query: Query, where: str = "", held: tuple[Held, ...] = (), most: int = 1000
-) -> tuple[dict[str, list[tuple[int, int]]], Tally, str]:
+    folder: Path, query: Query, where: str = "", held: tuple[OpenFile, ...] = (), most: int = 1000
+) -> tuple[dict[str, list[tuple[int, int]]], Counts, str]:
     """The places in each file, what was looked at, and why there may be more."""
     wanted = Wanted(partial(hits, query=query), *query.needle)
     places: dict[str, list[tuple[int, int]]] = {}
-    tally, cut = Tally(), ""
+    counts, cut = Counts(), ""
     for batch in search_project(folder, wanted, Scope.of(where), held, most=most):
         for one in batch.found:
             assert one.name not in places
             places[one.name] = [hit.start for hit in one.hits]
-        tally.add(batch.tally)
+        counts.add(batch.counts)
         cut = batch.cut or cut
-    return places, tally, cut
+    return places, counts, cut
 
 
 @pytest.fixture
@@ -51,14 +59,14 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_files_that_are_ignored_or_no_text_are_left_out(tree: Path) -> None:
-    places, tally, cut = found(tree, Query("one", case=True))
+    places, counts, cut = found(tree, Query("one", case=True))
     assert places == {
         "a.py": [(0, 0)],
         "b.md": [(0, 0), (0, 8), (1, 0)],
         "src/c.py": [(0, 0)],
         "src/d.py": [(0, 5)],
     }
-    assert tally == Tally(files=5, binary=1) and not cut
+    assert counts == Counts(files=5, binary=1) and not cut
 
 
 @pytest.mark.parametrize(
@@ -85,15 +93,17 @@ def test_glob_that_makes_no_sense_is_named() -> None:
 def test_text_that_is_edited_is_searched_and_not_the_disk(tree: Path) -> None:
     os.link(tree / "a.py", tree / "again.py")
     held = (
-        Held(tree / "a.py", ["", "x one"]),
-        Held(tree / "build" / "e.py", ["one"]),
-        Held(tree / "new.py", ["one"]),
-        Held(tree.parent / "outside.py", ["one"]),
+        OpenFile(tree / "a.py", ["", "x one"]),
+        OpenFile(tree / "build" / "e.py", ["one"]),
+        OpenFile(tree / "new.py", ["one"]),
+        OpenFile(tree.parent / "outside.py", ["one"]),
     )
     places, _, _ = found(tree, Query("one"), "*.py !src", held)
     assert places == {"a.py": [(1, 2)], "build/e.py": [(0, 0)], "new.py": [(0, 0)]}
     (tree.parent / "link.py").symlink_to(tree / "a.py")
-    places, _, _ = found(tree, Query("x one"), "a.py", (Held(tree.parent / "link.py", ["x one"]),))
+    places, _, _ = found(
+        tree, Query("x one"), "a.py", (OpenFile(tree.parent / "link.py", ["x one"]),)
+    )
     assert places == {"a.py": [(0, 0)]}
 
 
@@ -115,9 +125,9 @@ def test_file_that_cannot_be_had_is_counted(tree: Path, monkeypatch: pytest.Monk
         return opened(path, flags)
 
     monkeypatch.setattr(disk, "opened", refused)
-    places, tally, _ = found(tree, Query("two"))
+    places, counts, _ = found(tree, Query("two"))
     assert set(places) == {"a.py", "gone"}
-    assert (tally.unread, tally.large) == (1, 1)
+    assert (counts.unread, counts.large) == (1, 1)
 
 
 def test_expression_that_takes_too_long_ends_it_and_names_the_file(tmp_path: Path) -> None:

@@ -51,10 +51,13 @@ async def test_f9_finds_in_all_files_and_enter_opens_the_place(
         await d.press("down", "down", "down", "enter")
         await d.until(lambda: d.app.editor.path.name == "b.py")
         assert d.app.editor.selected_text == "needle" and d.app.focused is d.app.editor
+        await d.press("f9")
+        assert isinstance(d.app.focused, Places) and len(places(d)) == 2
+        await d.press("shift+tab", "shift+tab", "shift+tab", "shift+tab")
+        assert d.app.focused is d.app.editor
         await d.press("alt+left")
         assert d.app.editor.path.name == "a.py"
         await d.press("f9")
-        assert isinstance(d.app.focused, Places)
         await d.press("escape")
         assert not d.app.search.panel.display and d.app.focused is d.app.editor
 
@@ -94,6 +97,14 @@ async def test_text_that_is_not_saved_is_searched_and_again_when_it_is_edited(
         await d.until(lambda: told(d) == "not found")
         await d.press("o", "n", "e")
         await d.until(lambda: places(d) == {"a.py": [(0, 0)]})
+
+
+async def test_selection_is_what_is_looked_for(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"one (two\n(two\n"}) as d:
+        d.select(4, 8)
+        await search(d, "")
+        assert d.app.search.panel.what.value == "(two"
+        assert places(d) == {"a.py": [(0, 4), (1, 0)]}
 
 
 async def test_name_and_line_of_a_file_are_made_visible(desk: OpenDesk, tmp_path: Path) -> None:
