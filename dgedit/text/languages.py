@@ -65,6 +65,12 @@ def known() -> list[str]:
     return sorted(kind.language for kind in _KINDS if kind.language)
 
 
+def names_of(language: str) -> list[str]:
+    """Globs for the names that files of a language have."""
+    names = (name for name, kind in _BY_NAME.items() if kind.language == language)
+    return [f"*{name}" if name.startswith(".") else name for name in names]
+
+
 def kind_of(name: str) -> FileKind:
     """Look up a file's name: as a whole, by its suffix, or by what precedes the first dot."""
     name = name.rpartition("/")[2].lower()

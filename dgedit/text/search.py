@@ -15,16 +15,23 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 import regex
 
-# The most matches that are kept: nobody counts further, and 100,000 take 10 MB.
+from dgedit.text.edits import Part
+
+# Nobody counts further, and 100,000 places take 10 MB.
 MOST = 100_000
 # Seconds until the search for an expression is abandoned.
 DEADLINE = 2.0
 
-# An escape in a template; a zero with octal digits is a character's number.
+# Of a long line with a place in it, the characters before the place and from it on that are shown.
+_LEAD, _SHOWN = 60, 240
+_WORD = re.compile(r"\w")
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+# What is escaped in a template, one after the other; a zero with digits is a character's number.
 _ESCAPED = re.compile(r"\\(?:0[0-7]+|.)", re.DOTALL)
 # A file with a NUL is not text, and surrogates cannot be stored.
 _UNFIT = re.compile("[\0\ud800-\udfff]")
@@ -49,6 +56,16 @@ class Query:
     """True if upper and lower case differ."""
     words: bool = False
     """True if only whole words match."""
+
+    @property
+    def needle(self) -> tuple[bytes, bool]:
+        """What each UTF-8 text holds that it is found in, and whether to look for that in small
+        letters; empty where bytes do not tell.
+        """
+        if self.regex or not (self.case or self.text.isascii()):
+            return b"", False
+        data = self.text.encode("utf-8", "surrogateescape")
+        return (data, False) if self.case else (data.lower(), True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,20 @@ class Found:
         return self.rows[min(row, len(self.rows) - 1)] + column
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place, and the line that it begins in."""
+
+    start: Place
+    """Where it begins."""
+    end: Place
+    """Where it ends."""
+    line: str
+    """As much of the line as is shown, without the blanks before it."""
+    at: int
+    """Where in that it begins."""
+
+
 def search(lines: Sequence[str], query: Query, *, seconds: float = DEADLINE) -> Found:
     """Find every match. Raises SearchError if the expression is invalid or takes too long."""
     text = "\n".join(lines)
@@ -114,6 +145,40 @@ def search(lines: Sequence[str], query: Query, *, seconds: float = DEADLINE) -> 
             return Found(query, spans, _rows(lines), more=True)
         spans.append(match.span())
     return Found(query, spans, _rows(lines))
+
+
+def hits(text: str, query: Query, *, most: int = MOST, seconds: float = DEADLINE) -> Iterator[Hit]:
+    """Each place, with its line, in a text whose lines end in one newline. Raises SearchError as
+    `search` does.
+    """
+    row = begin = 0
+    for match in islice(_matches(text, query, seconds), most):
+        start, end = match.span()
+        if newlines := text.count("\n", begin, start):
+            row, begin = row + newlines, text.rfind("\n", begin, start) + 1
+        lower = text.count("\n", start, end)
+        left = max(begin, start - _LEAD)
+        line = text[left : start + _SHOWN].partition("\n")[0]
+        shown = line[: start - left].lstrip() + line[start - left :]
+        last = end - (text.rfind("\n", start, end) + 1 if lower else begin)
+        at = len(shown) - len(line) + start - left
+        yield Hit((row, start - begin), (row + lower, last), shown, at)
+
+
+def parts_replaced(
+    text: str, query: Query, template: str, newline: str, *, seconds: float = DEADLINE
+) -> list[Part]:
+    """What to put in the place of what in a text as it is stored; see `replacements`."""
+    lines, starts, at = list[str](), [0], 0
+    for end in _LINE_END.finditer(text):
+        lines.append(text[at : end.start()])
+        starts.append(at := end.end())
+    lines.append(text[at:])
+    found = replacements(lines, query, template, seconds=seconds)
+    return [
+        Part(starts[top] + left, starts[bottom] + right, _LINE_END.sub(newline, new))
+        for (top, left), (bottom, right), new in found
+    ]
 
 
 def replacements(
@@ -170,11 +235,10 @@ def _matches(
 ) -> Iterator[re.Match[str] | regex.Match[str]]:
     if not query.text:
         return
-    around = r"(?<!\w)(?:{})(?!\w)" if query.words else "{}"
     if not query.regex:
-        source = around.format(re.escape(query.text))
-        yield from re.compile(source, 0 if query.case else re.IGNORECASE).finditer(text, first)
+        yield from _plain_matches(text, query, first)
         return
+    around = r"(?<!\w)(?:{})(?!\w)" if query.words else "{}"
     flags = regex.MULTILINE | (0 if query.case else regex.IGNORECASE)
     until = time.monotonic() + seconds
     try:
@@ -188,6 +252,25 @@ def _matches(
         raise SearchError(f"given up: this takes longer than {seconds:g} s") from None
     except (regex.error, RecursionError, MemoryError, OverflowError) as error:
         raise SearchError(_wrong(error, query.text)) from None
+
+
+def _plain_matches(text: str, query: Query, first: int) -> Iterator[re.Match[str]]:
+    # In small letters, and without a look around, it is found several times as fast.
+    what, flags = query.text, 0
+    if not query.case and text.isascii() and what.isascii():
+        text, what = text.lower(), what.lower()
+    elif not query.case:
+        flags = re.IGNORECASE
+    pattern = re.compile(re.escape(what), flags)
+    if not query.words:
+        yield from pattern.finditer(text, first)
+        return
+    while match := pattern.search(text, first):
+        start, end = match.span()
+        whole = not (_WORD.match(text, start - 1) if start else None) and not _WORD.match(text, end)
+        if whole:
+            yield match
+        first = end if whole else start + 1
 
 
 def _wrong(error: Exception, text: str) -> str:

@@ -6,11 +6,12 @@ of 50,000 lines and 20,000 names takes 0.25 s.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tree_sitter import Node, Query, QueryCursor, Tree
+from tree_sitter import Node, Parser, Query, QueryCursor, Tree
 
 from dgedit.text.languages import grammar_of
 
@@ -51,6 +52,16 @@ _QUERIES = {
     "json": """(document (object (pair key: (_) @key)))""",
     "yaml": """(document (block_node (block_mapping (block_mapping_pair key: (_) @key))))""",
 }
+_HEADS = {
+    "python": ("def", "class"),
+    "rust": ("struct", "enum", "trait", "mod", "fn", "macro_rules!"),
+}
+"""What stands before the name in a definition, where that is always the same: a text that has no
+such place need not be parsed.
+"""
+# As many characters before a name are looked at for that.
+_AHEAD = 20
+_ADDITIONS = {"impl"}
 _NESTED = {"class", "function", "method", "struct", "enum", "trait", "impl", "module", "interface"}
 
 
@@ -92,6 +103,35 @@ def symbols(tree: Tree, lines: Sequence[str], language: str | None) -> list[Symb
     return result
 
 
+def defined(text: str, language: str | None, name: str) -> list[Symbol]:
+    """The symbols of that name, whatever they are in; `text` is parsed where it may have one."""
+    grammar = grammar_of(language) if language and _query(language) else None
+    if grammar is None or not _may_define(text, language, name):
+        return []
+    tree = Parser(grammar).parse(text.encode("utf-8", "replace"))
+    return named(symbols(tree, text.split("\n"), language), name)
+
+
+def named(all_: Iterable[Symbol], name: str) -> list[Symbol]:
+    """Those of that name; what only adds to a definition is none."""
+    return [
+        one for one in all_ if one.name.rpartition(".")[2] == name and one.kind not in _ADDITIONS
+    ]
+
+
+def around(tree: Tree, lines: Sequence[str], language: str | None, row: int, column: int) -> str:
+    """The name of the innermost symbol around a place, with the names of what that is in; empty
+    where there is none. Only what is at that row is looked at: 0.1 ms in 50,000 lines.
+    """
+    here = (row, len(lines[row][:column].encode("utf-8", "replace")))
+    name = ""
+    for one, kind, node in _named(tree, lines, language, row):
+        whole = node.parent
+        if kind in _NESTED and whole and whole.start_point <= here <= whole.end_point:
+            name = one
+    return name
+
+
 def bodies(tree: Tree, lines: Sequence[str], language: str | None) -> list[Body]:
     """Return the bodies of all symbols that have one, from top to bottom."""
     result = []
@@ -104,15 +144,21 @@ def bodies(tree: Tree, lines: Sequence[str], language: str | None) -> list[Body]
 
 
 def _named(
-    tree: Tree, lines: Sequence[str], language: str | None
+    tree: Tree, lines: Sequence[str], language: str | None, at: int | None = None
 ) -> Iterator[tuple[str, str, Node]]:
-    """Yield each symbol's qualified name, its kind, and the node of its own name."""
+    """Each symbol's whole name, its kind, and the node of its own name; `at`: of those that a row
+    is in, or meets.
+    """
     query = _query(language)
     if query is None:
         return
+    cursor = QueryCursor(query)
+    if at is not None:
+        cursor.set_point_range((at, 0), (at + 1, 0))
     nodes = [
         (node, kind)
-        for kind, found in QueryCursor(query).captures(tree.root_node).items()
+        for _, captured in cursor.matches(tree.root_node)  # captures leave out names before a row
+        for kind, found in captured.items()
         for node in found
     ]
     nodes.sort(key=lambda pair: pair[0].start_byte)
@@ -179,6 +225,16 @@ def _name(node: Node, rest: str) -> str:
         size = node.end_byte - node.start_byte
         rest = rest.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
     return " ".join(rest.split())
+
+
+def _may_define(text: str, language: str | None, name: str) -> bool:
+    """Whether there is a definition of a name, as far as that is seen without parsing."""
+    heads = _HEADS.get(language or "")
+    for match in re.finditer(rf"{re.escape(name)}\b", text):
+        before = text[max(0, match.start() - _AHEAD) : match.start()]
+        if before.rstrip().endswith(heads) if heads else not before.endswith("."):
+            return True
+    return False
 
 
 @cache

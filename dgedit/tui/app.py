@@ -43,13 +43,17 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.crumbs import Crumbs
+from dgedit.tui.workspace.definitions import Definitions
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.expanding import Expanding
 from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
+from dgedit.tui.workspace.jumps import Jumps
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.pages import STDIN, Page, Pages
+from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.saving import Saving
@@ -124,6 +128,10 @@ class DgeditApp(TerminalApp):
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
         self.filtering = Filtering(workspace, self.saving.refuse)
+        self.jumps = Jumps(workspace, self.opening)
+        self.search = ProjectSearch(workspace, self.jumps)
+        self.definitions = Definitions(workspace, self.jumps, self.search)
+        self.crumbs = Crumbs(workspace)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.welcome = Welcome(workspace, self.opening, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
@@ -159,6 +167,7 @@ class DgeditApp(TerminalApp):
         yield self.workspace.strip
         with Horizontal(id="middle"):
             yield self.workspace.panes
+        yield self.search.panel
         yield self.finder.find_bar
         yield self.finder.line_bar
         yield self.workspace.bar
@@ -268,11 +277,13 @@ class DgeditApp(TerminalApp):
         self.workspace.mark(editor)
         self.recovery.note_edit(editor)
         self.finder.text_changed(editor)
+        self.search.text_changed(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)
     def _cursor_moved(self) -> None:
         self.workspace.tell_place()
+        self.crumbs.moved()
         self.review.leave_drafts()
         self.review.cursor_moved()
 
@@ -296,6 +307,7 @@ class DgeditApp(TerminalApp):
     @on(Tabs.TabActivated)
     def _turned(self) -> None:
         self.workspace.follow_tab()
+        self.crumbs.moved()
         self.questions.show()
         self.review.cursor_moved()
 

@@ -31,6 +31,7 @@ from dgedit.text.indentation import step_of, uses_tabs
 from dgedit.text.merge import line_parts
 from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
+from dgedit.tui.editor.anchors import Anchors
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.draft_syntax import draft_syntax
 from dgedit.tui.editor.editing import Writing
@@ -97,7 +98,9 @@ class Editor(Writing, inherit_bindings=False):
         self.file = file
         """The file as last loaded or saved."""
         self.holes: list[OpenHole] = []
-        """The holes in order; none overlaps another."""
+        """In order; none overlaps another."""
+        self.anchors = Anchors()
+        """Places that stay on their text."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Called with a key before the text sees it; returns whether it handled it."""
         self.open_result: Callable[[], object | None] = lambda: None

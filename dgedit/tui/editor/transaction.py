@@ -30,6 +30,7 @@ from textual.widgets import TextArea
 
 from dgedit.files.document import Span
 from dgedit.text.edits import Change, Part
+from dgedit.tui.editor.anchors import Anchors
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole, Place, collide
 
@@ -44,6 +45,7 @@ class Holder(Protocol):
     """The editor, as a transaction sees it."""
 
     holes: list[OpenHole]
+    anchors: Anchors
 
     def open_result(self) -> object | None:
         """Return the result whose drafts the holes show."""
@@ -125,7 +127,8 @@ class Transaction(Edit):
         return result
 
     def carry(self, editor: Holder) -> None:
-        """Update the holes after the change, and remember those that it affects."""
+        """Let the holes and the anchors follow the change."""
+        editor.anchors.follow(self.change)
         own = {hole: self.goes[hole] for hole in editor.holes if hole in self.goes}
         others, cut = _followed([hole for hole in editor.holes if hole not in own], self.change)
         self.holes_before = {hole: Place.of(hole) for hole in (*own, *cut)}
@@ -145,7 +148,8 @@ class Transaction(Edit):
             editor.touch("taken" if self.goes else "edited")
 
     def restore(self, editor: Holder, back: Change) -> None:
-        """Restore the affected holes in place of their successors; other holes follow the text."""
+        """Put back the holes that it took, for those in their place; the others follow."""
+        editor.anchors.follow(back)
         gone = {place.span for place in self.holes_after.values()}
         since = [
             hole

@@ -88,6 +88,37 @@ class Field(LineInput):
         event.prevent_default()
 
 
+class Switches(Static):
+    """How it is to be found: as an expression, heeding capitals, as whole words."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="switches")
+        self.chosen = Query("")
+        """Those that are on."""
+
+    def turn(self, name: str) -> None:
+        """Turn one of them."""
+        on = self.chosen
+        self.chosen = {
+            "regex": replace(on, regex=not on.regex),
+            "case": replace(on, case=not on.case),
+            "words": replace(on, words=not on.words),
+        }[name]
+        self.show()
+
+    def show(self) -> None:
+        """Show which are on, with their keys where there is room."""
+        parts: list[tuple[str, str]] = []
+        for key, sign, is_on in (
+            ("Alt+R", ".*", self.chosen.regex),
+            ("Alt+C", "Aa", self.chosen.case),
+            ("Alt+W", "word", self.chosen.words),
+        ):
+            parts.append((f" {key}" * (self.app.size.width >= _ROOMY), "$text-muted"))
+            parts.append((f" {sign} ", "reverse bold" if is_on else "dim"))
+        self.update(Content.assemble(*parts))
+
+
 class FindBar(Vertical):
     """The query and, when replacing, the replacement."""
 
@@ -109,7 +140,7 @@ class FindBar(Vertical):
     def __init__(self, search: Search) -> None:
         super().__init__()
         self._search = search
-        self._switches = Query("")
+        self._switches = Switches()
         self.what = Field("find", partial(search.step, 1))
         self.by = Field("replace by", search.replace_one)
         # Kept, not looked up: a search may end when the screen is gone.
@@ -124,7 +155,7 @@ class FindBar(Vertical):
         with Horizontal():
             yield Static("Find    ", classes="name")
             yield self.what
-            yield Static(classes="switches")
+            yield self._switches
             yield self._count
         with Horizontal(classes="replace"):
             yield Static("Replace ", classes="name")
@@ -136,13 +167,13 @@ class FindBar(Vertical):
         self.display = False
 
     def on_resize(self) -> None:
-        """Show the switches' keys if there is room."""
-        self._show_switches()
+        """Say the keys of the switches where there is room."""
+        self._switches.show()
 
     @property
     def query_asked(self) -> Query:
-        """The query."""
-        return replace(self._switches, text=self.what.value)
+        """What is to be found."""
+        return replace(self._switches.chosen, text=self.what.value)
 
     def open(self, text: str, *, replacing: bool) -> None:
         """Show the bar, with a text to find if it is not empty."""
@@ -166,14 +197,8 @@ class FindBar(Vertical):
         self._wrong.display = True
 
     def action_switch(self, name: str) -> None:
-        """Toggle one of the switches."""
-        on = self._switches
-        self._switches = {
-            "regex": replace(on, regex=not on.regex),
-            "case": replace(on, case=not on.case),
-            "words": replace(on, words=not on.words),
-        }[name]
-        self._show_switches()
+        """Turn one of the switches."""
+        self._switches.turn(name)
         self.post_message(self.Asked())
 
     def action_close(self) -> None:
@@ -202,18 +227,6 @@ class FindBar(Vertical):
         message.stop()
         if message.input is self.what:
             self.post_message(self.Asked())
-
-    def _show_switches(self) -> None:
-        on = self._switches
-        parts: list[tuple[str, str]] = []
-        for key, sign, is_on in (
-            ("Alt+R", ".*", on.regex),
-            ("Alt+C", "Aa", on.case),
-            ("Alt+W", "word", on.words),
-        ):
-            parts.append((f" {key}" * (self.size.width >= _ROOMY), "$text-muted"))
-            parts.append((f" {sign} ", "reverse bold" if is_on else "dim"))
-        self.query_one(".switches", Static).update(Content.assemble(*parts))
 
 
 class LineBar(Horizontal):

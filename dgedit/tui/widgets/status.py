@@ -1,8 +1,8 @@
 """The status line: the position in the file, a notice, and the engine's state.
 
-The position is always shown, with a notice beside it, and a legend of the confidence bands while
-drafts are drawn in their colours. If the row is too short, the least important goes first: the
-encoding, the path's folders, the last parts of the engine's state.
+Where you are always stands there, and a notice stands beside it; so does what the look of a draft
+means, as long as the look tells how sure the model is. Where the row is too short, the least goes
+first: what the cursor is in, how the file is written, its folders, what the engine says last.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class StatusLine(Widget):
     """One row: the place in the file, a notice, and on the right the engine."""
 
     place = reactive("")
-    """File, line and column; then line ending and encoding."""
+    """File, line and column; then how the file is written."""
+    within = reactive("")
+    """The name of what the cursor is in there, shown where there is room."""
     notice = reactive("")
     """A message to the user."""
     engine = reactive("")
@@ -47,7 +49,9 @@ class StatusLine(Widget):
         notice = visible(self.notice)
         room = 0
         left = right = ""
-        for left, right in _choices(visible(self.place), visible(self.engine), width):
+        for left, right in _choices(
+            visible(self.place), visible(self.within), visible(self.engine), width
+        ):
             room = width - cell_len(left) - cell_len(right) - 2 * bool(right)
             if cell_len(notice) + 2 * bool(notice) <= room:
                 break
@@ -69,11 +73,11 @@ class StatusLine(Widget):
         return Content.assemble("  sure", *zip(words, looks, strict=True))
 
 
-def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
-    """Yield what may stand left and right, the longest first; at least the file's name and the
-    position.
-    """
-    path = place.partition(BETWEEN)[0]
+def _choices(place: str, within: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
+    """What may stand left and right, the fullest first; at least the file's name and the place."""
+    path, _, rest = place.partition(BETWEEN)
+    if within:
+        yield BETWEEN.join(filter(None, (path, within, rest))), engine
     yield place, engine
     yield path, engine
     name = _end(path.rpartition("/")[2], width // 2)

@@ -86,9 +86,15 @@ class Finder:
         self.to_text()
 
     def to_text(self) -> None:
-        """Move the focus to the text."""
-        self._origin = None
+        """Go back to the text."""
+        self._go_on()
         self.app.screen.set_focus(self.workspace.editor)
+
+    def _go_on(self) -> None:
+        """Let the place where one was be one that can be gone back to, no longer by Escape."""
+        if self._origin is not None:
+            self.workspace.left(*self._origin[:2])
+        self._origin = None
 
     def _open_find(self, *, replacing: bool) -> None:
         editor = self.workspace.editor
@@ -164,7 +170,7 @@ class Finder:
     def _step_found(self, by: int) -> None:
         found, editor = self.found, self.workspace.editor
         count = len(found.spans)
-        self._origin = None
+        self._go_on()
         if not count:
             self._tell_found(None)
             return
@@ -179,16 +185,7 @@ class Finder:
         self._tell_found(at % count, word)
 
     def _select_found(self, at: int) -> None:
-        self._go_to(Selection(*self.found.place(at)))
-
-    def _go_to(self, selection: Selection) -> None:
-        """Select a range, centred if it was not visible."""
-        editor = self.workspace.editor
-        top = round(editor.scroll_y)
-        editor.selection = selection
-        y = editor.rows.location_to_offset(selection.end).y
-        if not top <= y < top + editor.size.height:
-            editor.scroll_cursor_visible(center=True)
+        self.workspace.arrive(Selection(*self.found.place(at)))
 
     def _go_back(self, editor: Editor, selection: Selection, scroll: Offset) -> None:
         if editor is not self.workspace.editor:  # the user switched tabs or closed this one
@@ -238,7 +235,7 @@ class Finder:
         if parts:
             after = parts[0].start + len(parts[0].text)
             editor.change(Change(tuple(parts), (after, after)))
-            self._origin = None
+            self._go_on()
         self._jump, self._steps = True, 1
         self._find_all()
 
@@ -265,7 +262,7 @@ class Finder:
         if change := followed(parts, editor.selected):
             with editor.steady(change.map):
                 editor.change(change)
-        self._origin = None
+        self._go_on()
         self.workspace.notice(f"{len(parts):,} replaced")
 
     def _replacement_parts(
@@ -305,7 +302,7 @@ class Finder:
             self._go_back(*self._origin)
         else:
             last = self.workspace.editor.document.line_count - 1
-            self._go_to(Selection.cursor((max(0, min(where[0], last)), where[1])))
+            self.workspace.arrive(Selection.cursor((max(0, min(where[0], last)), where[1])))
 
     def leave_line(self, *, stay: bool) -> None:
         """Close the bar; stay at the line, or return to the origin."""
@@ -313,6 +310,7 @@ class Finder:
             self.show_line()
         elif self._origin is not None:
             self._go_back(*self._origin)
+            self._origin = None
         self.line_bar.display = False
         self.to_text()
 
@@ -339,12 +337,13 @@ class Finder:
                 self._go_back(*origin)
             elif looked or at > 0:
                 looked = True
-                self._go_to(Selection.cursor((all_[at].row, all_[at].column)))
+                self.workspace.arrive(Selection.cursor((all_[at].row, all_[at].column)))
 
         choices = [Choice(one.name, (one.kind, str(one.row + 1))) for one in all_]
         at = await self.app.push_screen_wait(Choose("letters of a symbol", choices, peek=peek))
         if at is not None:
-            self._go_to(Selection.cursor((all_[at].row, all_[at].column)))
+            self.workspace.left(*origin[:2])
+            self.workspace.arrive(Selection.cursor((all_[at].row, all_[at].column)))
 
 
 def place_of(text: str, row: int) -> Location | None:

@@ -18,6 +18,7 @@ from typing import Any
 from textual.app import App
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.document._document import Selection
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Tabs
@@ -48,7 +49,11 @@ class Workspace:
         self.beside: Editor | None = None
         """The second visible editor, if the screen is split."""
         self.added: Callable[[Editor], object] = lambda editor: None
-        """Called with each editor added later, before it is first drawn."""
+        """Called with each file that was added later, before it is first drawn."""
+        self.left: Callable[[Editor, Selection], object] = lambda editor, selection: None
+        """Called with each place that was left for one far away."""
+        self.removed: Callable[[Editor], object] = lambda editor: None
+        """Called with each file that is closed, while its text is still there."""
         self.status, self.bar = StatusLine(), Bar()
         self.strip: Tabs
         self.panes: Horizontal
@@ -86,6 +91,8 @@ class Workspace:
     def show(self, editor: Editor) -> None:
         """Make a file the current one, in the current pane."""
         old, other = self.editor, self.beside
+        if editor is not old:
+            self.left(old, old.selection)
         if editor is other:
             self.beside = old
         elif editor is not old and other is not None:
@@ -100,6 +107,18 @@ class Workspace:
     def turn(self, by: int) -> None:
         """Switch to the next tab, or by `by` tabs."""
         self.show(self.editors[(self.editors.index(self.editor) + by) % len(self.editors)])
+
+    def arrive(self, selection: Selection) -> None:
+        """Select something in the file in front; in mid-screen, if it was not on the screen."""
+        editor = self.editor
+        top, height = round(editor.scroll_y), editor.size.height
+        last = editor.document.end
+        editor.selection = Selection(min(selection.start, last), min(selection.end, last))
+        y = editor.rows.location_to_offset(editor.selection.end).y
+        if not height:  # it is not on the screen yet
+            self.app.call_after_refresh(editor.scroll_cursor_visible, center=True)
+        elif not top <= y < top + height:
+            editor.scroll_cursor_visible(center=True)
 
     def split(self) -> None:
         """Show the next file beside the current one or, if split already, undo the split."""
@@ -135,6 +154,9 @@ class Workspace:
         at = self.editors.index(editor)
         if len(self.editors) == 1:
             await self.add(self.pages.untitled())
+        elif editor is self.editor:
+            self.left(editor, editor.selection)
+        self.removed(editor)
         self.editors.remove(editor)
         if editor is self.editor:
             next_one = self.beside or self.editors[min(at, len(self.editors) - 1)]

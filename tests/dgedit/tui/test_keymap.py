@@ -23,16 +23,17 @@ mask point fill live cancel reject instruct accept accept-all accept-hole accept
 candidate result-diff candidate-before accept-word-here accept-line-here step-back step-forth
 refine-selection hold-selection confidence draft-left draft-right draft-left-select
 draft-right-select holes given save leave open open-path new close save-as tree find replace
-find-next find-previous to-line symbols close-find split other-side next-file previous-file answer
-help commands themes cursor-up cursor-down cursor-left cursor-right cursor-line-start
-cursor-line-end cursor-page-up cursor-page-down cursor-word-left cursor-word-right select-all
-cursor-word-left-select cursor-word-right-select cursor-line-start-select cursor-line-end-select
-cursor-up-select cursor-down-select cursor-left-select cursor-right-select delete-left
-delete-word-left delete-right select-word delete-word-right cut copy paste delete-to-start-of-line
-delete-to-end-of-line delete-line undo redo toggle-comment indent dedent move-lines-up
-move-lines-down duplicate-lines-upwards duplicate-lines join select-lines to-bracket
-select-to-the-bracket start-of-the-text end-of-the-text select-to-the-start select-to-the-end
-select-a-page-up select-a-page-down toggle-wrap save-all expand-selection shrink-selection filter
+find-next find-previous to-line symbols search-project definition references back forth close-find
+split other-side next-file previous-file answer help commands themes cursor-up cursor-down
+cursor-left cursor-right cursor-line-start cursor-line-end cursor-page-up cursor-page-down
+cursor-word-left cursor-word-right select-all cursor-word-left-select cursor-word-right-select
+cursor-line-start-select cursor-line-end-select cursor-up-select cursor-down-select
+cursor-left-select cursor-right-select delete-left delete-word-left delete-right select-word
+delete-word-right cut copy paste delete-to-start-of-line delete-to-end-of-line delete-line undo redo
+toggle-comment indent dedent move-lines-up move-lines-down duplicate-lines-upwards duplicate-lines
+join select-lines to-bracket select-to-the-bracket start-of-the-text end-of-the-text
+select-to-the-start select-to-the-end select-a-page-up select-a-page-down toggle-wrap
+save-all expand-selection shrink-selection filter
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 

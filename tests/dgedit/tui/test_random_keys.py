@@ -164,9 +164,11 @@ class RandomKeys(Beside):
 
     # Files
 
-    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8 alt+z"))
+    @rule(key=keys("ctrl+pagedown ctrl+pageup ctrl+backslash f8 alt+left alt+right alt+z"))
     def turns(self, key: str) -> None:
         self.press(key)
+        if self.front not in self.editors:  # opened again, while its text is another file's by now
+            self.press("ctrl+w")
         self.is_unchanged()
 
     @rule(at=CELLS, to=st.none() | CELLS, chain=st.integers(1, 3))

@@ -143,6 +143,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("shapes.py").write_text(SHAPES)
     Path("test_shapes.py").write_text(TESTS)
     clocks = defaultdict[int, Iterator[float]](lambda: itertools.count(0, 0.5))
+    monkeypatch.setattr("dgedit.tui.workspace.crumbs.REST", 3600.0)
     monkeypatch.setattr(
         "dgedit.tui.infill.worker.monotonic", lambda: next(clocks[threading.get_ident()])
     )
