@@ -13,7 +13,7 @@ from dgedit.tui.editor.highlighting import LINE_END, DraftSyntax, Parse, clipped
 from dgedit_engine.types import Draft
 
 # Characters that are parsed for one step of all holes, three quarters of them above a hole.
-_CONTEXT = 24_000
+_CONTEXT = 8_000
 # Seconds after which a draft is shown without colours after all.
 _AT_ONCE = 0.01
 

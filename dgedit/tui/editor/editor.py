@@ -186,7 +186,11 @@ class Editor(Writing, inherit_bindings=False):
                 if draft is None:
                     hole.clear()
                     continue
-                syntax = draft_syntax(self.buffer, hole.start, hole.end, draft, drafts=len(drafts))
+                if hole.draft is not None and hole.draft.text == draft.text:
+                    syntax = hole.syntax
+                else:
+                    span = (hole.start, hole.end)
+                    syntax = draft_syntax(self.buffer, *span, draft, drafts=len(drafts))
                 hole.show(draft, syntax, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
             self.rows.wrap(0)
 
