@@ -156,6 +156,8 @@ def open_engine(
     """
     path = located(model)
     place = device_of(device)
+    if place.type == "cuda" and place.index is not None:
+        torch.cuda.set_device(place)  # kernels are launched on the current device
     if place.type == "cpu":
         for name in _CACHES:
             os.environ.setdefault(name, _KEPT)

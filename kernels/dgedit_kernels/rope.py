@@ -52,8 +52,9 @@ def rope_at(
             positions, head_dim=head_dim, theta=theta, rotated=rotated, stretch=stretch
         )
         table = cos.to(dtype), sin.to(dtype)
-    frequency = _frequency(head_dim, theta, rotated, positions.device) / stretch
-    turn = (frequency.double() * (2**32 / math.tau)).round().long().int()
+    # on the CPU: not every device has float64
+    frequency = _frequency(head_dim, theta, rotated).double() / stretch
+    turn = (frequency * (2**32 / math.tau)).round().long().int().to(positions.device)
     return Rope(positions, turn, table)
 
 
@@ -66,7 +67,7 @@ def rope_table(
     ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
     RoFormer's table (arXiv 2104.09864).
     """
-    frequency = _frequency(head_dim, theta, rotated, positions.device) / stretch
+    frequency = (_frequency(head_dim, theta, rotated) / stretch).to(positions.device)
     angle = positions.float()[:, None] * frequency  # (n, E/2)
     return torch.cat((angle.cos(), angle.cos()), -1), torch.cat((angle.sin(), angle.sin()), -1)
 
@@ -170,11 +171,13 @@ def qk_norm_rope_triton(
     return q, k, v
 
 
-def _frequency(head_dim: int, theta: float, rotated: int, device: torch.device) -> Tensor:
-    """Return the radians that each pair rotates from one position to the next, fp32 (E/2,)."""
-    pairs = torch.arange(rotated, device=device, dtype=torch.float32)
-    frequency = torch.zeros(head_dim // 2, device=device)
-    frequency[:rotated] = theta ** (-2 * pairs / head_dim)
+def _frequency(head_dim: int, theta: float, rotated: int) -> Tensor:
+    """Return the radians that each pair rotates from one position to the next, fp32 (E/2,), on the
+    CPU, and rounded as transformers does: `1 / theta^(2p/E)`.
+    """
+    pairs = torch.arange(rotated, dtype=torch.float32)
+    frequency = torch.zeros(head_dim // 2)
+    frequency[:rotated] = 1.0 / theta ** (2 * pairs / head_dim)
     return frequency
 
 

@@ -295,3 +295,20 @@ def test_sessions_share_the_model_but_not_what_was_asked(tiny: Engine, tiny_fold
         assert found[n][k].texts == expected[k][n].texts
         assert found[n][k].candidates[0][0].origin == ("warm" if n else "canvas")
     assert sessions[0].cache is tiny.cache and sessions[0].model is tiny.model
+
+
+def test_kernels_run_on_the_gpu_that_is_named(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Triton launches on the current device, whatever device the pointers are of."""
+
+    class Set(Exception):
+        pass
+
+    def set_device(device: torch.device) -> None:
+        raise Set(device)
+
+    monkeypatch.setattr("dgedit_engine.engine.device_of", torch.device)
+    monkeypatch.setattr(torch.cuda, "set_device", set_device)
+    with pytest.raises(Set, match="cuda:1"):
+        open_engine(str(tiny_folder), "cuda:1")

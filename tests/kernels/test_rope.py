@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from dgedit_kernels.rope import (
     Rope,
@@ -148,6 +149,24 @@ def test_kernel_takes_bfloat16_and_positions_of_any_order() -> None:
         torch.testing.assert_close(one.double(), other, rtol=2e-2, atol=5e-2)
 
 
+class _Narrow(TorchDispatchMode):
+    """Refuses float64 anywhere but on the CPU, as some devices do."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and found.device.type != "cpu":
+            assert found.dtype != torch.float64, func
+        return found
+
+
+def test_rope_needs_no_float64_on_the_device() -> None:
+    with _Narrow():
+        rope = rope_at(
+            torch.arange(3, device="meta"), head_dim=8, theta=1e4, rotated=4, dtype=torch.float32
+        )
+    assert rope.turn.device.type == "meta" and rope.turn.dtype == torch.int32
+
+
 def test_angles_are_right_at_the_last_position() -> None:
     """For fp32 frequencies, as they are released: the kernel's to 0.0003 radians, where the table's
     rounding of the angle itself is some 0.01 off.
@@ -161,7 +180,7 @@ def test_angles_are_right_at_the_last_position() -> None:
     options = {"heads": 1, "kv_heads": 1, "shared": False, "eps": 0.0}
     q, _, _ = qk_norm_rope_triton(joined, torch.ones(width), torch.ones(width), rope, **options)
     low, high = q[0, 0, 0].double().chunk(2)
-    angle = position * (1e4 ** (-2 * torch.arange(128.0) / width)).double()
+    angle = position * (1 / 1e4 ** (2 * torch.arange(128.0) / width)).double()
     error = torch.hypot(low - 2**0.5 * angle.cos(), high - 2**0.5 * angle.sin())
     assert error.max() < 1e-3
 

@@ -114,12 +114,13 @@ def _children(
     odds = odds if allowed is None else odds.masked_fill(~allowed, -torch.inf)
     count = min(rows if generator is None else max(rows, _LIKELY), odds.shape[-1])
     odds, places = odds.topk(count, -1)  # (live, count)
-    totals = odds.double() + torch.tensor([[row.odds] for row in live], device=odds.device)
+    # from here on the CPU: few numbers, and not every device has float64
+    totals = odds.cpu().double() + torch.tensor([[row.odds] for row in live])
     worth = totals if generator is None else _drawn(totals, live, generator)
     worth, order = worth.topk(min(rows, count), -1)
-    totals, places = totals.gather(-1, order), places.gather(-1, order)
-    own = said.gather(-1, places).tolist()
-    tokens = model.tokens(places).tolist()
+    totals = totals.gather(-1, order)
+    own = said.gather(-1, places).cpu().gather(-1, order).tolist()
+    tokens = model.tokens(places).cpu().gather(-1, order).tolist()
     found: list[tuple[int | None, Row]] = []
     for parent, (row, sums, values) in enumerate(
         zip(live, totals.tolist(), worth.tolist(), strict=True)
@@ -143,9 +144,9 @@ def _drawn(totals: Tensor, live: Sequence[Row], generator: torch.Generator) -> T
     """Draw around the odds of the rows' children (live, n), the largest of each as much as its
     parent is worth, so that the largest of all are drawn without replacement (arXiv 1903.06059).
     """
-    uniform = torch.rand(totals.shape, generator=generator, device=totals.device).double()
+    uniform = torch.rand(totals.shape, generator=generator, device=generator.device).cpu().double()
     drawn = totals - (-uniform.clamp(1e-12, 1 - 1e-12).log()).log()
-    parents = torch.tensor([[row.worth] for row in live], device=totals.device).double()
+    parents = torch.tensor([[row.worth] for row in live]).double()
     below = (drawn - drawn.amax(-1, keepdim=True)).expm1().neg().log()  # log(1 - e^x)
     gap = parents - drawn + below
     found = parents - gap.clamp(min=0) - (-gap.abs()).exp().log1p()

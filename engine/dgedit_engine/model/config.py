@@ -317,7 +317,9 @@ def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
         shape["num_key_value_heads"] = (
             text.get("num_global_key_value_heads") or shape["num_key_value_heads"]
         )
-    shape |= (text.get("per_layer_config") or {}).get(str(index), {})
+    # by number: transformers 5 writes "05" from ten layers on
+    own = {int(key): value for key, value in (text.get("per_layer_config") or {}).items()}
+    shape |= own.get(index, {})
     rope = text["rope_parameters"][kind]
     share = rope.get("partial_rotary_factor", 1.0)
     if (

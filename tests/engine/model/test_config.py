@@ -133,6 +133,17 @@ def test_per_layer_config_says_the_same_as_the_global_keys(tmp_path: Path) -> No
     assert load(tmp_path, raw) == load(tmp_path, RELEASED)
 
 
+def test_per_layer_config_is_read_by_number(tmp_path: Path) -> None:
+    """Since ten layers and more are written "05", as transformers 5 saves them."""
+    raw = released()
+    del raw["text_config"]["global_head_dim"], raw["text_config"]["num_global_key_value_heads"]
+    shape = {"head_dim": 512, "num_key_value_heads": 2}
+    raw["text_config"]["per_layer_config"] = {f"{index:02}": shape for index in FULL}
+    assert load(tmp_path, raw).layers[5] == FULL_LAYER
+    raw["text_config"]["per_layer_config"] = {"five": shape}
+    assert "five" in refused(tmp_path, raw)
+
+
 def test_model_type_alone_names_the_architecture(tmp_path: Path) -> None:
     raw = released()
     del raw["architectures"]
