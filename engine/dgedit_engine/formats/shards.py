@@ -1,15 +1,18 @@
 """Read the safetensors files of a folder: one, or those that an index names.
 
-Files are mapped, and a map is opened anew now and then: pages of a map that were read count as this
-process's memory until it is closed, and the peak must stay near the weights' size. To open one
-costs the reading of its header, 70 ms for 46,000 tensors, hence only some 64 times for a large
-model.
+Files are mapped, and what is written to a map stays in this process. The library maps them so too,
+but reserves memory for all of a file, which a system refuses for one that is larger than it has. A
+map is opened anew now and then: pages of a map that were read count as this process's memory until
+it is closed, and the peak must stay near the weights' size.
 """
 
 from __future__ import annotations
 
+import json
+import mmap
 import os
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +39,7 @@ SKIPPED = (
 _INDEX_BYTES = _HEADER_BYTES = 16 << 20
 _MAP_BYTES = 16 << 20  # read at least this much before maps are opened anew
 _MAP_PARTS = 64
+_NORESERVE = 0x4000  # Linux's MAP_NORESERVE, which Python names since 3.13
 _DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
     **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2},
@@ -73,7 +77,7 @@ def headers(paths: list[Path]) -> tuple[dict[str, Tensor], dict[str, Path]]:
     places: dict[str, Path] = {}
     for path in paths:
         _check_header(path)
-        with _reading(path) as opened:
+        with _reading(path), safe_open(path, "np") as opened:
             names = [name for name in opened.keys() if not name.startswith(SKIPPED)]  # noqa: SIM118
             for name in names:
                 part = opened.get_slice(name)
@@ -91,7 +95,8 @@ def reader(places: dict[str, Path]) -> Callable[[str], Tensor]:
     """
     size = sum(path.stat().st_size for path in set(places.values()))
     most = max(_MAP_BYTES, size // _MAP_PARTS)
-    maps: dict[Path, Any] = {}
+    maps: dict[Path, mmap.mmap] = {}
+    parts: dict[Path, dict[str, Any]] = {}
     count = 0
 
     def read(name: str) -> Tensor:
@@ -100,13 +105,46 @@ def reader(places: dict[str, Path]) -> Callable[[str], Tensor]:
             maps.clear()
             count = 0
         path = places[name]
-        with _reading(path, maps.get(path)) as opened:
-            maps[path] = opened
-            tensor: Tensor = opened.get_tensor(name)
+        with _reading(path):
+            if path not in parts:
+                parts[path] = _parts(path)
+            if path not in maps:
+                maps[path] = _mapped(path)
+            tensor = _tensor(maps[path], parts[path][name])
         count += tensor.nbytes
         return tensor
 
     return read
+
+
+def _parts(path: Path) -> dict[str, Any]:
+    """Return the header: each tensor's dtype, shape and place, which is counted from the file's
+    start.
+    """
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        found: dict[str, Any] = json.loads(file.read(length))
+    found.pop("__metadata__", None)
+    for part in found.values():
+        part["data_offsets"] = [8 + length + place for place in part["data_offsets"]]
+    return found
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        if sys.platform != "linux":
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        return mmap.mmap(file.fileno(), 0, mmap.MAP_PRIVATE | _NORESERVE)
+
+
+def _tensor(data: mmap.mmap, part: dict[str, Any]) -> Tensor:
+    """Return a tensor whose memory is a map's."""
+    start, end = part["data_offsets"]
+    dtype = _DTYPES[part["dtype"]]
+    if start == end:
+        return torch.empty(part["shape"], dtype=dtype)
+    count = (end - start) // dtype.itemsize
+    return torch.frombuffer(data, dtype=dtype, count=count, offset=start).view(part["shape"])
 
 
 def _check_header(path: Path) -> None:
@@ -126,9 +164,9 @@ def _shape(part: Any, name: str) -> list[int]:
 
 
 @contextmanager
-def _reading(path: Path, opened: Any = None) -> Iterator[Any]:
-    """Give the file, opened already or now, and turn its errors into ModelError."""
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of a file into ModelError."""
     try:
-        yield opened or safe_open(path, "pt")
-    except (SafetensorError, OSError, ValueError) as error:
+        yield
+    except (SafetensorError, OSError, ValueError, KeyError, struct.error) as error:
         raise ModelError(f"{path}: {error}") from error
