@@ -299,16 +299,18 @@ def word_at(text: str, cursor: int) -> Selection:
     return (words or near)[-1]
 
 
-def next_occurrence(text: str, selection: Selection) -> Selection | None:
-    """Return the next occurrence of the selected text, wrapping around at the end; None if there is
-    no other.
+def occurrences(text: str, selection: Selection) -> list[Selection]:
+    """Return the other occurrences of the selected text, from the selection on and around the end;
+    of a whole word, those that are whole words.
     """
     start, end = sorted(selection)
-    what = text[start:end]
-    at = text.find(what, end)
-    if at < 0:
-        at = text.find(what)
-    return None if at == start else (at, at + len(what))
+    what = regex.escape(text[start:end], literal_spaces=True)
+    if word_at(text, end) == (start, end) and text[start].isalnum():
+        what = rf"(?<!\w){what}(?![\w\p{{M}}])"
+    pattern = regex.compile(what)
+    behind = [match.span() for match in pattern.finditer(text, end)]
+    before = [match.span() for match in pattern.finditer(text, 0) if match.end() <= start]
+    return behind + before
 
 
 # Brackets

@@ -60,7 +60,10 @@ class Action:
     @property
     def binding(self) -> str:
         """The action in Textual's syntax."""
-        return self.call if self.of_text and "." not in self.call else f"app.do('{self.id}')"
+        if not self.of_text or "." in self.call:
+            return f"app.do('{self.id}')"
+        name, _, given = self.call.rstrip(")").partition("(")
+        return f"each({', '.join(filter(None, (repr(name), given)))})"
 
 
 def _action(
@@ -254,8 +257,14 @@ ACTIONS: tuple[Action, ...] = (
         _action("delete-word-left", "ctrl+backspace,alt+backspace", "delete left to start of word",
                 "delete_word_left"),
         _action("delete-right", "delete", "delete", "delete_right"),
-        _action("select-word", "ctrl+d", "select word, then its next place", "select_word",
-                synonyms="occurrence match"),
+        _action("select-word", "ctrl+d", "select word, then its next place too",
+                "select_word", synonyms="occurrence match multiple cursors several"),
+        _action("select-occurrences", "alt+o,ctrl+shift+l", "select all equal words",
+                "select_occurrences", synonyms="occurrence match multiple cursors several"),
+        _action("cursor-above", "ctrl+shift+up,alt+pageup", "add a cursor above",
+                "add_cursor(False)", synonyms="multiple cursors several column"),
+        _action("cursor-below", "ctrl+shift+down,alt+pagedown", "add a cursor below",
+                "add_cursor(True)", synonyms="multiple cursors several column"),
         _action("delete-word-right", "alt+delete,ctrl+delete", "delete word on the right",
                 "delete_word_right"),
         _action("cut", "ctrl+x,super+x", "cut, without a selection the line", "cut",

@@ -11,20 +11,24 @@ of files or holes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isawaitable
 
 import regex
 from textual import events
 from textual.document._document import EditResult, Location, Selection
+from textual.document._edit import Edit
 from textual.message import Message
 
 from dgedit.text import edits, graphemes
 from dgedit.text.comments import comment_marks, toggle_comment
 from dgedit.text.edits import Change
+from dgedit.tui.editor.anchors import Anchors
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.cursors import Cursors
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import OpenHole, Place
 from dgedit.tui.editor.keystrokes import Keystrokes
-from dgedit.tui.editor.transaction import History, Transaction, Typing
+from dgedit.tui.editor.transaction import History, Joined, Transaction, Typing
 from dgedit.tui.editor.view import View
 
 # A run of characters that never join into one grapheme cluster with each other.
@@ -48,6 +52,9 @@ class Writing(View):
 
     def __init__(self, text: str) -> None:
         self.keystrokes = Keystrokes(self)
+        self.anchors = Anchors()
+        """Places that stay on their text."""
+        self.cursors = Cursors(self, self)
         super().__init__()
         self.history: History = History(self.history)
         # Not passed to the parent's constructor, which would split and measure the text in its own
@@ -81,6 +88,11 @@ class Writing(View):
         """A step of indentation."""
         return "\t" if self.indent_type == "tabs" else " " * self.indent_size
 
+    @property
+    def has_drafts(self) -> bool:
+        """Whether drafts are drawn in it."""
+        return False
+
     def in_hole(self, index: int) -> bool:
         """Whether an offset is in a hole, or at one."""
         return False
@@ -101,12 +113,14 @@ class Writing(View):
 
     def put(self, text: str, *, above: bool = False) -> None:
         """Put a text in the place of the selection, or above the line of a cursor, as one undo."""
-        if above and self.selection.is_empty:
-            self._run(edits.insert_above, self._fitting(text))
-            return
-        self.history.checkpoint()
-        self._replace_via_keyboard(text, *self.selection)
-        self.history.checkpoint()
+        dealt = self.cursors.dealt(text)
+        for at in self.cursors.each():
+            if above and self.selection.is_empty:
+                self._run(edits.insert_above, self._fitting(text))
+                continue
+            self.history.checkpoint()
+            self._replace_via_keyboard(dealt[at], *self.selection)
+            self.history.checkpoint()
 
     def type_text(self, text: str) -> None:
         """Type a text at the cursor as its keys would, one after another.
@@ -114,6 +128,11 @@ class Writing(View):
         Runs of characters that do not combine with others are inserted in one edit.
         """
         self._restart_blink()
+        if text:
+            for _ in self.cursors.each():
+                self._type(text)
+
+    def _type(self, text: str) -> None:
         while text and not self.read_only:
             if self.keystrokes.take(text[0]):
                 text = text[1:]
@@ -180,7 +199,15 @@ class Writing(View):
 
     def action_cut(self) -> None:
         """Cut the selection, or the line."""
-        if self.selection.is_empty and not self.read_only:
+        if self.cursors.several and not self.read_only:
+            self.action_copy()
+            whole = all(one.start == one.end for one in self.cursors.all)
+            for _ in self.cursors.each(by_line=whole):
+                if whole:
+                    self.action_delete_line()
+                elif not self.selection.is_empty:
+                    self._delete_via_keyboard(*self.selection)
+        elif self.selection.is_empty and not self.read_only:
             self.action_copy()
             self.action_delete_line()
         else:
@@ -188,7 +215,9 @@ class Writing(View):
 
     def action_copy(self) -> None:
         """Copy the selection, or the line, which has an end then."""
-        if self.selection.is_empty:
+        if self.cursors.several:
+            self.app.copy_to_clipboard(self.cursors.copied())
+        elif self.selection.is_empty:
             text = self.buffer.text
             line = edits.line_at(text, self.selected[1])
             whole = text[line.start : line.stop] + self.buffer.newline * (line.end == line.stop)
@@ -200,12 +229,45 @@ class Writing(View):
     # Words, characters, places
 
     def action_select_word(self) -> None:
-        """Select the word at the cursor; if there is a selection, its next occurrence."""
-        text, (anchor, cursor) = self.buffer.text, self.selected
-        if anchor == cursor:
-            self.selected = edits.word_at(text, cursor)
-        elif found := edits.next_occurrence(text, (anchor, cursor)):
-            self.selected = found
+        """Select the word at the cursor; if there is a selection, its next occurrence too."""
+        if self.selection.is_empty:
+            for _ in self.cursors.each():
+                self.selected = edits.word_at(self.buffer.text, self.selected[1])
+        else:
+            self._say(self.cursors.add_next())
+
+    def action_select_occurrences(self) -> None:
+        """Select the word at the cursor, or what is selected, wherever else it is."""
+        if self.selection.is_empty:
+            self.selected = edits.word_at(self.buffer.text, self.selected[1])
+        self._say(self.cursors.add_equal())
+
+    def action_add_cursor(self, down: bool) -> None:
+        """Add a cursor above the first one, or below the last one."""
+        self._say(self.cursors.add_beside(down=down))
+
+    async def action_each(self, name: str, *given: object) -> None:
+        """Run an action; one on the text at each cursor."""
+        for _ in self.cursors.turns(name, given):
+            done = getattr(self, f"action_{name}")(*given)
+            if isawaitable(done):
+                await done
+
+    def _say(self, why_not: str) -> None:
+        if why_not:
+            self.post_message(self.Note(why_not))
+
+    def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
+        if self.cursors.may_move():
+            super()._watch_selection(previous_selection, selection)
+
+    def _undo_batch(self, edits: Sequence[Edit]) -> None:
+        with self.cursors.back_to(edits.before if isinstance(edits, Joined) else ()):
+            super()._undo_batch(edits)
+
+    def _redo_batch(self, edits: Sequence[Edit]) -> None:
+        with self.cursors.back_to(edits.after if isinstance(edits, Joined) else ()):
+            super()._redo_batch(edits)
 
     def action_to_bracket(self, select: bool = False) -> None:
         """Go to the matching bracket."""
@@ -287,7 +349,11 @@ class Writing(View):
         row, column = super().clamp_visitable(location)
         return row, graphemes.left_end(self.buffer[row], column)
 
-    # The mouse
+    # The mouse, and what a terminal pastes
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.prevent_default()
+        self.put(event.text)
 
     def on_click(self, event: events.Click) -> None:
         """Select the word on a double click, the line on a triple click."""

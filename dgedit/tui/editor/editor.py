@@ -31,7 +31,6 @@ from dgedit.text.indentation import step_of, uses_tabs
 from dgedit.text.merge import line_parts
 from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
-from dgedit.tui.editor.anchors import Anchors
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.draft_syntax import draft_syntax
 from dgedit.tui.editor.editing import Writing
@@ -99,8 +98,6 @@ class Editor(Writing, inherit_bindings=False):
         """The file as last loaded or saved."""
         self.holes: list[OpenHole] = []
         """In order; none overlaps another."""
-        self.anchors = Anchors()
-        """Places that stay on their text."""
         self.first: Callable[[str], Awaitable[bool]] = _none
         """Called with a key before the text sees it; returns whether it handled it."""
         self.open_result: Callable[[], object | None] = lambda: None
@@ -150,6 +147,11 @@ class Editor(Writing, inherit_bindings=False):
         self.indent_size = step_of(self.file.text) or self.indent_width
         self.keystrokes.pairs = pairs_of(self.path.name)
 
+    @property
+    def has_drafts(self) -> bool:
+        """Whether drafts are drawn in it."""
+        return any(hole.draft is not None for hole in self.holes)
+
     def in_hole(self, index: int) -> bool:
         """Whether an offset is in a hole, or at one."""
         return any(hole.start <= index <= hole.end for hole in self.holes)
@@ -181,6 +183,7 @@ class Editor(Writing, inherit_bindings=False):
         unsure: Collection[OpenHole] = (),
     ) -> None:
         """Draw drafts in place of holes, see `OpenHole.show`; None shows the document again."""
+        self.cursors.drop()
         with self.steady():
             for hole, draft in drafts:
                 if draft is None:
@@ -274,6 +277,8 @@ class Editor(Writing, inherit_bindings=False):
         front = self.screen.focused
         if front is not None and front is not self:
             front.post_message(events.Key(event.key, event.character))
+        elif event.key == "escape" and self.cursors.several:
+            self.cursors.drop()
         elif await self.first(event.key):
             pass
         elif is_text(event):
@@ -282,7 +287,8 @@ class Editor(Writing, inherit_bindings=False):
             if event.key == "escape":
                 self.selection = Selection.cursor(self.selection.end)
             elif event.key == "enter":
-                self.keystrokes.break_line()
+                for _ in self.cursors.each():
+                    self.keystrokes.break_line()
             elif not event.is_printable:
                 return
         event.stop()
@@ -308,7 +314,12 @@ class Editor(Writing, inherit_bindings=False):
     # The mouse on drafts
 
     async def _on_mouse_down(self, event: events.MouseDown) -> None:
-        self.selection = Selection.cursor(self.get_target_document_location(event))
+        at = self.buffer.index(self.get_target_document_location(event))
+        if event.meta:  # Alt
+            event.prevent_default()
+            self._say(self.cursors.add((at, at)))
+            return
+        self.selected = at, at
         self._pressed = self._piece_under(event)
         hole, piece = self._pressed or (None, 0)
         self.post_message(self.Pointed(self, hole, range(piece, piece)))

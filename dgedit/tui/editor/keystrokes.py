@@ -57,7 +57,8 @@ class Keystrokes:
         """What closes what; nothing where no pairs are wanted."""
         self.as_is = False
         """Whether what comes now is no more than what it is."""
-        self._pending = Pending()
+        self.pending = Pending()
+        """The closing signs that were put in at the cursor."""
 
     def plain(self, text: str) -> str:
         """As much of a text as can be typed at once when its first character means no more."""
@@ -78,9 +79,9 @@ class Keystrokes:
         row, column = text.buffer.location(cursor)
         line = text.buffer[row]
         tail = len(line) - column
-        inner = self._pending.has(row, tail) and self._closes(line[column])
+        inner = self.pending.has(row, tail) and self._closes(line[column])
         if inner and line[column] == sign:
-            self._pending = self._pending.closed(row, tail)
+            self.pending = self.pending.closed(row, tail)
             text.selected = cursor + 1, cursor + 1
             return True
         if text.in_hole(cursor):
@@ -92,7 +93,7 @@ class Keystrokes:
         if parts[-1].text == sign and len(parts) == 1:
             return False
         if typed != sign:
-            self._pending = self._pending.opened(row, tail + 1)
+            self.pending = self.pending.opened(row, tail + 1)
         at = cursor - sum(part.end - part.start for part in parts) + 1
         text.change(Change(tuple(parts), (at, at)))
         return True
@@ -129,7 +130,7 @@ class Keystrokes:
         if anchor != cursor or text.in_hole(cursor):
             return False
         if holds_empty_pair(line, column, self.pairs):
-            self._pending = self._pending.closed(row, len(line) - column)
+            self.pending = self.pending.closed(row, len(line) - column)
             first, last = cursor - 1, cursor + 1
         elif column and not line[:column].strip(" \t"):
             first -= to_stop(line[:column], text.indent_size, text.indent_width)

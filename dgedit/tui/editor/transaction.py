@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 from textual.document._document import EditResult, Selection
 from textual.document._edit import Edit
@@ -206,12 +206,33 @@ class Typing(Transaction):
         return result
 
 
+class Joined(list[Edit]):
+    """The edits of one key at several cursors, and the cursors before and after it."""
+
+    def __init__(self, edits: Iterable[Edit], before: Sequence[Any], after: Sequence[Any]) -> None:
+        super().__init__(edits)
+        self.before, self.after = before, after
+
+
 class History(EditHistory):
     """The undo and redo history of an editor."""
 
     def __init__(self, like: EditHistory) -> None:
         super().__init__(sys.maxsize, like.checkpoint_timer, like.checkpoint_max_characters)
         self._with_result: deque[Transaction] = deque()
+
+    @property
+    def count(self) -> int:
+        """How many entries can be undone."""
+        return len(self._undo_stack)
+
+    def join(self, since: int, before: Sequence[Any], after: Sequence[Any]) -> None:
+        """Join the entries since there were so many into one, with the cursors before and after."""
+        added = [self._undo_stack.pop() for _ in range(self.count - since)]
+        if added:
+            edits = [edit for batch in reversed(added) for edit in batch]
+            self._undo_stack.append(Joined(edits, before, after))
+            self.checkpoint()
 
     @property
     def left(self) -> Transaction | None:

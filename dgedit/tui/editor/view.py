@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.document._document import Location
+from textual.document._document import Location, Selection
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.timer import Timer
@@ -59,6 +59,8 @@ class Look(NamedTuple):
     """The start and end of each search match."""
     ranges: tuple[tuple[bool, Location, Location], ...]
     """The start and end of selected ranges (true), or else of matching brackets (false)."""
+    others: tuple[int, ...]
+    """The cells of the other cursors."""
     open: bool
     """True if the line ending is selected too."""
     span: tuple[int, int]
@@ -72,6 +74,8 @@ class View(TextArea):
 
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
     """Returns the columns of search matches in a row."""
+    others: Sequence[Selection] = ()
+    """The selections of the other cursors."""
     _height = 0
     _differs = False
     _restyled = True
@@ -228,6 +232,7 @@ class View(TextArea):
             highlights=tuple(self._colours(run) if run.kind.held else run.syntax for run in runs),
             found=self._found(runs),
             ranges=self._ranges(runs),
+            others=self._others(whole, y) if self.others else (),
             open=self._is_open(whole),
             span=(left, right),
             gutter=self.gutter_width,
@@ -240,14 +245,16 @@ class View(TextArea):
         return tuple(((row, begin), (row, end)) for row in rows for begin, end in self.found(row))
 
     def _ranges(self, runs: tuple[Run, ...]) -> tuple[tuple[bool, Location, Location], ...]:
-        start, end = sorted(self.selection)
-        if start != end:
+        selected = [sorted(one) for one in (self.selection, *self.others) if not one.is_empty]
+        if selected:
             held = [run for run in runs if run.kind.held]
             return tuple(
                 (True, max(start, run.at), min(end, (run.at[0], run.at[1] + len(run.text))))
                 for run in held
+                for start, end in selected
                 if start < (run.at[0], run.at[1] + len(run.text)) and run.at < end
             )
+        end = self.selection.end
         bracket = self._matching_bracket_location
         if bracket is None:
             return ()
@@ -259,12 +266,19 @@ class View(TextArea):
 
     def _is_open(self, runs: tuple[Run, ...]) -> bool:
         """Say whether a row ends with a selected line ending."""
-        start, end = sorted(self.selection)
-        if start == end or not runs or not runs[-1].kind.held:
+        selected = [sorted(one) for one in (self.selection, *self.others) if not one.is_empty]
+        if not selected or not runs or not runs[-1].kind.held:
             return False
         (row, column), text = runs[-1].at, runs[-1].text
         whole = column + len(text) == len(self.document[row])
-        return whole and start <= (row, column + len(text)) and row < end[0]
+        here = row, column + len(text)
+        return whole and any(start <= here and row < end[0] for start, end in selected)
+
+    def _others(self, runs: tuple[Run, ...], y: int) -> tuple[int, ...]:
+        """Return the cells of the other cursors in a row."""
+        there = {run.at[0] for run in runs if run.kind.held}
+        cells = (self.rows.location_to_offset(end) for _, end in self.others if end[0] in there)
+        return tuple(cell.x for cell in cells if cell.y == y)
 
     def _painted(self, look: Look, ink: Ink) -> Strip:
         painted = Painted(look.runs, self.rows, look.left)
@@ -277,6 +291,8 @@ class View(TextArea):
             painted.lay_range(ink.selection if selected else ink.bracket, start, end)
         if look.open:
             painted.lay_cell(ink.selection, look.left + painted.text.cell_len)
+        for cell in look.others:
+            painted.lay_cell(ink.cursor, cell)
         if look.cursor is not None:
             painted.lay_cell(ink.cursor, look.cursor)
         segments = [*painted.text.render(self.app.console)]

@@ -7,6 +7,7 @@ Knows editors and steps; `worker.py` knows threads.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from threading import Thread
@@ -303,7 +304,11 @@ class InfillController:
         elif self.workspace.editor.locked:
             self.workspace.notice("this file is locked: nothing can be filled in it")
         else:
-            self.workspace.notice(how(self.workspace.editor))
+            editor = self.workspace.editor
+            said = [how(editor) for _ in editor.cursors.each()]
+            done = Counter(one.partition(",")[0] for one in said)
+            several = BETWEEN.join(f"{many} × {what}" for what, many in done.items())
+            self.workspace.notice(several if len(said) > 1 else said[0])
             self.app.post_message(Holed())
 
     def _stop(self) -> None:

@@ -93,6 +93,7 @@ class Workspace:
         old, other = self.editor, self.beside
         if editor is not old:
             self.left(old, old.selection)
+            old.cursors.drop()
         if editor is other:
             self.beside = old
         elif editor is not old and other is not None:
@@ -256,8 +257,11 @@ class Workspace:
         row, column = editor.cursor_location
         ends = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}[editor.buffer.newline]
         at = self.short(f"{editor.path}:{row + 1}:{column + 1}")
+        several = [f"{editor.cursors.count} cursors"] if editor.cursors.several else []
         badges = _badges(editor, BETWEEN + "{}")
-        self.status.place = "".join([BETWEEN.join((at, ends, editor.file.encoding)), *badges])
+        self.status.place = "".join(
+            [BETWEEN.join((at, *several, ends, editor.file.encoding)), *badges]
+        )
 
     def short(self, words: str | Path) -> str:
         """Return a message in which paths are relative to the folder we were started in."""

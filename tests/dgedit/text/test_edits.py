@@ -164,10 +164,15 @@ def test_home_goes_to_the_first_character_and_then_to_the_first_column() -> None
     assert [commands.home("  ab", at) for at in (4, 2, 0, 1)] == [2, 0, 2, 2]
 
 
-def test_next_occurrence_wraps() -> None:
-    assert commands.next_occurrence("ab ab ab", (3, 5)) == (6, 8)
-    assert commands.next_occurrence("ab ab ab", (6, 8)) == (0, 2)
-    assert commands.next_occurrence("ab", (0, 2)) is None
+def test_occurrences_wrap() -> None:
+    assert commands.occurrences("ab ab ab", (3, 5)) == [(6, 8), (0, 2)]
+    assert commands.occurrences("ab ab ab", (8, 6)) == [(0, 2), (3, 5)]
+    assert commands.occurrences("ab", (0, 2)) == []
+
+
+def test_occurrences_of_a_word_are_words() -> None:
+    assert commands.occurrences("a ab a ba", (0, 1)) == [(5, 6)]
+    assert commands.occurrences("ab ab aab", (0, 1)) == [(3, 4), (6, 7), (7, 8)]
 
 
 TEXTS = st.lists(

@@ -33,7 +33,7 @@ delete-word-right cut copy paste delete-to-start-of-line delete-to-end-of-line d
 toggle-comment indent dedent move-lines-up move-lines-down duplicate-lines-upwards duplicate-lines
 join select-lines to-bracket select-to-the-bracket start-of-the-text end-of-the-text
 select-to-the-start select-to-the-end select-a-page-up select-a-page-down toggle-wrap
-save-all expand-selection shrink-selection filter
+save-all select-occurrences cursor-above cursor-below expand-selection shrink-selection filter
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 
