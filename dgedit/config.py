@@ -84,6 +84,8 @@ class Settings:
     """True if a line wider than the screen is wrapped."""
     line_numbers: bool = True
     """True if lines are numbered."""
+    git: bool = True
+    """True if lines that differ from git's last commit have a sign, and the branch is shown."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by the actions' ids: several separated by commas, none if empty."""
 
@@ -305,6 +307,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "tab_width": _is_width,
     "soft_wrap": _is_flag,
     "line_numbers": _is_flag,
+    "git": _is_flag,
     "keys": _is_keys,
 }
 """For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -44,6 +44,7 @@ from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.finding import Finder
+from dgedit.tui.workspace.git_gutter import GitGutter
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.pages import STDIN, Page, Pages
@@ -118,6 +119,7 @@ class DgeditApp(TerminalApp):
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.git = GitGutter(workspace, on=settings.git)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
@@ -125,6 +127,7 @@ class DgeditApp(TerminalApp):
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self.recovery.offer_left
+        workspace.shown = self.disk.looked = self.git.look
         workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
@@ -170,6 +173,7 @@ class DgeditApp(TerminalApp):
         self.recovery.start()
         self.opening.start(show_tree=self.show_tree)
         self.disk.watch_anew()
+        self.git.start()
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
@@ -235,6 +239,7 @@ class DgeditApp(TerminalApp):
     def on_app_focus(self) -> None:
         """Check the files on disk again."""
         self.disk.focus()
+        self.git.read_again()
 
     @on(events.CursorPosition)
     def _shift_f3(self) -> None:
@@ -254,6 +259,7 @@ class DgeditApp(TerminalApp):
         self.workspace.mark(editor)
         self.recovery.note_edit(editor)
         self.finder.text_changed(editor)
+        self.git.note_edit(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)

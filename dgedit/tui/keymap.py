@@ -190,6 +190,15 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="search"),
     ),
     *_group(
+        "Changes since git's last commit",
+        _action("next-change", "alt+j,alt+f5", "next change since the last commit", "git.step(1)",
+                synonyms="git diff hunk gutter jump modified goto"),
+        _action("previous-change", "alt+u,alt+shift+f5", "previous change since the last commit",
+                "git.step(-1)", synonyms="git diff hunk gutter jump modified goto"),
+        _action("revert-change", "alt+g", "take back the change at the cursor",
+                "git.revert", synonyms="git restore checkout discard hunk reset undo head"),
+    ),
+    *_group(
         "Files side by side",
         _action("split", "ctrl+backslash", "split screen, or no longer", "workspace.split",
                 synonyms="window pane two side vertical unsplit toggle"),

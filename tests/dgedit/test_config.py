@@ -32,6 +32,7 @@ OTHERS: dict[str, Any] = {
     "tab_width": 8,
     "soft_wrap": True,
     "line_numbers": False,
+    "git": False,
     "keys": {"save": "f4,ctrl+s"},
 }
 

@@ -2,7 +2,7 @@
 
 The position is always shown, with a notice beside it, and a legend of the confidence bands while
 drafts are drawn in their colours. If the row is too short, the least important goes first: the
-encoding, the path's folders, the last parts of the engine's state.
+branch, the encoding, the path's folders, the last parts of the engine's state.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class StatusLine(Widget):
 
     place = reactive("")
     """File, line and column; then line ending and encoding."""
+    branch = reactive("")
+    """The branch that is checked out where the file lies."""
     notice = reactive("")
     """A message to the user."""
     engine = reactive("")
@@ -47,7 +49,8 @@ class StatusLine(Widget):
         notice = visible(self.notice)
         room = 0
         left = right = ""
-        for left, right in _choices(visible(self.place), visible(self.engine), width):
+        place, branch, engine = map(visible, (self.place, self.branch, self.engine))
+        for left, right in _choices(place, branch, engine, width):
             room = width - cell_len(left) - cell_len(right) - 2 * bool(right)
             if cell_len(notice) + 2 * bool(notice) <= room:
                 break
@@ -69,11 +72,13 @@ class StatusLine(Widget):
         return Content.assemble("  sure", *zip(words, looks, strict=True))
 
 
-def _choices(place: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
+def _choices(place: str, branch: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
     """Yield what may stand left and right, the longest first; at least the file's name and the
     position.
     """
     path = place.partition(BETWEEN)[0]
+    if branch:
+        yield f"{place}{BETWEEN}{branch}", engine
     yield place, engine
     yield path, engine
     name = _end(path.rpartition("/")[2], width // 2)

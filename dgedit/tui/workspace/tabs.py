@@ -49,6 +49,8 @@ class Workspace:
         """The second visible editor, if the screen is split."""
         self.added: Callable[[Editor], object] = lambda editor: None
         """Called with each editor added later, before it is first drawn."""
+        self.shown: Callable[[], object] = lambda: None
+        """Called when other files are visible than before."""
         self.status, self.bar = StatusLine(), Bar()
         self.strip: Tabs
         self.panes: Horizontal
@@ -154,6 +156,12 @@ class Workspace:
         if not self.app.screen.is_modal:
             self.give_keyboard()
         self.tell_place()
+        self.shown()
+
+    @property
+    def visible(self) -> list[Editor]:
+        """The editors that are on the screen."""
+        return [self.editor, *([self.beside] if self.beside else [])]
 
     def give_keyboard(self) -> None:
         """Focus the current file at once, since `focus` would miss the next key, but not while the

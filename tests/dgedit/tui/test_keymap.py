@@ -32,7 +32,7 @@ delete-word-left delete-right select-word delete-word-right cut copy paste delet
 delete-to-end-of-line delete-line undo redo toggle-comment indent dedent move-lines-up
 move-lines-down duplicate-lines-upwards duplicate-lines join select-lines to-bracket
 select-to-the-bracket start-of-the-text end-of-the-text select-to-the-start select-to-the-end
-select-a-page-up select-a-page-down toggle-wrap
+select-a-page-up select-a-page-down toggle-wrap next-change previous-change revert-change
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 
