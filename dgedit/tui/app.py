@@ -43,6 +43,7 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.disk_changes import DiskChanges
+from dgedit.tui.workspace.file_commands import FileCommands
 from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.git_gutter import GitGutter
 from dgedit.tui.workspace.leftover import LeftOver
@@ -119,6 +120,7 @@ class DgeditApp(TerminalApp):
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
+        self.files = FileCommands(workspace, self.opening)
         self.git = GitGutter(workspace, on=settings.git)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
@@ -310,6 +312,10 @@ class DgeditApp(TerminalApp):
     @on(DirectoryTree.FileSelected)
     async def _file_chosen(self, message: DirectoryTree.FileSelected) -> None:
         await self.opening.open_file(message.path)
+
+    @on(FileTree.Unfolded)
+    def _tree_unfolded(self) -> None:
+        self.files.follow_tree()
 
     @on(FileTree.Left)
     def _tree_left(self) -> None:

@@ -34,7 +34,7 @@ class Action:
     id: str
     """Its name in the user's settings."""
     keys: tuple[str, ...]
-    """Its keys."""
+    """Its keys; none for one that only the list of commands, or a key of a panel, calls."""
     words: str
     """Its description, for help and the palette."""
     call: str
@@ -75,7 +75,7 @@ def _action(
     needs: Need = "",
     synonyms: str = "",
 ) -> Action:
-    split = tuple(keys.split(","))
+    split = tuple(keys.split(",")) if keys else ()
     return Action(id, split, words, call, "", hint, rank, yields_to, needs, synonyms)
 
 
@@ -173,6 +173,21 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="rename copy write"),
         _action("tree", "ctrl+b", "show or hide the project's files", "opening.toggle_tree",
                 synonyms="sidebar folder directory explorer browser project toggle"),
+    ),
+    *_group(
+        "Files and folders",
+        _action("create-file", "", "create a file in the project", "files.create_file",
+                synonyms="new tree"),
+        _action("create-folder", "", "create a folder", "files.create_folder",
+                synonyms="new directory mkdir tree"),
+        _action("rename-file", "", "rename or move the file", "files.rename",
+                synonyms="folder directory mv tree"),
+        _action("duplicate-file", "", "copy the file", "files.duplicate",
+                synonyms="folder directory duplicate cp tree"),
+        _action("delete-file", "", "delete the file", "files.delete",
+                synonyms="folder directory trash remove rm tree"),
+        _action("reveal-file", "", "show the current file in the tree", "files.reveal",
+                synonyms="locate find sidebar explorer"),
     ),
     *_group(
         "Finding and going places",
