@@ -15,7 +15,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 _PATIENCE = 5.0  # seconds
 
@@ -76,7 +75,12 @@ def _answer(*words: str, folder: str, most: int) -> tuple[int | None, bytes]:
         return None, b""  # without the cost of starting git
     try:
         process = subprocess.Popen(
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **_start(words, folder)
+            _command(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=_environment(),
         )
     except (OSError, ValueError):
         return None, b""
@@ -97,21 +101,26 @@ def _answer(*words: str, folder: str, most: int) -> tuple[int | None, bytes]:
 def _run(
     *words: str, folder: str | None = None, patience: float = _PATIENCE
 ) -> subprocess.CompletedProcess[bytes]:
-    given = _start(words, folder)
-    return subprocess.run(capture_output=True, timeout=patience, check=False, **given)
+    return subprocess.run(
+        _command(words),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=folder,
+        env=_environment(),
+        timeout=patience,
+        check=False,
+    )
 
 
-def _start(words: Sequence[str], folder: str | None) -> dict[str, Any]:
-    """Return how git is started, see `subprocess.Popen`."""
+def _command(words: Sequence[str]) -> list[str]:
     options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
+    return ["git", "--no-pager", *options, *words]
+
+
+def _environment() -> dict[str, str]:
     own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or name in _KEPT
     }
-    return {
-        "args": ["git", "--no-pager", *options, *words],
-        "stdin": subprocess.DEVNULL,
-        "cwd": folder,
-        "env": own | _VARIABLES,
-    }
+    return own | _VARIABLES
