@@ -76,7 +76,7 @@ class FileTree(DirectoryTree):
                 continue
             shown = [one.data.path.name for one in node.children if one.data is not None]
             try:
-                there = self.filter_paths([*node.data.path.iterdir()])
+                there = self.filter_paths([*node.data.path.resolve().iterdir()])
             except OSError:  # the folder is gone
                 return True
             if sorted(shown) != sorted(path.name for path in there):

@@ -226,6 +226,7 @@ class FileCommands:
         tree = self.opening.tree
         if tree is not None and await asyncio.to_thread(tree.is_outdated):
             await tree.reload()
+            self.follow_tree()  # a folder may be gone, or back
 
 
 def _place(path: Path) -> Path:
