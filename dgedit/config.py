@@ -89,7 +89,7 @@ class Settings:
     soft_wrap: bool = False
     """True if a line wider than the screen is wrapped."""
     line_numbers: bool = True
-    """Whether lines are numbered."""
+    """True if lines are numbered."""
     auto_pairs: bool = True
     """Whether an opening bracket or quote that is typed brings the closing one."""
     editorconfig_indent: bool = True
@@ -102,6 +102,8 @@ class Settings:
     """Which files get the line ends that it says: new ones, all when they are saved, or none."""
     editorconfig_charset: Files = "new"
     """Which files are stored as it says: new ones, all when they are saved, or none."""
+    git: bool = True
+    """True if lines that differ from git's last commit have a sign, and the branch is shown."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by the actions' ids: several separated by commas, none if empty."""
 
@@ -333,6 +335,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "editorconfig_final_newline": _is_flag,
     "editorconfig_end_of_line": _is_files,
     "editorconfig_charset": _is_files,
+    "git": _is_flag,
     "keys": _is_keys,
 }
 """For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -2,8 +2,8 @@
 
 A repository's own configuration may name programs: a file system monitor, hooks, a pager, a way to
 the server that has an object which is missing here. An unpacked tree is somebody else's, and so is
-its `.git`. Only the two commands below are run, neither of which shows a file's content, so that no
-filter and no textconv runs; docs/security.md says what each option is against.
+its `.git`. Only the commands below are run. None of them shows a file as it would be checked out or
+compared, so that no filter and no textconv runs; docs/security.md says what each option is against.
 
 Knows one program and its answers; nothing of who asks.
 """
@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Timer
 
 _PATIENCE = 5.0  # seconds
 
@@ -22,7 +25,7 @@ _OPTIONS = {
 }
 _VARIABLES = {
     **{"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_SSH_COMMAND": "false"},
-    **{"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"},
+    **{"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_ALLOC_LIMIT": "1g"},
 }
 # The path decides which repository and index are used, not the environment that we were run in: of
 # git's own variables only those for the user's configuration and the search's end are kept.
@@ -38,6 +41,24 @@ def ignores(path: str) -> bool:
     return done.returncode == 0
 
 
+def committed(path: str, *, most: int) -> bytes | None:
+    """Return a file's bytes in the last commit, as git stores them; None if it is not in there, if
+    they are more than `most`, or if git does not answer.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    code, data = _answer("cat-file", "blob", f"HEAD:./{name}", folder=folder, most=most)
+    return data if code == 0 else None
+
+
+def branch(path: str) -> str:
+    """Return the name of the branch that is checked out where a file lies; "detached" if a commit
+    is, and nothing without a repository.
+    """
+    folder = os.path.dirname(os.path.realpath(path))
+    code, said = _answer("symbolic-ref", "--quiet", "--short", "HEAD", folder=folder, most=1000)
+    return "detached" if code == 1 else said.decode("utf-8", "replace").strip() * (code == 0)
+
+
 def version(*, patience: float = _PATIENCE) -> str:
     """Return git's version. Raises OSError or SubprocessError if it does not run in time."""
     done = _run("--version", patience=patience)
@@ -45,21 +66,61 @@ def version(*, patience: float = _PATIENCE) -> str:
     return done.stdout.decode("utf-8", "replace").split(" ")[-1].strip()
 
 
+def _answer(*words: str, folder: str, most: int) -> tuple[int | None, bytes]:
+    """Return git's exit code, and what it says: never more than `most` bytes, whatever the tree
+    makes it say. Without a code there is no repository, no git, or no answer in time.
+    """
+    places = (folder, *map(str, Path(folder).parents))
+    if not any(os.path.lexists(os.path.join(place, ".git")) for place in places):
+        return None, b""  # without the cost of starting git
+    try:
+        process = subprocess.Popen(
+            _command(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=_environment(),
+        )
+    except (OSError, ValueError):
+        return None, b""
+    watchdog = Timer(_PATIENCE, process.kill)
+    watchdog.start()
+    try:
+        with process:
+            assert process.stdout is not None
+            data = process.stdout.read(most + 1)
+            if len(data) > most:
+                process.kill()
+    finally:
+        watchdog.cancel()
+    fits = process.returncode >= 0 and len(data) <= most
+    return (process.returncode, data) if fits else (None, b"")
+
+
 def _run(
     *words: str, folder: str | None = None, patience: float = _PATIENCE
 ) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        _command(words),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=folder,
+        env=_environment(),
+        timeout=patience,
+        check=False,
+    )
+
+
+def _command(words: Sequence[str]) -> list[str]:
     options = [part for name, value in _OPTIONS.items() for part in ("-c", f"{name}={value}")]
+    return ["git", "--no-pager", *options, *words]
+
+
+def _environment() -> dict[str, str]:
     own = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("GIT_") or name in _KEPT
     }
-    return subprocess.run(
-        ["git", "--no-pager", *options, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        cwd=folder,
-        env=own | _VARIABLES,
-        timeout=patience,
-        check=False,
-    )
+    return own | _VARIABLES

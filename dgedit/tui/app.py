@@ -47,8 +47,10 @@ from dgedit.tui.workspace.crumbs import Crumbs
 from dgedit.tui.workspace.definitions import Definitions
 from dgedit.tui.workspace.disk_changes import DiskChanges
 from dgedit.tui.workspace.expanding import Expanding
+from dgedit.tui.workspace.file_commands import FileCommands
 from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
+from dgedit.tui.workspace.git_gutter import GitGutter
 from dgedit.tui.workspace.jumps import Jumps
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
@@ -132,6 +134,8 @@ class DgeditApp(TerminalApp):
         self.search = ProjectSearch(workspace, self.jumps)
         self.definitions = Definitions(workspace, self.jumps, self.search)
         self.crumbs = Crumbs(workspace)
+        self.files = FileCommands(workspace, self.opening)
+        self.git = GitGutter(workspace, on=settings.git)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.welcome = Welcome(workspace, self.opening, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
@@ -141,6 +145,7 @@ class DgeditApp(TerminalApp):
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
+        workspace.shown = self.disk.looked = self.git.look
         workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
@@ -189,6 +194,7 @@ class DgeditApp(TerminalApp):
         if self.show_tree:
             self.welcome.start(bindings.hints(self.actions, "mask", "fill", "help"))
         self.disk.watch_anew()
+        self.git.start()
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
@@ -254,6 +260,7 @@ class DgeditApp(TerminalApp):
     def on_app_focus(self) -> None:
         """Check the files on disk again."""
         self.disk.focus()
+        self.git.read_again()
 
     @on(events.CursorPosition)
     def _shift_f3(self) -> None:
@@ -278,6 +285,7 @@ class DgeditApp(TerminalApp):
         self.recovery.note_edit(editor)
         self.finder.text_changed(editor)
         self.search.text_changed(editor)
+        self.git.note_edit(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)
@@ -338,6 +346,10 @@ class DgeditApp(TerminalApp):
     @on(StartPage.Typed)
     def _typed(self, message: StartPage.Typed) -> None:
         self.welcome.type_text(message.character)
+
+    @on(FileTree.Unfolded)
+    def _tree_unfolded(self) -> None:
+        self.files.follow_tree()
 
     @on(FileTree.Left)
     def _tree_left(self) -> None:

@@ -45,7 +45,7 @@ def bindings(*, of_text: bool) -> list[Binding]:
     actions = [action for action in ACTIONS if action.of_text is of_text]
     return [
         Binding(
-            key=",".join(action.keys),
+            key=",".join(action.keys) or NO_KEY,
             action=action.binding,
             description=action.hint or action.words,
             show=bool(action.hint),

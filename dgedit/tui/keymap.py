@@ -34,7 +34,7 @@ class Action:
     id: str
     """Its name in the user's settings."""
     keys: tuple[str, ...]
-    """Its keys."""
+    """Its keys; none for one that only the list of commands, or a key of a panel, calls."""
     words: str
     """Its description, for help and the palette."""
     call: str
@@ -78,7 +78,7 @@ def _action(
     needs: Need = "",
     synonyms: str = "",
 ) -> Action:
-    split = tuple(keys.split(","))
+    split = tuple(keys.split(",")) if keys else ()
     return Action(id, split, words, call, "", hint, rank, yields_to, needs, synonyms)
 
 
@@ -179,6 +179,21 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="sidebar folder directory explorer browser project toggle"),
     ),
     *_group(
+        "Files and folders",
+        _action("create-file", "", "create a file in the project", "files.create_file",
+                synonyms="new tree"),
+        _action("create-folder", "", "create a folder", "files.create_folder",
+                synonyms="new directory mkdir tree"),
+        _action("rename-file", "", "rename or move the file", "files.rename",
+                synonyms="folder directory mv tree"),
+        _action("duplicate-file", "", "copy the file", "files.duplicate",
+                synonyms="folder directory duplicate cp tree"),
+        _action("delete-file", "", "delete the file", "files.delete",
+                synonyms="folder directory trash remove rm tree"),
+        _action("reveal-file", "", "show the current file in the tree", "files.reveal",
+                synonyms="locate find sidebar explorer"),
+    ),
+    *_group(
         "Finding and going places",
         _action("find", "ctrl+f", "find", "finder.find", synonyms="search regex"),
         _action("replace", "ctrl+r,ctrl+h", "replace", "finder.replace",
@@ -202,6 +217,15 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="jump next place history navigate forward"),
         _action("close-find", "escape", "close the find bar", "finder.close", needs="bar",
                 synonyms="search"),
+    ),
+    *_group(
+        "Changes since git's last commit",
+        _action("next-change", "alt+j,alt+f5", "next change since the last commit", "git.step(1)",
+                synonyms="git diff hunk gutter jump modified goto"),
+        _action("previous-change", "alt+m,alt+shift+f5", "previous change since the last commit",
+                "git.step(-1)", synonyms="git diff hunk gutter jump modified goto"),
+        _action("revert-change", "alt+q", "take back the change at the cursor",
+                "git.revert", synonyms="git restore checkout discard hunk reset undo head"),
     ),
     *_group(
         "Files side by side",

@@ -38,6 +38,7 @@ OTHERS: dict[str, Any] = {
     "editorconfig_final_newline": False,
     "editorconfig_end_of_line": "all",
     "editorconfig_charset": "off",
+    "git": False,
     "keys": {"save": "f4,ctrl+s"},
 }
 

@@ -33,6 +33,8 @@ class Buffer(Document):
         self._rows: tuple[int, int, Tally] | None = None
         self.parse: Parse | None = None
         """The syntax tree, if there is a grammar."""
+        self.marks = bytearray(len(self._lines))
+        """A mark for each line, which follows the line through edits; 0 for none."""
         self.color(syntax)
 
     @property
@@ -102,6 +104,7 @@ class Buffer(Document):
         points = (self.parse.point(top), self.parse.point(bottom)) if self.parse else None
 
         lines, ends = text.rows() if isinstance(text, Held) else _split(text)
+        self._move_marks(top, bottom, len(lines))
         plain = "\n".join(lines)
         lines[0] = self._lines[top[0]][: top[1]] + lines[0]
         result = EditResult((top[0] + len(lines) - 1, len(lines[-1])), replaced)
@@ -114,6 +117,16 @@ class Buffer(Document):
         if self.parse and points:
             self.parse.edited(*points, top[1], bottom[1], plain)
         return result
+
+    def _move_marks(self, top: Location, bottom: Location, count: int) -> None:
+        """Leave their marks to what remains of the first and the last line replaced by `count`."""
+        (first, left), (last, right) = top, bottom
+        marks = bytearray(count)
+        if left or first == last == first + count - 1:
+            marks[0] = self.marks[first]
+        if not marks[-1] and right < len(self._lines[last]):
+            marks[-1] = self.marks[last]
+        self.marks[first : last + 1] = marks
 
     def _held(self, top: Location, bottom: Location) -> Held:
         (first, left), (last, right) = top, bottom

@@ -39,6 +39,7 @@ from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.transaction import Touch, Transaction
+from dgedit.tui.editor.view import SIGNED
 from dgedit.tui.terminal.keys import Burst, is_text
 from dgedit_engine.types import Draft
 
@@ -56,7 +57,7 @@ class Editor(Writing, inherit_bindings=False):
         "editor--settled",
         "editor--unsure",
         "editor--changed",
-        "editor--sign",
+        *(f"editor--{name}" for name in SIGNED),
         "editor--marked",
         "editor--found",
         *(f"editor--level-{level}" for level in range(len(LEVELS) + 1)),

@@ -71,8 +71,8 @@ class Ink:
     """The line numbers."""
     cursor_gutter: Style
     """The line number of the cursor's line."""
-    sign: Style
-    """Added to the gutter's sign for a hole."""
+    signs: tuple[Style, ...]
+    """Added to the gutter's sign: for a hole, then for each mark of a line."""
     selection: Style
     """The selection."""
     bracket: Style

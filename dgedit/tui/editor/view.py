@@ -23,6 +23,7 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from dgedit.text.drafts import BANDS, LEVELS
+from dgedit.text.line_changes import LineMark
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
@@ -36,6 +37,12 @@ _GAP = 0.001
 
 # The virtual width grows in steps of this many cells, or the scroll bar would move with every key.
 _STEP = 32
+
+SIGNS = " ┃╏▁▔"
+"""The gutter's sign for each mark of a line; no two are the same without colour either."""
+SIGNED = ("sign", "line-added", "line-changed", "line-removed", "line-removed")
+"""The style class of a hole's sign, then that of each mark's."""
+_REMOVED = (LineMark.REMOVED_BELOW, LineMark.REMOVED_ABOVE)
 
 
 class Look(NamedTuple):
@@ -67,6 +74,8 @@ class Look(NamedTuple):
     """The range of visible cells."""
     gutter: int
     """The width of the gutter."""
+    mark: int
+    """The line's mark, see `LineMark`."""
 
 
 class View(TextArea):
@@ -95,6 +104,14 @@ class View(TextArea):
     def action_toggle_wrap(self) -> None:
         """Turn soft wrap on or off."""
         self.soft_wrap = not self.soft_wrap
+
+    def mark_lines(self, marks: bytearray) -> None:
+        """Show a sign beside lines, see `LineMark`; one for each line."""
+        document = self.rows.document
+        assert len(marks) == document.line_count
+        if marks != document.marks:
+            document.marks = marks
+            self.refresh()
 
     # Sizes
 
@@ -236,7 +253,15 @@ class View(TextArea):
             open=self._is_open(whole),
             span=(left, right),
             gutter=self.gutter_width,
+            mark=self._mark(whole, number, held=held),
         )
+
+    def _mark(self, runs: tuple[Run, ...], number: int | None, *, held: bool) -> int:
+        """Return a row's mark; of a wrapped line, only the first row tells of a removed one."""
+        if held or not runs:
+            return 0
+        mark = self.rows.document.marks[runs[0].at[0]]
+        return 0 if number is None and mark in _REMOVED else mark
 
     def _found(self, runs: tuple[Run, ...]) -> tuple[tuple[Location, Location], ...]:
         if self.found is None:
@@ -311,10 +336,10 @@ class View(TextArea):
         numbered = look.number is not None and self.show_line_numbers
         digits = str((look.number or 0) + 1) if numbered else ""
         unsure = any(run.kind is Kind.UNSURE for run in look.runs)
-        sign = "? " if unsure else "▌ " if look.held else "  "
+        sign = "?" if unsure else "▌" if look.held else SIGNS[look.mark]
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment(sign, style + ink.sign),
+            Segment(f"{sign} ", style + ink.signs[look.mark]),
         ]
 
     def _ink(self) -> Ink:
@@ -337,7 +362,9 @@ class View(TextArea):
             cursor_line=theme.cursor_line_style or Style(),
             gutter=theme.gutter_style or Style(),
             cursor_gutter=theme.cursor_line_gutter_style or Style(),
-            sign=self.get_component_rich_style("editor--sign", partial=True),
+            signs=tuple(
+                self.get_component_rich_style(f"editor--{name}", partial=True) for name in SIGNED
+            ),
             selection=theme.selection_style or Style(reverse=True),
             bracket=theme.bracket_matching_style or Style(),
             hole=component("hole"),

@@ -2,7 +2,8 @@
 
 Where you are always stands there, and a notice stands beside it; so does what the look of a draft
 means, as long as the look tells how sure the model is. Where the row is too short, the least goes
-first: what the cursor is in, how the file is written, its folders, what the engine says last.
+first: the branch, what the cursor is in, how the file is written, its folders, what the engine says
+last.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class StatusLine(Widget):
     """File, line and column; then how the file is written."""
     within = reactive("")
     """The name of what the cursor is in there, shown where there is room."""
+    branch = reactive("")
+    """The branch that is checked out where the file lies."""
     notice = reactive("")
     """A message to the user."""
     engine = reactive("")
@@ -49,9 +52,10 @@ class StatusLine(Widget):
         notice = visible(self.notice)
         room = 0
         left = right = ""
-        for left, right in _choices(
-            visible(self.place), visible(self.within), visible(self.engine), width
-        ):
+        place, within, branch, engine = map(
+            visible, (self.place, self.within, self.branch, self.engine)
+        )
+        for left, right in _choices(place, within, branch, engine, width):
             room = width - cell_len(left) - cell_len(right) - 2 * bool(right)
             if cell_len(notice) + 2 * bool(notice) <= room:
                 break
@@ -73,9 +77,15 @@ class StatusLine(Widget):
         return Content.assemble("  sure", *zip(words, looks, strict=True))
 
 
-def _choices(place: str, within: str, engine: str, width: int) -> Iterator[tuple[str, str]]:
-    """What may stand left and right, the fullest first; at least the file's name and the place."""
+def _choices(
+    place: str, within: str, branch: str, engine: str, width: int
+) -> Iterator[tuple[str, str]]:
+    """Yield what may stand left and right, the longest first; at least the file's name and the
+    position.
+    """
     path, _, rest = place.partition(BETWEEN)
+    if branch:
+        yield BETWEEN.join(filter(None, (path, within, rest, branch))), engine
     if within:
         yield BETWEEN.join(filter(None, (path, within, rest))), engine
     yield place, engine

@@ -17,6 +17,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.strip import Strip
 from textual.widgets import DirectoryTree
+from textual.widgets._directory_tree import DirEntry
+from textual.widgets._tree import TreeNode
 
 from dgedit.files.project import Rules
 from dgedit.text.visible import visible
@@ -27,12 +29,20 @@ class FileTree(DirectoryTree):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back to the text", show=False),
+        Binding("n", "app.do('create-file')", "new"),
+        Binding("N", "app.do('create-folder')", "folder"),
+        Binding("r", "app.do('rename-file')", "rename"),
+        Binding("d", "app.do('duplicate-file')", "copy"),
+        Binding("delete", "app.do('delete-file')", "delete"),
     ]
 
     ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "
 
     class Left(Message):
         """The user returns to the text."""
+
+    class Unfolded(Message):
+        """A folder was opened or closed."""
 
     def __init__(self, folder: Path) -> None:
         self._root = os.path.realpath(folder)
@@ -48,6 +58,67 @@ class FileTree(DirectoryTree):
                 rules = Rules.within(self._root, str(path.parent))
             if not rules.ignore(str(path), folder=self._safe_is_dir(path)):
                 yield path
+
+    @property
+    def pointed(self) -> Path | None:
+        """The path at the cursor; None for the tree's own folder."""
+        node = self.cursor_node
+        return None if node is None or node is self.root or node.data is None else node.data.path
+
+    def open_folders(self) -> set[str]:
+        """Return the folders whose files are shown."""
+        return {str(node.data.path) for node in self._open_nodes() if node.data is not None}
+
+    def is_outdated(self) -> bool:
+        """Say whether other files are there than are shown. May be called in a thread."""
+        for node in self._open_nodes():
+            if node.data is None:
+                continue
+            shown = [one.data.path.name for one in node.children if one.data is not None]
+            try:
+                there = self.filter_paths([*node.data.path.resolve().iterdir()])
+            except OSError:  # the folder is gone
+                return True
+            if sorted(shown) != sorted(path.name for path in there):
+                return True
+        return False
+
+    async def reveal(self, path: Path) -> bool:
+        """Open the folders of a path and put the cursor on it; return False if it is not shown."""
+        root = Path(self._root)
+        if not path.is_relative_to(root):
+            return False
+        node = self.root
+        for name in path.relative_to(root).parts:
+            if not node.is_expanded:
+                await self._add_to_load_queue(node)
+                node.expand()
+            named = (one for one in node.children if one.data and one.data.path.name == name)
+            child = next(named, None)
+            if child is None:
+                return False
+            node = child
+        _ = self._tree_lines  # numbers the nodes' lines
+        self.move_cursor(node)
+        self.scroll_to_node(node, animate=False)
+        return True
+
+    def _open_nodes(self) -> list[TreeNode[DirEntry]]:
+        found, left = list[TreeNode[DirEntry]](), [self.root]
+        while left:
+            node = left.pop()
+            if node.allow_expand and node.is_expanded:
+                found.append(node)
+                left += node.children
+        return found
+
+    def on_tree_node_expanded(self) -> None:
+        """Tell that a folder was opened."""
+        self.post_message(self.Unfolded())
+
+    def on_tree_node_collapsed(self) -> None:
+        """Tell that a folder was closed."""
+        self.post_message(self.Unfolded())
 
     def process_label(self, label: str | Text) -> Text:
         """Return a name, safe to show; the root is shown without its path."""

@@ -43,6 +43,8 @@ class DiskChanges:
         """Take `is_filled`, which says whether an infill is open in a file."""
         self.workspace, self.app, self.questions = workspace, workspace.app, questions
         self.is_filled, self.watching = is_filled, watch
+        self.looked: Callable[[], object] = lambda: None
+        """Called after a file was compared with the disk, or saved."""
         self._gone: dict[Editor, Document] = {}  # files that were deleted, as they were
         # the open question about a file, and the state on disk that it is about
         self._asked: dict[Editor, tuple[Question, disk.Fingerprint | None]] = {}
@@ -102,6 +104,7 @@ class DiskChanges:
         self.workspace.mark(editor)
         if editor is self.workspace.editor:
             self.workspace.tell_place()
+        self.looked()
 
     def is_there(self, editor: Editor) -> bool:
         """Say whether the file exists. One that reappears is compared with its old state."""

@@ -40,7 +40,8 @@ class Opening:
     ) -> None:
         self.workspace, self.app, self.disk = workspace, workspace.app, disk
         self.saving, self.recent = saving, recent
-        self._tree: FileTree | None = None
+        self.tree: FileTree | None = None
+        """The project's tree, once it was shown."""
         self._found: Sequence[str] = ()
         self._found_more = ""  # a note if the project has more files than are listed
 
@@ -50,7 +51,7 @@ class Opening:
         self.recent.add(editor.path for editor in reversed(editors) if editor.file.path)
         if show_tree:
             alone = editors[0].file.path is None and not self.recent.paths()
-            self.app.call_after_refresh(self._show_tree, focus=alone)
+            self.app.call_after_refresh(self.show_tree, focus=alone)
         self.app.call_after_refresh(self.workspace.editor.scroll_cursor_visible, center=True)
         new = [_to_make(editor.path) for editor in editors if _is_new(editor.file)]
         told = [f"new file: {', '.join(new)}"] if new else []
@@ -167,29 +168,30 @@ class Opening:
 
     async def toggle_tree(self) -> None:
         """Show the tree of the project's files, or hide it."""
-        if self._tree is not None and self._tree.display:
-            self._tree.display = False
+        if self.tree is not None and self.tree.display:
+            self.tree.display = False
             self.workspace.editor.focus()
         else:
-            await self._show_tree()
+            await self.show_tree()
 
     async def change_folder(self, folder: Path) -> None:
         """Make another folder the project's, and show its tree."""
         self.workspace.folder, self._found = folder, ()
-        if self._tree is not None:
-            await self._tree.remove()
-            self._tree = None
-        await self._show_tree(focus=False)
+        if self.tree is not None:
+            await self.tree.remove()
+            self.tree = None
+        await self.show_tree(focus=False)
 
-    async def _show_tree(self, *, focus: bool = True) -> None:
-        if self._tree is None:
-            self._tree = FileTree(self.workspace.folder)
-            await self.app.query_one("#middle").mount(self._tree, before=0)
+    async def show_tree(self, *, focus: bool = True) -> None:
+        """Show the tree as the folder is now."""
+        if self.tree is None:
+            self.tree = FileTree(self.workspace.folder)
+            await self.app.query_one("#middle").mount(self.tree, before=0)
         else:
-            self._tree.display = True
-            self._tree.reload()
+            self.tree.display = True
+            self.tree.reload()
         if focus:
-            self._tree.focus()
+            self.tree.focus()
 
     def leave_tree(self) -> None:
         """Move the focus from the tree to the text."""

@@ -54,6 +54,8 @@ class Workspace:
         """Called with each place that was left for one far away."""
         self.removed: Callable[[Editor], object] = lambda editor: None
         """Called with each file that is closed, while its text is still there."""
+        self.shown: Callable[[], object] = lambda: None
+        """Called when other files are visible than before."""
         self.status, self.bar = StatusLine(), Bar()
         self.strip: Tabs
         self.panes: Horizontal
@@ -177,6 +179,12 @@ class Workspace:
         if not self.app.screen.is_modal:
             self.give_keyboard()
         self.tell_place()
+        self.shown()
+
+    @property
+    def visible(self) -> list[Editor]:
+        """The editors that are on the screen."""
+        return [self.editor, *([self.beside] if self.beside else [])]
 
     def give_keyboard(self) -> None:
         """Focus the current file at once, since `focus` would miss the next key, but not while the

@@ -90,6 +90,9 @@ def test_fault_8_nothing_of_the_tree_runs(
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ssh:ext:file")
     assert not git.ignores(path)
     assert git.version()
+    assert git.committed(str(tree / "d" / ".gitignore"), most=100) is None
+    assert git.committed(str(tree / "d" / "a.py"), most=100) == b"x\n"
+    assert git.branch(path) == asked(tree, "symbolic-ref", "--short", "HEAD")
     (tree / "d" / "a.py").write_text("x = <FILL>\n")
     watching = Watching([Root.of(tree)], marker="<FILL>", quiet=0, say=print)
     assert list(watching.present()) == [tree / "d" / "a.py"]
@@ -117,6 +120,81 @@ def test_git_is_asked_about_the_paths_own_tree(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "two" / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "two"))
     assert git.ignores(str(tmp_path / "one" / "a.log"))
+
+
+@pytest.mark.parametrize("setting", ["filter.x.smudge", "filter.x.process", "diff.x.textconv"])
+def test_filters_and_textconv_are_not_reached(tree: Path, setting: str) -> None:
+    evil, ran = program(tree)
+    asked(tree, "config", setting, str(evil))
+    (tree / ".git" / "info").mkdir(exist_ok=True)
+    (tree / ".git" / "info" / "attributes").write_text("* filter=x diff=x\n")
+    shown = ["--textconv"] if setting.startswith("diff") else ["--filters"]
+    subprocess.run(
+        ["git", "-C", str(tree), "cat-file", *shown, "HEAD:d/a.py"],
+        check=False,
+        capture_output=True,
+    )
+    assert ran.exists(), "the trap is none"
+    ran.unlink()
+    assert git.committed(str(tree / "d" / "a.py"), most=100) == b"x\n"
+    assert not ran.exists()
+
+
+def test_committed_bytes_are_those_of_the_file_itself(tmp_path: Path) -> None:
+    asked(tmp_path, "init", "-q", "-b", "main")
+    names = ["a.py", "-a", "a b", "HEAD:x", "é\n", "[a]*", ":(top)a.py", os.fsdecode(b"\xff")]
+    (tmp_path / "d").mkdir()
+    for name in names:
+        (tmp_path / "d" / name).write_bytes(os.fsencode(name) + b"\r\n\xff")
+    assert git.committed(str(tmp_path / "d" / "a.py"), most=100) is None  # no commit yet
+    assert git.branch(str(tmp_path / "d" / "a.py")) == "main"
+    asked(tmp_path, "add", "-A")
+    asked(tmp_path, "commit", "-qm", "x")
+    for name in names:
+        path = tmp_path / "d" / name
+        path.write_bytes(b"edited")
+        assert git.committed(str(path), most=100) == os.fsencode(name) + b"\r\n\xff"
+    link = tmp_path / "link"
+    link.symlink_to("d/a.py")
+    assert git.committed(str(link), most=100) == b"a.py\r\n\xff"
+    (tmp_path / "untracked").write_text("x")
+    for other in (tmp_path / "untracked", tmp_path / "gone" / "x", tmp_path / "d"):
+        assert git.committed(str(other), most=100) is None
+    asked(tmp_path, "checkout", "-q", "--detach")
+    assert git.branch(str(tmp_path / "d" / "a.py")) == "detached"
+
+
+def test_committed_file_that_is_larger_is_none(tmp_path: Path) -> None:
+    """Also one that unpacks to far more than it takes on disk."""
+    asked(tmp_path, "init", "-q")
+    path = tmp_path / "a"
+    path.write_bytes(bytes(30_000_000))
+    asked(tmp_path, "add", "-A")
+    asked(tmp_path, "commit", "-qm", "x")
+    assert git.committed(str(path), most=1000) is None
+    assert git.committed(str(path), most=30_000_000) == bytes(30_000_000)
+
+
+def test_no_repository_starts_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", None)  # it would be called
+    assert git.committed(str(tmp_path / "a"), most=9) is None and not git.branch(
+        str(tmp_path / "a")
+    )
+
+
+def test_git_that_does_not_answer_is_given_up_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(tmp_path, "init", "-q")
+    (tmp_path / ".git" / "HEAD").unlink()
+    os.mkfifo(tmp_path / ".git" / "HEAD")
+    monkeypatch.setattr(git, "_PATIENCE", 0.2)
+    assert git.committed(str(tmp_path / "a"), most=9) is None and not git.branch(
+        str(tmp_path / "a")
+    )
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert git.committed(str(tmp_path / "a"), most=9) is None
 
 
 def test_fault_8_git_is_run_in_one_place() -> None:

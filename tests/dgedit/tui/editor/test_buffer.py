@@ -6,7 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
+from textual.document._document import Location
 
 from dgedit.text.cells import row_count, width_of
 from dgedit.tui.editor.buffer import Buffer
@@ -78,3 +81,24 @@ def test_measures_after_edits_are_those_of_the_new_lines() -> None:
 
 def test_width_is_that_of_what_is_shown() -> None:
     assert Buffer("\ta\x1b你\n").get_size(4).width == 4 + 1 + cell_len("␛") + 2
+
+
+@given(
+    st.lists(st.sampled_from(["", "a", "bc"]), min_size=1, max_size=6).map("\n".join),
+    st.tuples(st.integers(0, 6), st.integers(0, 3)),
+    st.tuples(st.integers(0, 6), st.integers(0, 3)),
+    st.sampled_from(["", "x", "\n", "x\ny", "\n\n"]),
+)
+def test_marks_stay_with_the_lines_around_an_edit(
+    text: str, start: Location, end: Location, new: str
+) -> None:
+    buffer = Buffer(text)
+    count = buffer.line_count
+    buffer.marks = bytearray(range(1, count + 1))
+    (top, _), (bottom, _) = sorted(buffer.location(buffer.index(at)) for at in (start, end))
+    buffer.replace_range(start, end, new)
+    assert len(buffer.marks) == buffer.line_count
+    below = count - bottom - 1
+    assert [*buffer.marks[:top]] == [*range(1, top + 1)]
+    assert [*buffer.marks[len(buffer.marks) - below :]] == [*range(bottom + 2, count + 1)]
+    assert set(buffer.marks) <= {0, *range(1, count + 1)}
