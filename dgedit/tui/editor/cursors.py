@@ -259,7 +259,7 @@ class Cursors:
 
     def dealt(self, text: str) -> list[str]:
         """What of a text is pasted at each: a line each if it has as many, else all of it."""
-        lines = LINE_END.split(text)
+        lines = LINE_END.split(text)[::2]
         if len(lines) > 1 and not lines[-1]:
             lines.pop()
         return lines if len(lines) == self.count else [text] * self.count
