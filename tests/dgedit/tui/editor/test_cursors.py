@@ -128,11 +128,14 @@ async def test_copies_are_pasted_one_at_each(desk: OpenDesk) -> None:
         assert d.app.clipboard == "a\nb" and d.app.editor.text == "=1\n=2\n"
         await d.press("end", "ctrl+v")
         assert d.app.editor.text == "=1a\n=2b\n"
-        d.app.post_message(events.Paste("X"))
+        d.app.post_message(events.Paste("X"))  # as a terminal does
         await d.settled()
         assert d.app.editor.text == "=1aX\n=2bX\n"
         await d.press("ctrl+z")
         assert d.app.editor.text == "=1a\n=2b\n"
+        await d.press("escape")
+        d.app.editor.put("l\n")  # a single cursor gets all of it
+        assert "l\n" in d.app.editor.text
 
 
 async def test_alt_click_adds_a_cursor_and_a_click_ends_them(desk: OpenDesk) -> None:
