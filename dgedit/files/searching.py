@@ -129,7 +129,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[Hit]):
+class SearchBatch(Generic[Hit]):
     """What a few files more came to."""
 
     found: list[FileHits[Hit]] = field(default_factory=list)
@@ -147,13 +147,13 @@ def search_project(
     held: Iterable[OpenFile] = (),
     *,
     most: int = MOST_HITS,
-) -> Generator[Batch[Hit], None, None]:
+) -> Generator[SearchBatch[Hit], None, None]:
     """Search the files below a folder. Raises ValueError as `wanted` does, with the file's name."""
     look = _Look(folder, wanted, most, held)
     names = (name for name in look.names() if scope.holds(name))
     workers = min(4, os.cpu_count() or 1)
     pool = ThreadPoolExecutor(workers, "search")
-    waiting: deque[Future[Batch[Hit]]] = deque()
+    waiting: deque[Future[SearchBatch[Hit]]] = deque()
     count = 0
     try:
         while True:
@@ -169,11 +169,11 @@ def search_project(
                     cut = f"stopped at {most:,} places"
                 count += len(one.hits)
                 found += [one] if one.hits else []
-            yield Batch(found, batch.counts, cut)
+            yield SearchBatch(found, batch.counts, cut)
             if cut:
                 return
         if look.walked == MOST:
-            yield Batch(cut=f"stopped at {MOST:,} files")
+            yield SearchBatch(cut=f"stopped at {MOST:,} files")
     finally:
         look.over = True
         pool.shutdown(wait=False, cancel_futures=True)
@@ -212,9 +212,9 @@ class _Look(Generic[Hit]):
             if name not in known:
                 yield name
 
-    def look(self, names: list[str]) -> Batch[Hit]:
+    def look(self, names: list[str]) -> SearchBatch[Hit]:
         """Search these files."""
-        batch: Batch[Hit] = Batch()
+        batch: SearchBatch[Hit] = SearchBatch()
         for name in names:
             if self.over:
                 break

@@ -216,8 +216,8 @@ class Cursors:
                 start, end = group[0], group[-1]
                 anchor, cursor = (one.index for one in places[start])
                 if start != end:
-                    anchor, cursor = carets[start].start, max(carets[at].end for at in group)
-                    self.text.selected = anchor, cursor
+                    ends = [one.index for at in group for one in places[at]]
+                    self.text.selected = min(ends), max(ends)
                 else:
                     self._enter(replace(carets[start], anchor=anchor, cursor=cursor))
                 yield start
@@ -259,7 +259,9 @@ class Cursors:
 
     def dealt(self, text: str) -> list[str]:
         """What of a text is pasted at each: a line each if it has as many, else all of it."""
-        lines = LINE_END.split(text)
+        if not self._others:
+            return [text]
+        lines = LINE_END.split(text)[::2]
         if len(lines) > 1 and not lines[-1]:
             lines.pop()
         return lines if len(lines) == self.count else [text] * self.count

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from textual import events
 
 from ..conftest import Desk, OpenDesk, Script
@@ -124,11 +128,14 @@ async def test_copies_are_pasted_one_at_each(desk: OpenDesk) -> None:
         assert d.app.clipboard == "a\nb" and d.app.editor.text == "=1\n=2\n"
         await d.press("end", "ctrl+v")
         assert d.app.editor.text == "=1a\n=2b\n"
-        d.app.editor.post_message(events.Paste("X"))
+        d.app.post_message(events.Paste("X"))  # as a terminal does
         await d.settled()
         assert d.app.editor.text == "=1aX\n=2bX\n"
         await d.press("ctrl+z")
         assert d.app.editor.text == "=1a\n=2b\n"
+        await d.press("escape")
+        d.app.editor.put("l\n")  # a single cursor gets all of it
+        assert "l\n" in d.app.editor.text
 
 
 async def test_alt_click_adds_a_cursor_and_a_click_ends_them(desk: OpenDesk) -> None:
@@ -177,3 +184,88 @@ async def test_all_cursors_and_selections_are_drawn(desk: OpenDesk) -> None:
         assert cells(d, 0) == [3, 11]
         await d.press("escape")
         assert cells(d, 0) == [11]
+
+
+KEYS = st.sampled_from(["a", " ", "backspace", "delete", "left", "right", "shift+right", "ctrl+z"])
+
+
+def test_random_keys_agree_with_a_model_of_text_and_cursors(desk: OpenDesk) -> None:
+    """Each key is one replacement at each cursor of a string; an undo is the string before."""
+
+    async def pressed(text: str, places: list[int], keys: list[str]) -> None:
+        async with desk({"a.txt": text.encode()}) as d:
+            editor = d.app.editor
+            for place in places:
+                d.app.editor.cursors.add((place, place))
+            model, past = (text, merged([(place, place) for place in [0, *places]])), []
+            for key in keys:
+                await d.press(key)
+                if key == "ctrl+z":
+                    if not past:
+                        break
+                    model = past.pop()
+                elif (after := done(*model, key))[0] != model[0] or key in "a ":
+                    past, model = [*past, model], after
+                else:
+                    model = after
+                found = at(d)
+                assert (editor.text, found) == model, key
+                if len(found) == 1:
+                    break  # a single cursor's undo takes back several keys
+
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.text("ab \n", min_size=1, max_size=12),
+        st.lists(st.integers(0, 12), min_size=1, max_size=4),
+        st.lists(KEYS, max_size=6),
+    )
+    def run(text: str, places: list[int], keys: list[str]) -> None:
+        asyncio.run(pressed(text, [min(place, len(text)) for place in places], keys))
+
+    run()
+
+
+def merged(selections: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Cursors that meet are one; all are made forwards here."""
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(selections):
+        if joined and (
+            start < joined[-1][1]
+            or (start == joined[-1][1] and (start == end or joined[-1][0] == joined[-1][1]))
+        ):
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined
+
+
+def done(
+    text: str, selections: list[tuple[int, int]], key: str
+) -> tuple[str, list[tuple[int, int]]]:
+    """The text and the cursors after a key."""
+    by = {"left": -1, "right": 1, "shift+right": 1}.get(key)
+    if by is not None:
+
+        def moved(index: int) -> int:
+            return min(len(text), max(0, index + by))
+
+        if key == "shift+right":
+            return text, merged([(start, moved(end)) for start, end in selections])
+        side = int(by > 0)
+        return text, merged(
+            [
+                (to, to)
+                for to in (one[side] if one[0] < one[1] else moved(one[0]) for one in selections)
+            ]
+        )
+    new, ends, last = "", [], 0
+    for start, end in selections:
+        first, stop = start, end
+        if start == end:
+            first -= key == "backspace" and start > 0
+            stop += key == "delete" and end < len(text)
+        first = max(first, last)
+        new += text[last:first] + (key if len(key) == 1 else "")
+        ends.append((len(new), len(new)))
+        last = max(last, stop)
+    return new + text[last:], merged(ends)

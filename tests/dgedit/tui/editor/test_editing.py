@@ -150,9 +150,7 @@ async def test_words_lines_and_brackets_by_key(desk: OpenDesk) -> None:
         assert editor.selection == ((0, 4), (0, 7))
         await d.press("ctrl+d")
         assert editor.selection == ((0, 11), (0, 14))
-        await d.press("ctrl+d")
-        assert editor.selection == ((0, 4), (0, 7))
-        await d.press("ctrl+l")
+        await d.press("escape", "left", "ctrl+l")
         assert editor.selected_text == "  f(foo) + foo\n"
         await d.press("ctrl+l")
         assert editor.selected_text == editor.text

@@ -59,7 +59,7 @@ OVER: dict[str, Callable[[], Modal[Any]]] = {
     "help": lambda: Help([("Files", [("Ctrl+S", "save", "save")])]),
     "instruct": lambda: Box(Instruction("", 1.0), [], "one hole"),
     "difference": lambda: DiffView("a.py", ["+one", "-two"]),
-    "given": lambda: GivenView([], "given"),
+    "given": lambda: GivenView([], "given", []),
 }
 
 
