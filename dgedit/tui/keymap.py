@@ -63,7 +63,7 @@ class Action:
         if not self.of_text or "." in self.call:
             return f"app.do('{self.id}')"
         name, _, given = self.call.rstrip(")").partition("(")
-        return f"each({', '.join(filter(None, (repr(name), given)))})"
+        return f"each('{name}', ({given},))" if given else f"each('{name}', ())"
 
 
 def _action(

@@ -246,7 +246,7 @@ class Writing(View):
         """Add a cursor above the first one, or below the last one."""
         self._say(self.cursors.add_beside(down=down))
 
-    async def action_each(self, name: str, *given: object) -> None:
+    async def action_each(self, name: str, given: tuple[object, ...]) -> None:
         """Run an action; one on the text at each cursor."""
         for _ in self.cursors.turns(name, given):
             done = getattr(self, f"action_{name}")(*given)
