@@ -262,7 +262,7 @@ def test_terminal_sends_keys_whatever_its_bytes() -> None:
             now += 9
             for message in in_bursts(keyboard.read(answers.take(part, now)[0])):
                 if isinstance(message, Burst):
-                    assert len(message.keys) > 1
+                    assert len(message.keys) > (0 if message.pasted else 1)
         plain = "".join(char for char in text if char.isprintable())
         fresh = Keyboard()
         pasted = fresh.read(f"\x1b[200~{plain}\x1b[201~")

@@ -137,7 +137,9 @@ MAY = {
     "dgedit/text/comments.py": "the marks of a language, escaped",
     "dgedit/text/edits.py": "a bracket, escaped",
     "dgedit/text/fuzzy.py": "letters, escaped, between sets that exclude them",
+    "dgedit/text/indentation.py": "words of languages; a bracket, escaped",
     "dgedit/text/search.py": "an expression that a user types, under a time limit",
+    "dgedit/text/symbols.py": "a name, escaped",
 }
 """Who may make an expression of what is not in the source, and why it cannot stall."""
 MAKES = r"(re|regex)\.(compile|search|match|fullmatch|sub|split|findall|finditer)"
