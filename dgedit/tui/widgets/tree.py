@@ -30,10 +30,10 @@ class FileTree(DirectoryTree):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "back to the text", show=False),
         Binding("n", "app.do('create-file')", "new"),
-        Binding("N", "app.do('create-folder')", "folder"),
+        Binding("N", "app.do('create-folder')", "folder", show=False),
         Binding("r", "app.do('rename-file')", "rename"),
-        Binding("d", "app.do('duplicate-file')", "copy"),
-        Binding("delete", "app.do('delete-file')", "delete"),
+        Binding("d", "app.do('duplicate-file')", "copy", show=False),
+        Binding("delete", "app.do('delete-file')", "delete", show=False),
     ]
 
     ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "
