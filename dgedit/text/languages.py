@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from importlib.resources import files
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -42,20 +43,43 @@ _KINDS = {
     FileKind("java", _SLASHES): ".java",
     FileKind("bash", _HASH): ".sh .bash",
     FileKind("xml", _TAGS): ".xml .svg",
-    FileKind(None, _HASH): ".zsh .fish .rb .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 "
-    ".dockerfile dockerfile .gitignore .env",
-    FileKind(None, _HASH, "tabs"): "makefile gnumakefile bsdmakefile .mk .mak .make",
+    FileKind("ruby", _HASH): ".rb .rake gemfile rakefile",
+    FileKind("dockerfile", _HASH): ".dockerfile dockerfile containerfile",
+    FileKind("make", _HASH, "tabs"): "makefile gnumakefile bsdmakefile .mk .mak .make",
+    FileKind("typescript", _SLASHES): ".ts .mts .cts",
+    FileKind("tsx", _SLASHES): ".tsx",
+    FileKind("c", _SLASHES): ".c .h",
+    FileKind("cpp", _SLASHES): ".cc .cpp .cxx .hh .hpp .cu",
+    FileKind("swift", _SLASHES): ".swift",
+    FileKind("scala", _SLASHES): ".scala .sc",
+    FileKind("php", _SLASHES): ".php",
+    FileKind("lua", _DASHES): ".lua",
+    FileKind(
+        None, _HASH
+    ): ".zsh .fish .pl .r .jl .ex .nix .cmake .conf .cfg .tf .ps1 .gitignore .env",
     FileKind(None, _HASH, "usually tabs"): ".gitmodules .gitconfig",
     FileKind(None, _HASH, "blanks"): ".nim",
-    FileKind(None, _SLASHES): ".ts .tsx .c .h .cc .cpp .cxx .hpp .cu .cs .kt .swift .scala .dart "
-    ".php .zig .proto .scss .less .jsonc",
+    FileKind(None, _SLASHES): ".cs .kt .dart .zig .proto .scss .less .jsonc",
     FileKind(None, _SLASHES, "usually tabs"): "go.mod go.work",
-    FileKind(None, _DASHES): ".lua .hs .ada .adb",
+    FileKind(None, _DASHES): ".hs .ada .adb",
     FileKind(None, _DASHES, "blanks"): ".elm",
     FileKind(None, ("%", "")): ".tex .erl .m",
     FileKind(None, (";", "")): ".ini .lisp .el .clj .scm .asm .s",
     FileKind(None, _TAGS): ".vue",
     FileKind(None, None, "tabs"): ".tsv",
+}
+# The grammars whose package has several, or another name.
+_FUNCTIONS = {
+    "typescript": ("typescript", "language_typescript"),
+    "tsx": ("typescript", "language_tsx"),
+    "php": ("php", "language_php"),
+    "xml": ("xml", "language_xml"),
+}
+# The packages whose queries a language has, if not its own alone.
+_QUERIES = {
+    "typescript": ("javascript", "typescript"),
+    "tsx": ("javascript", "typescript"),
+    "cpp": ("c", "cpp"),
 }
 _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
@@ -87,10 +111,23 @@ def language_of(path: PurePath) -> str | None:
 @cache
 def grammar_of(name: str) -> Language | None:
     """Return a language's grammar; None if it is not installed."""
+    package, function = _FUNCTIONS.get(name, (name, "language"))
     try:
-        module = import_module(f"tree_sitter_{name}")
+        module = import_module(f"tree_sitter_{package}")
         from tree_sitter import Language
 
-        return Language(module.language_xml() if name == "xml" else module.language())
+        return Language(getattr(module, function)())
     except (ImportError, AttributeError, ValueError):  # missing, or for another tree-sitter
         return None
+
+
+def query_of(name: str) -> str:
+    """Return the query that names the parts of a language for highlighting, as its grammar's
+    package has it; empty if it has none.
+    """
+    try:
+        packages = [f"tree_sitter_{one}" for one in _QUERIES.get(name, (name,))]
+        found = [files(package) / "queries" / "highlights.scm" for package in packages]
+        return "\n".join(one.read_text("utf-8") for one in found)
+    except (ImportError, OSError, ValueError):
+        return ""

@@ -21,9 +21,9 @@ from typing import NamedTuple
 
 from textual.document._document import Location
 from textual.widgets import TextArea
-from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor, Range, Tree
+from tree_sitter import Language, Node, Parser, Point, Query, QueryCursor, QueryError, Range, Tree
 
-from dgedit.text.languages import grammar_of, language_of
+from dgedit.text.languages import grammar_of, language_of, query_of
 from dgedit.text.prefix_sums import Tally
 
 LINE_END = re.compile(r"(\r\n|\n|\r)")
@@ -314,5 +314,8 @@ def _encode(text: str) -> bytes:
 @lru_cache
 def _load_syntax(name: str) -> Syntax | None:
     language = grammar_of(name)
-    query = TextArea._get_builtin_highlight_query(name)
-    return Syntax(language, Query(language, query)) if language and query else None
+    query = language and (TextArea._get_builtin_highlight_query(name) or query_of(name))
+    try:
+        return Syntax(language, Query(language, query)) if language and query else None
+    except QueryError:  # it is for another version of the grammar
+        return None
