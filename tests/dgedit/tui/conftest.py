@@ -25,7 +25,7 @@ NOISE, HALF, DONE = range(3)
 PATIENCE = 20
 """Seconds until a test that waits has failed, on a busy machine too."""
 
-ENDLESS = {"journal", "watch", "_loader"}
+ENDLESS = {"journal", "watch", "tree", "_loader"}
 """The groups of workers that look after something as long as the editor runs."""
 
 
