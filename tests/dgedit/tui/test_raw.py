@@ -54,7 +54,7 @@ async def test_lines_of_input_show_signs(evil: OpenDesk) -> None:
         start = d.app.editor.text.index(EVIL)
         d.select(start, start + len(EVIL))
         page = await looked(d, "ctrl+f")
-        assert d.app.screen.query(Input).first().value == EVIL
+        assert d.app.finder.find_bar.what.value == EVIL
         assert "␛[31m" in page
         await looked(d, "left", "a", "ctrl+r", "escape")
         for key in ("ctrl+o", "ctrl+p", "ctrl+g", "f6"):

@@ -186,7 +186,7 @@ async def test_all_cursors_and_selections_are_drawn(desk: OpenDesk) -> None:
         assert cells(d, 0) == [11]
 
 
-KEYS = st.sampled_from(["a", " ", "backspace", "delete", "left", "right", "shift+right", "ctrl+z"])
+KEYS = st.sampled_from(["a", "é", "backspace", "delete", "left", "right", "shift+right", "ctrl+z"])
 
 
 def test_random_keys_agree_with_a_model_of_text_and_cursors(desk: OpenDesk) -> None:

@@ -11,6 +11,7 @@ from textual import events
 
 from dgedit.files.document import Document
 from dgedit.text import edits as commands
+from dgedit.text.indentation import to_stop
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 
@@ -252,6 +253,9 @@ def take(editor: Editor, name: str) -> None:
         expected = before
     elif name == "backspace":
         at = editor.buffer.index(editor.get_cursor_left_location())
+        lead = editor.buffer[editor.cursor_location[0]][: editor.cursor_location[1]]
+        if first == last and lead and not lead.strip(" \t"):
+            at = first - to_stop(lead, editor.indent_size, editor.indent_width)
         gone = (first, last) if first < last else (min(at, first), first)
         expected = before[: gone[0]] + before[gone[1] :]
         editor.action_delete_left()

@@ -69,7 +69,7 @@ async def test_border_says_whole_what_the_keys_do(desk: OpenDesk, width: int) ->
         assert not d.app.query(HolesPanel)
 
 
-@pytest.mark.parametrize(("key", "words"), [("f9", "F9 close"), ("", "")])
+@pytest.mark.parametrize(("key", "words"), [("f11", "F11 close"), ("", "")])
 async def test_border_has_the_users_key(tmp_path: Path, key: str, words: str) -> None:
     (tmp_path / "a.py").write_bytes(CODE)
     settings = Settings(keys={"holes": key})

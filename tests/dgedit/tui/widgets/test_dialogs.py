@@ -16,8 +16,9 @@ from textual.theme import BUILTIN_THEMES
 from dgedit.tui.help import Help
 from dgedit.tui.infill.instruction import Box, Instruction
 from dgedit.tui.infill.panels import GivenView
-from dgedit.tui.widgets.dialogs import Ask, Modal
+from dgedit.tui.widgets.dialogs import Ask, Modal, Waiting
 from dgedit.tui.widgets.diffview import DiffView
+from dgedit.tui.widgets.line_prompt import AskLine
 from dgedit.tui.widgets.path_prompt import AskPath
 from dgedit.tui.widgets.picker import Choice, Choose
 
@@ -59,6 +60,8 @@ OVER: dict[str, Callable[[], Modal[Any]]] = {
     "help": lambda: Help([("Files", [("Ctrl+S", "save", "save")])]),
     "instruct": lambda: Box(Instruction("", 1.0), [], "one hole"),
     "difference": lambda: DiffView("a.py", ["+one", "-two"]),
+    "line": lambda: AskLine("Filter by", ["sort"]),
+    "waiting": lambda: Waiting("running sort", "stop"),
     "given": lambda: GivenView([], "given", []),
 }
 
