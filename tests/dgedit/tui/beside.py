@@ -248,7 +248,7 @@ class Beside(RuleBasedStateMachine):
             editor.path.name,
             editor.indent_size,
             editor.indent_unit,
-            editor.keystrokes._pending,
+            editor.keystrokes.pending,
         )
 
     @property

@@ -361,7 +361,6 @@ ALWAYS = settings(
 )
 
 
-@pytest.mark.slow  # since several cursors came it takes minutes
 def test_random_keys_beside_a_model() -> None:
     run_state_machine_as_test(
         RandomKeys, settings=settings(ALWAYS, max_examples=7, derandomize=True)

@@ -64,18 +64,18 @@ def test_run_goes_on_where_it_stopped(base: Path, data: Path, tmp_path: Path) ->
 
 
 def test_training_lowers_the_loss_of_what_it_sees(base: Path, data: Path) -> None:
-    run = run_of(base, LoraRecipe(lr=2e-2, rank=4, projections="all", rows=4, micro=4, limit=96))
+    run = run_of(base, LoraRecipe(lr=5e-3, rank=4, projections="all", rows=4, micro=4, limit=96))
     batch = InfillDraw(Corpus(data), pretrained.tokenizer_of(base), limit=96, turned=1.0).batch(
         4, seed=0, number=0
     )
     before = run.measure([batch])
     assert before == run.measure([batch], base=True)
     run.progress = 0.3
-    for _ in range(24):
+    for _ in range(12):
         run.update(batch)
     after = run.measure([batch])
     assert after["turned"] < before["turned"] - 0.1
-    assert after["turned end"] < before["turned end"] - 0.02  # which is learnt slowly
+    assert after["turned end"] < before["turned end"] - 0.1
     assert run.measure([batch], base=True) == before
 
 
