@@ -32,7 +32,7 @@ from dgedit.tui.infill.controller import Holed, InfillController
 from dgedit.tui.infill.instruction import Instructing
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
-from dgedit.tui.infill.session import Fill
+from dgedit.tui.infill.session import Fill, Stage
 from dgedit.tui.infill.worker import Connected, EngineWorker, Failed, Refined
 from dgedit.tui.keymap import ACTIONS
 from dgedit.tui.terminal.app import TerminalApp
@@ -227,16 +227,16 @@ class DgeditApp(TerminalApp):
             return super().check_action(action, parameters)
         if self.screen.is_modal:
             return False
-        one = _BY_ID[str(parameters[0])]
+        one, stage = _BY_ID[str(parameters[0])], self.fill.stage if self.fill else None
         match one.needs:
             case "":
                 return True
             case "bar":
                 return self.finder.is_open
             case "running":
-                return self.infill.running
+                return stage not in (None, Stage.READY)
             case _:
-                return self.infill.is_ready and self.review.allows(one)
+                return stage is Stage.READY and self.review.allows(one)
 
     # Keys and the terminal
 

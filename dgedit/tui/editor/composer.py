@@ -5,14 +5,14 @@ Knows a buffer, holes and runs; nothing of cells, wrapping or styles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from textual.document._document import Location
 
 from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.highlighting import LINE_END, clipped
+from dgedit.tui.editor.highlighting import LINE_END, Highlight
 from dgedit.tui.editor.holes import Kind, OpenHole, Run
 from dgedit_engine.types import Draft
 
@@ -91,3 +91,13 @@ def part_of(run: Run, start: int, stop: int | None) -> Run:
     if run.kind.held:
         return run._replace(text=text, at=(row, column + start))
     return run._replace(text=text, syntax=clipped(run.syntax, start, start + len(text)))
+
+
+def clipped(highlights: Iterable[Highlight], start: int, stop: int) -> tuple[Highlight, ...]:
+    """Return the highlights between two columns, counted from the first of them."""
+    found = []
+    for begin, end, name in highlights:
+        first, last = max(start, begin), stop if end is None else min(stop, end)
+        if first < last:
+            found.append((first - start, last - start, name))
+    return tuple(found)

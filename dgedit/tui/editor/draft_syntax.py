@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from dgedit.files.document import Span
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.highlighting import LINE_END, DraftSyntax, Parse, clipped
+from dgedit.tui.editor.composer import clipped
+from dgedit.tui.editor.highlighting import LINE_END, DraftSyntax, Parse
 from dgedit_engine.types import Draft
 
 # Characters that are parsed for one step of all holes, three quarters of them above a hole.
@@ -18,15 +20,15 @@ _CONTEXT = 8_000
 _AT_ONCE = 0.01
 
 
-def draft_syntax(buffer: Buffer, start: int, end: int, draft: Draft, *, drafts: int) -> DraftSyntax:
-    """Return the syntax of a draft that stands for the text from `start` to `end`.
+def draft_syntax(buffer: Buffer, span: Span, draft: Draft, *, drafts: int) -> DraftSyntax:
+    """Return the syntax of a draft that stands in the place of a span.
 
     `drafts` is the number of drafts shown at this step, which share the time. Returns an empty
     tuple without a grammar, or if the parse takes too long.
     """
     if buffer.parse is None:
         return ()
-    (top, left), (bottom, right) = buffer.location(start), buffer.location(end)
+    (top, left), (bottom, right) = buffer.location(span.start), buffer.location(span.end)
     room = _CONTEXT // max(1, drafts)
     above = list(_near(buffer.lines[:top][::-1], room * 3 // 4))[::-1]
     below = _near(buffer.lines[bottom + 1 :], room // 4)

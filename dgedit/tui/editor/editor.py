@@ -190,11 +190,9 @@ class Editor(Writing, inherit_bindings=False):
                 if draft is None:
                     hole.clear()
                     continue
-                if hole.draft is not None and hole.draft.text == draft.text:
-                    syntax = hole.syntax
-                else:
-                    span = (hole.start, hole.end)
-                    syntax = draft_syntax(self.buffer, *span, draft, drafts=len(drafts))
+                syntax = hole.syntax
+                if hole.draft is None or hole.draft.text != draft.text:
+                    syntax = draft_syntax(self.buffer, hole.span, draft, drafts=len(drafts))
                 hole.show(draft, syntax, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
             self.rows.wrap(0)
 
@@ -205,12 +203,13 @@ class Editor(Writing, inherit_bindings=False):
         if y < self.scroll_y:
             self.selection = Selection.cursor(start)
         rows = min(_ROOM, height // 2)
+        if y + rows <= self.scroll_y + height:
+            return
         if y + rows > self.rows.height:  # at the end of the text there are no rows to scroll to
             hole.height = max(hole.height, rows)
             self.rows.wrap(0)
             self._refresh_size()
-        if y + rows > self.scroll_y + height:
-            self.scroll_to(y=y + rows - height, animate=False, force=True)
+        self.scroll_to(y=y + rows - height, animate=False, force=True)
 
     # Edits
 

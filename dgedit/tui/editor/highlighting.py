@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -277,16 +277,6 @@ class Parse:
             ]
             if top in self._parts:
                 self._parts[top] = self._parts[top][0], self._parts[top][1] + more
-
-
-def clipped(highlights: Iterable[Highlight], start: int, stop: int) -> tuple[Highlight, ...]:
-    """Return the highlights between two columns, counted from the first of them."""
-    found = []
-    for begin, end, name in highlights:
-        first, last = max(start, begin), stop if end is None else min(stop, end)
-        if first < last:
-            found.append((first - start, last - start, name))
-    return tuple(found)
 
 
 def _is_late(until: float, offset: int, failed: bool) -> bool:

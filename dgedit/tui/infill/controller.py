@@ -228,6 +228,7 @@ class InfillController:
         self._left = len(fill.present)
         self.workspace.notice("")
         self.tell_engine()
+        self._mark_tabs()
         self.app.refresh_bindings()
         self.app.post_message(Holed())
         self._refine(fill)
@@ -237,6 +238,7 @@ class InfillController:
         self.fill = None
         self._waiting = None
         self.tell_engine()
+        self._mark_tabs()
         self.app.refresh_bindings()
         self.app.post_message(Holed())
 
@@ -250,6 +252,7 @@ class InfillController:
             self._left = len(self.fill.present)
             self.fill.show(self.live, quiet=True)
             self.tell_engine()
+            self._mark_tabs()
         self.app.post_message(Holed())
 
     def touched(self, message: Editor.Touched) -> None:
@@ -331,17 +334,20 @@ class InfillController:
         Thread(target=self.source.open, daemon=True).start()
 
     def tell_engine(self) -> None:
-        """Show in the status line how far the infill is, and with which model; and on the tabs
-        where it is running.
-        """
+        """Show in the status line how far the infill is, and with which model."""
         backend = self.source.backend
         parts = [words.progress(self.fill, self.nearest_hole())] if self.fill and backend else []
         parts += [backend.name, backend.device] if backend else []
         self.workspace.status.engine = BETWEEN.join(parts) or "loading model…"
         self.workspace.status.heat = self.heat and self.fill is not None
+
+    def _mark_tabs(self) -> None:
+        """Show on the tabs where an infill is running."""
+        present = self.fill.present if self.fill is not None and self.running else []
+        filled = {editor for editor, _ in present}
         for editor in self.workspace.editors:
-            if editor.filling is not (filling := self.running and self.is_in(editor)):
-                editor.filling = filling
+            if editor.filling is not (editor in filled):
+                editor.filling = editor in filled
                 self.workspace.mark(editor)
 
     def connected(self) -> None:
@@ -367,6 +373,7 @@ class InfillController:
         self.fill.draw(message.step, message.seconds, self.live)
         self.tell_engine()
         if message.step.last:
+            self._mark_tabs()
             before, self.fill.before = self.fill.before, None
             if before is not None and set(before.present) >= set(self.fill.present):
                 self._leave(before)

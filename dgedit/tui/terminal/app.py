@@ -5,7 +5,7 @@ Knows the screen and keys; nothing of texts and parts.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 from textual import on
@@ -50,9 +50,14 @@ class TerminalApp(App[None], inherit_bindings=False):
 
     def get_key_display(self, binding: Binding) -> str:
         """Return a key as it is written everywhere."""
-        return bindings.written([binding.key])[0]
+        return _display(binding.key)
 
     @on(Driver.SignalResume)
     def _draw_again(self) -> None:
         """Redraw the whole screen, which another program may have changed."""
         self.refresh(layout=True)
+
+
+@cache  # the footer asks for all of its keys whenever one changes
+def _display(key: str) -> str:
+    return bindings.written([key])[0]

@@ -174,6 +174,8 @@ class Workspace:
     def _lay_out(self) -> None:
         for one in self.editors:
             one.display = one is self.editor or one is self.beside
+            if self.beside is not None:  # else no title is shown
+                one.border_title = Content(f" {self.label(one)} ")
         self.panes.set_class(self.beside is not None, "-split")
         self.strip.active = self._tabs[self.editor].id or ""
         if not self.app.screen.is_modal:
@@ -196,7 +198,6 @@ class Workspace:
     def _new_tab(self, editor: Editor) -> ContentTab:
         label = self.label(editor)
         self._tabs[editor] = tab = ContentTab(Content(label), f"file-{id(editor)}")
-        editor.border_title = Content(f" {label} ")
         return tab
 
     def follow_tab(self) -> None:
@@ -237,8 +238,9 @@ class Workspace:
         tab = self._tabs.get(editor)
         label = self.label(editor)
         if tab is not None and tab.label_text != label:
-            tab.label, editor.border_title = Content(label), Content(f" {label} ")
+            tab.label = Content(label)
             if self.beside is not None:  # a plain refresh repaints only the text, not the title
+                editor.border_title = Content(f" {label} ")
                 editor.refresh(layout=True)
 
     def relabel(self) -> None:

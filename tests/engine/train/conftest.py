@@ -20,7 +20,7 @@ MODULES = (decoder, shlex, textwrap)
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a corpus of the standard library's source, held out as well, and a vocabulary."""
+    """A folder with a corpus of the standard library's source, held out too, and a vocabulary."""
     folder = tmp_path_factory.mktemp("data")
     texts = [inspect.getsource(module) for module in MODULES]
     learn(texts, 400).save(str(folder / "tokenizer.json"))

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from rich.style import Style
 
+from dgedit.files.document import Span
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.composer import clipped
 from dgedit.tui.editor.draft_syntax import draft_syntax
-from dgedit.tui.editor.highlighting import clipped, syntax_of
+from dgedit.tui.editor.highlighting import syntax_of
 from dgedit.tui.editor.paint import syntax_style
 from dgedit_engine.types import Draft
 
@@ -31,9 +33,9 @@ def test_a_draft_has_the_syntax_of_its_place() -> None:
     buffer = Buffer(text, syntax=PYTHON)
     first, second = text.index("???"), text.rindex("???")
     code = draft("return", " 1\n    # b")
-    in_a_string = draft_syntax(buffer, first, first + 3, code, drafts=1)
+    in_a_string = draft_syntax(buffer, Span(first, first + 3), code, drafts=1)
     assert {name for line in in_a_string for _, _, name in line} == {"string"}
-    in_code = draft_syntax(buffer, second, second + 3, code, drafts=1)
+    in_code = draft_syntax(buffer, Span(second, second + 3), code, drafts=1)
     assert (0, 6, "keyword.return") in in_code[0] and (7, 8, "number") in in_code[0]
     assert (4, 7, "comment") in in_code[1]
 
@@ -42,10 +44,10 @@ def test_a_large_text_is_parsed_near_the_draft_alone() -> None:
     text = "y = 1\n" * 100_000 + "def f():\n    ???\n" + "z = 2\n" * 100_000
     buffer = Buffer(text, syntax=PYTHON)
     at = text.index("???")
-    (line,) = draft_syntax(buffer, at, at + 3, draft("return"), drafts=50)
+    (line,) = draft_syntax(buffer, Span(at, at + 3), draft("return"), drafts=50)
     assert (0, 6, "keyword.return") in line
-    assert draft_syntax(buffer, at, at + 3, draft("x" * 50_000), drafts=1) == ()
-    assert draft_syntax(Buffer(text), at, at + 3, draft("return"), drafts=1) == ()
+    assert draft_syntax(buffer, Span(at, at + 3), draft("x" * 50_000), drafts=1) == ()
+    assert draft_syntax(Buffer(text), Span(at, at + 3), draft("return"), drafts=1) == ()
 
 
 def test_highlights_are_clipped_to_columns() -> None:

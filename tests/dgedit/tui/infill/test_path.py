@@ -14,8 +14,6 @@ from ..conftest import OpenDesk, Script
 TUI = Path(dgedit.tui.__file__).parent
 MOVES = 250
 """Calls on that way, at most, by which one goes from one file of the editor to another."""
-DRAWING = {f"editor/{name}.py": "drawing" for name in ("view", "rows", "paint", "highlighting")}
-"""Files that count as one, since how many frames there are is the machine's."""
 
 
 async def test_an_infill_takes_a_short_way(desk: OpenDesk) -> None:
@@ -35,9 +33,7 @@ async def test_an_infill_takes_a_short_way(desk: OpenDesk) -> None:
         finally:
             sys.setprofile(None)
         assert d.row(1) == "    ????????"
-        names = (str(Path(file).relative_to(TUI)) for file in called)
-        way = [name for name, _ in groupby(DRAWING.get(name, name) for name in names)]
-        drawn = max(i for i, file in enumerate(way) if file == "infill/session.py")
-        painted = way.index("drawing", drawn)
-        assert {"app.py", "infill/controller.py", "drawing"} < set(way[:painted])
+        way = [str(Path(file).relative_to(TUI)) for file, _ in groupby(called)]
+        painted = max(i for i, file in enumerate(way) if file == "editor/paint.py")
+        assert {"app.py", "infill/controller.py", "editor/rows.py"} < set(way[:painted])
         assert painted < MOVES, way
