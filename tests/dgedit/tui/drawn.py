@@ -28,7 +28,9 @@ def check_rows(editor: Editor) -> None:
         assert not run.kind.held or line[column : column + len(run.text)] == run.text, row
     # The sign of an insertion point takes a cell, and so perhaps a row.
     pointed = editor.soft_wrap and any(hole.start == hole.end for hole in editor.holes)
-    if not pointed and all(hole.draft is None for hole in editor.holes):
+    # While one is filled, rows may be free for the draft that is to come.
+    free = editor.filling and any(hole.height > 1 for hole in editor.holes)
+    if not (pointed or free) and all(hole.draft is None for hole in editor.holes):
         assert rows.height == _lines(editor)
     for y, row_of in enumerate(drawn):
         for x in (0, 1, 5, rows.row_width(row_of), 100):
