@@ -46,10 +46,7 @@ def test_a_file_larger_than_memory_is_read(tmp_path: Path) -> None:
     said += b" " * (-len(said) % 8)
     with file.open("wb") as out:
         out.write(struct.pack("<Q", len(said)) + said + struct.pack("<2f", 1.5, -2.0))
-        try:
-            out.truncate(8 + len(said) + 8 + 2 * large)  # a hole, which takes no room on a disk
-        except OSError as error:
-            pytest.skip(f"no such file here: {error}")
+        out.truncate(8 + len(said) + 8 + 2 * large)  # a hole, which takes no room on a disk
     _, places = headers([file])
     read = reader(places)
     assert read("small").tolist() == [1.5, -2.0]
