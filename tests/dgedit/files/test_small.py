@@ -126,6 +126,7 @@ MAY = {
     "dgedit/files/recent.py": "what we write",
     "dgedit/files/saving.py": "what we write; folders, to sync them",
     "dgedit/models/hub.py": "a file that we fetch",
+    "dgedit/text/languages.py": "the queries of an installed grammar",
     "dgedit/tui/bench.py": "for developers: files of Python's own",
     "dgedit/tui/workspace/stdin.py": "the terminal",
 }
