@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,21 @@ import torch
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
-from hypothesis import settings
-
 from dgedit_engine.nano import parts, prepared
 from dgedit_engine.types import ModelError
 from scripted import Scripted
 
-# A busy machine makes any example slow now and then.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+with suppress(ModuleNotFoundError):
+    from hypothesis import settings
+
+    # A busy machine makes any example slow now and then.
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
+
+ONLY_TESTS = {"gguf", "hypothesis", "peft", "transformers", "textual", "typer", "tree_sitter"}
+"""Packages without which a file of tests is skipped where it is loaded: a machine with a GPU has
+torch and what the engine needs, and runs what is marked `gpu`.
+"""
 
 _READY = "NANO_READY_FOR_TESTS"
 """The variable by which processes that share the tests share the folder that nano is ready in."""
@@ -42,6 +49,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove it."""
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop(_READY), ignore_errors=True)
+
+
+class TestFile(pytest.Module):
+    """A file of tests, skipped where it needs a package that is not there."""
+
+    def _getobj(self) -> object:
+        try:
+            return super()._getobj()
+        except self.CollectError as error:
+            if (name := getattr(error.__cause__, "name", None)) not in ONLY_TESTS:
+                raise
+            raise pytest.skip.Exception(f"needs {name}", allow_module_level=True) from None
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Make every file of tests one of these."""
+    return TestFile.from_parent(parent, path=module_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

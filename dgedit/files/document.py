@@ -179,8 +179,8 @@ class Document:
                 )
 
     def stored_as(self, charset: str | None) -> Document:
-        """The same document, to be stored in another way; as it is where that is none of ours.
-        UTF-16 has its mark, without which it is not told from what is no text.
+        """Return the same document, to be stored in another way; as it is where that is none of
+        ours. UTF-16 has its mark, without which it is not told from what is no text.
         """
         bom, encoding = _CHARSETS.get(charset or "", (self.bom, self.encoding))
         return replace(self, bom=bom, encoding=encoding)

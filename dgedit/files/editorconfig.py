@@ -59,8 +59,8 @@ class EditorConfig:
 
 
 def said_of(path: Path) -> EditorConfig:
-    """What is said of a file; nearer files go before those further up, of which one may be the
-    last that is asked.
+    """Return what is said of a file; nearer files go before those further up, of which one may be
+    the last that is asked.
     """
     found: dict[str, str] = {}
     broken = ""
@@ -93,7 +93,7 @@ def _understood(found: Mapping[str, str]) -> EditorConfig:
 
 
 def _mistakes(said: Mapping[str, str]) -> Iterator[str]:
-    """What is said of a file that cannot be, in words."""
+    """Return what is said of a file that cannot be, in words."""
     known: dict[str, Collection[str]] = {
         "indent_style": _STYLES,
         "end_of_line": _ENDS,
@@ -115,7 +115,7 @@ def _number(value: str) -> int | None:
 
 
 def _read(file: Path) -> tuple[str, str]:
-    """A file's text; why it has none, where it is there."""
+    """Return a file's text; why it has none, where it is there."""
     try:
         with disk.opened(file) as fd:
             data = b"".join(disk.chunks(fd, 0, _LARGEST + 1))
@@ -132,8 +132,8 @@ def _read(file: Path) -> tuple[str, str]:
 
 
 def _said(text: str, name: str) -> tuple[bool, dict[str, str], int]:
-    """Whether no file further up is to be asked, what is said of a file of this name, and the first
-    line that is none, from 1.
+    """Return whether no file further up is to be asked, what is said of a file of this name, and
+    the first line that is none, from 1.
     """
     is_root, is_ours, found, left = False, None, dict[str, str](), _MOST
     broken = 0
@@ -160,7 +160,7 @@ def _is_for(glob: str, name: str) -> bool:
 
 
 def _spread(glob: str) -> Iterator[str]:
-    """The patterns that one with braces stands for, or with folders that may be none."""
+    """Return the patterns that one with braces stands for, or with folders that may be none."""
     waiting = [glob] if len(glob) <= _LONGEST else []
     while waiting:
         glob = waiting.pop()

@@ -50,8 +50,8 @@ class Scope:
 
     @classmethod
     def of(cls, words: str) -> Scope:
-        """The scope that globs name, with commas or blanks between them: `*.py src/ !tests`. Each
-        is of a file or a folder, by its name, or by its path where it has a slash. Raises
+        """Return the scope that globs name, with commas or blanks between them: `*.py src/ !tests`.
+        Each is of a file or a folder, by its name, or by its path where it has a slash. Raises
         ValueError for one that makes no sense.
         """
         only, without = list[re.Pattern[str]](), list[re.Pattern[str]]()
@@ -69,7 +69,7 @@ class Scope:
         return cls(tuple(only), tuple(without))
 
     def holds(self, name: str) -> bool:
-        """Whether a file is meant, by its path in the project."""
+        """Return whether a file is meant, by its path in the project."""
         if any(pattern.fullmatch(name) for pattern in self.without):
             return False
         return not self.only or any(pattern.fullmatch(name) for pattern in self.only)
@@ -202,7 +202,7 @@ class _Look(Generic[Hit]):
                 self._new[name_of(one.path, folder)] = one
 
     def names(self) -> Iterator[str]:
-        """The names of all files: those being edited first, as the walk may leave them out."""
+        """Return the names of all files: those being edited first, as the walk may leave them out."""
         inside = (name_of(one.path, self.folder) for one in self._held.values())
         first = [name for name in (*inside, *self._new) if not os.path.isabs(name)]
         yield from first
@@ -235,8 +235,8 @@ class _Look(Generic[Hit]):
         return batch
 
     def _text(self, name: str, counts: Counts) -> str | None:
-        """A file's text, lines ending in one newline; empty where it cannot hold what is looked
-        for, None where it is not to be searched.
+        """Return a file's text, lines ending in one newline; empty where it cannot hold what is
+        looked for, None where it is not to be searched.
         """
         if held := self._new.get(name):
             return "\n".join(held.lines)
@@ -268,13 +268,13 @@ class _Look(Generic[Hit]):
 
 
 def may_hold(data: bytes, needle: bytes, fold: bool) -> bool:
-    """Whether a text in UTF-8 may hold what has these bytes in it, see `Wanted`."""
+    """Return whether a text in UTF-8 may hold what has these bytes in it, see `Wanted`."""
     if needle in data or (fold and needle in data.lower()):
         return True
     return fold and not data.isascii() and any(letter in data for letter in LETTERS)
 
 
 def name_of(path: Path, folder: Path) -> str:
-    """A file's name in a project; its path where it is outside."""
+    """Return a file's name in a project; its path where it is outside."""
     top, whole = os.path.abspath(folder), os.path.abspath(path)
     return os.path.relpath(whole, top) if whole.startswith(top.rstrip("/") + "/") else whole

@@ -21,8 +21,8 @@ _WORDS = 300  # characters of what it says went wrong
 
 
 async def piped(command: str, data: bytes, folder: Path, *, patience: float, most: int) -> bytes:
-    """What a command prints that reads the data. Raises InputError when it fails, takes more than
-    so many seconds or prints more than so many bytes.
+    """Return what a command prints that reads the data. Raises InputError when it fails, takes more
+    than so many seconds or prints more than so many bytes.
     """
     try:
         process = await asyncio.create_subprocess_exec(

@@ -19,8 +19,8 @@ _ENOUGH = 10_000
 
 
 def expanded(text: str, selection: Selection, parts: Iterable[Selection] | None) -> Selection:
-    """The smallest part that holds a selection and more; itself, where that is all. `parts` are
-    those around it that a grammar has, None where there is no grammar.
+    """Return the smallest part that holds a selection and more; itself, where that is all. `parts`
+    are those around it that a grammar has, None where there is no grammar.
     """
     start, end = sorted(selection)
     found = [*_words(text, start, end), (0, len(text))]
@@ -57,7 +57,9 @@ def _plain(text: str, start: int, end: int) -> Iterator[Selection]:
 
 
 def _brackets(text: str, start: int, end: int) -> Iterator[Selection]:
-    """What is between two brackets around a place, without them and with them, from the inside."""
+    """Yield what is between two brackets around a place, without them and with them, from the
+    inside.
+    """
     open_: list[str] = []
     for count, match in enumerate(_SIGNS.finditer(text, 0, start)):
         if count == _ENOUGH:

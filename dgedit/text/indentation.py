@@ -58,7 +58,7 @@ def uses_tabs(text: str, name: str, wanted: bool | None = None) -> bool:
 
 
 def step_of(text: str) -> int | None:
-    """How many blanks a step of a text's indentation has, as most of its lines say that are
+    """Return how many blanks a step of a text's indentation has, as most of its lines say that are
     indented further than the one above; None where none is.
     """
     counts: Counter[int] = Counter()
@@ -72,8 +72,9 @@ def step_of(text: str) -> int | None:
 
 
 def opens_block(line: str, name: str) -> bool:
-    """Whether what follows a line, in a file of this name, is indented further: behind an open
-    bracket at its end, in Python behind a colon, and behind the words that open blocks elsewhere.
+    """Return whether what follows a line, in a file of this name, is indented further: behind an
+    open bracket at its end, in Python behind a colon, and behind the words that open blocks
+    elsewhere.
     """
     kind, line = kind_of(name), line.strip()
     if not line or (kind.comment or kind.language) is None:
@@ -89,16 +90,16 @@ def opens_block(line: str, name: str) -> bool:
 
 
 def opens_inside(before: str, behind: str, name: str) -> bool:
-    """Whether a line that is ended within it is between a bracket and the one that closes it, with
-    nothing but blanks there: what was between them gets a line of its own.
+    """Return whether a line that is ended within it is between a bracket and the one that closes
+    it, with nothing but blanks there: what was between them gets a line of its own.
     """
     close = BRACKETS.get(before.rstrip(" \t")[-1:])
     return bool(close) and behind.lstrip(" \t")[:1] == close and opens_block(before, name)
 
 
 def dedented(line: str, above: Iterable[str], name: str) -> str | None:
-    """The blanks that a line is to begin with instead, where what was typed of it so far belongs to
-    a line above, the nearest of which comes first; None where they stay.
+    """Return the blanks that a line is to begin with instead, where what was typed of it so far
+    belongs to a line above, the nearest of which comes first; None where they stay.
     """
     lead, word = _parted(line)
     kind, suffix = kind_of(name), PurePath(name).suffix.lower()
@@ -119,21 +120,21 @@ def dedented(line: str, above: Iterable[str], name: str) -> str | None:
 
 
 def to_stop(lead: str, step: int, tab_width: int) -> int:
-    """How many of the blanks and tabs that a line begins with Backspace takes behind them: to the
-    stop before.
+    """Return how many of the blanks and tabs that a line begins with Backspace takes behind them:
+    to the stop before.
     """
     blanks = len(lead) - len(lead.rstrip(" "))
     return min(blanks, (width_of(lead, tab_width) - 1) % step + 1) if blanks else len(lead[-1:])
 
 
 def _parted(line: str) -> tuple[str, str]:
-    """What a line begins with that is blank, and the rest."""
+    """Return what a line begins with that is blank, and the rest."""
     body = line.lstrip(" \t")
     return line[: len(line) - len(body)], body
 
 
 def _lead_of_bracket(close: str, above: Iterable[str]) -> str | None:
-    """The blanks of the line that opens what a bracket closes."""
+    """Return the blanks of the line that opens what a bracket closes."""
     depth, signs = 0, re.compile(f"[{re.escape(close + _OPENING[close])}]")
     for line in above:
         for sign in reversed(signs.findall(line)):
@@ -146,7 +147,7 @@ def _lead_of_bracket(close: str, above: Iterable[str]) -> str | None:
 def _lead_of_whole(
     lead: str, whole: re.Pattern[str], last: re.Pattern[str], above: Iterable[str]
 ) -> str | None:
-    """The blanks of the nearest line that a part can belong to, of those around it."""
+    """Return the blanks of the nearest line that a part can belong to, of those around it."""
     most = len(lead)
     for line in above:
         there, body = _parted(line)
@@ -158,7 +159,7 @@ def _lead_of_whole(
 
 
 def _lead_around(lead: str, above: Iterable[str], name: str) -> str | None:
-    """The blanks of the line whose block ends, unless the line was dedented already."""
+    """Return the blanks of the line whose block ends, unless the line was dedented already."""
     nearest = True
     for line in above:
         there, body = _parted(line)

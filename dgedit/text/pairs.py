@@ -30,7 +30,7 @@ _PREFIX = re.compile(r"(?<!\w)(?:[fFbBuUrRcL]|[rR][bBfF]|[bBfF][rR]|u8)\Z")
 
 
 def pairs_of(name: str) -> Mapping[str, str]:
-    """What closes what in a file of this name."""
+    """Return what closes what in a file of this name."""
     kind, suffix = kind_of(name), PurePath(name).suffix.lower()
     mark = kind.comment[0] if kind.comment else kind.language
     quotes = '"'
@@ -51,7 +51,7 @@ class Pending:
     """How many characters the line has from each on, the innermost first."""
 
     def has(self, row: int, tail: int) -> bool:
-        """Whether one is there."""
+        """Return whether one is there."""
         return row == self.row and tail in self.tails
 
     def opened(self, row: int, tail: int) -> Pending:
@@ -64,8 +64,8 @@ class Pending:
 
 
 def opens_pair(line: str, column: int, sign: str, pairs: Mapping[str, str], *, inner: bool) -> bool:
-    """Whether a sign that is typed at a column is the first of a pair; `inner`: what follows there
-    closes a pair that was put in.
+    """Return whether a sign that is typed at a column is the first of a pair; `inner`: what follows
+    there closes a pair that was put in.
     """
     if sign not in pairs:
         return False
@@ -81,7 +81,7 @@ def opens_pair(line: str, column: int, sign: str, pairs: Mapping[str, str], *, i
 
 
 def holds_empty_pair(line: str, column: int, pairs: Mapping[str, str]) -> bool:
-    """Whether a column is between two signs that make a pair with nothing in it."""
+    """Return whether a column is between two signs that make a pair with nothing in it."""
     sign, behind = line[column - 1 : column], line[column : column + 1]
     if column == 0 or not behind or pairs.get(sign) != behind:
         return False

@@ -14,8 +14,8 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def given(text: str, errors: str) -> bytes:
-    """The bytes for the program; `errors` is how what is no character survives. Raises InputError
-    for what cannot be given.
+    """Return the bytes for the program; `errors` is how what is no character survives. Raises
+    InputError for what cannot be given.
     """
     ends = set(_LINE_END.findall(text))
     try:
@@ -25,8 +25,8 @@ def given(text: str, errors: str) -> bytes:
 
 
 def taken(data: bytes, text: str, errors: str, newline: str) -> str:
-    """The text that takes the place of the one that was given; `newline` ends its lines where that
-    one had none. Raises InputError for what is no text.
+    """Return the text that takes the place of the one that was given; `newline` ends its lines
+    where that one had none. Raises InputError for what is no text.
     """
     ends = set(_LINE_END.findall(text)) or {newline}
     try:

@@ -148,8 +148,8 @@ def search(lines: Sequence[str], query: Query, *, seconds: float = DEADLINE) -> 
 
 
 def hits(text: str, query: Query, *, most: int = MOST, seconds: float = DEADLINE) -> Iterator[Hit]:
-    """Each place, with its line, in a text whose lines end in one newline. Raises SearchError as
-    `search` does.
+    """Yield each place, with its line, in a text whose lines end in one newline. Raises SearchError
+    as `search` does.
     """
     row = begin = 0
     for match in islice(_matches(text, query, seconds), most):
@@ -168,7 +168,7 @@ def hits(text: str, query: Query, *, most: int = MOST, seconds: float = DEADLINE
 def parts_replaced(
     text: str, query: Query, template: str, newline: str, *, seconds: float = DEADLINE
 ) -> list[Part]:
-    """What to put in the place of what in a text as it is stored; see `replacements`."""
+    """Return what to put in the place of what in a text as it is stored; see `replacements`."""
     lines, starts, at = list[str](), [0], 0
     for end in _LINE_END.finditer(text):
         lines.append(text[at : end.start()])

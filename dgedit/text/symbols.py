@@ -104,7 +104,9 @@ def symbols(tree: Tree, lines: Sequence[str], language: str | None) -> list[Symb
 
 
 def defined(text: str, language: str | None, name: str) -> list[Symbol]:
-    """The symbols of that name, whatever they are in; `text` is parsed where it may have one."""
+    """Return the symbols of that name, whatever they are in; `text` is parsed where it may have
+    one.
+    """
     grammar = grammar_of(language) if language and _query(language) else None
     if grammar is None or not _may_define(text, language, name):
         return []
@@ -120,8 +122,8 @@ def named(all_: Iterable[Symbol], name: str) -> list[Symbol]:
 
 
 def around(tree: Tree, lines: Sequence[str], language: str | None, row: int, column: int) -> str:
-    """The name of the innermost symbol around a place, with the names of what that is in; empty
-    where there is none. Only what is at that row is looked at: 0.1 ms in 50,000 lines.
+    """Return the name of the innermost symbol around a place, with the names of what that is in;
+    empty where there is none. Only what is at that row is looked at: 0.1 ms in 50,000 lines.
     """
     here = (row, len(lines[row][:column].encode("utf-8", "replace")))
     name = ""
@@ -146,8 +148,8 @@ def bodies(tree: Tree, lines: Sequence[str], language: str | None) -> list[Body]
 def _named(
     tree: Tree, lines: Sequence[str], language: str | None, at: int | None = None
 ) -> Iterator[tuple[str, str, Node]]:
-    """Each symbol's whole name, its kind, and the node of its own name; `at`: of those that a row
-    is in, or meets.
+    """Yield each symbol's whole name, its kind, and the node of its own name; `at`: of those that a
+    row is in, or meets.
     """
     query = _query(language)
     if query is None:
@@ -228,7 +230,7 @@ def _name(node: Node, rest: str) -> str:
 
 
 def _may_define(text: str, language: str | None, name: str) -> bool:
-    """Whether there is a definition of a name, as far as that is seen without parsing."""
+    """Return whether there is a definition of a name, as far as that is seen without parsing."""
     heads = _HEADS.get(language or "")
     for match in re.finditer(rf"{re.escape(name)}\b", text):
         before = text[max(0, match.start() - _AHEAD) : match.start()]

@@ -39,8 +39,8 @@ def tidied(
     newline: str,
     holes: Sequence[tuple[int, int]] = (),
 ) -> Change | None:
-    """The change that gives a text what is wanted of it; None for none. `newline` is what its last
-    line is ended with, `holes` are the places to be filled.
+    """Return the change that gives a text what is wanted of it; None for none. `newline` is what
+    its last line is ended with, `holes` are the places to be filled.
     """
     trims = list(_trims(text, saved, holes)) if wanted.trim else []
     end = trims[-1].start if trims and trims[-1].end == len(text) else len(text)

@@ -186,7 +186,9 @@ class Cursors:
         self.area.post_message(TextArea.Changed(self.area))
 
     def may_move(self) -> bool:
-        """Whether the editor's cursor moves to stay; where nobody asked us to, the others end."""
+        """Return whether the editor's cursor moves to stay; where nobody asked us to, the others
+        end.
+        """
         if not (self._quiet or self._placing):
             self.drop()
         return not self._quiet
@@ -249,7 +251,7 @@ class Cursors:
     # What is copied and pasted
 
     def copied(self) -> str:
-        """The selections, and the lines of those that are empty, each in lines of its own."""
+        """Return the selections, and the lines of those that are empty, each in lines of its own."""
         text, found = self.text.buffer.text, dict[int, str]()
         for one in sorted(self.all, key=attrgetter("start", "end")):
             line = edits.line_at(text, one.cursor)
@@ -258,7 +260,7 @@ class Cursors:
         return self.text.buffer.newline.join(found.values())
 
     def dealt(self, text: str) -> list[str]:
-        """What of a text is pasted at each: a line each if it has as many, else all of it."""
+        """Return what of a text is pasted at each: a line each if it has as many, else all of it."""
         if not self._others:
             return [text]
         lines = LINE_END.split(text)[::2]
@@ -291,7 +293,7 @@ class Cursors:
         return [self.text.anchors.at(index) for index in (caret.anchor, caret.cursor)]
 
     def _lines(self, carets: Sequence[Caret]) -> list[list[int]]:
-        """Which cursors are in one line with the ones before."""
+        """Return which cursors are in one line with the ones before."""
         groups: list[list[int]] = []
         last = -1
         for at, one in enumerate(carets):

@@ -94,7 +94,7 @@ class Writing(View):
         return False
 
     def in_hole(self, index: int) -> bool:
-        """Whether an offset is in a hole, or at one."""
+        """Return whether an offset is in a hole, or at one."""
         return False
 
     def change(
@@ -370,7 +370,7 @@ class Writing(View):
         return super()._replace_via_keyboard(self._fitting(insert), start, end)
 
     def _fitting(self, text: str) -> str:
-        """A text as it is put in: with the line ends that are usual here, and no NUL."""
+        """Return a text as it is put in: with the line ends that are usual here, and no NUL."""
         return LINE_END.sub(self.buffer.newline, text.replace("\0", ""))
 
     def _run(self, command: Callable[..., Change | None], *more: object) -> None:

@@ -154,7 +154,7 @@ class Editor(Writing, inherit_bindings=False):
         return any(hole.draft is not None for hole in self.holes)
 
     def in_hole(self, index: int) -> bool:
-        """Whether an offset is in a hole, or at one."""
+        """Return whether an offset is in a hole, or at one."""
         return any(hole.start <= index <= hole.end for hole in self.holes)
 
     def rename(self, path: Path, file: Document) -> None:

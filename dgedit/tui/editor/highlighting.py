@@ -168,7 +168,9 @@ class Parse:
         return self._tree
 
     def around(self, first: Location, last: Location) -> Iterator[tuple[Location, Location]]:
-        """Where the parts of the text are that hold what is between two places, from the inside."""
+        """Return where the parts of the text are that hold what is between two places, from the
+        inside.
+        """
         node: Node | None = self.tree.root_node.descendant_for_point_range(
             self.point(first), self.point(last)
         )

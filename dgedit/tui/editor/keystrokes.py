@@ -42,7 +42,7 @@ class Typed(Protocol):
         """A step of its indentation."""
 
     def in_hole(self, index: int) -> bool:
-        """Whether an offset is in a hole, or at one."""
+        """Return whether an offset is in a hole, or at one."""
 
     def change(self, change: Change) -> None:
         """Make a change."""
@@ -151,7 +151,9 @@ class Keystrokes:
         return True
 
     def _dedent(self, row: int, typed: str) -> list[Part]:
-        """What is taken out where a line is dedented that is typed so far; nothing elsewhere."""
+        """Return what is taken out where a line is dedented that is typed so far; nothing
+        elsewhere.
+        """
         text = self.text
         lead = dedented(typed, self._above(row), text.file_name)
         if lead is None:

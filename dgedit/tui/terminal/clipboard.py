@@ -135,7 +135,7 @@ class Clipboards:
             self.app.run_worker(task, group="copy", exclusive=True)
 
     def line_copied(self, text: str) -> None:
-        """What was just copied is a line as a whole: pasted, it becomes one again."""
+        """Note that what was just copied is a line as a whole: pasted, it becomes one again."""
         self._line = readable(text)
 
     async def paste(self) -> None:

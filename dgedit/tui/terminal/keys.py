@@ -37,7 +37,7 @@ def is_text(event: events.Key) -> bool:
 
 
 def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
-    """The messages, with keys of a text that follow each other in one."""
+    """Yield the messages, with keys of a text that follow each other in one."""
     messages, run = list(messages), list[events.Key]()
     pasted = is_pasted(messages)
     for message in messages:
@@ -51,7 +51,7 @@ def in_bursts(messages: Iterable[Message]) -> Iterator[Message]:
 
 
 def is_pasted(messages: Sequence[Message]) -> bool:
-    """Whether keys that came at once are of a text that nobody typed key by key."""
+    """Return whether keys that came at once are of a text that nobody typed key by key."""
     keys = [one.key for one in messages if isinstance(one, events.Key) and _is_of_text(one)]
     return len(keys) > _QUICK or "enter" in keys[:-1]
 

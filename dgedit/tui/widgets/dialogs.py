@@ -37,7 +37,7 @@ class Waiting(Modal[None]):
         self.words, self.leave = words, leave
 
     def compose(self) -> ComposeResult:
-        """The words above the key."""
+        """Yield the words above the key."""
         with Vertical():
             yield Static(Content(self.words), classes="question")
             yield Static(Content.assemble((" Esc ", "reverse bold"), f" {self.leave}"))

@@ -31,7 +31,7 @@ class AskLine(Modal[str | None]):
         self.at = len(earlier)
 
     def compose(self) -> ComposeResult:
-        """The question above its line."""
+        """Yield the question above its line."""
         with Vertical() as box:
             yield Static(Content(self.question), classes="question")
             yield LineInput()

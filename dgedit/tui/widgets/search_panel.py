@@ -141,7 +141,7 @@ class Places(ScrollView, can_focus=True):
             self.action_choose()
 
     def render_line(self, y: int) -> Strip:
-        """A file's name, or a line with a place in it."""
+        """Draw a file's name, or a line with a place in it."""
         width, at = self.scrollable_content_region.width, y + round(self.scroll_y)
         base = self.rich_style
         if at >= len(self._rows):
@@ -202,7 +202,7 @@ class SearchPanel(Vertical):
         self._switches, self._told = Switches(), Static()
 
     def compose(self) -> ComposeResult:
-        """A row for each field, one that says how many there are, and the places."""
+        """Yield a row for each field, one that says how many there are, and the places."""
         with Horizontal():
             yield Static("Search  ", classes="name")
             yield self.what

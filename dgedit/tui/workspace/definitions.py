@@ -105,7 +105,7 @@ class Definitions:
 
 
 def _name_at(editor: Editor) -> str:
-    """The name at the cursor, or the one that is selected; empty for none."""
+    """Return the name at the cursor, or the one that is selected; empty for none."""
     start, end = sorted(editor.selected)
     if start == end:
         start, end = word_at(editor.text, start)
@@ -114,6 +114,6 @@ def _name_at(editor: Editor) -> str:
 
 
 def _is_at(one: Symbol, name: str, cursor: Location) -> bool:
-    """Whether the cursor is at a symbol's name."""
+    """Return whether the cursor is at a symbol's name."""
     row, column = cursor
     return row == one.row and one.column <= column <= one.column + len(name)

@@ -37,7 +37,7 @@ class Expanding:
             self.workspace.notice("the selection was not expanded")
 
     def _is_at_last(self) -> bool:
-        """Whether what was expanded last is selected still."""
+        """Return whether what was expanded last is selected still."""
         editor = self.workspace.editor
         return bool(self._steps) and self._steps[-1][::2] == (editor, editor.selected)
 
@@ -47,7 +47,7 @@ class Expanding:
 
 
 def _parts(editor: Editor, selected: Selection) -> list[Selection] | None:
-    """The parts around a selection that the grammar has; None without one."""
+    """Return the parts around a selection that the grammar has; None without one."""
     parse, buffer = editor.buffer.parse, editor.buffer
     if parse is None:
         return None

@@ -103,7 +103,7 @@ class Filtering:
         editor.change(Change((Part(start, end, new),), (start, start + len(new))))
 
     async def _run(self, command: str, data: bytes) -> bytes | None:
-        """What the command prints; None when the user cancels it."""
+        """Return what the command prints; None when the user cancels it."""
         run = asyncio.ensure_future(
             piped(command, data, self.workspace.folder, patience=self.patience, most=LARGEST)
         )

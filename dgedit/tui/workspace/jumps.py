@@ -122,6 +122,6 @@ def _spot(editor: Editor, selection: Selection) -> Spot:
 
 
 def _are_near(one: Spot, two: Spot) -> bool:
-    """Whether they are in one line."""
+    """Return whether they are in one line."""
     same = one.editor is two.editor if one.editor and two.editor else one.path == two.path
     return same and one.place[0] == two.place[0]

@@ -148,8 +148,8 @@ class Pages:
         return self.page(Path("untitled"), Document.from_text(""))
 
     def as_wanted(self, file: Document) -> Document:
-        """A document as the project wants it stored: one that no file holds yet, or any where the
-        user says so.
+        """Return a document as the project wants it stored: one that no file holds yet, or any
+        where the user says so.
         """
         if file.path is None:
             return file
@@ -161,7 +161,7 @@ class Pages:
         return file
 
     def tidying(self, file: Document) -> Tidying:
-        """What the project wants of a text that is saved."""
+        """Return what the project wants of a text that is saved."""
         said, settings = said_of(file.path) if file.path else EditorConfig(), self.settings
         return Tidying(
             trim=said.trim and settings.editorconfig_trim,

@@ -145,7 +145,7 @@ class ProjectSearch:
             self._worker = self.app.run_worker(run, group="project-search", thread=True)
 
     def held(self) -> list[OpenFile]:
-        """The open files, as they are being edited."""
+        """Return the open files, as they are being edited."""
         return [
             OpenFile(editor.path, list(editor.buffer.lines))
             for editor in self.workspace.editors
@@ -287,7 +287,7 @@ class ProjectSearch:
         query: Query,
         template: str,
     ) -> tuple[list[Rewrite], list[str], list[str]]:
-        """What becomes of each file, why some cannot be read, and the lines of the diff."""
+        """Return what becomes of each file, why some cannot be read, and the lines of the diff."""
         rewrites, wrong, lines = list[Rewrite](), list[str](), list[str]()
         for name in names:
             try:

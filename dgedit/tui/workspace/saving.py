@@ -145,7 +145,9 @@ class Saving:
         return failed is None
 
     def _tidied(self, editor: Editor, file: Document) -> Document:
-        """A document as the project wants it stored, once the text is as the project wants it."""
+        """Return a document as the project wants it stored, once the text is as the project wants
+        it.
+        """
         holes = [(hole.start, hole.end) for hole in editor.holes]
         wanted = self.workspace.pages.tidying(file)
         newline, saved = editor.buffer.newline, editor.file.text

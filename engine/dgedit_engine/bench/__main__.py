@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", choices=("random",), default="random", help="what the shape is filled with")
     add("--quant", choices=get_args(Quant), default="bf16", help="the experts' weights (bf16)")
     add("--kv", choices=("bf16", "fp8"), default="bf16", help="the prompt's keys (bf16)")
+    add("--no-reference", action="store_true", help="do not time transformers beside the shape")
     add("--prompt", type=int, default=2048, help="tokens of the shape's prompt (2048)")
     add("--minutes", type=float, default=2.0, help="budget of the shape's stages (2)")
     return parser
@@ -68,7 +69,7 @@ def _shape(options: argparse.Namespace) -> int:
         torch.set_num_threads(1)  # what is small enough for a CPU waits longer for a second one
     found = {"shape": options.shape, "quant": options.quant, "kv": options.kv}
     found |= {"device": _named(device)}
-    if device.type == "cuda":  # first, and alone: two models of 50 GB are on no card
+    if device.type == "cuda" and not options.no_reference:  # first, and alone: two models of 50 GB are on no card
         found |= reference_times(SHAPES[options.shape](), device, options.prompt)
     model = random_model(SHAPES[options.shape](), options.quant, device=device)
     stored = torch.float8_e4m3fn if options.kv == "fp8" else None

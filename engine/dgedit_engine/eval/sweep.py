@@ -84,7 +84,7 @@ def _figures(engine: Engine, tasks: Sequence[Task], way: str, seed: int, effort:
         "exact": fmean(answer.text.strip() == task.gold.strip() for task, answer in pairs),
         "parses": fmean(parses(task.filled(answer.text)) for task, answer in pairs),
         "similarity": fmean(similarity(answer.text, task.gold) for task, answer in pairs),
-        "forwards": median(answer.steps for answer in answers),
+        "taken": median(answer.steps for answer in answers),
         "ms": median(answer.ms for answer in answers),
         "settled": fmean(answer.stopped != "cap" for answer in answers),
     }

@@ -144,6 +144,7 @@ class DeviceCache:
         self.keys = [each[chosen] for each in self.keys]
         self.values = [each[chosen] for each in self.values]
         self.batch = len(rows)
+        self.version += 1
 
     def reserve(self, n: int) -> None:
         """Make room for n more tokens. Raises ValueError for more than a chunk."""

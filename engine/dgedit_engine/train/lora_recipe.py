@@ -145,7 +145,7 @@ WORDS = {
 """Help texts of the options of `Adapting`."""
 
 _HELP = WORDS | {
-    "end": "weight of the end token",
+    "end": "weight of the first tokens behind the hole",
     "text": "weight of the text around the hole",
     "text_kept": "share of that text's tokens that is drawn to count",
     "kl": "weight of the divergence from the base's own left-to-right reading",

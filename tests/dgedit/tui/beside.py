@@ -28,8 +28,9 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.infill.session import Fill, Stage
 from dgedit.tui.terminal.keys import Burst
 from dgedit_engine.types import Candidate, InfillRequest, Step
+from scripted import DONE, HALF, NOISE, Script, draft
 
-from .conftest import DONE, HALF, NOISE, Desk, Script, draft
+from .conftest import Desk
 from .drawn import check_rows, check_view
 from .modelled import History, Selection, Typist, same_outside
 
@@ -65,11 +66,11 @@ class Answers(Script):
     """
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
-        self._gate = Semaphore(0)
+        self.gate = Semaphore(0)
         self.requests.append(request)
         count = len(request.holes)
         for at in (NOISE, HALF, DONE):
-            self._gate.acquire()
+            self.gate.acquire()
             every = [
                 tuple(draft(ANSWERS[(i + by) % len(ANSWERS)], at) for i in range(count))
                 for by in range(3)

@@ -1,13 +1,11 @@
-"""An editor over files in a temporary folder, and a backend whose steps the test lets through."""
+"""An editor over files in a temporary folder, and the backend that fills their holes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from itertools import zip_longest
 from pathlib import Path
-from threading import Event, Semaphore
 from time import monotonic
 from typing import Any
 
@@ -19,76 +17,13 @@ from textual.pilot import Pilot
 from textual.worker import Worker
 
 from dgedit.tui.app import DgeditApp
-from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
+from scripted import Script
 
-NOISE, HALF, DONE = range(3)
 PATIENCE = 20
 """Seconds until a test that waits has failed, on a busy machine too."""
 
 ENDLESS = {"journal", "watch", "tree", "_loader"}
 """The groups of workers that look after something as long as the editor runs."""
-
-
-class Script:
-    """Answers each hole with its text in three steps; `go` lets that many through."""
-
-    name, device, ability = "script", "test", Ability(instructions=True)
-
-    def __init__(self, *texts: str) -> None:
-        self.texts = texts
-        self.requests: list[InfillRequest] = []
-        self.closed = Event()
-        self.error: Exception | None = None
-        self._gate = Semaphore(0)
-
-    def go(self, steps: int = 3) -> None:
-        self._gate.release(steps)
-
-    def infill(self, request: InfillRequest) -> Iterator[Step]:
-        self.requests.append(request)
-        self.closed.clear()
-        try:
-            for at in (NOISE, HALF, DONE):
-                self._gate.acquire()
-                if self.error:
-                    raise self.error
-                drafts = tuple(draft(self.texts[i], at) for i in range(len(request.holes)))
-                yield Step(at + 1, 3, drafts, last=at == DONE, stopped="settled")
-        finally:
-            self.closed.set()
-
-
-class Choices(Script):
-    """Answers a hole with several candidates at the last step, of which every other one has a
-    fault; `certainty` is theirs, where it is known.
-    """
-
-    def __init__(self, *texts: str, certainty: Sequence[float] = ()) -> None:
-        super().__init__(*texts)
-        self.certainty = certainty
-
-    def infill(self, request: InfillRequest) -> Iterator[Step]:
-        for step in super().infill(request):
-            if not step.last:
-                yield step
-                continue
-            holes = len(request.holes)
-            candidates = tuple(
-                Candidate(draft(text, DONE), -i / 10, "sample", i % 2, known)
-                for i, (text, known) in enumerate(zip_longest(self.texts, self.certainty))
-            )
-            best = (candidates[0].draft,) * holes
-            yield Step(step.index, step.total, best, True, "settled", 0.0, (candidates,) * holes)
-
-
-def draft(text: str, at: int) -> Draft:
-    """The text's characters: noise at first, every other one settled halfway, all in the end."""
-    pieces = [
-        char if char == "\n" or at == DONE or (at == HALF and i % 2 == 0) else "?#"[at]
-        for i, char in enumerate(text)
-    ]
-    settled = [at == DONE or (at == HALF and i % 2 == 0) for i in range(len(text))]
-    return Draft(tuple(pieces), (0.5,) * len(text), tuple(settled))
 
 
 class Desk:

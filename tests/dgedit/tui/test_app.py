@@ -15,8 +15,9 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.session import Stage
 from dgedit.tui.infill.worker import Refined
 from dgedit.tui.widgets.dialogs import Ask
+from scripted import Script
 
-from .conftest import Desk, OpenDesk, Script
+from .conftest import Desk, OpenDesk
 from .editor.test_editor import CODE, masked, spans
 
 NASTY = b"\xef\xbb\xbfa\r\nb\n\x0bc\x0cd\xc2\x85e\xe2\x80\xa8f\r\xff HOLE\r\n\r\nend"
@@ -59,7 +60,7 @@ async def test_escape_cancels_closes_the_stream_and_keeps_the_hole(desk: OpenDes
         assert d.app.fill is None
         assert d.row(1) == "    pass"
         d.script.go(1)
-        await d.until(d.script.closed.is_set)
+        await d.until(lambda: d.script.closed == 1)
         assert spans(d.app.editor) == [(13, 17)]
         assert d.app.editor.text.encode() == CODE
 

@@ -19,8 +19,9 @@ from dgedit.tui.help import Columns, Help
 from dgedit.tui.keymap import ACTIONS
 from dgedit.tui.start import _named_by
 from dgedit.tui.widgets.picker import Choose
+from scripted import Script
 
-from .conftest import Desk, OpenDesk, Script
+from .conftest import Desk, OpenDesk
 
 
 def said(d: Desk) -> list[str]:

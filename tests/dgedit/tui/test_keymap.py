@@ -15,8 +15,9 @@ from dgedit.tui import bindings as keys
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.keymap import ACTIONS
+from scripted import Script
 
-from .conftest import Desk, Script
+from .conftest import Desk
 
 IDS = """
 mask point fill live cancel reject instruct accept accept-all accept-hole accept-word accept-line

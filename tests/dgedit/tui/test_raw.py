@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from .conftest import Desk, OpenDesk, Script
+from scripted import Script
+
+from .conftest import Desk, OpenDesk
 
 # Colours, a title, a link, a C1 sequence, bidi overrides and isolates, zero width, a tag, markup.
 EVIL = "\x1b[31m\x1b]0;t\x07\x1b]8;;u\x1b\\\x9b2J\u202e\u2066\u200b\ufeff\U000e0041[bold red]x[/]"

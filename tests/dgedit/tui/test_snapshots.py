@@ -25,8 +25,9 @@ from textual.widgets import Input
 
 from dgedit.tui.app import DgeditApp
 from dgedit_engine.types import Candidate
+from scripted import Script
 
-from .conftest import Desk, Script
+from .conftest import Desk
 
 PICTURES = Path(__file__).with_name("snapshots")
 UPDATING = bool(os.environ.get("UPDATE_SNAPSHOTS"))

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual import events
 
-from ..conftest import Desk, OpenDesk, Script
+from scripted import Script
+
+from ..conftest import Desk, OpenDesk
 
 WORDS = b"one two one\ntwo one\none\n"
 

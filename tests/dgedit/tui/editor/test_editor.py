@@ -9,8 +9,9 @@ from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
 from dgedit.tui.editor.editor import Editor
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 
 CODE = b"def f():\n    pass\n\n\ndef g():\n    return 1\n"
 

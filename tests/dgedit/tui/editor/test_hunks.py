@@ -12,8 +12,9 @@ from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.hunks import hunks
 from dgedit.tui.widgets.diffview import DiffView
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..infill.test_accepting import result, undos
 from .test_editor import spans
 

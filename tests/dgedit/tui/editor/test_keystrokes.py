@@ -11,8 +11,9 @@ from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.terminal.keys import in_bursts
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..terminal.test_driver import keys_of
 
 

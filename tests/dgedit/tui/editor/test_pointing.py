@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from textual.events import MouseDown, MouseMove, MouseUp
 
-from ..conftest import Desk, OpenDesk, Script
+from scripted import Script
+
+from ..conftest import Desk, OpenDesk
 from ..infill.test_accepting import result
 from .test_editor import CODE, masked
 

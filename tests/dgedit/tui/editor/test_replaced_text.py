@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from dgedit.files.document import Document, UnfitError
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
-
-from ..conftest import Script
+from scripted import Script
 
 BYTES = st.lists(
     st.sampled_from(

@@ -13,8 +13,9 @@ from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.holes import EMPTY_HOLE, OpenHole
 from dgedit.tui.editor.rows import Rows
 from dgedit_engine.types import Draft
+from scripted import Script
 
-from ..conftest import OpenDesk, Script
+from ..conftest import OpenDesk
 
 WORDS = [
     "a",

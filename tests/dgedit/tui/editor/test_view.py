@@ -12,8 +12,9 @@ from textual.geometry import Region
 from textual.screen import Screen
 
 from dgedit.tui.editor.view import View
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 
 CODE = b"".join(
     b"def f%d(a, b):\n    '''doc'''\n    return [a, {b: 'x'}]\n\n\n" % i for i in range(30)

@@ -6,8 +6,9 @@ import pytest
 from textual.document._document import Selection
 
 from dgedit.tui.infill.session import Stage
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 
 

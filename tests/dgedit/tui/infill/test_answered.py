@@ -12,9 +12,9 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.infill.session import Stage
 from dgedit_engine.types import Candidate, Draft, Hole, Infill, InfillRequest, Passage
-from scripted import Scripted
+from scripted import Script, Scripted
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 
 TEXTS = "a = <FILL>\nb = <FILL>\n", "c = <FILL>\n"
 SPANS = (Span(4, 10), Span(15, 21)), (Span(4, 10),)

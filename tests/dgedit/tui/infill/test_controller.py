@@ -11,8 +11,9 @@ from textual.widgets._tabbed_content import ContentTab
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.session import Stage
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 
 

@@ -11,8 +11,9 @@ from dgedit.tui.infill.session import Fill, Stage
 from dgedit.tui.infill.worker import Failed
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit_engine.types import InfillRequest, Step
+from scripted import DONE, HALF, Choices, Script, draft
 
-from ..conftest import DONE, HALF, Choices, Desk, OpenDesk, Script, draft
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 from .test_accepting import result
 

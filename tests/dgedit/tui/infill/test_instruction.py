@@ -10,8 +10,9 @@ from textual.widgets import Static
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.instruction import Box, Slider
 from dgedit_engine.types import Ability
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked
 from .test_accepting import result
 
@@ -123,7 +124,7 @@ async def test_keys_of_the_box_stand_in_one_row(desk: OpenDesk) -> None:
 class Deaf(Script):
     """Follows no instructions."""
 
-    ability = Ability()
+    knows = Ability()
 
 
 LINE = "script follows no instructions: it reads the words as a comment"
@@ -205,7 +206,7 @@ async def test_box_that_was_faster_than_the_model_says_it_as_well(tmp_path: Path
 class Pythonic(Script):
     """Knows one language."""
 
-    ability = Ability(frozenset({".py"}), instructions=True)
+    knows = Ability(frozenset({".py"}), instructions=True)
 
 
 async def test_f5_in_an_unknown_language_says_so_and_fills_when_pressed_again(

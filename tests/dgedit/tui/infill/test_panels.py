@@ -10,8 +10,9 @@ from textual.geometry import Region
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.panels import GivenView, HolesPanel
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 
 FILES = {"a.py": CODE, "b.txt": b"hello \n"}

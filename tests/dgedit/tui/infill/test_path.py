@@ -8,8 +8,9 @@ from pathlib import Path
 from types import FrameType
 
 import dgedit.tui
+from scripted import Script
 
-from ..conftest import OpenDesk, Script
+from ..conftest import OpenDesk
 
 TUI = Path(dgedit.tui.__file__).parent
 MOVES = 250

@@ -12,8 +12,9 @@ from textual.widgets._footer import FooterKey
 from dgedit.tui.infill.session import Stage
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit_engine.types import Draft, InfillRequest, Step
+from scripted import DONE, NOISE, Choices, Script, draft
 
-from ..conftest import DONE, NOISE, Choices, Desk, OpenDesk, Script, draft
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 from .test_accepting import result, undos
 

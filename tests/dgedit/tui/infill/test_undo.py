@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from textual.document._document import Selection
 
-from ..conftest import Choices, OpenDesk, Script
+from scripted import Choices, Script
+
+from ..conftest import OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 from .test_accepting import result
 

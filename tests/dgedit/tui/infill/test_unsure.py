@@ -11,8 +11,9 @@ from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.offers import Offer
 from dgedit_engine.types import Candidate, Draft
+from scripted import DONE, Choices, draft
 
-from ..conftest import DONE, Choices, Desk, OpenDesk, draft
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE
 from .test_accepting import result
 

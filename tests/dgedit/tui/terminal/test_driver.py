@@ -21,8 +21,9 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.terminal.driver import _ALT, Answers, Keyboard
 from dgedit.tui.terminal.keys import Burst, in_bursts, is_pasted
+from scripted import DONE, Script
 
-from ..conftest import DONE, Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..interminal import InTerminal
 
 TEXT = "def f(x):\n\tif x:\n        return [x]\n\n    é\u0301🇦🇧한글👩‍👩‍👧 \u0301界 end\r\nlast"

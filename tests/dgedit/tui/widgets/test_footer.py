@@ -10,8 +10,9 @@ from textual.widgets._footer import FooterKey
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.footer import Hints
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked
 from ..infill.test_accepting import result
 

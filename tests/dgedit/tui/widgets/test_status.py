@@ -10,8 +10,9 @@ from textual.events import Key, MouseDown
 
 from dgedit.tui.terminal.keys import Burst
 from dgedit.tui.workspace import tabs as module
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked
 from ..infill.test_accepting import result
 

@@ -12,8 +12,9 @@ from dgedit.errors import UsageError
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.start import run
 from dgedit.tui.widgets.tree import FileTree
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 
 
 @asynccontextmanager

@@ -11,8 +11,9 @@ from textual.widgets import Input
 from dgedit.config import Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 
 SAID = (
     "root=true\n[*]\nindent_style=space\nindent_size=2\ntab_width=8\nend_of_line=crlf\n"

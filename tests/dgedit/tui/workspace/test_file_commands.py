@@ -14,8 +14,9 @@ from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.path_prompt import AskPath
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace import file_commands as module
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 from ..widgets.test_tree import drawn, project, tree
 
 

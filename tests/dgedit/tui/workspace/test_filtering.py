@@ -10,8 +10,9 @@ from textual.widgets import Input
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Waiting
 from dgedit.tui.workspace.filtering import Proposal
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 
 TEXT = b"b\r\na\r\n\xff c\r\n"
 

@@ -14,8 +14,9 @@ from dgedit.config import Settings
 from dgedit.files import git
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.workspace import git_gutter as module
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 
 pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is what is asked")
 

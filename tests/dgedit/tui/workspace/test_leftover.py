@@ -16,8 +16,8 @@ from dgedit.files.document import Document
 from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.workspace import recovery
+from scripted import Script
 
-from ..conftest import Script
 from ..editor.test_editor import CODE
 from .test_recovery import DEAD, asked, caught_up, entries, journal_of, opened, path
 

@@ -10,8 +10,9 @@ import pytest
 from dgedit.errors import InputError
 from dgedit.files.document import LARGEST, Document, UnfitError
 from dgedit.tui.app import DgeditApp
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 from ..editor.test_editor import CODE
 
 THEIRS = b"# theirs\n" + CODE.replace(b"g()", b"gg()")

@@ -17,8 +17,9 @@ from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.path_prompt import AskPath, completions
 from dgedit.tui.widgets.picker import Choice, Choose
 from dgedit.tui.workspace import opening
+from scripted import Script
 
-from ..conftest import PATIENCE, Desk, OpenDesk, Script
+from ..conftest import PATIENCE, Desk, OpenDesk
 from ..editor.test_editor import CODE, masked
 from ..interminal import InTerminal
 

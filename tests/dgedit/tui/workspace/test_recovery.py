@@ -22,8 +22,9 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.workspace import recovery
 from dgedit.tui.workspace.recovery import Recovery
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 from ..editor.test_editor import CODE
 from ..interminal import DRIVER, RESTORED, InTerminal
 

@@ -13,8 +13,9 @@ from textual.widgets import Input
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import AnswerKey
+from scripted import Script
 
-from ..conftest import Desk, OpenDesk, Script
+from ..conftest import Desk, OpenDesk
 from ..editor.test_editor import CODE, masked, spans
 
 LINES = [f"line {i}\n" for i in range(60)]

@@ -16,8 +16,9 @@ from dgedit.files.document import Document
 from dgedit.files.journal import Journal, Process
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.dialogs import Ask
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 from ..interminal import InTerminal
 
 DEAD = dataclasses.replace(Process.ours(), started="before")

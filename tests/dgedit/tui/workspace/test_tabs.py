@@ -12,9 +12,10 @@ from textual.widgets import Tabs
 from dgedit.config import Settings
 from dgedit.errors import UsageError
 from dgedit.tui.app import DgeditApp
+from scripted import Script
 
 from ..conftest import Desk as Running
-from ..conftest import OpenDesk, Script
+from ..conftest import OpenDesk
 
 THREE = {"a.txt": b"a\n", "b.txt": b"b\n", "c.txt": b"c\n"}
 LONG = b"".join(b"line %d\n" % i for i in range(200))

@@ -11,8 +11,9 @@ from textual.widgets import OptionList, Static
 from dgedit.files.recent import Recent
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.start_page import StartPage
+from scripted import Script
 
-from ..conftest import Desk, Script
+from ..conftest import Desk
 
 
 @asynccontextmanager
