@@ -202,7 +202,7 @@ class _Look(Generic[Hit]):
                 self._new[name_of(one.path, folder)] = one
 
     def names(self) -> Iterator[str]:
-        """Return the names of all files: those being edited first, as the walk may leave them out."""
+        """Return the names of all files: first those being edited, which the walk may leave out."""
         inside = (name_of(one.path, self.folder) for one in self._held.values())
         first = [name for name in (*inside, *self._new) if not os.path.isabs(name)]
         yield from first

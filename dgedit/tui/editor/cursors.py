@@ -251,7 +251,7 @@ class Cursors:
     # What is copied and pasted
 
     def copied(self) -> str:
-        """Return the selections, and the lines of those that are empty, each in lines of its own."""
+        """Return the selections, and the lines of empty ones, each in lines of its own."""
         text, found = self.text.buffer.text, dict[int, str]()
         for one in sorted(self.all, key=attrgetter("start", "end")):
             line = edits.line_at(text, one.cursor)
@@ -260,7 +260,7 @@ class Cursors:
         return self.text.buffer.newline.join(found.values())
 
     def dealt(self, text: str) -> list[str]:
-        """Return what of a text is pasted at each: a line each if it has as many, else all of it."""
+        """Return what is pasted at each: a line each if the text has as many, else all of it."""
         if not self._others:
             return [text]
         lines = LINE_END.split(text)[::2]

@@ -69,7 +69,8 @@ def _shape(options: argparse.Namespace) -> int:
         torch.set_num_threads(1)  # what is small enough for a CPU waits longer for a second one
     found = {"shape": options.shape, "quant": options.quant, "kv": options.kv}
     found |= {"device": _named(device)}
-    if device.type == "cuda" and not options.no_reference:  # first, and alone: two models of 50 GB are on no card
+    if device.type == "cuda" and not options.no_reference:
+        # First, and alone: two models of 50 GB are on no card.
         found |= reference_times(SHAPES[options.shape](), device, options.prompt)
     model = random_model(SHAPES[options.shape](), options.quant, device=device)
     stored = torch.float8_e4m3fn if options.kv == "fp8" else None
