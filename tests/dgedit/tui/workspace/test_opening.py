@@ -31,7 +31,6 @@ def listed(d: Desk) -> list[str]:
 
 
 async def found(d: Desk, count: int) -> None:
-    """Wait until the list is of that many files."""
     await d.until(lambda: isinstance(d.app.screen, Choose) and len(d.app.screen.choices) == count)
 
 
