@@ -18,7 +18,7 @@ import os
 import re
 import tomllib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from typing import Any, Literal
 from dgedit.errors import InputError, UsageError
 from dgedit.files import disk, saving, small
 from dgedit.files.paths import WorkingFolder, our_folder
+from dgedit.text.languages import known
 from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
@@ -45,10 +46,12 @@ _DAY = 24 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset(
     {
-        *("adapter", "engine", "device", "idle", "keys"),
+        *("adapter", "engine", "device", "idle", "keys", "lsp"),
         *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
     }
 )
+# Settings that only a file can have.
+_TABLES = frozenset({"keys", "lsp"})
 # Variables of ours that are no settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
@@ -104,6 +107,8 @@ class Settings:
     """Which files are stored as it says: new ones, all when they are saved, or none."""
     git: bool = True
     """True if lines that differ from git's last commit have a sign, and the branch is shown."""
+    lsp: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """For a language's name a table whose `command` starts a language server for it."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by the actions' ids: several separated by commas, none if empty."""
 
@@ -164,8 +169,8 @@ def read_value(key: str, words: str, where: str) -> Any:
     """
     if key not in _CHECKS:
         raise UsageError(f"{where}: {unknown('key', key, _CHECKS)}")
-    if key == "keys":
-        raise UsageError(f"{where}: keys is a table: write it into the file")
+    if key in _TABLES:
+        raise UsageError(f"{where}: {key} is a table: write it into the file")
     value: Any = words
     match next(one for one in fields(Settings) if one.name == key).default:
         case bool():
@@ -251,7 +256,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
 def _from_environment(variables: Mapping[str, str]) -> list[SettingsLayer]:
     """Return one layer for each variable; an empty variable is ignored."""
     found = []
-    names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key != "keys"}
+    names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key not in _TABLES}
     for name in sorted(variables):
         if name.startswith("DGEDIT_") and variables[name] and name not in _OTHER_VARIABLES:
             if name not in names:
@@ -314,6 +319,20 @@ def _is_keys(value: object) -> str:
     return "" if fits else "a table of texts"
 
 
+def _is_lsp(value: object) -> str:
+    shape = 'a table [lsp.LANGUAGE] with command = ["PROGRAM", …] for each language'
+    if not isinstance(value, dict):
+        return shape
+    for name, table in value.items():
+        if name not in known():
+            return f"of languages: {unknown('language', name, known())}"
+        command = table.get("command") if isinstance(table, dict) else None
+        words = isinstance(command, list) and all(isinstance(word, str) for word in command)
+        if not (words and command and command[0]) or table.keys() != {"command"}:
+            return shape
+    return ""
+
+
 _CHECKS: Mapping[str, Callable[[object], str]] = {
     "model": _is_text,
     "adapter": _is_text,
@@ -336,6 +355,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "editorconfig_end_of_line": _is_files,
     "editorconfig_charset": _is_files,
     "git": _is_flag,
+    "lsp": _is_lsp,
     "keys": _is_keys,
 }
 """For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -34,7 +34,7 @@ ORDER = {
         ("tui",),
         ("engines",),
         ("models", "request"),
-        ("config",),
+        ("config", "protocol"),
         ("text", "files"),
         ("errors", "signals"),
     ),

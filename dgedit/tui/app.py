@@ -52,6 +52,7 @@ from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
 from dgedit.tui.workspace.git_gutter import GitGutter
 from dgedit.tui.workspace.jumps import Jumps
+from dgedit.tui.workspace.language_servers import LanguageServers, ServerNews
 from dgedit.tui.workspace.leftover import LeftOver
 from dgedit.tui.workspace.opening import Opening
 from dgedit.tui.workspace.pages import STDIN, Page, Pages
@@ -132,7 +133,9 @@ class DgeditApp(TerminalApp):
         self.filtering = Filtering(workspace, self.saving.refuse)
         self.jumps = Jumps(workspace, self.opening)
         self.search = ProjectSearch(workspace, self.jumps)
-        self.definitions = Definitions(workspace, self.jumps, self.search)
+        commands = {name: table["command"] for name, table in settings.lsp.items()}
+        self.servers = LanguageServers(workspace, commands)
+        self.definitions = Definitions(workspace, self.jumps, self.search, self.servers)
         self.crumbs = Crumbs(workspace)
         self.files = FileCommands(workspace, self.opening)
         self.git = GitGutter(workspace, on=settings.git)
@@ -145,7 +148,7 @@ class DgeditApp(TerminalApp):
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
-        workspace.shown = self.disk.looked = self.git.look
+        workspace.shown = self.disk.looked = self._shown
         workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
@@ -195,9 +198,14 @@ class DgeditApp(TerminalApp):
             self.welcome.start(bindings.hints(self.actions, "mask", "fill", "help"))
         self.disk.watch_anew()
         self.git.start()
+        self.servers.start()
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
+
+    async def on_unmount(self) -> None:
+        """End what was started."""
+        await self.servers.stop()
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text. Undecodable bytes are kept only in our own clipboard."""
@@ -277,6 +285,10 @@ class DgeditApp(TerminalApp):
         self.recovery.offer_left(editor)
         self.welcome.close()
 
+    def _shown(self) -> None:
+        self.git.look()
+        self.servers.look()
+
     @on(Editor.Changed)
     def _edited(self, message: Editor.Changed) -> None:
         editor = message.text_area
@@ -286,12 +298,14 @@ class DgeditApp(TerminalApp):
         self.finder.text_changed(editor)
         self.search.text_changed(editor)
         self.git.note_edit(editor)
+        self.servers.note_edit(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)
     def _cursor_moved(self) -> None:
         self.workspace.tell_place()
         self.crumbs.moved()
+        self.servers.tell_problem()
         self.review.leave_drafts()
         self.review.cursor_moved()
 
@@ -372,6 +386,10 @@ class DgeditApp(TerminalApp):
     @on(Refined)
     def _refined(self, message: Refined) -> None:
         self.infill.draw_step(message)
+
+    @on(ServerNews)
+    def _server_said(self, message: ServerNews) -> None:
+        self.servers.take(message)
 
     @on(Failed)
     def _failed(self, message: Failed) -> None:

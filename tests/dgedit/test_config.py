@@ -39,8 +39,11 @@ OTHERS: dict[str, Any] = {
     "editorconfig_end_of_line": "all",
     "editorconfig_charset": "off",
     "git": False,
+    "lsp": {"python": {"command": ["pylsp", "-v"]}},
     "keys": {"save": "f4,ctrl+s"},
 }
+
+TABLES = '[lsp.python]\ncommand = ["pylsp", "-v"]\n[keys]\nsave = "f4,ctrl+s"\n'
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +69,9 @@ def test_no_file_means_the_defaults(folder: Path) -> None:
 
 
 def test_every_field_may_be_set(folder: Path) -> None:
-    table = {key: value for key, value in OTHERS.items() if key != "keys"}
+    table = {key: value for key, value in OTHERS.items() if key not in ("keys", "lsp")}
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in table.items()]
-    written(config_path(), "".join(lines) + '[keys]\nsave = "f4,ctrl+s"\n')
+    written(config_path(), "".join(lines) + TABLES)
     assert config.current() == Settings(**OTHERS)
     assert list(OTHERS) == [one.name for one in dataclasses.fields(Settings)]
     assert all(getattr(Settings(), key) != value for key, value in OTHERS.items())
@@ -161,6 +164,11 @@ def test_variables_that_are_no_settings_are_let_be(
         ('engine = "ftp://x"', "engine must be"),
         ("soft_wrap = 1", "soft_wrap must be true or false, not 1"),
         ("theme = 3", "theme must be a text"),
+        ("lsp = 3", "lsp must be a table [lsp.LANGUAGE] with command"),
+        ("[lsp.python]", "lsp must be a table [lsp.LANGUAGE] with command"),
+        ("[lsp.python]\ncommand = []", "lsp must be a table [lsp.LANGUAGE] with command"),
+        ('[lsp.python]\ncommand = "pylsp"', "lsp must be a table [lsp.LANGUAGE] with command"),
+        ('[lsp.pyton]\ncommand = ["x"]', "no language 'pyton'; did you mean 'python'?"),
         ("keys = 3", "keys must be a table of texts"),
         ("[keys]\nsave = 3", "keys must be a table of texts"),
         ("theme = ", "is not TOML"),
@@ -191,6 +199,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ('model = "./weights"', "a model's path can only be set in"),
         ('device = "cuda"', "device can only be set in"),
         ('editorconfig_charset = "all"', "editorconfig_charset can only be set in"),
+        ('[lsp.python]\ncommand = ["x"]', "lsp can only be set in"),
         ('[keys]\nsave = "f4"', "keys can only be set in"),
     ],
 )

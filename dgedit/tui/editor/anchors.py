@@ -23,6 +23,8 @@ class Anchors:
     """The anchors of one text: those that nobody holds any more are forgotten."""
 
     def __init__(self) -> None:
+        self.changes = 0
+        """How many changes they have followed."""
         self._all: WeakSet[Anchor] = WeakSet()
 
     def at(self, index: int) -> Anchor:
@@ -32,6 +34,7 @@ class Anchors:
 
     def follow(self, change: Change) -> None:
         """Move them with their text."""
+        self.changes += 1
         for anchor in self._all:
             anchor.index = change.map(anchor.index)
 

@@ -28,6 +28,7 @@ from dgedit.tui.editor.cursors import Cursors
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import OpenHole, Place
 from dgedit.tui.editor.keystrokes import Keystrokes
+from dgedit.tui.editor.problems import Problems
 from dgedit.tui.editor.transaction import History, Joined, Transaction, Typing
 from dgedit.tui.editor.view import View
 
@@ -54,6 +55,8 @@ class Writing(View):
         self.keystrokes = Keystrokes(self)
         self.anchors = Anchors()
         """Places that stay on their text."""
+        self.problems = Problems(self.anchors)
+        """What is wrong in it, as far as that is known."""
         self.cursors = Cursors(self, self)
         super().__init__()
         self.history: History = History(self.history)
@@ -66,6 +69,10 @@ class Writing(View):
         """The text area's document."""
         assert isinstance(self.document, Buffer)
         return self.document
+
+    def flaws(self, row: int) -> Sequence[tuple[int, int, int]]:
+        """Return how bad the problems in a row are, and their columns."""
+        return self.problems.marks(self.buffer, row)
 
     @property
     def selected(self) -> edits.Selection:

@@ -38,8 +38,8 @@ from dgedit.tui.editor.highlighting import Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.signs import PROBLEMS, SIGNED
 from dgedit.tui.editor.transaction import Touch, Transaction
-from dgedit.tui.editor.view import SIGNED
 from dgedit.tui.terminal.keys import Burst, is_text
 from dgedit_engine.types import Draft
 
@@ -60,6 +60,7 @@ class Editor(Writing, inherit_bindings=False):
         *(f"editor--{name}" for name in SIGNED),
         "editor--marked",
         "editor--found",
+        *(f"editor--{name}" for name in PROBLEMS),
         *(f"editor--level-{level}" for level in range(len(LEVELS) + 1)),
         *(f"editor--heat-{band}" for band in range(len(BANDS) + 1)),
     }

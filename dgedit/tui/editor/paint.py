@@ -91,6 +91,8 @@ class Ink:
     """The selection in a draft."""
     found: Style
     """A search match."""
+    problems: tuple[Style, ...]
+    """Added to what is wrong, the worst first."""
     levels: tuple[Style, ...]
     """Added to a piece that is not certain, for each level of confidence, the surest first."""
     heat: tuple[Style, ...]

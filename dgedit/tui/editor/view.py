@@ -29,6 +29,7 @@ from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
 from dgedit.tui.editor.paint import Ink, Painted
 from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.signs import PROBLEMS, SIGNED, sign_of
 
 # Seconds: a large text is parsed after a pause without keys, in slices with gaps for other work.
 _PAUSE = 0.12
@@ -38,10 +39,6 @@ _GAP = 0.001
 # The virtual width grows in steps of this many cells, or the scroll bar would move with every key.
 _STEP = 32
 
-SIGNS = " ┃╏▁▔"
-"""The gutter's sign for each mark of a line; no two are the same without colour either."""
-SIGNED = ("sign", "line-added", "line-changed", "line-removed", "line-removed")
-"""The style class of a hole's sign, then that of each mark's."""
 _REMOVED = (LineMark.REMOVED_BELOW, LineMark.REMOVED_ABOVE)
 
 
@@ -64,6 +61,8 @@ class Look(NamedTuple):
     """The highlights of each run."""
     found: tuple[tuple[Location, Location], ...]
     """The start and end of each search match."""
+    problems: tuple[tuple[int, Location, Location], ...]
+    """How bad each problem is, and its start and end."""
     ranges: tuple[tuple[bool, Location, Location], ...]
     """The start and end of selected ranges (true), or else of matching brackets (false)."""
     others: tuple[int, ...]
@@ -104,6 +103,10 @@ class View(TextArea):
     def action_toggle_wrap(self) -> None:
         """Turn soft wrap on or off."""
         self.soft_wrap = not self.soft_wrap
+
+    def flaws(self, row: int) -> Sequence[tuple[int, int, int]]:
+        """Return how bad the problems in a row are, and their columns."""
+        return ()
 
     def mark_lines(self, marks: bytearray) -> None:
         """Show a sign beside lines, see `LineMark`; one for each line."""
@@ -248,6 +251,7 @@ class View(TextArea):
             cursor=self._cursor_offset[0] if here and self._draw_cursor else None,
             highlights=tuple(self._colours(run) if run.kind.held else run.syntax for run in runs),
             found=self._found(runs),
+            problems=self._problems(runs),
             ranges=self._ranges(runs),
             others=self._others(whole, y) if self.others else (),
             open=self._is_open(whole),
@@ -268,6 +272,14 @@ class View(TextArea):
             return ()
         rows = dict.fromkeys(run.at[0] for run in runs if run.kind.held)
         return tuple(((row, begin), (row, end)) for row in rows for begin, end in self.found(row))
+
+    def _problems(self, runs: tuple[Run, ...]) -> tuple[tuple[int, Location, Location], ...]:
+        rows = dict.fromkeys(run.at[0] for run in runs if run.kind.held)
+        return tuple(
+            (level, (row, begin), (row, end))
+            for row in rows
+            for level, begin, end in self.flaws(row)
+        )
 
     def _ranges(self, runs: tuple[Run, ...]) -> tuple[tuple[bool, Location, Location], ...]:
         selected = [sorted(one) for one in (self.selection, *self.others) if not one.is_empty]
@@ -310,6 +322,8 @@ class View(TextArea):
         if look.here:
             painted.lay_ground(ink.cursor_line)
         painted.lay_runs(ink, look.highlights)
+        for level, start, end in reversed(look.problems):
+            painted.lay_range(ink.problems[level - 1], start, end)
         for start, end in look.found:
             painted.lay_range(ink.found, start, end)
         for selected, start, end in look.ranges:
@@ -336,10 +350,11 @@ class View(TextArea):
         numbered = look.number is not None and self.show_line_numbers
         digits = str((look.number or 0) + 1) if numbered else ""
         unsure = any(run.kind is Kind.UNSURE for run in look.runs)
-        sign = "?" if unsure else "▌" if look.held else SIGNS[look.mark]
+        worst = min((level for level, _, _ in look.problems), default=0)
+        sign, at = sign_of(look.mark, worst, held=look.held, unsure=unsure)
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment(f"{sign} ", style + ink.signs[look.mark]),
+            Segment(f"{sign} ", style + ink.signs[at]),
         ]
 
     def _ink(self) -> Ink:
@@ -375,6 +390,7 @@ class View(TextArea):
             marked=component("marked"),
             levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
             found=component("found"),
+            problems=tuple(component(name) for name in PROBLEMS),
             heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
             dark=self.app.current_theme.dark,
         )

@@ -38,6 +38,8 @@ class StatusLine(Widget):
     """The branch that is checked out where the file lies."""
     notice = reactive("")
     """A message to the user."""
+    problem = reactive("")
+    """What is wrong in the line of the cursor; shown where there is no notice."""
     engine = reactive("")
     """The engine's state."""
     heat = reactive(False)
@@ -49,7 +51,7 @@ class StatusLine(Widget):
         """Render the row."""
         legend = self._legend() if self.heat and self.size.width >= _ROOMY else Content("")
         width = max(0, self.size.width - 2 - legend.cell_length)
-        notice = visible(self.notice)
+        notice = visible(self.notice or self.problem)
         room = 0
         left = right = ""
         place, within, branch, engine = map(
@@ -64,7 +66,7 @@ class StatusLine(Widget):
         gap = " " * (width - cell_len(left) - cell_len(told) - cell_len(right))
         return Content.assemble(
             (left, "$foreground 70%"),
-            (told, "bold $text-warning"),
+            (told, "bold $text-warning" if self.notice else "$text-error"),
             legend,
             gap,
             (right, "$secondary"),

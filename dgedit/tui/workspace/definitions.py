@@ -2,7 +2,7 @@
 
 A name is one word: what it stands for at the cursor is not known, and so all definitions of that
 name are offered, those of the file in front before those of other files of its language. Nothing is
-resolved and no language server asked.
+resolved, but where a language server runs that knows better, it is asked first.
 
 Knows editors, symbols and places; where they are looked for is `searching.py`'s.
 """
@@ -24,6 +24,7 @@ from dgedit.text.symbols import Symbol, defined, named, symbols
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.picker import Choice, Choose
 from dgedit.tui.workspace.jumps import Jumps
+from dgedit.tui.workspace.language_servers import LanguageServers
 from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.tabs import Workspace
 
@@ -34,9 +35,11 @@ _MOST, _SECONDS = 200, 5.0
 class Definitions:
     """Goes to definitions, and lists uses."""
 
-    def __init__(self, workspace: Workspace, jumps: Jumps, search: ProjectSearch) -> None:
+    def __init__(
+        self, workspace: Workspace, jumps: Jumps, search: ProjectSearch, servers: LanguageServers
+    ) -> None:
         self.workspace, self.app = workspace, workspace.app
-        self.jumps, self.search = jumps, search
+        self.jumps, self.search, self.servers = jumps, search, servers
 
     def go(self) -> None:
         """Go to the definition of the name at the cursor, or choose one of several."""
@@ -56,6 +59,8 @@ class Definitions:
     async def _go(self) -> None:
         editor = self.workspace.editor
         name, language = _name_at(editor), language_of(editor.path)
+        if name and await self._served(editor):
+            return
         if not name or language is None or editor.syntax is None or editor.buffer.parse is None:
             known = "no definitions are known in this kind of file"
             self.workspace.notice(known if name else "there is no name at the cursor")
@@ -82,6 +87,27 @@ class Definitions:
             path, one = found[at]
             place = (one.row, one.column)
             await self.jumps.go(path, Selection.cursor(place))
+
+    async def _served(self, editor: Editor) -> bool:
+        """Go where a language server says; return False where it knows nothing."""
+        cursor, text = editor.selection.end, editor.text
+        found = await self.servers.definition(editor)
+        if not found:
+            return False
+        if editor is not self.workspace.editor or (cursor, text) != (
+            editor.selection.end,
+            editor.text,
+        ):
+            return True  # one has gone on
+        short = self.workspace.short
+        at: int | None = 0
+        if len(found) > 1:
+            choices = [Choice(short(f"{path}:{place[0] + 1}")) for path, place in found]
+            at = await self.app.push_screen_wait(Choose("which definition", choices))
+        if at is not None:
+            path, place = found[at]
+            await self.jumps.go(path, Selection.cursor(place))
+        return True
 
     def _elsewhere(
         self, editor: Editor, name: str, language: str, held: list[OpenFile]

@@ -220,6 +220,7 @@ STARTS = {
     "dgedit/engines/warm/client.py": "our own interpreter, which is the engine",
     "dgedit/files/git.py": "git",
     "dgedit/files/shell.py": "what the user types to filter a selection, by the shell",
+    "dgedit/protocol/language_server.py": "what the user's settings name",
     "dgedit/tui/bench.py": "for developers: dgedit itself",
     "dgedit/tui/terminal/clipboard.py": "the clipboard's programs",
 }

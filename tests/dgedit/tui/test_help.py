@@ -112,7 +112,7 @@ async def test_keys_are_written_one_way(desk: OpenDesk) -> None:
 
 
 async def test_help_and_footer_show_the_keys_of_the_user(tmp_path: Path) -> None:
-    settings = Settings(keys={"save": "f20", "leave": ""})
+    settings = Settings(keys={"save": "f24", "leave": ""})
     app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, settings=settings)
     async with app.run_test(size=(80, 24)) as pilot:
         d = Desk(app, pilot, Script())
@@ -120,9 +120,9 @@ async def test_help_and_footer_show_the_keys_of_the_user(tmp_path: Path) -> None
         footer = {
             key.description: key.key_display for key in app.query_one(Footer).query("FooterKey")
         }  # type: ignore[attr-defined]
-        assert footer["save"].lower() == "f20"
+        assert footer["save"].lower() == "f24"
         await d.press("f1")
-        assert any(line.lower().split()[:1] == ["f20"] and "save" in line for line in said(d))
+        assert any(line.lower().split()[:1] == ["f24"] and "save" in line for line in said(d))
         assert not any(line.split()[-1:] == ["leave"] for line in said(d))
 
 

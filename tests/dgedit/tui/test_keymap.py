@@ -25,6 +25,7 @@ candidate result-diff candidate-before accept-word-here accept-line-here step-ba
 refine-selection hold-selection confidence draft-left draft-right draft-left-select
 draft-right-select holes given save leave open open-path new close save-as tree find replace
 find-next find-previous to-line symbols search-project definition references back forth close-find
+hover next-problem previous-problem problems
 split other-side next-file previous-file answer help commands themes cursor-up cursor-down
 cursor-left cursor-right cursor-line-start cursor-line-end cursor-page-up cursor-page-down
 cursor-word-left cursor-word-right select-all cursor-word-left-select cursor-word-right-select
@@ -101,7 +102,7 @@ def test_keys_may_be_changed_swapped_and_taken_away() -> None:
         return next(one.keys for one in keys.rebound(ACTIONS, wanted) if one.id == name)
 
     assert of("save", {}) == ("ctrl+s",)
-    assert of("save", {"save": "f20, ctrl+s"}) == ("f20", "ctrl+s")
+    assert of("save", {"save": "f24, ctrl+s"}) == ("f24", "ctrl+s")
     swap = {"save": "ctrl+q", "leave": "ctrl+s"}
     assert (of("save", swap), of("leave", swap)) == (("ctrl+q",), ("ctrl+s",))
     assert of("save", {"save": ""}) == ()
@@ -111,10 +112,10 @@ def test_keys_may_be_changed_swapped_and_taken_away() -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"sav": "f20"}, "no action 'sav'; did you mean 'save'?"),
+        ({"sav": "f24"}, "no action 'sav'; did you mean 'save'?"),
         ({"save": "ctrl+q"}, "ctrl+q is for both 'save' and 'leave'"),
         ({"save": "ctrl+z"}, "ctrl+z is for both 'save' and 'undo'"),
-        ({"save": "f20", "leave": "f20"}, "f20 is for both 'save' and 'leave'"),
+        ({"save": "f24", "leave": "f24"}, "f24 is for both 'save' and 'leave'"),
         ({"save": "crtl+s"}, "save = 'crtl+s': no such key"),
         ({"save": "ctrl+"}, "no such key"),
         ({"save": "ctrl+s,"}, "no such key"),
@@ -135,7 +136,7 @@ async def test_keys_of_the_user_work_and_the_old_ones_no_longer(tmp_path: Path) 
     path = tmp_path / "a.txt"
     path.write_text("one\n")
     wanted = {
-        "save": "f20",
+        "save": "f24",
         "undo": "f22",
         "leave": "",
         "delete-word-left": "ctrl+w",
@@ -146,7 +147,7 @@ async def test_keys_of_the_user_work_and_the_old_ones_no_longer(tmp_path: Path) 
         d = Desk(app, pilot, Script())
         await d.press("x", "ctrl+s")
         assert path.read_text() == "one\n"
-        await d.press("f20")
+        await d.press("f24")
         assert path.read_text() == "xone\n"
         await d.press("ctrl+z")
         assert app.editor.text == "xone\n"

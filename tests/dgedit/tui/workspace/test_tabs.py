@@ -173,7 +173,7 @@ async def test_files_of_one_name_show_their_folders(tmp_path: Path) -> None:
 
 async def test_settings_are_heeded(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\tx\n")
-    settings = Settings(theme="nord", reduced_motion=True, tab_width=2, keys={"save": "f20"})
+    settings = Settings(theme="nord", reduced_motion=True, tab_width=2, keys={"save": "f24"})
     app = DgeditApp([tmp_path / "a.txt"], connect=Script, watch=False, settings=settings)
     async with app.run_test(size=(60, 10)) as pilot:
         d = Running(app, pilot, Script())

@@ -1,0 +1,1 @@
+"""Both sides of the language server protocol: messages, positions, and servers as processes."""
