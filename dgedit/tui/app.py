@@ -43,6 +43,7 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.completing import Completing
 from dgedit.tui.workspace.crumbs import Crumbs
 from dgedit.tui.workspace.definitions import Definitions
 from dgedit.tui.workspace.disk_changes import DiskChanges
@@ -129,6 +130,7 @@ class DgeditApp(TerminalApp):
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
+        self.completing = Completing(workspace, self.saving.refuse)
         self.filtering = Filtering(workspace, self.saving.refuse)
         self.jumps = Jumps(workspace, self.opening)
         self.search = ProjectSearch(workspace, self.jumps)
@@ -292,6 +294,7 @@ class DgeditApp(TerminalApp):
     def _cursor_moved(self) -> None:
         self.workspace.tell_place()
         self.crumbs.moved()
+        self.completing.cursor_moved()
         self.review.leave_drafts()
         self.review.cursor_moved()
 
