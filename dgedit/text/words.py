@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import regex
 
 _BEGUN = regex.compile(r"(?r)\b\w[\w\p{M}]*\Z")
-_ENDING = r"(?<![\w\p{M}])%s\K[\w\p{M}]+"
+_ENDING = r"\b(?<!\p{M})%s\K[\w\p{M}]+"
 
 # Characters that are looked at, and the most endings that are offered.
 _REACH = 1_000_000
