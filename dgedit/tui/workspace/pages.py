@@ -40,9 +40,13 @@ class Page(Editor):
         super().__init__(path, file)
 
     def type_as_usual(self) -> None:
-        """Indent, and pair signs, as the language, the project, the text and the user want."""
+        """Indent, pair signs and draw rulers as the language, the project, the text and the user
+        want.
+        """
         said = said_of(self.path) if self.file.path else EditorConfig()
         self.warning = said.broken
+        length = said.line_length if self._settings.editorconfig_max_line_length else None
+        self.rulers = tuple(sorted({*self._settings.columns, *((length,) if length else ())}))
         if not self._settings.editorconfig_indent:
             said = EditorConfig()
         self.indent_width = said.tab_width or self._settings.tab_width
@@ -56,7 +60,9 @@ class Page(Editor):
     def on_mount(self) -> None:
         """Apply the settings."""
         self.soft_wrap = self._settings.soft_wrap
-        self.show_line_numbers = self._settings.line_numbers
+        self.show_line_numbers = bool(self._settings.line_numbers)
+        self.relative_numbers = self._settings.line_numbers == "relative"
+        self.whitespace = self._settings.whitespace
         self.cursor_blink = self.app.animation_level != "none"
 
     def edit(self, edit: Edit) -> EditResult:
