@@ -59,6 +59,7 @@ from dgedit.tui.workspace.pages import STDIN, Page, Pages
 from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
+from dgedit.tui.workspace.rewriting import Rewriting
 from dgedit.tui.workspace.saving import Saving
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace
@@ -130,6 +131,7 @@ class DgeditApp(TerminalApp):
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
+        self.rewriting = Rewriting(workspace, self.saving.refuse)
         self.completing = Completing(workspace, self.saving.refuse)
         self.filtering = Filtering(workspace, self.saving.refuse)
         self.jumps = Jumps(workspace, self.opening)
@@ -284,6 +286,7 @@ class DgeditApp(TerminalApp):
         editor = message.text_area
         assert isinstance(editor, Editor)
         self.workspace.mark(editor)
+        self.workspace.tell_place()
         self.recovery.note_edit(editor)
         self.finder.text_changed(editor)
         self.search.text_changed(editor)

@@ -112,11 +112,22 @@ class Buffer(Document):
         ends[-1] = self._ends[bottom[0]]
         rows = slice(top[0], bottom[0] + 1)
         self._lines[rows], self._ends[rows] = lines, ends
+        if 2 * len(ends) > len(self._ends):  # most of the text is new
+            self.end_lines_with(self._usual_end())
         self._measure(rows, lines, ends)
 
         if self.parse and points:
             self.parse.edited(*points, top[1], bottom[1], plain)
         return result
+
+    def end_lines_with(self, newline: str) -> None:
+        """End the lines so that are put in from now on."""
+        self._newline = cast(Newline, newline)
+
+    def _usual_end(self) -> str:
+        """Return what most lines end with; what was usual before counts where as many do so."""
+        usual = (self._newline, "\n", "\r\n", "\r")
+        return max(usual, key=self._ends.count)
 
     def _move_marks(self, top: Location, bottom: Location, count: int) -> None:
         """Leave their marks to what remains of the first and the last line replaced by `count`."""

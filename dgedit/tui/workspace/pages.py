@@ -51,7 +51,7 @@ class Page(Editor):
             said = EditorConfig()
         self.indent_width = said.tab_width or self._settings.tab_width
         super().type_as_usual()
-        tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
+        tabs = uses_tabs(self.file.text, self.file_name, said.tabs)
         self.indent_type = "tabs" if tabs else "spaces"
         self.indent_size = said.size or self.indent_size
         if not self._settings.auto_pairs:
