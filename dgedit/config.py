@@ -44,10 +44,12 @@ _WIDEST = 16
 _FURTHEST = 1000
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
+_HOUR = 60 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset(
     {
         *("adapter", "engine", "device", "idle", "keys"),
+        "auto_save",
         *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
     }
 )
@@ -110,6 +112,8 @@ class Settings:
     """Which files are stored as it says: new ones, all when they are saved, or none."""
     editorconfig_max_line_length: bool = True
     """Whether a ruler is drawn where `.editorconfig` says lines are to end."""
+    auto_save: float = 0
+    """Seconds after the last edit at which a file is saved by itself, up to 3600; 0 for never."""
     git: bool = True
     """True if lines that differ from git's last commit have a sign, and the branch is shown."""
     keys: Mapping[str, str] = field(default_factory=dict)
@@ -367,6 +371,7 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "editorconfig_end_of_line": _is_files,
     "editorconfig_charset": _is_files,
     "editorconfig_max_line_length": _is_flag,
+    "auto_save": _is_between(0, _HOUR),
     "git": _is_flag,
     "keys": _is_keys,
 }

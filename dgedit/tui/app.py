@@ -43,6 +43,7 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.auto_saving import AutoSaving
 from dgedit.tui.workspace.completing import Completing
 from dgedit.tui.workspace.crumbs import Crumbs
 from dgedit.tui.workspace.definitions import Definitions
@@ -129,6 +130,7 @@ class DgeditApp(TerminalApp):
         self.recovery = Recovery(workspace, self.questions, self.piped, journal)
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
+        self.auto_saving = AutoSaving(self.saving, self.questions, settings.auto_save)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
         self.rewriting = Rewriting(workspace, self.saving.refuse)
@@ -288,6 +290,7 @@ class DgeditApp(TerminalApp):
         self.workspace.mark(editor)
         self.workspace.tell_place()
         self.recovery.note_edit(editor)
+        self.auto_saving.note_edit(editor)
         self.finder.text_changed(editor)
         self.search.text_changed(editor)
         self.git.note_edit(editor)

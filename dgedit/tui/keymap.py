@@ -163,6 +163,8 @@ ACTIONS: tuple[Action, ...] = (
         _action("save", "ctrl+s", "save", "saving.save_front", hint="save", rank=13,
                 synonyms="write"),
         _action("save-all", "alt+s", "save all files", "saving.save_all", synonyms="write every"),
+        _action("reload", "", "reload from disk", "disk.reload_front",
+                synonyms="revert reread again discard changes file"),
         _action("leave", "ctrl+q", "quit", "saving.ask_leave", hint="quit", rank=14,
                 synonyms="exit close"),
     ),

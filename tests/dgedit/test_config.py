@@ -41,6 +41,7 @@ OTHERS: dict[str, Any] = {
     "editorconfig_end_of_line": "all",
     "editorconfig_charset": "off",
     "editorconfig_max_line_length": False,
+    "auto_save": 1.5,
     "git": False,
     "keys": {"save": "f4,ctrl+s"},
 }
@@ -198,6 +199,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ('model = "./weights"', "a model's path can only be set in"),
         ('device = "cuda"', "device can only be set in"),
         ('editorconfig_charset = "all"', "editorconfig_charset can only be set in"),
+        ("auto_save = 1", "auto_save can only be set in"),
         ('[keys]\nsave = "f4"', "keys can only be set in"),
     ],
 )

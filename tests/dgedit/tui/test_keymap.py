@@ -37,6 +37,7 @@ save-all select-occurrences cursor-above cursor-below expand-selection shrink-se
 next-change previous-change revert-change create-file create-folder rename-file duplicate-file
 delete-file reveal-file complete-word complete-word-back
 upper-case lower-case sort-lines line-ends indentation encoding language
+reload
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 
