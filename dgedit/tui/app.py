@@ -44,6 +44,7 @@ from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.auto_saving import AutoSaving
+from dgedit.tui.workspace.colouring import Colouring
 from dgedit.tui.workspace.completing import Completing
 from dgedit.tui.workspace.crumbs import Crumbs
 from dgedit.tui.workspace.definitions import Definitions
@@ -133,6 +134,7 @@ class DgeditApp(TerminalApp):
         self.auto_saving = AutoSaving(self.saving, self.questions, settings.auto_save)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
+        self.colouring = Colouring(workspace)
         self.rewriting = Rewriting(workspace, self.saving.refuse)
         self.completing = Completing(workspace, self.saving.refuse)
         self.filtering = Filtering(workspace, self.saving.refuse)
@@ -148,6 +150,7 @@ class DgeditApp(TerminalApp):
 
         pages.first = self.review.first
         pages.line_copied = self.clipboards.line_copied
+        pages.uncoloured = self.colouring.color
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
@@ -204,6 +207,10 @@ class DgeditApp(TerminalApp):
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
+
+    def on_unmount(self) -> None:
+        """End what runs beside the editor."""
+        self.colouring.close()
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text. Undecodable bytes are kept only in our own clipboard."""

@@ -161,7 +161,7 @@ class Editor(Writing, inherit_bindings=False):
         """Write and colour the text as that of a file of this name."""
         self.file_name = name
         self.type_as_usual()
-        if (syntax := syntax_of(Path(name))) is not self._syntax:
+        if (syntax := syntax_of(Path(name))) is not self._syntax or syntax is None:
             self._syntax = syntax
             self.buffer.color(syntax)
             self.refresh()

@@ -91,6 +91,8 @@ class View(TextArea):
     """True if lines other than the cursor's are numbered by how far away they are."""
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
     """Returns the columns of search matches in a row."""
+    uncoloured: Callable[[], object] = lambda: None
+    """Called when colours are wanted for a text without a grammar."""
     others: Sequence[Selection] = ()
     """The selections of the other cursors."""
     _height = 0
@@ -170,13 +172,21 @@ class View(TextArea):
             self._parsing = None
 
     def _colours(self, run: Run) -> list[Highlight]:
-        parse = self.rows.document.parse
+        parse, lexed = self.rows.document.parse, self.rows.document.lexed
+        if lexed is not None:
+            if lexed.wants(run.at[0]) and self._parsing is None:
+                self._parsing = self.set_timer(_PAUSE if lexed.begun else _GAP, self._ask_colours)
+            return lexed.highlights(run.at[0])
         if parse is None:
             return []
         found = parse.highlights(run.at[0], run.at[1], run.at[1] + len(run.text))
         if not parse.current and self._parsing is None:
             self._parsing = self.set_timer(_PAUSE if parse.begun else _GAP, self._parse)
         return found
+
+    def _ask_colours(self) -> None:
+        self._parsing = None
+        self.uncoloured()
 
     def _parse(self) -> None:
         parse = self.rows.document.parse

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual.document._document import EditResult
@@ -97,6 +98,8 @@ class Pages:
     """Takes a key before the text of any page does, see `Editor.first`."""
     line_copied: Callable[[str], None]
     """Told what was copied as a line, see `Writing.line_copied`."""
+    uncoloured: Callable[[Editor], object]
+    """Finds the colours of a text without a grammar."""
     open_result: Callable[[], object | None]
     """Returns the open result, see `Editor.open_result`."""
     reopen: Callable[[object], bool]
@@ -146,6 +149,7 @@ class Pages:
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
         page.first, page.line_copied = self.first, self.line_copied
+        page.uncoloured = partial(self.uncoloured, page)
         page.open_result, page.reopen = self.open_result, self.reopen
         return page
 

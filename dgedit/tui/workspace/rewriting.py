@@ -15,9 +15,10 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
+from dgedit.text import lexing
 from dgedit.text.edits import Change
 from dgedit.text.indentation import step_of
-from dgedit.text.languages import FileKind, kind_of, known, names_of
+from dgedit.text.languages import kind_of, known, names_of
 from dgedit.text.rewriting import recased, reindented, sorted_lines, with_line_ends
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.picker import Choice, Choose
@@ -166,9 +167,14 @@ def languages() -> dict[str, str]:
     for language in known():
         glob = names_of(language)[0]
         found[language] = glob.replace("*", "x")
-    return found
+    return found | {
+        language: name
+        for language, name in lexing.languages().items()
+        if kind_of(name).language is None
+    }
 
 
 def _is_alike(name: str, editor: Editor) -> bool:
-    kind = kind_of(editor.file_name)
-    return kind != FileKind() and kind_of(name) == kind
+    kind, own = kind_of(editor.file_name), PurePath(editor.file_name)
+    same = kind.language is not None and kind_of(name).language == kind.language
+    return same or (PurePath(name).suffix == own.suffix != "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from textual.app import App
@@ -295,7 +295,8 @@ def _unusual(editor: Editor) -> list[str]:
     tabs, size = editor.indent_type == "tabs", editor.indent_size
     words = ["tabs"] * tabs + [f"{size} blanks"] * (not tabs and size != 4)
     other = editor.file_name != editor.path.name
-    return [*words, *[f"as {kind_of(editor.file_name).language or editor.file_name}"] * other]
+    name = PurePath(editor.file_name)
+    return [*words, *[f"as {kind_of(name.name).language or name.suffix or name}"] * other]
 
 
 def _badges(editor: Editor, form: str) -> list[str]:
