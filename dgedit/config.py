@@ -32,6 +32,7 @@ from dgedit_engine.types import CAUTION
 Live = Literal["full", "settle", "off"]
 Color = Literal["auto", "always", "never"]
 Files = Literal["new", "all", "off"]
+Whitespace = Literal["none", "trailing", "all"]
 
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
@@ -41,12 +42,15 @@ DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 
 _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seconds
 _WIDEST = 16
+_FURTHEST = 1000
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
+_HOUR = 60 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset(
     {
         *("adapter", "engine", "device", "idle", "keys", "lsp"),
+        "auto_save",
         *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
     }
 )
@@ -91,8 +95,12 @@ class Settings:
     """Columns from one tab stop to the next, 1 to 16."""
     soft_wrap: bool = False
     """True if a line wider than the screen is wrapped."""
-    line_numbers: bool = True
-    """True if lines are numbered."""
+    line_numbers: bool | Literal["relative"] = True
+    """True if lines are numbered; "relative": by how far they are from the cursor's."""
+    rulers: int | Sequence[int] = ()
+    """The column, or columns, behind which a line is drawn from top to bottom, 1 to 1000."""
+    whitespace: Whitespace = "none"
+    """Which blanks and tabs are drawn as dim signs: none, those at the ends of lines, or all."""
     auto_pairs: bool = True
     """Whether an opening bracket or quote that is typed brings the closing one."""
     editorconfig_indent: bool = True
@@ -105,12 +113,21 @@ class Settings:
     """Which files get the line ends that it says: new ones, all when they are saved, or none."""
     editorconfig_charset: Files = "new"
     """Which files are stored as it says: new ones, all when they are saved, or none."""
+    editorconfig_max_line_length: bool = True
+    """Whether a ruler is drawn where `.editorconfig` says lines are to end."""
+    auto_save: float = 0
+    """Seconds after the last edit at which a file is saved by itself, up to 3600; 0 for never."""
     git: bool = True
     """True if lines that differ from git's last commit have a sign, and the branch is shown."""
     lsp: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     """For a language's name a table whose `command` starts a language server for it."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys for actions by the actions' ids: several separated by commas, none if empty."""
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The columns of `rulers`."""
+        return (self.rulers,) if isinstance(self.rulers, int) else tuple(self.rulers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +196,8 @@ def read_value(key: str, words: str, where: str) -> Any:
             value = int(words)
         case int() | float() if re.fullmatch(r"-?\d*\.\d+", words, re.ASCII):
             value = float(words)
+        case tuple() if re.fullmatch(r"(\d{1,9}(, *\d{1,9})*)?", words, re.ASCII):
+            value = [int(one) for one in words.split(",")] if words else []
     return parse({key: value}, where)[key]
 
 
@@ -290,6 +309,20 @@ def _is_files(value: object) -> str:
     return "" if value in ("new", "all", "off") else "'new', 'all' or 'off'"
 
 
+def _is_numbering(value: object) -> str:
+    return "" if isinstance(value, bool) or value == "relative" else "true, false or 'relative'"
+
+
+def _is_whitespace(value: object) -> str:
+    return "" if value in ("none", "trailing", "all") else "'none', 'trailing' or 'all'"
+
+
+def _are_columns(value: object) -> str:
+    columns = value if isinstance(value, list) else [value]
+    fits = all(type(one) is int and 1 <= one <= _FURTHEST for one in columns)
+    return "" if fits else f"a column from 1 to {_FURTHEST}, or a list of such"
+
+
 def _is_width(value: object) -> str:
     fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _WIDEST
     return "" if fits else f"a number from 1 to {_WIDEST}"
@@ -347,13 +380,17 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "reduced_motion": _is_flag,
     "tab_width": _is_width,
     "soft_wrap": _is_flag,
-    "line_numbers": _is_flag,
+    "line_numbers": _is_numbering,
+    "rulers": _are_columns,
+    "whitespace": _is_whitespace,
     "auto_pairs": _is_flag,
     "editorconfig_indent": _is_flag,
     "editorconfig_trim": _is_flag,
     "editorconfig_final_newline": _is_flag,
     "editorconfig_end_of_line": _is_files,
     "editorconfig_charset": _is_files,
+    "editorconfig_max_line_length": _is_flag,
+    "auto_save": _is_between(0, _HOUR),
     "git": _is_flag,
     "lsp": _is_lsp,
     "keys": _is_keys,

@@ -151,7 +151,7 @@ def grammars() -> Finding:
     names = languages.known()
     absent = [name for name in names if languages.grammar_of(name) is None]
     if absent:
-        advice = "without a grammar a text has no colours: pip install 'textual[syntax]'"
+        advice = "without a grammar a text has no symbols: pip install 'textual[syntax]'"
         return Finding("grammars", "warn", f"none for {', '.join(absent)}", advice)
     return Finding("grammars", "ok", f"{len(names)}: {', '.join(names)}")
 

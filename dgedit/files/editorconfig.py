@@ -24,7 +24,7 @@ _NAME = ".editorconfig"
 # Limits: bytes of a file, its patterns after braces are expanded, and characters of a pattern.
 # Nobody writes that many by hand, and these take half a second.
 _LARGEST, _MOST, _LONGEST = 64_000, 500, 100
-_WIDEST = 16
+_WIDEST, _FURTHEST = 16, 1000
 
 _LINE = re.compile(r"\[(?P<glob>.+)\]|(?P<key>[\w-]+)\s*[=:]\s*(?P<value>[^\s#;]*).*")
 _BRACES = re.compile(r"\{(?:([^{}]*,[^{}]*)|([+-]?\d{1,9})\.\.([+-]?\d{1,9}))\}", re.ASCII)
@@ -54,6 +54,8 @@ class EditorConfig:
     """Whether blanks at a line's end are taken out."""
     final_newline: bool = False
     """Whether the last line is ended."""
+    line_length: int | None = None
+    """How many characters a line is to have at most."""
     broken: str = ""
     """The first thing that could not be understood, in words, and where it is."""
 
@@ -89,6 +91,7 @@ def _understood(found: Mapping[str, str]) -> EditorConfig:
         charset=charset if charset in _CHARSETS else None,
         trim=found.get("trim_trailing_whitespace") == "true",
         final_newline=found.get("insert_final_newline") == "true",
+        line_length=_number(found.get("max_line_length", ""), _FURTHEST),
     )
 
 
@@ -105,12 +108,14 @@ def _mistakes(said: Mapping[str, str]) -> Iterator[str]:
         fits = value == "unset" or value in known.get(key, (value,))
         if key in ("indent_size", "tab_width"):
             fits = value in ("unset", "tab") or _number(value) is not None
+        if key == "max_line_length":
+            fits = value in ("unset", "off") or (value.isascii() and value.isdecimal())
         if not fits:
             yield f"{key} cannot be {value[:20]!r}"
 
 
-def _number(value: str) -> int | None:
-    fits = value.isascii() and value.isdecimal() and 1 <= int(value[:4]) <= _WIDEST
+def _number(value: str, most: int = _WIDEST) -> int | None:
+    fits = value.isascii() and value.isdecimal() and 1 <= int(value[:5]) <= most
     return int(value) if fits else None
 
 

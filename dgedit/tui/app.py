@@ -43,6 +43,9 @@ from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
+from dgedit.tui.workspace.auto_saving import AutoSaving
+from dgedit.tui.workspace.colouring import Colouring
+from dgedit.tui.workspace.completing import Completing
 from dgedit.tui.workspace.crumbs import Crumbs
 from dgedit.tui.workspace.definitions import Definitions
 from dgedit.tui.workspace.disk_changes import DiskChanges
@@ -59,6 +62,7 @@ from dgedit.tui.workspace.pages import STDIN, Page, Pages
 from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
+from dgedit.tui.workspace.rewriting import Rewriting
 from dgedit.tui.workspace.saving import Saving
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace
@@ -128,8 +132,12 @@ class DgeditApp(TerminalApp):
         self.recovery = Recovery(workspace, self.questions, self.piped, journal)
         self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
+        self.auto_saving = AutoSaving(self.saving, self.questions, settings.auto_save)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
+        self.colouring = Colouring(workspace)
+        self.rewriting = Rewriting(workspace, self.saving.refuse)
+        self.completing = Completing(workspace, self.saving.refuse)
         self.filtering = Filtering(workspace, self.saving.refuse)
         self.jumps = Jumps(workspace, self.opening)
         self.search = ProjectSearch(workspace, self.jumps)
@@ -145,6 +153,7 @@ class DgeditApp(TerminalApp):
 
         pages.first = self.review.first
         pages.line_copied = self.clipboards.line_copied
+        pages.uncoloured = self.colouring.color
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
@@ -204,7 +213,8 @@ class DgeditApp(TerminalApp):
             self.call_after_refresh(open_answered, self.infill, *self.answered)
 
     async def on_unmount(self) -> None:
-        """End what was started."""
+        """End what runs beside the editor."""
+        self.colouring.close()
         await self.servers.stop()
 
     def copy_to_clipboard(self, text: str) -> None:
@@ -294,7 +304,9 @@ class DgeditApp(TerminalApp):
         editor = message.text_area
         assert isinstance(editor, Editor)
         self.workspace.mark(editor)
+        self.workspace.tell_place()
         self.recovery.note_edit(editor)
+        self.auto_saving.note_edit(editor)
         self.finder.text_changed(editor)
         self.search.text_changed(editor)
         self.git.note_edit(editor)
@@ -306,6 +318,7 @@ class DgeditApp(TerminalApp):
         self.workspace.tell_place()
         self.crumbs.moved()
         self.servers.tell_problem()
+        self.completing.cursor_moved()
         self.review.leave_drafts()
         self.review.cursor_moved()
 

@@ -20,7 +20,12 @@ NO_KEY = "unbound"
 """The name for no key at all; no terminal sends it."""
 
 # Keys that some terminals send in place of another.
-_STAND_INS = {"f14": "shift+f2", "f15": "shift+f3", "ctrl+underscore": "ctrl+slash"}
+_STAND_INS = {
+    "f14": "shift+f2",
+    "f15": "shift+f3",
+    "ctrl+underscore": "ctrl+slash",
+    "ctrl+@": "ctrl+space",
+}
 
 # How keys are written whose names differ from what is printed on them.
 _WRITTEN = {

@@ -31,13 +31,17 @@ OTHERS: dict[str, Any] = {
     "reduced_motion": True,
     "tab_width": 8,
     "soft_wrap": True,
-    "line_numbers": False,
+    "line_numbers": "relative",
+    "rulers": [80, 100],
+    "whitespace": "all",
     "auto_pairs": False,
     "editorconfig_indent": False,
     "editorconfig_trim": False,
     "editorconfig_final_newline": False,
     "editorconfig_end_of_line": "all",
     "editorconfig_charset": "off",
+    "editorconfig_max_line_length": False,
+    "auto_save": 1.5,
     "git": False,
     "lsp": {"python": {"command": ["pylsp", "-v"]}},
     "keys": {"save": "f4,ctrl+s"},
@@ -163,6 +167,10 @@ def test_variables_that_are_no_settings_are_let_be(
         ('color = "red"', "color must be 'auto', 'always' or 'never', not 'red'"),
         ('engine = "ftp://x"', "engine must be"),
         ("soft_wrap = 1", "soft_wrap must be true or false, not 1"),
+        ("line_numbers = 1", "line_numbers must be true, false or 'relative', not 1"),
+        ("rulers = 0", "rulers must be a column from 1 to 1000, or a list of such, not 0"),
+        ("rulers = [80, true]", "rulers must be a column from 1 to 1000"),
+        ('whitespace = "some"', "whitespace must be 'none', 'trailing' or 'all', not 'some'"),
         ("theme = 3", "theme must be a text"),
         ("lsp = 3", "lsp must be a table [lsp.LANGUAGE] with command"),
         ("[lsp.python]", "lsp must be a table [lsp.LANGUAGE] with command"),
@@ -200,6 +208,7 @@ def test_file_that_cannot_be_read_is_one_line(folder: Path) -> None:
         ('device = "cuda"', "device can only be set in"),
         ('editorconfig_charset = "all"', "editorconfig_charset can only be set in"),
         ('[lsp.python]\ncommand = ["x"]', "lsp can only be set in"),
+        ("auto_save = 1", "auto_save can only be set in"),
         ('[keys]\nsave = "f4"', "keys can only be set in"),
     ],
 )
@@ -264,6 +273,10 @@ def test_set_makes_the_file_and_the_projects(folder: Path, capfd: Capture) -> No
     assert config_path().read_text() == "soft_wrap = true\n"
     assert run(capfd, "set", "tab_width", "2", "--project") == (0, "", "")
     assert (folder / ".dgedit.toml").read_text() == "tab_width = 2\n"
+    assert run(capfd, "set", "rulers", "80, 100") == (0, "", "")
+    assert config_path().read_text() == "soft_wrap = true\nrulers = [80, 100]\n"
+    assert run(capfd, "set", "line_numbers", "relative") == (0, "", "")
+    assert config.current(folder).line_numbers == "relative"
     assert run(capfd, "path") == (0, f"{config_path()}\n", "")
     assert run(capfd, "path", "--project") == (0, f"{folder / '.dgedit.toml'}\n", "")
 

@@ -18,6 +18,7 @@ from textual.geometry import Size
 from dgedit.text.cells import row_count, width_of
 from dgedit.text.prefix_sums import Tally
 from dgedit.tui.editor.highlighting import LINE_END, Parse, Syntax
+from dgedit.tui.editor.lexed import Lexed
 
 
 class Buffer(Document):
@@ -33,6 +34,8 @@ class Buffer(Document):
         self._rows: tuple[int, int, Tally] | None = None
         self.parse: Parse | None = None
         """The syntax tree, if there is a grammar."""
+        self.lexed: Lexed | None = None
+        """The colours of a text without one."""
         self.marks = bytearray(len(self._lines))
         """A mark for each line, which follows the line through edits; 0 for none."""
         self.color(syntax)
@@ -54,6 +57,7 @@ class Buffer(Document):
     def color(self, syntax: Syntax | None) -> None:
         """Use this syntax from now on, or none."""
         self.parse = Parse(syntax, self._lines) if syntax else None
+        self.lexed = None if syntax else Lexed()
 
     def get_size(self, tab_width: int) -> Size:
         """Return the width of the widest line in cells, and the number of lines."""
@@ -112,11 +116,24 @@ class Buffer(Document):
         ends[-1] = self._ends[bottom[0]]
         rows = slice(top[0], bottom[0] + 1)
         self._lines[rows], self._ends[rows] = lines, ends
+        if 2 * len(ends) > len(self._ends):  # most of the text is new
+            self.end_lines_with(self._usual_end())
         self._measure(rows, lines, ends)
 
         if self.parse and points:
             self.parse.edited(*points, top[1], bottom[1], plain)
+        if self.lexed:
+            self.lexed.edited(top, bottom, plain)
         return result
+
+    def end_lines_with(self, newline: str) -> None:
+        """End the lines so that are put in from now on."""
+        self._newline = cast(Newline, newline)
+
+    def _usual_end(self) -> str:
+        """Return what most lines end with; what was usual before counts where as many do so."""
+        usual = (self._newline, "\n", "\r\n", "\r")
+        return max(usual, key=self._ends.count)
 
     def _move_marks(self, top: Location, bottom: Location, count: int) -> None:
         """Leave their marks to what remains of the first and the last line replaced by `count`."""

@@ -50,6 +50,8 @@ class Writing(View):
     """Told what was copied as a line, without a selection."""
     indent_size = 4
     """How many cells a step of indentation has."""
+    file_name = ""
+    """The name that says which language it is."""
 
     def __init__(self, text: str) -> None:
         self.keystrokes = Keystrokes(self)
@@ -84,11 +86,6 @@ class Writing(View):
     def selected(self, selected: edits.Selection) -> None:
         start, end = map(self.buffer.location, selected)
         self.selection = Selection(start, end)
-
-    @property
-    def file_name(self) -> str:
-        """The name that says which language it is."""
-        return ""
 
     @property
     def indent_unit(self) -> str:

@@ -95,7 +95,7 @@ class Editor(Writing, inherit_bindings=False):
     """What is to be told when it is opened."""
 
     def __init__(self, path: Path, file: Document) -> None:
-        self.path = path
+        self.path, self.file_name = path, path.name
         self.file = file
         """The file as last loaded or saved."""
         self.holes: list[OpenHole] = []
@@ -111,11 +111,6 @@ class Editor(Writing, inherit_bindings=False):
         self._pressed: tuple[OpenHole, int] | None = None  # the piece that the mouse was pressed on
         super().__init__(file.text)
         self.type_as_usual()
-
-    @property
-    def file_name(self) -> str:
-        """The name that says which language it is."""
-        return self.path.name
 
     @property
     def syntax(self) -> Syntax | None:
@@ -145,9 +140,9 @@ class Editor(Writing, inherit_bindings=False):
 
     def type_as_usual(self) -> None:
         """Indent, and pair signs, as the language and the text want."""
-        self.indent_type = "tabs" if uses_tabs(self.file.text, self.path.name) else "spaces"
+        self.indent_type = "tabs" if uses_tabs(self.file.text, self.file_name) else "spaces"
         self.indent_size = step_of(self.file.text) or self.indent_width
-        self.keystrokes.pairs = pairs_of(self.path.name)
+        self.keystrokes.pairs = pairs_of(self.file_name)
 
     @property
     def has_drafts(self) -> bool:
@@ -161,8 +156,13 @@ class Editor(Writing, inherit_bindings=False):
     def rename(self, path: Path, file: Document) -> None:
         """Assign the text to another file, whose name decides the language."""
         self.path, self.file = path, file
+        self.take_for(path.name)
+
+    def take_for(self, name: str) -> None:
+        """Write and colour the text as that of a file of this name."""
+        self.file_name = name
         self.type_as_usual()
-        if (syntax := syntax_of(path)) is not self._syntax:
+        if (syntax := syntax_of(Path(name))) is not self._syntax or syntax is None:
             self._syntax = syntax
             self.buffer.color(syntax)
             self.refresh()

@@ -258,27 +258,40 @@ class Parse:
         if down or top != bottom:
             self._parts.clear()
             self._order.clear()
-            head: list[Highlight] = [
-                (begin, left if end is None or end > left else end, name)
-                for begin, end, name in self._known.get(top, ())
-                if begin < left
-            ]
-            tail = _shifted(self._known.get(bottom, []), right, len(new[-1]) - right)
-            if len(new) == 1:
-                head += _shifted(tail, 0, left)
-            known = {row: found for row, found in self._known.items() if row < top}
-            known |= {row + down: found for row, found in self._known.items() if row > bottom}
-            if len(new) > 1:
-                known[bottom + down] = tail
-            self._known = known | {top: head}
-        elif top in self._known:
+        elif top in self._known and top in self._parts:
             more = len(text) - (right - left)
-            self._known[top] = [
-                (_later(begin, left, right, more), end and _later(end, left, right, more), name)
-                for begin, end, name in self._known[top]
-            ]
-            if top in self._parts:
-                self._parts[top] = self._parts[top][0], self._parts[top][1] + more
+            self._parts[top] = self._parts[top][0], self._parts[top][1] + more
+        self._known = moved(self._known, top, bottom, left, right, new)
+
+
+def moved(
+    known: dict[int, list[Highlight]], top: int, bottom: int, left: int, right: int, new: list[str]
+) -> dict[int, list[Highlight]]:
+    """Return the highlights of rows once lines have replaced what was between two places: rows
+    `top` and `bottom`, columns `left` and `right`. May change what it is given.
+    """
+    down = len(new) - 1 - (bottom - top)
+    if down or top != bottom:
+        head: list[Highlight] = [
+            (begin, left if end is None or end > left else end, name)
+            for begin, end, name in known.get(top, ())
+            if begin < left
+        ]
+        tail = _shifted(known.get(bottom, []), right, len(new[-1]) - right)
+        if len(new) == 1:
+            head += _shifted(tail, 0, left)
+        after = {row: found for row, found in known.items() if row < top}
+        after |= {row + down: found for row, found in known.items() if row > bottom}
+        if len(new) > 1:
+            after[bottom + down] = tail
+        return after | {top: head}
+    if top in known:
+        more = len(new[0]) - (right - left)
+        known[top] = [
+            (_later(begin, left, right, more), end and _later(end, left, right, more), name)
+            for begin, end, name in known[top]
+        ]
+    return known
 
 
 def _is_late(until: float, offset: int, failed: bool) -> bool:

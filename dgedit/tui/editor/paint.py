@@ -10,6 +10,7 @@ Knows runs, cells and styles; nothing of files, keys or steps.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +19,17 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.document._document import Location
+from textual.widgets import TextArea
+from textual.widgets.text_area import TextAreaTheme
 
+from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
 from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.signs import PROBLEMS, SIGNED
+
+# A run of blanks, or a tab.
+_BLANKS = re.compile(r" +|\t")
 
 # For a dark and for a light background; the latter have a contrast of at least 4.5 with white.
 _COLORS = {
@@ -97,6 +105,10 @@ class Ink:
     """Added to a piece that is not certain, for each level of confidence, the surest first."""
     heat: tuple[Style, ...]
     """Added to a piece, by its band of confidence, the surest first."""
+    ruler: Style
+    """A cell of a ruler."""
+    blank: Style
+    """The sign of a blank or a tab."""
     dark: bool = True
     """True for a dark background."""
 
@@ -110,6 +122,41 @@ class Ink:
             case Kind.UNSURE:
                 return self.unsure
         return self.draft
+
+
+def mixed(area: TextArea, theme: TextAreaTheme, *, dark: bool) -> Ink:
+    """Mix the styles from the theme and the style sheet."""
+
+    def component(name: str) -> Style:
+        style = area.get_component_rich_style(f"editor--{name}", partial=True)
+        ground = area.get_component_rich_style(f"editor--{name}").bgcolor
+        return style + Style(bgcolor=ground) if style.bgcolor else style
+
+    return Ink(
+        base=theme.base_style or area.rich_style,
+        cursor=theme.cursor_style or Style(reverse=True),
+        cursor_line=theme.cursor_line_style or Style(),
+        gutter=theme.gutter_style or Style(),
+        cursor_gutter=theme.cursor_line_gutter_style or Style(),
+        signs=tuple(
+            area.get_component_rich_style(f"editor--{name}", partial=True) for name in SIGNED
+        ),
+        selection=theme.selection_style or Style(reverse=True),
+        bracket=theme.bracket_matching_style or Style(),
+        hole=component("hole"),
+        draft=component("draft"),
+        settled=component("settled"),
+        unsure=component("unsure"),
+        changed=component("changed"),
+        marked=component("marked"),
+        levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
+        found=component("found"),
+        problems=tuple(component(name) for name in PROBLEMS),
+        heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
+        ruler=component("ruler"),
+        blank=component("blank"),
+        dark=dark,
+    )
 
 
 class Painted:
@@ -126,6 +173,8 @@ class Painted:
             plain += shown
             x += cell_len(shown)
         self.text = Text(plain, end="", no_wrap=True)
+        self.width = x - left
+        """The width of the row's own text in cells."""
 
     def lay_ground(self, style: Style) -> None:
         """Style the whole row."""
@@ -148,6 +197,28 @@ class Painted:
                     if run.changed:
                         style += ink.changed
                 self.text.stylize(style + ink.marked if run.marked else style, start, end)
+
+    def lay_ruler(self, style: Style, x: int, ground: Style) -> None:
+        """Style one cell, up to which the row is filled up with its ground."""
+        missing = x + 1 - self._left - self.text.cell_len
+        if missing > 0:
+            self.text.append(" " * missing, ground)
+        self.lay_cell(style, x)
+
+    def lay_blanks(self, style: Style, *, trailing: bool) -> None:
+        """Draw blanks and tabs of the document as signs; `trailing`: those at the ends of lines."""
+        signs = list(self.text.plain)
+        for run, start, _, x in self._placed:
+            text, (row, left) = run.text, run.at
+            line = self._rows.document[row] if run.kind.held else ""
+            if not run.kind.held or (trailing and left + len(text) < len(line)):
+                continue
+            for found in _BLANKS.finditer(text, len(text.rstrip(" \t")) if trailing else 0):
+                at = start + len(self._rows.shown(text[: found.start()], x))
+                count = len(found[0])
+                signs[at : at + count] = "·" * count if found[0] != "\t" else "→"
+                self.text.stylize(style, at, at + count)
+        self.text.plain = "".join(signs)
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:
         """Style the document's text between two locations."""

@@ -11,25 +11,23 @@ Knows rows, styles and a syntax tree; nothing of keys, files or steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 from rich.segment import Segment
-from rich.style import Style
 from textual.document._document import Location, Selection
 from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
-from textual.widgets.text_area import TextAreaTheme
 
-from dgedit.text.drafts import BANDS, LEVELS
+from dgedit.config import Whitespace
 from dgedit.text.line_changes import LineMark
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
-from dgedit.tui.editor.paint import Ink, Painted
+from dgedit.tui.editor.paint import Ink, Painted, mixed
 from dgedit.tui.editor.rows import Rows
-from dgedit.tui.editor.signs import PROBLEMS, SIGNED, sign_of
+from dgedit.tui.editor.signs import sign_of
 
 # Seconds: a large text is parsed after a pause without keys, in slices with gaps for other work.
 _PAUSE = 0.12
@@ -50,7 +48,7 @@ class Look(NamedTuple):
     left: int
     """The cell at which they start."""
     number: int | None
-    """The document row whose number is shown."""
+    """The line number that is shown."""
     held: bool
     """True if holes touch it."""
     here: bool
@@ -75,13 +73,25 @@ class Look(NamedTuple):
     """The width of the gutter."""
     mark: int
     """The line's mark, see `LineMark`."""
+    rulers: tuple[int, ...]
+    """The cells at which rulers are drawn."""
 
 
 class View(TextArea):
     """A text area that draws rows."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"editor--ruler", "editor--blank"}
+
+    rulers: tuple[int, ...] = ()
+    """The columns behind which a ruler is drawn."""
+    whitespace: Whitespace = "none"
+    """Which blanks and tabs are drawn as signs."""
+    relative_numbers = False
+    """True if lines other than the cursor's are numbered by how far away they are."""
     found: Callable[[int], Sequence[tuple[int, int]]] | None = None
     """Returns the columns of search matches in a row."""
+    uncoloured: Callable[[], object] = lambda: None
+    """Called when colours are wanted for a text without a grammar."""
     others: Sequence[Selection] = ()
     """The selections of the other cursors."""
     _height = 0
@@ -165,13 +175,21 @@ class View(TextArea):
             self._parsing = None
 
     def _colours(self, run: Run) -> list[Highlight]:
-        parse = self.rows.document.parse
+        parse, lexed = self.rows.document.parse, self.rows.document.lexed
+        if lexed is not None:
+            if lexed.wants(run.at[0]) and self._parsing is None:
+                self._parsing = self.set_timer(_PAUSE if lexed.begun else _GAP, self._ask_colours)
+            return lexed.highlights(run.at[0])
         if parse is None:
             return []
         found = parse.highlights(run.at[0], run.at[1], run.at[1] + len(run.text))
         if not parse.current and self._parsing is None:
             self._parsing = self.set_timer(_PAUSE if parse.begun else _GAP, self._parse)
         return found
+
+    def _ask_colours(self) -> None:
+        self._parsing = None
+        self.uncoloured()
 
     def _parse(self) -> None:
         parse = self.rows.document.parse
@@ -245,7 +263,7 @@ class View(TextArea):
         return Look(
             runs=runs,
             left=start,
-            number=number,
+            number=None if number is None else self._number(number),
             held=held,
             here=here,
             cursor=self._cursor_offset[0] if here and self._draw_cursor else None,
@@ -258,7 +276,13 @@ class View(TextArea):
             span=(left, right),
             gutter=self.gutter_width,
             mark=self._mark(whole, number, held=held),
+            rulers=self.rulers,
         )
+
+    def _number(self, row: int) -> int:
+        """Return the number of a document row as shown."""
+        away = abs(row - self.selection.end[0]) if self.relative_numbers else 0
+        return away or row + 1
 
     def _mark(self, runs: tuple[Run, ...], number: int | None, *, held: bool) -> int:
         """Return a row's mark; of a wrapped line, only the first row tells of a removed one."""
@@ -321,15 +345,20 @@ class View(TextArea):
         painted = Painted(look.runs, self.rows, look.left)
         if look.here:
             painted.lay_ground(ink.cursor_line)
+        for cell in look.rulers:
+            if look.span[0] <= cell < look.span[1]:
+                painted.lay_ruler(ink.ruler, cell, ink.cursor_line if look.here else ink.base)
         painted.lay_runs(ink, look.highlights)
         for level, start, end in reversed(look.problems):
             painted.lay_range(ink.problems[level - 1], start, end)
+        if self.whitespace == "all" or (self.whitespace == "trailing" and not look.here):
+            painted.lay_blanks(ink.blank, trailing=self.whitespace == "trailing")
         for start, end in look.found:
             painted.lay_range(ink.found, start, end)
         for selected, start, end in look.ranges:
             painted.lay_range(ink.selection if selected else ink.bracket, start, end)
         if look.open:
-            painted.lay_cell(ink.selection, look.left + painted.text.cell_len)
+            painted.lay_cell(ink.selection, look.left + painted.width)
         for cell in look.others:
             painted.lay_cell(ink.cursor, cell)
         if look.cursor is not None:
@@ -348,7 +377,7 @@ class View(TextArea):
     def _gutter(self, look: Look, ink: Ink) -> list[Segment]:
         style = ink.cursor_gutter if look.here else ink.gutter
         numbered = look.number is not None and self.show_line_numbers
-        digits = str((look.number or 0) + 1) if numbered else ""
+        digits = str(look.number) if numbered else ""
         unsure = any(run.kind is Kind.UNSURE for run in look.runs)
         worst = min((level for level, _, _ in look.problems), default=0)
         sign, at = sign_of(look.mark, worst, held=look.held, unsure=unsure)
@@ -361,36 +390,5 @@ class View(TextArea):
         """Return the styles from the style sheet, cached until they change."""
         if self._inked is None:
             self._theme.apply_css(self)
-            self._inked = self._mixed(self._theme)
+            self._inked = mixed(self, self._theme, dark=self.app.current_theme.dark)
         return self._inked
-
-    def _mixed(self, theme: TextAreaTheme) -> Ink:
-
-        def component(name: str) -> Style:
-            style = self.get_component_rich_style(f"editor--{name}", partial=True)
-            ground = self.get_component_rich_style(f"editor--{name}").bgcolor
-            return style + Style(bgcolor=ground) if style.bgcolor else style
-
-        return Ink(
-            base=theme.base_style or self.rich_style,
-            cursor=theme.cursor_style or Style(reverse=True),
-            cursor_line=theme.cursor_line_style or Style(),
-            gutter=theme.gutter_style or Style(),
-            cursor_gutter=theme.cursor_line_gutter_style or Style(),
-            signs=tuple(
-                self.get_component_rich_style(f"editor--{name}", partial=True) for name in SIGNED
-            ),
-            selection=theme.selection_style or Style(reverse=True),
-            bracket=theme.bracket_matching_style or Style(),
-            hole=component("hole"),
-            draft=component("draft"),
-            settled=component("settled"),
-            unsure=component("unsure"),
-            changed=component("changed"),
-            marked=component("marked"),
-            levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
-            found=component("found"),
-            problems=tuple(component(name) for name in PROBLEMS),
-            heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
-            dark=self.app.current_theme.dark,
-        )

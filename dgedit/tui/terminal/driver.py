@@ -101,8 +101,8 @@ class Keyboard:
 
     After Alt and a letter the parser waits for more: with another key in the same read, as when
     Alt+K is held down, it took the two for `^` and the letter. It reads Alt+Backspace as Ctrl+W,
-    which here closes a file. And it reads pasted text after an escape as keys; here it only sees
-    the start and end of a paste.
+    which here closes a file, and Alt with a sign as the sign. And it reads pasted text after an
+    escape as keys; here it only sees the start and end of a paste.
     """
 
     def __init__(self, *, debug: bool = False) -> None:
@@ -138,7 +138,7 @@ class Keyboard:
                 yield events.Key("alt+backspace", None)
             else:
                 keys = self._parser._sequence_to_key_events
-                yield from [*keys(part)] or [*keys(part[1], alt=True)]
+                yield from [*keys(part)] or map(_with_alt, keys(part[1], alt=True))
 
 
 class Terminal(LinuxDriver):
@@ -199,6 +199,13 @@ class Terminal(LinuxDriver):
     def _answer(self, text: str) -> None:
         if self._awaited is not None and not self._awaited.done():
             self._awaited.set_result(text)
+
+
+def _with_alt(key: events.Key) -> events.Key:
+    """Say of a sign that Alt was held, as the parser says of letters alone."""
+    sign = key.character or ""
+    held = key.key.startswith("alt+") or not sign.isprintable() or sign.isspace()
+    return key if held else events.Key(f"alt+{key.key}", None)
 
 
 def _decoded(data: str) -> str | None:

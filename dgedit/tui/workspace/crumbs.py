@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from textual.timer import Timer
 
-from dgedit.text.languages import language_of
+from dgedit.text.languages import kind_of
 from dgedit.text.symbols import around
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.workspace.tabs import Workspace
@@ -47,6 +47,6 @@ class Crumbs:
             return  # and go on the next time
         self._timer.pause()
         row, column = editor.cursor_location
-        language, lines = language_of(editor.path), editor.buffer.lines
+        language, lines = kind_of(editor.file_name).language, editor.buffer.lines
         within = around(parse.tree, lines, language, row, column) if parse is not None else ""
         self.workspace.status.within = within

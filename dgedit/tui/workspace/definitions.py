@@ -18,7 +18,7 @@ from textual.document._document import Location, Selection
 
 from dgedit.files.searching import OpenFile, Scope, Wanted, search_project
 from dgedit.text.edits import word_at
-from dgedit.text.languages import language_of, names_of
+from dgedit.text.languages import kind_of, names_of
 from dgedit.text.search import Query
 from dgedit.text.symbols import Symbol, defined, named, symbols
 from dgedit.tui.editor.editor import Editor
@@ -48,7 +48,7 @@ class Definitions:
     def list_uses(self) -> None:
         """List all places with the name at the cursor, in files of the same language."""
         editor = self.workspace.editor
-        name, language = _name_at(editor), language_of(editor.path)
+        name, language = _name_at(editor), kind_of(editor.file_name).language
         if not name:
             self.workspace.notice("there is no name at the cursor")
             return
@@ -58,7 +58,7 @@ class Definitions:
 
     async def _go(self) -> None:
         editor = self.workspace.editor
-        name, language = _name_at(editor), language_of(editor.path)
+        name, language = _name_at(editor), kind_of(editor.file_name).language
         if name and await self._served(editor):
             return
         if not name or language is None or editor.syntax is None or editor.buffer.parse is None:

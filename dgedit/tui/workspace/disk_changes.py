@@ -8,6 +8,7 @@ Knows documents and questions.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from dgedit.text.merge import merge
 from dgedit.text.readable_diff import diff_lines
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
+from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.question_bar import Question
 from dgedit.tui.workspace.questions import Questions
@@ -45,6 +47,8 @@ class DiskChanges:
         self.is_filled, self.watching = is_filled, watch
         self.looked: Callable[[], object] = lambda: None
         """Called after a file was compared with the disk, or saved."""
+        self.writing: set[Editor] = set()
+        """Those that are being saved, and so are looked at later."""
         self._gone: dict[Editor, Document] = {}  # files that were deleted, as they were
         # the open question about a file, and the state on disk that it is about
         self._asked: dict[Editor, tuple[Question, disk.Fingerprint | None]] = {}
@@ -57,6 +61,35 @@ class DiskChanges:
     def read_again(self, editor: Editor) -> Document:
         """Read an open file as it is on disk now. Raises InputError."""
         return self.workspace.pages.read_again(editor.path)
+
+    def reload_front(self) -> None:
+        """Load the current file from disk again; ask first if changes here would be undone."""
+        self.workspace.work(self._reload, self.workspace.editor, group="reload")
+
+    async def _reload(self, editor: Editor) -> None:
+        if editor.file.path is None:
+            self.workspace.notice("this text is in no file")
+            return
+        lost = ["it has unsaved changes"] * editor.dirty
+        lost += ["an infill is open in it"] * self.is_filled(editor)
+        if lost:
+            question = f"Reload {visible(editor.path.name)}? {' and '.join(lost).capitalize()}"
+            if await self.app.push_screen_wait(Ask(question, {"r": "reload"})) is None:
+                return
+        try:
+            theirs = await asyncio.to_thread(self.read_again, editor)
+        except InputError as error:
+            self.workspace.notice(str(error))
+            return
+        before = editor.text
+        self._adopt(editor, theirs)
+        same = editor.text == before
+        self.workspace.notice(
+            f"{editor.path} is on disk as here"
+            if same
+            else f"{editor.path} was reloaded; undo brings yours back"
+        )
+        self.look_at(editor)
 
     def watch_anew(self) -> None:
         """Watch the folders of the files that are open now."""
@@ -84,6 +117,8 @@ class DiskChanges:
 
     def look_at(self, editor: Editor) -> None:
         """Handle the changes of one file."""
+        if editor in self.writing:
+            return
         # Do not lock a file with unsaved changes: saving will say why it cannot be written.
         if not self.workspace.pages.read_only and (editor.locked or not editor.dirty):
             editor.locked = editor.file.path is not None and not disk.may_write(editor.path)

@@ -18,7 +18,7 @@ from textual.document._document import Location, Selection
 from textual.geometry import Offset
 
 from dgedit.text.edits import Change, Part, followed
-from dgedit.text.languages import language_of
+from dgedit.text.languages import kind_of
 from dgedit.text.search import Found, Query, SearchError, replacements, search
 from dgedit.text.symbols import symbols
 from dgedit.tui.editor.editor import Editor
@@ -324,7 +324,7 @@ class Finder:
             self.workspace.notice("no symbols are known in this kind of file")
             return
         tree = editor.buffer.parse.tree
-        all_ = symbols(tree, editor.buffer.lines, language_of(editor.path))
+        all_ = symbols(tree, editor.buffer.lines, kind_of(editor.file_name).language)
         if not all_:
             self.workspace.notice("there are no symbols here")
             return

@@ -27,7 +27,7 @@ from textual.timer import Timer
 from dgedit.files.disk import Fingerprint, reason
 from dgedit.protocol.language_server import LanguageServer
 from dgedit.protocol.replies import Problem, Target
-from dgedit.text.languages import language_of
+from dgedit.text.languages import kind_of
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.picker import Choice, Choose
@@ -141,7 +141,7 @@ class LanguageServers:
 
     def _server(self, editor: Editor) -> LanguageServer | None:
         """Return the server for a file, started where it has to be."""
-        language = language_of(editor.path)
+        language = kind_of(editor.file_name).language
         if language is None or language not in self._commands or not editor.path.is_absolute():
             return None
         server, starts = self._running.get(language), self._starts.get(language, 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from textual.document._document import EditResult
@@ -40,14 +41,18 @@ class Page(Editor):
         super().__init__(path, file)
 
     def type_as_usual(self) -> None:
-        """Indent, and pair signs, as the language, the project, the text and the user want."""
+        """Indent, pair signs and draw rulers as the language, the project, the text and the user
+        want.
+        """
         said = said_of(self.path) if self.file.path else EditorConfig()
         self.warning = said.broken
+        length = said.line_length if self._settings.editorconfig_max_line_length else None
+        self.rulers = tuple(sorted({*self._settings.columns, *((length,) if length else ())}))
         if not self._settings.editorconfig_indent:
             said = EditorConfig()
         self.indent_width = said.tab_width or self._settings.tab_width
         super().type_as_usual()
-        tabs = uses_tabs(self.file.text, self.path.name, said.tabs)
+        tabs = uses_tabs(self.file.text, self.file_name, said.tabs)
         self.indent_type = "tabs" if tabs else "spaces"
         self.indent_size = said.size or self.indent_size
         if not self._settings.auto_pairs:
@@ -56,7 +61,9 @@ class Page(Editor):
     def on_mount(self) -> None:
         """Apply the settings."""
         self.soft_wrap = self._settings.soft_wrap
-        self.show_line_numbers = self._settings.line_numbers
+        self.show_line_numbers = bool(self._settings.line_numbers)
+        self.relative_numbers = self._settings.line_numbers == "relative"
+        self.whitespace = self._settings.whitespace
         self.cursor_blink = self.app.animation_level != "none"
 
     def edit(self, edit: Edit) -> EditResult:
@@ -91,6 +98,8 @@ class Pages:
     """Takes a key before the text of any page does, see `Editor.first`."""
     line_copied: Callable[[str], None]
     """Told what was copied as a line, see `Writing.line_copied`."""
+    uncoloured: Callable[[Editor], object]
+    """Finds the colours of a text without a grammar."""
     open_result: Callable[[], object | None]
     """Returns the open result, see `Editor.open_result`."""
     reopen: Callable[[object], bool]
@@ -140,6 +149,7 @@ class Pages:
         page.started_in = self.started_in
         page.locked = self.read_only or (file.path is not None and not may_write(path))
         page.first, page.line_copied = self.first, self.line_copied
+        page.uncoloured = partial(self.uncoloured, page)
         page.open_result, page.reopen = self.open_result, self.reopen
         return page
 

@@ -8,6 +8,7 @@ Knows documents and questions; of infills only whether one is open.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,6 +60,7 @@ class Saving:
     ) -> None:
         self.workspace, self.app, self.disk = workspace, workspace.app, disk
         self.infills, self.piped, self.recent = infills, piped, recent
+        self._lock = asyncio.Lock()
 
     def save_front(self) -> None:
         """Save the current file."""
@@ -85,6 +87,27 @@ class Saving:
         if editor.file.path is None:
             return await self._save_as(editor)
         return await self._save_file(editor)
+
+    async def save_quietly(self, editor: Editor) -> None:
+        """Save a file as it stands, in a thread, unless another save is under way. One that has
+        changed on disk stays, and is asked about.
+        """
+        if self._lock.locked():
+            return
+        async with self._lock:
+            before = editor.file
+            self.disk.writing.add(editor)
+            try:
+                refuse_other(editor.path)
+                saved = await asyncio.to_thread(editor.current.save)
+                editor.file = saved if editor.file is before else editor.file
+            except ConflictError:
+                pass  # of which the look below tells
+            except DgeditError as error:
+                self.workspace.notice(str(error))
+            finally:
+                self.disk.writing.discard(editor)
+            self.disk.look_at(editor)
 
     def refuse(self) -> None:
         """Tell why a file cannot be edited or saved."""
@@ -132,6 +155,10 @@ class Saving:
         if editor.locked:
             self.refuse()
             return False
+        async with self._lock:
+            return await self._write(editor)
+
+    async def _write(self, editor: Editor) -> bool:
         failed: Exception | None = None
         self.disk.is_there(editor)
         editor.file = self._tidied(editor, editor.file)

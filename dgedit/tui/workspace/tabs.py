@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from textual.app import App
@@ -24,6 +24,7 @@ from textual.widget import Widget
 from textual.widgets import Tabs
 from textual.widgets.tabbed_content import ContentTab
 
+from dgedit.text.languages import kind_of
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.path_prompt import AskPath
@@ -269,9 +270,8 @@ class Workspace:
         at = self.short(f"{editor.path}:{row + 1}:{column + 1}")
         several = [f"{editor.cursors.count} cursors"] if editor.cursors.several else []
         badges = _badges(editor, BETWEEN + "{}")
-        self.status.place = "".join(
-            [BETWEEN.join((at, *several, ends, editor.file.encoding)), *badges]
-        )
+        how = (*_unusual(editor), ends, editor.file.encoding)
+        self.status.place = "".join([BETWEEN.join((at, *several, *how)), *badges])
 
     def short(self, words: str | Path) -> str:
         """Return a message in which paths are relative to the folder we were started in."""
@@ -288,6 +288,15 @@ class Workspace:
 def is_same(one: Path, two: Path) -> bool:
     """Say whether two paths lead to the same file."""
     return os.path.realpath(one) == os.path.realpath(two)
+
+
+def _unusual(editor: Editor) -> list[str]:
+    """Return what is unusual of how a file is written: no four blanks, another language."""
+    tabs, size = editor.indent_type == "tabs", editor.indent_size
+    words = ["tabs"] * tabs + [f"{size} blanks"] * (not tabs and size != 4)
+    other = editor.file_name != editor.path.name
+    name = PurePath(editor.file_name)
+    return [*words, *[f"as {kind_of(name.name).language or name.suffix or name}"] * other]
 
 
 def _badges(editor: Editor, form: str) -> list[str]:

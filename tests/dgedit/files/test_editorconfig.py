@@ -103,10 +103,12 @@ def test_all_of_the_standard_is_understood(tmp_path: Path) -> None:
         "end_of_line = crlf\ncharset = utf-8-bom\ntrim_trailing_whitespace = true\n"
         "insert_final_newline = true\nmax_line_length = off\n[*.md]\ncharset = unset\n"
         "trim_trailing_whitespace = false\nindent_size = 2\nend_of_line = unset\n"
+        "max_line_length = 72\n[*.txt]\nmax_line_length = 9999\n"
     )
     said = EditorConfig(True, 8, 8, "\r\n", "utf-8-bom", True, True)
     assert said_of(tmp_path / "a.py") == said
-    assert said_of(tmp_path / "a.md") == EditorConfig(True, 2, 8, None, None, False, True)
+    assert said_of(tmp_path / "a.md") == EditorConfig(True, 2, 8, None, None, False, True, 72)
+    assert said_of(tmp_path / "a.txt") == said
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,7 @@ def test_all_of_the_standard_is_understood(tmp_path: Path) -> None:
         ("[*]\nend_of_line =\n", ": end_of_line cannot be ''"),
         ("[*]\ncharset = utf-7\n", ": charset cannot be 'utf-7'"),
         ("[*]\ninsert_final_newline = yes\n", ": insert_final_newline cannot be 'yes'"),
+        ("[*]\nmax_line_length = long\n", ": max_line_length cannot be 'long'"),
         ("[*.c]\nindent_style = tabs\n", ""),
         ("[*]\n# \xe9\n", " is not UTF-8"),
     ],

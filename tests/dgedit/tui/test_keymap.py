@@ -37,7 +37,9 @@ join select-lines to-bracket select-to-the-bracket start-of-the-text end-of-the-
 select-to-the-start select-to-the-end select-a-page-up select-a-page-down toggle-wrap
 save-all select-occurrences cursor-above cursor-below expand-selection shrink-selection filter
 next-change previous-change revert-change create-file create-folder rename-file duplicate-file
-delete-file reveal-file
+delete-file reveal-file complete-word complete-word-back
+upper-case lower-case sort-lines line-ends indentation encoding language
+reload
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 

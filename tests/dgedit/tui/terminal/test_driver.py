@@ -20,7 +20,7 @@ from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.terminal.driver import _ALT, Answers, Keyboard
-from dgedit.tui.terminal.keys import Burst, in_bursts, is_pasted
+from dgedit.tui.terminal.keys import Burst, in_bursts, is_pasted, is_text
 from scripted import DONE, Script
 
 from ..conftest import Desk, OpenDesk
@@ -315,3 +315,20 @@ def test_text_that_a_terminal_does_not_mark_as_pasted_is_typed(tmp_path: Path) -
         terminal.send(b"\x13")
         terminal.wait_for(b"saved")
     assert path.read_text() == "".join(f"{line}\n" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("data", "keys"),
+    [
+        ("\x1b/", ["alt+slash"]),
+        ("\x1b?\x1b.", ["alt+question_mark", "alt+full_stop"]),
+        ("\x1b\\x", ["alt+backslash", "x"]),
+        ("\x1bg", ["alt+g"]),
+        ("\x1b ", ["space"]),
+        ("\0", ["ctrl+@"]),
+    ],
+)
+def test_alt_with_a_sign_is_told_from_the_sign(data: str, keys: list[str]) -> None:
+    found = [one for one in Keyboard().read(data) if isinstance(one, events.Key)]
+    assert [one.key for one in found] == keys
+    assert not any(map(is_text, (one for one in found if one.key.startswith("alt+"))))
