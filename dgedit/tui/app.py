@@ -50,6 +50,7 @@ from dgedit.tui.workspace.expanding import Expanding
 from dgedit.tui.workspace.file_commands import FileCommands
 from dgedit.tui.workspace.filtering import Filtering
 from dgedit.tui.workspace.finding import Finder
+from dgedit.tui.workspace.folding import Folding
 from dgedit.tui.workspace.git_gutter import GitGutter
 from dgedit.tui.workspace.jumps import Jumps
 from dgedit.tui.workspace.leftover import LeftOver
@@ -129,6 +130,7 @@ class DgeditApp(TerminalApp):
         self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
         self.opening = Opening(workspace, self.disk, self.saving, recent)
         self.expanding = Expanding(workspace)
+        self.folding = Folding(workspace)
         self.filtering = Filtering(workspace, self.saving.refuse)
         self.jumps = Jumps(workspace, self.opening)
         self.search = ProjectSearch(workspace, self.jumps)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -91,6 +92,8 @@ class Ink:
     """The selection in a draft."""
     found: Style
     """A search match."""
+    folded: Style
+    """What stands for lines that are folded away."""
     levels: tuple[Style, ...]
     """Added to a piece that is not certain, for each level of confidence, the surest first."""
     heat: tuple[Style, ...]
@@ -110,6 +113,41 @@ class Ink:
         return self.draft
 
 
+class Look(NamedTuple):
+    """Everything that decides how a row is painted."""
+
+    runs: tuple[Run, ...]
+    """The visible runs."""
+    left: int
+    """The cell at which they start."""
+    number: int | None
+    """The document row whose number is shown."""
+    held: bool
+    """True if holes touch it."""
+    here: bool
+    """True if the cursor is on it."""
+    cursor: int | None
+    """The cursor's cell, if the cursor is drawn."""
+    highlights: tuple[Sequence[Highlight], ...]
+    """The highlights of each run."""
+    found: tuple[tuple[Location, Location], ...]
+    """The start and end of each search match."""
+    ranges: tuple[tuple[bool, Location, Location], ...]
+    """The start and end of selected ranges (true), or else of matching brackets (false)."""
+    others: tuple[int, ...]
+    """The cells of the other cursors."""
+    open: bool
+    """True if the line ending is selected too."""
+    span: tuple[int, int]
+    """The range of visible cells."""
+    gutter: int
+    """The width of the gutter."""
+    mark: int
+    """The line's mark, see `LineMark`."""
+    folded: int
+    """How many lines are folded away below it."""
+
+
 class Painted:
     """A row being painted, or the part of it from a cell on."""
 
@@ -124,6 +162,8 @@ class Painted:
             plain += shown
             x += cell_len(shown)
         self.text = Text(plain, end="", no_wrap=True)
+        self.width = x - left
+        """The cells that the runs take."""
 
     def lay_ground(self, style: Style) -> None:
         """Style the whole row."""
@@ -146,6 +186,11 @@ class Painted:
                     if run.changed:
                         style += ink.changed
                 self.text.stylize(style + ink.marked if run.marked else style, start, end)
+
+    def lay_mark(self, style: Style, mark: str) -> None:
+        """Add what stands for folded lines."""
+        if mark:
+            self.text.append(mark, style)
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:
         """Style the document's text between two locations."""

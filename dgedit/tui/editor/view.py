@@ -11,23 +11,26 @@ Knows rows, styles and a syntax tree; nothing of keys, files or steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.document._document import Location, Selection
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from dgedit.text.drafts import BANDS, LEVELS
+from dgedit.text.folding import fold_mark
 from dgedit.text.line_changes import LineMark
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
-from dgedit.tui.editor.paint import Ink, Painted
+from dgedit.tui.editor.paint import Ink, Look, Painted
+from dgedit.tui.editor.pointing import fold_at
 from dgedit.tui.editor.rows import Rows
 
 # Seconds: a large text is parsed after a pause without keys, in slices with gaps for other work.
@@ -43,39 +46,6 @@ SIGNS = " ┃╏▁▔"
 SIGNED = ("sign", "line-added", "line-changed", "line-removed", "line-removed")
 """The style class of a hole's sign, then that of each mark's."""
 _REMOVED = (LineMark.REMOVED_BELOW, LineMark.REMOVED_ABOVE)
-
-
-class Look(NamedTuple):
-    """Everything that decides how a row is painted."""
-
-    runs: tuple[Run, ...]
-    """The visible runs."""
-    left: int
-    """The cell at which they start."""
-    number: int | None
-    """The document row whose number is shown."""
-    held: bool
-    """True if holes touch it."""
-    here: bool
-    """True if the cursor is on it."""
-    cursor: int | None
-    """The cursor's cell, if the cursor is drawn."""
-    highlights: tuple[Sequence[Highlight], ...]
-    """The highlights of each run."""
-    found: tuple[tuple[Location, Location], ...]
-    """The start and end of each search match."""
-    ranges: tuple[tuple[bool, Location, Location], ...]
-    """The start and end of selected ranges (true), or else of matching brackets (false)."""
-    others: tuple[int, ...]
-    """The cells of the other cursors."""
-    open: bool
-    """True if the line ending is selected too."""
-    span: tuple[int, int]
-    """The range of visible cells."""
-    gutter: int
-    """The width of the gutter."""
-    mark: int
-    """The line's mark, see `LineMark`."""
 
 
 class View(TextArea):
@@ -113,6 +83,26 @@ class View(TextArea):
             document.marks = marks
             self.refresh()
 
+    # Folds
+
+    def reveal(self) -> None:
+        """Show the lines that the cursors are in, if they are folded away."""
+        if self.rows.document.folds.any:
+            ends = [end for one in (self.selection, *self.others) for end in one]
+            shown = [self.rows.document.show(row) for row, _ in ends]
+            if any(shown):
+                self.rows.wrap(0)
+                self._refresh_size()
+
+    async def _on_mouse_down(self, event: events.MouseDown) -> None:
+        cell = event.offset - Offset(self.gutter.left, self.gutter.top)
+        head = fold_at(self.rows, cell, self.gutter_width, self.scroll_offset)
+        if head is not None:
+            event.prevent_default()
+            self.rows.document.unfold(head)
+            self._rewrap_and_refresh_virtual_size()
+            self.refresh()
+
     # Sizes
 
     def _on_resize(self) -> None:
@@ -137,7 +127,7 @@ class View(TextArea):
         self.call_after_refresh(self.scroll_cursor_visible)
 
     def _rewrap_and_refresh_virtual_size(self) -> None:
-        self.rows.fold(self.wrap_width, self.indent_width)
+        self.rows.wrap_at(self.wrap_width, self.indent_width)
         self._refresh_size()
 
     def _refresh_size(self) -> None:
@@ -254,6 +244,7 @@ class View(TextArea):
             span=(left, right),
             gutter=self.gutter_width,
             mark=self._mark(whole, number, held=held),
+            folded=rows.folded(y),
         )
 
     def _mark(self, runs: tuple[Run, ...], number: int | None, *, held: bool) -> int:
@@ -310,12 +301,13 @@ class View(TextArea):
         if look.here:
             painted.lay_ground(ink.cursor_line)
         painted.lay_runs(ink, look.highlights)
+        painted.lay_mark(ink.folded, fold_mark(look.folded))
         for start, end in look.found:
             painted.lay_range(ink.found, start, end)
         for selected, start, end in look.ranges:
             painted.lay_range(ink.selection if selected else ink.bracket, start, end)
         if look.open:
-            painted.lay_cell(ink.selection, look.left + painted.text.cell_len)
+            painted.lay_cell(ink.selection, look.left + painted.width)
         for cell in look.others:
             painted.lay_cell(ink.cursor, cell)
         if look.cursor is not None:
@@ -339,7 +331,8 @@ class View(TextArea):
         sign = "?" if unsure else "▌" if look.held else SIGNS[look.mark]
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment(f"{sign} ", style + ink.signs[look.mark]),
+            Segment(sign, style + ink.signs[look.mark]),
+            Segment("▸" if look.folded else " ", style),
         ]
 
     def _ink(self) -> Ink:
@@ -375,6 +368,7 @@ class View(TextArea):
             marked=component("marked"),
             levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
             found=component("found"),
+            folded=component("folded"),
             heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
             dark=self.app.current_theme.dark,
         )

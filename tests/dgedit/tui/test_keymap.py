@@ -36,6 +36,7 @@ select-to-the-start select-to-the-end select-a-page-up select-a-page-down toggle
 save-all select-occurrences cursor-above cursor-below expand-selection shrink-selection filter
 next-change previous-change revert-change create-file create-folder rename-file duplicate-file
 delete-file reveal-file
+fold unfold fold-all unfold-all fold-level-1 fold-level-2 fold-level-3 fold-level-4
 """
 """Those that a user's settings may name: one that is taken away breaks them."""
 
