@@ -114,9 +114,17 @@ def _fold(node: Node, lines: Sequence[str]) -> Fold | None:
     last = min(last - (column == 0), len(lines) - 1)
     text = lines[last].lstrip()
     final = node.children[-1].type if node.child_count else ""
-    if text.startswith(_CLOSING) or (final in _ENDS and text.startswith(final)):
+    closes = text.startswith(_CLOSING) or (final in _ENDS and text.startswith(final))
+    outer = closes and (_depth(lines[last]) or 0) <= (_depth(lines[head]) or 0)
+    if outer or (node.end_point.row == last and _goes_on(lines[last], column)):
         last -= 1
     return _trimmed(head, last, lines)
+
+
+def _goes_on(line: str, byte: int) -> bool:
+    """Whether there is more in a line than what ends there, its brackets and a comment."""
+    rest = line.encode("utf-8", "replace")[byte:].lstrip(b" \t)]},;")
+    return bool(rest) and not rest.startswith((b"#", b"//", b"/*", b"--", b"<!--"))
 
 
 def _is_whole(node: Node) -> bool:

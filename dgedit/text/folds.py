@@ -53,11 +53,16 @@ class Folds:
         return at if at >= 0 else None
 
     def add(self, folds: Iterable[Fold], count: int) -> None:
-        """Fold lines of a text that has so many."""
+        """Fold lines of a text that has so many. A fold that begins among them and ends behind
+        them is opened.
+        """
         for head, last in folds:
+            assert 0 <= head < last < count
+            inner = enumerate(self._sizes[head + 1 : last + 1], head + 1)
+            for crossing in [row for row, size in inner if size and row + size > last]:
+                self.open(crossing)
             if not self.any:
                 self._hidden, self._sizes = bytearray(count), array("L", bytes(8 * count))
-            assert 0 <= head < last < count
             self._sizes[head] = last - head
             self._hidden[head + 1 : last + 1] = b"\1" * (last - head)
 
@@ -66,6 +71,7 @@ class Folds:
         size = self.size(head)
         if size:
             self._sizes[head] = 0
+        if size and not self._hidden[head]:
             self._hidden[head + 1 : head + 1 + size] = bytes(size)
             row, stop = head, head + 1 + size
             while row < stop:
@@ -79,7 +85,8 @@ class Folds:
         """Open all that a line is in; whether it was hidden."""
         hidden = self.hides(row)
         while self.hides(row):
-            self.open(self.above(row))
+            if not self.open(self.above(row)):
+                self.clear()
         return hidden
 
     def clear(self) -> None:

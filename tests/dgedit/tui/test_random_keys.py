@@ -24,7 +24,7 @@ from dgedit.tui.infill.session import Stage
 from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .keys import CELLS, CHARS, COMMANDS, LOOKS, MOVES, TAKES, WORDS, keys
+from .keys import CELLS, CHARS, COMMANDS, FOLDS, LOOKS, MOVES, SIDEWAYS, TAKES, WORDS, keys
 from .modelled import lines_around, put, put_above, right_of
 from .terminal.test_driver import keys_of
 
@@ -81,11 +81,33 @@ class RandomKeys(Beside):
             self.press("enter")
             self.is_as_of(typist)
 
-    @rule(key=MOVES)
+    @rule(key=st.one_of(MOVES, FOLDS))
     def moves(self, key: str) -> None:
         if key == "ctrl+right" and self.app.fill is not None:
             return  # it takes a word
         self.press(key)
+        self.is_unchanged()
+
+    @precondition(lambda self: self.front.buffer.folds.any and self.app.fill is None)
+    @rule(key=SIDEWAYS)
+    def moves_as_if_nothing_were_folded(self, key: str) -> None:
+        selected, several = self.front.selected, self.front.cursors.several
+        self.press(key)
+        moved = self.front.selected
+        if not several:
+            self.do(self.app.folding.unfold_all)
+            self.do(lambda: self.desk.select(*selected))
+            self.press(key)
+            assert self.front.selected == moved
+        self.is_unchanged()
+
+    @precondition(lambda self: self.front.buffer.folds.any and not self.front.cursors.several)
+    @rule(key=keys("up down shift+up shift+down pageup pagedown"))
+    def goes_over_folds(self, key: str) -> None:
+        row, _ = self.front.cursor_location
+        self.press(key)
+        after, _ = self.front.cursor_location
+        assert after <= row if "up" in key else after >= row
         self.is_unchanged()
 
     @rule(one=st.integers(0, 200), two=st.integers(0, 200), cursor=st.booleans())
