@@ -331,8 +331,7 @@ class View(TextArea):
         sign = "?" if unsure else "▌" if look.held else SIGNS[look.mark]
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment(sign, style + ink.signs[look.mark]),
-            Segment("▸" if look.folded else " ", style),
+            Segment(sign + " ▸"[look.folded > 0], style + ink.signs[look.mark]),
         ]
 
     def _ink(self) -> Ink:
