@@ -39,7 +39,7 @@ DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 """The devices that a model may run on, in words."""
 
 _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seconds
-_WIDEST = 16
+_WIDEST, _FARTHEST = 16, 100
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
 # What a project's file may not say.
@@ -90,6 +90,10 @@ class Settings:
     """True if a line wider than the screen is wrapped."""
     line_numbers: bool = True
     """True if lines are numbered."""
+    scroll_margin: int = 0
+    """Lines that stay visible above and below the cursor when it moves by a key, 0 to 100."""
+    sessions: bool = True
+    """Whether a project opens with the files, cursors, folds and panes that it was left with."""
     auto_pairs: bool = True
     """Whether an opening bracket or quote that is typed brings the closing one."""
     editorconfig_indent: bool = True
@@ -290,6 +294,11 @@ def _is_width(value: object) -> str:
     return "" if fits else f"a number from 1 to {_WIDEST}"
 
 
+def _is_margin(value: object) -> str:
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _FARTHEST
+    return "" if fits else f"a number from 0 to {_FARTHEST}"
+
+
 def _is_device(value: object) -> str:
     return "" if isinstance(value, str) and is_device(value) else DEVICES
 
@@ -329,6 +338,8 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "tab_width": _is_width,
     "soft_wrap": _is_flag,
     "line_numbers": _is_flag,
+    "scroll_margin": _is_margin,
+    "sessions": _is_flag,
     "auto_pairs": _is_flag,
     "editorconfig_indent": _is_flag,
     "editorconfig_trim": _is_flag,

@@ -23,6 +23,7 @@ from dgedit.files.journal import Journal
 from dgedit.files.paths import WorkingFolder
 from dgedit.files.project import project_of
 from dgedit.files.recent import LastTheme, Recent
+from dgedit.files.sessions import SessionStore
 from dgedit.tui import bindings
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.editor import Editor
@@ -60,6 +61,7 @@ from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.saving import Saving
+from dgedit.tui.workspace.sessions import Sessions
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace
 from dgedit.tui.workspace.welcome import Welcome
@@ -84,6 +86,7 @@ class DgeditApp(TerminalApp):
         recent: Recent | None = None,
         last_theme: LastTheme | None = None,
         journal: Journal | None = None,
+        sessions: SessionStore | None = None,
         read_only: bool = False,
         force: bool = False,
         piped: Document | None = None,
@@ -138,6 +141,8 @@ class DgeditApp(TerminalApp):
         self.crumbs = Crumbs(workspace)
         self.files = FileCommands(workspace, self.opening)
         self.git = GitGutter(workspace, on=settings.git)
+        kept = sessions if folder is not None and settings.sessions else None
+        self.sessions = Sessions(workspace, kept)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
         self.welcome = Welcome(workspace, self.opening, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
@@ -147,8 +152,10 @@ class DgeditApp(TerminalApp):
         pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
         self.review.bind(self.actions)
         workspace.added = self._added
-        workspace.shown = self.disk.looked = self.git.look
-        workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
+        workspace.shown, self.disk.looked = self._shown, self.git.look
+        again = self.sessions.read(here.absolute(folder), pages) if folder else []
+        wanted = (path if path == STDIN else here.absolute(path) for path in paths)
+        self.sessions.restore(workspace.begin(wanted, again))
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
 
@@ -195,11 +202,17 @@ class DgeditApp(TerminalApp):
         self.opening.start(show_tree=self.show_tree)
         if self.show_tree:
             self.welcome.start(bindings.hints(self.actions, "mask", "fill", "help"))
+        self.sessions.start()
         self.disk.watch_anew()
         self.git.start()
         self.questions.show()
         if self.answered is not None:
             self.call_after_refresh(open_answered, self.infill, *self.answered)
+
+    def exit(self, *given: Any, **named: Any) -> None:
+        """End the editor, and keep how the project is left."""
+        self.sessions.keep()
+        super().exit(*given, **named)
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text. Undecodable bytes are kept only in our own clipboard."""
@@ -274,6 +287,10 @@ class DgeditApp(TerminalApp):
         self.finder.step(-1)
 
     # Messages and the parts that handle them
+
+    def _shown(self) -> None:
+        self.git.look()
+        self.sessions.shown()
 
     def _added(self, editor: Editor) -> None:
         self.recovery.offer_left(editor)

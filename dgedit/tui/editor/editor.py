@@ -314,6 +314,7 @@ class Editor(Writing, inherit_bindings=False):
             event.prevent_default()
             self._say(self.cursors.add((at, at)))
             return
+        self._selecting = True
         self.selected = at, at
         self._pressed = self._piece_under(event)
         hole, piece = self._pressed or (None, 0)

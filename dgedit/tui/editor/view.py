@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.document._document import Location, Selection
-from textual.geometry import Offset, Region, Size
+from textual.geometry import Offset, Region, Size, Spacing
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
@@ -55,6 +55,8 @@ class View(TextArea):
     """Returns the columns of search matches in a row."""
     others: Sequence[Selection] = ()
     """The selections of the other cursors."""
+    scroll_margin = 0
+    """Lines that stay visible above and below the cursor, unless the mouse moves it."""
     _height = 0
     _differs = False
     _restyled = True
@@ -99,11 +101,25 @@ class View(TextArea):
         head = fold_at(self.rows, cell, self.gutter_width, self.scroll_offset)
         if head is not None:
             event.prevent_default()
+            self._selecting = False
             self.rows.document.unfold(head)
             self._rewrap_and_refresh_virtual_size()
             self.refresh()
 
     # Sizes
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Scroll to the cursor, with some lines around it."""
+        margin = min(self.scroll_margin, (self.size.height - 1) // 2)
+        if center or self._selecting or margin < 1:
+            return super().scroll_cursor_visible(center, animate)
+        self._cursor_offset = x, y = self.rows.caret or self.rows.location_to_offset(
+            self.cursor_location
+        )
+        top = max(0, y - margin)
+        around = Region(x, top, 3, y + margin + 1 - top)
+        room = Spacing(right=self.gutter_width)
+        return self.scroll_to_region(around, spacing=room, animate=animate, force=True)
 
     def _on_resize(self) -> None:
         """Keep a visible cursor visible."""

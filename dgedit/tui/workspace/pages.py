@@ -56,6 +56,7 @@ class Page(Editor):
     def on_mount(self) -> None:
         """Apply the settings."""
         self.soft_wrap = self._settings.soft_wrap
+        self.scroll_margin = self._settings.scroll_margin
         self.show_line_numbers = self._settings.line_numbers
         self.cursor_blink = self.app.animation_level != "none"
 
