@@ -35,6 +35,11 @@ class Folds:
         """Whether a line is folded away."""
         return self.any and row < len(self._hidden) and self._hidden[row] == 1
 
+    def first_hidden(self, first: int, last: int) -> int | None:
+        """The first line that is folded away among those from one row to another."""
+        at = self._hidden.find(1, first, last + 1)
+        return at if at >= 0 else None
+
     def hidden(self, count: int) -> bytes | bytearray:
         """A byte for each of the text's lines: 1 for those that are folded away."""
         return self._hidden or bytes(count)

@@ -267,7 +267,7 @@ class Rows(WrappedDocument):
         if document.folds.any:
             for hole in self.holes:
                 first, last = (document.location(index)[0] for index in (hole.start, hole.end))
-                for row in range(first, last + 1):
+                while (row := document.folds.first_hidden(first, last)) is not None:
                     document.show(row)
 
     def _laid_out(self) -> Iterator[Region]:

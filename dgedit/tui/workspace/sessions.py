@@ -31,6 +31,7 @@ class Sessions:
     def __init__(self, workspace: Workspace, store: SessionStore | None) -> None:
         """Without a store nothing is restored or kept."""
         self.workspace, self.store = workspace, store
+        self._project: Path | None = None
         self._session: Session | None = None
         self._missing = 0
         self._unseen: dict[Editor, SessionTab] = {}
@@ -38,6 +39,7 @@ class Sessions:
 
     def read(self, project: Path, pages: Pages) -> list[Document]:
         """Return the files that were open in a project and still can be."""
+        self._project = project
         self._session = self.store.read(project) if self.store else None
         found = []
         for tab in self._session.tabs if self._session else ():
@@ -92,8 +94,8 @@ class Sessions:
                 )
 
     def keep(self) -> None:
-        """Keep how the project is left."""
-        if self.store is None:
+        """Keep how the project is left, unless it was left for another one."""
+        if self.store is None or self._project != self.workspace.folder:
             return
         with contextlib.suppress(Exception):  # or the editor could not be left
             workspace = self.workspace
@@ -104,7 +106,7 @@ class Sessions:
             if workspace.beside in files and workspace.editor in files:
                 beside, order = files.index(workspace.beside), workspace.panes.children
                 before = order.index(workspace.beside) < order.index(workspace.editor)
-            self.store.keep(workspace.folder, Session(tabs, front, beside, before))
+            self.store.keep(self._project, Session(tabs, front, beside, before))
 
     def _tab(self, editor: Editor) -> SessionTab:
         unseen = self._unseen.get(editor)

@@ -31,6 +31,7 @@ def test_what_is_folded_in_a_fold_stays_so_when_that_is_opened() -> None:
     folds = Folds()
     folds.add([Fold(0, 8), Fold(2, 5), Fold(3, 4)], 10)
     assert hidden(folds, 10) == set(range(1, 9)) and folds.above(7) == 0 and folds.below(2) == 9
+    assert folds.first_hidden(0, 9) == 1 and folds.first_hidden(9, 9) is None
     assert folds.open(0) and hidden(folds, 10) == {3, 4, 5} and folds.size(2) == 3
     assert folds.show(4) and list(folds) == [] and not folds.any
 

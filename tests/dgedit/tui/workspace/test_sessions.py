@@ -160,6 +160,19 @@ async def test_start_page_is_shown_where_nothing_was_open(project: Path) -> None
         await left(d)
 
 
+async def test_project_that_was_chosen_later_keeps_its_own(project: Path, tmp_path: Path) -> None:
+    (other := tmp_path / "other").mkdir()
+    async with opened(project, "a.py") as d:
+        await left(d)
+    async with opened(other) as d:
+        await d.app.opening.change_folder(project)
+        await d.app.opening.open_file(project / "b.py")
+        await left(d)
+    async with opened(project) as d:
+        assert names(d) == ["a.py"]
+        await left(d)
+
+
 async def test_setting_turns_it_off(project: Path) -> None:
     async with opened(project, "a.py") as d:
         await left(d)
