@@ -26,7 +26,7 @@ SIDEWAYS = keys(
     "shift+right shift+home shift+end ctrl+shift+left ctrl+shift+right ctrl+shift+home "
     "ctrl+shift+end ctrl+right_square_bracket"
 )
-FOLDS = keys("alt+shift+f alt+shift+f alt+shift+a alt+shift+u alt+shift+e")
+FOLDS = keys("alt+shift+f alt+shift+f alt+shift+a alt+shift+a alt+shift+u alt+shift+e")
 COMMANDS = keys(
     "tab shift+tab ctrl+slash alt+up alt+down alt+shift+up alt+shift+down alt+k ctrl+j ctrl+delete "
     "ctrl+u ctrl+k"

@@ -81,33 +81,33 @@ class RandomKeys(Beside):
             self.press("enter")
             self.is_as_of(typist)
 
-    @rule(key=st.one_of(MOVES, FOLDS))
+    @rule(key=MOVES)
     def moves(self, key: str) -> None:
         if key == "ctrl+right" and self.app.fill is not None:
             return  # it takes a word
         self.press(key)
         self.is_unchanged()
 
-    @precondition(lambda self: self.front.buffer.folds.any and self.app.fill is None)
-    @rule(key=SIDEWAYS)
-    def moves_as_if_nothing_were_folded(self, key: str) -> None:
-        selected, several = self.front.selected, self.front.cursors.several
+    @rule(at=st.integers(0, 200), key=FOLDS)
+    def folds(self, at: int, key: str) -> None:
+        self.do(lambda: self.desk.select(*[at % (len(self.text) + 1)] * 2))
         self.press(key)
-        moved = self.front.selected
-        if not several:
+        self.is_unchanged()
+
+    @precondition(lambda self: self.front.buffer.folds.any)
+    @rule(key=st.one_of(SIDEWAYS, keys("up down shift+up shift+down pageup pagedown")))
+    def moves_over_folds(self, key: str) -> None:
+        selected, (row, _) = self.front.selected, self.front.cursor_location
+        alone = self.app.fill is None and not self.front.cursors.several
+        self.press(key)
+        moved, (after, _) = self.front.selected, self.front.cursor_location
+        if key.endswith(("up", "down")):
+            assert after <= row if key.endswith("up") else after >= row
+        elif alone:
             self.do(self.app.folding.unfold_all)
             self.do(lambda: self.desk.select(*selected))
             self.press(key)
             assert self.front.selected == moved
-        self.is_unchanged()
-
-    @precondition(lambda self: self.front.buffer.folds.any and not self.front.cursors.several)
-    @rule(key=keys("up down shift+up shift+down pageup pagedown"))
-    def goes_over_folds(self, key: str) -> None:
-        row, _ = self.front.cursor_location
-        self.press(key)
-        after, _ = self.front.cursor_location
-        assert after <= row if "up" in key else after >= row
         self.is_unchanged()
 
     @rule(one=st.integers(0, 200), two=st.integers(0, 200), cursor=st.booleans())
