@@ -13,20 +13,19 @@ than half of what a call of a warm engine may cost.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from dgedit.errors import InputError, UsageError
+from dgedit.allowed import CHECKS
+from dgedit.errors import InputError, UsageError, unknown
 from dgedit.files import disk, saving, small
 from dgedit.files.paths import WorkingFolder, our_folder
-from dgedit.text.languages import known
 from dgedit_engine.types import CAUTION
 
 Live = Literal["full", "settle", "off"]
@@ -37,15 +36,7 @@ Whitespace = Literal["none", "trailing", "all"]
 PROJECT = ".dgedit.toml"
 """The name of a project's file."""
 
-DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
-"""The devices that a model may run on, in words."""
-
 _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seconds
-_WIDEST = 16
-_FURTHEST = 1000
-_DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
-_DAY = 24 * 60
-_HOUR = 60 * 60
 # What a project's file may not say.
 _PERSONAL = frozenset(
     {
@@ -101,6 +92,10 @@ class Settings:
     """The column, or columns, behind which a line is drawn from top to bottom, 1 to 1000."""
     whitespace: Whitespace = "none"
     """Which blanks and tabs are drawn as dim signs: none, those at the ends of lines, or all."""
+    scroll_margin: int = 0
+    """Lines that stay visible above and below the cursor when it moves by a key, 0 to 100."""
+    sessions: bool = True
+    """Whether a project opens with the files, cursors, folds and panes that it was left with."""
     auto_pairs: bool = True
     """Whether an opening bracket or quote that is typed brings the closing one."""
     editorconfig_indent: bool = True
@@ -170,9 +165,9 @@ def load(path: Path, *, project: bool = False) -> dict[str, Any]:
 def parse(table: Mapping[str, Any], where: str, *, project: bool = False) -> dict[str, Any]:
     """Check a table of settings. Raises UsageError for a mistake, and says where it is."""
     for name, value in table.items():
-        if name not in _CHECKS:
-            raise UsageError(f"{where}: {unknown('key', name, _CHECKS)}")
-        if wrong := _CHECKS[name](value):
+        if name not in CHECKS:
+            raise UsageError(f"{where}: {unknown('key', name, CHECKS)}")
+        if wrong := CHECKS[name](value):
             raise UsageError(f"{where}: {name} must be {wrong}, not {_shown(value)}")
         if project and (name in _PERSONAL or (name == "model" and is_path(str(value)))):
             what = "a model's path" if name == "model" else name
@@ -184,8 +179,8 @@ def read_value(key: str, words: str, where: str) -> Any:
     """Parse a setting's value as written in a variable or on the command line. Raises
     UsageError.
     """
-    if key not in _CHECKS:
-        raise UsageError(f"{where}: {unknown('key', key, _CHECKS)}")
+    if key not in CHECKS:
+        raise UsageError(f"{where}: {unknown('key', key, CHECKS)}")
     if key in _TABLES:
         raise UsageError(f"{where}: {key} is a table: write it into the file")
     value: Any = words
@@ -256,26 +251,15 @@ def project_path(folder: Path | None = None) -> Path | None:
     return None
 
 
-def is_device(name: str) -> bool:
-    """Say whether this names a device that some machine has."""
-    return _DEVICE.fullmatch(name) is not None
-
-
 def is_path(model: str) -> bool:
     """Say whether a model is given by its path, not by its name."""
     return "/" in model
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Word an error for an unknown name, with the nearest known one."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
 def _from_environment(variables: Mapping[str, str]) -> list[SettingsLayer]:
     """Return one layer for each variable; an empty variable is ignored."""
     found = []
-    names = {f"DGEDIT_{key.upper()}": key for key in _CHECKS if key not in _TABLES}
+    names = {f"DGEDIT_{key.upper()}": key for key in CHECKS if key not in _TABLES}
     for name in sorted(variables):
         if name.startswith("DGEDIT_") and variables[name] and name not in _OTHER_VARIABLES:
             if name not in names:
@@ -287,112 +271,3 @@ def _from_environment(variables: Mapping[str, str]) -> list[SettingsLayer]:
 
 def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
-
-
-def _is_text(value: object) -> str:
-    return "" if isinstance(value, str) else "a text"
-
-
-def _is_flag(value: object) -> str:
-    return "" if isinstance(value, bool) else "true or false"
-
-
-def _is_live(value: object) -> str:
-    return "" if value in ("full", "settle", "off") else "'full', 'settle' or 'off'"
-
-
-def _is_color(value: object) -> str:
-    return "" if value in ("auto", "always", "never") else "'auto', 'always' or 'never'"
-
-
-def _is_files(value: object) -> str:
-    return "" if value in ("new", "all", "off") else "'new', 'all' or 'off'"
-
-
-def _is_numbering(value: object) -> str:
-    return "" if isinstance(value, bool) or value == "relative" else "true, false or 'relative'"
-
-
-def _is_whitespace(value: object) -> str:
-    return "" if value in ("none", "trailing", "all") else "'none', 'trailing' or 'all'"
-
-
-def _are_columns(value: object) -> str:
-    columns = value if isinstance(value, list) else [value]
-    fits = all(type(one) is int and 1 <= one <= _FURTHEST for one in columns)
-    return "" if fits else f"a column from 1 to {_FURTHEST}, or a list of such"
-
-
-def _is_width(value: object) -> str:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _WIDEST
-    return "" if fits else f"a number from 1 to {_WIDEST}"
-
-
-def _is_device(value: object) -> str:
-    return "" if isinstance(value, str) and is_device(value) else DEVICES
-
-
-def _is_engine(value: object) -> str:
-    known = ("auto", "local", "warm")
-    fits = isinstance(value, str) and (value in known or value.startswith(("http://", "https://")))
-    return "" if fits else "'auto', 'local', 'warm' or a server's http address"
-
-
-def _is_between(least: float, most: float) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = number and least <= value <= most  # type: ignore[operator]
-        return "" if fits else f"a number from {least:g} to {most:g}"
-
-    return check
-
-
-def _is_keys(value: object) -> str:
-    fits = isinstance(value, dict) and all(isinstance(key, str) for key in value.values())
-    return "" if fits else "a table of texts"
-
-
-def _is_lsp(value: object) -> str:
-    shape = 'a table [lsp.LANGUAGE] with command = ["PROGRAM", …] for each language'
-    if not isinstance(value, dict):
-        return shape
-    for name, table in value.items():
-        if name not in known():
-            return f"of languages: {unknown('language', name, known())}"
-        command = table.get("command") if isinstance(table, dict) else None
-        words = isinstance(command, list) and all(isinstance(word, str) for word in command)
-        if not (words and command and command[0]) or table.keys() != {"command"}:
-            return shape
-    return ""
-
-
-_CHECKS: Mapping[str, Callable[[object], str]] = {
-    "model": _is_text,
-    "adapter": _is_text,
-    "device": _is_device,
-    "engine": _is_engine,
-    "idle": _is_between(0.1, _DAY),
-    "effort": _is_between(0, 1),
-    "caution": _is_between(0, 1),
-    "color": _is_color,
-    "theme": _is_text,
-    "live": _is_live,
-    "reduced_motion": _is_flag,
-    "tab_width": _is_width,
-    "soft_wrap": _is_flag,
-    "line_numbers": _is_numbering,
-    "rulers": _are_columns,
-    "whitespace": _is_whitespace,
-    "auto_pairs": _is_flag,
-    "editorconfig_indent": _is_flag,
-    "editorconfig_trim": _is_flag,
-    "editorconfig_final_newline": _is_flag,
-    "editorconfig_end_of_line": _is_files,
-    "editorconfig_charset": _is_files,
-    "editorconfig_max_line_length": _is_flag,
-    "auto_save": _is_between(0, _HOUR),
-    "git": _is_flag,
-    "lsp": _is_lsp,
-    "keys": _is_keys,
-}
-"""For each key a check, which returns what a value must be, or nothing for a valid one."""

@@ -6,6 +6,8 @@ Raised wherever the problem is found; turned into one line on stderr and an exit
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import ClassVar
 
@@ -74,3 +76,9 @@ class EngineError(DgeditError):
     """The engine or its model is unavailable, or the model cannot do what it is asked."""
 
     exit = Exit.ENGINE
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Word an error for an unknown name, with the nearest known one."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"no {kind} {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")

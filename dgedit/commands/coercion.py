@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args, get_origin
 from typer._click.exceptions import UsageError as Misused
 from typer.core import TyperCommand, TyperGroup
 
-from dgedit.config import unknown
+from dgedit.errors import unknown
 
 _NUMBERS = {int: r"-?\d{1,18}", float: r"-?\d{1,18}(\.\d{1,18})?"}
 _LIMITS = ("min", "max", "parser", "exists", "writable", "resolve_path", "allow_dash")

@@ -15,7 +15,7 @@ import typer
 from dgedit import config
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.output import print_text
-from dgedit.errors import UsageError
+from dgedit.errors import UsageError, unknown
 from dgedit.files.paths import WorkingFolder
 
 app = typer.Typer(cls=Group, help="Show and change the settings.", rich_markup_mode=None)
@@ -67,16 +67,14 @@ def set_(
     file = _file(project)
     if value is None:
         if key not in {one.name for one in fields(config.Settings)}:
-            raise UsageError(
-                config.unknown("key", key, [one.name for one in fields(config.Settings)])
-            )
+            raise UsageError(unknown("key", key, [one.name for one in fields(config.Settings)]))
         config.change(key, None, file)
     else:
         if key == "theme":
             from textual.theme import BUILTIN_THEMES
 
             if value not in BUILTIN_THEMES:
-                raise UsageError(config.unknown("theme", value, BUILTIN_THEMES))
+                raise UsageError(unknown("theme", value, BUILTIN_THEMES))
         config.change(key, config.read_value(key, value, str(file)), file)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dgedit.allowed import DEVICES, is_device
 from dgedit.commands.coercion import Quick
-from dgedit.config import DEVICES, Color, is_device
+from dgedit.config import Color
 from dgedit.errors import UsageError
 from dgedit_engine.types import CAUTION
 

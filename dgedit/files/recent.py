@@ -60,7 +60,7 @@ class Recent:
             self._here = list(dict.fromkeys([*newest, *self.paths()]))[:_MOST]
             if self.path is not None:
                 with contextlib.suppress(OSError):
-                    _write(self.path, "".join(f"{path}\n" for path in self._here))
+                    write_private(self.path, "".join(f"{path}\n" for path in self._here))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,11 @@ class LastTheme:
         """Store the theme's name."""
         if self.path is not None:
             with contextlib.suppress(OSError):
-                _write(self.path, f"{name}\n")
+                write_private(self.path, f"{name}\n")
 
 
-def _write(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Write a file of ours at once, readable by the user alone. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fd, temp = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # 0600
     try:

@@ -1,4 +1,4 @@
-"""The editor's app: its parts, the routing of messages and actions to them, and the screen.
+"""The editor's app: the routing of actions, keys and messages to its parts.
 
 An action is a row of `keymap.py`, which names a part and its method. The widgets' messages are
 routed here, so that this is the only place that says which part handles which message.
@@ -6,216 +6,33 @@ routed here, so that this is the only place that says which part handles which m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from inspect import isawaitable
-from pathlib import Path
 from typing import Any
 
 from textual import actions, events, on
-from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.widgets import DirectoryTree, OptionList, Tabs
 
-from dgedit.config import Settings, unknown
-from dgedit.errors import UsageError
-from dgedit.files.document import Document, readable
-from dgedit.files.journal import Journal
-from dgedit.files.paths import WorkingFolder
-from dgedit.files.project import project_of
-from dgedit.files.recent import LastTheme, Recent
-from dgedit.tui import bindings
+from dgedit.files.document import readable
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.editor import Editor
-from dgedit.tui.help import Guide
-from dgedit.tui.infill.answered import open_answered
-from dgedit.tui.infill.controller import Holed, InfillController
-from dgedit.tui.infill.instruction import Instructing
-from dgedit.tui.infill.panels import Panels
-from dgedit.tui.infill.review import Review
-from dgedit.tui.infill.session import Fill, Stage
-from dgedit.tui.infill.worker import Connected, EngineWorker, Failed, Refined
+from dgedit.tui.infill.controller import Holed
+from dgedit.tui.infill.session import Stage
+from dgedit.tui.infill.worker import Connected, Failed, Refined
 from dgedit.tui.keymap import ACTIONS
-from dgedit.tui.terminal.app import TerminalApp
-from dgedit.tui.terminal.clipboard import Clipboards
+from dgedit.tui.parts import Parts
 from dgedit.tui.terminal.keys import Burst
 from dgedit.tui.widgets.find_bar import FindBar, LineBar
-from dgedit.tui.widgets.footer import Hints
 from dgedit.tui.widgets.question_bar import Bar
 from dgedit.tui.widgets.start_page import StartPage
 from dgedit.tui.widgets.tree import FileTree
-from dgedit.tui.workspace.auto_saving import AutoSaving
-from dgedit.tui.workspace.colouring import Colouring
-from dgedit.tui.workspace.completing import Completing
-from dgedit.tui.workspace.crumbs import Crumbs
-from dgedit.tui.workspace.definitions import Definitions
-from dgedit.tui.workspace.disk_changes import DiskChanges
-from dgedit.tui.workspace.expanding import Expanding
-from dgedit.tui.workspace.file_commands import FileCommands
-from dgedit.tui.workspace.filtering import Filtering
-from dgedit.tui.workspace.finding import Finder
-from dgedit.tui.workspace.git_gutter import GitGutter
-from dgedit.tui.workspace.jumps import Jumps
-from dgedit.tui.workspace.language_servers import LanguageServers, ServerNews
-from dgedit.tui.workspace.leftover import LeftOver
-from dgedit.tui.workspace.opening import Opening
-from dgedit.tui.workspace.pages import STDIN, Page, Pages
-from dgedit.tui.workspace.project_search import ProjectSearch
-from dgedit.tui.workspace.questions import Questions
-from dgedit.tui.workspace.recovery import Recovery
-from dgedit.tui.workspace.rewriting import Rewriting
-from dgedit.tui.workspace.saving import Saving
-from dgedit.tui.workspace.stdin import Piped
-from dgedit.tui.workspace.tabs import Workspace
-from dgedit.tui.workspace.welcome import Welcome
-from dgedit_engine.types import Backend, Infill, InfillRequest
+from dgedit.tui.workspace.language_servers import ServerNews
+from dgedit.tui.workspace.pages import Page
 
 
-class DgeditApp(TerminalApp):
-    """The editor with all its parts, on one screen."""
+class DgeditApp(Parts):
+    """The editor, which routes what happens to its parts."""
 
     CSS_PATH = "app.tcss"
-
-    def __init__(
-        self,
-        paths: Iterable[Path],
-        *,
-        connect: Callable[[], Backend],
-        folder: Path | None = None,
-        effort: float = 0.5,
-        seed: int = 0,
-        watch: bool = True,
-        settings: Settings | None = None,
-        recent: Recent | None = None,
-        last_theme: LastTheme | None = None,
-        journal: Journal | None = None,
-        read_only: bool = False,
-        force: bool = False,
-        piped: Document | None = None,
-        answered: tuple[InfillRequest, Infill] | None = None,
-    ) -> None:
-        """Open the files at `paths`.
-
-        `folder` is the project's folder, shown at the start; `watch` watches the files for changes
-        on disk. Raises InputError, and UsageError for invalid settings.
-        """
-        super().__init__()
-        self.settings = settings = settings or Settings()
-        if settings.theme not in self.available_themes:
-            raise UsageError(unknown("theme", settings.theme, self.available_themes))
-        if settings.reduced_motion:
-            self.animation_level = "none"
-        self.failure: Exception | None = None
-        """The internal error that ended the app."""
-        self.answered, self.show_tree = answered, folder is not None
-        recent = recent or Recent(None)
-        self.started_in = here = WorkingFolder.now()
-
-        pages = Pages(settings, here, read_only=read_only, force=force, piped=piped)
-        self.workspace = workspace = Workspace(self, pages)
-        self.finder = Finder(workspace)
-        self.clipboards = Clipboards(self, workspace.notice)
-        self.infill = InfillController(
-            workspace,
-            EngineWorker(connect, self.post_message),
-            effort=effort,
-            seed=seed,
-            caution=settings.caution,
-            live=settings.live,
-        )
-        self.review = Review(self.infill)
-        self.instructing = Instructing(self.infill)
-        self.actions = bindings.rebound(ACTIONS, settings.keys)
-        holes = next(action for action in self.actions if action.id == "holes")
-        self.panels = Panels(self.infill, next(iter(bindings.written(holes.keys)), ""))
-        self.questions = Questions(workspace)
-        self.piped = Piped(workspace, piped)
-        self.recovery = Recovery(workspace, self.questions, self.piped, journal)
-        self.disk = DiskChanges(workspace, self.questions, self.infill.is_in, watch=watch)
-        self.saving = Saving(workspace, self.disk, self.infill, self.piped, recent)
-        self.auto_saving = AutoSaving(self.saving, self.questions, settings.auto_save)
-        self.opening = Opening(workspace, self.disk, self.saving, recent)
-        self.expanding = Expanding(workspace)
-        self.colouring = Colouring(workspace)
-        self.rewriting = Rewriting(workspace, self.saving.refuse)
-        self.completing = Completing(workspace, self.saving.refuse)
-        self.filtering = Filtering(workspace, self.saving.refuse)
-        self.jumps = Jumps(workspace, self.opening)
-        self.search = ProjectSearch(workspace, self.jumps)
-        commands = {name: table["command"] for name, table in settings.lsp.items()}
-        self.servers = LanguageServers(workspace, commands)
-        self.definitions = Definitions(workspace, self.jumps, self.search, self.servers)
-        self.crumbs = Crumbs(workspace)
-        self.files = FileCommands(workspace, self.opening)
-        self.git = GitGutter(workspace, on=settings.git)
-        self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
-        self.welcome = Welcome(workspace, self.opening, recent)
-        self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
-
-        pages.first = self.review.first
-        pages.line_copied = self.clipboards.line_copied
-        pages.uncoloured = self.colouring.color
-        pages.open_result, pages.reopen = self.infill.open_result, self.infill.reopen
-        self.review.bind(self.actions)
-        workspace.added = self._added
-        workspace.shown = self.disk.looked = self._shown
-        workspace.begin(path if path == STDIN else here.absolute(path) for path in paths)
-        first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
-        workspace.folder = here.absolute(folder) if folder else project_of(first)
-
-    @property
-    def editor(self) -> Editor:
-        """The current file's editor."""
-        return self.workspace.editor
-
-    @property
-    def editors(self) -> list[Editor]:
-        """The editors, in the order of their tabs."""
-        return self.workspace.editors
-
-    @property
-    def fill(self) -> Fill | None:
-        """The open infill."""
-        return self.infill.fill
-
-    # The screen
-
-    def compose(self) -> ComposeResult:
-        """Lay out tabs, panes, bars, status line and keys."""
-        yield self.workspace.strip
-        with Horizontal(id="middle"):
-            yield self.workspace.panes
-        yield self.search.panel
-        yield self.finder.find_bar
-        yield self.finder.line_bar
-        yield self.workspace.bar
-        yield self.workspace.status
-        yield Hints()
-
-    def on_mount(self) -> None:
-        """Show the first file, and start each part."""
-        self.theme = self.settings.theme
-        self.set_keymap(bindings.keymap(self.actions, self.settings.keys))
-        self.call_next(self.guide.start)
-        self.editor.focus()
-        self.clipboards.start()
-        self.infill.start()
-        self.piped.start()
-        self.leftover.start()  # before recovery: one question for all files comes first
-        self.recovery.start()
-        self.opening.start(show_tree=self.show_tree)
-        if self.show_tree:
-            self.welcome.start(bindings.hints(self.actions, "mask", "fill", "help"))
-        self.disk.watch_anew()
-        self.git.start()
-        self.servers.start()
-        self.questions.show()
-        if self.answered is not None:
-            self.call_after_refresh(open_answered, self.infill, *self.answered)
-
-    async def on_unmount(self) -> None:
-        """End what runs beside the editor."""
-        self.colouring.close()
-        await self.servers.stop()
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy a text. Undecodable bytes are kept only in our own clipboard."""
@@ -290,14 +107,6 @@ class DgeditApp(TerminalApp):
         self.finder.step(-1)
 
     # Messages and the parts that handle them
-
-    def _added(self, editor: Editor) -> None:
-        self.recovery.offer_left(editor)
-        self.welcome.close()
-
-    def _shown(self) -> None:
-        self.git.look()
-        self.servers.look()
 
     @on(Editor.Changed)
     def _edited(self, message: Editor.Changed) -> None:

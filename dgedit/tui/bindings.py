@@ -12,8 +12,7 @@ from dataclasses import replace
 from textual.binding import Binding
 from textual.keys import Keys, key_to_character
 
-from dgedit.config import unknown
-from dgedit.errors import UsageError
+from dgedit.errors import UsageError, unknown
 from dgedit.tui.keymap import ACTIONS, Action
 
 NO_KEY = "unbound"

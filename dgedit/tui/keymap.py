@@ -249,6 +249,20 @@ ACTIONS: tuple[Action, ...] = (
                 synonyms="tab buffer switch"),
     ),
     *_group(
+        "Folding",
+        _action("fold", "alt+shift+f,ctrl+shift+left_square_bracket",
+                "fold what the cursor is in, then what is around it", "folding.fold",
+                synonyms="collapse close hide region block syntax"),
+        _action("unfold", "alt+shift+u", "unfold at the cursor", "folding.unfold",
+                synonyms="expand open show region block"),
+        _action("fold-all", "alt+shift+a", "fold all", "folding.fold_all",
+                synonyms="collapse close hide every region outline"),
+        _action("unfold-all", "alt+shift+e", "unfold all", "folding.unfold_all",
+                synonyms="expand open show every region"),
+        *(_action(f"fold-level-{level}", "", f"fold to level {level}", f"folding.fold_to({level})",
+                  synonyms="collapse depth outline") for level in range(1, 5)),
+    ),
+    *_group(
         "Questions about files",
         _action("answer", "f10,alt+b", "answer what is asked", "questions.enter",
                 synonyms="question bar reload merge conflict recover"),
@@ -363,7 +377,7 @@ ACTIONS: tuple[Action, ...] = (
         _action("select-a-page-up", "shift+pageup", "select a page up", "page(-1)"),
         _action("select-a-page-down", "shift+pagedown", "select a page down", "page(1)"),
         _action("toggle-wrap", "alt+z", "wrap long lines, or no longer", "toggle_wrap",
-                synonyms="soft word fold toggle"),
+                synonyms="soft word toggle"),
     ),
 )
 # fmt: on

@@ -19,6 +19,7 @@ from dgedit.errors import InputError, UsageError
 from dgedit.files.document import Document, Span
 from dgedit.files.journal import Journal, state_folder
 from dgedit.files.recent import LastTheme, Recent, recent_path, theme_path
+from dgedit.files.sessions import SessionStore, sessions_folder
 from dgedit.request.ranges import place_in
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
@@ -70,6 +71,7 @@ def run(
         recent=Recent(recent_path()),
         last_theme=LastTheme(theme_path(), _named_by("theme")),
         journal=Journal(state_folder()),
+        sessions=SessionStore(sessions_folder()),
         read_only=read_only,
         force=force,
         piped=piped,

@@ -10,12 +10,19 @@ Knows text; nothing of files, holes or screens. `highlighting.py` knows the synt
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate, repeat
 from typing import cast
 
 from textual.document._document import Document, EditResult, Location, Newline
 from textual.geometry import Size
 
 from dgedit.text.cells import row_count, width_of
+from dgedit.text.edits import Change
+from dgedit.text.folding import Fold
+from dgedit.text.folds import Folds
 from dgedit.text.prefix_sums import Tally
 from dgedit.tui.editor.highlighting import LINE_END, Parse, Syntax
 from dgedit.tui.editor.lexed import Lexed
@@ -38,6 +45,8 @@ class Buffer(Document):
         """The colours of a text without one."""
         self.marks = bytearray(len(self._lines))
         """A mark for each line, which follows the line through edits; 0 for none."""
+        self.folds = Folds()
+        """Which lines are folded away. An edit of one shows it again."""
         self.color(syntax)
 
     @property
@@ -66,11 +75,39 @@ class Buffer(Document):
         return Size(self._widths[1].most, len(self._lines))
 
     def row_counts(self, width: int, tab_width: int) -> Tally:
-        """Return how many rows each line takes when wrapped at a width in cells."""
+        """Return how many rows each line takes when wrapped at a width in cells, or, at 0, not
+        wrapped; none if it is folded away.
+        """
         if self._rows is None or self._rows[:2] != (width, tab_width):
-            counts = Tally(row_count(line, width, tab_width) for line in self._lines)
+            hidden = self.folds.hidden(len(self._lines))
+            taken = _row_counts(self._lines, width, tab_width)
+            counts = Tally(0 if gone else rows for rows, gone in zip(taken, hidden, strict=True))
             self._rows = width, tab_width, counts
         return self._rows[2]
+
+    def fold(self, folds: Iterable[Fold]) -> None:
+        """Fold lines away."""
+        self.folds.add(folds, len(self._lines))
+        self._rows = None
+
+    def unfold(self, head: int) -> bool:
+        """Show again what is folded right below a line; return whether anything is."""
+        opened = self.folds.open(head)
+        if opened:
+            self._rows = None
+        return opened
+
+    def unfold_all(self) -> None:
+        """Show all lines."""
+        self.folds.clear()
+        self._rows = None
+
+    def show(self, row: int) -> bool:
+        """Show a line, if it is folded away; return whether it was."""
+        hidden = self.folds.show(row)
+        if hidden:
+            self._rows = None
+        return hidden
 
     def index(self, location: Location) -> int:
         """Convert a location to an offset in `text`."""
@@ -104,11 +141,15 @@ class Buffer(Document):
     def replace_range(self, start: Location, end: Location, text: str) -> EditResult:
         """Replace the text between two locations; line endings stay as given."""
         top, bottom = sorted((self._clamped(start), self._clamped(end)))
+        if self.folds.any:
+            self.show(top[0])
+            self.show(bottom[0])
         replaced = self._held(top, bottom)
         points = (self.parse.point(top), self.parse.point(bottom)) if self.parse else None
 
         lines, ends = text.rows() if isinstance(text, Held) else _split(text)
         self._move_marks(top, bottom, len(lines))
+        self._move_folds(top, bottom, len(lines))
         plain = "\n".join(lines)
         lines[0] = self._lines[top[0]][: top[1]] + lines[0]
         result = EditResult((top[0] + len(lines) - 1, len(lines[-1])), replaced)
@@ -135,6 +176,30 @@ class Buffer(Document):
         usual = (self._newline, "\n", "\r\n", "\r")
         return max(usual, key=self._ends.count)
 
+    @contextmanager
+    def keeping_folds(self, change: Change) -> Iterator[None]:
+        """Keep the folds that a change of several places leaves alone; it is applied within."""
+        kept = self._left_alone(change) if self.folds.any and len(change.parts) > 1 else []
+        yield
+        if kept:
+            rows = ((self.location(start)[0], self.location(end)[0]) for start, end in kept)
+            self.fold(Fold(first - 1, last) for first, last in rows)
+
+    def _left_alone(self, change: Change) -> list[tuple[int, int]]:
+        """Return where the lines folded away will be that a change does not meet."""
+        found = []
+        ends = [part.end for part in change.parts]
+        grown = [len(part.text) - (part.end - part.start) for part in change.parts]
+        by = list(accumulate(grown, initial=0))
+        top, bottom = self.location(change.parts[0].start)[0], self.location(ends[-1])[0]
+        for head, last in self.folds:
+            if top <= head and last <= bottom:
+                start, end = self.index((head + 1, 0)), self.index((last, len(self._lines[last])))
+                at = bisect_left(ends, start)
+                if at == len(ends) or change.parts[at].start > end:
+                    found.append((start + by[at], end + by[at]))
+        return found
+
     def _move_marks(self, top: Location, bottom: Location, count: int) -> None:
         """Leave their marks to what remains of the first and the last line replaced by `count`."""
         (first, left), (last, right) = top, bottom
@@ -144,6 +209,14 @@ class Buffer(Document):
         if not marks[-1] and right < len(self._lines[last]):
             marks[-1] = self.marks[last]
         self.marks[first : last + 1] = marks
+
+    def _move_folds(self, top: Location, bottom: Location, count: int) -> None:
+        """Leave what is folded below the last line replaced below what remains of it."""
+        (first, _), (last, right) = top, bottom
+        kept = first == last and count == 1
+        if not kept and right == len(self._lines[last]):
+            self.unfold(last)
+        self.folds.replaced(first, last, count)
 
     def _held(self, top: Location, bottom: Location) -> Held:
         (first, left), (last, right) = top, bottom
@@ -161,8 +234,7 @@ class Buffer(Document):
             widths.replace(rows.start, rows.stop, (width_of(line, tab_width) for line in lines))
         if self._rows is not None:
             width, tab_width, counts = self._rows
-            taken = (row_count(line, width, tab_width) for line in lines)
-            counts.replace(rows.start, rows.stop, taken)
+            counts.replace(rows.start, rows.stop, _row_counts(lines, width, tab_width))
 
     def _clamped(self, location: Location) -> Location:
         row, column = location
@@ -191,6 +263,10 @@ class Held(str):
     def rows(self) -> tuple[list[str], list[str]]:
         """Return its lines, and their endings."""
         return list(self.lines), list(self.ends)
+
+
+def _row_counts(lines: list[str], width: int, tab_width: int) -> Iterable[int]:
+    return (row_count(line, width, tab_width) for line in lines) if width else repeat(1, len(lines))
 
 
 def _split(text: str) -> tuple[list[str], list[str]]:

@@ -100,6 +100,9 @@ class Text(Protocol):
     def has_drafts(self) -> bool:
         """Whether drafts are drawn in it."""
 
+    def reveal(self) -> None:
+        """Show the lines that the cursors are in."""
+
 
 class Cursors:
     """The cursors of a text beside its own one."""
@@ -308,6 +311,7 @@ class Cursors:
     def _tell(self) -> None:
         at = self.text.buffer.location
         self.text.others = [Selection(at(one.anchor), at(one.cursor)) for one in self._others]
+        self.text.reveal()
         self.area.post_message(TextArea.SelectionChanged(self.area.selection, self.area))
         self.area.refresh()
 

@@ -262,6 +262,7 @@ class Writing(View):
             self.post_message(self.Note(why_not))
 
     def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
+        self.reveal()
         if self.cursors.may_move():
             super()._watch_selection(previous_selection, selection)
 

@@ -18,7 +18,6 @@ from typing import ClassVar
 from textual import events
 from textual.binding import BindingType
 from textual.document._document import EditResult, Selection
-from textual.document._document_navigator import DocumentNavigator
 from textual.document._edit import Edit
 from textual.geometry import Offset
 from textual.message import Message
@@ -36,6 +35,7 @@ from dgedit.tui.editor.draft_syntax import draft_syntax
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
+from dgedit.tui.editor.navigator import Navigator
 from dgedit.tui.editor.pointing import piece_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.signs import PROBLEMS, SIGNED
@@ -52,15 +52,8 @@ class Editor(Writing, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(of_text=True)]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "editor--hole",
-        "editor--draft",
-        "editor--settled",
-        "editor--unsure",
-        "editor--changed",
-        *(f"editor--{name}" for name in SIGNED),
-        "editor--marked",
-        "editor--found",
-        *(f"editor--{name}" for name in PROBLEMS),
+        *(f"editor--{name}" for name in ("hole", "draft", "settled", "unsure", "changed")),
+        *(f"editor--{name}" for name in ("marked", "found", "folded", *SIGNED, *PROBLEMS)),
         *(f"editor--level-{level}" for level in range(len(LEVELS) + 1)),
         *(f"editor--heat-{band}" for band in range(len(BANDS) + 1)),
     }
@@ -175,6 +168,7 @@ class Editor(Writing, inherit_bindings=False):
             if not any(collide(hole.span, one.span) for one in self.holes):
                 insort(self.holes, hole, key=lambda one: (one.start, one.end))
         self.rows.wrap(0)
+        self._refresh_size()  # one that was folded away is shown
 
     def show(
         self,
@@ -320,6 +314,7 @@ class Editor(Writing, inherit_bindings=False):
             event.prevent_default()
             self._say(self.cursors.add((at, at)))
             return
+        self._selecting = True
         self.selected = at, at
         self._pressed = self._piece_under(event)
         hole, piece = self._pressed or (None, 0)
@@ -391,7 +386,7 @@ class Editor(Writing, inherit_bindings=False):
         buffer = Buffer(text, newline=self.file.eol, syntax=self._syntax)
         self.document = buffer
         self.wrapped_document = Rows(buffer, self.holes, self.indent_width)
-        self.navigator = DocumentNavigator(self.wrapped_document)
+        self.navigator = Navigator(self.rows)
         self._build_highlight_map()
         self._rewrap_and_refresh_virtual_size()
 

@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 from textual.document._document import Location
-from textual.widgets import TextArea
-from textual.widgets.text_area import TextAreaTheme
 
-from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
+from dgedit.tui.editor.look import Ink
 from dgedit.tui.editor.rows import Rows
-from dgedit.tui.editor.signs import PROBLEMS, SIGNED
 
 # A run of blanks, or a tab.
 _BLANKS = re.compile(r" +|\t")
@@ -63,100 +59,6 @@ _DARK, _LIGHT = (
     | _PLAIN
     for i in range(2)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """The styles, as the style sheet defines them."""
-
-    base: Style
-    """The editor itself."""
-    cursor: Style
-    """The cell of the cursor."""
-    cursor_line: Style
-    """The row of the cursor."""
-    gutter: Style
-    """The line numbers."""
-    cursor_gutter: Style
-    """The line number of the cursor's line."""
-    signs: tuple[Style, ...]
-    """Added to the gutter's sign: for a hole, then for each mark of a line."""
-    selection: Style
-    """The selection."""
-    bracket: Style
-    """The bracket at the cursor and its partner."""
-    hole: Style
-    """Masked text before its first draft."""
-    draft: Style
-    """A piece that may still change."""
-    settled: Style
-    """A settled piece."""
-    unsure: Style
-    """A settled piece that may well be wrong."""
-    changed: Style
-    """Added to a piece that the last step changed."""
-    marked: Style
-    """The selection in a draft."""
-    found: Style
-    """A search match."""
-    problems: tuple[Style, ...]
-    """Added to what is wrong, the worst first."""
-    levels: tuple[Style, ...]
-    """Added to a piece that is not certain, for each level of confidence, the surest first."""
-    heat: tuple[Style, ...]
-    """Added to a piece, by its band of confidence, the surest first."""
-    ruler: Style
-    """A cell of a ruler."""
-    blank: Style
-    """The sign of a blank or a tab."""
-    dark: bool = True
-    """True for a dark background."""
-
-    def of(self, kind: Kind) -> Style:
-        """Return the style of a run of a kind other than text."""
-        match kind:
-            case Kind.HOLE:
-                return self.hole
-            case Kind.SETTLED:
-                return self.settled
-            case Kind.UNSURE:
-                return self.unsure
-        return self.draft
-
-
-def mixed(area: TextArea, theme: TextAreaTheme, *, dark: bool) -> Ink:
-    """Mix the styles from the theme and the style sheet."""
-
-    def component(name: str) -> Style:
-        style = area.get_component_rich_style(f"editor--{name}", partial=True)
-        ground = area.get_component_rich_style(f"editor--{name}").bgcolor
-        return style + Style(bgcolor=ground) if style.bgcolor else style
-
-    return Ink(
-        base=theme.base_style or area.rich_style,
-        cursor=theme.cursor_style or Style(reverse=True),
-        cursor_line=theme.cursor_line_style or Style(),
-        gutter=theme.gutter_style or Style(),
-        cursor_gutter=theme.cursor_line_gutter_style or Style(),
-        signs=tuple(
-            area.get_component_rich_style(f"editor--{name}", partial=True) for name in SIGNED
-        ),
-        selection=theme.selection_style or Style(reverse=True),
-        bracket=theme.bracket_matching_style or Style(),
-        hole=component("hole"),
-        draft=component("draft"),
-        settled=component("settled"),
-        unsure=component("unsure"),
-        changed=component("changed"),
-        marked=component("marked"),
-        levels=tuple(component(f"level-{level}") for level in range(len(LEVELS) + 1)),
-        found=component("found"),
-        problems=tuple(component(name) for name in PROBLEMS),
-        heat=tuple(component(f"heat-{band}") for band in range(len(BANDS) + 1)),
-        ruler=component("ruler"),
-        blank=component("blank"),
-        dark=dark,
-    )
 
 
 class Painted:
@@ -219,6 +121,11 @@ class Painted:
                 signs[at : at + count] = "·" * count if found[0] != "\t" else "→"
                 self.text.stylize(style, at, at + count)
         self.text.plain = "".join(signs)
+
+    def lay_mark(self, style: Style, mark: str) -> None:
+        """Add what stands for folded lines."""
+        if mark:
+            self.text.append(mark, style)
 
     def lay_range(self, style: Style, start: Location, end: Location) -> None:
         """Style the document's text between two locations."""

@@ -1,4 +1,4 @@
-"""Find the piece of a draft at a cell, for the mouse.
+"""Find the piece of a draft, or the mark of a fold, at a cell, for the mouse.
 
 Rows keep no pieces, since they are drawn many times a second; so the characters drawn before the
 cell are counted. Knows rows and drafts.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from textual.geometry import Offset
 
+from dgedit.text.folding import fold_mark
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.editor.rows import Rows
@@ -35,3 +36,16 @@ def piece_at(rows: Rows, cell: Offset) -> tuple[OpenHole, int] | None:
                 return hole, number
             characters -= size
     return None
+
+
+def fold_at(rows: Rows, cell: Offset, gutter: int, scrolled: Offset) -> int | None:
+    """Return the row whose lines are folded away, if one of its marks is drawn at a cell of the
+    screen: behind its text, or at the end of the gutter. None elsewhere.
+    """
+    y = cell.y + scrolled.y
+    if y >= rows.height or not (count := rows.folded(y)):
+        return None
+    runs = rows.row(y)[0]
+    x, end = cell.x - gutter + scrolled.x, rows.row_width(runs)
+    here = cell.x == gutter - 1 or (cell.x >= gutter and end < x < end + len(fold_mark(count)))
+    return runs[-1].at[0] if here else None

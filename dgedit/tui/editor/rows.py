@@ -67,7 +67,8 @@ class Rows(WrappedDocument):
     @property
     def height(self) -> int:
         """The number of rows."""
-        return self._y(self.document.line_count) + sum(region.extra for region in self.regions)
+        extra = sum(region.extra for region in self.regions)
+        return self._y(self.document.line_count) + extra
 
     @property
     def width(self) -> int:
@@ -76,8 +77,9 @@ class Rows(WrappedDocument):
 
     @property
     def regions(self) -> list[Region]:
-        """The regions of the holes, from top to bottom."""
+        """The regions of the holes, from top to bottom. No hole is folded away."""
         if self._regions is None:
+            self._show_holes()
             self._regions = list(self._laid_out())
         return self._regions
 
@@ -90,7 +92,7 @@ class Rows(WrappedDocument):
                 return Offset(self.row_width(region.rows[row][:run]), region.y + row)
         return None
 
-    def fold(self, width: int, tab_width: int) -> None:
+    def wrap_at(self, width: int, tab_width: int) -> None:
         """Wrap lines at a width in cells; at 0, wrap none."""
         if width != self._width:
             for hole in self.holes:
@@ -100,7 +102,7 @@ class Rows(WrappedDocument):
 
     def wrap(self, width: int, tab_width: int | None = None) -> None:
         """Lay out the holes again, and wrap lines if a width is given."""
-        self.fold(width or self._width, tab_width or self._tab_width)
+        self.wrap_at(width or self._width, tab_width or self._tab_width)
 
     def wrap_range(self, start: Location, old_end: Location, new_end: Location) -> None:
         """Lay out the holes again; the buffer itself counts the rows of its lines."""
@@ -114,7 +116,7 @@ class Rows(WrappedDocument):
                     return region.rows[y - region.y], region.numbers[y - region.y], True
                 y -= region.y - self._y(region.top) + region.extra
                 break
-        if not self._width:
+        if not (self._width or self.document.folds.any):
             return (Run(self.document[y], Kind.TEXT, (y, 0)),), y, False
         counts = self.document.row_counts(self._width, self._tab_width)
         row = counts.find(y)
@@ -122,6 +124,17 @@ class Rows(WrappedDocument):
         starts = [0, *self.get_offsets(row), None]
         text = self.document[row][starts[part] : starts[part + 1]]
         return (Run(text, Kind.TEXT, (row, starts[part] or 0)),), None if part else row, False
+
+    def folded(self, y: int) -> int:
+        """Count the lines that are folded away right below a row."""
+        if not self.document.folds.any:
+            return 0
+        runs = self.row(y)[0]
+        if not (runs and runs[-1].kind.held):
+            return 0
+        row, column = runs[-1].at
+        last = column + len(runs[-1].text) == len(self.document[row])
+        return self.document.folds.size(row) if last else 0
 
     def window(self, runs: tuple[Run, ...], left: int, right: int) -> tuple[tuple[Run, ...], int]:
         """Return the visible part of a row and the cell at which it starts; short rows whole."""
@@ -152,7 +165,10 @@ class Rows(WrappedDocument):
         return shown(text, x, self._tab_width)
 
     def y_of(self, row: int) -> int:
-        """Return the first drawn row of a document row."""
+        """Return the first drawn row of a document row; of one folded away, that of the line above
+        the fold.
+        """
+        row = self.document.folds.above(row)
         for region in reversed(self.regions):
             if row > region.bottom:
                 return region.y + len(region.rows) + self._y(row) - self._y(region.bottom + 1)
@@ -163,6 +179,9 @@ class Rows(WrappedDocument):
 
     def location_to_offset(self, location: Location) -> Offset:
         """Return the cell of a location."""
+        if self.document.folds.hides(location[0]):
+            head = self.document.folds.above(location[0])
+            location = head, len(self.document[head])
         row, column = location
         last = self.height
         for region in self.regions:
@@ -231,7 +250,7 @@ class Rows(WrappedDocument):
 
     def _y(self, row: int) -> int:
         """Return where a document row would be drawn without holes."""
-        if not self._width:
+        if not (self._width or self.document.folds.any):
             return row
         return self.document.row_counts(self._width, self._tab_width).before(row)
 
@@ -242,6 +261,14 @@ class Rows(WrappedDocument):
     def _column(self, text: str, start: int, x: int) -> int:
         """Return how many characters of a text that starts at cell `start` are left of cell x."""
         return column_of(text, x, start, self._tab_width)
+
+    def _show_holes(self) -> None:
+        document = self.document
+        if document.folds.any:
+            for hole in self.holes:
+                first, last = (document.location(index)[0] for index in (hole.start, hole.end))
+                while (row := document.folds.first_hidden(first, last)) is not None:
+                    document.show(row)
 
     def _laid_out(self) -> Iterator[Region]:
         y = 0  # the rows added so far by regions above
@@ -275,7 +302,7 @@ class Rows(WrappedDocument):
                 composer.held(Kind.HOLE, start, end)
             done = end
         composer.held(Kind.TEXT, done, (bottom, len(self.document[bottom])))
-        rows, numbers, caret = self._folded(composer, top, bottom)
+        rows, numbers, caret = self._wrapped(composer, top, bottom)
         alone = self._y(bottom + 1) - self._y(top)
         kept = sum(hole.height - 1 for hole, _, _ in group) + 1
         if self._width:
@@ -301,7 +328,7 @@ class Rows(WrappedDocument):
             caret,
         )
 
-    def _folded(
+    def _wrapped(
         self, composer: Composer, top: int, bottom: int
     ) -> tuple[list[tuple[Run, ...]], list[int | None], tuple[int, int] | None]:
         """Wrap composed rows; return them, the document row of each, and the caret's place."""

@@ -112,7 +112,8 @@ class Transaction(Edit):
         buffer = cast(Buffer, text_area.document)
         if record_selection:
             self._original_selection = text_area.selection
-        self._edit_result = buffer.replace_range(self.top, self.bottom, self.text)
+        with buffer.keeping_folds(self.change):
+            self._edit_result = buffer.replace_range(self.top, self.bottom, self.text)
         anchor, cursor = map(buffer.location, self.change.selection)
         self._updated_selection = Selection(anchor, cursor)
         self.carry(cast(Holder, text_area))
@@ -122,8 +123,10 @@ class Transaction(Edit):
         """Revert the change, and restore the holes."""
         assert self._edit_result is not None
         replaced, first = self._edit_result.replaced_text, self.change.parts[0].start
-        result = super().undo(text_area)
-        self.restore(cast(Holder, text_area), self.change.invert(replaced, first))
+        back = self.change.invert(replaced, first)
+        with cast(Buffer, text_area.document).keeping_folds(back):
+            result = super().undo(text_area)
+        self.restore(cast(Holder, text_area), back)
         return result
 
     def carry(self, editor: Holder) -> None:

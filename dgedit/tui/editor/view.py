@@ -11,21 +11,25 @@ Knows rows, styles and a syntax tree; nothing of keys, files or steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 from rich.segment import Segment
+from textual import events
 from textual.document._document import Location, Selection
-from textual.geometry import Region, Size
+from textual.geometry import Offset, Region, Size, Spacing
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widgets import TextArea
 
 from dgedit.config import Whitespace
+from dgedit.text.folding import fold_mark
 from dgedit.text.line_changes import LineMark
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import Highlight
 from dgedit.tui.editor.holes import Kind, Run
-from dgedit.tui.editor.paint import Ink, Painted, mixed
+from dgedit.tui.editor.look import Ink, Look, mixed
+from dgedit.tui.editor.paint import Painted
+from dgedit.tui.editor.pointing import fold_at
 from dgedit.tui.editor.rows import Rows
 from dgedit.tui.editor.signs import sign_of
 
@@ -38,43 +42,6 @@ _GAP = 0.001
 _STEP = 32
 
 _REMOVED = (LineMark.REMOVED_BELOW, LineMark.REMOVED_ABOVE)
-
-
-class Look(NamedTuple):
-    """Everything that decides how a row is painted."""
-
-    runs: tuple[Run, ...]
-    """The visible runs."""
-    left: int
-    """The cell at which they start."""
-    number: int | None
-    """The line number that is shown."""
-    held: bool
-    """True if holes touch it."""
-    here: bool
-    """True if the cursor is on it."""
-    cursor: int | None
-    """The cursor's cell, if the cursor is drawn."""
-    highlights: tuple[Sequence[Highlight], ...]
-    """The highlights of each run."""
-    found: tuple[tuple[Location, Location], ...]
-    """The start and end of each search match."""
-    problems: tuple[tuple[int, Location, Location], ...]
-    """How bad each problem is, and its start and end."""
-    ranges: tuple[tuple[bool, Location, Location], ...]
-    """The start and end of selected ranges (true), or else of matching brackets (false)."""
-    others: tuple[int, ...]
-    """The cells of the other cursors."""
-    open: bool
-    """True if the line ending is selected too."""
-    span: tuple[int, int]
-    """The range of visible cells."""
-    gutter: int
-    """The width of the gutter."""
-    mark: int
-    """The line's mark, see `LineMark`."""
-    rulers: tuple[int, ...]
-    """The cells at which rulers are drawn."""
 
 
 class View(TextArea):
@@ -94,6 +61,8 @@ class View(TextArea):
     """Called when colours are wanted for a text without a grammar."""
     others: Sequence[Selection] = ()
     """The selections of the other cursors."""
+    scroll_margin = 0
+    """Lines that stay visible above and below the cursor, unless the mouse moves it."""
     _height = 0
     _differs = False
     _restyled = True
@@ -126,7 +95,41 @@ class View(TextArea):
             document.marks = marks
             self.refresh()
 
+    # Folds
+
+    def reveal(self) -> None:
+        """Show the lines that the cursors are in, if they are folded away."""
+        if self.rows.document.folds.any:
+            ends = [end for one in (self.selection, *self.others) for end in one]
+            shown = [self.rows.document.show(row) for row, _ in ends]
+            if any(shown):
+                self.rows.wrap(0)
+                self._refresh_size()
+
+    async def _on_mouse_down(self, event: events.MouseDown) -> None:
+        cell = event.offset - Offset(self.gutter.left, self.gutter.top)
+        head = fold_at(self.rows, cell, self.gutter_width, self.scroll_offset)
+        if head is not None:
+            event.prevent_default()
+            self._selecting = False
+            self.rows.document.unfold(head)
+            self._rewrap_and_refresh_virtual_size()
+            self.refresh()
+
     # Sizes
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Scroll to the cursor, with some lines around it."""
+        margin = min(self.scroll_margin, (self.size.height - 1) // 2)
+        if center or self._selecting or margin < 1:
+            return super().scroll_cursor_visible(center, animate)
+        self._cursor_offset = x, y = self.rows.caret or self.rows.location_to_offset(
+            self.cursor_location
+        )
+        top = max(0, y - margin)
+        around = Region(x, top, 3, y + margin + 1 - top)
+        room = Spacing(right=self.gutter_width)
+        return self.scroll_to_region(around, spacing=room, animate=animate, force=True)
 
     def _on_resize(self) -> None:
         """Keep a visible cursor visible."""
@@ -150,7 +153,7 @@ class View(TextArea):
         self.call_after_refresh(self.scroll_cursor_visible)
 
     def _rewrap_and_refresh_virtual_size(self) -> None:
-        self.rows.fold(self.wrap_width, self.indent_width)
+        self.rows.wrap_at(self.wrap_width, self.indent_width)
         self._refresh_size()
 
     def _refresh_size(self) -> None:
@@ -277,6 +280,7 @@ class View(TextArea):
             gutter=self.gutter_width,
             mark=self._mark(whole, number, held=held),
             rulers=self.rulers,
+            folded=rows.folded(y),
         )
 
     def _number(self, row: int) -> int:
@@ -353,6 +357,7 @@ class View(TextArea):
             painted.lay_range(ink.problems[level - 1], start, end)
         if self.whitespace == "all" or (self.whitespace == "trailing" and not look.here):
             painted.lay_blanks(ink.blank, trailing=self.whitespace == "trailing")
+        painted.lay_mark(ink.folded, fold_mark(look.folded))
         for start, end in look.found:
             painted.lay_range(ink.found, start, end)
         for selected, start, end in look.ranges:
@@ -383,7 +388,7 @@ class View(TextArea):
         sign, at = sign_of(look.mark, worst, held=look.held, unsure=unsure)
         return [
             Segment(f"{digits:>{look.gutter - 2}}", style),
-            Segment(f"{sign} ", style + ink.signs[at]),
+            Segment(sign + " ▸"[look.folded > 0], style + ink.signs[at]),
         ]
 
     def _ink(self) -> Ink:

@@ -64,6 +64,7 @@ class Page(Editor):
         self.show_line_numbers = bool(self._settings.line_numbers)
         self.relative_numbers = self._settings.line_numbers == "relative"
         self.whitespace = self._settings.whitespace
+        self.scroll_margin = self._settings.scroll_margin
         self.cursor_blink = self.app.animation_level != "none"
 
     def edit(self, edit: Edit) -> EditResult:

@@ -24,6 +24,7 @@ from textual.widget import Widget
 from textual.widgets import Tabs
 from textual.widgets.tabbed_content import ContentTab
 
+from dgedit.files.document import Document
 from dgedit.text.languages import kind_of
 from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
@@ -65,11 +66,18 @@ class Workspace:
         self._quiet: Timer | None = None
         self._tabs: dict[Editor, ContentTab] = {}
 
-    def begin(self, paths: Iterable[Path]) -> None:
-        """Open the first files, each once; an empty text if there is none. Raises InputError."""
+    def begin(self, paths: Iterable[Path], again: Iterable[Document] = ()) -> int:
+        """Open the first files, each once, then those of a session `again`; an empty text if there
+        is none. Return how many of the first there are. Raises InputError.
+        """
         pages = self.pages
         unique = {os.path.realpath(path) if path.is_absolute() else "": path for path in paths}
         self.editors = [pages.page(path, pages.load(path)) for path in unique.values()]
+        named = len(self.editors)
+        for file in again:
+            if file.path is not None and os.path.realpath(file.path) not in unique:
+                unique[os.path.realpath(file.path)] = file.path
+                self.editors.append(pages.page(file.path, file))
         self.editors = self.editors or [pages.untitled()]
         self.editor = self.editors[0]
         for editor in self.editors:
@@ -77,6 +85,12 @@ class Workspace:
         self.strip = Tabs(*map(self._new_tab, self.editors))
         self.strip.can_focus = False
         self.panes = Horizontal(*self.editors, id="panes")
+        return named
+
+    def put_in_front(self, editor: Editor) -> None:
+        """Make one of the first files the current one, before any is on the screen."""
+        self.editor.display, editor.display = False, True
+        self.editor = editor
 
     def work(
         self,
@@ -132,8 +146,17 @@ class Workspace:
             self.notice("there is no other file to show beside this one")
         else:
             after = self.editors.index(self.editor) + 1
-            self.beside = self.editors[after % len(self.editors)]
-            self.panes.move_child(self.beside, after=self.editor)
+            self.show_beside(self.editors[after % len(self.editors)])
+            return
+        self._lay_out()
+
+    def show_beside(self, editor: Editor, *, before: bool = False) -> None:
+        """Show a file beside the current one, on its left if `before`."""
+        self.beside = editor
+        if before:
+            self.panes.move_child(editor, before=self.editor)
+        else:
+            self.panes.move_child(editor, after=self.editor)
         self._lay_out()
 
     def other_side(self) -> None:

@@ -43,6 +43,8 @@ PIECES = [
     "# é",
     "界 你",
     "foo(bar)",
+    "if x:\n    y",
+    "    z",
     " ",
     "",
     FAMILY,

@@ -16,8 +16,11 @@ from .modelled import boundaries
 
 
 def check_rows(editor: Editor) -> None:
-    """The rows hold the text but for what drafts stand in for, and each cell is a place in it."""
+    """The rows hold the text but for what drafts stand in for and what is folded away, and each
+    cell is a place in it.
+    """
     rows = editor.rows
+    _check_folds(editor)
     drawn = [rows.row(y)[0] for y in range(rows.height)]
     runs = [run for row in drawn for run in row]
     assert "".join(run.text for run in runs if run.kind.held) == _held(editor)
@@ -55,11 +58,24 @@ def check_view(editor: Editor) -> None:
             assert painted._replace(highlights=()) == now._replace(highlights=())
 
 
+def _check_folds(editor: Editor) -> None:
+    """No line that is folded away has a cursor, or a hole; every fold has its mark."""
+    folds, at = editor.buffer.folds, editor.buffer.location
+    marks = sum(editor.rows.folded(y) for y in range(editor.rows.height))  # lays out the holes
+    hidden = [row for row in range(editor.buffer.line_count) if folds.hides(row)]
+    within = {row for head, last in folds for row in range(head + 1, last + 1)}
+    assert set(hidden) == within and marks == len(hidden)
+    for start, end in (editor.selection, *editor.others):
+        assert start[0] not in within and end[0] not in within
+    for hole in editor.holes:
+        assert not within & set(range(at(hole.start)[0], at(hole.end)[0] + 1))
+
+
 def _check_places(editor: Editor) -> None:
     rows, buffer = editor.rows, editor.buffer
     ranges = [place for region in rows.regions for place in region.drafted]
     for row, line in enumerate(buffer.lines):
-        columns = boundaries(line)
+        columns, hidden = boundaries(line), buffer.folds.hides(row)
         widths = [cell_of(line, column, 0, editor.indent_width) for column in columns]
         # Some signs take no cell, or less than the parts of them.
         clear = all(one < two for one, two in pairwise(widths)) and "\u200d" not in line
@@ -67,17 +83,31 @@ def _check_places(editor: Editor) -> None:
             place = row, column
             cell = rows.location_to_offset(place)
             assert 0 <= cell.y < rows.height and cell.x >= 0
+            if hidden:
+                continue
             if clear and not any(start <= place <= end for start, end in ranges):
                 assert rows.offset_to_location(cell) == place
 
 
 def _held(editor: Editor) -> str:
     buffer, done, parts = editor.buffer, 0, list[str]()
-    for hole in editor.holes:
-        if hole.draft is not None:
-            parts.append(buffer.text[done : hole.start])
-            done = hole.end
-    return LINE_END.sub("", "".join([*parts, buffer.text[done:]]))
+    for hole in [hole for hole in editor.holes if hole.draft is not None]:
+        parts.append(_shown(editor, done, hole.start))
+        done = hole.end
+    return LINE_END.sub("", "".join([*parts, _shown(editor, done, buffer.length)]))
+
+
+def _shown(editor: Editor, start: int, end: int) -> str:
+    """The text between two offsets that is not folded away."""
+    buffer, parts = editor.buffer, list[str]()
+    if not buffer.folds.any:
+        return buffer.text[start:end]
+    (first, left), (last, right) = buffer.location(start), buffer.location(end)
+    for row in range(first, last + 1):
+        line = buffer[row][: right if row == last else None]
+        if not buffer.folds.hides(row):
+            parts.append(line[left if row == first else 0 :])
+    return "".join(parts)
 
 
 def _drafted(editor: Editor) -> str:
@@ -91,9 +121,9 @@ def _drafted(editor: Editor) -> str:
 
 
 def _lines(editor: Editor) -> int:
-    if not editor.soft_wrap:
-        return editor.buffer.line_count
-    return sum(len(editor.rows.get_sections(row)) for row in range(editor.buffer.line_count))
+    rows = range(editor.buffer.line_count)
+    shown = [row for row in rows if not editor.buffer.folds.hides(row)]
+    return sum(len(editor.rows.get_sections(row)) for row in shown)
 
 
 def _is_in(editor: Editor, location: Location) -> bool:

@@ -21,6 +21,12 @@ MOVES = keys(
     "shift+end alt+shift+left alt+shift+right ctrl+shift+left ctrl+shift+right "
     "ctrl+shift+home ctrl+shift+end"
 )
+SIDEWAYS = keys(
+    "left right home end ctrl+left ctrl+right ctrl+home ctrl+end ctrl+l ctrl+a shift+left "
+    "shift+right shift+home shift+end ctrl+shift+left ctrl+shift+right ctrl+shift+home "
+    "ctrl+shift+end ctrl+right_square_bracket"
+)
+FOLDS = keys("alt+shift+f alt+shift+f alt+shift+a alt+shift+a alt+shift+u alt+shift+e")
 COMMANDS = keys(
     "tab shift+tab ctrl+slash alt+up alt+down alt+shift+up alt+shift+down alt+k ctrl+j ctrl+delete "
     "ctrl+u ctrl+k"

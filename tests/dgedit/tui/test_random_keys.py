@@ -24,7 +24,7 @@ from dgedit.tui.infill.session import Stage
 from dgedit.tui.terminal.keys import in_bursts
 
 from .beside import STORED, TEXTS, Beside
-from .keys import CELLS, CHARS, COMMANDS, LOOKS, MOVES, TAKES, WORDS, keys
+from .keys import CELLS, CHARS, COMMANDS, FOLDS, LOOKS, MOVES, SIDEWAYS, TAKES, WORDS, keys
 from .modelled import lines_around, put, put_above, right_of
 from .terminal.test_driver import keys_of
 
@@ -86,6 +86,28 @@ class RandomKeys(Beside):
         if key == "ctrl+right" and self.app.fill is not None:
             return  # it takes a word
         self.press(key)
+        self.is_unchanged()
+
+    @rule(at=st.integers(0, 200), key=FOLDS)
+    def folds(self, at: int, key: str) -> None:
+        self.do(lambda: self.desk.select(*[at % (len(self.text) + 1)] * 2))
+        self.press(key)
+        self.is_unchanged()
+
+    @precondition(lambda self: self.front.buffer.folds.any)
+    @rule(key=st.one_of(SIDEWAYS, keys("up down shift+up shift+down pageup pagedown")))
+    def moves_over_folds(self, key: str) -> None:
+        selected, (row, _) = self.front.selected, self.front.cursor_location
+        alone = self.app.fill is None and not self.front.cursors.several
+        self.press(key)
+        moved, (after, _) = self.front.selected, self.front.cursor_location
+        if key.endswith(("up", "down")):
+            assert after <= row if key.endswith("up") else after >= row
+        elif alone:
+            self.do(self.app.folding.unfold_all)
+            self.do(lambda: self.desk.select(*selected))
+            self.press(key)
+            assert self.front.selected == moved
         self.is_unchanged()
 
     @rule(one=st.integers(0, 200), two=st.integers(0, 200), cursor=st.booleans())

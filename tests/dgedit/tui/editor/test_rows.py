@@ -78,7 +78,7 @@ def test_cells_and_columns_are_inverse() -> None:
 
 def wrapped(text: str, width: int, *holes: OpenHole) -> Rows:
     rows = Rows(Buffer(text), list(holes), 4)
-    rows.fold(width, 4)
+    rows.wrap_at(width, 4)
     return rows
 
 
@@ -109,7 +109,7 @@ def test_rows_follow_edits() -> None:
     rows.document.replace_range((0, 3), (1, 2), "\nx\n")
     rows.wrap_range((0, 3), (1, 2), (2, 0))
     assert drawn(rows) == ["one", "x", "ve", "six seven ", "eight", ""]
-    rows.fold(0, 4)
+    rows.wrap_at(0, 4)
     assert rows.height == rows.document.line_count
 
 
