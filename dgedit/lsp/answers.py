@@ -1,0 +1,242 @@
+"""Answer the requests that need an engine or a grammar, each in a thread beside the reader's.
+
+Loaded at the first of them: it knows everything that a server's start has no time for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgedit import config
+from dgedit.errors import DgeditError, InputError
+from dgedit.lsp import actions
+from dgedit.lsp.actions import Chosen
+from dgedit.lsp.asking import Asking
+from dgedit.lsp.documents import Snapshot
+from dgedit.lsp.fields import LspPosition
+from dgedit.lsp.jobs import Job
+from dgedit.lsp.options import LspOptions
+from dgedit.lsp.progress import WorkProgress, draft_teller
+from dgedit.lsp.rpc import CONTENT_MODIFIED, Id, Peer, RpcError
+from dgedit.lsp.suggestions import Suggestions, cut, path_of, request_at
+from dgedit.request.ability import not_known
+from dgedit.request.doubt import doubts, told
+from dgedit.request.markers import position
+from dgedit_engine.types import Backend, ModelError
+
+_TIME = 17.0  # seconds after which the best edit so far is taken: Helix waits for 20
+_TOLD = 100  # different errors that are told
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every request is about."""
+
+    snapshot: Snapshot
+    """The text."""
+    options: LspOptions
+    """The options."""
+    folders: tuple[str, ...]
+    """The workspace's folders."""
+    wanted: bool
+    """True if the user asked, and not an editor that did by itself."""
+    token: Id | None = None
+    """The token under which the client shows progress, if it does."""
+
+    @property
+    def path(self) -> Path:
+        """The text's path."""
+        return path_of(self.snapshot, self.folders)
+
+
+@dataclass(frozen=True, slots=True)
+class Completing:
+    """What a request for texts at the cursor is about besides."""
+
+    position: LspPosition
+    """The cursor's position."""
+    selected: tuple[LspPosition, LspPosition] | None = None
+    """The range that an item selected in a menu would replace."""
+    lead: str = ""
+    """That item's text, which every text is to begin with."""
+    partial: Id | None = None
+    """The token under which drafts may be sent."""
+
+
+class Answering:
+    """The session's answers."""
+
+    def __init__(self, peer: Peer, asking: Asking, is_at: Callable[[Snapshot], bool]) -> None:
+        """Take the client, the engine, and what says whether a text is still at a version."""
+        self._peer, self._asking, self._is_at = peer, asking, is_at
+        self._suggestions = Suggestions()
+        self._settings: config.Settings | None = None
+        self._told: set[str] = set()
+
+    def forget(self, uri: str | None = None) -> None:
+        """Forget what was found in a text; everything, and the settings too, without one."""
+        self._suggestions.forget(uri)
+        if uri is None:
+            self._settings = None
+
+    def complete(self, job: Job, asked: Asked, at: Completing) -> Any:
+        """Return texts to offer at a position: `textDocument/inlineCompletion`."""
+        with self._told_once(asked):
+            return {"items": self._items(job, asked, at)}
+        return {"items": []}
+
+    def offer(
+        self, job: Job, asked: Asked, where: dict[str, Any], *, resolves: bool
+    ) -> list[dict[str, Any]]:
+        """Return the code actions for a range: `textDocument/codeAction`."""
+        document = actions.document_of(asked.snapshot, asked.path)
+        return actions.offers(asked.snapshot, document, where, resolves=resolves)
+
+    def edit(
+        self,
+        job: Job,
+        asked: Asked,
+        chosen: Chosen,
+        others: Sequence[Snapshot],
+        *,
+        versions: bool,
+        progress: WorkProgress,
+    ) -> dict[str, Any]:
+        """Return the edit of an action that was chosen: `codeAction/resolve`."""
+        until = time.monotonic() + _TIME
+        snapshot = asked.snapshot
+        self._refuse_other(snapshot, chosen.version)
+        document = actions.document_of(snapshot, asked.path)
+        if not (spans := chosen.spans(snapshot, document)):
+            raise InputError("no marker is left")
+        texts = [actions.document_of(one, path_of(one, asked.folders)) for one in others]
+        backend = self._backend(asked)
+        request = actions.request_for(document, spans, texts, effort=self._effort(asked))
+        left = max(1.0, until - time.monotonic())
+        with progress:
+            infill = self._asking.infill(request, backend, job, each=(progress.step,), seconds=left)
+        self._refuse_other(snapshot, chosen.version)
+        edits = actions.text_edits(snapshot, document, spans, infill.texts)
+        places = [f"line {position(document.text, span.start)[0]}" for span in spans]
+        if said := told(places, doubts(infill, caution=self._caution(asked))):
+            self._peer.tell("window/showMessage", {"type": 2, "message": f"dgedit: {said}"})
+        return actions.workspace_edit(snapshot, edits, versions=versions)
+
+    def change(
+        self,
+        job: Job,
+        asked: Asked,
+        at: LspPosition,
+        selected: tuple[LspPosition, LspPosition] | None,
+    ) -> Any:
+        """Return edits around a position, or of what is selected: `copilotInlineEdit`."""
+        with self._told_once(asked):
+            return {"edits": self._hunks(job, asked, at, selected)}
+        return {"edits": []}
+
+    def _items(self, job: Job, asked: Asked, at: Completing) -> list[dict[str, Any]]:
+        snapshot, options, text = asked.snapshot, asked.options, asked.snapshot.text
+        offset = start = end = snapshot.offset(at.position)
+        if at.selected is not None:  # as if that item had been taken
+            start, end = map(snapshot.offset, at.selected)
+            text, offset = text[:start] + at.lead + text[end:], start + len(at.lead)
+        where = snapshot.range(start, end)
+
+        def item(words: str) -> dict[str, Any]:
+            return {"insertText": at.lead + cut(words, options.max_lines), "range": where}
+
+        effort, caution = self._effort(asked), self._caution(asked)
+
+        def known() -> list[str] | None:
+            return self._suggestions.recall(
+                snapshot.uri, text, offset, asked=asked.wanted, effort=effort, caution=caution
+            )
+
+        if (found := known()) is None:
+            self._debounce(job, asked)
+            backend = self._backend(asked)
+            partial = at.partial if options.drafts else None
+            tell = draft_teller(self._peer, partial, item)
+            request = request_at(asked.path, text, offset, effort=effort)
+            with WorkProgress(self._peer, asked.token, "Filling") as progress:
+                tells = (progress.step, tell)
+                infill = self._asking.infill(request, backend, job, each=tells)
+            self._suggestions.remember(snapshot.uri, text, offset, infill, effort)
+            found = known()
+        return [item(words) for words in found or []]
+
+    def _hunks(
+        self,
+        job: Job,
+        asked: Asked,
+        at: LspPosition,
+        selected: tuple[LspPosition, LspPosition] | None,
+    ) -> list[dict[str, Any]]:
+        self._debounce(job, asked)
+        snapshot = asked.snapshot
+        document = actions.document_of(snapshot, asked.path)
+        if selected is not None:
+            span = actions.within(document, *map(snapshot.offset, selected))
+        else:
+            span = actions.region_around(document, snapshot, snapshot.offset(at))
+        if span is None:
+            return []
+        request = actions.request_to_change(document, span, effort=self._effort(asked))
+        infill = self._asking.infill(request, self._backend(asked), job)
+        sure = asked.wanted or not any(doubts(infill, caution=self._caution(asked)))
+        if not sure or not self._is_at(snapshot):
+            return []
+        return actions.hunks(snapshot, document, span, infill.texts[0])
+
+    def _backend(self, asked: Asked) -> Backend:
+        """Return the engine. Raises DgeditError if there is none that knows the text's language."""
+        backend = self._asking.reach(asked.options.model, wanted=asked.wanted)
+        if words := not_known(backend, asked.path):
+            raise InputError(words)
+        return backend
+
+    @contextlib.contextmanager
+    def _told_once(self, asked: Asked) -> Iterator[None]:
+        """Raise an error if the user asked; else tell it in one line, once."""
+        try:
+            yield
+        except (DgeditError, ModelError, ValueError) as error:
+            if asked.wanted:
+                raise
+            words = " ".join(str(error).split())
+            if words not in self._told and len(self._told) < _TOLD:
+                self._told.add(words)
+                self._peer.tell("window/logMessage", {"type": 2, "message": f"dgedit: {words}"})
+
+    def _debounce(self, job: Job, asked: Asked) -> None:
+        """Wait for the user to pause, unless they have asked. Raises GivenUp if they go on."""
+        if not asked.wanted:
+            job.wait(asked.options.debounce / 1000)
+
+    def _refuse_other(self, snapshot: Snapshot, version: int | None) -> None:
+        if snapshot.version != version or not self._is_at(snapshot):
+            raise RpcError(CONTENT_MODIFIED, "the text has changed meanwhile")
+
+    def _effort(self, asked: Asked) -> float:
+        if asked.options.effort is not None:
+            return asked.options.effort
+        return self._current(asked).effort if asked.wanted else 0.0
+
+    def _caution(self, asked: Asked) -> float:
+        given = asked.options.caution
+        return self._current(asked).caution if given is None else given
+
+    def _current(self, asked: Asked) -> config.Settings:
+        """Return the settings of the workspace, which are read once."""
+        if self._settings is None:
+            folder = None
+            with contextlib.suppress(OSError, ValueError):
+                first = Path(asked.folders[0].removeprefix("file://")) if asked.folders else None
+                folder = first if first is not None and first.is_dir() else None
+            self._settings = config.current(folder)
+        return self._settings

@@ -1,0 +1,94 @@
+"""Ask the engine, which is reached at the first request: a warm one is shared with all clients.
+
+Whether anybody still waits is looked at after each step; then the iterator of steps is closed,
+which cancels. Errors of an engine that cannot be reached are remembered for some seconds, so that
+typing does not try to start it at every key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from dgedit import config
+from dgedit.errors import EngineError
+from dgedit.lsp.jobs import Job
+from dgedit.request import run as fill
+from dgedit_engine.types import Backend, Infill, InfillRequest, Step
+
+_AGAIN = 10.0  # seconds after which an engine that failed is tried again, where nobody asked
+
+Each = Callable[[Step], None]
+"""Called with each step."""
+
+
+class Asking:
+    """The engine, as the session's jobs ask it."""
+
+    def __init__(self, device: str | None = None, adapter: Path | None = None) -> None:
+        """Take a device and an adapter's folder; None for those of the settings."""
+        self._device, self._adapter = device, adapter
+        self._lock, self._one = threading.Lock(), threading.Lock()
+        self._backend: Backend | None = None
+        self._model: str | None = None
+        self._failed: tuple[float, EngineError] | None = None
+
+    def reach(self, model: str | None, *, wanted: bool) -> Backend:
+        """Return the engine with a model, None for that of the settings; connect or start it if
+        need be. Raises EngineError; at once if it failed just now and this is not `wanted` by
+        anybody.
+        """
+        with self._lock:
+            if self._backend is not None and model == self._model:
+                return self._backend
+            if self._failed and not wanted and time.monotonic() < self._failed[0] + _AGAIN:
+                raise self._failed[1]
+            try:
+                self._backend, self._model = self._connected(model), model
+            except EngineError as error:
+                self._failed = (time.monotonic(), error)
+                raise
+            self._failed = None
+            return self._backend
+
+    def infill(
+        self,
+        request: InfillRequest,
+        backend: Backend,
+        job: Job,
+        *,
+        each: Sequence[Each] = (),
+        seconds: float | None = None,
+    ) -> Infill:
+        """Run an infill, for at most so many seconds. Raises GivenUp within a step of the job's
+        end, and EngineError.
+        """
+
+        def look(step: Step) -> None:
+            job.look()
+            for tell in each:
+                tell(step)
+
+        with self._alone(backend):
+            job.look()
+            return fill.run(request, backend, each=look, quiet=True, seconds=seconds)
+
+    def _connected(self, model: str | None) -> Backend:
+        from dgedit.engines.connect import connect
+
+        settings = config.current()
+        device = self._device or settings.device
+        known = None if device in ("", "auto") else device
+        return connect(model, known, settings.engine, self._adapter)
+
+    @contextlib.contextmanager
+    def _alone(self, backend: Backend) -> Iterator[None]:
+        """Hold a lock if the engine is in this process: it works on one request at a time."""
+        if hasattr(backend, "session"):
+            with self._one:
+                yield
+        else:
+            yield
