@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,8 @@ def lsp_process(folder: Path, *command: str) -> Iterator[LspClient]:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                try:
+                with suppress(OSError, ValueError):
                     stream.close()
-                except (OSError, ValueError):
-                    pass
 
 
 @contextmanager
