@@ -115,6 +115,11 @@ class LspClient:
         said = {"textDocument": about, "contentChanges": changes}
         self.peer.tell("textDocument/didChange", said)
 
+    def next_version(self) -> int:
+        """Return a version above all that it returned before."""
+        self._version += 1
+        return self._version + 1
+
     def ask_at(
         self, line: int, character: int, kind: int = 1, uri: str = URI, **more: Any
     ) -> tuple[int, Future[Any]]:
