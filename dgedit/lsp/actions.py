@@ -25,11 +25,13 @@ from dgedit.request.markers import MARKER, marked
 from dgedit.request.ranges import all_of, bodies_in
 from dgedit.request.run import Source, instruction
 from dgedit.text.merge import line_parts
+from dgedit.text.visible import visible
 from dgedit_engine.types import MOST_JUDGED, InfillRequest
 
 Kind = Literal["here", "selection", "markers", "body"]
 _STRENGTH = 0.5  # of an edit around the cursor that nobody has asked for
 _NEAR = 6  # lines on either side of the cursor, where no short definition is around it
+_TITLE = 80  # characters
 _SHORT = 40  # lines of a definition that counts as short
 
 
@@ -59,7 +61,7 @@ class Chosen:
         """What is being done, for people."""
         name = field_at(self.data, "name")
         about = f" of {name}" if isinstance(name, str) else ""
-        return f"Filling {self.kind}{about}"
+        return visible(f"Filling {self.kind}{about}")[:_TITLE]
 
     def spans(self, snapshot: Snapshot, document: Document) -> list[Span]:
         """Return what is to be filled. Raises InputError if it is not there."""
@@ -86,7 +88,7 @@ def offers(
     if marked(document.text):
         found.append((f"Fill all {MARKER} markers", "markers", None))
     if around := body_around(document, start):
-        found.append((f"Fill body of {around[0]}", "body", around[0]))
+        found.append((f"Fill body of {visible(around[0])}", "body", around[0]))
     actions = []
     for title, kind, name in found:
         data = {"uri": snapshot.uri, "version": snapshot.version, "kind": kind, "range": where}

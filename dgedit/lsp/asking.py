@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from dgedit import config
-from dgedit.errors import EngineError
+from dgedit.errors import DgeditError
 from dgedit.lsp.jobs import Job
+from dgedit.models import store
+from dgedit.models.names import OURS
 from dgedit.request import run as fill
 from dgedit_engine.types import Backend, Infill, InfillRequest, Step
 
@@ -28,17 +30,24 @@ Each = Callable[[Step], None]
 class Asking:
     """The engine, as the session's jobs ask it."""
 
-    def __init__(self, device: str | None = None, adapter: Path | None = None) -> None:
-        """Take a device and an adapter's folder; None for those of the settings."""
-        self._device, self._adapter = device, adapter
+    def __init__(
+        self,
+        model: str | None = None,
+        device: str | None = None,
+        adapter: Path | None = None,
+    ) -> None:
+        """Take a model, a device and an adapter's folder as the command line names them; None for
+        those of the settings.
+        """
+        self._given, self._device, self._adapter = model, device, adapter
         self._lock, self._one = threading.Lock(), threading.Lock()
         self._backend: Backend | None = None
         self._model: str | None = None
-        self._failed: tuple[float, EngineError] | None = None
+        self._failed: tuple[float, DgeditError] | None = None
 
     def reach(self, model: str | None, *, wanted: bool) -> Backend:
-        """Return the engine with a model, None for that of the settings; connect or start it if
-        need be. Raises EngineError; at once if it failed just now and this is not `wanted` by
+        """Return the engine with a model that the client names, or else its own; connect or start
+        it if need be. Raises DgeditError; at once if it failed just now and this is not `wanted` by
         anybody.
         """
         with self._lock:
@@ -48,7 +57,7 @@ class Asking:
                 raise self._failed[1]
             try:
                 self._backend, self._model = self._connected(model), model
-            except EngineError as error:
+            except DgeditError as error:
                 self._failed = (time.monotonic(), error)
                 raise
             self._failed = None
@@ -82,7 +91,11 @@ class Asking:
         settings = config.current()
         device = self._device or settings.device
         known = None if device in ("", "auto") else device
-        return connect(model, known, settings.engine, self._adapter)
+        if model is None:
+            return connect(self._given, known, settings.engine, self._adapter)
+        # A client may have the name from a workspace: it never means what lies in our folder.
+        named = model in OURS or settings.engine.startswith("http")
+        return connect(model if named else str(store.installed(model)), known, settings.engine)
 
     @contextlib.contextmanager
     def _alone(self, backend: Backend) -> Iterator[None]:

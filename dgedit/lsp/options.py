@@ -20,7 +20,7 @@ class LspOptions:
     """The options of a session. The fields are the table's keys."""
 
     model: str | None = None
-    """The model's name; None for the one of the settings, or of the command line."""
+    """The model's name; None for the one of the command line, or of the settings."""
     effort: float | None = None
     """The effort of all infills, 0 to 1; None for the least where nobody asked, else the
     settings'.

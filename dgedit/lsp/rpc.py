@@ -84,14 +84,19 @@ class Peer:
         """
         while not self.closed:
             try:
-                if (body := self._body()) is None:
-                    return
-                message = self._message(body)
+                body = self._body()
             except RpcError as error:
                 self.fail(None, error)
                 continue
             except (OSError, ValueError):  # the stream was closed
                 return
+            if body is None:
+                return
+            try:
+                message = self._message(body)
+            except RpcError as error:
+                self.fail(None, error)
+                continue
             if message is not None:
                 yield message
 
@@ -121,7 +126,10 @@ class Peer:
 
     def answer(self, number: Id, result: Any) -> None:
         """Answer a request with a result."""
-        self._send({"id": number, "result": result})
+        try:
+            self._send({"id": number, "result": result})
+        except (ValueError, RecursionError):  # it holds what the other side sent, nested deeply
+            self.fail(number, RpcError(INTERNAL_ERROR, "the answer is no JSON"))
 
     def fail(self, number: Id | None, error: RpcError) -> None:
         """Answer a request, or what could not be read as one, with an error."""
@@ -169,7 +177,7 @@ class Peer:
     def _message(self, body: bytes) -> Incoming | None:
         """Parse a message; an answer is delivered, and gives None. Raises RpcError."""
         try:
-            said = json.loads(body.decode())
+            said = json.loads(body.decode(), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise RpcError(PARSE_ERROR, "a message is no JSON") from None
         if not isinstance(said, dict):
@@ -220,6 +228,10 @@ class Peer:
                 self._outgoing.flush()
             except (OSError, ValueError):  # nobody reads, or the stream was closed
                 self.closed = True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _is_id(value: object) -> bool:

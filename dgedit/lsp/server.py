@@ -65,8 +65,8 @@ class LspServer:
     ) -> None:
         """Take the client, and what the command line says of the engine."""
         self._peer = peer
-        self._options = LspOptions(model=model)
-        self._device, self._adapter = device, adapter
+        self._options = LspOptions()
+        self._engine = (model, device, adapter)
         self._texts = OpenTexts()
         self._jobs: dict[Id, Job] = {}
         self._lock, self._loading = threading.Lock(), threading.Lock()
@@ -344,7 +344,7 @@ class LspServer:
                 from dgedit.lsp.answers import Answering
                 from dgedit.lsp.asking import Asking
 
-                asking = Asking(self._device, self._adapter)
+                asking = Asking(*self._engine)
                 self._answering = Answering(self._peer, asking, self._texts.is_at)
             return self._answering
 

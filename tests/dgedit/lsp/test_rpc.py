@@ -87,6 +87,7 @@ def test_noise_is_told_once_and_skipped_to_the_next_header(noise: bytes) -> None
         (b"\xff\xfe", rpc.PARSE_ERROR),
         (b"[" * 100_000, rpc.PARSE_ERROR),
         (b"1" * 10_000, rpc.PARSE_ERROR),
+        (b'{"id": 1, "method": "x", "params": [NaN]}', rpc.PARSE_ERROR),
         ([HELLO], rpc.INVALID_REQUEST),
         (7, rpc.INVALID_REQUEST),
         ({}, rpc.INVALID_REQUEST),
@@ -199,3 +200,14 @@ def test_any_bytes_are_messages_or_errors() -> None:
         for one in said:
             assert -32800 < one["error"]["code"] < -32000 and len(one["error"]["message"]) < 200
         assert found or b"ength" in data  # a length that is too large swallows the next one
+
+
+def test_answer_that_cannot_be_sent_is_an_error() -> None:
+    out, deep = io.BytesIO(), []
+    for _ in range(100_000):
+        deep = [deep]
+    Peer(io.BytesIO(), out).answer(1, deep)
+    (said,) = written(out.getvalue())
+    assert (said["id"], said["error"]["code"]) == (1, rpc.INTERNAL_ERROR)
+    while deep:  # or its end would be a recursion
+        deep = deep[0]

@@ -14,6 +14,7 @@ import pytest
 
 from dgedit import cli
 from dgedit.errors import Exit
+from dgedit.lsp.rpc import RpcError
 from lspclient import at, lsp_process
 from scripted import PATH
 from warm import CLIENT, Warm, warm_engines
@@ -111,6 +112,17 @@ def test_cancellation_hangs_up_on_the_warm_engine_within_a_step(warm: Warm, tmp_
         client.until(lambda: '"state": "busy"' in json.dumps(_statuses()))
         client.peer.tell("$/cancelRequest", {"id": number})
         assert "cancelled after" in warm.logged("cancelled after")
+
+
+def test_name_of_a_model_in_a_configuration_is_never_a_path(warm: Warm, tmp_path: Path) -> None:
+    """Nor a folder of that name in the workspace."""
+    (tmp_path / "evil").mkdir()
+    with lsp_process(tmp_path, "-c", CLIENT, "lsp") as client:
+        client.start(initializationOptions={"model": "evil"})
+        client.open(TEXT)
+        with pytest.raises(RpcError, match=r"^no (such )?model\b[^\n]*evil"):
+            client.offered(1, 4)
+    assert warm.pids() == []
 
 
 def _statuses() -> object:
