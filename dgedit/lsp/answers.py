@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dgedit import config
 from dgedit.errors import DgeditError, InputError
@@ -54,6 +54,17 @@ class Asked:
         return path_of(self.snapshot, self.folders)
 
 
+class OfferPlace(NamedTuple):
+    """Where texts are to be offered."""
+
+    text: str
+    """The text, with the item that is selected in a menu taken."""
+    offset: int
+    """The cursor's offset in it."""
+    range: dict[str, Any]
+    """What an offered text replaces, as the client counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completing:
     """What a request for texts at the cursor is about besides."""
@@ -66,6 +77,21 @@ class Completing:
     """That item's text, which every text is to begin with."""
     partial: Id | None = None
     """The token under which drafts may be sent."""
+
+    def place(self, snapshot: Snapshot) -> OfferPlace:
+        """Return where that is in a text."""
+        start = end = snapshot.offset(self.position)
+        text = snapshot.text
+        if self.selected is None:
+            return OfferPlace(text, start, snapshot.range(start, end))
+        start, end = map(snapshot.offset, self.selected)
+        taken = f"{text[:start]}{self.lead}{text[end:]}"
+        return OfferPlace(taken, start + len(self.lead), snapshot.range(start, end))
+
+    def item(self, text: str, place: OfferPlace, asked: Asked) -> dict[str, Any]:
+        """Return a text as an object of the protocol."""
+        shown = self.lead + cut(text, asked.options.max_lines)
+        return {"insertText": shown, "range": place.range}
 
 
 class Answering:
@@ -84,10 +110,19 @@ class Answering:
         if uri is None:
             self._settings = None
 
+    def known(self, asked: Asked, at: Completing) -> Any:
+        """Return the answer to `textDocument/inlineCompletion` where it is remembered, else None.
+        For the thread that reads: it takes no time.
+        """
+        with contextlib.suppress(DgeditError):  # the work will meet it again, and tell
+            return self._known(asked, at, at.place(asked.snapshot))
+        return None
+
     def complete(self, job: Job, asked: Asked, at: Completing) -> Any:
         """Return texts to offer at a position: `textDocument/inlineCompletion`."""
         with self._told_once(asked):
-            return {"items": self._items(job, asked, at)}
+            place = at.place(asked.snapshot)
+            return self._known(asked, at, place) or self._found(job, asked, at, place)
         return {"items": []}
 
     def offer(
@@ -139,36 +174,28 @@ class Answering:
             return {"edits": self._hunks(job, asked, at, selected)}
         return {"edits": []}
 
-    def _items(self, job: Job, asked: Asked, at: Completing) -> list[dict[str, Any]]:
-        snapshot, options, text = asked.snapshot, asked.options, asked.snapshot.text
-        offset = start = end = snapshot.offset(at.position)
-        if at.selected is not None:  # as if that item had been taken
-            start, end = map(snapshot.offset, at.selected)
-            text, offset = text[:start] + at.lead + text[end:], start + len(at.lead)
-        where = snapshot.range(start, end)
+    def _known(self, asked: Asked, at: Completing, place: OfferPlace) -> Any:
+        texts = self._suggestions.recall(
+            asked.snapshot.uri,
+            place.text,
+            place.offset,
+            asked=asked.wanted,
+            effort=self._effort(asked),
+            caution=self._caution(asked),
+        )
+        return None if texts is None else {"items": [at.item(one, place, asked) for one in texts]}
 
-        def item(words: str) -> dict[str, Any]:
-            return {"insertText": at.lead + cut(words, options.max_lines), "range": where}
-
-        effort, caution = self._effort(asked), self._caution(asked)
-
-        def known() -> list[str] | None:
-            return self._suggestions.recall(
-                snapshot.uri, text, offset, asked=asked.wanted, effort=effort, caution=caution
-            )
-
-        if (found := known()) is None:
-            self._debounce(job, asked)
-            backend = self._backend(asked)
-            partial = at.partial if options.drafts else None
-            tell = draft_teller(self._peer, partial, item)
-            request = request_at(asked.path, text, offset, effort=effort)
-            with WorkProgress(self._peer, asked.token, "Filling") as progress:
-                tells = (progress.step, tell)
-                infill = self._asking.infill(request, backend, job, each=tells)
-            self._suggestions.remember(snapshot.uri, text, offset, infill, effort)
-            found = known()
-        return [item(words) for words in found or []]
+    def _found(self, job: Job, asked: Asked, at: Completing, place: OfferPlace) -> Any:
+        backend, effort = self._backend(asked), self._effort(asked)
+        request = request_at(asked.path, place.text, place.offset, effort=effort)
+        partial = at.partial if asked.options.drafts else None
+        tell = draft_teller(self._peer, partial, lambda text: at.item(text, place, asked))
+        with WorkProgress(self._peer, asked.token, "Filling") as progress:
+            tells = (progress.step, tell)
+            infill = self._asking.infill(request, backend, job, each=tells)
+        uri = asked.snapshot.uri
+        self._suggestions.remember(uri, place.text, place.offset, infill, effort)
+        return self._known(asked, at, place)
 
     def _hunks(
         self,
@@ -177,7 +204,6 @@ class Answering:
         at: LspPosition,
         selected: tuple[LspPosition, LspPosition] | None,
     ) -> list[dict[str, Any]]:
-        self._debounce(job, asked)
         snapshot = asked.snapshot
         document = actions.document_of(snapshot, asked.path)
         if selected is not None:
@@ -212,11 +238,6 @@ class Answering:
             if words not in self._told and len(self._told) < _TOLD:
                 self._told.add(words)
                 self._peer.tell("window/logMessage", {"type": 2, "message": f"dgedit: {words}"})
-
-    def _debounce(self, job: Job, asked: Asked) -> None:
-        """Wait for the user to pause, unless they have asked. Raises GivenUp if they go on."""
-        if not asked.wanted:
-            job.wait(asked.options.debounce / 1000)
 
     def _refuse_other(self, snapshot: Snapshot, version: int | None) -> None:
         if snapshot.version != version or not self._is_at(snapshot):

@@ -10,6 +10,7 @@ the next job.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -40,14 +41,10 @@ class Job:
         """True once it has been answered."""
         return self._over.is_set()
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass. Raises GivenUp as soon as the job is over."""
-        if self._over.wait(seconds):
-            raise GivenUp
-
     def look(self) -> None:
         """Raise GivenUp if the job is over."""
-        self.wait(0)
+        if self.over:
+            raise GivenUp
 
     def answer(self, result: Any) -> None:
         """Answer it, unless that has been done."""
@@ -80,14 +77,20 @@ class Lane:
         self._broken = broken
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Job, Work]] = deque()
+        self._later: list[tuple[float, Job, Work]] = []
+        self._timer: threading.Timer | None = None
         self._current: Job | None = None
         self._threads = 0
 
-    def put(self, job: Job, work: Work) -> None:
-        """Do a job when its turn comes."""
+    def put(self, job: Job, work: Work, *, after: float = 0.0) -> None:
+        """Do a job when its turn comes; but wait so many seconds first, in which others go on."""
         with self._lock:
-            full = len(self._waiting) >= _WAITING
-            if not full:
+            self._later = [one for one in self._later if not one[1].over]
+            full = len(self._waiting) + len(self._later) >= _WAITING
+            if not full and after > 0:
+                self._later.append((time.monotonic() + after, job, work))
+                self._wind()
+            elif not full:
                 self._waiting.append((job, work))
                 self._go_on()
         if full:
@@ -96,6 +99,22 @@ class Lane:
     def look(self) -> None:
         """Go on to the next job if the one being done is over."""
         with self._lock:
+            self._go_on()
+
+    def _wind(self) -> None:
+        """Start the timer for what is to be done later, unless it runs."""
+        if self._timer is None and self._later:
+            soonest = min(due for due, _, _ in self._later)
+            self._timer = threading.Timer(max(0.0, soonest - time.monotonic()), self._ring)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _ring(self) -> None:
+        with self._lock:
+            now, self._timer = time.monotonic(), None
+            self._waiting += [(job, work) for due, job, work in self._later if due <= now]
+            self._later = [one for one in self._later if one[0] > now and not one[1].over]
+            self._wind()
             self._go_on()
 
     def _go_on(self) -> None:

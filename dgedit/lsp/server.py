@@ -9,8 +9,6 @@ Logs no text of a user. Light: nothing but the standard library is loaded before
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +35,7 @@ from dgedit.lsp.rpc import (
 )
 
 if TYPE_CHECKING:
-    from dgedit.lsp.answers import Answering, Asked
+    from dgedit.lsp.answers import Answering, Asked, Completing
 
 _COMPLETE = "textDocument/inlineCompletion"
 _ACTIONS = "textDocument/codeAction"
@@ -62,9 +60,12 @@ class LspServer:
         model: str | None = None,
         device: str | None = None,
         adapter: Path | None = None,
+        follow: Callable[[int], None] = lambda pid: None,
     ) -> None:
-        """Take the client, and what the command line says of the engine."""
-        self._peer = peer
+        """Take the client, what the command line says of the engine, and what to do in a thread
+        with the number of the client's process.
+        """
+        self._peer, self._follow = peer, follow
         self._options = LspOptions()
         self._engine = (model, device, adapter)
         self._texts = OpenTexts()
@@ -141,7 +142,7 @@ class LspServer:
         self._texts.encoding = capabilities.encoding_of(self._client)
         self._folders = capabilities.folders_at_start(params)
         if isinstance(pid := field_at(params, "processId"), int):
-            threading.Thread(target=_end_with, args=(pid,), daemon=True).start()
+            threading.Thread(target=self._follow, args=(pid,), daemon=True).start()
         self._peer.answer(message.id, capabilities.greeting(self._texts.encoding))
         self._set(field_at(params, "initializationOptions"))
 
@@ -226,13 +227,18 @@ class LspServer:
                 selected, lead = None, ""
         token = token_in(params, "partialResultToken")
 
-        def work(job: Job, asked: Asked) -> Any:
+        def about() -> Completing:
             from dgedit.lsp.answers import Completing
 
-            about = Completing(at, selected, lead, token)
-            return self._answers().complete(job, asked, about)
+            return Completing(at, selected, lead, token)
 
-        self._do(message, uri, "engine", work)
+        self._do(
+            message,
+            uri,
+            "engine",
+            lambda job, asked: self._answers().complete(job, asked, about()),
+            known=lambda answers, asked: answers.known(asked, about()),
+        )
 
     def _actions(self, message: Incoming) -> None:
         params = message.params
@@ -310,8 +316,11 @@ class LspServer:
         work: Wanted,
         *,
         wanted: bool | None = None,
+        known: Callable[[Answering, Asked], Any] | None = None,
     ) -> None:
-        """Make a job of a request for a text; a text that is not held has nothing to offer."""
+        """Make a job of a request for a text, unless its answer is `known`; a text that is not held
+        has nothing to offer.
+        """
         assert message.id is not None
         method = message.method
         if (snapshot := self._texts.get(uri)) is None:
@@ -331,12 +340,16 @@ class LspServer:
             one.answer(_NOTHING[method])
         given, folders, token = self._options, self._folders, token_in(message.params)
 
-        def do(job: Job) -> Any:
+        def asked() -> Asked:
             from dgedit.lsp.answers import Asked
 
-            return work(job, Asked(snapshot, given, folders, wanted, token))
+            return Asked(snapshot, given, folders, wanted, token)
 
-        self._lanes[lane].put(job, do)
+        if known and self._answering and (found := known(self._answering, asked())) is not None:
+            job.answer(found)
+            return
+        pause = 0 if wanted or lane != "engine" else given.debounce
+        self._lanes[lane].put(job, lambda job: work(job, asked()), after=pause / 1000)
 
     def _answers(self) -> Answering:
         with self._loading:
@@ -376,13 +389,3 @@ class LspServer:
             frame = frame.tb_next
         place = f"{Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}" if frame else ""
         self._log(f"a fault of dgedit's: {type(error).__name__} at {place}; please report it")
-
-
-def _end_with(pid: int) -> None:
-    """End this process when the editor's has ended, even if it has left our input open."""
-    try:
-        ends = os.pidfd_open(pid)
-    except (OSError, OverflowError, AttributeError):  # not of this machine, or not Linux
-        return
-    select.select([ends], [], [])
-    os._exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import sys
 import warnings
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ def serve(
     """Serve the editor that started this process; return the exit code."""
     with _streams() as (incoming, outgoing):
         peer = Peer(incoming, outgoing)
-        return LspServer(peer, model=model, device=device, adapter=adapter).run()
+        server = LspServer(peer, model=model, device=device, adapter=adapter, follow=_end_with)
+        return server.run()
 
 
 def main() -> NoReturn:
@@ -41,3 +43,13 @@ def _streams() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     os.dup2(2, 1)
     with open(incoming, "rb") as reading, open(outgoing, "wb", buffering=0) as writing:
         yield reading, writing
+
+
+def _end_with(pid: int) -> None:
+    """End this process when the editor's has ended, even if it has left our input open."""
+    try:
+        ends = os.pidfd_open(pid)
+    except (OSError, OverflowError, AttributeError):  # not of this machine, or not Linux
+        return
+    select.select([ends], [], [])
+    os._exit(1)

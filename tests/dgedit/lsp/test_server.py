@@ -200,10 +200,13 @@ def test_pause_is_waited_for_only_where_nobody_asked(tmp_path: Path) -> None:
     with lsp_scripted(tmp_path, certainty=[0.9]) as client:
         client.start(initializationOptions={"debounce": 10_000})
         client.open(TEXT)
+        client.open(TEXT, uri="file:///work/b.py")
         _, waiting = client.ask_at(1, 4, kind=2)
-        assert client.offered(1, 4, kind=1) == ["filled"]
+        assert client.offered(1, 4, uri="file:///work/b.py") == ["filled"]
+        assert not waiting.done() and count(client, "asked") == 1
+        assert client.offered(2, 0) == ["filled"]
         assert waiting.result(1) == {"items": []}
-        assert count(client, "asked") == 1
+        assert count(client, "asked") == 2
 
 
 def test_item_that_is_selected_in_a_menu_is_gone_on_from(sure: LspClient) -> None:
