@@ -80,13 +80,13 @@ class Completing:
 
     def place(self, snapshot: Snapshot) -> OfferPlace:
         """Return where that is in a text."""
-        start = end = snapshot.offset(self.position)
+        first, last = self.selected or (self.position, self.position)
+        start, end = snapshot.offset(first), snapshot.offset(last)
+        where = {"start": snapshot.inside(first), "end": snapshot.inside(last)}
         text = snapshot.text
-        if self.selected is None:
-            return OfferPlace(text, start, snapshot.range(start, end))
-        start, end = map(snapshot.offset, self.selected)
-        taken = f"{text[:start]}{self.lead}{text[end:]}"
-        return OfferPlace(taken, start + len(self.lead), snapshot.range(start, end))
+        if self.selected is not None:
+            text = f"{text[:start]}{self.lead}{text[end:]}"
+        return OfferPlace(text, start + len(self.lead), where)
 
     def item(self, text: str, place: OfferPlace, asked: Asked) -> dict[str, Any]:
         """Return a text as an object of the protocol."""

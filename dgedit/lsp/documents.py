@@ -56,6 +56,11 @@ class Snapshot:
         row = min(at.line, len(self.lines) - 1)
         return sum(map(len, self.lines[:row])) + _column(self.lines, at, self.encoding)
 
+    def inside(self, at: LspPosition) -> dict[str, int]:
+        """Return a position as it is sent, moved into the text and out of characters."""
+        row, column = min(at.line, len(self.lines) - 1), _column(self.lines, at, self.encoding)
+        return {"line": row, "character": to_units(self.lines[row], column, self.encoding)}
+
     def position(self, offset: int) -> dict[str, int]:
         """Return where an offset is, as the client counts."""
         for row, line in enumerate(self.lines):

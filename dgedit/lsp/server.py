@@ -211,8 +211,9 @@ class LspServer:
     # The requests.
 
     def _cancelled(self, params: Any) -> None:
+        number = token_in(params, "id")
         with self._lock:
-            job = self._jobs.get(token_in(params, "id") or 0)
+            job = None if number is None else self._jobs.get(number)
         if job is not None:
             job.fail(REQUEST_CANCELLED, "cancelled")
 
@@ -246,7 +247,8 @@ class LspServer:
         start, end = range_at(params, "range")
         where = {"start": start.as_sent, "end": end.as_sent}
         if not capabilities.wants_ours(params):
-            self._peer.answer(message.id or 0, [])
+            assert message.id is not None
+            self._peer.answer(message.id, [])
             return
         resolves = capabilities.resolves_edits(self._client)
 

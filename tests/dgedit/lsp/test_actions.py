@@ -151,6 +151,18 @@ def test_doubt_is_told_with_the_edit(tmp_path: Path) -> None:
         ) in client.said
 
 
+def test_edit_that_takes_long_is_the_best_so_far(tmp_path: Path) -> None:
+    """As Helix gives up after 20 s."""
+    with lsp_scripted(tmp_path, texts=["a b c"], pause=0.6, limit=1.0) as client:
+        client.start()
+        client.open(TEXT, version=7)
+        (action, *_) = client.actions(at(3, 15), at(3, 15))
+        assert resolved(client, action) == TEXT.replace("return 0", "return a b~~0")
+        assert "step 3" not in client.errors()
+        message = {"type": 2, "message": "dgedit: line 4: did not settle"}
+        assert ("window/showMessage", message) in client.said
+
+
 def test_client_that_cannot_resolve_has_the_edit_applied(tmp_path: Path) -> None:
     with lsp_scripted(tmp_path, texts=["one"]) as client:
         client.start({})

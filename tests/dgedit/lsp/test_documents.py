@@ -78,7 +78,8 @@ def test_changes_are_followed_as_in_a_plain_text(
             if not splits_an_end(plain, at):
                 spot = place(plain, at, encoding)
                 assert snapshot.position(at) == spot
-                assert snapshot.offset(LspPosition(spot["line"], spot["character"])) == at
+                sent = LspPosition(spot["line"], spot["character"])
+                assert snapshot.offset(sent) == at and snapshot.inside(sent) == spot
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,19 @@ def test_cancelled_request_is_answered_at_once_and_closed_within_a_step(tmp_path
         assert "step 3" not in client.errors()
 
 
+def test_cancellation_that_names_nothing_cancels_nothing(tmp_path: Path) -> None:
+    with lsp_scripted(tmp_path, pause=0.1) as client:
+        client.peer._last = -1  # so that ids begin with 0
+        client.request("initialize", {"capabilities": {}})
+        client.open(TEXT)
+        client.peer._last = -1
+        number, answer = client.ask_at(1, 4)
+        assert number == 0
+        for odd in ({}, {"id": None}, {"id": "x"}, None, []):
+            client.peer.tell("$/cancelRequest", odd)
+        assert answer.result(20)["items"][0]["insertText"] == "filled"
+
+
 def test_newer_request_for_a_text_takes_the_place_of_the_older(tmp_path: Path) -> None:
     with lsp_scripted(tmp_path, pause=0.2, certainty=[0.9]) as client:
         client.start()
