@@ -105,10 +105,12 @@ class Answering:
         self._told: set[str] = set()
 
     def forget(self, uri: str | None = None) -> None:
-        """Forget what was found in a text; everything, and the settings too, without one."""
+        """Forget what was found in a text, or in all of them."""
         self._suggestions.forget(uri)
-        if uri is None:
-            self._settings = None
+
+    def read_anew(self) -> None:
+        """Read the settings anew when they are needed next."""
+        self._settings = None
 
     def known(self, asked: Asked, at: Completing) -> Any:
         """Return the answer to `textDocument/inlineCompletion` where it is remembered, else None.

@@ -64,6 +64,15 @@ def resolves_edits(client: object) -> bool:
     return isinstance(about, list) and "edit" in about
 
 
+def knows_versions(client: object) -> bool:
+    """Say whether the client takes edits with the versions of their texts. Neovim does, and says so
+    only by the operations on files, which have no other place.
+    """
+    about = field_at(client, "workspace", "workspaceEdit")
+    operations = field_at(about, "resourceOperations")
+    return field_at(about, "documentChanges") is True or isinstance(operations, list)
+
+
 def wants_ours(params: object) -> bool:
     """Say whether a request for code actions wants those of our kind."""
     only = field_at(params, "context", "only")

@@ -155,7 +155,8 @@ class LspServer:
         self._ask_options()
 
     def _configured(self, params: Any) -> None:
-        self._forget()
+        if self._answering is not None:
+            self._answering.read_anew()
         self._set(field_at(params, "settings", SECTION))
         self._ask_options()
 
@@ -184,7 +185,8 @@ class LspServer:
         kept = [one for one in self._folders if one not in gone]
         added = folders_in(field_at(params, "event", "added"))
         self._folders = tuple(dict.fromkeys([*kept, *added]))[:_FOLDERS]
-        self._forget()
+        if self._answering is not None:
+            self._answering.read_anew()
 
     def _shutdown(self, message: Incoming) -> None:
         assert message.id is not None
@@ -282,7 +284,7 @@ class LspServer:
         """Make the edit of a chosen action."""
         uri = text_at(data, "uri")
         others = self._texts.others(uri)
-        versions = has(self._client, "workspace", "workspaceEdit", "documentChanges")
+        versions = capabilities.knows_versions(self._client)
         token, ours = token_in(message.params), has(self._client, "window", "workDoneProgress")
 
         def work(job: Job, asked: Asked) -> Any:
