@@ -1,6 +1,8 @@
 """The entry point of `dgedit` and `python -m dgedit`."""
 
+import os
 import signal
+import sys
 
 
 def main() -> None:
@@ -8,7 +10,10 @@ def main() -> None:
     # While it loads, an interrupt ends the process without a traceback, as outside of Python.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from dgedit.cli import main as run
+    if sys.argv[1:] in (["lsp"], ["lsp", "--stdio"]) and not os.isatty(0):
+        from dgedit.lsp.stdio import main as run  # an editor waits: no options, no command line
+    else:
+        from dgedit.cli import main as run
 
     run()
 

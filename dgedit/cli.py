@@ -30,6 +30,7 @@ from dgedit.commands import pipe as pipe_command
 from dgedit.commands.coercion import Group, Quick, plainly
 from dgedit.commands.doctor import doctor
 from dgedit.commands.evaluate import evaluate
+from dgedit.commands.lsp import lsp
 from dgedit.commands.measure import bench
 from dgedit.commands.options import Adapter, Device, Effort, Engine, Grouped, Model, Seed
 from dgedit.commands.watch import watch
@@ -168,6 +169,7 @@ def edit(
 app.command(cls=Grouped)(fill_commands.fill)
 app.command(cls=pipe_command.Filter)(pipe_command.pipe)
 app.command(cls=Grouped)(watch)
+app.command(cls=Quick)(lsp)
 app.command(cls=Quick)(doctor)
 app.command("eval", cls=Quick)(evaluate)
 app.command(cls=Quick)(bench)

@@ -32,6 +32,7 @@ ORDER = {
         ("commands",),
         ("doctor",),
         ("tui",),
+        ("lsp",),
         ("engines",),
         ("models", "request"),
         ("config", "protocol"),

@@ -156,6 +156,45 @@ def range_span(given: str, lines: LineSpans, name: str) -> Span:
     return Span(*ends)
 
 
+def bodies_in(document: Document, *, marker: str = MARKER) -> list[tuple[str, int, Span]]:
+    """Return each definition that has a body: its name, the offset of the name, and the body.
+
+    Raises InputError if the text's language is not known, or its grammar is not installed.
+    """
+    from dgedit.text.languages import grammar_of, language_of
+
+    name = str(document.path or "the text")
+    language = language_of(document.path or Path())
+    if language is None:
+        raise InputError(f"no names are known in {name}: its language is not (give a range)")
+    grammar = grammar_of(language)
+    if grammar is None:
+        raise InputError(f"no names are known in {name}: tree-sitter-{language} is not installed")
+    from tree_sitter import Parser
+
+    from dgedit.text.symbols import bodies
+
+    # Replace markers by names of the same length, as no grammar knows markers.
+    text = document.text
+    for one in marked(text, marker) if marker else ():
+        start, end = one.span.start, one.span.end
+        text = f"{text[:start]}{'_' * (end - start)}{text[end:]}"
+    source = text.encode("utf-8", "replace")
+    lines = source.decode().split("\n")
+    tree = Parser(grammar).parse(source)
+
+    def place(byte: int) -> int:
+        return byte if len(source) == len(text) else len(source[:byte].decode("utf-8", "ignore"))
+
+    result = []
+    for body in bodies(tree, lines, language):
+        start = place(body.start)
+        # Some grammars include the last line's ending.
+        end = start + len(text[start : place(body.end)].rstrip())
+        result.append((body.name, place(body.at), Span(start, end)))
+    return result
+
+
 def refuse_overlaps(spans: Sequence[Span], document: Document) -> None:
     """Raise UsageError if two of the spans, which are in order, overlap or are the same."""
     for left, right in pairwise(spans):
@@ -224,7 +263,7 @@ def _marker_spans(text: str, marker: str, name: str) -> list[Span]:
 
 def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
     """Return the body of the one definition of this name; a method's class may be left out."""
-    found = _bodies(document, name, marker)
+    found = bodies_in(document, marker=marker)
     met = [one for one in found if one[0] == wanted]
     met = met or [one for one in found if one[0].endswith(f".{wanted}")]
     if len(met) == 1:
@@ -239,38 +278,3 @@ def _body_span(wanted: str, document: Document, name: str, marker: str) -> Span:
     near = difflib.get_close_matches(wanted, list(known), n=1, cutoff=0.5)
     advice = f"; did you mean {known[near[0]]!r}?" if near else ""
     raise InputError(f"{name} defines no {wanted!r} with a body{advice}")
-
-
-def _bodies(document: Document, name: str, marker: str) -> list[tuple[str, int, Span]]:
-    """Return each definition that has a body: its name, the offset of the name, and the body."""
-    from dgedit.text.languages import grammar_of, language_of
-
-    language = language_of(document.path or Path())
-    if language is None:
-        raise InputError(f"no names are known in {name}: its language is not (give a range)")
-    grammar = grammar_of(language)
-    if grammar is None:
-        raise InputError(f"no names are known in {name}: tree-sitter-{language} is not installed")
-    from tree_sitter import Parser
-
-    from dgedit.text.symbols import bodies
-
-    # Replace markers by names of the same length, as no grammar knows markers.
-    text = document.text
-    for one in marked(text, marker) if marker else ():
-        start, end = one.span.start, one.span.end
-        text = f"{text[:start]}{'_' * (end - start)}{text[end:]}"
-    source = text.encode("utf-8", "replace")
-    lines = source.decode().split("\n")
-    tree = Parser(grammar).parse(source)
-
-    def place(byte: int) -> int:
-        return byte if len(source) == len(text) else len(source[:byte].decode("utf-8", "ignore"))
-
-    result = []
-    for body in bodies(tree, lines, language):
-        start = place(body.start)
-        # Some grammars include the last line's ending.
-        end = start + len(text[start : place(body.end)].rstrip())
-        result.append((body.name, place(body.at), Span(start, end)))
-    return result

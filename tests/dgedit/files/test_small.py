@@ -125,6 +125,7 @@ MAY = {
     "dgedit/files/journal.py": "the kernel's word on a process; what we write",
     "dgedit/files/recent.py": "what we write",
     "dgedit/files/saving.py": "what we write; folders, to sync them",
+    "dgedit/lsp/stdio.py": "standard input and output, and nothing in their place",
     "dgedit/models/hub.py": "a file that we fetch",
     "dgedit/text/languages.py": "the queries of an installed grammar",
     "dgedit/tui/bench.py": "for developers: files of Python's own",

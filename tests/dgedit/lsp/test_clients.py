@@ -1,0 +1,74 @@
+"""Editors' own clients drive `dgedit lsp`. Each is skipped where it is not installed.
+
+VS Code's needs Node, and `npm install vscode-languageclient@11 jest-mock-vscode` with NODE_PATH on
+its `node_modules`. Seen to pass with vscode-languageclient 11.0.0 on Node 20.20, and in Neovim
+0.11.4, which asks but shows no ghost text: that begins with 0.12.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lspclient import DRIVER, at
+from scripted import PATH
+
+HERE = Path(__file__).parent
+SAID = {"texts": ["return x / 2"], "certainty": [0.9]}
+COMMAND = [sys.executable, "-c", DRIVER, json.dumps(SAID)]
+
+
+def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": PATH} | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+def test_vs_codes_client_shows_ghost_text_and_what_is_left_of_it(tmp_path: Path) -> None:
+    wanted = "require.resolve('vscode-languageclient/node'); require.resolve('jest-mock-vscode')"
+    node = shutil.which("node")
+    if node is None or subprocess.run([node, "-e", wanted], capture_output=True).returncode:
+        pytest.skip("vscode-languageclient is not installed")
+    done = run([node, str(HERE / "vscode_client.js"), *COMMAND], tmp_path)
+    first, second = json.loads(done.stdout)
+    assert first == [{"text": "return x / 2", "start": at(1, 4), "end": at(1, 4)}]
+    assert second == [{"text": "turn x / 2", "start": at(1, 6), "end": at(1, 6)}]
+
+
+def test_neovim_takes_code_actions_and_ghost_text(tmp_path: Path) -> None:
+    if (nvim := shutil.which("nvim")) is None:
+        pytest.skip("Neovim is not installed")
+    (tmp_path / "a.py").touch()
+    script, out = str(HERE / "nvim_client.lua"), tmp_path / "out"
+    run(
+        [nvim, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-S", script, "a.py"],
+        tmp_path,
+        COMMAND=json.dumps(COMMAND),
+        OUT=str(out),
+        XDG_STATE_HOME=str(tmp_path),
+    )
+    said: dict[str, Any] = json.loads(out.read_text())
+    assert "error" not in said, said
+    typed = "def half(x):\n    y = 1 # <FILL>\n    return 0  # é😀"
+    assert said["typed"] == typed
+    assert said["titles"] == ["Fill here", "Fill all <FILL> markers", "Fill body of half"]
+    assert said["filled"] == typed.replace("<FILL>", "return x / 2")
+    where = {"start": said["position"], "end": said["position"]}
+    assert said["items"] == [{"insertText": "return x / 2", "range": where}]
+    if "accepted" in said:  # 0.12
+        assert said["accepted"] == said["filled"] + "return x / 2"
