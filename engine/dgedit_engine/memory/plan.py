@@ -168,17 +168,17 @@ def check(
 
 
 def usual(config: Config) -> int:
-    """Return the most tokens that a request takes: a chat model's prompt and all canvases, or Gemma
-    3's prompt and drafts.
+    """Return the most tokens that a request takes: a chat model's prompt and all canvases, or a
+    prompt and drafts from left to right.
     """
-    if config.family == "gemma3":
+    if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
 
 
 def least(config: Config) -> int:
     """Return the shortest context with room for some prompt before all canvases."""
-    if config.family == "gemma3":
+    if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
 

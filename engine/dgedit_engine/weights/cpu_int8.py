@@ -47,6 +47,8 @@ def pack(model: Model) -> None:
         del slot.module._parameters[slot.attribute]
         setattr(slot.module, slot.attribute, _packed(min(slot.names), weight, most, dtype))
     name = next(min(slot.names) for slot in slots(model) if slot.attribute == "embedding")
+    if model.output is not None:
+        return  # it was among the matrices
     head = model.head or Head(model.embedding)
     if isinstance(rows := head.weight, Tensor):
         head.weight = _packed(name, rows, most, dtype)
@@ -59,6 +61,8 @@ def added(model: Model, width: int, head: int | None = None) -> int:
     """
     numbers = 2 if products.has_bfloat16() else 4
     inside = sum(weight.numel() for _, weight in _matrices(model))
+    if model.output is not None:
+        return inside * (numbers - width + 1)
     whole = model.embedding.numel()
     beside = whole if head is None else head
     if head is not None or numbers != width:
