@@ -24,7 +24,8 @@ _ROPE_TYPES = ("default", "linear", "llama3", "divided")
 
 def kind_of(raw: dict[str, Any]) -> str | None:
     """Return the `model_type` of a config.json of this shape; None for another."""
-    names = {str(name) for name in raw.get("architectures") or ()}
+    said = raw.get("architectures")
+    names = set(map(str, said)) if isinstance(said, list) else set()
     found = next((kind for kind, name in CLASSES.items() if name in names), None)
     return found or next((kind for kind in CLASSES if kind == raw.get("model_type")), None)
 
