@@ -18,6 +18,8 @@ from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
 """Name of the file, beside a checkpoint's others."""
+DRAFTS = 12
+"""Drafts side by side of a model that reads from left to right alone."""
 
 _MOST = 1 << 16  # slots of a canvas
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
@@ -78,13 +80,20 @@ class Decoding:
                 raise ModelError(f"{name} must be at most {MOST_CANDIDATES}")
 
 
-def load_decoding(folder: Path) -> Decoding:
-    """Load the settings in `folder/decoding.json`; the defaults where there is no file. Raises
+def default(*, left_to_right: bool) -> Decoding:
+    """Return the settings of a model that has none: one that reads from left to right alone gets as
+    many drafts as nano.
+    """
+    return Decoding(candidates=DRAFTS) if left_to_right else Decoding()
+
+
+def load_decoding(folder: Path, *, left_to_right: bool = False) -> Decoding:
+    """Load the settings in `folder/decoding.json`; the `default` where there is no file. Raises
     ModelError for unusable ones.
     """
     path = folder / FILE
     if (raw := small.table(path)) is None:
-        return Decoding()
+        return default(left_to_right=left_to_right)
     known = {field.name for field in fields(Decoding)}
     if strange := sorted(raw.keys() - known):
         raise ModelError(f"{path}: {strange[0]!r:.50}; known are {', '.join(sorted(known))}")
@@ -99,6 +108,6 @@ def load_decoding(folder: Path) -> Decoding:
 
 def save_decoding(decoding: Decoding, folder: Path) -> None:
     """Write the settings that are not the defaults to `folder/decoding.json`."""
-    default = asdict(Decoding())
-    ours = {key: value for key, value in asdict(decoding).items() if value != default[key]}
+    usual = asdict(Decoding())
+    ours = {key: value for key, value in asdict(decoding).items() if value != usual[key]}
     (folder / FILE).write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
 from dgedit_engine.formats import opened
@@ -116,7 +116,10 @@ def fitting(
     follow by their contexts. `kv` None keeps keys and values in fp8 only where `wanted` needs it.
     """
     config = source if isinstance(source, Config) else load_config(source)
-    decoding = Decoding() if isinstance(source, Config) else load_decoding(home(source))
+    plain = config.left_to_right
+    decoding = default(left_to_right=plain)
+    if not isinstance(source, Config):
+        decoding = load_decoding(home(source), left_to_right=plain)
     wanted = min(wanted or usual(config), config.context)
     setting, found = _setting(config, device, decoding), []
     for experts, rest in _QUANTISATIONS if config.experts else _WITHOUT_EXPERTS:
@@ -207,7 +210,8 @@ class _Asked:
         every = list(slots(model))
         with named(path):
             moves = planned(every, source)
-            setting = _setting(config, device, load_decoding(home(path)), source.dtype)
+            decoding = load_decoding(home(path), left_to_right=config.left_to_right)
+            setting = _setting(config, device, decoding, source.dtype)
             head = shortlist.size(home(path))
             inside = sum(move.form.shape.numel() for move in moves if move.slot.coded)
             if packs(torch.device(device), inside):
