@@ -192,15 +192,10 @@ def _turned(made: Callable[[Tensor], Weight], width: int) -> Callable[[Tensor], 
     """
 
     def back(raw: Tensor) -> Weight:
-        pairs = raw.reshape(-1, width // 2, 2, *raw.shape[1:])
+        pairs = raw.reshape(-1, width // 2, 2, raw.shape[-1])
         return made(pairs.transpose(1, 2).reshape(raw.shape))
 
-    def vector(raw: Tensor) -> Weight:  # bytes of numbers, not rows
-        numbers = made(raw)
-        assert isinstance(numbers, Tensor)
-        return numbers.reshape(-1, width // 2, 2).transpose(1, 2).reshape(numbers.shape)
-
-    return lambda raw: vector(raw) if raw.dim() == 1 else back(raw)
+    return back
 
 
 def _name(name: str, kind: str) -> str:

@@ -169,7 +169,7 @@ def turned_heads(fields: Mapping[str, Any]) -> dict[str, int]:
     counts = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
     if not all(isinstance(count, int) and count > 0 for count in counts.values()):
         raise ModelError(f"{counts['q']!r} heads and {counts['k']!r} of keys")
-    return {f"attn_{one}.{end}": counts[one] for one in counts for end in ("weight", "bias")}
+    return {f"attn_{one}.weight": count for one, count in counts.items()}
 
 
 def _shaped(
