@@ -1,4 +1,5 @@
 """The prompt for a base model without infill tokens: what follows a hole, then the text before it.
+One that has them gets both by its marks (`fim.py`).
 
 Such a model, as it was published, reads from left to right alone. So what stands behind the hole
 comes first, then blank lines, then the text before, as if the file had been cut and joined the
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePath
 
+from dgedit_engine.prompt import fim
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -81,6 +83,10 @@ class Around:
     """The texts before, in and behind it, up to the next hole; not more than can matter."""
     newline: str
     """What the file's lines end with; in all the texts here it is "\n"."""
+    ends: tuple[int, ...] = ()
+    """The tokens by which the model ends an infill, where the prompt asks for one; none: it reads
+    on, past the hole.
+    """
 
 
 def around(
@@ -100,19 +106,23 @@ def around(
     passage, place, newline = _split(request, hole, filled)
     text = _said(_tail(place.before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
-    whole = tokenizer.encode(text)
     behind = place.behind[:_BEHIND]
+    near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
+    others = [one for one in request.passages if one is not passage and not one.holes]
+    if (known := fim.marks(tokenizer)) is not None:
+        whole = tokenizer.encode(_beside(others) + text)
+        ids = known.laid(whole, tokenizer.encode(behind), bos=bos or 0, budget=budget)
+        return Around(ids, "", near, newline, known.ends)
+    whole = tokenizer.encode(text)
     after: list[int] = []
     if behind.strip():
         after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
         after += tokenizer.encode(JOINT)
         budget -= len(after)
     own = _last(whole, budget)
-    others = [one for one in request.passages if one is not passage and not one.holes]
     beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
     own, forced = _sure_part(place.before, tokenizer, own)
     ids = [*start, *beside, *after, *own]
-    near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
     return Around(ids, forced, near, newline)
 
 

@@ -31,6 +31,7 @@ _LETTERS = {chr(byte): byte for byte in _PLAIN} | {
     for place, byte in enumerate(byte for byte in range(256) if byte not in _PLAIN)
 }
 """GPT-2's alphabet of bytes: those that print stand for themselves."""
+_MARK = re.compile(r"<\|.+\|>|<｜.+｜>|<\[.+\]>|<fim[_-]\w+>|▁<(PRE|SUF|MID|EOT)>", re.DOTALL)
 _REMEMBERED = 1 << 15  # lines
 _LARGEST = 64_000_000  # bytes of a tokenizer.json; Gemma's has half of it
 _LONGEST_EXPRESSION, _REPEATS, _DEEPEST = 4096, 4, 8
@@ -57,6 +58,7 @@ class Tokenizer:
         with _in_words(source if isinstance(source, Path) else None):
             self._inner = _read(source) if isinstance(source, Path) else source
         self._inner.encode_special_tokens = True
+        self._hide_marks()
         self.of_bytes = "ByteLevel" in _kinds(self._inner.decoder)
         """Whether tokens are runs of bytes, white space and the word behind it among them."""
         self._decoded: dict[tuple[int, ...], str] = {}
@@ -84,6 +86,16 @@ class Tokenizer:
         """Return the ids of the tokens that are a part of a character, in ascending order."""
         vocabulary = self._inner.get_vocab().items()
         return sorted(int(token) for name, token in vocabulary if self._text(name) is None)
+
+    def _hide_marks(self) -> None:
+        """Make marks special that a file adds as text, as Qwen2.5-Coder's does: else a user's text
+        could have them.
+        """
+        added = self._inner.get_added_tokens_decoder().values()
+        marks = [one.content for one in added if not one.special and _MARK.fullmatch(one.content)]
+        self._inner.add_special_tokens(
+            [tokenizers.AddedToken(one, special=True, normalized=False) for one in marks]
+        )
 
     def _text(self, name: str) -> str | None:
         """Return the text of the token of a name; None for a part of a character."""
@@ -183,7 +195,18 @@ def _read(path: Path) -> tokenizers.Tokenizer:
         for expression in _expressions(part and json.loads(part.__getstate__())):
             if not may_be_run(expression):
                 raise ModelError(f"{path}: {expression!r:.100} may take for ever on some text")
-    return found
+    return _as_it_is(found) if "Prepend" in _kinds(found.normalizer) else found
+
+
+def _as_it_is(found: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Return a tokenizer that neither puts a space before a text nor takes one off, as Llama 2's
+    does: a part of a file is no beginning of a sentence.
+    """
+    raw = json.loads(found.to_str())
+    for name, dropped in (("normalizer", "Prepend"), ("decoder", "Strip")):
+        parts = raw[name].get(f"{name}s", []) if raw[name] else []
+        parts[:] = [one for one in parts if one.get("type") != dropped]
+    return tokenizers.Tokenizer.from_str(json.dumps(raw))
 
 
 def may_be_run(expression: str) -> bool:
