@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from dgedit_engine.files import small
+from dgedit_engine.model.shape import Config
 from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
 """Name of the file, beside a checkpoint's others."""
-DRAFTS = 12
-"""Drafts side by side of a model that reads from left to right alone."""
+DRAFTS, FEW = 12, 4
+"""Drafts side by side of a model that reads from left to right alone: of a small one, of others."""
+
+_SMALL = 1152  # width of a small model, at most: Gemma 3 1B's
 
 _MOST = 1 << 16  # slots of a canvas
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
@@ -80,20 +83,23 @@ class Decoding:
                 raise ModelError(f"{name} must be at most {MOST_CANDIDATES}")
 
 
-def default(*, left_to_right: bool) -> Decoding:
+def default(config: Config | None = None) -> Decoding:
     """Return the settings of a model that has none: one that reads from left to right alone gets as
-    many drafts as nano.
+    many drafts as nano, a larger one fewer. It is oftener right at first, and on a GPU each draft
+    has the prompt's keys for itself, which twelve of a 7B make 4 GB.
     """
-    return Decoding(candidates=DRAFTS) if left_to_right else Decoding()
+    if config is None or not config.left_to_right:
+        return Decoding()
+    return Decoding(candidates=DRAFTS if config.dim <= _SMALL else FEW)
 
 
-def load_decoding(folder: Path, *, left_to_right: bool = False) -> Decoding:
-    """Load the settings in `folder/decoding.json`; the `default` where there is no file. Raises
-    ModelError for unusable ones.
+def load_decoding(folder: Path, config: Config | None = None) -> Decoding:
+    """Load the settings in `folder/decoding.json`; the `default` of a model of that `config` where
+    there is no file. Raises ModelError for unusable ones.
     """
     path = folder / FILE
     if (raw := small.table(path)) is None:
-        return default(left_to_right=left_to_right)
+        return default(config)
     known = {field.name for field in fields(Decoding)}
     if strange := sorted(raw.keys() - known):
         raise ModelError(f"{path}: {strange[0]!r:.50}; known are {', '.join(sorted(known))}")

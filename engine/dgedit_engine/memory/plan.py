@@ -116,10 +116,9 @@ def fitting(
     follow by their contexts. `kv` None keeps keys and values in fp8 only where `wanted` needs it.
     """
     config = source if isinstance(source, Config) else load_config(source)
-    plain = config.left_to_right
-    decoding = default(left_to_right=plain)
+    decoding = default(config)
     if not isinstance(source, Config):
-        decoding = load_decoding(home(source), left_to_right=plain)
+        decoding = load_decoding(home(source), config)
     wanted = min(wanted or usual(config), config.context)
     setting, found = _setting(config, device, decoding), []
     for experts, rest in _QUANTISATIONS if config.experts else _WITHOUT_EXPERTS:
@@ -210,7 +209,7 @@ class _Asked:
         every = list(slots(model))
         with named(path):
             moves = planned(every, source)
-            decoding = load_decoding(home(path), left_to_right=config.left_to_right)
+            decoding = load_decoding(home(path), config)
             setting = _setting(config, device, decoding, source.dtype)
             head = shortlist.size(home(path))
             inside = sum(move.form.shape.numel() for move in moves if move.slot.coded)
