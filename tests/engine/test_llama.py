@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer as Inner
 
 from byte_base import VOCAB, fields, write
@@ -18,8 +19,9 @@ from dgedit_engine.memory.plan import check, fitting, need, usual
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
 from dgedit_engine.model.model import Model, init_weights
+from dgedit_engine.train.head_loss import Shortlist
 from dgedit_engine.types import Hole, ModelError
-from dgedit_engine.weights import checkpoint
+from dgedit_engine.weights import adapters, checkpoint
 from dgedit_engine.weights.cpu_int8 import pack
 from dgedit_engine.weights.quantize import quantize
 from dgedit_engine.weights.slots import slots
@@ -91,6 +93,46 @@ def test_saved_model_is_read_by_transformers(tmp_path: Path, kind: str) -> None:
     assert load_config(tmp_path / "out") == ours.config
     with torch.no_grad():
         assert torch.allclose(again.eval()(IDS).logits, theirs(IDS).logits, atol=1e-4)
+
+
+def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:
+    """A tied head, and the table of angles, which older files have."""
+    theirs = random_llama(tmp_path)
+    file = tmp_path / "model.safetensors"
+    more = {f"model.layers.{at}.self_attn.rotary_emb.inv_freq": torch.ones(8) for at in range(3)}
+    save_file(stored(theirs) | more | {"lm_head.weight": torch.zeros(128, 48)}, file)
+    ours = checkpoint.load(load_config(tmp_path), tmp_path)
+    with torch.no_grad():
+        found = ours.logits(ours.encode(IDS, KVCache(ours.config, dtype=torch.float32)))
+        assert torch.allclose(found, theirs(IDS).logits, atol=1e-3)
+    save_file(stored(theirs) | {"model.layers.0.mlp.gate_proj.bias": torch.ones(80)}, file)
+    with pytest.raises(
+        ModelError, match="unexpected tensor .*gate_proj.bias"
+    ):
+        checkpoint.load(load_config(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_adapter_is_merged_as_peft_does(tmp_path: Path, kind: str) -> None:
+    import peft
+
+    theirs = random_llama(tmp_path / "base", kind)
+    parts = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
+    settings = peft.LoraConfig(r=2, target_modules=parts, init_lora_weights=False)
+    adapted = peft.get_peft_model(theirs, settings)
+    adapted.save_pretrained(tmp_path / "adapter")
+    ours = checkpoint.load(load_config(tmp_path / "base"), tmp_path / "base")
+    adapters.merge(ours, adapters.load(tmp_path / "adapter"))
+    with torch.no_grad():
+        found = ours.logits(ours.encode(IDS, KVCache(ours.config, dtype=torch.float32)))
+        assert torch.allclose(found, adapted(IDS).logits, atol=1e-3)
+
+
+def test_head_of_its_own_is_not_trained(tmp_path: Path) -> None:
+    random_llama(tmp_path, tie_word_embeddings=False)
+    ours = checkpoint.load(load_config(tmp_path), tmp_path)
+    with pytest.raises(ValueError, match="head of its own"):
+        Shortlist.of(ours, range(20))
 
 
 def test_rope_without_words_is_not_written(tmp_path: Path) -> None:
