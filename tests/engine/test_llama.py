@@ -106,9 +106,7 @@ def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:
         found = ours.logits(ours.encode(IDS, KVCache(ours.config, dtype=torch.float32)))
         assert torch.allclose(found, theirs(IDS).logits, atol=1e-3)
     save_file(stored(theirs) | {"model.layers.0.mlp.gate_proj.bias": torch.ones(80)}, file)
-    with pytest.raises(
-        ModelError, match="unexpected tensor .*gate_proj.bias"
-    ):
+    with pytest.raises(ModelError, match=r"unexpected tensor .*gate_proj\.bias"):
         checkpoint.load(load_config(tmp_path), tmp_path)
 
 
@@ -151,6 +149,9 @@ def test_rope_without_words_is_not_written(tmp_path: Path) -> None:
         ({"rope_parameters": LLAMA3 | {"low_freq_factor": 4.0}}, "low_freq_factor"),
         ({"layer_types": ["full_attention"], "use_sliding_window": True, "sliding_window": 8}, "1"),
         ({"num_hidden_layers": 5000}, "5000 layers"),
+        ({"head_dim": 1 << 40, "rope_parameters": LLAMA3}, f"head_dim {1 << 40}"),
+        ({"num_attention_heads": 0, "head_dim": None}, "ZeroDivisionError"),
+        ({"eos_token_id": []}, "IndexError"),
         ({"num_key_value_heads": 4}, "6 heads cannot be shared by 4"),
         ({"hidden_size": None}, "dim"),
     ],

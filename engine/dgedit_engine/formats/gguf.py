@@ -37,6 +37,7 @@ _STRING, _ARRAY = 8, 9
 _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 # Bytes of a header, values of its arrays, fields, tensors: four times what the largest files have.
 _LONGEST, _VALUES, _FIELDS, _TENSORS, _ALIGNED = 64 << 20, 1 << 22, 4096, 65_536, 1 << 16
+_PAIRS = 4096  # that rotate in a head; the widest has 256
 _UNREAD = "rope_freqs.weight"  # read by the configuration
 _WHOLE = {
     "token_embd": EMBEDDING,
@@ -158,8 +159,8 @@ def _divisors(entries: Mapping[str, TensorInfo]) -> list[float] | None:
     if "rope_freqs.weight" not in entries:
         return None
     entry = entries["rope_freqs.weight"]
-    if entry.kind != 0 or len(entry.shape) != 1:
-        raise ModelError(f"rope_freqs.weight is {list(entry.shape)}, not one row of F32")
+    if entry.kind != 0 or len(entry.shape) != 1 or entry.shape[0] > _PAIRS:
+        raise ModelError(f"rope_freqs.weight is {list(entry.shape)}, not one short row of F32")
     found: list[float] = np.memmap(entry.file, np.float32, "r", entry.start, entry.shape).tolist()
     return found
 

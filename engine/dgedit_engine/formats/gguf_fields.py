@@ -165,7 +165,7 @@ def turned_heads(fields: Mapping[str, Any]) -> dict[str, int]:
     """
     if fields["general.architecture"] != "llama":
         return {}
-    heads = fields["llama.attention.head_count"]
+    heads = fields.get("llama.attention.head_count")
     counts = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
     if not all(isinstance(count, int) and count > 0 for count in counts.values()):
         raise ModelError(f"{counts['q']!r} heads and {counts['k']!r} of keys")

@@ -52,6 +52,8 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
     """
     tokens, said = (fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges"))
     kind, types = fields.get("tokenizer.ggml.model"), _numbers(fields, "token_type")
+    if not isinstance(said, list):
+        raise ModelError("tokenizer.ggml.merges are no texts")
     if not isinstance(tokens, list) or sum(map(len, tokens)) > _CHARACTERS:
         raise ModelError("tokenizer.ggml.tokens are no vocabulary")
     if kind in _KINDS and len(types) != len(tokens):

@@ -19,6 +19,7 @@ CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Q
 CANVAS = 128
 """Slots of a canvas of a model that was trained without any."""
 
+_WIDEST = 8192  # columns of a head; the widest has 512
 _ROPE_TYPES = ("default", "linear", "llama3", "divided")
 
 
@@ -42,6 +43,8 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
     heads, count = raw["num_attention_heads"], raw["num_hidden_layers"]
     refuse_many(count)
     head_dim = raw.get("head_dim") or (128 if kind == "qwen3" else raw["hidden_size"] // heads)
+    if head_dim > _WIDEST:
+        raise ValueError(f"head_dim {head_dim}")
     slides = _slides(raw, count)
     stretch, theta = _rope(raw, head_dim)
     layer = LayerConfig(

@@ -12,6 +12,7 @@ from gguf import MODEL_ARCH, GGMLQuantizationType, GGUFWriter, get_tensor_name_m
 from torch import Tensor
 
 from blocks import TOLERANCES, coded
+from dgedit_engine.formats import opened
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.types import ModelError
@@ -158,6 +159,13 @@ def test_llama_3s_rope_is_read_from_its_tensor(tmp_path: Path) -> None:
     assert isinstance(found, tuple) and {found[0], found[-1]} == {1.0, 8.0}
 
 
+def test_heads_that_are_not_said_are_named(tmp_path: Path) -> None:
+    """Beside a config.json, where nobody else looks for them."""
+    publish(tmp_path / "one.gguf", random_llama(), **{"attention.head_count": None})
+    with pytest.raises(ModelError, match=r"one\.gguf.*None heads"):
+        opened(tmp_path / "one.gguf")
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
@@ -166,6 +174,7 @@ def test_llama_3s_rope_is_read_from_its_tensor(tmp_path: Path) -> None:
         ({"expert_count": 8}, "8 experts"),
         ({"context_length": None}, "context_length"),
         ({"attention.head_count": 0}, "0"),
+        ({"attention.key_length": 1 << 20}, "head_dim 1048576"),
         ({"block_count": 5000}, "5000 layers"),
     ],
 )

@@ -6,6 +6,7 @@ import inspect
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import Regex, pre_tokenizers
 from tokenizers import Tokenizer as Inner
@@ -73,6 +74,8 @@ def test_text_comes_back(cut: str) -> None:
         ({"merges": []}, "with 0 merges"),
         ({"merges": ["a b", "qq zz"]}, "merges that do not fit"),
         ({"token_type": [1]}, "but 1 types"),
+        ({"merges": np.arange(3)}, "merges are no texts"),
+        ({"tokens": np.arange(3)}, "tokens are no vocabulary"),
     ],
 )
 def test_header_without_a_tokenizer_says_so(changed: dict[str, Any], words: str) -> None:
