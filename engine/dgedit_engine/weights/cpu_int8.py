@@ -20,9 +20,10 @@ _FEW = 16
 """Rows up to which int8 codes beat bfloat16, on a CPU that multiplies bfloat16 itself: a draft's
 step.
 """
-_MOST = 200_000_000
-"""Weights of a small model's layers, at most: in three forms they take 1.4 GB. A larger one is
-limited by reading its matrices, and has no memory to spare.
+_MOST = 400_000_000
+"""Weights of a small model's layers, at most: Qwen2 0.5B has 358 million, and takes 1.5 GB with its
+embedding. A step of twelve drafts takes it 0.17 s, 0.39 from bfloat16 alone and 2.0 from codes of 4
+bits (one busy core of a Xeon with AMX). A larger one has no memory to spare.
 """
 
 
