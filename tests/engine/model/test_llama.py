@@ -34,6 +34,10 @@ SHAPES: dict[str, dict[str, Any]] = {
         "max_window_layers": 1,
     },
     "qwen3": {"kind": "qwen3"},
+    "qwen2 0.5B's heads": {
+        **{"kind": "qwen2", "head_dim": 64, "num_attention_heads": 14, "num_key_value_heads": 2},
+        **{"num_hidden_layers": 2, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
+    },
 }
 
 
@@ -71,7 +75,7 @@ def test_shape_is_the_files(pair: tuple[Any, Model]) -> None:
     assert (config.qkv_bias, config.qk_norm) == (kind == "qwen2", kind == "qwen3")
     assert (ours.output is None) == config.tied == theirs.config.tie_word_embeddings
     slides = [layer.sliding for layer in config.layers]
-    assert slides == ([False, True, True] if config.window == 6 else [False] * 3)
+    assert slides == ([False, True, True] if config.window == 6 else [False] * len(slides))
     assert not ours.canvas and ours.scale == 1
 
 
