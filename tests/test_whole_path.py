@@ -112,9 +112,9 @@ def remove_weights(folder: Path) -> str:
 
 def change_architecture(folder: Path) -> str:
     config = json.loads((folder / "config.json").read_text())
-    config |= {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    config |= {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
     (folder / "config.json").write_text(json.dumps(config))
-    return "LlamaForCausalLM"
+    return "MistralForCausalLM"
 
 
 @pytest.mark.parametrize("spoil", [spoil_weights, remove_weights, change_architecture])

@@ -377,9 +377,13 @@ def _rest(config: Config) -> int:
     """Count all parameters but embedding and experts; vectors, which hardly count, are included."""
     dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
     total = dim + (dim + dense if config.conditioned else 0)
+    total += 0 if config.tied else config.vocab * dim
+    norms = 2 if config.family == "llama" else 4
     for layer in config.layers:
         shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values
         rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # 2: queries and output
-        total += rows * layer.head_dim * dim + dense + 4 * dim + 2 * layer.head_dim
+        total += rows * layer.head_dim * dim + dense + norms * dim
+        total += 2 * layer.head_dim if config.qk_norm else 0
+        total += (config.heads + 2 * layer.kv_heads) * layer.head_dim if config.qkv_bias else 0
         total += 4 * dim + experts * dim + experts if experts else 0  # norms and router
     return total

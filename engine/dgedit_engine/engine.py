@@ -192,7 +192,7 @@ def open_engine(
         torch.set_num_threads(1)
     name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
     name += "" if adapter is None else f"+{adapter.resolve().name}"
-    decoding = load_decoding(home(path))
+    decoding = load_decoding(home(path), config)
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)
     ability = load_ability(

@@ -47,7 +47,7 @@ def rms_norm_reference(
 def residual_norm(
     x: Tensor,
     y: Tensor | tuple[Tensor, Tensor],
-    weight: Tensor,
+    weight: Tensor | None,
     eps: float,
     *,
     inner: tuple[Tensor, Tensor] | None = None,
@@ -59,13 +59,13 @@ def residual_norm(
     Returns `r = (x + rms_norm(y) · weight) · scalar` and `rms_norm(r) · w` for each w of `weights`
     (at most 3), all (…, D) in x's dtype. With `inner`, y is two branches and stands for
     `rms_norm(y[0]) · inner[0] + rms_norm(y[1]) · inner[1]`. x, y (…, D); every weight (D,), of any
-    dtype; scalar one number on the device.
+    dtype; scalar one number on the device. Without a `weight` the branch is added as it is (Llama).
 
     The kernel computes in fp32 and rounds once, at its outputs. The PyTorch path rounds behind each
     operation: in bfloat16 the two differ by a few units in the last place.
     """
     path = residual_norm_reference
-    if _trained(x) and isinstance(y, Tensor):
+    if _trained(x) and isinstance(y, Tensor) and weight is not None:
         return residual_norm_trained(x, y, weight, eps, scalar=scalar, weights=weights)
     if on_gpu(x) and not torch.is_grad_enabled():
         path = residual_norm_triton
@@ -75,7 +75,7 @@ def residual_norm(
 def residual_norm_reference(
     x: Tensor,
     y: Tensor | tuple[Tensor, Tensor],
-    weight: Tensor,
+    weight: Tensor | None,
     eps: float,
     *,
     inner: tuple[Tensor, Tensor] | None = None,
@@ -87,7 +87,7 @@ def residual_norm_reference(
     branch = _as(first, x)
     if inner is not None and second is not None:
         branch = rms_norm(branch, inner[0], eps) + rms_norm(_as(second, x), inner[1], eps)
-    x = x + rms_norm(branch, weight, eps)
+    x = x + (branch if weight is None else rms_norm(branch, weight, eps))
     if scalar is not None:
         x = x * _as(scalar, x)
     if len(weights) < 2:
@@ -115,7 +115,7 @@ def rms_norm_triton(
 def residual_norm_triton(
     x: Tensor,
     y: Tensor | tuple[Tensor, Tensor],
-    weight: Tensor,
+    weight: Tensor | None,
     eps: float,
     *,
     inner: tuple[Tensor, Tensor] | None = None,
@@ -130,7 +130,7 @@ def residual_norm_triton(
     out, *normed = (rows.new_empty(rows.shape) for _ in range(1 + len(weights)))
     tile, block, warps = _tile(rows.shape[1])
     _residual_norm_kernel[(divided(len(rows), tile),)](
-        *(rows, one, two, weight.contiguous()),
+        *(rows, one, two, None if weight is None else weight.contiguous()),
         *((None, None) if inner is None else (each.contiguous() for each in inner)),
         *(scalar, *(each.contiguous() for each in weights), *none, out, *normed, *none),
         *(rows.stride(0), one.stride(0), 0 if two is None else two.stride(0), len(rows), eps),
@@ -248,7 +248,8 @@ def _residual_norm_kernel(
         second = tl.load(z + row * z_stride + place, mask=inside, other=0.0).to(tl.float32)
         y_scale = tl.load(y_weight + place, mask=wide, other=0.0)
         z_scale = tl.load(z_weight + place, mask=wide, other=0.0)
-    scale = tl.load(weight + place, mask=wide, other=0.0)
+    if weight is not None:
+        scale = tl.load(weight + place, mask=wide, other=0.0)
     if scalar is not None:
         factor = tl.load(scalar).to(tl.float32)
     if weight_0 is not None:
@@ -261,7 +262,9 @@ def _residual_norm_kernel(
     if z is not None:
         branch = _normed(branch, eps, D) * y_scale.to(tl.float32)
         branch += _normed(second, eps, D) * z_scale.to(tl.float32)
-    value += _normed(branch, eps, D) * scale.to(tl.float32)
+    if weight is not None:
+        branch = _normed(branch, eps, D) * scale.to(tl.float32)
+    value += branch
     if scalar is not None:
         value *= factor
     tl.store(out + to, value.to(out.dtype.element_ty), mask=inside)
@@ -279,7 +282,7 @@ def _residual_norm_kernel(
 
 def variants() -> list[Variant]:
     """Return the kernels' variants. For the released width: a plain norm, and a layer's two ends.
-    For Gemma 3 270M, whose norms are fp32: an end.
+    For Gemma 3 270M, whose norms are fp32, and for Qwen2 7B, which adds branches plainly: an end.
     """
     shape = {"D": 2816, "ROWS": 1, "BLOCK": 4096}
     # strides are constants here, since a launch sees by itself that 16 divides them
@@ -313,5 +316,14 @@ def variants() -> list[Variant]:
             ends | {"weight": "*fp32", "weight_0": "*fp32"},
             {"x_stride": 640, "y_stride": 640, "z_stride": 0, "D": 640, "ROWS": 1, "BLOCK": 1024}
             | dict.fromkeys((*two, *three)),
+        ),
+        Variant(
+            "residual_norm llama",
+            kernel,
+            ends,
+            {"x_stride": 3584, "y_stride": 3584, "z_stride": 0, "D": 3584, "ROWS": 1}
+            | {"BLOCK": 4096, "weight": None}
+            | dict.fromkeys((*two, *three)),
+            warps=8,
         ),
     ]

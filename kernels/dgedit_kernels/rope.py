@@ -9,6 +9,7 @@ captured graph needs no table and no refill.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,12 +38,13 @@ def rope_at(
     theta: float,
     rotated: int,
     dtype: torch.dtype,
-    stretch: float = 1.0,
+    stretch: float | Sequence[float] = 1.0,
 ) -> Rope:
     """Make the rotations of tokens at `positions` (n,), with a table in `dtype` where PyTorch will
     read it.
 
-    `stretch` divides the positions (linear scaling, arXiv 2306.15595).
+    `stretch` divides the positions (linear scaling, arXiv 2306.15595), each pair's by its own where
+    there are several (Llama 3).
 
     Made once for a kind of layer and kept: on a GPU for as long as the tensor of positions is.
     """
@@ -53,13 +55,20 @@ def rope_at(
         )
         table = cos.to(dtype), sin.to(dtype)
     # on the CPU: not every device has float64
-    frequency = _frequency(head_dim, theta, rotated).double() / stretch
+    frequency = _frequency(head_dim, theta, rotated).double() / torch.tensor(
+        stretch, dtype=torch.float64
+    )
     turn = (frequency * (2**32 / math.tau)).round().long().int().to(positions.device)
     return Rope(positions, turn, table)
 
 
 def rope_table(
-    positions: Tensor, *, head_dim: int, theta: float, rotated: int, stretch: float = 1.0
+    positions: Tensor,
+    *,
+    head_dim: int,
+    theta: float,
+    rotated: int,
+    stretch: float | Sequence[float] = 1.0,
 ) -> tuple[Tensor, Tensor]:
     """Return cosine and sine for each position, fp32 (n, E).
 
@@ -67,7 +76,7 @@ def rope_table(
     ("proportional", the full-attention layers of Gemma 4). With all pairs rotated this is
     RoFormer's table (arXiv 2104.09864).
     """
-    frequency = (_frequency(head_dim, theta, rotated) / stretch).to(positions.device)
+    frequency = (_frequency(head_dim, theta, rotated) / torch.tensor(stretch)).to(positions.device)
     angle = positions.float()[:, None] * frequency  # (n, E/2)
     return torch.cat((angle.cos(), angle.cos()), -1), torch.cat((angle.sin(), angle.sin()), -1)
 
@@ -81,8 +90,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def qk_norm_rope(
     joined: Tensor,
-    q_norm: Tensor,
-    k_norm: Tensor,
+    q_norm: Tensor | None,
+    k_norm: Tensor | None,
     rope: Rope,
     *,
     heads: int,
@@ -90,18 +99,23 @@ def qk_norm_rope(
     shared: bool,
     eps: float,
     normed_values: bool = True,
+    scale: float = 1.0,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Norm and rotate a layer's joined projection -> q (B, H, n, E), k and v (B, K, n, E).
 
     `joined` (B, n, H + 2K, E), or (B, n, H + K, E) where `shared`: the layer has no values of its
     own, and takes the raw keys. Queries and keys are normed over E with q_norm and k_norm (E,) and
     rotated; values are not rotated, and normed without a weight unless `normed_values` is False
-    (Gemma 3). The result has joined's dtype; the kernel's is contiguous.
+    (Gemma 3). Without q_norm and k_norm nothing is normed, and queries are multiplied by `scale`
+    (Llama); `bias` ((H + 2K) E,) is added before all else (Qwen2). The result has joined's dtype;
+    the kernel's is contiguous.
 
     The kernel's angle is right to 2^-33 of a turn for each position, the table's to fp32's rounding
     of the angle: at position 262,143 they are 0.0002 and 0.008 radians off at worst.
     """
     assert normed_values or not shared, "keys that stand for values are normed"
+    assert q_norm is not None or not normed_values, "values are normed where keys are"
     path = qk_norm_rope_reference
     if on_gpu(joined) and not torch.is_grad_enabled():
         path = qk_norm_rope_triton
@@ -112,13 +126,15 @@ def qk_norm_rope(
         shared=shared,
         eps=eps,
         normed_values=normed_values,
+        scale=scale,
+        bias=bias,
     )
 
 
 def qk_norm_rope_reference(
     joined: Tensor,
-    q_norm: Tensor,
-    k_norm: Tensor,
+    q_norm: Tensor | None,
+    k_norm: Tensor | None,
     rope: Rope,
     *,
     heads: int,
@@ -126,11 +142,18 @@ def qk_norm_rope_reference(
     shared: bool,
     eps: float,
     normed_values: bool = True,
+    scale: float = 1.0,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `qk_norm_rope` in PyTorch, by the rope's table."""
     assert rope.table is not None, "a rope that was made for the kernel"
-    normed = rms_norm(joined, None, eps)
+    if bias is not None:
+        joined = joined + bias.to(joined.dtype).view(-1, joined.shape[-1])
     turning = heads + kv_heads
+    if q_norm is None or k_norm is None:
+        turned = rotate(joined[:, :, :turning], *rope.table).transpose(1, 2)
+        return turned[:, :heads] * scale, turned[:, heads:], joined[:, :, turning:].transpose(1, 2)
+    normed = rms_norm(joined, None, eps)
     weight = torch.cat((q_norm.expand(heads, -1), k_norm.expand(kv_heads, -1)))
     weight = weight if weight.dtype == joined.dtype else weight.to(joined.dtype)
     turned = rotate(normed[:, :, :turning] * weight, *rope.table).transpose(1, 2)
@@ -141,8 +164,8 @@ def qk_norm_rope_reference(
 
 def qk_norm_rope_triton(
     joined: Tensor,
-    q_norm: Tensor,
-    k_norm: Tensor,
+    q_norm: Tensor | None,
+    k_norm: Tensor | None,
     rope: Rope,
     *,
     heads: int,
@@ -150,20 +173,25 @@ def qk_norm_rope_triton(
     shared: bool,
     eps: float,
     normed_values: bool = True,
+    scale: float = 1.0,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute `qk_norm_rope` by a kernel, from the rope's positions."""
     joined = joined if joined.stride(-1) == 1 else joined.contiguous()
     batch, n, _, width = joined.shape
     counts = (heads, kv_heads, kv_heads)
     out = joined.new_empty(batch * sum(counts) * n * width)
+    weighted = q_norm is not None
+    norms = [joined if one is None else one.contiguous() for one in (q_norm, k_norm)]
     # about 2048 elements for four warps: 16 for each thread, a load of 16 bytes from each half
     half = triton.next_power_of_2(width // 2)
     rows = min(triton.next_power_of_2(max(counts)), max(1, 1024 // half))
     groups = sum(divided(count, rows) for count in counts[: 2 if shared else 3])
     _qk_norm_rope_kernel[(batch * n, groups)](
-        *(joined, q_norm.contiguous(), k_norm.contiguous(), rope.positions, rope.turn, out),
-        *(batch, n, joined.stride(0), joined.stride(1), joined.stride(2), eps),
-        *(heads, kv_heads, width, shared, normed_values, rows, half),
+        *(joined, *norms, None if bias is None else bias.contiguous()),
+        *(rope.positions, rope.turn, out),
+        *(batch, n, joined.stride(0), joined.stride(1), joined.stride(2), eps, scale),
+        *(heads, kv_heads, width, shared, weighted, normed_values, rows, half),
         num_warps=4,
     )
     parts = out.split([batch * count * n * width for count in counts])
@@ -206,6 +234,7 @@ def _qk_norm_rope_kernel(
     joined,
     q_norm,
     k_norm,
+    bias,
     positions,
     turn,
     out,
@@ -215,10 +244,12 @@ def _qk_norm_rope_kernel(
     token_stride,
     head_stride,
     eps,
+    scale,
     H: tl.constexpr,
     K: tl.constexpr,
     E: tl.constexpr,
     SHARED: tl.constexpr,
+    WEIGHTED: tl.constexpr,
     NORMED: tl.constexpr,
     ROWS: tl.constexpr,
     HALF: tl.constexpr,
@@ -244,14 +275,23 @@ def _qk_norm_rope_kernel(
     source = joined + batch * batch_stride + token * token_stride + (base + row) * head_stride
     low = tl.load(source + pair, mask=inside, other=0.0).to(tl.float32)
     high = tl.load(source + E // 2 + pair, mask=inside, other=0.0).to(tl.float32)
+    if bias is not None:
+        own = bias + (base + row) * E + pair
+        low += tl.load(own, mask=inside, other=0.0).to(tl.float32)
+        high += tl.load(own + E // 2, mask=inside, other=0.0).to(tl.float32)
     # heads lie as (B, H), (B, K), (B, K), each with its n tokens
     target = out + ((batches * base + batch * count + row) * n + token) * E
     if turning:
-        low_weight = tl.load(weight + pair, mask=inside, other=0.0).to(tl.float32)
-        high_weight = tl.load(weight + E // 2 + pair, mask=inside, other=0.0).to(tl.float32)
+        if WEIGHTED:
+            low_weight = tl.load(weight + pair, mask=inside, other=0.0).to(tl.float32)
+            high_weight = tl.load(weight + E // 2 + pair, mask=inside, other=0.0).to(tl.float32)
+        else:
+            low_weight = tl.where(base == 0, scale, 1.0)
+            high_weight = low_weight
         steps = tl.load(turn + pair, mask=inside, other=0)
         cos, sin = _direction(tl.load(positions + token).to(tl.int64), steps)
-        low, high = _normed(low, high, eps, E)
+        if WEIGHTED:
+            low, high = _normed(low, high, eps, E)
         if SHARED:
             value = out + ((batches * (H + K) + batch * K + row) * n + token) * E
             value_too = inside & (base == H)
@@ -272,26 +312,36 @@ def _normed(low, high, eps, E: tl.constexpr):
 
 
 def variants() -> list[Variant]:
-    """Return the kernel's variants for the released model's two kinds of layers, and for Gemma 3
-    270M.
+    """Return the kernel's variants for the released model's two kinds of layers, for Gemma 3 270M
+    and for Qwen2 7B.
     """
     types = {"joined": "*bf16", "positions": "*i64", "turn": "*i32", "out": "*bf16"}
-    types |= {"batches": "i32", "n": "i32", "eps": "fp32"}
+    types |= {"batches": "i32", "n": "i32", "eps": "fp32", "scale": "fp32"}
 
     def of(
-        name: str, heads: int, kv_heads: int, width: int, *, shared: bool = False, old: bool = False
+        name: str,
+        heads: int,
+        kv_heads: int,
+        width: int,
+        *,
+        shared: bool = False,
+        old: bool = False,
+        plain: bool = False,
     ) -> Variant:
         rows = heads + kv_heads * (1 if shared else 2)
         # strides are constants here, since a launch sees by itself that 16 divides them
         shape = {"batch_stride": 256 * rows * width, "token_stride": rows * width}
         shape |= {"head_stride": width, "H": heads, "K": kv_heads, "E": width}
-        shape |= {"SHARED": shared, "NORMED": not old}
-        shape |= {"ROWS": min(heads, 2048 // width), "HALF": width // 2}
+        shape |= {"SHARED": shared, "WEIGHTED": not plain, "NORMED": not (old or plain)}
+        tile = min(triton.next_power_of_2(heads), 2048 // width)
+        shape |= {"ROWS": tile, "HALF": width // 2} | ({} if plain else {"bias": None})
         norms = dict.fromkeys(("q_norm", "k_norm"), "*fp32" if old else "*bf16")
-        return Variant(name, _qk_norm_rope_kernel, types | norms, shape)
+        biased = {"bias": "*bf16"} if plain else {}
+        return Variant(name, _qk_norm_rope_kernel, types | norms | biased, shape)
 
     return [
         of("qk_norm_rope", 16, 8, 256),
         of("qk_norm_rope shared", 16, 2, 512, shared=True),
         of("qk_norm_rope gemma3", 4, 1, 256, old=True),
+        of("qk_norm_rope qwen2", 28, 4, 128, plain=True),
     ]

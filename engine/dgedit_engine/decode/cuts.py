@@ -40,9 +40,10 @@ def visible(text: str, place: Surroundings) -> str:
     return text[text.rfind("\n", 0, start) + 1 :]
 
 
-def cuts(text: str, place: Surroundings, *, ended: bool = False) -> list[int]:
+def cuts(text: str, place: Surroundings, *, ended: bool = False, asked: bool = False) -> list[int]:
     """Return the lengths at which the draft `text` may end, ascending; `ended` where its own end is
-    one too.
+    one too, and `asked` where the model was asked for the hole's text alone, so that its end is the
+    right one and nothing behind the hole is to be found in the draft.
 
     Where the hole begins a line and a line begins behind it, its text ends with a line's end; where
     the line ends behind it, before one; where a line goes on behind it, where the draft goes on as
@@ -53,7 +54,9 @@ def cuts(text: str, place: Surroundings, *, ended: bool = False) -> list[int]:
     takes_end = starts_line and (goes_on or not place.behind)
     ends = [at + takes_end for at, char in enumerate(text) if char == "\n"][:LINES]
     found = set(ends)
-    if goes_on and not _whole_lines(place):
+    if asked:
+        found = (set() if goes_on else found) | ({len(text)} if ended else set())
+    elif goes_on and not _whole_lines(place):
         line = text.split("\n", 1)[0]
         if not starts_line:
             found = {len(line)} if ends or ended else set()

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from dgedit_engine.files import small
+from dgedit_engine.model.shape import Config
 from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
 """Name of the file, beside a checkpoint's others."""
+DRAFTS, FEW = 12, 4
+"""Drafts side by side of a model that reads from left to right alone: of a small one, of others."""
+
+_SMALL = 1152  # width of a small model, at most: Gemma 3 1B's
 
 _MOST = 1 << 16  # slots of a canvas
 _ORIGINS: tuple[Origin, ...] = ("canvas", "draft", "sample", "revised")
@@ -78,13 +83,23 @@ class Decoding:
                 raise ModelError(f"{name} must be at most {MOST_CANDIDATES}")
 
 
-def load_decoding(folder: Path) -> Decoding:
-    """Load the settings in `folder/decoding.json`; the defaults where there is no file. Raises
-    ModelError for unusable ones.
+def default(config: Config | None = None) -> Decoding:
+    """Return the settings of a model that has none: one that reads from left to right alone gets as
+    many drafts as nano, a larger one fewer. It is oftener right at first, and on a GPU each draft
+    has the prompt's keys for itself, which twelve of a 7B make 4 GB.
+    """
+    if config is None or not config.left_to_right:
+        return Decoding()
+    return Decoding(candidates=DRAFTS if config.dim <= _SMALL else FEW)
+
+
+def load_decoding(folder: Path, config: Config | None = None) -> Decoding:
+    """Load the settings in `folder/decoding.json`; the `default` of a model of that `config` where
+    there is no file. Raises ModelError for unusable ones.
     """
     path = folder / FILE
     if (raw := small.table(path)) is None:
-        return Decoding()
+        return default(config)
     known = {field.name for field in fields(Decoding)}
     if strange := sorted(raw.keys() - known):
         raise ModelError(f"{path}: {strange[0]!r:.50}; known are {', '.join(sorted(known))}")
@@ -99,6 +114,6 @@ def load_decoding(folder: Path) -> Decoding:
 
 def save_decoding(decoding: Decoding, folder: Path) -> None:
     """Write the settings that are not the defaults to `folder/decoding.json`."""
-    default = asdict(Decoding())
-    ours = {key: value for key, value in asdict(decoding).items() if value != default[key]}
+    usual = asdict(Decoding())
+    ours = {key: value for key, value in asdict(decoding).items() if value != usual[key]}
     (folder / FILE).write_text(json.dumps(ours, indent=2) + "\n", encoding="utf-8")

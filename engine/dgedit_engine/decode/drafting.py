@@ -60,6 +60,7 @@ def drafted(
     forced: str = "",
     beginnings: Callable[[str], list[int]] | None = None,
     text_of: Callable[[int], str] | None = None,
+    ends: Sequence[int] = (),
 ) -> Iterator[list[Row]]:
     """Write at most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most
     `longest` tokens; yields all of them after each token, the best one first.
@@ -67,7 +68,8 @@ def drafted(
     They are the likeliest, or with a `generator` drawn without replacement at temperature `heat`
     (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", arXiv 1903.06059). They
     begin with the text `forced`, in tokens that `beginnings` gives for what is left of it and whose
-    texts are `text_of`. Raises ModelError for logits that are not finite.
+    texts are `text_of`; `ends` end them beside the model's own ends. Raises ModelError for logits
+    that are not finite.
     """
     live, done = [Row(forced)], list[Row]()
     forked = cache.fork(1, len(ids) - 1)
@@ -82,7 +84,7 @@ def drafted(
         children.sort(key=lambda child: -child[1].worth)
         del children[rows:]
         for _, row in children:
-            _settle(row, model, text_of)
+            _settle(row, (*model.config.eos, model.config.pad, *ends), text_of)
         found = [row for _, row in children]
         yield found
         going = [(parent, row) for parent, row in children if not row.over and parent is not None]
@@ -153,13 +155,13 @@ def _drawn(totals: Tensor, live: Sequence[Row], generator: torch.Generator) -> T
     return found.masked_fill(totals == -torch.inf, -torch.inf)
 
 
-def _settle(row: Row, model: Model, text_of: Callable[[int], str] | None) -> None:
+def _settle(row: Row, ends: Sequence[int], text_of: Callable[[int], str] | None) -> None:
     """Remove an end that a row has just predicted; else remove its last token's text from what it
     still has to begin with.
     """
     if row.over:
         return
-    if row.ids[-1] in model.config.eos or row.ids[-1] == model.config.pad:
+    if row.ids[-1] in ends:
         row.ids.pop()
         row.own.pop()
         row.ended = row.over = row.held = True

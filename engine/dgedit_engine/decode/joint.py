@@ -62,11 +62,13 @@ class Scored:
     """Log-probability of the text behind it, in nats."""
     repeats: bool = False
     """Whether all its lines stand behind the hole too."""
+    weight: float = BEHIND
+    """Weight of `after`: 1 where that is the end of an infill that the prompt asks for."""
 
     @property
     def joint(self) -> float:
         """The score, in nats, that candidates are ranked by."""
-        return self.own + BEHIND * self.after - REPEATED * self.repeats
+        return self.own + self.weight * self.after - REPEATED * self.repeats
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:
@@ -102,7 +104,7 @@ def scored(
     """
     cache.truncate(len(around.ids) - 1)
     last = around.ids[-1]
-    asked = rows(around, texts, behind, tokenizer, model.config.eos[0])
+    asked = rows(around, texts, behind, tokenizer, (*around.ends, *model.config.eos)[0])
     for some in _dealt(asked):
         together = [asked[place] for place in some]
         for place, known in zip(some, _read(model, cache, last, together), strict=True):
@@ -176,7 +178,7 @@ def _judged(
     draft = drafted_text(pieces, sure, around, settled=True)
     behind = {line.strip() for line in around.place.behind.split("\n")}
     repeats = all(line.strip() in behind for line in text.split("\n") if line.strip())
-    return Scored(text, draft, own, after, repeats)
+    return Scored(text, draft, own, after, repeats, 1.0 if around.ends else BEHIND)
 
 
 def drafted_text(

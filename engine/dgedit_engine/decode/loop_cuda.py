@@ -157,7 +157,7 @@ class DenoiseStep:
         slots.
         """
         model, config = self.model, self.model.config
-        raw = product(hidden, model.embedding)  # (1, C, V)
+        raw = product(hidden, model.unembedding)  # (1, C, V)
         heat, ids, fixed = self.heat[row], self.ids[row], self.fixed[row]
         pinned = torch.where(fixed, ids, -1)
         reading = read_canvas(raw, heat, draw, softcap=config.softcap, pinned=pinned)

@@ -21,7 +21,7 @@ from dgedit_engine.decode.certainty import Certainty, features
 from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
-from dgedit_engine.decode.joint import AFTER, BEHIND, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model
@@ -103,7 +103,8 @@ class Pool:
     def _score(self, texts: Sequence[str]) -> None:
         model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
         # joined to what is around it, a text may be encoded in tokens that no draft had
-        asked = rows(self.around, texts, self.behind, tokenizer, model.config.eos[0])
+        end = (*self.around.ends, *model.config.eos)[0]
+        asked = rows(self.around, texts, self.behind, tokenizer, end)
         self.admit({token for row in asked for token in row})
         encode(model, cache, self.around.ids)
         judged = scored(model, tokenizer, cache, self.around, texts, self.behind)
@@ -127,7 +128,7 @@ class Pool:
         yet whole is left out.
         """
         text, here = self.text(row), self.around
-        ends = cuts(text, here.place) if row.over else []
+        ends = cuts(text, here.place, asked=bool(here.ends)) if row.over else []
         room = ends[-1] if ends else len(text)
         texts: list[str] = []
         sure: list[float] = []
@@ -191,7 +192,8 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
         bos=config.eos[0] if config.bos is None else config.bos,
         context=max(config.context // 2, config.context - 2 * LONGEST),
     )
-    behind = head(found.place.behind, tokenizer)
+    # an infill that was asked for is judged by its end
+    behind = "" if found.ends else head(found.place.behind, tokenizer)
     pool = Pool(reader, found, behind, len(tokenizer.encode(behind)))
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
@@ -270,6 +272,7 @@ def _drafts(
         forced=here.forced,
         beginnings=reader.tokenizer.beginning,
         text_of=partial(_said, reader.tokenizer),
+        ends=here.ends,
     )
     return Drafts(pool, made)
 
@@ -294,7 +297,7 @@ def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
     here, text = pool.around, pool.text(row)
     skipped = len(here.forced) + len(pool.said(row)) - len(text)
     ends, odds = _odds(pool.reader.tokenizer, row)
-    for length in cuts(text, here.place, ended=row.ended):
+    for length in cuts(text, here.place, ended=row.ended, asked=bool(here.ends)):
         if "\ufffd" not in text[:length]:
             yield text[:length], odds[bisect.bisect_right(ends, skipped + length) - 1]
 
@@ -326,7 +329,7 @@ def _give_up(pool: Pool, written: Sequence[Row]) -> None:
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
         own = max(begun, key=lambda one: len(one.text)).own if begun else sum(row.own)
-        if not row.over and own + BEHIND * after > best.joint:
+        if not row.over and own + best.weight * after > best.joint:
             hopes[place] = own
     going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
     for place, row in enumerate(written):

@@ -1,4 +1,4 @@
-"""Read llama.cpp's GGUF files of two architectures: `diffusion-gemma` (unsloth's) and `gemma3`.
+"""Read llama.cpp's GGUF files: of `diffusion-gemma` (unsloth's), of `gemma3` and of Llama's shape.
 
 One file holds weights and configuration. Its header is read here and not by the `gguf` package,
 which makes an array of each of a vocabulary's 1.3 million strings and numbers: 20 s and 1.3 GB,
@@ -12,7 +12,7 @@ import math
 import mmap
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.files import small
+from dgedit_engine.formats import gguf_fields
 from dgedit_engine.formats.blocks import decoder, row_bytes
-from dgedit_engine.formats.source import EMBEDDING, NORM, Piece, TensorSource, refuse_many
+from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, SHAPED
+from dgedit_engine.formats.source import EMBEDDING, HEAD, NORM, Piece, TensorSource, Weight
 from dgedit_engine.types import ModelError
 
 SUFFIX = ".gguf"
 """Suffix of a file's name."""
-
-ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
 
 _CHUNK_BYTES = 1 << 20  # of a tensor at a time: taken apart in a cache, 0.5 to 1 G codes a second
 _SCALARS = dict(enumerate("BbHhIif?", 0)) | {10: "Q", 11: "q", 12: "d"}
@@ -37,10 +37,11 @@ _STRING, _ARRAY = 8, 9
 _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 # Bytes of a header, values of its arrays, fields, tensors: four times what the largest files have.
 _LONGEST, _VALUES, _FIELDS, _TENSORS, _ALIGNED = 64 << 20, 1 << 22, 4096, 65_536, 1 << 16
-_TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
-_UNREAD = ("rope_freqs.weight", "output.weight")  # read by the configuration; tied
+_PAIRS = 4096  # that rotate in a head; the widest has 256
+_UNREAD = "rope_freqs.weight"  # read by the configuration
 _WHOLE = {
     "token_embd": EMBEDDING,
+    "output": HEAD,
     "output_norm": NORM,
     "self_cond_pre_norm": "model.decoder.self_conditioning.pre_norm.weight",
     "self_cond_gate": "model.decoder.self_conditioning.gate_proj.weight",
@@ -70,6 +71,10 @@ _LAYER = {
     "post_ffw_norm_2.weight": "post_feedforward_layernorm_2.weight",
     "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
     "layer_output_scale.weight": "layer_scalar",
+}
+_LLAMA_LAYER = _LAYER | {
+    "ffn_norm.weight": "post_attention_layernorm.weight",
+    **{f"attn_{one}.bias": f"self_attn.{one}_proj.bias" for one in "qkv"},
 }
 
 
@@ -134,8 +139,10 @@ def source(file: Path) -> TensorSource:
 
     wide = "token_embd.weight" in entries and entries["token_embd.weight"].kind == 0
     dtype = torch.float32 if wide else torch.bfloat16
-    old = fields["general.architecture"] == GEMMA3
-    return TensorSource(headers, read, tuple(_pieces(entries, old=old)), dtype, shifted=old)
+    kind = fields["general.architecture"]
+    heads = gguf_fields.turned_heads(fields)
+    pieces = tuple(_pieces(entries, kind, heads))
+    return TensorSource(headers, read, pieces, dtype, shifted=kind == GEMMA3)
 
 
 def configuration(file: Path) -> dict[str, Any]:
@@ -143,153 +150,65 @@ def configuration(file: Path) -> dict[str, Any]:
     for another architecture, LookupError for an absent value.
     """
     fields, entries = header(file)
-    if fields["general.architecture"] == GEMMA3:
-        return _gemma3(fields, entries)
-    own = {key.removeprefix(f"{ARCHITECTURE}."): value for key, value in fields.items()}
-    refuse_many(own["block_count"], own["expert_count"])
-    sliding = [bool(one) for one in own["attention.sliding_window_pattern"]]
-    heads = own["attention.head_count_kv"]
-    heads = list(heads) if isinstance(heads, (list, np.ndarray)) else [heads] * len(sliding)
-    if len(sliding) != own["block_count"] or len(heads) != len(sliding):
-        raise ModelError(f"{own['block_count']} layers, but {len(sliding)} and {len(heads)} shapes")
-    wide, narrow = own["attention.key_length"], own["attention.key_length_swa"]
-    layers = {
-        str(index): {
-            "head_dim": narrow if slides else wide,
-            "num_key_value_heads": int(heads[index]),
-        }
-        for index, slides in enumerate(sliding)
-    }
-    text = {
-        "vocab_size": entries["token_embd.weight"].shape[0],
-        "hidden_size": own["embedding_length"],
-        "intermediate_size": own["feed_forward_length"],
-        "num_attention_heads": own["attention.head_count"],
-        "num_key_value_heads": int(heads[0]),
-        "head_dim": narrow,
-        "per_layer_config": layers,
-        "max_position_embeddings": own["context_length"],
-        "rms_norm_eps": _plain(own["attention.layer_norm_rms_epsilon"]),
-        "sliding_window": own["attention.sliding_window"],
-        "layer_types": ["sliding_attention" if slides else "full_attention" for slides in sliding],
-        "rope_parameters": {
-            "sliding_attention": {"rope_theta": own["rope.freq_base_swa"]},
-            "full_attention": {
-                "rope_type": "proportional",
-                "rope_theta": own["rope.freq_base"],
-                "partial_rotary_factor": 2 * _rotated(entries, wide // 2) / wide,
-            },
-        },
-        "final_logit_softcapping": own["final_logit_softcapping"],
-        "num_experts": own["expert_count"],
-        "top_k_experts": own["expert_used_count"],
-        "moe_intermediate_size": own["expert_feed_forward_length"],
-        "bos_token_id": fields.get("tokenizer.ggml.bos_token_id", 2),
-        "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", 0),
-    }
-    canvas = own.get("diffusion.canvas_length") or own["canvas_length"]
-    return {"text_config": text, "canvas_length": canvas, "eos_token_id": _ends(fields)}
+    shapes = {name: entry.shape for name, entry in entries.items()}
+    return gguf_fields.configuration(fields, shapes, _divisors(entries))
 
 
-def _gemma3(fields: Mapping[str, Any], entries: Mapping[str, TensorInfo]) -> dict[str, Any]:
-    """Return the same for a Gemma 3.
-
-    Absent values are those of llama.cpp's reader (llama-model.cpp): without a window all layers are
-    full, with one each sixth; RoPE's base in sliding layers is 10,000; queries are scaled by their
-    width or, in the largest model (62 layers), by the model's width over its heads.
-    """
-    own = {key.removeprefix(f"{GEMMA3}."): value for key, value in fields.items()}
-    refuse_many(own["block_count"])
-    layers, heads, width = own["block_count"], own["attention.head_count"], own["embedding_length"]
-    head_dim = own["attention.key_length"]
-    full: dict[str, Any] = {"rope_theta": own["rope.freq_base"]}
-    if (scaling := own.get("rope.scaling.type", "none")) != "none":
-        full |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
-    return {
-        "model_type": "gemma3_text",
-        "vocab_size": entries["token_embd.weight"].shape[0],
-        "hidden_size": width,
-        "intermediate_size": own["feed_forward_length"],
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": own["attention.head_count_kv"],
-        "head_dim": head_dim,
-        "query_pre_attn_scalar": width // heads if layers == 62 else head_dim,
-        "max_position_embeddings": own["context_length"],
-        "rms_norm_eps": _plain(own["attention.layer_norm_rms_epsilon"]),
-        "sliding_window": own.get("attention.sliding_window") or own["context_length"],
-        "layer_types": _kinds(own, layers),
-        "rope_parameters": {
-            "sliding_attention": {"rope_theta": own.get("rope.freq_base_swa", 10_000.0)},
-            "full_attention": full,
-        },
-        "final_logit_softcapping": own.get("final_logit_softcapping") or None,
-        "bos_token_id": fields.get("tokenizer.ggml.bos_token_id", 2),
-        "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", 0),
-        "eos_token_id": _ends(fields),
-    }
-
-
-def _kinds(own: Mapping[str, Any], layers: int) -> list[str]:
-    """Return each layer's kind; the pattern is a period, or a list of all layers."""
-    every = own.get("attention.sliding_window_pattern", 6)
-    if not own.get("attention.sliding_window"):
-        every = 1
-    slides = [(at + 1) % every != 0 for at in range(layers)] if isinstance(every, int) else every
-    return ["sliding_attention" if one else "full_attention" for one in slides]
-
-
-def _ends(fields: Mapping[str, Any]) -> list[int]:
-    """The tokens that end a text, as the released config.json lists them."""
-    ends = [fields["tokenizer.ggml.eos_token_id"], fields.get("tokenizer.ggml.eot_token_id")]
-    tokens = fields.get("tokenizer.ggml.tokens", [])
-    ends.append(tokens.index(_TURN_END) if _TURN_END in tokens else None)
-    return [end for end in dict.fromkeys(ends) if end is not None]
-
-
-def _rotated(entries: Mapping[str, TensorInfo], pairs: int) -> int:
-    """Count the pairs of a full layer that rotate: the others' frequencies are divided by 1e30."""
+def _divisors(entries: Mapping[str, TensorInfo]) -> list[float] | None:
+    """Return what the frequencies of pairs are divided by, where a file says so."""
     if "rope_freqs.weight" not in entries:
-        return pairs
+        return None
     entry = entries["rope_freqs.weight"]
-    if entry.kind != 0 or entry.shape != (pairs,):
-        raise ModelError(f"rope_freqs.weight is {list(entry.shape)}, not {[pairs]} of F32")
-    divisors = np.memmap(entry.file, np.float32, "r", entry.start, entry.shape)
-    turning = int((divisors == 1).sum())
-    if not (divisors[:turning] == 1).all() or not (divisors[turning:] >= 1e20).all():
-        raise ModelError("rope_freqs.weight scales the positions")
-    return turning
+    if entry.kind != 0 or len(entry.shape) != 1 or entry.shape[0] > _PAIRS:
+        raise ModelError(f"rope_freqs.weight is {list(entry.shape)}, not one short row of F32")
+    found: list[float] = np.memmap(entry.file, np.float32, "r", entry.start, entry.shape).tolist()
+    return found
 
 
-def _plain(number: float) -> float:
-    """The decimal number that was rounded to this fp32: 1e-6, not 9.99999997e-7."""
-    return float(f"{number:.7g}")
-
-
-def _pieces(entries: Mapping[str, TensorInfo], *, old: bool) -> Iterator[Piece]:
-    """Every weight, large ones in parts."""
+def _pieces(
+    entries: Mapping[str, TensorInfo], kind: str, heads: Mapping[str, int]
+) -> Iterator[Piece]:
+    """Every weight, large ones in parts; of those whose rows llama.cpp has turned, `heads` has the
+    number of heads.
+    """
     for name, entry in entries.items():
-        if name in _UNREAD:
+        if name == _UNREAD or (name == "output.weight" and kind not in SHAPED):  # which is tied
             continue
-        theirs, made = _name(name), decoder(entry.kind)
-        theirs = theirs.replace("model.decoder.", "model.") if old else theirs
-        count, size = entry.shape[0], math.prod(entry.bytes)
-        if len(entry.shape) == 1 or size <= _CHUNK_BYTES:
+        theirs, made = _name(name, kind), decoder(entry.kind)
+        count, size, least = entry.shape[0], math.prod(entry.bytes), 1
+        if (turned := heads.get(name.split(".", 2)[-1])) is not None:
+            least = max(2, count // turned)
+            made = _turned(made, least)
+        if least == 1 and (len(entry.shape) == 1 or size <= _CHUNK_BYTES):
             yield Piece(theirs, (name,), made)
             continue
-        step = max(1, _CHUNK_BYTES * count // size)
+        step = max(1, _CHUNK_BYTES * count // size // least) * least
         for start in range(0, count, step):
             yield Piece(theirs, (name,), made, slice(start, min(start + step, count)))
 
 
-def _name(name: str) -> str:
+def _turned(made: Callable[[Tensor], Weight], width: int) -> Callable[[Tensor], Weight]:
+    """Put the rows of heads back in their order: llama.cpp rotates neighbours, and so its converter
+    puts rows i and i + E/2 of each head side by side.
+    """
+
+    def back(raw: Tensor) -> Weight:
+        pairs = raw.reshape(-1, width // 2, 2, raw.shape[-1])
+        return made(pairs.transpose(1, 2).reshape(raw.shape))
+
+    return back
+
+
+def _name(name: str, kind: str) -> str:
     """Return Hugging Face's name of a tensor, or the same where there is none."""
+    top = "model.decoder." if kind == ARCHITECTURE else "model."
     if name.startswith("blk."):
         _, layer, part = name.split(".", 2)
         if part == "enc_layer_output_scale.weight":
             return f"model.encoder.language_model.layers.{layer}.layer_scalar"
-        return f"model.decoder.layers.{layer}.{_LAYER[part]}" if part in _LAYER else name
-    return _WHOLE.get(name.removesuffix(".weight"), name)
+        parts = _LLAMA_LAYER if kind in SHAPED else _LAYER
+        return f"{top}layers.{layer}.{parts[part]}" if part in parts else name
+    return _WHOLE.get(name.removesuffix(".weight"), name).replace("model.decoder.", top)
 
 
 def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
@@ -305,8 +224,9 @@ def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
         if own.get("split.no") != number or more.keys() & entries.keys():
             raise ModelError(f"{other} is not part {number + 1} of {first.name}")
         entries |= more
-    if (name := fields.get("general.architecture")) not in (ARCHITECTURE, GEMMA3):
-        raise ModelError(f"architecture {name!r}, not {ARCHITECTURE} or {GEMMA3}")
+    known = (ARCHITECTURE, GEMMA3, *SHAPED)
+    if (name := fields.get("general.architecture")) not in known:
+        raise ModelError(f"architecture {name!r}, not {', '.join(known[:-1])} or {known[-1]}")
     return fields, entries
 
 

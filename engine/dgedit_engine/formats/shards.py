@@ -29,11 +29,11 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 """The file that holds all weights, and the one that says which shard holds which."""
 
 SKIPPED = (
-    *("model.encoder.vision_tower.", "model.encoder.embed_vision.", "lm_head."),
+    *("model.encoder.vision_tower.", "model.encoder.embed_vision."),
     *("vision_tower.", "multi_modal_projector.", "language_model.lm_head."),
     *("model.vision_tower.", "model.multi_modal_projector."),
 )
-"""Prefixes of tensors that no text needs: those for images, and the tied head."""
+"""Prefixes of tensors that no text needs: those for images, and a head that is tied."""
 
 # The largest published ones, of 46,000 tensors, have 5 MB of either.
 _INDEX_BYTES = _HEADER_BYTES = 16 << 20

@@ -24,6 +24,8 @@ Weight = Tensor | Quantised
 
 EMBEDDING, NORM = "model.decoder.embed_tokens.weight", "model.decoder.norm.weight"
 """Two tensors of every DiffusionGemma, one of them at least as plain numbers."""
+HEAD = "lm_head.weight"
+"""The head, where it is not the embedding; files may have it beside one that is."""
 
 _LAYERS, _EXPERTS, _STACKS = 512, 4096, 65_536
 # Layers, experts of one, and of all: published models have up to 126, 512 and 23,000.

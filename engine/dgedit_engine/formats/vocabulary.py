@@ -4,7 +4,7 @@ Gemma's is a BPE over characters: spaces become "▁", there are no words, and a
 token is spelt in bytes. The header has the tokens in order, their types and, for Gemma 4, the
 merges; for Gemma 3 it has each token's score instead, the negative of its rank, and a merge is any
 two tokens that together are a third. What it leaves out is the same for every file of the kind.
-Knows no text: `tokenizer.py` encodes.
+Knows no text: `tokenizer.py` encodes. Tokenizers of bytes are `vocabulary_bytes.py`'s.
 
 Sources: transformers 5.23, tokenization_gemma.py; llama.cpp's converter for Gemma 4, which wrote
 the header, and its reader, by which a run of newlines that is a token is one whatever the merges
@@ -22,6 +22,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 from tokenizers.models import BPE
 
+from dgedit_engine.formats import vocabulary_bytes
 from dgedit_engine.formats.gguf import header
 from dgedit_engine.formats.source import named
 from dgedit_engine.types import ModelError
@@ -29,6 +30,7 @@ from dgedit_engine.types import ModelError
 KIND, SCORED = "gemma4", "llama"
 """The header's names for one with merges, and for one with scores (sentencepiece's BPE)."""
 
+_KINDS = (KIND, SCORED, vocabulary_bytes.KIND)
 _NORMAL, _CONTROL, _OWN = 1, 3, 4
 # ggml's types of tokens: the second and third stand for themselves, the third also in text
 _SPACE, _NEWLINE = "▁", "\n"
@@ -50,16 +52,21 @@ def made(fields: Mapping[str, Any]) -> Tokenizer:
     """
     tokens, said = (fields.get(f"tokenizer.ggml.{name}", []) for name in ("tokens", "merges"))
     kind, types = fields.get("tokenizer.ggml.model"), _numbers(fields, "token_type")
+    if not isinstance(said, list):
+        raise ModelError("tokenizer.ggml.merges are no texts")
     if not isinstance(tokens, list) or sum(map(len, tokens)) > _CHARACTERS:
         raise ModelError("tokenizer.ggml.tokens are no vocabulary")
-    if kind in (KIND, SCORED) and len(types) != len(tokens):
+    if kind in _KINDS and len(types) != len(tokens):
         raise ModelError(f"{len(tokens)} tokens, but {len(types)} types")
     if kind == SCORED:
         merges = _merges(tokens, types, _numbers(fields, "scores"))
     else:
         merges = [_pair(merge) for merge in said]
+    if kind == vocabulary_bytes.KIND:
+        cut = fields.get("tokenizer.ggml.pre")
+        return vocabulary_bytes.made(tokens, types, merges, cut=cut)
     if kind not in (KIND, SCORED) or not merges:
-        what = f"a tokenizer {kind!r} with {len(merges)} merges, not {KIND} or {SCORED}"
+        what = f"a tokenizer {kind!r} with {len(merges)} merges, not one of {', '.join(_KINDS)}"
         raise ModelError(f"{what}: put the model's tokenizer.json beside the file")
     vocab = {token: place for place, token in enumerate(tokens)}
     # of two tokens of one text the last is it, as in llama.cpp; the other can still be decoded

@@ -112,7 +112,7 @@ def worked(setting: Setting, context: int) -> int:
     ranking candidates.
     """
     config, rows, slots = setting.config, setting.rows, setting.slots
-    if config.family == "gemma3":
+    if config.left_to_right:
         return _left_to_right(setting, context)
     part = min(context, CHUNK if setting.on_gpu else KVCache.chunk)
     reading = _pass(setting, part, context)

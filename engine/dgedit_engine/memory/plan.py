@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
 from dgedit_engine.formats import opened
@@ -116,7 +116,9 @@ def fitting(
     follow by their contexts. `kv` None keeps keys and values in fp8 only where `wanted` needs it.
     """
     config = source if isinstance(source, Config) else load_config(source)
-    decoding = Decoding() if isinstance(source, Config) else load_decoding(home(source))
+    decoding = default(config)
+    if not isinstance(source, Config):
+        decoding = load_decoding(home(source), config)
     wanted = min(wanted or usual(config), config.context)
     setting, found = _setting(config, device, decoding), []
     for experts, rest in _QUANTISATIONS if config.experts else _WITHOUT_EXPERTS:
@@ -168,17 +170,17 @@ def check(
 
 
 def usual(config: Config) -> int:
-    """Return the most tokens that a request takes: a chat model's prompt and all canvases, or Gemma
-    3's prompt and drafts.
+    """Return the most tokens that a request takes: a chat model's prompt and all canvases, or a
+    prompt and drafts from left to right.
     """
-    if config.family == "gemma3":
+    if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
 
 
 def least(config: Config) -> int:
     """Return the shortest context with room for some prompt before all canvases."""
-    if config.family == "gemma3":
+    if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
 
@@ -207,7 +209,8 @@ class _Asked:
         every = list(slots(model))
         with named(path):
             moves = planned(every, source)
-            setting = _setting(config, device, load_decoding(home(path)), source.dtype)
+            decoding = load_decoding(home(path), config)
+            setting = _setting(config, device, decoding, source.dtype)
             head = shortlist.size(home(path))
             inside = sum(move.form.shape.numel() for move in moves if move.slot.coded)
             if packs(torch.device(device), inside):

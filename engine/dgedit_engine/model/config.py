@@ -15,6 +15,8 @@ from typing import Any
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import named, refuse_many
+from dgedit_engine.model import config_llama
+from dgedit_engine.model.config_llama import CANVAS
 from dgedit_engine.model.shape import Config, LayerConfig, Sampling
 from dgedit_engine.types import ModelError
 
@@ -35,7 +37,6 @@ ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
 GEMMA3 = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
 """Architectures whose text part is Gemma 3's; the second looks at images too."""
 
-_CANVAS = 128  # slots of a canvas of a model that was trained without any
 _FAMILY = "gemma3"  # how its model types begin; Gemma 3n's is another architecture
 _LEFT_OUT: dict[str, Any] = {
     **{"vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256},
@@ -89,9 +90,10 @@ def load_sampling(folder: Path) -> Sampling:
 
 def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     """Write both files into `folder` so that transformers reads them too. Needs one shape for all
-    layers of a kind.
+    layers of a kind. Raises ModelError for a Llama 3's rope.
     """
-    model = _gemma3_json(config) if config.family == "gemma3" else _json(config)
+    written = {"gemma4": _json, "gemma3": _gemma3_json, "llama": config_llama.written}
+    model = written[config.family](config)
     generation = {
         "max_denoising_steps": sampling.steps,
         "sampler_config": {
@@ -203,8 +205,10 @@ def _described(path: Path) -> dict[str, Any]:
     names = raw.get("architectures")
     names = names if isinstance(names, list) and names else [raw.get("model_type")]
     known = {ARCHITECTURE, *GEMMA3, "diffusion_gemma", _FAMILY, f"{_FAMILY}_text"}
-    if not known & {str(raw.get("model_type")), *map(str, names)}:
-        raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or {GEMMA3[0]}")
+    found = {str(raw.get("model_type")), *map(str, names)}
+    if not known & found and config_llama.kind_of(raw) is None:
+        others = ", ".join((GEMMA3[0], *config_llama.CLASSES.values()))
+        raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or one of {others}")
     return raw
 
 
@@ -212,6 +216,8 @@ def _config(raw: dict[str, Any]) -> Config:
     names = {str(raw.get("model_type")), *map(str, raw.get("architectures") or ())}
     if names & {*GEMMA3, _FAMILY, f"{_FAMILY}_text"}:
         return _gemma3(raw)
+    if (kind := config_llama.kind_of(raw)) is not None:
+        return config_llama.configured(raw, kind)
     text = raw["text_config"]
     kinds = list(text["layer_types"])
     refuse_many(len(kinds), text["num_experts"])
@@ -271,7 +277,7 @@ def _gemma3(raw: dict[str, Any]) -> Config:
         experts=0,
         active=0,
         expert_width=0,
-        canvas=raw.get("canvas_length", _CANVAS),
+        canvas=raw.get("canvas_length", CANVAS),
         context=text["max_position_embeddings"],
         eps=text.get("rms_norm_eps", 1e-6),
         softcap=text.get("final_logit_softcapping"),

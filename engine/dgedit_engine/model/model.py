@@ -1,4 +1,4 @@
-"""Gemma's text model, DiffusionGemma's and Gemma 3's: one set of weights, read in two ways.
+"""The text model, of Gemma's shape or of Llama's: one set of weights, read in two ways.
 
 `encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
 bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
@@ -9,8 +9,8 @@ CPU bfloat16 matrices halve a step while the residual stream stays fp32.
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
 
-Sources: transformers 5.23, models/diffusion_gemma and models/gemma3, which the tests hold this file
-to.
+Sources: transformers 5.23, models/diffusion_gemma, gemma3, llama, qwen2 and qwen3, which the tests
+hold this file to.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dgedit_engine.model.cache import Cache, ModelPass
+from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.masks import Beside, Reading
-from dgedit_engine.model.products import feed, linear, product
+from dgedit_engine.model.products import Weight, feed, linear, product
+from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
+from dgedit_kernels.swiglu import swiglu
 
 
 class Model(nn.Module):
@@ -42,12 +45,15 @@ class Model(nn.Module):
         """`activations` is the dtype of the residual stream, where it is not the weights'."""
         super().__init__()
         self.config, self.activations = config, activations
-        self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D), the head too
+        self.embedding = nn.Parameter(
+            torch.empty(config.vocab, config.dim)
+        )  # (V, D), mostly the head too
+        self.output = None if config.tied else nn.Parameter(torch.empty(config.vocab, config.dim))
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Head | None = None
-        """The head, where it is not simply the whole embedding."""
+        """The head, where it is not simply `unembedding`."""
         self.canvas = config.family == "gemma4" or config.conditioned
         """Whether the model was trained on canvases."""
         self.shifted = False
@@ -56,6 +62,11 @@ class Model(nn.Module):
         """Forward passes so far."""
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
+
+    @property
+    def unembedding(self) -> Weight:
+        """The head's matrix, (V, D): the embedding, or one of its own."""
+        return self.embedding if self.output is None else self.output
 
     def stack(self) -> Iterator[Layer]:
         """Yield the layers in order."""
@@ -101,7 +112,7 @@ class Model(nn.Module):
         return self.run(x, cache, Reading(False, beside))
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Look up the embeddings of ids (B, n) -> (B, n, D), scaled by sqrt(D)."""
+        """Look up the embeddings of ids (B, n) -> (B, n, D), scaled as the family has it."""
         if self.head is None:
             x = F.embedding(ids, self.embedding) * self.scale
         else:
@@ -120,7 +131,7 @@ class Model(nn.Module):
         """
         cap = self.config.softcap
         head = self.head
-        raw = linear(hidden, self.embedding).float() if head is None else head.raw(hidden)
+        raw = linear(hidden, self.unembedding).float() if head is None else head.raw(hidden)
         if cap is None:
             return raw
         if raw.requires_grad:
@@ -147,7 +158,7 @@ class Model(nn.Module):
 
     @property
     def scale(self) -> float:
-        """What embeddings are multiplied by: sqrt(D), rounded."""
+        """What embeddings are multiplied by, rounded."""
         # rounded to the weights' dtype, as the released model was trained: sqrt(2816) is 53.0 in
         # bfloat16; a number, since a tensor would be a copy to the device in every step
         return float(torch.tensor(self.config.embed_scale, dtype=self.embedding.dtype))
@@ -189,8 +200,8 @@ class Model(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then a dense MLP, beside routed experts where there are any; every part between
-    two norms, the sum times a scalar where the family has one.
+    """Attention, then a dense MLP, beside routed experts where there are any; every part behind a
+    norm, and before another but in a Llama; the sum times a scalar where the family has one.
     """
 
     encode_scalar: Tensor | None
@@ -205,10 +216,14 @@ class Layer(nn.Module):
         joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
         self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))
         self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
-        self.q_norm = nn.Parameter(torch.empty(shape.head_dim))
-        self.k_norm = nn.Parameter(torch.empty(shape.head_dim))
-        self.attention_in, self.attention_out = _norm(dim), _norm(dim)
-        self.mlp_in, self.feed_out = _norm(dim), _norm(dim)
+        self.q_norm = _norm(shape.head_dim) if config.qk_norm else None
+        self.k_norm = _norm(shape.head_dim) if config.qk_norm else None
+        self.qkv_bias = _norm(joined * shape.head_dim) if config.qkv_bias else None
+        self.attention_in, self.mlp_in = _norm(dim), _norm(dim)
+        closed = config.family != "llama"
+        self.attention_out = _norm(dim) if closed else None
+        self.feed_out = _norm(dim) if closed else None
+        self.gated = geglu if closed else swiglu
         self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
         self.down = nn.Parameter(torch.empty(dim, config.mlp))
         # The only weights that the two modes do not share.
@@ -267,6 +282,8 @@ class Layer(nn.Module):
             shared=self.shared,
             eps=self.config.eps,
             normed_values=self.config.family == "gemma4",
+            scale=self.config.query_scale,  # of normed queries it is in the norm
+            bias=self.qkv_bias,
         )
 
     def finish(
@@ -286,7 +303,8 @@ class Layer(nn.Module):
         attended = product(attended, self.out, exact=exact, causal=causal).to(x.dtype)
         if not self.config.experts:
             x, (own,) = residual_norm(x, attended, self.attention_out, eps, weights=(self.mlp_in,))
-            dense = feed(own, self.gate_up, self.down, exact=exact, causal=causal)
+            gates = self.gate_up, self.down
+            dense = feed(own, *gates, exact=exact, causal=causal, gated=self.gated)
             x, (normed,) = residual_norm(
                 x, dense, self.feed_out, eps, scalar=scalar, weights=(following,)
             )
@@ -332,38 +350,13 @@ class Layer(nn.Module):
         return experts(flat, index, _as(weight, flat), gate_up, down).view_as(x).to(x.dtype)
 
 
-class SelfConditioning(nn.Module):
-    """Adds what the last step predicted to the canvas's embeddings (arXiv 2208.04202)."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.eps = config.eps
-        self.closed = config.family == "gemma4"
-        """Whether a norm follows; without one, a base keeps the scale of its embeddings."""
-        self.pre_norm = _norm(config.dim)
-        self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, config.dim))
-        self.down = nn.Parameter(torch.empty(config.dim, config.mlp))
-
-    def forward(self, x: Tensor, soft: Tensor | None) -> Tensor:
-        """Add the signal: x, soft (B, C, D) -> (B, C, D). A closing norm has no weight and acts
-        without a signal too.
-        """
-        signal = None
-        if soft is not None:
-            normed = rms_norm(soft, self.pre_norm, self.eps)
-            signal = feed(normed, self.gate_up, self.down, causal=False)
-        if self.closed:
-            return rms_norm(x, None, self.eps, plus=signal)
-        return x if signal is None else x + signal.to(x.dtype)
-
-
 @torch.no_grad()
 def init_weights(model: Model, *, seed: int) -> None:
     """Fill the model with random weights, from which to train.
 
-    Residual branches start at about 1/sqrt(2 layers) through their closing norm, which does what
-    zero-initialised output projections do elsewhere; queries and keys at E^-1/4, so that attention
-    at scale 1 starts as usual.
+    Residual branches start at about 1/sqrt(2 layers) through their closing norm, or in a Llama
+    through their last matrix, as zero-initialised ones do elsewhere; queries and keys at E^-1/4, so
+    that attention at scale 1 starts as usual.
     """
     generator = torch.Generator().manual_seed(seed)
     config = model.config
@@ -374,12 +367,16 @@ def init_weights(model: Model, *, seed: int) -> None:
             parameter.fill_(branch)
         elif leaf in ("q_norm", "k_norm"):
             parameter.fill_(parameter.shape[0] ** -0.25)
+        elif leaf == "qkv_bias":
+            parameter.fill_(0.0)
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
         else:
             parameter.copy_(
                 torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
             )
+            if config.family == "llama" and leaf in ("out", "down"):
+                parameter.mul_(branch)
     for layer in model.stack():
         for scalar in (layer.encode_scalar, layer.denoise_scalar):
             if scalar is not None:

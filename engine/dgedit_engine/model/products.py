@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -53,10 +55,16 @@ def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
 
 
 def feed(
-    x: Tensor, gate_up: Weight, down: Weight, *, exact: bool = False, causal: bool = True
+    x: Tensor,
+    gate_up: Weight,
+    down: Weight,
+    *,
+    exact: bool = False,
+    causal: bool = True,
+    gated: Callable[[Tensor], Tensor] = geglu,
 ) -> Tensor:
     """Run x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
-    inner = geglu(linear(x, gate_up, exact=exact, causal=causal))
+    inner = gated(linear(x, gate_up, exact=exact, causal=causal))
     return linear(inner, down, exact=exact, causal=causal)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dgedit_engine.types import MOST_STEPS, ModelError
 
-Family = Literal["gemma4", "gemma3"]
+Family = Literal["gemma4", "gemma3", "llama"]
 
 _COUNTS = ("vocab", "dim", "heads", "window", "mlp", "canvas", "context")
 _EXPERTS = ("experts", "active", "expert_width")
@@ -28,8 +28,10 @@ class LayerConfig:
     """Base of the rotary embedding's wavelengths."""
     rotated: int
     """Pairs that rotate; the others of head_dim / 2 keep still (partial RoPE)."""
-    stretch: float = 1.0
-    """Positions are divided by it before they rotate (linear scaling, arXiv 2306.15595)."""
+    stretch: float | tuple[float, ...] = 1.0
+    """Positions are divided by it before they rotate (linear scaling, arXiv 2306.15595); for each
+    rotated pair its own, where there are several (Llama 3).
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,17 @@ class Config:
     """Logits are bounded to plus and minus this; None: they are not."""
     family: Family = "gemma4"
     """gemma4 (DiffusionGemma): values are normed, full layers take their keys for values, each
-    layer ends with a scalar. gemma3: none of the three, and files have norms less 1.
+    layer ends with a scalar. gemma3: none of the three, and files have norms less 1. llama (Llama,
+    Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as they are.
     """
     query_scale: float = 1.0
-    """What normed queries are multiplied by."""
+    """What queries, normed if they are, are multiplied by."""
+    qk_norm: bool = True
+    """Whether queries and keys are normed; Llama's and Qwen2's are not."""
+    qkv_bias: bool = False
+    """Whether a bias is added to queries, keys and values (Qwen2)."""
+    tied: bool = True
+    """Whether the embedding is the head too."""
     conditioned: bool = True
     """Whether canvases read what the last step predicted (`SelfConditioning`)."""
     bos: int | None = 2
@@ -100,13 +109,20 @@ class Config:
                 raise ModelError(
                     f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
                 )
+        if self.family != "llama" and not (self.qk_norm and self.tied and not self.qkv_bias):
+            raise ModelError(f"a {self.family} without the norms and the head of its kind")
         if not min(1, self.experts) <= self.active <= self.experts:
             raise ModelError(f"{self.active} active experts of {self.experts}")
 
     @property
     def embed_scale(self) -> float:
-        """What embeddings are multiplied by: the square root of the width."""
-        return float(self.dim**0.5)
+        """What embeddings are multiplied by: the square root of the width, or 1 in a Llama."""
+        return 1.0 if self.family == "llama" else float(self.dim**0.5)
+
+    @property
+    def left_to_right(self) -> bool:
+        """Whether its kind was published as a reader from left to right alone."""
+        return self.family != "gemma4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +158,11 @@ def _check_layer(layer: LayerConfig) -> None:
     _check_number("kv_heads", layer.kv_heads, whole=True)
     _check_number("head_dim", layer.head_dim, whole=True)
     _check_number("rope_theta", layer.rope_theta)
-    _check_number("stretch", layer.stretch)
+    each = layer.stretch if isinstance(layer.stretch, tuple) else (layer.stretch,)
+    for stretch in each:
+        _check_number("stretch", stretch)
+    if len(each) not in (1, layer.head_dim // 2):
+        raise ModelError(f"{len(each)} divisors of {layer.head_dim // 2} pairs")
     if layer.head_dim % 2 or not 0 <= layer.rotated <= layer.head_dim // 2:
         raise ModelError(f"{layer.rotated} rotated pairs in a head of {layer.head_dim}")
 

@@ -1,10 +1,11 @@
 """The prompt for a base model without infill tokens: what follows a hole, then the text before it.
+One that has them gets both by its marks (`fim.py`).
 
 Such a model, as it was published, reads from left to right alone. So what stands behind the hole
 comes first, then blank lines, then the text before, as if the file had been cut and joined the
 wrong way round: its names and its style are known, and where an infill ends, the text goes on as
-the prompt began. A prompt must end where the model would have ended a token, so the last token is
-taken off where that is not certain, and the draft has to begin with its text ("token healing").
+the prompt began. A prompt must end where the model would have ended a token, so the last tokens are
+taken off where that is not certain, and the draft has to begin with their text ("token healing").
 Whatever a file's lines end with, the model reads and writes "\n", as in nearly all that it was
 trained on.
 
@@ -15,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import PurePath
 
+from dgedit_engine.prompt import fim
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -31,6 +34,9 @@ FIRST = 160
 """Tokens of the text behind a hole in the prompt, at most."""
 JOINT = "\n\n\n\n"
 """Separates the text behind the hole from the text before it."""
+_NEAR = 200  # characters at the end of a text that the last tokens are of
+_WORDS = ("x", "    x", "\tx")
+"""Beginnings of what may follow: it tells which tokens are sure."""
 _SLASHES = frozenset(
     (
         *(".c", ".cc", ".cpp", ".cs", ".cts", ".go", ".h", ".hpp", ".java", ".js", ".jsx", ".kt"),
@@ -77,6 +83,10 @@ class Around:
     """The texts before, in and behind it, up to the next hole; not more than can matter."""
     newline: str
     """What the file's lines end with; in all the texts here it is "\n"."""
+    ends: tuple[int, ...] = ()
+    """The tokens by which the model ends an infill, where the prompt asks for one; none: it reads
+    on, past the hole.
+    """
 
 
 def around(
@@ -96,19 +106,23 @@ def around(
     passage, place, newline = _split(request, hole, filled)
     text = _said(_tail(place.before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
-    whole = tokenizer.encode(text)
     behind = place.behind[:_BEHIND]
+    near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
+    others = [one for one in request.passages if one is not passage and not one.holes]
+    if (known := fim.marks(tokenizer)) is not None:
+        whole = tokenizer.encode(_beside(others) + text)
+        ids = known.laid(whole, tokenizer.encode(behind), bos=bos or 0, budget=budget)
+        return Around(ids, "", near, newline, known.ends)
+    whole = tokenizer.encode(text)
     after: list[int] = []
     if behind.strip():
         after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
         after += tokenizer.encode(JOINT)
         budget -= len(after)
     own = _last(whole, budget)
-    others = [one for one in request.passages if one is not passage and not one.holes]
     beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
-    forced = _unsure(place.before, tokenizer, own)
-    ids = [*start, *beside, *after, *(own[:-1] if forced else own)]
-    near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
+    own, forced = _sure_part(place.before, tokenizer, own)
+    ids = [*start, *beside, *after, *own]
     return Around(ids, forced, near, newline)
 
 
@@ -221,11 +235,28 @@ def sure(before: str) -> bool:
     return not before[before.rfind("\n") + 1 :].strip()
 
 
-def _unsure(before: str, tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """Return the last token's text if another token might have stood there, else nothing; nothing
-    too for a part of a character spelt in bytes.
+def _sure_part(before: str, tokenizer: Tokenizer, ids: list[int]) -> tuple[list[int], str]:
+    """Return the ids of a text without the last ones, if others might have stood there, and the
+    text of these; all ids too where that begins or ends within a character.
     """
-    if sure(before) or len(ids) < 2:
-        return ""
-    text = "".join(piece.text for piece in tokenizer.pieces(ids[-1:]))
-    return "" if "\ufffd" in text else text
+    lost = 0 if sure(before) or len(ids) < 2 else 1
+    if tokenizer.of_bytes:
+        lost = max(lost, _joined(before[-_NEAR:], tokenizer))
+    if not lost or lost > len(ids):
+        return ids, ""
+    text = "".join(piece.text for piece in tokenizer.pieces(ids[-lost:]))
+    whole = "\ufffd" not in text and before.endswith(text)
+    return (ids[:-lost], text) if whole else (ids, "")
+
+
+def _joined(text: str, tokenizer: Tokenizer) -> int:
+    """Return how many tokens at the end of a text are others once a word follows: line ends and
+    indentation may be one token, and the last space a part of the word.
+    """
+    own = tokenizer.encode(text)
+    kept = len(own)
+    for word in _WORDS:
+        after = tokenizer.encode(text + word)
+        pairs = zip(own, after, strict=False)
+        kept = min(kept, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    return len(own) - kept

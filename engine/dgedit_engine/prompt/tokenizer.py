@@ -25,6 +25,13 @@ _UNFINISHED = "\ufffd"
 _LINE_START = re.compile(r"(?=\r\n)|(?<!\r)(?=\n)")
 _LAST = "\U0010ffff"
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_PLAIN = (*range(33, 127), *range(161, 173), *range(174, 256))
+_LETTERS = {chr(byte): byte for byte in _PLAIN} | {
+    chr(256 + place): byte
+    for place, byte in enumerate(byte for byte in range(256) if byte not in _PLAIN)
+}
+"""GPT-2's alphabet of bytes: those that print stand for themselves."""
+_MARK = re.compile(r"<\|.+\|>|<｜.+｜>|<\[.+\]>|<fim[_-]\w+>|▁<(PRE|SUF|MID|EOT)>", re.DOTALL)
 _REMEMBERED = 1 << 15  # lines
 _LARGEST = 64_000_000  # bytes of a tokenizer.json; Gemma's has half of it
 _LONGEST_EXPRESSION, _REPEATS, _DEEPEST = 4096, 4, 8
@@ -51,6 +58,9 @@ class Tokenizer:
         with _in_words(source if isinstance(source, Path) else None):
             self._inner = _read(source) if isinstance(source, Path) else source
         self._inner.encode_special_tokens = True
+        self._hide_marks()
+        self.of_bytes = "ByteLevel" in _kinds(self._inner.decoder)
+        """Whether tokens are runs of bytes, white space and the word behind it among them."""
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
         self._sorted: list[tuple[str, int]] = []
@@ -65,17 +75,38 @@ class Tokenizer:
         return None if found is None else int(found)
 
     def texts(self) -> Iterator[tuple[str, int]]:
-        """Yield each token's text and its id, in no order, without tokens that are a lone byte. For
-        a vocabulary that spells a space "▁".
+        """Yield each token's text and its id, in no order, without tokens that are a part of a
+        character.
         """
         for name, token in self._inner.get_vocab().items():
-            if not _BYTE.fullmatch(name):
-                yield name.replace("▁", " "), int(token)
+            if (text := self._text(name)) is not None:
+                yield text, int(token)
 
     def byte_tokens(self) -> list[int]:
-        """Return the ids of the tokens that are a lone byte, in ascending order."""
+        """Return the ids of the tokens that are a part of a character, in ascending order."""
         vocabulary = self._inner.get_vocab().items()
-        return sorted(int(token) for name, token in vocabulary if _BYTE.fullmatch(name))
+        return sorted(int(token) for name, token in vocabulary if self._text(name) is None)
+
+    def _hide_marks(self) -> None:
+        """Make marks special that a file adds as text, as Qwen2.5-Coder's does: else a user's text
+        could have them.
+        """
+        added = self._inner.get_added_tokens_decoder().values()
+        marks = [one.content for one in added if not one.special and _MARK.fullmatch(one.content)]
+        self._inner.add_special_tokens(
+            [tokenizers.AddedToken(one, special=True, normalized=False) for one in marks]
+        )
+
+    def _text(self, name: str) -> str | None:
+        """Return the text of the token of a name; None for a part of a character."""
+        if not self.of_bytes:
+            return None if _BYTE.fullmatch(name) else name.replace("▁", " ")
+        if not all(letter in _LETTERS for letter in name):
+            return name  # one that was added
+        try:
+            return bytes(_LETTERS[letter] for letter in name).decode()
+        except UnicodeDecodeError:
+            return None
 
     def beginning(self, text: str) -> list[int]:
         """Return the tokens that begin with a text, and those that it begins with, if the rest of
@@ -164,7 +195,18 @@ def _read(path: Path) -> tokenizers.Tokenizer:
         for expression in _expressions(part and json.loads(part.__getstate__())):
             if not may_be_run(expression):
                 raise ModelError(f"{path}: {expression!r:.100} may take for ever on some text")
-    return found
+    return _as_it_is(found) if "Prepend" in _kinds(found.normalizer) else found
+
+
+def _as_it_is(found: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """Return a tokenizer that neither puts a space before a text nor takes one off, as Llama 2's
+    does: a part of a file is no beginning of a sentence.
+    """
+    raw = json.loads(found.to_str())
+    for name, dropped in (("normalizer", "Prepend"), ("decoder", "Strip")):
+        parts = raw[name].get(f"{name}s", []) if raw[name] else []
+        parts[:] = [one for one in parts if one.get("type") != dropped]
+    return tokenizers.Tokenizer.from_str(json.dumps(raw))
 
 
 def may_be_run(expression: str) -> bool:
@@ -183,6 +225,20 @@ def may_be_run(expression: str) -> bool:
     for _ in range(_DEEPEST):
         plain = _GROUP.sub(lambda group: re.sub(r"[^*+{]", "", group[0]), plain)
     return all(len(re.findall(r"[*+{]", branch)) <= _REPEATS for branch in plain.split("|"))
+
+
+def _kinds(part: Any) -> set[str]:
+    """Return the types of a part of a tokenizer, and of those that it is made of."""
+    waiting = [part and json.loads(part.__getstate__())]
+    found = set[str]()
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            found.add(str(one.get("type")))
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+    return found
 
 
 def _harmless(escaped: re.Match[str]) -> str:

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.canvases import behind, restored
+from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import Config
-from dgedit_engine.model.model import Model, SelfConditioning
+from dgedit_engine.model.model import Model
 from dgedit_engine.train import schedule
 from dgedit_engine.train.adapter import SPECIALS, TrainedAdapter
 from dgedit_engine.train.canvas_examples import Canvases

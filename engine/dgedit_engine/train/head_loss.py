@@ -37,9 +37,11 @@ class Shortlist:
     def of(cls, model: Model, tokens: Iterable[int]) -> Shortlist:
         """Take these tokens of a model, without those whose rows are all zeros: a reduced base
         (`train/travel.py`) lacks those rows. The first tokens, special ones, stay whatever theirs
-        are. Raises ValueError for a model whose logits have a cap, which the losses here do not
-        support.
+        are. Raises ValueError for a model whose logits have a cap, and for a head of its own, which
+        the losses here do not support.
         """
+        if model.output is not None:
+            raise ValueError("a base with a head of its own is not trained here")
         if model.config.softcap is not None:
             raise ValueError("a base with a soft cap is not trained here")
         device = model.embedding.device

@@ -19,7 +19,7 @@ from torch import Tensor
 from dgedit_engine.formats import opened, shards
 from dgedit_engine.formats.coding import allocated, coding, common, recoded
 from dgedit_engine.formats.plain import SCALE, narrowed
-from dgedit_engine.formats.source import Piece, TensorSource, Weight, named
+from dgedit_engine.formats.source import HEAD, Piece, TensorSource, Weight, named
 from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -29,6 +29,7 @@ from dgedit_kernels.quantised import Quantised
 SINGLE, INDEX = shards.SINGLE, shards.INDEX
 """The file that holds all weights, and the index that says which shard holds which."""
 
+_UNREAD = (HEAD, ".rotary_emb.inv_freq")  # where it is tied; a table that older files have
 _SHARD_BYTES = 15 << 20  # and a header: a shard travels where 16 MiB do
 
 
@@ -129,7 +130,7 @@ def planned(all_slots: Iterable[Slot], source: TensorSource) -> list[Move]:
     for piece in source.pieces:
         name = canonical(piece.name)
         if name not in places:
-            if piece.name.startswith((*shards.SKIPPED, SHARED)):
+            if piece.name.startswith((*shards.SKIPPED, SHARED)) or piece.name.endswith(_UNREAD):
                 continue
             raise ModelError(f"unexpected tensor {piece.name}")
         slot, index = places[name]

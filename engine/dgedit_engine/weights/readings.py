@@ -21,7 +21,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dgedit_engine.model.model import Model, SelfConditioning
+from dgedit_engine.model.conditioning import SelfConditioning
+from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import adapters
 from dgedit_engine.weights.adapters import Adapter

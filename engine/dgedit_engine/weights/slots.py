@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 
 from torch import Tensor, nn
 
-from dgedit_engine.formats.source import EMBEDDING, NORM, Weight
+from dgedit_engine.formats.source import EMBEDDING, HEAD, NORM, Weight
 from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.model.shape import Config
 from dgedit_kernels.quantised import Quantised
@@ -27,6 +27,11 @@ _NORMS = {
     "q_norm": "self_attn.q_norm.weight",
     "k_norm": "self_attn.k_norm.weight",
 }
+_LLAMA_NORMS = {
+    "attention_in": "input_layernorm.weight",
+    "mlp_in": "post_attention_layernorm.weight",
+}
+_QK_NORMS = {name: _NORMS[name] for name in ("q_norm", "k_norm")}
 _BESIDE_EXPERTS = {
     "mlp_out": "post_feedforward_layernorm_1.weight",
     "experts_in": "pre_feedforward_layernorm_2.weight",
@@ -103,10 +108,12 @@ def canonical(name: str) -> str:
 
 def slots(model: Model) -> Iterator[Slot]:
     """Yield every weight of the model."""
-    old = model.config.family == "gemma3"
+    old = model.config.family != "gemma4"
     top = "model." if old else "model.decoder."
-    shift = 1.0 if old else 0.0
+    shift = 1.0 if model.config.family == "gemma3" else 0.0
     yield Slot(model, "embedding", {f"{top}embed_tokens.weight" if old else EMBEDDING: ()})
+    if model.output is not None:
+        yield Slot(model, "output", {HEAD: ()}, coded=True)
     yield Slot(model, "norm", {f"{top}norm.weight" if old else NORM: ()}, shift=shift)
     if (conditioning := model.conditioning) is not None:
         block = f"{top}self_conditioning."
@@ -123,7 +130,9 @@ def slots(model: Model) -> Iterator[Slot]:
 def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[Slot]:
     """A layer's weights, but for its scalars."""
     shape = layer.shape
-    for ours, theirs in _NORMS.items():
+    norms = _NORMS if config.family != "llama" else _LLAMA_NORMS
+    norms = norms | _QK_NORMS if config.qk_norm else norms
+    for ours, theirs in norms.items():
         factor = config.query_scale if ours == "q_norm" else 1.0
         yield Slot(layer, ours, {prefix + theirs: ()}, shift=shift, factor=factor)
     yield Slot(layer, "out", {f"{prefix}self_attn.o_proj.weight": ()}, coded=True)
@@ -131,6 +140,9 @@ def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[
     sizes = {"q": config.heads * shape.head_dim, "k": keys} | ({} if layer.shared else {"v": keys})
     rows = _rows([f"{prefix}self_attn.{one}_proj.weight" for one in sizes], sizes.values())
     yield Slot(layer, "qkv", rows, coded=True)
+    if config.qkv_bias:
+        biases = {name.removesuffix("weight") + "bias": place for name, place in rows.items()}
+        yield Slot(layer, "qkv_bias", biases)
     yield from _mlp(layer, f"{prefix}mlp.", config.mlp)
     if config.experts:
         for ours, theirs in _BESIDE_EXPERTS.items():

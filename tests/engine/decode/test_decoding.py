@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from dgedit_engine.decode.decoding import Decoding, load_decoding, save_decoding
+from dgedit_engine.decode.decoding import DRAFTS, FEW, Decoding, load_decoding, save_decoding
 from dgedit_engine.types import ModelError
+from gemma3 import SHAPE
+from published import CONFIG
 
 MORE = Decoding(candidates=4, origins=("draft", "revised", "canvas", "sample"), canvases=(32, 16))
 
@@ -49,3 +51,12 @@ def test_settings_survive_the_file(tmp_path: Path) -> None:
     (tmp_path / "decoding.json").write_text("{")
     with pytest.raises(ModelError, match=r"decoding\.json"):
         load_decoding(tmp_path)
+
+
+def test_model_without_settings_has_drafts_for_its_size(tmp_path: Path) -> None:
+    small = replace(SHAPE, dim=1152)
+    assert load_decoding(tmp_path, small) == Decoding(candidates=DRAFTS)
+    assert load_decoding(tmp_path, replace(SHAPE, dim=1153)) == Decoding(candidates=FEW)
+    assert load_decoding(tmp_path, CONFIG) == load_decoding(tmp_path) == Decoding()
+    save_decoding(Decoding(candidates=3), tmp_path)
+    assert load_decoding(tmp_path, small).candidates == 3

@@ -228,9 +228,9 @@ def test_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 
 def test_another_architecture_is_named(tmp_path: Path) -> None:
-    raw = released() | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    raw = released() | {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
     words = refused(tmp_path, raw)
-    assert "LlamaForCausalLM" in words and str(tmp_path / "config.json") in words
+    assert "MistralForCausalLM" in words and str(tmp_path / "config.json") in words
 
 
 @pytest.mark.parametrize(
@@ -277,8 +277,8 @@ def test_unusable_end_tokens_are_named(tmp_path: Path, eos: Any) -> None:
 
 @pytest.mark.parametrize("names", [5, {}, {"a": 1}])
 def test_architectures_that_are_no_list_are_refused(tmp_path: Path, names: Any) -> None:
-    words = refused(tmp_path, released() | {"architectures": names, "model_type": "llama"})
-    assert "architecture llama" in words
+    words = refused(tmp_path, released() | {"architectures": names, "model_type": "mistral"})
+    assert "architecture mistral" in words
 
 
 @pytest.mark.parametrize(

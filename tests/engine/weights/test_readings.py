@@ -16,8 +16,9 @@ from dgedit_engine.formats import vocabulary
 from dgedit_engine.model.adapted import Adapted
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.canvases import behind, restored
+from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import load_config
-from dgedit_engine.model.model import Model, SelfConditioning
+from dgedit_engine.model.model import Model
 from dgedit_engine.train.adapter import PROJECTIONS, AdapterSettings, TrainedAdapter
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import adapters, checkpoint, readings
