@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dgedit.lsp.rpc import Peer, RpcError
+from dgedit.protocol.rpc import Peer, RpcError
 from scripted import PATH
 
 # The server with a scripted backend, which writes its steps and their ends to stderr.

@@ -19,7 +19,7 @@ from dgedit.files.document import Document, Span
 from dgedit.lsp.capabilities import COMMAND, KIND
 from dgedit.lsp.documents import Snapshot
 from dgedit.lsp.fields import field_at, range_at, text_at
-from dgedit.lsp.rpc import INVALID_PARAMS, RpcError
+from dgedit.protocol.rpc import INVALID_PARAMS, RpcError
 from dgedit.request.context import beside
 from dgedit.request.markers import MARKER, marked
 from dgedit.request.ranges import all_of, bodies_in

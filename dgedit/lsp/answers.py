@@ -22,8 +22,8 @@ from dgedit.lsp.fields import LspPosition
 from dgedit.lsp.jobs import Job
 from dgedit.lsp.options import LspOptions
 from dgedit.lsp.progress import WorkProgress, draft_teller
-from dgedit.lsp.rpc import CONTENT_MODIFIED, Id, Peer, RpcError
 from dgedit.lsp.suggestions import Suggestions, cut, path_of, request_at
+from dgedit.protocol.rpc import CONTENT_MODIFIED, Id, Peer, RpcError
 from dgedit.request.ability import not_known
 from dgedit.request.doubt import doubts, told
 from dgedit.request.markers import position

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dgedit.lsp.fields import field_at
-from dgedit.lsp.positions import ENCODINGS, PositionEncoding
-from dgedit.lsp.rpc import Id
+from dgedit.protocol.positions import ENCODINGS, PositionEncoding
+from dgedit.protocol.rpc import Id
 
 KIND = "refactor.rewrite"
 """The kind of all code actions."""

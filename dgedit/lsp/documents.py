@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dgedit.lsp.fields import LspPosition, field_at, list_at, range_at, text_at
-from dgedit.lsp.positions import PositionEncoding, paired, to_column, to_units
-from dgedit.lsp.rpc import RpcError
+from dgedit.protocol.positions import PositionEncoding, paired, to_column, to_units
+from dgedit.protocol.rpc import RpcError
 
 LARGEST = 20_000_000
 """The characters from which a text is not held: the editor refuses such files, too."""

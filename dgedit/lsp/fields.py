@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from dgedit.lsp.rpc import INVALID_PARAMS, RpcError
+from dgedit.protocol.rpc import INVALID_PARAMS, RpcError
 
 
 class LspPosition(NamedTuple):

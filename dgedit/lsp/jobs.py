@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from dgedit.lsp.rpc import REQUEST_FAILED, SERVER_CANCELLED, Id, Peer, RpcError
+from dgedit.protocol.rpc import REQUEST_FAILED, SERVER_CANCELLED, Id, Peer, RpcError
 
 _THREADS = 4  # the most threads of a lane, including those that are stuck
 _WAITING = 64  # the most jobs that wait

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from dgedit.lsp.rpc import Id, Peer, RpcError
+from dgedit.protocol.rpc import Id, Peer, RpcError
 from dgedit_engine.types import Step
 
 _PAUSE = 0.05  # seconds from one report to the next, at least

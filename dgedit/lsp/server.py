@@ -20,7 +20,7 @@ from dgedit.lsp.documents import OpenTexts, OutOfStep
 from dgedit.lsp.fields import field_at, has, list_at, position_at, range_at, text_at
 from dgedit.lsp.jobs import Job, Lane
 from dgedit.lsp.options import SECTION, LspOptions, read_options
-from dgedit.lsp.rpc import (
+from dgedit.protocol.rpc import (
     CONTENT_MODIFIED,
     INTERNAL_ERROR,
     INVALID_PARAMS,

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from dgedit.lsp.rpc import Peer
 from dgedit.lsp.server import LspServer
+from dgedit.protocol.rpc import Peer
 
 
 def serve(

@@ -17,7 +17,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeGuard
+from typing import Any, BinaryIO
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -84,14 +84,19 @@ class Peer:
         """
         while not self.closed:
             try:
-                if (body := self._body()) is None:
-                    return
-                message = self._message(body)
+                body = self._body()
             except RpcError as error:
                 self.fail(None, error)
                 continue
             except (OSError, ValueError):  # the stream was closed
                 return
+            if body is None:
+                return
+            try:
+                message = self._message(body)
+            except RpcError as error:
+                self.fail(None, error)
+                continue
             if message is not None:
                 yield message
 
@@ -121,7 +126,10 @@ class Peer:
 
     def answer(self, number: Id, result: Any) -> None:
         """Answer a request with a result."""
-        self._send({"id": number, "result": result})
+        try:
+            self._send({"id": number, "result": result})
+        except (ValueError, RecursionError):  # it holds what the other side sent, nested deeply
+            self.fail(number, RpcError(INTERNAL_ERROR, "the answer is no JSON"))
 
     def fail(self, number: Id | None, error: RpcError) -> None:
         """Answer a request, or what could not be read as one, with an error."""
@@ -169,7 +177,7 @@ class Peer:
     def _message(self, body: bytes) -> Incoming | None:
         """Parse a message; an answer is delivered, and gives None. Raises RpcError."""
         try:
-            said = json.loads(body.decode())
+            said = json.loads(body.decode(), parse_constant=_refuse)
         except (ValueError, RecursionError):
             raise RpcError(PARSE_ERROR, "a message is no JSON") from None
         if not isinstance(said, dict):
@@ -177,8 +185,7 @@ class Peer:
         number, method, params = said.get("id"), said.get("method"), said.get("params")
         known = _is_id(number)
         if method is None and ("result" in said or "error" in said):
-            if _is_id(number):
-                self._deliver(number, said)
+            self._deliver(number, said)
             return None
         if "id" in said and not known:
             raise RpcError(INVALID_REQUEST, "an id must be a whole number or a short text")
@@ -191,9 +198,9 @@ class Peer:
             raise RpcError(INVALID_REQUEST, "params must be an object or a list")
         return Incoming(method, params, number if known else None)
 
-    def _deliver(self, number: Id, said: dict[str, Any]) -> None:
+    def _deliver(self, number: Any, said: dict[str, Any]) -> None:
         with self._asking:
-            answered = self._asked.pop(number, None)
+            answered = self._asked.pop(number, None) if _is_id(number) else None
         if answered is None:
             return
         error = said.get("error")
@@ -223,7 +230,11 @@ class Peer:
                 self.closed = True
 
 
-def _is_id(value: object) -> TypeGuard[Id]:
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _is_id(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= _NAME
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63

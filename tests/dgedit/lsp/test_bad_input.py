@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dgedit.lsp.rpc import RpcError
+from dgedit.protocol.rpc import RpcError
 from lspclient import ALL, URI, LspClient, at, lsp_scripted
 from scripted import PATH
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from dgedit.lsp import documents
 from dgedit.lsp.documents import OpenTexts, OutOfStep
 from dgedit.lsp.fields import LspPosition
-from dgedit.lsp.positions import ENCODINGS, PositionEncoding, paired
-from dgedit.lsp.rpc import RpcError
+from dgedit.protocol.positions import ENCODINGS, PositionEncoding, paired
+from dgedit.protocol.rpc import RpcError
 
 END = re.compile(r"\r\n|\n|\r")
 PIECES = st.text(st.sampled_from("ab \n\r\té€😀\ud83d\ude00"), max_size=8)

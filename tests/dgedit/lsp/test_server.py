@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dgedit.lsp import rpc
-from dgedit.lsp.rpc import RpcError
+from dgedit.protocol import rpc
+from dgedit.protocol.rpc import RpcError
 from lspclient import ALL, URI, LspClient, at, lsp_scripted
 from scripted import STEPS
 

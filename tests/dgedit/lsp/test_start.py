@@ -14,7 +14,7 @@ import pytest
 
 from dgedit import cli
 from dgedit.errors import Exit
-from dgedit.lsp.rpc import RpcError
+from dgedit.protocol.rpc import RpcError
 from lspclient import at, lsp_process
 from scripted import PATH
 from warm import CLIENT, Warm, warm_engines

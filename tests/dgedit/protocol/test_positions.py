@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.lsp.positions import ENCODINGS, PositionEncoding, paired, to_column, to_units
+from dgedit.protocol.positions import ENCODINGS, PositionEncoding, paired, to_column, to_units
 
 SIZES = {"utf-8": (1, 2, 3, 4), "utf-16": (1, 1, 1, 2), "utf-32": (1, 1, 1, 1)}
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from dgedit.lsp import rpc
-from dgedit.lsp.rpc import Incoming, Peer, RpcError
+from dgedit.protocol import rpc
+from dgedit.protocol.rpc import Incoming, Peer, RpcError
 from fuzzed import changed, edited, inputs
 
 
