@@ -37,8 +37,9 @@ def _streams() -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open standard input and output for the protocol alone: whatever else reads finds nothing, and
     whatever else is printed goes to stderr.
     """
+    while (nothing := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # it stands in for a standard stream that is missing
     incoming, outgoing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     with open(incoming, "rb") as reading, open(outgoing, "wb", buffering=0) as writing:
