@@ -24,6 +24,8 @@ _STAND_INS = {
     "f15": "shift+f3",
     "ctrl+underscore": "ctrl+slash",
     "ctrl+@": "ctrl+space",
+    "alt+shift+slash": "alt+question_mark",
+    "alt+shift+question_mark": "alt+question_mark",
 }
 
 # How keys are written whose names differ from what is printed on them.

@@ -29,7 +29,7 @@ async def test_each_press_puts_in_the_next_ending_and_the_last_is_as_typed(
             assert text_of(d) == TEXT.replace("\nna\n", f"\n{word}\n")
             assert d.notice == said
             assert d.app.editor.selected == (12 + len(word),) * 2
-        await d.press("alt+question_mark")
+        await d.press("alt+shift+slash")
         assert text_of(d) == TEXT
         await d.press("alt+question_mark")
         assert d.notice == "3 of 3: native"
