@@ -78,6 +78,7 @@ class Folding:
         folds = all_folds(editor.buffer.lines, _tree(editor))
         found = [one for level, one in levels(folds) if wanted(level) and _is_free(one, held)]
         if found:
+            editor.buffer.unfold_all()  # what is left of a syntax of before may cross these
             _fold(editor, found)
         else:
             self.workspace.notice("there is nothing to fold")
