@@ -78,13 +78,15 @@ class Folding:
         folds = all_folds(editor.buffer.lines, _tree(editor))
         found = [one for level, one in levels(folds) if wanted(level) and _is_free(one, held)]
         if found:
-            _fold(editor, found)
+            _fold(editor, found, anew=True)
         else:
             self.workspace.notice("there is nothing to fold")
 
 
-def _fold(editor: Editor, folds: Iterable[Fold]) -> None:
+def _fold(editor: Editor, folds: Iterable[Fold], *, anew: bool = False) -> None:
     with editor.steady():
+        if anew:  # what is left of a syntax of before may cross these
+            editor.buffer.unfold_all()
         editor.buffer.fold(folds)
         editor.rows.wrap(0)
         editor.cursors.place([_outside(editor, one) for one in editor.cursors.all])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from dgedit.text.folding import Fold
@@ -252,3 +254,30 @@ async def test_click_on_a_mark_unfolds(desk: OpenDesk, where: str) -> None:
         await click(d, x, 6)
         assert (folds(d) == [TWO]) is (where == "text")
         drawn(d)
+
+
+@pytest.mark.parametrize("name", ["a.py", "a.txt"])
+async def test_whatever_is_pressed_among_folds_rows_and_text_agree(
+    desk: OpenDesk, name: str
+) -> None:
+    dice = random.Random(name)
+    edits = "x enter backspace delete tab alt+up alt+down alt+k ctrl+j ctrl+z ctrl+y ctrl+slash f2"
+    moves = "up down shift+up shift+down right left end pagedown alt+pagedown alt+z"
+    folding = "alt+shift+f alt+shift+f alt+shift+a alt+shift+a alt+shift+u alt+shift+e"
+    async with desk({name: TEXT}) as d:
+        editor, folded = d.app.editor, 0
+        for _ in range(90):
+            at = dice.randrange(len(editor.text) + 1)
+            if dice.random() < 0.5:
+                d.select(at, at if dice.random() < 0.7 else dice.randrange(len(editor.text) + 1))
+            key = dice.choice(dice.choice([edits, moves, folding]).split())
+            before = editor.text
+            await d.press(key)
+            assert key in edits.split() or editor.text == before
+            folded += editor.buffer.folds.any
+            check_rows(editor)
+            check_view(editor)
+        assert folded > 9
+        while editor.history.undo_stack:
+            editor.undo()
+        assert editor.text.encode() == TEXT
