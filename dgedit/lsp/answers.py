@@ -66,7 +66,7 @@ class OfferPlace(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Completing:
+class CompletionPlace:
     """What a request for texts at the cursor is about besides."""
 
     position: LspPosition
@@ -112,7 +112,7 @@ class Answering:
         """Read the settings anew when they are needed next."""
         self._settings = None
 
-    def known(self, asked: Asked, at: Completing) -> Any:
+    def known(self, asked: Asked, at: CompletionPlace) -> Any:
         """Return the answer to `textDocument/inlineCompletion` where it is remembered, else None.
         For the thread that reads: it takes no time.
         """
@@ -120,7 +120,7 @@ class Answering:
             return self._known(asked, at, at.place(asked.snapshot))
         return None
 
-    def complete(self, job: Job, asked: Asked, at: Completing) -> Any:
+    def complete(self, job: Job, asked: Asked, at: CompletionPlace) -> Any:
         """Return texts to offer at a position: `textDocument/inlineCompletion`."""
         with self._told_once(asked):
             place = at.place(asked.snapshot)
@@ -176,7 +176,7 @@ class Answering:
             return {"edits": self._hunks(job, asked, at, selected)}
         return {"edits": []}
 
-    def _known(self, asked: Asked, at: Completing, place: OfferPlace) -> Any:
+    def _known(self, asked: Asked, at: CompletionPlace, place: OfferPlace) -> Any:
         texts = self._suggestions.recall(
             asked.snapshot.uri,
             place.text,
@@ -187,7 +187,7 @@ class Answering:
         )
         return None if texts is None else {"items": [at.item(one, place, asked) for one in texts]}
 
-    def _found(self, job: Job, asked: Asked, at: Completing, place: OfferPlace) -> Any:
+    def _found(self, job: Job, asked: Asked, at: CompletionPlace, place: OfferPlace) -> Any:
         backend, effort = self._backend(asked), self._effort(asked)
         request = request_at(asked.path, place.text, place.offset, effort=effort)
         partial = at.partial if asked.options.drafts else None

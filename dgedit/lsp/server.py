@@ -35,7 +35,7 @@ from dgedit.protocol.rpc import (
 )
 
 if TYPE_CHECKING:
-    from dgedit.lsp.answers import Answering, Asked, Completing
+    from dgedit.lsp.answers import Answering, Asked, CompletionPlace
 
 _COMPLETE = "textDocument/inlineCompletion"
 _ACTIONS = "textDocument/codeAction"
@@ -230,10 +230,10 @@ class LspServer:
                 selected, lead = None, ""
         token = token_in(params, "partialResultToken")
 
-        def about() -> Completing:
-            from dgedit.lsp.answers import Completing
+        def about() -> CompletionPlace:
+            from dgedit.lsp.answers import CompletionPlace
 
-            return Completing(at, selected, lead, token)
+            return CompletionPlace(at, selected, lead, token)
 
         self._do(
             message,

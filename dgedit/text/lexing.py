@@ -15,7 +15,6 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
-from fnmatch import fnmatchcase
 from functools import cache
 from itertools import accumulate
 from typing import IO, Any
@@ -70,13 +69,9 @@ _NAMES = {
 
 def is_known(file_name: str) -> bool:
     """Say whether there is a lexer for a file of this name."""
-    whole, ends, patterns = _patterns()
+    whole, ends, starts = _patterns()
     tails = (file_name[at:] for at, sign in enumerate(file_name) if sign == ".")
-    return (
-        file_name in whole
-        or any(tail in ends for tail in tails)
-        or any(fnmatchcase(file_name, one) for one in patterns)
-    )
+    return file_name in whole or any(tail in ends for tail in tails) or file_name.startswith(starts)
 
 
 def languages() -> dict[str, str]:
@@ -161,12 +156,12 @@ def _lexers() -> Iterator[tuple[str, tuple[str, ...]]]:
 
 @cache
 def _patterns() -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
-    """Return whole names, endings, and the patterns that are neither."""
+    """Return whole names, endings, and beginnings; of the few other patterns none is known."""
     every = [one for _, patterns in _lexers() for one in patterns]
     whole = frozenset(one for one in every if not _MAGIC & set(one))
     ends = frozenset(one[1:] for one in every if one[:2] == "*." and not _MAGIC & set(one[1:]))
-    rest = (one for one in every if one not in whole and one[1:] not in ends)
-    return whole, ends, tuple(rest)
+    starts = (one[:-1] for one in every if one[-1] == "*" and not _MAGIC & set(one[:-1]))
+    return whole, ends, tuple(starts)
 
 
 if __name__ == "__main__":

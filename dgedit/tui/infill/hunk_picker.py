@@ -6,7 +6,7 @@ Knows hunks and keys; its owner accepts a hunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from textual.binding import Binding, BindingType
 
@@ -14,7 +14,7 @@ from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.hunks import Hunk
 from dgedit.tui.widgets.diffview import DiffView, file_line
 
-Cut = Sequence[tuple[Editor, Sequence[Hunk]]]
+Cut: TypeAlias = "Sequence[tuple[Editor, Sequence[Hunk]]]"
 """The files of a result, each with its hunks."""
 
 _CHOSEN = "   ◂ A accepts this hunk"

@@ -141,8 +141,13 @@ class Pages:
 
     def read_again(self, path: Path) -> Document:
         """Read an open file as it is on disk now. Raises InputError."""
-        refuse_other(path)
+        self.refuse_other(path)
         return self._read(path)
+
+    def refuse_other(self, path: Path) -> None:
+        """Raise InputError if something else has replaced a file."""
+        if what := instead_of_file(path):
+            raise InputError(f"{path} is {what} now; F12 saves this text elsewhere")
 
     def page(self, path: Path, file: Document) -> Page:
         """Make a widget for a file, locked if the file may not be written."""
@@ -188,9 +193,3 @@ class Pages:
             return Document.load(path, largest=None if self.force else LARGEST, binary=self.force)
         except UnfitError as error:
             raise InputError(f"{error}; --force opens it") from None
-
-
-def refuse_other(path: Path) -> None:
-    """Raise InputError if something else has replaced a file."""
-    if what := instead_of_file(path):
-        raise InputError(f"{path} is {what} now; F12 saves this text elsewhere")

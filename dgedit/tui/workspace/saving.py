@@ -24,7 +24,6 @@ from dgedit.text.visible import visible
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.widgets.dialogs import Ask
 from dgedit.tui.workspace.disk_changes import DiskChanges
-from dgedit.tui.workspace.pages import refuse_other
 from dgedit.tui.workspace.stdin import Piped
 from dgedit.tui.workspace.tabs import Workspace, is_same
 
@@ -98,7 +97,7 @@ class Saving:
             before = editor.file
             self.disk.writing.add(editor)
             try:
-                refuse_other(editor.path)
+                self.workspace.pages.refuse_other(editor.path)
                 saved = await asyncio.to_thread(editor.current.save)
                 editor.file = saved if editor.file is before else editor.file
             except ConflictError:
@@ -193,7 +192,7 @@ class Saving:
         return f"{told} without the draft" + ": Alt+Y accepts it" * self.infills.is_ready
 
     async def _saved(self, editor: Editor) -> Document:
-        refuse_other(editor.path)
+        self.workspace.pages.refuse_other(editor.path)
         try:
             return editor.current.save()
         except ConflictError as error:

@@ -222,6 +222,7 @@ STARTS = {
     "dgedit/files/shell.py": "what the user types to filter a selection, by the shell",
     "dgedit/protocol/language_server.py": "what the user's settings name",
     "dgedit/tui/bench.py": "for developers: dgedit itself",
+    "dgedit/tui/workspace/lexers.py": "our own interpreter, which colours",
     "dgedit/tui/terminal/clipboard.py": "the clipboard's programs",
 }
 """Who may start a program, and which."""

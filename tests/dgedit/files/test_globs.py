@@ -140,6 +140,7 @@ MAY = {
     "dgedit/text/indentation.py": "words of languages; a bracket, escaped",
     "dgedit/text/search.py": "an expression that a user types, under a time limit",
     "dgedit/text/symbols.py": "a name, escaped",
+    "dgedit/text/words.py": "the letters of a word, escaped",
 }
 """Who may make an expression of what is not in the source, and why it cannot stall."""
 MAKES = r"(re|regex)\.(compile|search|match|fullmatch|sub|split|findall|finditer)"
