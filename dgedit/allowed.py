@@ -15,6 +15,12 @@ DEVICES = "auto, cpu, cuda, cuda:0 … or mps"
 """The devices that a model may run on, in words."""
 
 _WIDEST, _FARTHEST, _FURTHEST = 16, 100, 1000
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
+COLORS = (
+    *("primary", "secondary", "accent", "warning", "error", "success"),
+    *("foreground", "background", "surface", "panel"),
+)
+"""What a theme has colours for."""
 _DEVICE = re.compile(r"|auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 _DAY = 24 * 60
 _HOUR = 60 * 60
@@ -93,6 +99,21 @@ def _is_keys(value: object) -> str:
     return "" if fits else "a table of texts"
 
 
+def _are_themes(value: object) -> str:
+    shape = 'a table [themes.NAME] with base = "THEME" and colours such as primary = "#7aa2f7"'
+    if not isinstance(value, dict):
+        return shape
+    for table in value.values():
+        if not isinstance(table, dict) or not isinstance(table.get("base", ""), str):
+            return shape
+        for name, color in table.items():
+            if name not in COLORS and name != "base":
+                return f"of colours: {unknown('colour', name, COLORS)}"
+            if name != "base" and not (isinstance(color, str) and _COLOR.fullmatch(color)):
+                return f'of colours such as "#7aa2f7": {name} is none'
+    return ""
+
+
 def _is_lsp(value: object) -> str:
     shape = 'a table [lsp.LANGUAGE] with command = ["PROGRAM", …] for each language'
     if not isinstance(value, dict):
@@ -127,6 +148,8 @@ CHECKS: Mapping[str, Callable[[object], str]] = {
     "scroll_margin": _is_margin,
     "sessions": _is_flag,
     "auto_pairs": _is_flag,
+    "trim": _is_flag,
+    "final_newline": _is_flag,
     "editorconfig_indent": _is_flag,
     "editorconfig_trim": _is_flag,
     "editorconfig_final_newline": _is_flag,
@@ -135,6 +158,7 @@ CHECKS: Mapping[str, Callable[[object], str]] = {
     "editorconfig_max_line_length": _is_flag,
     "auto_save": _is_between(0, _HOUR),
     "git": _is_flag,
+    "themes": _are_themes,
     "lsp": _is_lsp,
     "keys": _is_keys,
 }

@@ -46,7 +46,7 @@ _PERSONAL = frozenset(
     }
 )
 # Settings that only a file can have.
-_TABLES = frozenset({"keys", "lsp"})
+_TABLES = frozenset({"keys", "lsp", "themes"})
 # Variables of ours that are no settings.
 _OTHER_VARIABLES = frozenset(
     {"DGEDIT_DEBUG", "DGEDIT_API_KEY", "DGEDIT_PLAIN_KEY", "DGEDIT_HTTP_TOKEN"}
@@ -98,12 +98,16 @@ class Settings:
     """Whether a project opens with the files, cursors, folds and panes that it was left with."""
     auto_pairs: bool = True
     """Whether an opening bracket or quote that is typed brings the closing one."""
+    trim: bool = False
+    """Whether saving takes blanks from the ends of lines that were touched."""
+    final_newline: bool = False
+    """Whether saving ends the last line."""
     editorconfig_indent: bool = True
     """Whether `.editorconfig` says what lines are indented with, and how far."""
     editorconfig_trim: bool = True
-    """Whether saving takes blanks from the ends of lines that were touched, where it says so."""
+    """Whether it says if saving does so, instead of `trim`."""
     editorconfig_final_newline: bool = True
-    """Whether saving ends the last line, where it says so."""
+    """Whether it says if saving does so, instead of `final_newline`."""
     editorconfig_end_of_line: Files = "new"
     """Which files get the line ends that it says: new ones, all when they are saved, or none."""
     editorconfig_charset: Files = "new"
@@ -114,6 +118,8 @@ class Settings:
     """Seconds after the last edit at which a file is saved by itself, up to 3600; 0 for never."""
     git: bool = True
     """True if lines that differ from git's last commit have a sign, and the branch is shown."""
+    themes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """For the name of a theme its colours, and the theme that it has the others of."""
     lsp: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
     """For a language's name a table whose `command` starts a language server for it."""
     keys: Mapping[str, str] = field(default_factory=dict)

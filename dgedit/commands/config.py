@@ -73,8 +73,9 @@ def set_(
         if key == "theme":
             from textual.theme import BUILTIN_THEMES
 
-            if value not in BUILTIN_THEMES:
-                raise UsageError(unknown("theme", value, BUILTIN_THEMES))
+            themes = [*BUILTIN_THEMES, *config.current().themes]
+            if value not in themes:
+                raise UsageError(unknown("theme", value, themes))
         config.change(key, config.read_value(key, value, str(file)), file)
 
 

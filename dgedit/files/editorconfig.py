@@ -50,9 +50,9 @@ class EditorConfig:
     """What ends a line."""
     charset: str | None = None
     """How the text is stored, in the standard's words."""
-    trim: bool = False
+    trim: bool | None = None
     """Whether blanks at a line's end are taken out."""
-    final_newline: bool = False
+    final_newline: bool | None = None
     """Whether the last line is ended."""
     line_length: int | None = None
     """How many characters a line is to have at most."""
@@ -89,8 +89,8 @@ def _understood(found: Mapping[str, str]) -> EditorConfig:
         tab_width=width or step,
         newline=_ENDS.get(found.get("end_of_line", "")),
         charset=charset if charset in _CHARSETS else None,
-        trim=found.get("trim_trailing_whitespace") == "true",
-        final_newline=found.get("insert_final_newline") == "true",
+        trim=_FLAGS.get(found.get("trim_trailing_whitespace", "")),
+        final_newline=_FLAGS.get(found.get("insert_final_newline", "")),
         line_length=_number(found.get("max_line_length", ""), _FURTHEST),
     )
 

@@ -6,10 +6,12 @@ Nothing is routed here: `app.py` says which part handles which action and messag
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from textual.app import ComposeResult
+from textual.color import Color
 from textual.containers import Horizontal
 
 from dgedit.config import Settings
@@ -92,6 +94,7 @@ class Parts(TerminalApp):
         """
         super().__init__()
         self.settings = settings = settings or Settings()
+        self._take_themes()
         if settings.theme not in self.available_themes:
             raise UsageError(unknown("theme", settings.theme, self.available_themes))
         if settings.reduced_motion:
@@ -158,6 +161,17 @@ class Parts(TerminalApp):
         self.sessions.restore(workspace.begin(wanted, again))
         first = self.editor.path if self.editor.file.path else (here.path or Path("/")) / "x"
         workspace.folder = here.absolute(folder) if folder else project_of(first)
+
+    def _take_themes(self) -> None:
+        """Make the user's themes: those that they are based on, with other colours."""
+        for name, table in self.settings.themes.items():
+            base = table.get("base", Settings().theme)
+            if (theme := self.available_themes.get(base)) is None:
+                raise UsageError(f"themes.{name}: {unknown('theme', base, self.available_themes)}")
+            colors = {key: color for key, color in table.items() if key != "base"}
+            ground = colors.get("background")
+            dark = theme.dark if ground is None else Color.parse(ground).brightness < 0.5
+            self.register_theme(replace(theme, name=name, dark=dark, **colors))
 
     @property
     def editor(self) -> Editor:

@@ -37,6 +37,8 @@ OTHERS: dict[str, Any] = {
     "scroll_margin": 3,
     "sessions": False,
     "auto_pairs": False,
+    "trim": True,
+    "final_newline": True,
     "editorconfig_indent": False,
     "editorconfig_trim": False,
     "editorconfig_final_newline": False,
@@ -45,11 +47,20 @@ OTHERS: dict[str, Any] = {
     "editorconfig_max_line_length": False,
     "auto_save": 1.5,
     "git": False,
+    "themes": {"mine": {"base": "nord", "primary": "#012345"}},
     "lsp": {"python": {"command": ["pylsp", "-v"]}},
     "keys": {"save": "f4,ctrl+s"},
 }
 
-TABLES = '[lsp.python]\ncommand = ["pylsp", "-v"]\n[keys]\nsave = "f4,ctrl+s"\n'
+TABLES = """
+[themes.mine]
+base = "nord"
+primary = "#012345"
+[lsp.python]
+command = ["pylsp", "-v"]
+[keys]
+save = "f4,ctrl+s"
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +86,7 @@ def test_no_file_means_the_defaults(folder: Path) -> None:
 
 
 def test_every_field_may_be_set(folder: Path) -> None:
-    table = {key: value for key, value in OTHERS.items() if key not in ("keys", "lsp")}
+    table = {key: value for key, value in OTHERS.items() if key not in ("keys", "lsp", "themes")}
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in table.items()]
     written(config_path(), "".join(lines) + TABLES)
     assert config.current() == Settings(**OTHERS)
@@ -175,6 +186,10 @@ def test_variables_that_are_no_settings_are_let_be(
         ("rulers = [80, true]", "rulers must be a column from 1 to 1000"),
         ('whitespace = "some"', "whitespace must be 'none', 'trailing' or 'all', not 'some'"),
         ("theme = 3", "theme must be a text"),
+        ("themes = 3", "themes must be a table [themes.NAME] with base"),
+        ("[themes.a]\nbase = 3", "themes must be a table [themes.NAME] with base"),
+        ('[themes.a]\nprimry = "#012345"', "no colour 'primry'; did you mean 'primary'?"),
+        ('[themes.a]\nprimary = "red"', "primary is none"),
         ("lsp = 3", "lsp must be a table [lsp.LANGUAGE] with command"),
         ("[lsp.python]", "lsp must be a table [lsp.LANGUAGE] with command"),
         ("[lsp.python]\ncommand = []", "lsp must be a table [lsp.LANGUAGE] with command"),

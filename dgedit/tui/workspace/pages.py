@@ -177,11 +177,13 @@ class Pages:
         return file
 
     def tidying(self, file: Document) -> Tidying:
-        """Return what the project wants of a text that is saved."""
+        """Return what is wanted of a text that is saved: by the project, else by the user."""
         said, settings = said_of(file.path) if file.path else EditorConfig(), self.settings
+        trim = said.trim if settings.editorconfig_trim else None
+        final_newline = said.final_newline if settings.editorconfig_final_newline else None
         return Tidying(
-            trim=said.trim and settings.editorconfig_trim,
-            final_newline=said.final_newline and settings.editorconfig_final_newline,
+            trim=settings.trim if trim is None else trim,
+            final_newline=settings.final_newline if final_newline is None else final_newline,
             newline=said.newline if self._is_for(file, settings.editorconfig_end_of_line) else None,
         )
 

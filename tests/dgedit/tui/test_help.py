@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.widgets import Footer, Input, OptionList
 
 from dgedit.config import Settings
+from dgedit.errors import UsageError
 from dgedit.files.recent import LastTheme
 from dgedit.tui import bindings as keys
 from dgedit.tui.app import DgeditApp
@@ -262,3 +263,15 @@ def test_what_names_a_theme_is_known(
     elif where == "DGEDIT_THEME":
         monkeypatch.setenv(where, "nord")
         assert _named_by("theme") == where
+
+
+async def test_theme_of_the_users_own(tmp_path: Path) -> None:
+    mine = {"base": "nord", "background": "#f0f0f0", "primary": "#012345"}
+    settings = Settings(theme="mine", themes={"mine": mine})
+    app = DgeditApp([tmp_path / "a"], connect=Script, watch=False, settings=settings)
+    async with app.run_test():
+        theme = app.current_theme
+        assert (theme.name, theme.primary, theme.dark) == ("mine", "#012345", False)
+        assert theme.secondary == app.available_themes["nord"].secondary
+    with pytest.raises(UsageError, match=r"themes\.mine: no theme 'nrd'; did you mean 'nord'"):
+        DgeditApp([], connect=Script, settings=Settings(themes={"mine": {"base": "nrd"}}))

@@ -34,6 +34,19 @@ async def test_saving_tidies_touched_lines_as_one_undo(desk: OpenDesk, tmp_path:
         assert not editor.dirty
 
 
+@pytest.mark.parametrize("said", ["", "root=true\n[*]\ntrim_trailing_whitespace=false\n"])
+async def test_user_wants_it_where_no_project_says(tmp_path: Path, said: str) -> None:
+    (tmp_path / ".editorconfig").write_text(said or "root=true\n")
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"one \ntwo")
+    settings = Settings(trim=True, final_newline=True)
+    app = DgeditApp([path], connect=Script, watch=False, settings=settings)
+    async with app.run_test() as pilot:
+        d = Desk(app, pilot, Script())
+        await d.press("down", "end", " ", "ctrl+s")
+        assert path.read_bytes() == (b"one \ntwo \n" if said else b"one \ntwo\n")
+
+
 async def test_hole_keeps_the_blank_before_it(desk: OpenDesk, tmp_path: Path) -> None:
     (tmp_path / ".editorconfig").write_text(SAID)
     async with desk({"a.txt": b"\n"}) as d:
