@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Timer
 from types import FrameType
 
+from rich.console import Console
 from textual.document._document import Selection
 
 from dgedit.config import current, layers
@@ -61,15 +63,18 @@ def run(
     folders = [path for path in paths if os.path.isdir(path)]
     if len(folders) > 1:
         raise UsageError(f"one folder at a time, not both {folders[0]} and {folders[1]}")
+    settings, few = current(), Console(force_terminal=True).color_system == "standard"
+    if few and settings.theme not in _OF_16:
+        settings = replace(settings, theme=_OF_16[0])
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
         connect=partial(connect, model, device, engine=engine, adapter=adapter),
         effort=effort,
         seed=seed,
-        settings=current(),
+        settings=settings,
         recent=Recent(recent_path()),
-        last_theme=LastTheme(theme_path(), _named_by("theme")),
+        last_theme=LastTheme(None if few else theme_path(), _named_by("theme")),
         journal=Journal(state_folder()),
         sessions=SessionStore(sessions_folder()),
         read_only=read_only,
@@ -95,6 +100,10 @@ def run(
     finally:
         app.recovery.retire()
     return app.return_code or 0
+
+
+_OF_16 = ("ansi-dark", "ansi-light")
+"""Themes of the terminal's own colours, for one that has no more than sixteen."""
 
 
 def _go(app: DgeditApp, places: Mapping[Path, str | None]) -> None:

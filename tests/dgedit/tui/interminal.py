@@ -43,6 +43,7 @@ class InTerminal:
         stdout: bool | int = False,
         rows: int = 24,
         inside: Path | None = None,
+        term: str = "xterm-256color",
     ) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
@@ -52,7 +53,7 @@ class InTerminal:
             [sys.executable, "-c", driver, *args],
             cwd=inside or folder,
             env=os.environ
-            | {"PYTHONPATH": PATH, "XDG_STATE_HOME": str(state), "TERM": "xterm-256color"}
+            | {"PYTHONPATH": PATH, "XDG_STATE_HOME": str(state), "TERM": term, "COLORTERM": ""}
             | {"XDG_CONFIG_HOME": str(folder / "config"), "TEXTUAL_ANIMATIONS": "none"},
             stdin=slave if stdin is None else subprocess.PIPE,
             stdout={True: subprocess.PIPE, False: slave}.get(stdout, stdout),
