@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import ClassVar, Protocol
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -67,7 +68,7 @@ class Places(ScrollView, can_focus=True):
     Places { height: 1fr; min-height: 2; scrollbar-size-vertical: 1; background: $background; }
     Places > .places--file { color: $primary; text-style: bold; }
     Places > .places--number { color: $foreground 40%; }
-    Places > .places--found { background: $warning 25%; text-style: underline; }
+    Places > .places--found { color: $foreground; background: $warning 30%; text-style: underline; }
     Places > .places--cursor { background: $primary 30%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -140,6 +141,13 @@ class Places(ScrollView, can_focus=True):
             self.refresh()
             self.action_choose()
 
+    def _style(self, name: str) -> Style:
+        """Return what a class of the style sheet adds, its colours blended with the ground."""
+        added = self.get_component_rich_style(f"places--{name}", partial=True)
+        whole = self.get_component_rich_style(f"places--{name}")
+        color = whole.color if added.color else None
+        return added + Style(color=color, bgcolor=whole.bgcolor if added.bgcolor else None)
+
     def render_line(self, y: int) -> Strip:
         """Draw a file's name, or a line with a place in it."""
         width, at = self.scrollable_content_region.width, y + round(self.scroll_y)
@@ -147,14 +155,14 @@ class Places(ScrollView, can_focus=True):
         if at >= len(self._rows):
             return Strip.blank(width, base)
         if at == self._at and self.has_focus:
-            base += self.get_component_rich_style("places--cursor", partial=True)
+            base += self._style("cursor")
         file, hit = self._rows[at]
         if hit is None:
-            style = base + self.get_component_rich_style("places--file", partial=True)
+            style = base + self._style("file")
             words = f"{visible(file.name)}  {len(file.hits):,}"
             return Strip([Segment(words, style)]).crop_extend(0, width, base)
-        number = base + self.get_component_rich_style("places--number", partial=True)
-        found = base + self.get_component_rich_style("places--found", partial=True)
+        number = base + self._style("number")
+        found = base + self._style("found")
         several = hit.end[0] > hit.start[0]
         end = len(hit.line) if several else hit.at + hit.end[1] - hit.start[1]
         parts = (
@@ -180,6 +188,7 @@ class SearchPanel(Vertical):
     SearchPanel Input {
         width: 1fr; min-width: 10; border: none; height: 1; padding: 0; background: $background;
     }
+    SearchPanel Input:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         _key("escape", "close", "close"),

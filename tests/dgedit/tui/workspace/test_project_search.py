@@ -41,6 +41,7 @@ async def test_f9_finds_in_all_files_and_enter_opens_the_place(
         await search(d, "needle")
         assert places(d) == {"a.py": [(0, 2), (1, 0)], "src/b.py": [(30, 11)]}
         assert told(d) == "3 in 2 files · left out: 1 binary"
+        assert d.app.search.panel.what.render_line(0).text.startswith("needle")
         assert drawn(d)[:5] == [
             "a.py  2",
             "     1 a needle",
