@@ -152,7 +152,7 @@ def _nodes(text: str, inner: Span, syntax: Syntax) -> Iterator[SyntaxPart]:
         # Some grammars include the line ending, or blanks.
         end = start + len(text[start:end].rstrip())
         if node.is_named and start < end:
-            kind = "unparsed text" if node.is_error else node.type.replace("_", " ")
+            kind = "text" if node.is_error else node.type.replace("_", " ")
             yield SyntaxPart(Span(start, end), kind)
         node = node.parent
 

@@ -99,7 +99,7 @@ def _certainty(known: float | None, caution: float, *, unsure: bool) -> str:
     """
     if known is None or (unsure and known >= caution):
         return "unsure" if unsure else ""
-    return f"{'unsure' if unsure else 'sure'} {known:.0%}"
+    return f"{'only ' * unsure}{known:.0%} sure"
 
 
 def _of(fill: Fill, hole: OpenHole) -> Step:

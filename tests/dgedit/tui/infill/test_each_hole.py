@@ -157,7 +157,7 @@ async def test_refining_a_part_leaves_the_other_holes_their_candidates(desk: Ope
         assert "first step" in d.notice
         await d.press("alt+p")
         assert rows(d) == ["aYd", "two"]
-        said = "hole 2 of 2 · candidate 2 of 3 · unsure 20% · leaves 1 syntax error"
+        said = "hole 2 of 2 · candidate 2 of 3 · only 20% sure · leaves 1 syntax error"
         assert d.app.workspace.status.engine.startswith(said)
         await d.press("enter")
         assert d.app.editor.text == filled("aYd", "two")

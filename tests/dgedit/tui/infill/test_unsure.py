@@ -62,13 +62,13 @@ async def test_unsure_shows_without_colour(
     script = Choices("one", "two", "red", certainty=(0.81, 0.9, 0.12))
     async with desk({"a.py": CODE}, script, size=(100, 16)) as d:
         await result(d)
-        assert d.app.workspace.status.engine.startswith("candidate 1 of 3 · sure 81% · ready")
+        assert d.app.workspace.status.engine.startswith("candidate 1 of 3 · 81% sure · ready")
         sign, sure = look(d)
         await d.press("alt+n")
         said = "candidate 2 of 3 · unsure · leaves 1 syntax error · ready"
         assert d.app.workspace.status.engine.startswith(said)
         await d.press("alt+n")
-        assert d.app.workspace.status.engine.startswith("candidate 3 of 3 · unsure 12% · ready")
+        assert d.app.workspace.status.engine.startswith("candidate 3 of 3 · only 12% sure · ready")
         mark, unsure = look(d)
         await d.press("left_square_bracket")
         assert look(d)[0] == sign and look(d, column=5)[1].dim
@@ -76,7 +76,7 @@ async def test_unsure_shows_without_colour(
         assert (sign, mark) == ("▌", "?")
         assert attributes(sure) not in (attributes(unsure), drafts)
         await d.press("right_square_bracket")
-        assert look(d)[0] == "?" and "unsure 12%" in d.app.workspace.status.engine
+        assert look(d)[0] == "?" and "only 12% sure" in d.app.workspace.status.engine
         await d.press("alt+c")  # which tells it piece by piece
         assert look(d)[0] == "▌"
         await d.press("alt+c", "enter")
@@ -86,7 +86,7 @@ async def test_unsure_shows_without_colour(
 async def test_unsure_alone_is_accepted_as_any_other_and_undone(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}, Choices("return x", certainty=(0.2,))) as d:
         await result(d)
-        assert d.app.workspace.status.engine.startswith("unsure 20% · ready")
+        assert d.app.workspace.status.engine.startswith("only 20% sure · ready")
         await d.press("ctrl+right")
         assert look(d, column=11)[0] == "?"  # what is left of it is no surer
         await d.press("enter")
@@ -106,13 +106,13 @@ async def test_caution_says_from_when_on(tmp_path: Path) -> None:
         d = Desk(app, pilot, script)
         await d.until(lambda: app.infill.source.backend is not None)
         await result(d)
-        assert "unsure 50%" in app.workspace.status.engine
+        assert "only 50% sure" in app.workspace.status.engine
         app.infill.caution = 0.4
         await d.press("f5")
         fill = app.fill
         assert fill is not None
         await d.step(3)
-        assert app.workspace.status.engine.startswith("sure 50%")
+        assert app.workspace.status.engine.startswith("50% sure")
 
 
 async def test_list_of_holes_marks_those_that_are_unsure(desk: OpenDesk) -> None:

@@ -42,7 +42,7 @@ async def test_definition_in_another_file_which_may_not_be_saved(
         await d.press(*"def new(): ...", "ctrl+pageup", "down", "home", "alt+g")
         await d.until(lambda: where(d) == ("d.py", 0, 4))
         await d.press("alt+left", "down", "home", "alt+g")
-        await d.until(lambda: "no definition of none was found" in d.notice)
+        await d.until(lambda: "no function, class or the like named none was found" in d.notice)
 
 
 async def test_several_definitions_are_a_choice(desk: OpenDesk, tmp_path: Path) -> None:
