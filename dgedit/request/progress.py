@@ -126,7 +126,9 @@ def standing(step: Step, *, of: int | None = None, brief: bool = False) -> list[
         return [at]
     if settled < pieces:
         return [at, f"{100 * settled // pieces}% settled"]
-    return [at, "all settled" if of else "all settled, checking"]  # it may still change
+    if of:
+        return [at, "all settled"]
+    return ["settled, checking"] if brief else [at, "all settled, checking"]  # it may still change
 
 
 def cost(step: Step, seconds: float) -> list[str]:

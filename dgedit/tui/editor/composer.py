@@ -13,7 +13,7 @@ from textual.document._document import Location
 from dgedit.text.drafts import BANDS, LEVELS
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import LINE_END, Highlight
-from dgedit.tui.editor.holes import Kind, OpenHole, Run
+from dgedit.tui.editor.holes import EMPTY_HOLE, Kind, OpenHole, Run
 from dgedit_engine.types import Draft
 
 
@@ -44,7 +44,7 @@ class Composer:
             self._meet(hole, i)
             kind = sure if settled else Kind.DRAFT
             heat = sum(confidence < least for least in BANDS) if self.heat else None
-            level = sum(confidence < least for least in LEVELS) if kind is not Kind.SETTLED else 0
+            level = sum(confidence < least for least in LEVELS) if kind is Kind.DRAFT else 0
             # The text, with a line ending at each odd index.
             parts = LINE_END.split(piece) if "\n" in piece or "\r" in piece else (piece,)
             for at_end, part in enumerate(parts):
@@ -58,6 +58,8 @@ class Composer:
                     self.rows[-1].append(run)
                     column += len(part)
         self._meet(hole, len(draft.pieces))
+        if hole.noise:
+            self.rows[-1].append(Run(EMPTY_HOLE * hole.noise, Kind.DRAFT, at, level=len(LEVELS)))
 
     def _meet(self, hole: OpenHole, piece: int) -> None:
         if hole.caret == piece:

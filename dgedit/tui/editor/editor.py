@@ -177,6 +177,7 @@ class Editor(Writing, inherit_bindings=False):
         quiet: bool = False,
         fit: Collection[OpenHole] = (),
         unsure: Collection[OpenHole] = (),
+        growing: bool = False,
     ) -> None:
         """Draw drafts in place of holes, see `OpenHole.show`; None shows the document again."""
         self.cursors.drop()
@@ -188,7 +189,8 @@ class Editor(Writing, inherit_bindings=False):
                 syntax = hole.syntax
                 if hole.draft is None or hole.draft.text != draft.text:
                     syntax = draft_syntax(self.buffer, hole.span, draft, drafts=len(drafts))
-                hole.show(draft, syntax, quiet=quiet, fit=hole in fit, unsure=hole in unsure)
+                how = {"fit": hole in fit, "unsure": hole in unsure, "growing": growing}
+                hole.show(draft, syntax, quiet=quiet, **how)
             self.rows.wrap(0)
 
     def make_room(self, hole: OpenHole) -> None:

@@ -20,6 +20,8 @@ from dgedit.tui.editor.highlighting import DraftSyntax, Highlight
 from dgedit_engine.types import Draft
 
 EMPTY_HOLE = "░"
+"""Drawn in a hole without a text, and for what a draft still has to say."""
+_NOISE = 24  # columns that a line which is being written has at least
 
 
 class Kind(Enum):
@@ -94,6 +96,8 @@ class OpenHole:
     """True if its settled draft may well be wrong."""
     syntax: DraftSyntax = ()
     """The highlights of the draft; empty without a grammar."""
+    noise: int = 0
+    """The cells of noise behind a draft that is being written from left to right."""
     wrapped: int = 0
     """The most rows that its lines have taken while long lines were wrapped."""
     taken: str = ""
@@ -132,11 +136,12 @@ class OpenHole:
         quiet: bool = False,
         fit: bool = False,
         unsure: bool = False,
+        growing: bool = False,
     ) -> None:
         """Draw a draft in place of the hole, with the syntax that it has there.
 
         `quiet` does not mark what changed; `fit` reserves no more rows than the draft has; `unsure`
-        marks it as possibly wrong.
+        marks it as possibly wrong; `growing` draws noise where it goes on.
         """
         before = draft.pieces if quiet else self.draft.pieces if self.draft else ()
         same = [one == two for one, two in zip(before, draft.pieces, strict=False)]
@@ -146,11 +151,14 @@ class OpenHole:
             self.height = self.wrapped = 0
         self.height = max(self.height, len(LINE_END.findall(draft.text)) + 1)
         self.draft, self.syntax, self.caret = draft, syntax, None
+        written = len(LINE_END.split(draft.text)[-1])
+        self.noise = max(1, _NOISE - written) if growing else 0
 
     def clear(self) -> None:
         """Show the document's text again."""
         self.draft, self.changed, self.syntax, self.caret = None, (), (), None
         self.fits = self.unsure = False
+        self.noise = 0
         self.height, self.wrapped = 1, 0
 
     def put(self, place: Place) -> None:

@@ -2,8 +2,8 @@
 
 The state of a draft's piece shows in its attributes, so that it is visible without colour: a
 settled piece looks as the file's text does, one that may still change is italic, and dim the less
-sure it is; so is a settled one that may well be wrong. One that the last step changed is
-underlined. Colour only repeats this.
+sure it is. One that the last step changed is underlined, and in the end an infill that may well be
+wrong. Colour only repeats this.
 
 Knows runs, cells and styles; nothing of files, keys or steps.
 """

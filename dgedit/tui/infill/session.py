@@ -220,6 +220,7 @@ class Fill:
         self._keep_to_taken()
         shown = list(self.shown())
         ready = self.stage is Stage.READY
+        growing = not ready and live == "full" and self.step.phase == "draft"
         if not ready:
             index = self.step.index
             shown = [(owner, hole, veiled(draft, live, index)) for owner, hole, draft in shown]
@@ -227,7 +228,7 @@ class Fill:
             own = [(hole, draft) for owner, hole, draft in shown if owner is editor]
             fit = {hole for hole, _ in own if ready and hole not in self.back}
             unsure = {hole for hole, _ in own if self.is_unsure(hole)}
-            editor.show(own, quiet=quiet, fit=fit, unsure=unsure)
+            editor.show(own, quiet=quiet, fit=fit, unsure=unsure, growing=growing)
 
     def clear(self) -> None:
         """Show the documents again. A hole of which a part was accepted is closed."""

@@ -77,7 +77,9 @@ class Definitions:
                 return  # one has gone on
         if not found:
             here = f"this is the only definition of {name}"
-            self.workspace.notice(here if all_ else f"no function, class or the like named {name} was found")
+            self.workspace.notice(
+                here if all_ else f"no function, class or the like named {name} was found"
+            )
             return
         self.workspace.notice("")
         at: int | None = 0

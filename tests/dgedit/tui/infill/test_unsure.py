@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.style import Style
 
-from dgedit.config import Settings
+from dgedit.config import Live, Settings
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.infill.offers import Offer
-from dgedit_engine.types import Candidate, Draft
-from scripted import DONE, Choices, draft
+from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+from scripted import DONE, Choices, Script, draft
 
 from ..conftest import Desk, OpenDesk
-from ..editor.test_editor import CODE
+from ..editor.test_editor import CODE, masked
 from .test_accepting import result
 
 
@@ -29,7 +31,7 @@ def look(d: Desk, y: int = 1, column: int = 4) -> tuple[str, Style]:
 
 
 def attributes(style: Style) -> tuple[bool | None, ...]:
-    return style.bold, style.italic, style.dim, style.reverse
+    return style.bold, style.italic, style.dim, style.reverse, style.underline
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,26 @@ async def test_list_of_holes_marks_those_that_are_unsure(desk: OpenDesk) -> None
         await d.press("alt+n")
         await d.until(lambda: signs() == ["✓", "?"])
         assert "two" in str(panel.options[1].prompt)
+
+
+class Drafting(Script):
+    """Writes from left to right before it is ready."""
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        for step in super().infill(request):
+            yield step if step.last else dataclasses.replace(step, phase="draft")
+
+
+@pytest.mark.parametrize("live", ["full", "settle"])
+async def test_noise_stands_for_what_a_draft_has_still_to_say(tmp_path: Path, live: Live) -> None:
+    path, script = tmp_path / "a.py", Drafting("one")
+    path.write_bytes(CODE)
+    app = DgeditApp([path], connect=lambda: script, watch=False, settings=Settings(live=live))
+    async with app.run_test(size=(80, 16)) as pilot:
+        d = Desk(app, pilot, script)
+        await masked(d, 13, 17)
+        await d.press("f5")
+        await d.step(2)
+        assert d.row(1).count("░") == (21 if live == "full" else 1)
+        await d.step(1)
+        assert d.row(1) == "    one"
