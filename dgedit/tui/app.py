@@ -62,7 +62,8 @@ class DgeditApp(Parts):
             return super().check_action(action, parameters)
         if self.screen.is_modal:
             return False
-        one, stage = _BY_ID[str(parameters[0])], self.fill.stage if self.fill else None
+        one, fill = _BY_ID[str(parameters[0])], self.infill.fill
+        stage = fill.stage if fill else None
         match one.needs:
             case "":
                 return True

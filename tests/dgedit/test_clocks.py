@@ -21,6 +21,7 @@ MAY = {
     "dgedit/engines/warm/sockets.py": "tells a model from what it was: equal or not",
     "dgedit/files/disk.py": "tells a file from what it was: equal or not",
     "dgedit/files/journal.py": "when a text was kept, for people; what was left an hour ago",
+    "dgedit/files/sessions.py": "which projects were left longest ago",
     "dgedit/files/trash.py": "when a file was thrown away, for people",
     "dgedit/files/watching.py": "tells a file from what it was: equal or not",
     "engine/dgedit_engine/nano/prepared.py": "what was left a week ago, and can be made again",

@@ -19,6 +19,7 @@ from textual.document._document import EditResult, Location, Selection
 from textual.document._edit import Edit
 from textual.message import Message
 
+from dgedit.protocol.replies import Problem
 from dgedit.text import edits, graphemes
 from dgedit.text.comments import comment_marks, toggle_comment
 from dgedit.text.edits import Change
@@ -72,9 +73,11 @@ class Writing(View):
         assert isinstance(self.document, Buffer)
         return self.document
 
-    def flaws(self, row: int) -> Sequence[tuple[int, int, int]]:
-        """Return how bad the problems in a row are, and their columns."""
-        return self.problems.marks(self.buffer, row)
+    def take_problems(self, found: Sequence[Problem]) -> None:
+        """Mark these problems in place of those before."""
+        self.problems.take(found)
+        self.flaws = (lambda row: self.problems.marks(self.buffer, row)) if found else None
+        self.refresh()
 
     @property
     def selected(self) -> edits.Selection:

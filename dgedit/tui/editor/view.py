@@ -59,6 +59,8 @@ class View(TextArea):
     """Returns the columns of search matches in a row."""
     uncoloured: Callable[[], object] = lambda: None
     """Called when colours are wanted for a text without a grammar."""
+    flaws: Callable[[int], Sequence[tuple[int, int, int]]] | None = None
+    """Returns how bad the problems in a row are, and their columns; None if there are none."""
     others: Sequence[Selection] = ()
     """The selections of the other cursors."""
     scroll_margin = 0
@@ -82,10 +84,6 @@ class View(TextArea):
     def action_toggle_wrap(self) -> None:
         """Turn soft wrap on or off."""
         self.soft_wrap = not self.soft_wrap
-
-    def flaws(self, row: int) -> Sequence[tuple[int, int, int]]:
-        """Return how bad the problems in a row are, and their columns."""
-        return ()
 
     def mark_lines(self, marks: bytearray) -> None:
         """Show a sign beside lines, see `LineMark`; one for each line."""
@@ -256,12 +254,13 @@ class View(TextArea):
     def _look(self, y: int) -> Look | None:
         left, top = self.scroll_offset
         y += top
-        rows = self.rows
+        gutter, rows = self.gutter_width, self.rows
+        right = left + max(0, self.size.width - gutter)
         if y >= rows.height:
             return None
         whole, number, held = rows.row(y)
-        right = left + max(0, self.size.width - self.gutter_width)
         runs, start = rows.window(whole, left, right)
+        folded = rows.folded(y)
         here = y == self._cursor_offset[1]
         return Look(
             runs=runs,
@@ -277,10 +276,10 @@ class View(TextArea):
             others=self._others(whole, y) if self.others else (),
             open=self._is_open(whole),
             span=(left, right),
-            gutter=self.gutter_width,
+            gutter=gutter,
             mark=self._mark(whole, number, held=held),
             rulers=self.rulers,
-            folded=rows.folded(y),
+            folded=folded,
         )
 
     def _number(self, row: int) -> int:
@@ -302,6 +301,8 @@ class View(TextArea):
         return tuple(((row, begin), (row, end)) for row in rows for begin, end in self.found(row))
 
     def _problems(self, runs: tuple[Run, ...]) -> tuple[tuple[int, Location, Location], ...]:
+        if self.flaws is None:
+            return ()
         rows = dict.fromkeys(run.at[0] for run in runs if run.kind.held)
         return tuple(
             (level, (row, begin), (row, end))

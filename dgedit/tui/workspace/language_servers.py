@@ -184,16 +184,14 @@ class LanguageServers:
         """Mark the problems of a text that is as it was."""
         for editor in self.workspace.editors:
             if editor.path == message.path and editor.text == message.text:
-                editor.problems.take(message.problems)
-                editor.refresh()
+                editor.take_problems(message.problems)
 
     def _ended(self, message: ServerEnded) -> None:
         """Say why a server is not there any more; it is started again with the next edit."""
         server = self._running.pop(message.language, None)
         for editor, known in self._known.items():
             if known.server is server:
-                editor.problems.take(())
-                editor.refresh()
+                editor.take_problems(())
                 self._edited.add(editor)
         again = self._starts.get(message.language, 0) < _STARTS
         self._say(

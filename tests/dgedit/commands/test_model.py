@@ -183,12 +183,12 @@ def test_pull_that_is_stopped_goes_on(server: Hub, homes: Path, capfd: Capture) 
 def test_pull_of_another_architecture_fetches_no_weights(
     server: Hub, homes: Path, capfd: Capture
 ) -> None:
-    server.files["config.json"] = b'{"architectures": ["LlamaForCausalLM"]}'
+    server.files["config.json"] = b'{"architectures": ["FalconForCausalLM"]}'
     code, out, err = run(capfd, "pull", REPO)
     assert (code, out) == (Exit.ENGINE, "")
     assert (
         "dgedit: someone/little/config.json: " in err
-        and "LlamaForCausalLM" in err
+        and "FalconForCausalLM" in err
         and err.count("\n") == 1
     )
     assert set(server.given) == {"config.json"} and not list(homes.iterdir())

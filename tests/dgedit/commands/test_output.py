@@ -32,8 +32,9 @@ Begin = partial[subprocess.Popen[bytes]]
 PROGRAMS = {
     "dgedit/tui/bench.py",
     "dgedit/engines/warm/bench.py",
+    "dgedit/text/lexing.py",
 }
-"""Measure for those who work on dgedit, and print their tables themselves."""
+"""Programs of their own: two measure for those who work on dgedit, one colours for the editor."""
 
 
 @pytest.fixture(params=[("pipe",), ("fill", "--print", "a.txt")], ids=["pipe", "fill"])

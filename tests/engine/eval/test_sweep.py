@@ -36,7 +36,7 @@ def test_sweep_measures_every_combination(
     assert len(rows) == len(found["rows"]) == 4 and found["spans"] == 4
     settings = {(row["steps"], row["entropy_bound"]) for row in found["rows"]}
     assert settings == {(1, 0.1), (1, 1.0), (3, 0.1), (3, 1.0)}
-    assert all(row["forwards"] <= row["steps"] for row in found["rows"])
+    assert all(row["taken"] <= row["steps"] for row in found["rows"])
 
 
 def test_sweep_over_effort_costs_more_with_more(
@@ -44,7 +44,7 @@ def test_sweep_over_effort_costs_more_with_more(
 ) -> None:
     assert sweep.main(["--model", str(tiny_folder), "--limit", "1", "--effort", "0", "1"]) == 0
     low, high = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
-    assert low["forwards"] < high["forwards"]
+    assert low["taken"] < high["taken"]
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_random_keys_agree_with_a_model_of_text_and_cursors(desk: OpenDesk) -> N
 
     @settings(max_examples=25, deadline=None)
     @given(
-        st.text("ab \n", min_size=1, max_size=12),
+        st.text("ab.\n", min_size=1, max_size=12),
         st.lists(st.integers(0, 12), min_size=1, max_size=4),
         st.lists(KEYS, max_size=6),
     )

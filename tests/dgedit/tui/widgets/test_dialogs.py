@@ -21,6 +21,7 @@ from dgedit.tui.widgets.diffview import DiffView
 from dgedit.tui.widgets.line_prompt import AskLine
 from dgedit.tui.widgets.path_prompt import AskPath
 from dgedit.tui.widgets.picker import Choice, Choose
+from dgedit.tui.widgets.text_dialog import TextDialog
 
 from ..conftest import OpenDesk
 from ..editor.test_editor import CODE
@@ -63,6 +64,7 @@ OVER: dict[str, Callable[[], Modal[Any]]] = {
     "line": lambda: AskLine("Filter by", ["sort"]),
     "waiting": lambda: Waiting("running sort", "stop"),
     "given": lambda: GivenView([], "given", []),
+    "text": lambda: TextDialog("At the cursor", "bad is bad"),
 }
 
 
