@@ -125,7 +125,9 @@ def _waits(pump: MessagePump) -> bool:
 def _works(worker: Worker[Any], *, asked: bool) -> bool:
     """Whether a worker will end by itself; those that are no threads wait when a dialog asks."""
     return (
-        worker.is_running and worker.group not in ENDLESS and (worker._thread_worker or not asked)
+        not worker.is_finished
+        and worker.group not in ENDLESS
+        and (worker._thread_worker or not asked)
     )
 
 
