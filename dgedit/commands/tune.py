@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _ROOM = 300_000_000  # bytes that a run may take on the disk
 _NICE = 10
+_GENERAL = 6  # batches of other people's text that are measured, of each form
 _SAVED = 60.0  # seconds between two states, at least
 _TOLD = 60.0  # seconds between two lines where there is no terminal
 _TOKEN = 3.3  # bytes of a token, about
@@ -218,11 +219,14 @@ def _run(
         rows=8,
         limit=384,
     )
-    plan = TunePlan(folder, run, given["base"], recipe, device, fills=fills)
+    plan = TunePlan(folder, run, given["base"], recipe, device, general=_GENERAL, fills=fills)
     held = [(one.path, one.text, one.start, one.end) for one in texts.held]
-    tuning = Tuning(plan, texts.train, held)
-    if resume and tuning.begun:
-        tuning.resume()
+    try:
+        tuning = Tuning(plan, texts.train, held)
+        if resume and tuning.begun:
+            tuning.resume()
+    except ValueError as error:
+        raise InputError(str(error)) from error
     tell.before(tuning.measure_base(), tuning)
     stopped = ""
     with _stoppable() as is_stopped:
@@ -281,10 +285,8 @@ def _polite() -> Iterator[None]:
     try:
         yield
     finally:
-        try:
+        with suppress(OSError):  # only root may take it back
             os.setpriority(os.PRIO_PROCESS, 0, own)
-        except OSError:  # only root may take it back
-            pass
 
 
 class _Telling:

@@ -26,8 +26,8 @@ from dgedit.text.languages import language_of
 
 LEAST = 50_000
 """Bytes of text that are needed to train on, at least."""
-SPANS = 240
-"""Spans that are measured, at most; a dozen of them tell nothing."""
+SPANS = 120
+"""Spans that are measured, at most: of nano each takes a CPU some seconds in all."""
 
 _LEAST_SPANS = 24
 _LARGEST = 200_000  # bytes of a file

@@ -39,7 +39,7 @@ BLENDS = (1.0, 0.7, 0.5, 0.35)
 _THIRD = 3
 _GLANCES = 4  # measurements in the course of a run
 _GLANCED = 24  # spans of one
-_MEASURED = 512  # tokens of an example that is measured
+_MEASURED = 320  # tokens of an example that is measured
 
 Span = tuple[str, str, int, int]
 """Path, text, start and end of a hole that is measured."""
@@ -63,7 +63,7 @@ class TunePlan:
     """How it is trained."""
     device: str = "cpu"
     """Where."""
-    general: int = 12
+    general: int = 6
     """Batches of other people's text that are measured, of each form."""
     fills: int = 16
     """Spans that are filled before and after; 0: none."""

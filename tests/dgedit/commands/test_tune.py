@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import signal
 import subprocess
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from dgedit.commands import tune as command
 from dgedit.errors import Exit
 from dgedit.files import tuning
 from dgedit.models import store, tuned
+from small_base import write
 
 Capture = pytest.CaptureFixture[str]
 Git = Callable[..., str]
@@ -26,28 +25,11 @@ Git = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Gemma 3, as transformers writes it."""
-    transformers = pytest.importorskip("transformers")
-    import torch
-
-    from dgedit_engine.train.vocabulary import learn
-
+    """A small Gemma 3 with random weights, in a GGUF file."""
+    pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("base") / "twin"
-    torch.manual_seed(0)
-    config = transformers.Gemma3TextConfig(
-        vocab_size=400,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        head_dim=16,
-        query_pre_attn_scalar=16,
-        sliding_window=512,
-        layer_types=["sliding_attention", "full_attention"],
-    )
-    transformers.Gemma3ForCausalLM(config).save_pretrained(folder)
-    learn([inspect.getsource(textwrap)], 400).save(str(folder / "tokenizer.json"))
+    folder.mkdir()
+    write(folder / "twin.gguf")
     (folder / "decoding.json").write_text('{"candidates": 1}')
     return folder
 
@@ -80,6 +62,7 @@ def git(folder: Path) -> Git:
 def project(folder: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two commits: texts, and others that were added since."""
     monkeypatch.setattr(tuning, "LEAST", 2_000)
+    monkeypatch.setattr(command, "_GENERAL", 1)
     git("init", "-q")
     for name in ("one", "two", "three", "four"):
         (folder / f"{name}.py").write_text(code(name, 20))
@@ -87,7 +70,7 @@ def project(folder: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Path:
     git("commit", "-qm", "first")
     for name in ("five", "six", "seven", "eight"):
         (folder / f"{name}.py").write_text(
-            "".join(code(f"{name}{part}", 3) + "\n\n" for part in range(8))
+            "".join(code(f"{name}{part}", 1) + "\n\n" for part in range(8))
         )
     (folder / "moved.py").write_text(code("one", 20))
     (folder / "one.py").unlink()
@@ -120,26 +103,15 @@ def test_tuned_model_is_judged_named_listed_and_used(
     assert cli.run(["model", "list"]) == Exit.OK
     assert "mine" in (listed := capfd.readouterr().out) and "changes of" in listed
     (project / "a.py").write_text("x = <FILL>\n")
-    fill = [
-        "fill",
-        "a.py",
-        "--model",
-        "mine",
-        "--engine",
-        "local",
-        "--device",
-        "cpu",
-        "--time",
-        "1",
-    ]
-    assert cli.run([*fill, "--json"]) in (Exit.OK, Exit.UNSETTLED)
+    fill = ["fill", "a.py", "--model", "mine", "--device", "cpu", "--time", "1"]
+    assert cli.run([*fill, "--engine", "local", "--json"]) in (Exit.OK, Exit.UNSETTLED)
     assert json.loads(capfd.readouterr().out)["model"].endswith("+mine")
     assert cli.run(["model", "use", "mine"]) == Exit.OK
-    assert cli.run(["tune", "--name", "other", "--fills", "0"]) == Exit.USAGE
+    assert cli.run(["tune", "--name", "other", "--base", "mine"]) == Exit.USAGE
     assert "mine is tuned already" in capfd.readouterr().err
     assert tune(twin) == Exit.USAGE
     assert "mine is a model already" in capfd.readouterr().err
-    assert cli.run(["model", "rm", "mine"]) == Exit.OK and not place.exists()
+    assert cli.run(["model", "rm", "mine", "--yes"]) == Exit.OK and not place.exists()
 
 
 def test_model_that_is_not_better_gets_no_name_and_can_go_on(
@@ -191,8 +163,8 @@ def test_ctrl_c_saves_and_measures_and_resume_goes_on(
         (["--name", "a/b"], Exit.USAGE, "no name for a model"),
         (["--name", "nano"], Exit.USAGE, "nano is a model of dgedit's own"),
         (["--name", ""], Exit.USAGE, "--name says what the new model is called"),
-        (["nowhere"], Exit.INPUT, "no such file: nowhere"),
-        (["empty"], Exit.INPUT, "too little text to tune on: 0 bytes; 2"),
+        (["nowhere"], Exit.INPUT, "no such file: "),
+        (["empty"], Exit.INPUT, "too little text to tune on: 0 B; 2.0 kB"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(
@@ -217,7 +189,7 @@ def test_resume_of_another_run_is_refused(project: Path, twin: Path, capfd: Capt
     (run / "texts.json").write_text("{}")
     assert tune(twin, "--resume") == Exit.INPUT
     assert "is damaged: dgedit model rm mine removes it" in capfd.readouterr().err
-    assert cli.run(["model", "rm", "mine"]) == Exit.OK and not run.exists()
+    assert cli.run(["model", "rm", "mine", "--yes"]) == Exit.OK and not run.exists()
 
 
 def test_full_disk_in_mid_run_is_one_line_and_nothing_is_lost(
@@ -228,11 +200,12 @@ def test_full_disk_in_mid_run_is_one_line_and_nothing_is_lost(
     def full(*_: Any, **__: Any) -> None:
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
-    monkeypatch.setattr(torch, "save", full)
-    assert tune(twin) in (Exit.INPUT, Exit.ENGINE)
+    with monkeypatch.context() as broken:
+        broken.setattr(torch, "save", full)
+        code = tune(twin)
+    assert code in (Exit.INPUT, Exit.ENGINE)
     error = capfd.readouterr().err
     assert "cannot be written" in error.splitlines()[-1] and "Traceback" not in error
-    monkeypatch.undo()
     assert (tuned.unfinished(store.placed("mine")) / "plan.json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""A run of `tune` on a tiny base: it learns, is judged, goes on, and stops at a loss that is none."""
+"""A run of `tune` on a tiny base: it learns, is judged, goes on, and stops at no number."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import torch
 from dgedit_engine.decode import search
 from dgedit_engine.engine import open_engine
 from dgedit_engine.train.lora_recipe import LoraRecipe
-from dgedit_engine.train.vocabulary import learn
 from dgedit_engine.tune.run import Diverged, TunePlan, Tuning, unfit
 from dgedit_engine.tune.verdict import Verdict, compared
 from dgedit_engine.types import ModelError
+from small_base import write
 
 TEXTS = [(f"{one.__name__}.py", inspect.getsource(one)) for one in (decoder, textwrap)]
 RECIPE = LoraRecipe(
@@ -28,24 +28,10 @@ RECIPE = LoraRecipe(
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Gemma 3, as transformers writes it."""
-    transformers = pytest.importorskip("transformers")
+    """A small Gemma 3 with random weights, in a GGUF file."""
+    pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("base")
-    torch.manual_seed(0)
-    config = transformers.Gemma3TextConfig(
-        vocab_size=400,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        head_dim=16,
-        query_pre_attn_scalar=16,
-        sliding_window=512,
-        layer_types=["sliding_attention", "full_attention"],
-    )
-    transformers.Gemma3ForCausalLM(config).save_pretrained(folder)
-    learn([text for _, text in TEXTS], 400).save(str(folder / "tokenizer.json"))
+    write(folder / "twin.gguf")
     (folder / "decoding.json").write_text('{"candidates": 2}')
     return folder
 
