@@ -1,7 +1,7 @@
 """The command `dgedit tune`: make a named model of a project's own text.
 
-It knows options, words and signals; `files/tuning.py` knows the texts, the engine how an adapter is
-trained and judged. The model gets its name only where it is better.
+It knows options, words and signals; `models/tuning.py` knows the texts, the engine how an adapter
+is trained and judged. The model gets its name only where it is better.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from dgedit.errors import Exit, InputError, UsageError
 from dgedit.files import small
 from dgedit.files.disk import in_units
 from dgedit.files.paths import WorkingFolder
-from dgedit.files.tuning import HeldSpan, TuningTexts, collect
 from dgedit.models import store, tuned
 from dgedit.models.names import OURS
+from dgedit.models.tuning import HeldSpan, TuningTexts, collect
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit_engine.tune.run import Progress, Tuning
+    from dgedit_engine.tune.run import Tuning, TuningStep
     from dgedit_engine.tune.verdict import Verdict
 
 _ROOM = 300_000_000  # bytes that a run may take on the disk
@@ -231,7 +231,7 @@ def _run(
     stopped = ""
     with _stoppable() as is_stopped:
         try:
-            for step in _saved(tuning, run):
+            for step in _saved(tuning):
                 tell.step(step, given["minutes"])
                 if is_stopped():
                     stopped = "Ctrl+C"
@@ -243,12 +243,10 @@ def _run(
     return tuning.judge(stopped), tuning.run.step
 
 
-def _saved(tuning: Tuning, run: Path) -> Iterator[Progress]:
-    """Train, save now and then, and write a log."""
+def _saved(tuning: Tuning) -> Iterator[TuningStep]:
+    """Train, and save now and then."""
     done = time.monotonic()
     for step in tuning.train():
-        with (run / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(step)) + "\n")
         yield step
         if time.monotonic() - done > _SAVED:
             tuning.save()
@@ -318,7 +316,7 @@ class _Telling:
         self._say("before", said, words)
         self._started = time.monotonic()
 
-    def step(self, one: Progress, minutes: float) -> None:
+    def step(self, one: TuningStep, minutes: float) -> None:
         """Tell of a step, in a line that the next one takes the place of."""
         self._held = self._held if one.held is None else one.held
         left = max(0, round(60 * minutes * (1 - one.share)))

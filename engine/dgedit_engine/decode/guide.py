@@ -33,7 +33,7 @@ _BEHIND = 8  # characters of the text behind the hole that its last token may re
 _BLANK, _BYTE = -1, -2  # cells that are no code points
 
 
-class Guide:
+class TemplateGuide:
     """A template between the texts around it."""
 
     def __init__(self, hole: Hole, here: Around, tokenizer: Tokenizer) -> None:

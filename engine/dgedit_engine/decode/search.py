@@ -21,7 +21,7 @@ from dgedit_engine.decode.certainty import Certainty, features
 from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
-from dgedit_engine.decode.guide import Guide
+from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
@@ -70,7 +70,7 @@ class Pool:
     """Their texts, and those that were not scored."""
     tokens: set[int] = field(default_factory=set)
     """Tokens admitted to the head's shortlist for this hole."""
-    guide: Guide | None = None
+    guide: TemplateGuide | None = None
     """Confines the drafts of a template; None for a hole that is none."""
 
     def admit(self, tokens: Collection[int]) -> None:
@@ -203,7 +203,7 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
     if request.holes[hole].blanks:
-        pool.guide = Guide(request.holes[hole], found, tokenizer)
+        pool.guide = TemplateGuide(request.holes[hole], found, tokenizer)
         own += pool.guide.tokens
     pool.admit({*own, *found.ids})
     return pool
@@ -261,7 +261,7 @@ def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]
 
 def _guided(
     pool: Pool,
-    guide: Guide,
+    guide: TemplateGuide,
     request: InfillRequest,
     decoding: Decoding,
     generator: torch.Generator,

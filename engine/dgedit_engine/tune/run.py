@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from dgedit_engine.train.excerpts import Excerpts
 from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, batched, lay_out
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
-from dgedit_engine.train.schedule import STATE
+from dgedit_engine.train.schedule import STATE, append
 from dgedit_engine.tune import fills
 from dgedit_engine.tune.verdict import FORGETTING, Verdict, compared, rounded
 from dgedit_engine.types import ModelError
@@ -70,7 +70,7 @@ class TunePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class TuningStep:
     """How far a run is."""
 
     step: int
@@ -190,7 +190,7 @@ class Tuning:
             reason = str(error).splitlines()[0]
             raise ValueError(f"{self.plan.folder / STATE} is not of this run: {reason}") from None
 
-    def train(self) -> Iterator[Progress]:
+    def train(self) -> Iterator[TuningStep]:
         """Train until the clock or the step count ends. Raises Diverged for a loss that is no
         number, with the weights of the step before back in place.
         """
@@ -213,7 +213,9 @@ class Tuning:
                 glance += 1
                 held = float(np.mean(self._losses(self._batches[:_GLANCED])))
             loss = float(values[batch.form])
-            yield Progress(run.step, run.progress, loss, run.tokens, held)
+            step = TuningStep(run.step, run.progress, loss, run.tokens, held)
+            self._log(step)
+            yield step
 
     def save(self) -> None:
         """Write the adapter and the state: each file whole or as it was."""
@@ -270,6 +272,10 @@ class Tuning:
     def _losses(self, batches: Sequence[InfillBatch], *, base: bool = False) -> list[float]:
         """Return the loss of each span, in nats a token of its hole."""
         return [self.run.measure([one], base=base)["turned"] for one in batches]
+
+    def _log(self, step: TuningStep) -> None:
+        self.plan.folder.mkdir(parents=True, exist_ok=True)
+        append(self.plan.folder / "log.jsonl", asdict(step))
 
     def _weights(self) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.run.adapter.state_dict()

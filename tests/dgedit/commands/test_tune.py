@@ -15,8 +15,7 @@ import pytest
 from dgedit import cli
 from dgedit.commands import tune as command
 from dgedit.errors import Exit
-from dgedit.files import tuning
-from dgedit.models import store, tuned
+from dgedit.models import store, tuned, tuning
 from small_base import write
 
 Capture = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ import pytest
 
 from dgedit_engine.decode import guide as module
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.guide import Guide
+from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
@@ -123,7 +123,7 @@ def test_every_token_that_fits_is_found_and_no_other() -> None:
     hole = template("re__r_ = 1", "_")
     asked = InfillRequest((Passage("", ("x\n", hole, "\n")),))
     here = around(asked, 0, [], words, bos=None, context=512)
-    found = Guide(hole, here, words)
+    found = TemplateGuide(hole, here, words)
     behind = here.place.behind[: module._BEHIND]
     whole = here.forced + hole.text + behind
     for at in (place + len(here.forced) for place in hole.blanks):
@@ -160,7 +160,7 @@ def test_unusable_templates_are_refused_in_one_line(tiny: Engine) -> None:
 def test_model_that_fits_nothing_gives_the_template_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Guide, "fitting", lambda *_: [])
+    monkeypatch.setattr(TemplateGuide, "fitting", lambda *_: [])
     hole = template("a ? b", "?")
     steps = causally(reader(), around_it(hole))
     assert steps[-1].drafts[0].text == hole.text

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from dgedit.errors import InputError
-from dgedit.files import git
+from dgedit.files import git, small
 from dgedit.files.disk import in_units
 from dgedit.files.project import files_of, project_of
 from dgedit.text.held_out import generated, is_copy, known_lines, new_spans, share, shingles
@@ -181,9 +181,9 @@ def _from_files(paths: Sequence[Path], known: frozenset[str] | None) -> TuningTe
     for name in dict.fromkeys(names):
         try:
             if _is_fit(name, os.path.getsize(name), known):
-                text = _text(Path(name).read_bytes())
+                text = _text(small.read(Path(name), most=_LARGEST) or b"")
                 found += [] if text is None else [(name, text)]
-        except OSError:  # unreadable, or gone
+        except (OSError, InputError):  # unreadable, or gone
             continue
     held = [one for one in found if share(one[0]) < _HELD]
     train = [one for one in found if share(one[0]) >= _HELD]

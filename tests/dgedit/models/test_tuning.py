@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from dgedit.errors import InputError
-from dgedit.files import tuning
-from dgedit.files.tuning import collect
+from dgedit.models import tuning
+from dgedit.models.tuning import collect
 from dgedit.text.held_out import generated, is_copy, known_lines, new_spans, shingles
 
 
