@@ -62,6 +62,7 @@ def project(folder: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two commits: texts, and others that were added since."""
     monkeypatch.setattr(tuning, "LEAST", 2_000)
     monkeypatch.setattr(command, "_GENERAL", 1)
+    monkeypatch.setattr("dgedit_engine.tune.run._MEASURED", 160)
     git("init", "-q")
     for name in ("one", "two", "three", "four"):
         (folder / f"{name}.py").write_text(code(name, 20))
