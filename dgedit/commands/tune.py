@@ -28,7 +28,6 @@ from dgedit.files.paths import WorkingFolder
 from dgedit.models import store, tuned
 from dgedit.models.names import OURS
 from dgedit.models.tuning import HeldSpan, TuningTexts, collect
-from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
     from dgedit_engine.tune.run import Tuning, TuningStep
@@ -238,6 +237,8 @@ def _run(
                     break
         except Diverged as error:
             stopped = str(error)
+        finally:
+            tell.clear()
     tuning.save()
     tell.measuring()
     return tuning.judge(stopped), tuning.run.step
@@ -291,7 +292,8 @@ class _Telling:
     """Says how far a run is: in lines on stderr, or as JSON on stdout."""
 
     def __init__(self, as_json: bool) -> None:
-        self._json, self._last, self._drawn = as_json, 0.0, False
+        self._json, self._last = as_json, 0.0
+        self._live: Any = None  # the line that is drawn over
         self._held, self._first = 0.0, 0.0
         self._started = time.monotonic()
 
@@ -328,8 +330,16 @@ class _Telling:
         if self._json:
             self._say("step", asdict(one), "")
         elif sys.stderr.isatty():
-            print(f"\r{words}\x1b[K", end="", file=sys.stderr, flush=True)
-            self._drawn = True
+            if self._live is None:
+                from rich.console import Console
+                from rich.live import Live
+
+                # closed by the next line that stays
+                self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+                self._live.start()
+            from rich.text import Text
+
+            self._live.update(Text(words, no_wrap=True, overflow="crop"), refresh=True)
         elif time.monotonic() - self._last > _TOLD:
             self._last = time.monotonic()
             self._line(words)
@@ -337,6 +347,12 @@ class _Telling:
     def measuring(self) -> None:
         """Tell that training is over."""
         self._line("measuring …")
+
+    def clear(self) -> None:
+        """Take the line away that is drawn over."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def verdict(self, found: Verdict, name: str, *, kept: bool) -> None:
         """Tell how it was judged."""
@@ -365,7 +381,5 @@ class _Telling:
     def _line(self, words: str) -> None:
         if self._json:
             return
-        if self._drawn:
-            print(file=sys.stderr)
-            self._drawn = False
-        print(visible(words), file=sys.stderr, flush=True)
+        self.clear()
+        output.show(f"{words}\n", sys.stderr)

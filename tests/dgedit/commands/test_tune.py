@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -214,3 +215,22 @@ def test_dry_run_tells_and_does_nothing(project: Path, twin: Path, capfd: Captur
     error = capfd.readouterr().err
     assert "data   4 files" in error and "since then" in error
     assert not store.folder().exists()
+
+
+def test_terminal_has_one_line_that_is_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from dgedit_engine.tune.run import TuningStep
+
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    tell = command._Telling(False)
+    tell.before(2.0, SimpleNamespace(elsewhere=1.5, spans=[1, 2]))  # type: ignore[arg-type]
+    tell.step(TuningStep(1, 0.5, 2.1, 100), 20)
+    tell.step(TuningStep(2, 0.75, 1.9, 200, held=1.8), 20)
+    tell.measuring()
+    said = terminal.getvalue()
+    assert " 10:00 left  step 1  loss 2.10  held out 2.00 → 2.00" in said
+    assert "  5:00 left  step 2  loss 1.90  held out 2.00 → 1.80" in said
+    assert said.endswith("measuring …\n")
