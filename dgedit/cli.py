@@ -33,6 +33,7 @@ from dgedit.commands.evaluate import evaluate
 from dgedit.commands.lsp import lsp
 from dgedit.commands.measure import bench
 from dgedit.commands.options import Adapter, Device, Effort, Engine, Grouped, Model, Seed
+from dgedit.commands.tune import tune
 from dgedit.commands.watch import watch
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.files.paths import GONE, WorkingFolder
@@ -173,6 +174,7 @@ app.command(cls=Quick)(lsp)
 app.command(cls=Quick)(doctor)
 app.command("eval", cls=Quick)(evaluate)
 app.command(cls=Quick)(bench)
+app.command(cls=Quick)(tune)
 app.add_typer(model_commands.app, name="model")
 app.add_typer(config_commands.app, name="config")
 app.add_typer(engine_commands.app, name="engine")

@@ -53,6 +53,7 @@ ORDER = {
         ("keymap",),
     ),
     "dgedit_engine": (
+        ("tune",),
         ("bench", "eval"),
         ("train",),
         ("engine",),

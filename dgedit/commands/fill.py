@@ -19,6 +19,8 @@ from dgedit.commands.options import (
     OUTPUT,
     AcceptUnsettled,
     Adapter,
+    Alphabet,
+    Blank,
     Candidates,
     Caution,
     Colored,
@@ -42,6 +44,7 @@ from dgedit.config import Color
 from dgedit.engines import connect as backend
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.request.markers import MARKER
+from dgedit.text.blanks import parsed
 from dgedit.text.diff import painted
 from dgedit_engine.types import CAUTION
 
@@ -63,6 +66,8 @@ def fill(
     ] = None,
     ranges: Ranges = None,
     marker: Marker = MARKER,
+    blank: Blank = None,
+    alphabet: Alphabet = "",
     force: Force = False,
     instruction: Instruction = "",
     strength: Strength = None,
@@ -127,7 +132,8 @@ def fill(
         }
     )
     _agree(asked, check=check, dry_run=dry_run, quiet=quiet)
-    sources = work.sources_of(_named(targets or [], files or [], ranges or []), marker=marker)
+    named = _named(targets or [], files or [], ranges or [])
+    sources = work.sources_of(named, marker=marker, blanks=parsed(blank, alphabet))
     if whole and len(sources) > 1:
         raise UsageError(f"--print takes one file, not {len(sources)}")
     request = InfillRequest(

@@ -23,7 +23,7 @@ from dgedit.commands.options import Device, Keys
 from dgedit.commands.output import print_text
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.files.disk import in_units
-from dgedit.models import nano, store
+from dgedit.models import nano, sizes, store
 from dgedit.models.names import NANO, OURS
 from dgedit.text.visible import visible
 
@@ -186,7 +186,7 @@ def quantize(
     config = store.shape(path)
     if not config.experts and kind is None:
         raise UsageError(f"{source} has no experts: --rest says what its matrices become")
-    store.check_room(target, store.quantised_bytes(config, experts=experts.value, rest=kind))
+    store.check_room(target, sizes.quantised_bytes(config, experts=experts.value, rest=kind))
     with store.engine():
         from dgedit_engine.memory.devices import device_of
         from dgedit_engine.weights.quantize import quantize

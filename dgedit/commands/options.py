@@ -135,6 +135,15 @@ EntropyBound = Annotated[
 Marker = Annotated[
     str, option(HOLES, metavar="TEXT", help="What marks a hole in the text; else <FILL>.")
 ]
+Blank = Annotated[
+    str | None,
+    option(
+        HOLES, metavar="CHAR", help="Fill only this character, each with one; auto: the file's."
+    ),
+]
+Alphabet = Annotated[
+    str, option(HOLES, metavar="CHARS", help="What a blank may become, as 1-9; else anything.")
+]
 Ranges = Annotated[
     list[str] | None,
     option(HOLES, "--range", metavar="RANGE", help="A range or ::NAME of it; repeatable."),

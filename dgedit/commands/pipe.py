@@ -21,6 +21,8 @@ from dgedit.commands.options import (
     OUTPUT,
     AcceptUnsettled,
     Adapter,
+    Alphabet,
+    Blank,
     Candidates,
     Caution,
     Device,
@@ -44,6 +46,7 @@ from dgedit.engines import connect as backend
 from dgedit.errors import EngineError, Exit, InputError, UsageError
 from dgedit.files.document import Document
 from dgedit.request.markers import MARKER, marked
+from dgedit.text.blanks import parsed
 from dgedit_engine.types import CAUTION
 
 _REWRITTEN = 0.5
@@ -70,6 +73,8 @@ class Filter(Grouped):
 def pipe(
     ranges: Ranges = None,
     marker: Marker = MARKER,
+    blank: Blank = None,
+    alphabet: Alphabet = "",
     stdin_filename: Annotated[
         Path | None, option(HOLES, metavar="FILE", help="What the text is called, as context.")
     ] = None,
@@ -115,11 +120,13 @@ def pipe(
         if named and stdin_filename is None:
             raise UsageError(f"--range {named} needs --stdin-filename, which tells the language")
         document = Document.from_bytes(data, stdin_filename)
-        rewritten = bool(instruction) and not ranges and not marked(document.text, marker)
+        blanks = parsed(blank, alphabet)
+        named_holes = ranges or marked(document.text, marker)
+        rewritten = bool(instruction) and not named_holes and blanks is None
         source = (
             work.Source(document, (all_of(document.text),))
             if rewritten
-            else work.Source.of(document, ranges or [None], marker=marker)
+            else work.Source.of(document, ranges or [None], marker=marker, blanks=blanks)
         )
         if strength is None:
             strength = _REWRITTEN if rewritten else 1.0

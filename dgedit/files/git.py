@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Timer
 
 _PATIENCE = 5.0  # seconds
+_LONG = 60.0  # seconds for a command that goes through a whole tree or its history
+_TREE = 64_000_000  # bytes of the list of a tree's files
 
 _OPTIONS = {
     **{"core.fsmonitor": "", "core.hooksPath": os.devnull, "core.pager": "cat"},
@@ -59,6 +61,63 @@ def branch(path: str) -> str:
     return "detached" if code == 1 else said.decode("utf-8", "replace").strip() * (code == 0)
 
 
+def commit(folder: str, name: str) -> str | None:
+    """Return the hash of a commit by one of its names; None if there is no such commit."""
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    code, said = _answer(*words, folder=folder, most=1000)
+    return said.decode("ascii", "replace").strip() if code == 0 else None
+
+
+def ancestors(folder: str, name: str, *, most: int) -> list[str]:
+    """Return the hashes of a commit and its first parents, the newest first; none if git does not
+    answer.
+    """
+    words = ("rev-list", "--first-parent", f"--max-count={most}", name, "--")
+    code, said = _answer(*words, folder=folder, most=100 * most, patience=_LONG)
+    return said.decode("ascii", "replace").split() if code == 0 else []
+
+
+def tree(folder: str, name: str) -> list[tuple[str, str, int]]:
+    """Return the regular files of a folder in a commit: path within the folder, hash and bytes;
+    none if git does not answer.
+    """
+    words = ("ls-tree", "-r", "-l", "-z", name)
+    code, said = _answer(*words, folder=folder, most=_TREE, patience=_LONG)
+    found = []
+    for entry in said.split(b"\0") if code == 0 else ():
+        facts, _, path = entry.partition(b"\t")
+        mode, _, digest, size = (facts.split() + [b""] * 4)[:4]
+        if mode.startswith(b"100") and size.isdigit():
+            found.append((os.fsdecode(path), digest.decode("ascii", "replace"), int(size)))
+    return found
+
+
+def blobs(folder: str, hashes: Sequence[str]) -> list[bytes]:
+    """Return the bytes that git stores under hashes; fewer if git does not answer."""
+    asked = "".join(f"{one}\n" for one in hashes).encode()
+    try:
+        done = subprocess.run(
+            _command(("cat-file", "--batch")),
+            input=asked,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=_environment(),
+            timeout=_LONG,
+            check=False,
+        )
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+    data, at = done.stdout, 0
+    found: list[bytes] = []
+    while at < len(data):
+        end = data.index(b"\n", at)
+        size = int(data[at:end].rsplit(b" ", 1)[-1])
+        found.append(data[end + 1 : end + 1 + size])
+        at = end + 2 + size
+    return found
+
+
 def version(*, patience: float = _PATIENCE) -> str:
     """Return git's version. Raises OSError or SubprocessError if it does not run in time."""
     done = _run("--version", patience=patience)
@@ -66,7 +125,9 @@ def version(*, patience: float = _PATIENCE) -> str:
     return done.stdout.decode("utf-8", "replace").split(" ")[-1].strip()
 
 
-def _answer(*words: str, folder: str, most: int) -> tuple[int | None, bytes]:
+def _answer(
+    *words: str, folder: str, most: int, patience: float = _PATIENCE
+) -> tuple[int | None, bytes]:
     """Return git's exit code, and what it says: never more than `most` bytes, whatever the tree
     makes it say. Without a code there is no repository, no git, or no answer in time.
     """
@@ -84,7 +145,7 @@ def _answer(*words: str, folder: str, most: int) -> tuple[int | None, bytes]:
         )
     except (OSError, ValueError):
         return None, b""
-    watchdog = Timer(_PATIENCE, process.kill)
+    watchdog = Timer(patience, process.kill)
     watchdog.start()
     try:
         with process:

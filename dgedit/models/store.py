@@ -22,7 +22,7 @@ from dgedit import config as settings
 from dgedit.errors import EngineError, InputError, UsageError
 from dgedit.files.disk import in_units
 from dgedit.files.paths import leave_if_removed, our_folder
-from dgedit.models import nano
+from dgedit.models import nano, sizes, tuned
 from dgedit.models.names import NANO, OURS, TINY
 from dgedit_engine.types import ModelError
 
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".gguf"
 _LONGEST = 200  # bytes of a name, which leaves room for what is put around it in file names
-_BITS = {"e2m1": 4.5, "int4": 4.5, "e4m3": 8.0, "int8": 8.0}
-"""Bits of a weight with its share of the scales: 8 bits for 16 e2m1 weights, 16 for 32 int4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +47,17 @@ class Facts:
     @property
     def parameters(self) -> int:
         """The number of its parameters."""
-        return _embedded(self.config) + _rest(self.config) + _experts(self.config)
+        return (
+            sizes.embedding_count(self.config)
+            + sizes.other_count(self.config)
+            + sizes.expert_count(self.config)
+        )
 
     @property
     def active(self) -> int:
         """The number of parameters that are active for one token."""
-        share = _experts(self.config) * self.config.active // max(1, self.config.experts)
-        return _embedded(self.config) + _rest(self.config) + share
+        share = sizes.expert_count(self.config) * self.config.active // max(1, self.config.experts)
+        return sizes.embedding_count(self.config) + sizes.other_count(self.config) + share
 
     @property
     def bytes(self) -> int:
@@ -88,8 +90,25 @@ def folder() -> Path:
 
 def resolve(model: str | None = None) -> str:
     """Return what the engine is to open: "nano", "tiny" or a path. None stands for the model in the
-    settings, where only a text with a slash is a path. Raises EngineError.
+    settings, where only a text with a slash is a path. Of a tuned model it is the base, whose
+    changes `adapter_of` returns. Raises EngineError.
     """
+    base = tuned.base_of(Path(found := _resolved(model)))
+    if base is None:
+        return found
+    try:
+        below = _resolved(base)
+    except EngineError as error:
+        raise EngineError(
+            f"{Path(found).name} is a change of {base}, which is not there"
+        ) from error
+    if tuned.base_of(Path(below)) is not None:
+        raise EngineError(f"{Path(found).name} is a change of {base}, which is one itself")
+    return below
+
+
+def _resolved(model: str | None) -> str:
+    """Return the same, of a tuned model its folder."""
     name = default() if model is None else model
     if model is None and not settings.is_path(name):
         return _default_place(name)
@@ -109,8 +128,14 @@ def resolve(model: str | None = None) -> str:
 
 def adapter_of(adapter: Path | None, model: str | None) -> str | None:
     """Return the folder of the adapter to open a model with, or None. If neither is given, it is
-    the settings' adapter, which belongs to the settings' model. Raises EngineError.
+    the settings' adapter, which belongs to the settings' model. A tuned model is one. Raises
+    EngineError.
     """
+    found = _resolved(model)
+    if tuned.base_of(Path(found)) is not None:
+        if adapter is not None:
+            raise UsageError(f"{Path(found).name} has changes of its own; --adapter is for a base")
+        return found
     named = settings.current().adapter if model is None and adapter is None else ""
     place = str(adapter) if adapter is not None else named
     if place and not os.path.isdir(place):
@@ -151,7 +176,7 @@ def findable(name: str) -> Path:
     download. Raises EngineError if there is none.
     """
     place = placed(name)
-    for one in (place, partial(place)):
+    for one in (place, partial(place), tuned.unfinished(place)):
         if one.is_symlink() or one.is_dir():
             return one
     raise EngineError(f"no such model: {name} ({_advice(name)})")
@@ -179,7 +204,12 @@ def remove(name: str) -> bool:
     Returns whether it was the default, which becomes nano. Raises EngineError if there is none.
     """
     findable(name)
-    for one in (partial(placed(name)), placed(name)):  # `discard` renames the second to the first
+    run = tuned.unfinished(placed(name))
+    for one in (
+        partial(placed(name)),
+        placed(name),
+        run,
+    ):  # `discard` renames the second to the first
         if os.path.lexists(one):
             discard(one)
     was_default = settings.load(settings.config_path()).get("model") == name
@@ -230,6 +260,9 @@ def shape(path: Path) -> Config:
 
 def facts(path: Path) -> Facts:
     """Describe a model from its configuration and headers. Raises EngineError if it is not one."""
+    if (base := tuned.base_of(path)) is not None:
+        place = path_of(resolve(str(path)))
+        return Facts(f"changes of {base}", shape(place), tuple(_files(path)))
     config = shape(path)
     with engine():
         from dgedit_engine.formats import describe, gguf
@@ -241,6 +274,11 @@ def facts(path: Path) -> Facts:
 
 def fault(path: Path) -> str | None:
     """Say what would keep the model from loading, as far as headers tell; None for nothing."""
+    if tuned.base_of(path) is not None:
+        try:
+            return fault(path_of(resolve(str(path))))
+        except EngineError as error:
+            return str(error)
     try:
         found = facts(path)
         with engine():
@@ -255,15 +293,9 @@ def fault(path: Path) -> str | None:
 def missing(path: Path) -> str | None:
     """Name the file that a model lacks beside configuration and weights. A GGUF file lacks none."""
     whole = path.suffix == _SUFFIX or any(path.glob(f"*{_SUFFIX}"))
+    whole = whole or tuned.base_of(path) is not None
     there = whole or (path / "tokenizer.json").is_file()
     return None if there else f"{path} has no tokenizer.json"
-
-
-def quantised_bytes(config: Config, *, experts: str, rest: str | None) -> int:
-    """Estimate a model's size on disk with matrices of these kinds, about 2% too much."""
-    numbers = _rest(config) * (16.0 if rest is None else _BITS[rest])
-    numbers += _embedded(config) * 16 + _experts(config) * _BITS[experts]
-    return int(numbers / 8 * 1.02) + (1 << 20)
 
 
 def check_room(place: Path, size: int) -> None:
@@ -363,27 +395,3 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"cannot change {path}: {error.strerror or error}") from None
-
-
-def _embedded(config: Config) -> int:
-    return config.vocab * config.dim
-
-
-def _experts(config: Config) -> int:
-    return len(config.layers) * config.experts * 3 * config.dim * config.expert_width
-
-
-def _rest(config: Config) -> int:
-    """Count all parameters but embedding and experts; vectors, which hardly count, are included."""
-    dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
-    total = dim + (dim + dense if config.conditioned else 0)
-    total += 0 if config.tied else config.vocab * dim
-    norms = 2 if config.family == "llama" else 4
-    for layer in config.layers:
-        shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values
-        rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # 2: queries and output
-        total += rows * layer.head_dim * dim + dense + norms * dim
-        total += 2 * layer.head_dim if config.qk_norm else 0
-        total += (config.heads + 2 * layer.kv_heads) * layer.head_dim if config.qkv_bias else 0
-        total += 4 * dim + experts * dim + experts if experts else 0  # norms and router
-    return total

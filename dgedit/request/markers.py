@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from dgedit.errors import InputError
 from dgedit.files.document import LINE_END, Document, Span, readable
+from dgedit.text.blanks import Blanks
 from dgedit_engine.types import MOST_JUDGED, Hole, Passage
 
 MARKER = "<FILL>"
@@ -64,10 +65,17 @@ def instruction_of(said: str, words: Sequence[str]) -> str:
     return "\n".join(part for part in (said, own) if part)
 
 
-def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) -> Passage:
+def passage(
+    document: Document,
+    spans: Sequence[Span],
+    *,
+    marker: str = MARKER,
+    blanks: Sequence[Blanks | None] = (),
+) -> Passage:
     """Cut the excerpt around the spans, which are in order and do not overlap, for a model.
 
-    A span that holds just the marker becomes an empty hole; any other hole keeps its text. If the
+    A span that holds just the marker becomes an empty hole; any other hole keeps its text, and with
+    `blanks`, one for each span or none, is a template. If the
     document is a whole file, small enough to be checked for syntax errors, the text around the
     excerpt goes along unread. Raises InputError if the spans and what lies between them exceed one
     passage.
@@ -76,10 +84,11 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     refuse_far_apart(spans, str(document.path or "the text"))
     parts: list[str | Hole] = []
     start = done = _excerpt_start(text, spans[0].start)
-    for span in spans:
+    for at, span in enumerate(spans):
         held = text[span.start : span.end]
         parts.append(readable(text[done : span.start]))
-        parts.append(Hole("" if _pattern(marker).fullmatch(held) else readable(held)))
+        own = blanks[at] if blanks else None
+        parts.append(Hole() if is_marker(held, marker) else _hole(readable(held), own))
         done = span.end
     end = _excerpt_end(text, done)
     parts.append(readable(text[done:end]))
@@ -88,6 +97,23 @@ def passage(document: Document, spans: Sequence[Span], *, marker: str = MARKER) 
     above, below = (text[:start], text[end:]) if whole else ("", "")
     kept = tuple(part for part in parts if part != "")
     return Passage(readable(name), kept, readable(above), readable(below))
+
+
+def is_marker(text: str, marker: str) -> bool:
+    """Say whether a text is a marker and nothing else."""
+    return _pattern(marker).fullmatch(text) is not None
+
+
+def trimmed(document: Document, span: Span, blanks: Blanks) -> Span:
+    """Return a template's span from its first blank to its last: what is before and behind them
+    need not be filled. Raises InputError where there is none.
+    """
+    places = blanks.places(document.text[span.start : span.end])
+    if not places:
+        line = position(document.text, span.start)[0] + document.outside.lines
+        name = document.path or "the text"
+        raise InputError(f"{name} has no blank {blanks.character!r} from line {line} on to fill")
+    return Span(span.start + places[0], span.start + places[-1] + 1)
 
 
 def refuse_far_apart(spans: Sequence[Span], name: str) -> None:
@@ -104,6 +130,12 @@ def position(text: str, offset: int) -> tuple[int, int]:
     if text[offset - 1 : offset + 1] == "\r\n":
         starts.pop()
     return len(starts), offset - starts[-1] + 1
+
+
+def _hole(text: str, blanks: Blanks | None) -> Hole:
+    if blanks is None:
+        return Hole(text)
+    return Hole(text, blanks.places(text), blanks.alphabet)
 
 
 @lru_cache(maxsize=16)

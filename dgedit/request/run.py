@@ -19,9 +19,17 @@ from dgedit.files import disk
 from dgedit.files.document import LARGEST, LINE_END, Document, Span, readable
 from dgedit.files.paths import path_in_diff
 from dgedit.request.doubt import Doubt, doubts, told
-from dgedit.request.markers import instruction_of, marked, passage, position
+from dgedit.request.markers import (
+    instruction_of,
+    is_marker,
+    marked,
+    passage,
+    position,
+    trimmed,
+)
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
+from dgedit.text.blanks import Blanks, of_file
 from dgedit.text.diff import unified_diff
 from dgedit_engine.types import (
     Backend,
@@ -43,15 +51,61 @@ class Source:
     """The document as it was read."""
     spans: tuple[Span, ...]
     """The holes, in order, not overlapping."""
+    blanks: tuple[Blanks | None, ...] = ()
+    """For each hole what is a blank in it, where it is a template; empty where none is."""
 
     @classmethod
-    def of(cls, document: Document, ranges: Sequence[str | None], *, marker: str) -> Source:
-        """Find the holes that the ranges name; None names every marker."""
-        return cls(document, tuple(spans_of(document, ranges, marker=marker)))
+    def of(
+        cls,
+        document: Document,
+        ranges: Sequence[str | None],
+        *,
+        marker: str,
+        blanks: Blanks | None = None,
+    ) -> Source:
+        """Find the holes that the ranges name; None names every marker.
+
+        With `blanks`, holes that are no marker are templates, and where nothing is named, all of
+        the text is one.
+        """
+        if blanks is None:
+            return cls(document, tuple(spans_of(document, ranges, marker=marker)))
+        if all(one is None for one in ranges) and not (marker and marked(document.text, marker)):
+            return cls._templates(document, (Span(0, len(document.text)),), marker, blanks)
+        return cls._templates(document, spans_of(document, ranges, marker=marker), marker, blanks)
+
+    @classmethod
+    def _templates(
+        cls, document: Document, spans: Sequence[Span], marker: str, given: Blanks
+    ) -> Source:
+        own, blanks = of_file(given, document.path), list[Blanks | None]()
+        found = []
+        for span in spans:
+            lone = is_marker(document.text[span.start : span.end], marker)
+            found.append(span if lone else trimmed(document, span, own))
+            blanks.append(None if lone else own)
+        return cls(document, tuple(found), tuple(blanks))
 
     def passage(self, *, marker: str) -> Passage:
         """Return the passage that a model reads."""
-        return passage(self.document, self.spans, marker=marker)
+        return passage(self.document, self.spans, marker=marker, blanks=self.blanks)
+
+    def filled(self, texts: Iterator[str]) -> Document:
+        """Return the document with its holes filled. Of a template nothing but the blanks is
+        changed. Raises EngineError for a text that does not fit its template.
+        """
+        edits: list[tuple[Span, str]] = []
+        for at, span in enumerate(self.spans):
+            text, own = next(texts), self.blanks[at] if self.blanks else None
+            if own is None:
+                edits.append((span, text))
+                continue
+            held, start = self.document.text[span.start : span.end], span.start
+            if (new := own.put(held, readable(held), text)) is None:
+                raise EngineError("the engine fills no templates: it changed what is to stay")
+            places = own.places(held)
+            edits += [(Span(start + one, start + one + 1), new[one]) for one in places]
+        return self.document.apply(edits)
 
     def words(self, *, marker: str) -> list[str]:
         """Return the instruction in each hole's marker; empty for none."""
@@ -76,10 +130,7 @@ class Result:
         if self.infill.stopped == "unchanged":
             return [source.document for source in self.sources]
         texts = iter(self.infill.texts)
-        return [
-            source.document.apply([(span, next(texts)) for span in source.spans])
-            for source in self.sources
-        ]
+        return [source.filled(texts) for source in self.sources]
 
     @property
     def changed(self) -> bool:
@@ -119,12 +170,14 @@ class Result:
             raise DoubtError(f"{said}; nothing was written ({way_out})")
 
 
-def sources_of(targets: Sequence[tuple[Path, str | None]], *, marker: str) -> tuple[Source, ...]:
+def sources_of(
+    targets: Sequence[tuple[Path, str | None]], *, marker: str, blanks: Blanks | None = None
+) -> tuple[Source, ...]:
     """Read each file of the targets once, in the order in which they were first named."""
     ranges: dict[str, tuple[Path, list[str | None]]] = {}
     for path, one in targets:
         ranges.setdefault(os.path.realpath(path), (path, []))[1].append(one)
-    return tuple(_source(path, found, marker) for path, found in ranges.values())
+    return tuple(_source(path, found, marker, blanks) for path, found in ranges.values())
 
 
 def instruction(said: str, sources: Sequence[Source], *, marker: str) -> str:
@@ -259,12 +312,15 @@ def write(result: Result, *, only: Collection[int] | None = None) -> None:
         raise
 
 
-def _source(path: Path, ranges: Sequence[str | None], marker: str) -> Source:
+def _source(path: Path, ranges: Sequence[str | None], marker: str, blanks: Blanks | None) -> Source:
     if disk.size_of(path) < LARGEST:
-        return Source.of(Document.load(path), ranges, marker=marker)
+        return Source.of(Document.load(path), ranges, marker=marker, blanks=blanks)
     from dgedit.request.large import excerpt
 
-    return Source(*excerpt(path, ranges, marker=marker))
+    document, spans = excerpt(path, ranges, marker=marker)
+    if blanks is None:
+        return Source(document, spans)
+    return Source._templates(document, spans, marker, blanks)
 
 
 def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[Step]:

@@ -94,6 +94,8 @@ ACTIONS: tuple[Action, ...] = (
                 yields_to="result-diff cancel", synonyms="hole span selection"),
         _action("point", "shift+f2,f14", "insertion point, or close the hole", "infill.point",
                 synonyms="hole insert empty"),
+        _action("template", "", "mask the blanks of a template", "templates.mask",
+                synonyms="blank placeholder sudoku pattern characters keep fixed"),
         _action("fill", "f5", "fill all holes", "infill.fill_all", hint="fill", rank=9,
                 yields_to="cancel", synonyms="infill complete generate run ask model ai"),
         _action("live", "alt+v", "how much of an infill is drawn", "infill.draw_more",

@@ -31,6 +31,7 @@ from dgedit.tui.infill.instruction import Instructing
 from dgedit.tui.infill.panels import Panels
 from dgedit.tui.infill.review import Review
 from dgedit.tui.infill.session import Fill
+from dgedit.tui.infill.templates import Templates
 from dgedit.tui.infill.worker import EngineWorker
 from dgedit.tui.keymap import ACTIONS
 from dgedit.tui.terminal.app import TerminalApp
@@ -117,6 +118,7 @@ class Parts(TerminalApp):
             caution=settings.caution,
             live=settings.live,
         )
+        self.templates = Templates(self.infill)
         self.review = Review(self.infill)
         self.instructing = Instructing(self.infill)
         self.actions = bindings.rebound(ACTIONS, settings.keys)

@@ -74,7 +74,8 @@ def infill(
         chosen(decoding or Decoding(), request),
         request,
         prompt,
-        refiner or EagerRefiner(model, cache),
+        # a graph on a GPU knows fixed slots, but none that are confined to some tokens
+        EagerRefiner(model, cache) if refiner is None or prompt.templates else refiner,
         torch.Generator(device=cache.device).manual_seed(request.seed),
     )
     stream = Stream(model, model.forwards)
@@ -85,7 +86,7 @@ def infill(
     fillings = [one for one in sketches if one.origin in tried] + refined
     fillings, ranked = yield from rank_and_repair(work, stream, fillings)
     ranked = yield from go_on(work, stream, fillings, ranked)
-    if memory is not None:
+    if memory is not None and not prompt.templates:
         memory.prompt, memory.holes = prompt.ids, ranked[0].filling.holes
     yield end(work, stream, ranked)
 
@@ -104,14 +105,18 @@ def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
 
 def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     """Return the decoding settings for a request: the candidates follow `effort` in the same way,
-    where the model has more than one. A text that is partly kept is revised by canvases alone.
+    where the model has more than one. A text that is partly kept is revised by canvases alone, and
+    so is a template.
     """
     count = decoding.candidates
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
-    if kept:
+    pinned = any(hole.blanks for hole in request.holes)
+    if kept or pinned:
         decoding = replace(decoding, origins=("canvas",), canvases=(), warm=False)
+    if pinned:  # a repair would make noise of what stays
+        decoding = replace(decoding, repairs=0)
     return replace(decoding, candidates=request.candidates or count)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -69,12 +69,42 @@ class Ability:
     """Whether it refines a whole span at once."""
 
 
+LINE_ENDS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")
+"""Characters that end a line, by any count; no blank is filled with one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A span to be filled."""
+    """A span to be filled: all of it, or with `blanks` a template, of which they alone are filled
+    and everything else stays. Raises ValueError for blanks that are no places of its text.
+    """
 
     text: str = ""
     """The text it holds at present; the start of the draft when `strength` is below 1."""
+    blanks: tuple[int, ...] = ()
+    """The places in `text`, in ascending order, of the characters to be filled, each with one
+    character that ends no line; none: all of the hole is.
+    """
+    alphabet: str = ""
+    """The characters that a blank may become; empty: any."""
+
+    def __post_init__(self) -> None:
+        last = -1
+        for place in self.blanks:
+            if not last < place < len(self.text):
+                raise ValueError(f"a hole of {len(self.text)} characters has no blank at {place}")
+            if self.text[place] in LINE_ENDS:
+                raise ValueError(f"the blank at {place} would end a line")
+            last = place
+        if not LINE_ENDS.isdisjoint(self.alphabet):
+            raise ValueError(f"a blank ends no line, and so cannot become {self.alphabet!r:.50}")
+
+    def filled(self, characters: Sequence[str]) -> str:
+        """Return the text with a character in the place of each blank."""
+        text = list(self.text)
+        for place, character in zip(self.blanks, characters, strict=True):
+            text[place] = character
+        return "".join(text)
 
 
 @dataclass(frozen=True, slots=True)

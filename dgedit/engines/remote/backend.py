@@ -85,6 +85,8 @@ class Remote:
             same = tuple(Draft((hole.text,), (1.0,), (True,)) for hole in request.holes)
             yield Step(1, 1, same, last=True, stopped="unchanged")
             return
+        if any(hole.blanks for hole in request.holes):
+            raise EngineError(f"{self.device} fills no templates: a model in this process does")
         task = rewrite.task(request)
         valid: list[tuple[Draft, ...]] = []
         wanted = request.candidates or 1

@@ -31,8 +31,13 @@ _OPTIONAL = {"candidates", "steps", "entropy_bound"}
 
 
 def request_to_json(request: InfillRequest) -> dict[str, Any]:
-    """Return the request's fields under their own names; a hole is an object among texts."""
-    return asdict(request)
+    """Return the request's fields under their own names; a hole is an object among texts. One that
+    is no template has its text alone, as an engine of an older version knows it.
+    """
+    data = asdict(request)
+    for passage in data["passages"]:
+        passage["parts"] = [_without_template(part) for part in passage["parts"]]
+    return data
 
 
 def request_from_json(data: object) -> InfillRequest:
@@ -128,9 +133,17 @@ def _passage(data: object) -> Passage:
 def _part(data: object) -> str | Hole:
     if isinstance(data, str):
         return data
-    if not isinstance(text := _table(data, {"text"}, "a hole").get("text"), str):
+    table = _table(data, {one.name for one in fields(Hole)}, "a hole")
+    if not isinstance(text := table.get("text"), str):
         raise ValueError("a hole's text must be a text")
-    return Hole(text)
+    blanks = _all(table.get("blanks", ()), int, "a hole's blanks")
+    return Hole(text, blanks, text_in({"alphabet": ""} | table, "alphabet"))
+
+
+def _without_template(part: Any) -> Any:
+    if isinstance(part, str) or part["blanks"]:
+        return part
+    return {"text": part["text"]}
 
 
 def _fits(name: str, value: object) -> bool:

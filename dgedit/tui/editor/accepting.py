@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from textual.document._document import Selection
 
-from dgedit.files.document import Span
+from dgedit.files.document import Document, Span, readable
 from dgedit.text.edits import Change, Part
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole, Place
@@ -24,10 +24,17 @@ from dgedit.tui.editor.hunks import Hunk
 def accept(editor: Editor, drafts: Sequence[tuple[OpenHole, str]]) -> None:
     """Put drafts into their holes, and close these."""
     file = editor.current
-    texts = {hole: file.fitted(text, hole.span) for hole, text in drafts}
+    texts = {hole: _fitted(file, hole, text) for hole, text in drafts}
     holes = sorted(texts, key=lambda hole: (hole.start, hole.end))
     grown = {hole: len(texts[hole]) - (hole.end - hole.start) for hole in holes}
     _accept(editor, [Part(one.start, one.end, texts[one]) for one in holes], grown, grown)
+
+
+def _fitted(file: Document, hole: OpenHole, text: str) -> str:
+    """Return what a draft puts into a hole: of a template nothing but its blanks."""
+    held = file.text[hole.start : hole.end]
+    new = hole.blanks.put(held, readable(held), text) if hole.blanks else None
+    return file.fitted(text, hole.span) if new is None else new
 
 
 def accept_hunk(editor: Editor, hunk: Hunk) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from textual.document._document import Location
 
 from dgedit.files.document import LINE_END, Span
+from dgedit.text.blanks import Blanks
 from dgedit.tui.editor.buffer import Buffer
 from dgedit.tui.editor.highlighting import DraftSyntax, Highlight
 from dgedit_engine.types import Draft
@@ -108,6 +109,8 @@ class OpenHole:
     """The piece of the draft that the cursor is before; None if the cursor is elsewhere."""
     anchor: int = 0
     """The piece at which a selection within the draft was begun."""
+    blanks: Blanks | None = None
+    """What is a blank in it, if it is a template."""
     grows: bool = False
     """True if it was made from the text at the cursor, so that masking again enlarges it."""
 

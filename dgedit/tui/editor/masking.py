@@ -24,6 +24,7 @@ from textual.document._document import Selection
 from tree_sitter import Parser
 
 from dgedit.files.document import Span
+from dgedit.text.blanks import Blanks, usual
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.highlighting import Syntax
 from dgedit.tui.editor.holes import OpenHole
@@ -55,7 +56,10 @@ def mask(editor: Editor) -> str:
     if met and hole is None:
         return _close(editor, met)
     if span.start < span.end:
-        return _open(editor, OpenHole(span.start, span.end), "masked the selection")
+        done = _open(editor, OpenHole(span.start, span.end), "masked the selection")
+        own = usual(editor.file.path)
+        count = len(own.places(editor.text[span.start : span.end])) if own else 0
+        return f"{done}; {count} blanks: the command template keeps the rest" if count else done
     text = editor.text
     if hole is None and (span.start == len(text) or text[span.start].isspace()):
         return _open(editor, OpenHole(span.start, span.start), _POINT)
@@ -72,6 +76,27 @@ def mask(editor: Editor) -> str:
     return _open(editor, grown, f"masked {larger.kind}", stay=True)
 
 
+def template(editor: Editor, blanks: Blanks) -> str:
+    """Mask the selection, or the hole at the cursor, from its first blank to its last, as a
+    template. Returns a message.
+    """
+    span = _aimed_template(editor)
+    places = blanks.places(editor.text[span.start : span.end])
+    if not places:
+        return f"no blank {blanks.character!r} is selected"
+    met = _met(editor, span)
+    editor.holes[:] = [hole for hole in editor.holes if hole not in met]
+    first, last = span.start + places[0], span.start + places[-1] + 1
+    count = f"{len(places)} blank{'' if len(places) == 1 else 's'}"
+    return _open(editor, OpenHole(first, last, blanks=blanks), f"masked a template of {count}")
+
+
+def aimed_text(editor: Editor) -> str:
+    """Return the text that `template` would mask."""
+    span = _aimed_template(editor)
+    return editor.text[span.start : span.end]
+
+
 def point(editor: Editor) -> str:
     """Open an insertion point at the cursor, or close the holes there. Returns a message."""
     span = _selected(editor)
@@ -82,6 +107,13 @@ def point(editor: Editor) -> str:
 
 def _selected(editor: Editor) -> Span:
     return Span(*sorted(map(editor.buffer.index, editor.selection)))
+
+
+def _aimed_template(editor: Editor) -> Span:
+    span = _selected(editor)
+    if span.start == span.end and (met := _met(editor, span)):
+        return met[0].span
+    return span
 
 
 def _aimed_at(editor: Editor) -> Span:

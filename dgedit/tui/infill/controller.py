@@ -84,11 +84,11 @@ class InfillController:
 
     def mask(self) -> None:
         """Mask the selection or the text at the cursor; on a hole, enlarge or close it."""
-        self._hold(masking.mask)
+        self.hold(masking.mask)
 
     def point(self) -> None:
         """Open an insertion point, or close the hole at the cursor."""
-        self._hold(masking.point)
+        self.hold(masking.point)
 
     def fill_all(self) -> None:
         """Fill all holes of all files; after a result, again with the next seed.
@@ -301,7 +301,8 @@ class InfillController:
         self.workspace.notice("undone: the draft is back")
         return now is not result
 
-    def _hold(self, how: Callable[[Editor], str]) -> None:
+    def hold(self, how: Callable[[Editor], str]) -> None:
+        """Open or close holes, at each cursor; `how` returns what it did."""
         if self.fill is not None:
             self.workspace.notice("an infill is open: Alt+Y accepts, Esc rejects")
         elif self.workspace.editor.locked:

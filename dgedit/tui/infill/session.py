@@ -112,7 +112,7 @@ class Fill:
         for editor in dict.fromkeys(editor for editor, _ in holes):
             own = [hole for owner, hole in holes if owner is editor]
             spans = [Span(hole.start, hole.end) for hole in own]
-            asked = passage(editor.told, spans, marker="")
+            asked = passage(editor.told, spans, marker="", blanks=[hole.blanks for hole in own])
             given = [
                 (weaves or {}).get(hole, (part,))
                 for hole, part in zip(own, asked.holes, strict=True)
@@ -143,7 +143,11 @@ class Fill:
         anew = _anew(self.present)
         again = Fill.ask(self.editors, wish, others=others)
         if wish.strength < 1:
-            starts = {anew.get(hole, hole): (Hole(draft.text),) for _, hole, draft in shown}
+            starts = {
+                anew.get(hole, hole): (Hole(draft.text),)
+                for _, hole, draft in shown
+                if hole.blanks is None  # of a template nothing is kept but what is fixed
+            }
             every: dict[OpenHole, Weave] = {
                 hole: starts.get(hole, weave)
                 for (_, hole), weave in zip(again.holes, again.weaves, strict=True)
@@ -156,6 +160,8 @@ class Fill:
         """Make an infill of a part of one hole, with the next seed: the selected part of its draft
         or, with `keep`, the rest. Everything else stays as it is shown.
         """
+        if hole.blanks is not None:
+            raise ValueError("the blanks of a template are filled together: F5 does it anew")
         weaves: dict[OpenHole, Weave] = {}
         for _, one, draft in self.shown():
             marked = one.marked if one is hole else range(0)

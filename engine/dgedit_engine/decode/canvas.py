@@ -7,10 +7,12 @@ and how to read drafts off it. Sizes are a few fixed ones, so that shapes repeat
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from dgedit_engine.prompt.template import Template
 
 SIZES = (16, 32, 64, 128, 256)
 _ROOM = (
@@ -30,6 +32,10 @@ class Canvas:
     """(1, C): True where the token is known and stays."""
     segments: tuple[range, ...]
     """Each hole's slots, in order, apart from the fixed markers between them."""
+    kinds: Tensor | None = None
+    """(1, C): which of `choices` a slot is confined to, -1 for none of them; None: no slot is."""
+    choices: tuple[Tensor, ...] = ()
+    """Tokens that a template's blanks may become, for each template."""
 
     @property
     def slots(self) -> int:
@@ -48,15 +54,21 @@ class Seed:
 
 
 def segment_sizes(
-    texts: Sequence[Sequence[int]], markers: Sequence[Sequence[int]], canvas: int
+    texts: Sequence[Sequence[int]],
+    markers: Sequence[Sequence[int]],
+    canvas: int,
+    templates: Sequence[Template | None] = (),
 ) -> list[int]:
     """Return the slots for each hole, on the model's own `canvas` or one up to twice as large.
 
     A lone hole without text gets the whole canvas; others what their text may need, rounded up
-    together. Raises ValueError, naming the number, where not even four slots a hole are left.
+    together; a template what it takes, and an end. Raises ValueError, naming the number, where not
+    even four slots a hole are left.
     """
     taken = sum(map(len, markers))
     largest = max(canvas, min(SIZES[-1], 2 * canvas))
+    if templates:
+        return _around_templates(texts, taken, templates, largest)
     lone = len(texts) == 1 and not texts[0]
     wanted = [canvas if lone else max(_ROOM, len(text) * 5 // 4 + _SLACK) for text in texts]
     total = next((size for size in SIZES if sum(wanted) + taken <= size <= largest), largest)
@@ -69,6 +81,27 @@ def segment_sizes(
     return [*slots[:-1], share - sum(slots[:-1])]
 
 
+def _around_templates(
+    texts: Sequence[Sequence[int]],
+    taken: int,
+    templates: Sequence[Template | None],
+    largest: int,
+) -> list[int]:
+    """Return the slots for each hole where some are templates; the last hole takes the rest."""
+    wanted = [
+        len(text) + 1 if one else max(_ROOM, len(text) * 5 // 4 + _SLACK)
+        for text, one in zip(texts, templates, strict=True)
+    ]
+    needed = sum(wanted) + taken
+    total = next((size for size in SIZES if needed <= size <= largest), largest)
+    if needed > total:
+        raise ValueError(
+            f"the templates take {needed} slots, a canvas of the model has {largest}: "
+            "fill fewer lines at a time"
+        )
+    return [*wanted[:-1], wanted[-1] + total - needed]
+
+
 def seed_canvas(
     texts: Sequence[Sequence[int]],
     markers: Sequence[Sequence[int]],
@@ -79,17 +112,19 @@ def seed_canvas(
     strength: float,
     generator: torch.Generator,
     places: Sequence[Container[int]] | None = None,
+    templates: Sequence[Template | None] = (),
 ) -> Seed:
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
     `strength` of the slots; a hole without text is all noise, since nothing of it is known. With
-    `places`, noise those of each hole instead.
+    `places`, noise those of each hole instead. Of one of the `templates` all but the blanks is
+    fixed, and the ends behind it.
 
     With strength 1 the free slots are noise alone, drawn as the released sampler starts. Raises
     ValueError, naming the number, where several holes' texts are to be kept in part and do not fit:
     only a lone hole goes on over the next canvas.
     """
     for text, size in zip(texts, sizes, strict=True):
-        if strength < 1 and len(texts) > 1 and len(text) > size:
+        if strength < 1 and len(texts) > 1 and len(text) > size and not templates:
             raise ValueError(
                 f"{len(text)} tokens of a hole's text do not fit its {size} slots: "
                 "fill it alone, or with strength 1"
@@ -97,14 +132,18 @@ def seed_canvas(
     ids: list[int] = []
     fixed: list[bool] = []
     blank: list[bool] = []
+    kinds: list[int] = []
     segments = []
     for hole, (text, marker, size) in enumerate(zip(texts, markers, sizes, strict=True)):
+        own = templates[hole] if templates else None
         ids += marker
         chosen = [place in places[hole] for place in range(size)] if places else [not text] * size
         blank += [False] * len(marker) + chosen
         segments.append(range(len(ids), len(ids) + size))
         ids += [*text[:size], *[end] * (size - len(text))]
-        fixed += [True] * len(marker) + [False] * size
+        free = range(size) if own is None else own.free
+        fixed += [True] * len(marker) + [slot not in free for slot in range(size)]
+        kinds += [-1] * len(marker) + [hole if own and slot in free else -1 for slot in range(size)]
     device = generator.device
     present, pinned = torch.tensor([ids], device=device), torch.tensor([fixed], device=device)
     noise = torch.randint(vocab, present.shape, generator=generator, device=device)
@@ -113,8 +152,14 @@ def seed_canvas(
         noised &= torch.tensor([blank], device=device)
     elif strength < 1:
         draw = torch.rand(present.shape, generator=generator, device=device)
+        blanks = [kind >= 0 for kind in kinds]
+        blank = [one or other for one, other in zip(blank, blanks, strict=True)]
         noised &= (draw < strength) | torch.tensor([blank], device=device)
     canvas = Canvas(torch.where(noised, noise, present), pinned, tuple(segments))
+    if templates:
+        choices = tuple(torch.tensor([*(one.choices if one else ())]) for one in templates)
+        confined = torch.tensor([kinds], device=device)
+        canvas = replace(canvas, kinds=confined, choices=tuple(one.to(device) for one in choices))
     return Seed(canvas, ~noised)
 
 

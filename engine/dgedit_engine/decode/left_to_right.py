@@ -20,6 +20,7 @@ from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, judged, offered
 from dgedit_engine.decode.search import Pool, Reader, begin, search
+from dgedit_engine.prompt.template import untouched
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step
 
 _JUDGED = 24  # candidates whose grammar is looked at, the likeliest
@@ -41,8 +42,10 @@ def fill(
     def step(draft: Draft, phase: Phase, best: Candidate | None) -> Step:
         nonlocal index
         index += 1
-        later = count - len(chosen) - 1
-        drafts = (*(one.first for one in chosen), draft, *(NOTHING.draft,) * later)
+        holes = request.holes[len(chosen) + 1 :]
+        later = len(holes)
+        waiting = (untouched(one) if one.blanks else NOTHING.draft for one in holes)
+        drafts = (*(one.first for one in chosen), draft, *waiting)
         own = (*(tuple(one.candidates[:1]) for one in chosen), (best,) if best else ())
         return Step(
             index,

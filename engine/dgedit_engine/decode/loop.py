@@ -125,7 +125,9 @@ def _shrink(one: Live[S], refiner: Refiner[S]) -> None:
         return
     if cut := shrunk(canvas, latest.best, latest.confidence, refiner.model.config.eos):
         slots, segments = cut
-        one.canvas = Canvas(canvas.ids[:, slots], canvas.fixed[:, slots], segments)
+        kinds = None if canvas.kinds is None else canvas.kinds[:, slots]
+        ids, fixed = canvas.ids[:, slots], canvas.fixed[:, slots]
+        one.canvas = Canvas(ids, fixed, segments, kinds, canvas.choices)
         one.state = refiner.at(one.state, slots)
 
 
@@ -202,12 +204,27 @@ def _read(
             torch.tensor(sizes, device=ids.device)
         )
         logits = model.logits(hidden) / heat[:, None]
+    logits = _confined(logits, [one.canvas for one in running])
     try:
         reading = read_slots(sampler.pin(logits, ids, fixed), generator)
     except FloatingPointError:
         raise ModelError("the model's logits are no finite numbers: damaged weights?") from None
     parts = zip(*(torch.split(part, sizes, 1) for part in reading), strict=True)
     return [SlotReading(*part) for part in parts]
+
+
+def _confined(logits: Tensor, canvases: Sequence[Canvas]) -> Tensor:
+    """Leave the blanks of templates nothing but their choices, logits (1, S, V)."""
+    if all(one.kinds is None for one in canvases):
+        return logits
+    parts = zip(torch.split(logits, [one.slots for one in canvases], 1), canvases, strict=True)
+    return torch.cat(
+        [
+            part if one.kinds is None else sampler.confine(part, one.kinds, one.choices)
+            for part, one in parts
+        ],
+        1,
+    )
 
 
 def _signals(model: Model, running: Sequence[Live[EagerState]]) -> Tensor | None:

@@ -23,6 +23,7 @@ from dgedit_engine.decode.shown import Shown
 from dgedit_engine.decode.starts import fresh, repairs
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.model import Model
+from dgedit_engine.prompt.template import Template
 from dgedit_engine.types import Draft, Origin, Phase, Step
 
 CANVASES = 8
@@ -104,7 +105,7 @@ def draft(
     stands: list[causal.Drafted] = []
     for stands in drafts:
         pairs = zip(stands[0].holes, stands[0].confidence, strict=True)
-        shown = tuple(_shown(work, ids, sure, [False] * len(ids)) for ids, sure in pairs)
+        shown = tuple(_shown(work, ids, sure, [False] * len(ids), None) for ids, sure in pairs)
         yield from stream.show(shown, final=all(one.over for one in stands))
     found: list[Filling] = []
     for one in stands:
@@ -222,8 +223,11 @@ def _filling(
 ) -> Filling:
     """Return the infill of a canvas; `before`, where it continues earlier ones."""
     holes, confidence, ended = [], [], True
-    for ids, sure, _, full in _texts(work, one, before):
-        kept = open_part(ids, work.tokenizer, work.prompt.closing)
+    templates = work.prompt.templates or (None,) * len(one.canvas.segments)
+    texts = _texts(work, one, before)
+    for (ids, sure, _, full), own in zip(texts, templates, strict=True):
+        closing = None if own else work.prompt.closing
+        kept = open_part(ids, work.tokenizer, closing)
         ended = ended and (not full or kept is not None)
         holes.append(ids[:kept])
         confidence.append(sure[:kept])
@@ -240,7 +244,11 @@ def _filling(
 def _drafts(work: Work, one: RefinedCanvas, before: Filling | None = None) -> tuple[Draft, ...]:
     """Return each hole's draft at this step, behind what earlier canvases settled."""
     texts = _texts(work, one, before)
-    return tuple(_shown(work, ids, sure, accepted) for ids, sure, accepted, _ in texts)
+    templates = work.prompt.templates or (None,) * len(one.canvas.segments)
+    return tuple(
+        _shown(work, ids, sure, accepted, own)
+        for (ids, sure, accepted, _), own in zip(texts, templates, strict=True)
+    )
 
 
 def _texts(
@@ -259,8 +267,14 @@ def _texts(
 
 
 def _shown(
-    work: Work, ids: Sequence[int], confidence: Sequence[float], accepted: Sequence[bool]
+    work: Work,
+    ids: Sequence[int],
+    confidence: Sequence[float],
+    accepted: Sequence[bool],
+    template: Template | None,
 ) -> Draft:
+    if template is not None:
+        return template.draft(ids, confidence, accepted, ended=False)
     closing = work.prompt.closing
     return draft_of(ids, confidence, accepted, work.tokenizer, closing, ended=False)
 

@@ -22,6 +22,7 @@ from dgedit_engine.decode.faults import Error, new_errors
 from dgedit_engine.decode.work import Work
 from dgedit_engine.prompt.layout import PRE
 from dgedit_engine.prompt.plain import place_of
+from dgedit_engine.prompt.template import Template
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Origin
 
 _BEFORE = 192
@@ -104,11 +105,18 @@ def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
 
 
 def _drafts(work: Work, filling: Filling) -> tuple[Draft, ...]:
-    closing = work.prompt.closing
+    templates = work.prompt.templates or (None,) * len(filling.holes)
     return tuple(
-        draft_of(ids, sure, [True] * len(ids), work.tokenizer, closing, ended=True)
-        for ids, sure in zip(filling.holes, filling.confidence, strict=True)
+        _draft(work, ids, sure, own)
+        for ids, sure, own in zip(filling.holes, filling.confidence, templates, strict=True)
     )
+
+
+def _draft(work: Work, ids: list[int], sure: list[float], template: Template | None) -> Draft:
+    settled = [True] * len(ids)
+    if template is not None:
+        return template.draft(ids, sure, settled, ended=True)
+    return draft_of(ids, sure, settled, work.tokenizer, work.prompt.closing, ended=True)
 
 
 def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:

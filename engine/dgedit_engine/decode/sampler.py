@@ -7,6 +7,8 @@ nowhere. Pure functions on tensors; the loop is in `loop.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,19 @@ def pin(logits: Tensor, ids: Tensor, fixed: Tensor) -> Tensor:
         return logits
     known = torch.full_like(logits, -torch.inf).scatter_(-1, ids[..., None], 0.0)
     return torch.where(fixed[..., None], known, logits)
+
+
+def confine(logits: Tensor, kinds: Tensor, choices: Sequence[Tensor]) -> Tensor:
+    """Leave slots nothing but their choices, where they have some: -inf for all other tokens.
+    logits (1, C, V); kinds (1, C): the index of a slot's choices, or -1.
+    """
+    found = logits.clone()
+    for kind, tokens in enumerate(choices):
+        slots = (kinds[0] == kind).nonzero()[:, 0]
+        if len(slots):
+            found[0, slots] = -torch.inf
+            found[0, slots[:, None], tokens] = logits[0, slots[:, None], tokens]
+    return found
 
 
 def accept(entropy: Tensor, bound: float) -> Tensor:

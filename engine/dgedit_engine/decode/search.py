@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -21,6 +21,7 @@ from dgedit_engine.decode.certainty import Certainty, features
 from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
+from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
@@ -69,6 +70,8 @@ class Pool:
     """Their texts, and those that were not scored."""
     tokens: set[int] = field(default_factory=set)
     """Tokens admitted to the head's shortlist for this hole."""
+    guide: TemplateGuide | None = None
+    """Confines the drafts of a template; None for a hole that is none."""
 
     def admit(self, tokens: Collection[int]) -> None:
         """Admit these tokens to the head's shortlist too."""
@@ -108,6 +111,8 @@ class Pool:
         self.admit({token for row in asked for token in row})
         encode(model, cache, self.around.ids)
         judged = scored(model, tokenizer, cache, self.around, texts, self.behind)
+        if (guide := self.guide) is not None:
+            judged = (replace(one, draft=guide.whole(one.text, one.draft)) for one in judged)
         self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
 
     def said(self, row: Row) -> str:
@@ -197,6 +202,9 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
     pool = Pool(reader, found, behind, len(tokenizer.encode(behind)))
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
+    if request.holes[hole].blanks:
+        pool.guide = TemplateGuide(request.holes[hole], found, tokenizer)
+        own += pool.guide.tokens
     pool.admit({*own, *found.ids})
     return pool
 
@@ -209,6 +217,9 @@ def search(
     Where it may stay as it is, the hole's present text is a candidate as others are; and so are the
     canvases' texts, where the model has some.
     """
+    if pool.guide is not None:
+        yield from _guided(pool, pool.guide, request, decoding, generator)
+        return
     if request.strength < 1 and _offered(pool):
         pool.judge({pool.around.place.present: 0.0})
         yield pool.best[0].draft, "draft"
@@ -248,6 +259,26 @@ def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]
         yield pool.best[0].draft, "refine"
 
 
+def _guided(
+    pool: Pool,
+    guide: TemplateGuide,
+    request: InfillRequest,
+    decoding: Decoding,
+    generator: torch.Generator,
+) -> Iterator[tuple[Draft, Phase]]:
+    """Draft a template, and judge all drafts when they are over."""
+    made = _drafts(pool, request, decoding, generator).made
+    found: dict[str, None] = {}
+    yield guide.shown(()), "draft"
+    for taken, written in enumerate(made, 1):
+        found.update(dict.fromkeys(guide.over(written)))
+        if taken % _SHOWN_EVERY == 1 and written:
+            yield guide.shown(written[0].ids, written[0].own), "draft"
+    # should no draft fit, the template stays as it is
+    pool.judge(dict.fromkeys(found or (guide.text,), 0.0))
+    yield pool.best[0].draft, "refine"
+
+
 def _offered(pool: Pool) -> bool:
     """Say whether a hole holds some text, and no more than can be read beside others."""
     present = pool.around.place.present
@@ -261,17 +292,18 @@ def _drafts(
     """Start the hole's drafts, none written yet."""
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
+    guide = pool.guide
     made = drafted(
         reader.model,
         reader.cache,
         here.ids,
         rows=decoding.candidates,
-        longest=LONGEST,
+        longest=len(guide.pattern) if guide else LONGEST,
         heat=decoding.heat,
         generator=generator if request.seed else None,
-        forced=here.forced,
-        beginnings=reader.tokenizer.beginning,
-        text_of=partial(_said, reader.tokenizer),
+        forced=guide.pattern if guide else here.forced,
+        beginnings=guide.fitting if guide else reader.tokenizer.beginning,
+        text_of=guide.taken if guide else partial(_said, reader.tokenizer),
         ends=here.ends,
     )
     return Drafts(pool, made)

@@ -79,8 +79,9 @@ def starts(
 def fresh(work: Work, texts: Holes, canvas: int) -> Start:
     """Make a canvas of noise, or of the present texts under some noise."""
     strength = work.request.strength
-    sizes = segment_sizes(texts, work.prompt.markers, canvas)
-    if work.decoding.slots is not None:
+    templates = work.prompt.templates
+    sizes = segment_sizes(texts, work.prompt.markers, canvas, templates)
+    if work.decoding.slots is not None and not templates:
         sizes = [work.decoding.slots]
     return Start(_seed(work, texts, sizes, strength), _steps(work, strength))
 
@@ -127,6 +128,7 @@ def _seed(
         strength=strength,
         generator=work.generator,
         places=places,
+        templates=work.prompt.templates,
     )
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from dgedit_engine.prompt.layout import BOS, FILE, HOLES, PATH_TOKENS, SPECIALS, prompt_ids
+from dgedit_engine.prompt.template import Template, template
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 
 PROMPT_TOKENS = 1024  # tiny's context: the longest prompt it was trained on
 CHAT_TOKENS = 8192
 _STRIDE = 128  # see layout.prompt_ids
+_CLOSING = "\n```"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Prompt:
     """The ids before each hole's slots on the canvas, fixed; empty for the first."""
     closing: str | None = None
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
+    templates: tuple[Template | None, ...] = ()
+    """The template of each hole that is one, whose tokens `holes` has; empty where none is."""
 
 
 TURN = "<|turn>"
@@ -91,9 +95,24 @@ def _tiny(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
         note=tokenizer.encode(request.instruction),
         stride=_STRIDE,
     )
-    holes = tuple(tokenizer.encode(hole.text) for hole in request.holes)
+    holes, templates = _held(request, tokenizer)
     markers: list[list[int]] = [[hole] for hole in HOLES[: len(holes)]]
-    return Prompt(ids, holes, ([], *markers[1:]))
+    return Prompt(ids, holes, ([], *markers[1:]), templates=templates)
+
+
+def _held(
+    request: InfillRequest, tokenizer: Tokenizer, closing: str = ""
+) -> tuple[tuple[list[int], ...], tuple[Template | None, ...]]:
+    """Return the tokens of each hole's present text, and the templates, if there are any."""
+    if not any(hole.blanks for hole in request.holes):
+        return tuple(tokenizer.encode(hole.text) for hole in request.holes), ()
+    last = len(request.holes) - 1
+    templates = tuple(
+        template(hole, tokenizer, closing if at == last else "")
+        for at, hole in enumerate(request.holes)
+    )
+    pairs = zip(request.holes, templates, strict=True)
+    return tuple(one.ids if one else tokenizer.encode(hole.text) for hole, one in pairs), templates
 
 
 def _without_middle(text: list[int], joint: range | None, room: int) -> list[int]:
@@ -144,12 +163,12 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
         raise ValueError(f"the holes and the instruction leave {room} tokens for the text around")
     last = last[: max(room // 3, room - len(first))]
     lost = -(-max(0, len(first) + len(last) - room) // _STRIDE) * _STRIDE
-    holes = tuple(tokenizer.encode(hole.text) for hole in request.holes)
+    holes, templates = _held(request, tokenizer, _CLOSING)
     markers = tuple(
         tokenizer.encode(f"\n{name}\n") if index else [] for index, name in enumerate(names)
     )
     ids = [*head, *first[lost:], *between, *last, *tail]
-    return Prompt(ids, holes, markers, closing="\n```")
+    return Prompt(ids, holes, markers, _CLOSING, templates)
 
 
 def _excerpts(request: InfillRequest, names: Sequence[str]) -> tuple[str, str, str]:

@@ -113,16 +113,23 @@ class Tokenizer:
         it has tokens too: what may stand where a prompt's last token was taken off ("token
         healing", github.com/guidance-ai/guidance). Neither special tokens nor bytes.
         """
-        if not self._sorted:
-            marks = self._inner.get_added_tokens_decoder().items()
-            special = {token for token, one in marks if one.special}
-            self._sorted = sorted(one for one in self.texts() if one[1] not in special)
-            self._bytes = frozenset(self.byte_tokens())
+        self.words()
         found = self._between(text, text + _LAST)
         for length in range(1, len(text)):
             if self._bytes.isdisjoint(self.encode(text[length:])):
                 found += self._between(text[:length], text[:length] + "\0")
         return found
+
+    def words(self) -> Sequence[tuple[str, int]]:
+        """Return each token's text and its id, in the texts' order: neither special tokens nor
+        bytes.
+        """
+        if not self._sorted:
+            marks = self._inner.get_added_tokens_decoder().items()
+            special = {token for token, one in marks if one.special}
+            self._sorted = sorted(one for one in self.texts() if one[1] not in special)
+            self._bytes = frozenset(self.byte_tokens())
+        return self._sorted
 
     def _between(self, first: str, last: str) -> list[int]:
         """The tokens from one text on and before another, in their texts' order."""

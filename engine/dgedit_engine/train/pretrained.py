@@ -104,7 +104,7 @@ def shortlist(options: argparse.Namespace) -> list[int]:
 
 
 def occurring(
-    corpus: Corpus, tokenizer: Tokenizer, *, least: int = 2, most: int = 8000
+    corpus: Texts, tokenizer: Tokenizer, *, least: int = 2, most: int = 8000
 ) -> list[int]:
     """Return the tokens that occur in the corpus at least `least` times, in at most `most` of its
     documents, and all of one character.

@@ -75,9 +75,7 @@ def train(
             values = {"step": run.step, "progress": run.progress, "tokens": run.tokens}
             values |= {"seconds": now - since, **means}
             since = now
-            with log.open("a") as lines:
-                rounded = {key: round(value, 5) for key, value in values.items()}
-                lines.write(json.dumps(rounded) + "\n")
+            append(log, {key: round(value, 5) for key, value in values.items()})
             yield values
 
 
@@ -100,6 +98,11 @@ def report(log: Path, run: Trainable[Any], found: dict[str, Any]) -> None:
     """Print measured values, and append them to the log."""
     entry = {"step": run.step, "tokens": run.tokens, **found}
     print(json.dumps(entry), flush=True)
+    append(log, entry)
+
+
+def append(log: Path, entry: dict[str, Any]) -> None:
+    """Append an entry to a log."""
     with log.open("a") as lines:
         lines.write(json.dumps(entry) + "\n")
 

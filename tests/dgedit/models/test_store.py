@@ -18,6 +18,7 @@ from gguf import GGUFWriter
 from dgedit import config
 from dgedit.engines import connect as backend
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
+from dgedit.models import sizes
 from dgedit.models import store as models
 from dgedit_engine.bench.shapes import released
 from dgedit_engine.formats import describe
@@ -223,7 +224,7 @@ def test_room_for_a_quantised_model_is_told_closely(
     for _ in quantize(tmp_path / "source", tmp_path / "out", experts=experts, rest=rest):
         pass
     weights = (tmp_path / "out" / "model-00001.safetensors").stat().st_size
-    told = models.quantised_bytes(config, experts=experts, rest=rest) - (1 << 20)
+    told = sizes.quantised_bytes(config, experts=experts, rest=rest) - (1 << 20)
     assert weights * 0.98 <= told <= weights * 1.04
 
 

@@ -40,6 +40,7 @@ next-change previous-change revert-change create-file create-folder rename-file 
 delete-file reveal-file complete-word complete-word-back
 upper-case lower-case sort-lines line-ends indentation encoding language
 reload
+template
 fold unfold fold-all unfold-all fold-level-1 fold-level-2 fold-level-3 fold-level-4
 """
 """Those that a user's settings may name: one that is taken away breaks them."""

@@ -152,3 +152,17 @@ def test_passage_may_leave_out_what_is_around_its_excerpt() -> None:
     assert request_from_json(table).passages[0].above == "above"
     del table["passages"][0]["above"], table["passages"][0]["below"]
     assert request_from_json(table).passages[0] == Passage("a.py", ("x", Hole()))
+
+
+def test_hole_that_is_no_template_is_written_as_ever() -> None:
+    table = request_to_json(InfillRequest((Passage("", (Hole("a"), Hole("b?", (1,), "xy"))),)))
+    (passage,) = table["passages"]
+    assert passage["parts"][0] == {"text": "a"}
+    assert request_from_json(json.loads(json.dumps(table))).holes == (
+        Hole("a"),
+        Hole("b?", (1,), "xy"),
+    )
+    for strange in ({"blanks": [2]}, {"blanks": ["1"]}, {"alphabet": 1}, {"blanks": 1}):
+        passage["parts"] = [{"text": "b?", **strange}]
+        with pytest.raises(ValueError):
+            request_from_json(table)
