@@ -26,6 +26,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Exact,
     Force,
     Instruction,
     Marker,
@@ -72,6 +73,7 @@ def fill(
     seed: Seed = 0,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    exact: Exact = False,
     as_diff: Annotated[bool, option(OUTPUT, "--diff", help="Print a diff: the default.")] = False,
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
     interactive: Annotated[
@@ -139,6 +141,7 @@ def fill(
         steps=steps,
         entropy_bound=entropy_bound,
         candidates=candidates,
+        exact=exact,
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)

@@ -97,6 +97,10 @@ Strength = Annotated[
     float | None,
     option(RESULT, metavar="0-1", help="The share of the present text to give up; else 1."),
 ]
+Exact = Annotated[
+    bool,
+    option(RESULT, "--exact", help="What the causal reading writes, the likeliest at each token."),
+]
 Seconds = Annotated[
     float | None,
     option(

@@ -27,6 +27,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Exact,
     Force,
     Grouped,
     Instruction,
@@ -82,6 +83,7 @@ def pipe(
     seed: Seed = 0,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    exact: Exact = False,
     on_error: Annotated[
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
@@ -132,6 +134,7 @@ def pipe(
             steps=steps,
             entropy_bound=entropy_bound,
             candidates=candidates,
+            exact=exact,
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter)
         if not force and (why := not_known(filler, stdin_filename)):

@@ -59,8 +59,9 @@ def infill(
     if plain(tokenizer):
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         settings = chosen(decoding or Decoding(), replace(request, candidates=None))
-        count = max(settings.candidates, request.candidates or 0)
-        settings = replace(settings, candidates=count)
+        if not request.exact:
+            count = max(settings.candidates, request.candidates or 0)
+            settings = replace(settings, candidates=count)
         reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
@@ -109,6 +110,11 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     count = decoding.candidates
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
+    if request.exact:
+        decoding = replace(
+            decoding, origins=("draft",), warm=False, canvas=False, cuts=0, repairs=0
+        )
+        return replace(decoding, candidates=1)
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
     if kept:
         decoding = replace(decoding, origins=("canvas",), canvases=(), warm=False)

@@ -85,6 +85,8 @@ class Remote:
             same = tuple(Draft((hole.text,), (1.0,), (True,)) for hole in request.holes)
             yield Step(1, 1, same, last=True, stopped="unchanged")
             return
+        if request.exact:
+            raise EngineError(f"{self.device} is asked in words, which cannot be exact")
         task = rewrite.task(request)
         valid: list[tuple[Draft, ...]] = []
         wanted = request.candidates or 1

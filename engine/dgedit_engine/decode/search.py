@@ -22,6 +22,7 @@ from dgedit_engine.decode.cuts import cuts, too_far, visible
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model
@@ -258,9 +259,15 @@ def _offered(pool: Pool) -> bool:
 def _drafts(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Drafts:
-    """Start the hole's drafts, none written yet."""
+    """Start the hole's drafts, none written yet. An exact one is the likeliest token after token,
+    guessed from the text around it and from the present text.
+    """
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
+    exact: VerifiedReader | None = None
+    if request.exact:
+        guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
+        exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=BLOCK)
     made = drafted(
         reader.model,
         reader.cache,
@@ -268,11 +275,12 @@ def _drafts(
         rows=decoding.candidates,
         longest=LONGEST,
         heat=decoding.heat,
-        generator=generator if request.seed else None,
+        generator=generator if request.seed and not request.exact else None,
         forced=here.forced,
         beginnings=reader.tokenizer.beginning,
         text_of=partial(_said, reader.tokenizer),
         ends=here.ends,
+        read=None if exact is None else exact.read,
     )
     return Drafts(pool, made)
 
