@@ -18,6 +18,7 @@ from torch import Tensor
 from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
+from dgedit_engine.decode.window import CONTEXT as WINDOW
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
 from dgedit_engine.formats.source import TensorSource, Weight, named
@@ -173,6 +174,8 @@ def usual(config: Config) -> int:
     """Return the most tokens that a request takes: a chat model's prompt and all canvases, or a
     prompt and drafts from left to right.
     """
+    if config.masks is not None:
+        return min(config.context, WINDOW)
     if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
@@ -180,6 +183,8 @@ def usual(config: Config) -> int:
 
 def least(config: Config) -> int:
     """Return the shortest context with room for some prompt before all canvases."""
+    if config.masks is not None:
+        return min(config.context, _STEP)
     if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)
