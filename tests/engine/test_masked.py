@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from byte_base import fields
+from byte_base import fields, write
 from dgedit_engine.decode.masking import Masking
 from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import vocabulary, vocabulary_parts
@@ -123,6 +123,23 @@ def test_folder_fills_holes_step_by_step(tmp_path: Path, made: str, seed: int) -
     assert again.texts == tuple(draft.text for draft in steps[-1].drafts)
     with pytest.raises(ValueError, match="no causal reading to be exact"):
         list(engine.infill(request(*PARTS, exact=True)))
+
+
+@pytest.mark.parametrize("kind", ["dream", "qwen2"])
+def test_gguf_file_is_read_by_its_mask(tmp_path: Path, kind: str) -> None:
+    """Whichever architecture its converter wrote."""
+    theirs = write(tmp_path / "one.gguf", kind, "qwen2", DREAM, MASK, tie_word_embeddings=False)
+    config = load_config(tmp_path / "one.gguf")
+    assert config.masks == MaskTokens(MASK, EXPAND) and config.qkv_bias
+    ours = checkpoint.load(config, tmp_path / "one.gguf")
+    cache = KVCache(ours.config, dtype=torch.float32)
+    with torch.inference_mode():
+        found = ours.logits(ours.window(IDS, cache))
+    assert (found - full(theirs, IDS)).abs().max() < 1e-3
+    engine = open_engine(str(tmp_path / "one.gguf"), "cpu")
+    assert engine.masking == Masking(temperature=0.2, top_p=0.9)
+    engine.masking = replace(engine.masking, slots=4)
+    assert len(collect(engine.infill(request(*PARTS))).texts) == 2
 
 
 def test_candidates_differ_and_the_likeliest_leads(tmp_path: Path) -> None:

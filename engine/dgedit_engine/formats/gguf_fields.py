@@ -192,7 +192,8 @@ def _shaped(
         rope |= {"rope_type": "divided", "divisors": divisors}
     elif (scaling := own.get("rope.scaling.type", "none")) != "none":
         rope |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
-    mask, tokens = fields.get("tokenizer.ggml.mask_token_id"), fields["tokenizer.ggml.tokens"]
+    mask = fields.get("tokenizer.ggml.mask_token_id")
+    tokens = fields.get("tokenizer.ggml.tokens", ())
     expand = tokens.index(_EXPAND) if mask is not None and _EXPAND in tokens else None
     starts = fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama")
     ends = _ends(fields)
