@@ -18,6 +18,7 @@ from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import vocabulary, vocabulary_parts
 from dgedit_engine.memory.plan import check, usual
 from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
 from dgedit_engine.model.shape import MaskTokens
 from dgedit_engine.types import Hole, ModelError, collect
@@ -200,6 +201,24 @@ def test_memory_is_planned_for_a_window(tmp_path: Path) -> None:
     dream(tmp_path)
     fit = check(tmp_path, 1 << 30)
     assert usual(fit.setting.config) == 2048
+
+
+def test_window_is_read_alike_in_a_gpu_s_cache(tmp_path: Path) -> None:
+    dream(tmp_path)
+    ours = checkpoint.load(load_config(tmp_path), tmp_path)
+    caches = [
+        KVCache(ours.config, dtype=torch.float32),
+        DeviceCache(ours.config, device=torch.device("cpu"), dtype=torch.float32),
+    ]
+    found = []
+    with torch.inference_mode():
+        for cache in caches:
+            ours.encode(IDS, cache)
+            for length in (9, 1500, 40):
+                ids = (torch.arange(length) * 7 % 900 + 20)[None]
+                found.append(ours.logits(ours.window(ids, cache)))
+    for one, other in zip(found[:3], found[3:], strict=True):
+        assert (one - other).abs().max() < 1e-4
 
 
 def test_marks_of_the_text_are_those_of_dream(tmp_path: Path) -> None:

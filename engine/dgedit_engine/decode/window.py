@@ -28,9 +28,6 @@ from dgedit_engine.decode.unmask import (
 from dgedit_engine.prompt.window import Window, windows
 from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
 
-CONTEXT = 2048
-"""Tokens of a window, at most: what Dream and its kin read."""
-
 _LONGEST = 256  # slots of a hole, at most
 
 Filled = tuple[Draft, ...]
@@ -45,8 +42,8 @@ def fill(
 
     Raises ValueError where holes do not fit, ModelError where the logits are not finite.
     """
-    room = min(reader.model.config.context, CONTEXT)
-    each = windows(request, reader.tokenizer, context=room - _LONGEST)
+    room = reader.model.config.context - _LONGEST
+    each = windows(request, reader.tokenizer, context=room)
     index, earlier = 0, reader.model.forwards
     every: list[list[Filled]] = [[] for _ in each]
     for number in range(request.candidates or 1):

@@ -18,7 +18,6 @@ from torch import Tensor
 from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
-from dgedit_engine.decode.window import CONTEXT as WINDOW
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import coding
 from dgedit_engine.formats.source import TensorSource, Weight, named
@@ -175,7 +174,7 @@ def usual(config: Config) -> int:
     prompt and drafts from left to right.
     """
     if config.masks is not None:
-        return min(config.context, WINDOW)
+        return config.context
     if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)

@@ -20,6 +20,11 @@ CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Q
 CANVAS = 128
 """Slots of a canvas of a model that was trained without any."""
 
+WINDOW = 2048
+"""Tokens that a masked diffusion model reads, at most: what Dream and its kin were trained on,
+whatever their files say; each step reads all of them.
+"""
+
 _WIDEST = 8192  # columns of a head; the widest has 512
 _ROPE_TYPES = ("default", "linear", "llama3", "divided")
 
@@ -59,7 +64,8 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         rotated=head_dim // 2,
         stretch=stretch,
     )
-    window = raw["sliding_window"] if any(slides) else raw["max_position_embeddings"]
+    context = raw["max_position_embeddings"]
+    window = raw["sliding_window"] if any(slides) else context
     known = {"bos_token_id": 1, "eos_token_id": 2} if kind == "llama" else {}
     known |= {key: raw[key] for key in ("bos_token_id", "eos_token_id") if key in raw}
     eos = known["eos_token_id"]
@@ -75,7 +81,7 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         active=0,
         expert_width=0,
         canvas=raw.get("canvas_length", CANVAS),
-        context=raw["max_position_embeddings"],
+        context=min(context, context if masks is None else WINDOW),
         eps=raw.get("rms_norm_eps", 1e-6),
         softcap=None,
         bos=known.get("bos_token_id"),
