@@ -8,12 +8,14 @@ made, never what is written. On a CPU not even by rounding: rows of a product do
 other, and attention takes one token at a time.
 
 Guesses come from the text itself ("prompt lookup": what followed the last time that these tokens
-stood there), or from a canvas where the model has one. Knows ids, neither holes nor text.
+stood there), and where that has none from a canvas, if the model has one. Knows ids, neither holes
+nor text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -36,7 +38,8 @@ SLOTS = 16
 _SUFFIX = 6  # last tokens of the text that are looked up, at most
 _LEAST = 2  # and at least: a lone token stands in too many places
 _AGAIN = 16  # tokens that are read again at a time: with 33 rows oneDNN's products round otherwise
-_STEPS = 4  # of a canvas that guesses
+_STEPS = 1  # of a canvas that guesses
+_CREDIT = 6  # passes that canvases may have cost more than they have spared
 
 
 class VerifiedReader:
@@ -99,24 +102,28 @@ def copied(text: Sequence[int], most: int, *, beside: Sequence[int] = ()) -> lis
 
 
 class CanvasGuess:
-    """Guesses with a canvas: refined from noise behind the text, in few steps. Behind a token that
-    it did not guess it goes on with the rest of its guess once, then with a new canvas.
+    """Guesses with a canvas, refined from noise behind the text in one step, where the text itself
+    has nothing to copy; and only as long as its guesses spare the passes that they cost.
     """
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self._text: list[int] = []
-        self._rest: list[int] = []
+        self._made: list[int] = []
+        self._owed = 0
 
     def __call__(self, text: Sequence[int], most: int) -> Sequence[int]:
         """Return at most `most` tokens that may follow `text`."""
-        if not self._rest or len(text) <= len(self._text):
-            self._rest = self._refined(text)
-            self._text = list(text)
-            return self._rest[:most]
-        read = len(text) - len(self._text)  # the last of them is another than was guessed
-        rest, self._rest = self._rest[read:], []
-        return rest[:most] or self(text, most)
+        if self._made:  # what stands behind the text for which they were
+            pairs = zip(self._made, text[len(self._text) :], strict=False)
+            self._owed -= sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            self._made = []
+        if (found := copied(text, most)) or self._owed > _CREDIT:
+            return found
+        before = self.work.model.forwards
+        self._text, self._made = list(text), self._refined(text)[:most]
+        self._owed += self.work.model.forwards - before
+        return self._made
 
     def _refined(self, text: Sequence[int]) -> list[int]:
         work, config = self.work, self.work.model.config

@@ -154,15 +154,26 @@ def test_canvas_guesses_and_the_causal_reading_writes(
     assert found.texts == again.texts == wanted
 
 
-def test_rest_of_a_canvas_goes_on_behind_a_token_it_did_not_guess() -> None:
+def test_canvas_guesses_where_nothing_is_copied_and_while_it_pays() -> None:
+    class Counted:
+        forwards = 0
+
+    model, made = Counted(), iter([[1, 2, 3, 4], [7, 8], [9], [5]])
     guess = CanvasGuess.__new__(CanvasGuess)
-    made = iter([[1, 2, 3, 4], [7, 8], [9]])
-    guess._rest, guess._text = [], []
-    guess._refined = lambda text: next(made)  # type: ignore[method-assign]
-    assert guess([0], 3) == [1, 2, 3]
-    assert guess([0, 1, 5], 3) == [3, 4]  # 5 stands where 2 was guessed
-    assert guess([0, 1, 5, 6], 3) == [7, 8]
-    assert guess([0, 1, 5, 6, 7, 8, 8], 3) == [9]  # nothing is left of it
+    guess.work, guess._text, guess._made, guess._owed = Counted(), [], [], 0  # type: ignore[assignment]
+    guess.work.model = model  # type: ignore[misc]
+
+    def refined(text: Sequence[int]) -> list[int]:
+        model.forwards += 4
+        return next(made)
+
+    guess._refined = refined  # type: ignore[method-assign]
+    assert guess([30, 31], 3) == [1, 2, 3]
+    assert guess([30, 31, 1, 2, 30, 31], 2) == [1, 2]  # which stood there
+    assert guess._owed == 2 and model.forwards == 4
+    assert guess([30, 31, 1, 2, 30, 33], 3) == [7, 8]
+    assert guess([30, 31, 1, 2, 30, 33, 40], 3) == [9] and guess._owed == 10
+    assert guess([30, 31, 1, 2, 30, 33, 40, 9, 50], 3) == [] and guess._owed == 9
 
 
 def test_exact_leaves_nothing_of_the_present_text() -> None:
