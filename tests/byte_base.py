@@ -60,19 +60,12 @@ def tokenizer(cut: str = "smollm", special: tuple[str, ...] = SPECIAL) -> Tokeni
     return Tokenizer(vocabulary.made(fields(cut, special)))
 
 
-def write(
-    file: Path,
-    kind: str = "llama",
-    cut: str = "smollm",
-    special: tuple[str, ...] = SPECIAL,
-    mask: int | None = None,
-    **text: Any,
-) -> Any:
+def write(file: Path, kind: str = "llama", cut: str = "smollm", **text: Any) -> Any:
     """A GGUF file as llama.cpp's converter writes it, numbers in fp32 -> transformers' model."""
     from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
 
-    theirs = random_llama(kind="qwen2" if kind == "dream" else kind, **(SHAPE | text))
-    config, header = theirs.config, fields(cut, special)
+    theirs = random_llama(kind=kind, **(SHAPE | text))
+    config, header = theirs.config, fields(cut)
     writer = GGUFWriter(file, kind)
     for key, value in {
         "context_length": config.max_position_embeddings,
@@ -94,8 +87,6 @@ def write(
     writer.add_uint32("tokenizer.ggml.bos_token_id", 1)
     writer.add_uint32("tokenizer.ggml.eos_token_id", 2)
     writer.add_add_bos_token(False)
-    if mask is not None:
-        writer.add_mask_token_id(mask)
     names = get_tensor_name_map(getattr(MODEL_ARCH, kind.upper()), config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for name, tensor in stored(theirs).items():

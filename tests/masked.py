@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from byte_base import VOCAB, learnt
-from llama import random_llama
+from byte_base import VOCAB, fields, learnt
+from llama import random_llama, stored
 
 DREAM = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -52,12 +52,7 @@ def dcoder(folder: Path, **text: Any) -> Any:
 
     special = (*DREAM[:3], "<M>")
     theirs = random_llama(folder, "qwen2", **(SHAPE | {"tie_word_embeddings": True} | text))
-    tokens, merges = learnt(special)
-    fields = {
-        **{"model": "gpt2", "pre": "qwen2", "tokens": tokens, "merges": merges},
-        "token_type": [3 if token in special else 1 for token in tokens],
-    }
-    inner = vocabulary.made({f"tokenizer.ggml.{key}": one for key, one in fields.items()})
+    inner = vocabulary.made(fields("qwen2", special))
     inner.save(str(folder / "tokenizer.json"))
     mask = {"content": "<M>", "special": True}
     (folder / "tokenizer_config.json").write_text(json.dumps({"mask_token": mask}))
@@ -74,3 +69,39 @@ def full(theirs: Any, ids: Tensor) -> Tensor:
 
 def _change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def write(file: Path, kind: str) -> Any:
+    """A GGUF file of DreamOn as a converter writes it, numbers in fp32 -> transformers' Qwen2."""
+    from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
+
+    theirs = random_llama(kind="qwen2", **SHAPE)
+    config, header = theirs.config, fields("qwen2", DREAM)
+    writer = GGUFWriter(file, kind)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(1e4)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(header["tokenizer.ggml.tokens"])
+    writer.add_token_merges(header["tokenizer.ggml.merges"])
+    writer.add_token_types(header["tokenizer.ggml.token_type"])
+    writer.add_bos_token_id(END)
+    writer.add_eos_token_id(END)
+    writer.add_mask_token_id(MASK)
+    writer.add_add_bos_token(False)
+    names = get_tensor_name_map(getattr(MODEL_ARCH, kind.upper()), config.num_hidden_layers)
+    for name, tensor in stored(theirs).items():
+        stem, end = name.rsplit(".", 1)
+        writer.add_tensor(f"{names.get_name(stem)}.{end}", tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return theirs

@@ -98,8 +98,7 @@ Strength = Annotated[
     option(RESULT, metavar="0-1", help="The share of the present text to give up; else 1."),
 ]
 Exact = Annotated[
-    bool,
-    option(RESULT, "--exact", help="What the causal reading writes, the likeliest at each token."),
+    bool, option(RESULT, "--exact", help="The likeliest token after token, left to right.")
 ]
 Seconds = Annotated[
     float | None,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from byte_base import fields, write
+from byte_base import fields
 from dgedit_engine.decode.masking import Masking
 from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import vocabulary, vocabulary_parts
@@ -24,7 +24,7 @@ from dgedit_engine.model.shape import MaskTokens
 from dgedit_engine.types import Hole, ModelError, collect
 from dgedit_engine.weights import checkpoint
 from llama import random_llama
-from masked import BEGINNING, DREAM, END, EXPAND, MASK, dcoder, dream, full
+from masked import BEGINNING, DREAM, END, EXPAND, MASK, dcoder, dream, full, write
 from small_base import request
 
 IDS = torch.arange(300, 340)[None]
@@ -129,7 +129,7 @@ def test_folder_fills_holes_step_by_step(tmp_path: Path, made: str, seed: int) -
 @pytest.mark.parametrize("kind", ["dream", "qwen2"])
 def test_gguf_file_is_read_by_its_mask(tmp_path: Path, kind: str) -> None:
     """Whichever architecture its converter wrote."""
-    theirs = write(tmp_path / "one.gguf", kind, "qwen2", DREAM, MASK, tie_word_embeddings=False)
+    theirs = write(tmp_path / "one.gguf", kind)
     config = load_config(tmp_path / "one.gguf")
     assert config.masks == MaskTokens(MASK, EXPAND) and config.qkv_bias
     ours = checkpoint.load(config, tmp_path / "one.gguf")
