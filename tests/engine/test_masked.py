@@ -65,6 +65,7 @@ def test_the_mask_tells_and_not_the_name(tmp_path: Path) -> None:
         ("qwen2", {"config.json": {"model_type": "Dream"}}, "a Dream without mask_token_id"),
         ("qwen2", {"config.json": {"mask_token_id": 4096}}, "mask token 4096 of a vocabulary"),
         ("qwen2", {"config.json": {"mask_token_id": "x"}}, "mask token must be"),
+        ("qwen2", {"config.json": {"mask_token_id": 3, "expand_token_id": []}}, "mask token must"),
         ("qwen2", {"tokenizer_config.json": {"mask_token": "<M>"}}, "'<M>', which the tokenizer"),
     ],
 )
@@ -94,6 +95,39 @@ def test_vocabulary_in_parts_is_that_of_the_whole(tmp_path: Path, expands: bool)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"tokenizer_class": "GPT2Tokenizer"}))
     with pytest.raises(ModelError, match="GPT2Tokenizer"):
         vocabulary_parts.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "tokenizer_config.json",
+            '{"tokenizer_class": "DreamTokenizer", "added_tokens_decoder": 3}',
+        ),
+        ("tokenizer_config.json", '{"tokenizer_class": ["DreamTokenizer"]}'),
+        ("tokenizer_config.json", "[1]"),
+        ("vocab.json", '{"a": [1]}'),
+        ("vocab.json", '{"a": 99999999999}'),
+        ("vocab.json", "{}"),
+        ("merges.txt", "a\nb c d\n"),
+        ("merges.txt", "\udcff"),
+    ],
+)
+def test_damaged_vocabulary_is_named(tmp_path: Path, name: str, text: str) -> None:
+    dream(tmp_path)
+    (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    if name == "vocab.json" and text == "{}":
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "DreamTokenizer"}')
+    with pytest.raises(ModelError) as caught:
+        vocabulary_parts.read(tmp_path)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_more_holes_than_a_window_has_room_for_are_refused(tmp_path: Path) -> None:
+    dream(tmp_path)
+    many = [part for at in range(40) for part in (f"a{at} = ", Hole(), "\n")]
+    with pytest.raises(ValueError, match="40 holes and their text are "):
+        list(open_engine(str(tmp_path), "cpu").infill(request(*many)))
 
 
 @pytest.mark.parametrize("made", ["dreamon", "dream", "dcoder"])

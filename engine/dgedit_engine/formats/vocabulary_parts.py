@@ -4,6 +4,8 @@ added tokens of `tokenizer_config.json`. Of Qwen2's cut alone, which no file say
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -29,31 +31,37 @@ def read(folder: Path) -> Tokenizer:
     """Make a folder's tokenizer. Raises ModelError, naming the file, for one that is damaged or of
     another class.
     """
-    with named(folder / _SETTINGS):
+    with _named(folder / _SETTINGS):
         settings = small.table(folder / _SETTINGS, most=_LARGEST) or {}
         if (kind := settings.get("tokenizer_class")) not in _CLASSES:
             raise ModelError(f"tokenizer_class {kind!r:.50}, not one of {', '.join(_CLASSES)}")
-        added = {
-            int(token): one["content"]
-            for token, one in (settings.get("added_tokens_decoder") or {}).items()
-        }
-    with named(folder / _VOCABULARY):
+        listed = settings.get("added_tokens_decoder") or {}
+        added = {int(token): str(one["content"]) for token, one in listed.items()}
+    with _named(folder / _VOCABULARY):
         own = small.table(folder / _VOCABULARY, most=_LARGEST) or {}
         ids = {int(token): name for name, token in own.items()} | added
         if not ids or min(ids) < 0 or max(ids) >= _MOST:
             raise ModelError(f"{len(ids)} tokens up to {max(ids, default=0)}")
-    file = small.sound(folder / _MERGES, most=_LARGEST)
-    with named(file):
-        lines = file.read_bytes().decode().split("\n")
-        merges = [one for one in lines if one.strip() and not one.startswith("#version")]
-        count = max(ids) + 1
+    with _named(folder / _MERGES):
+        text = small.text(folder / _MERGES, most=_LARGEST)
+        lines = [one for one in text.split("\n") if one.strip()]
+        count = range(max(ids) + 1)
+        marks = [at in added or at not in ids for at in count]
         fields = {
             "model": "gpt2",
             "pre": "qwen2",
-            "tokens": [ids.get(at, f"<|unused {at}|>") for at in range(count)],
-            "merges": merges,
-            "token_type": [
-                _SPECIAL if at in added or at not in ids else _PLAIN for at in range(count)
-            ],
+            "tokens": [ids.get(at, f"<|unused {at}|>") for at in count],
+            "merges": [one for one in lines if not one.startswith("#version")],
+            "token_type": [_SPECIAL if one else _PLAIN for one in marks],
         }
         return vocabulary.made({f"tokenizer.ggml.{key}": one for key, one in fields.items()})
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what a damaged file leads to into a ModelError that names it."""
+    with named(path):
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            raise ModelError(f"missing or unusable value: {error!r:.200}") from error

@@ -114,7 +114,8 @@ class Config:
         for end in self.eos:
             _check_number("end token", end, whole=True, zero=True)
         if self.masks is not None:
-            for token in (self.masks.mask, self.masks.expand or 0):
+            expand = 0 if self.masks.expand is None else self.masks.expand
+            for token in (self.masks.mask, expand):
                 _check_number("mask token", token, whole=True, zero=True)
                 if token >= self.vocab:
                     raise ModelError(f"mask token {token} of a vocabulary of {self.vocab}")
