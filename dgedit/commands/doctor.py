@@ -56,7 +56,7 @@ def doctor(
 
 def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
     """Run all checks and yield their findings; torch may take `patience` seconds."""
-    from dgedit.doctor import checks
+    from dgedit.doctor import checks, fitting
 
     device = known_device(checks.chosen().device) or None
     probe = checks.Probe(_model(), device, patience=patience)
@@ -79,6 +79,7 @@ def examine(patience: float = _PATIENCE) -> Iterator[Finding]:
         yield from _guarded("torch", lambda: [checks.torch(facts["torch"])])
         yield from _guarded("gpu", lambda: [checks.gpu(facts["torch"])])
         yield from _guarded("kernels", lambda: [checks.kernels(facts["kernels"], gpus=gpus)])
+        yield from _guarded("models", lambda: [fitting.models(facts["torch"])])
         yield from _guarded("model", lambda: [checks.model(facts["model"])])
     finally:
         probe.close()

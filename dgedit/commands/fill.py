@@ -28,6 +28,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Exact,
     Force,
     Instruction,
     Marker,
@@ -77,6 +78,7 @@ def fill(
     seed: Seed = 0,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    exact: Exact = False,
     as_diff: Annotated[bool, option(OUTPUT, "--diff", help="Print a diff: the default.")] = False,
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
     interactive: Annotated[
@@ -145,6 +147,7 @@ def fill(
         steps=steps,
         entropy_bound=entropy_bound,
         candidates=candidates,
+        exact=exact,
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)

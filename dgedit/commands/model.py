@@ -20,7 +20,7 @@ from dgedit import config as settings
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Keys
-from dgedit.commands.output import print_text
+from dgedit.commands.output import complain, print_text
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.files.disk import in_units
 from dgedit.models import nano, sizes, store
@@ -70,7 +70,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @app.command(cls=Quick)
 def pull(
     repo: Annotated[
-        str, typer.Argument(metavar="OWNER/NAME", help="A Hugging Face repository, or nano.")
+        str,
+        typer.Argument(
+            metavar="OWNER/NAME", help="A Hugging Face repository, a short name, or nano."
+        ),
     ],
     revision: Annotated[
         str | None, typer.Option(metavar="R", help="A branch, tag or commit of it.")
@@ -94,7 +97,17 @@ def pull(
         return
     if name is not None:
         store.placed(name)  # raises now if the name is invalid
-    from dgedit.models import hub
+    from dgedit.models import hub, known
+
+    if (one := known.known(repo)) is not None:
+        repo, name = one.repo, name or one.name
+        complain(known.told(one))
+    elif "/" not in repo:
+        meant = f"did you mean {near}? " if (near := known.near(repo)) else ""
+        raise UsageError(
+            f"no short name {repo}: {meant}dgedit model list --available shows all, OWNER/NAME is a"
+            " repository"
+        )
 
     plan = hub.plan(repo, revision=revision, file=file)
     name = name or plan.name
@@ -113,8 +126,18 @@ def pull(
 
 
 @app.command("list", cls=Quick)
-def list_(as_json: Json = False) -> None:
+def list_(
+    available: Annotated[
+        bool, typer.Option("--available", help="List published models that pull knows.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the models that have names. * marks the default."""
+    if available:
+        from dgedit.commands import available as table
+
+        print_text(table.as_json() if as_json else "\n".join(table.lines()) + "\n")
+        return
     found = store.entries()
     if as_json:
         print_text(json.dumps([_entry(one) for one in found]) + "\n")

@@ -97,6 +97,9 @@ Strength = Annotated[
     float | None,
     option(RESULT, metavar="0-1", help="The share of the present text to give up; else 1."),
 ]
+Exact = Annotated[
+    bool, option(RESULT, "--exact", help="The likeliest token after token, left to right.")
+]
 Seconds = Annotated[
     float | None,
     option(

@@ -29,6 +29,7 @@ from dgedit.commands.options import (
     Effort,
     Engine,
     EntropyBound,
+    Exact,
     Force,
     Grouped,
     Instruction,
@@ -87,6 +88,7 @@ def pipe(
     seed: Seed = 0,
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
+    exact: Exact = False,
     on_error: Annotated[
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
@@ -139,6 +141,7 @@ def pipe(
             steps=steps,
             entropy_bound=entropy_bound,
             candidates=candidates,
+            exact=exact,
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter)
         if not force and (why := not_known(filler, stdin_filename)):

@@ -32,7 +32,8 @@ ORIGIN = ".origin.json"
 _CONFIG = "config.json"
 _READ = (
     *(_CONFIG, "generation_config.json", "hf_quant_config.json", "decoding.json"),
-    *("tokenizer_config.json", "tokenizer.json"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "tokenizer.json"),
 )
 """The files read beside the weights; the first of them tells whether it is a model."""
 _INDEX, _WEIGHTS, _SINGLE = "model.safetensors.index.json", ".safetensors", ".gguf"

@@ -294,7 +294,8 @@ def missing(path: Path) -> str | None:
     """Name the file that a model lacks beside configuration and weights. A GGUF file lacks none."""
     whole = path.suffix == _SUFFIX or any(path.glob(f"*{_SUFFIX}"))
     whole = whole or tuned.base_of(path) is not None
-    there = whole or (path / "tokenizer.json").is_file()
+    kinds = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    there = whole or any(all((path / name).is_file() for name in one) for one in kinds)
     return None if there else f"{path} has no tokenizer.json"
 
 

@@ -19,8 +19,9 @@ from dgedit_engine.decode.certainty import Certainty, load_certainty
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.decode.loop_cuda import GraphRefiner
+from dgedit_engine.decode.masking import Masking, load_masking
 from dgedit_engine.decode.starts import Memory
-from dgedit_engine.formats import gguf, vocabulary
+from dgedit_engine.formats import gguf, vocabulary, vocabulary_parts
 from dgedit_engine.infill import infill
 from dgedit_engine.memory import available
 from dgedit_engine.memory.devices import device_of, free_bytes
@@ -30,6 +31,7 @@ from dgedit_engine.model.ability import load_ability
 from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
+from dgedit_engine.model.config_masks import BEGINNING
 from dgedit_engine.model.model import Model
 from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
@@ -63,11 +65,13 @@ class Engine:
         kv: KV = "bf16",
         ability: Ability | None = None,
         certainty: Certainty | None = None,
+        masking: Masking | None = None,
     ) -> None:
         """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
         self.certainty = certainty
+        self.masking = masking
         self._ability = ability or Ability(context=model.config.context)
         self._memory = Memory()
         weights = model.embedding  # keys and values are products, and so have the weights' dtype
@@ -122,6 +126,7 @@ class Engine:
                 memory=self._memory,
                 refiner=self.refiner,
                 certainty=self.certainty,
+                masking=self.masking,
             )
         finally:
             available.give_back()
@@ -201,6 +206,9 @@ def open_engine(
         context=fit.context,
         canvas=weights.canvas or not plain(tokenizer),
     )
+    dream, masking = tokenizer.id(BEGINNING) is not None, None
+    if config.masks is not None:
+        masking = load_masking(home(path), config, dream=dream)
     return Engine(
         *(weights, tokenizer, sampling),
         name=name,
@@ -208,11 +216,16 @@ def open_engine(
         kv=fit.kv,
         ability=ability,
         certainty=load_certainty(home(path)),
+        masking=masking,
     )
 
 
 def _tokenizer(path: Path) -> Tokenizer:
     """Load the tokenizer from the file beside the weights, or from the GGUF file itself."""
-    file = home(path) / "tokenizer.json"
-    weights = None if file.is_file() else gguf.found(path)
-    return Tokenizer(file if weights is None else vocabulary.read(weights))
+    folder = home(path)
+    file = folder / "tokenizer.json"
+    if file.is_file():
+        return Tokenizer(file)
+    if (weights := gguf.found(path)) is not None:
+        return Tokenizer(vocabulary.read(weights))
+    return Tokenizer(vocabulary_parts.read(folder) if vocabulary_parts.there(folder) else file)

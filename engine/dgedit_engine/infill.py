@@ -3,6 +3,8 @@
     prompt -> encode what the cache does not hold -> draft causally -> refine canvases side by side
            -> rank, repair -> the best candidate's drafts
 
+A model that reads from left to right alone fills in its own way (`left_to_right.py`), and so does
+one that reads whole windows with masks (`window.py`).
 A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
 continues. Closing the iterator at any step cancels; the cache keeps what it has encoded, ready for
 the next request.
@@ -16,12 +18,13 @@ from typing import Any
 
 import torch
 
-from dgedit_engine.decode import left_to_right
+from dgedit_engine.decode import left_to_right, window
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
 from dgedit_engine.decode.loop import EagerRefiner, Refiner
+from dgedit_engine.decode.masking import Masking
 from dgedit_engine.decode.phases import CANVASES, Stream, draft, end, go_on, rank_and_repair, refine
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.decode.starts import Memory, origins, recalled, starts
@@ -45,9 +48,11 @@ def infill(
     memory: Memory | None = None,
     refiner: Refiner[Any] | None = None,
     certainty: Certainty | None = None,
+    masking: Masking | None = None,
 ) -> Iterator[Step]:
     """Refine the request's holes; `memory` holds the result of the last request, `refiner` denoises
-    (PyTorch's way, if none is given), `certainty` says how probably a candidate is right.
+    (PyTorch's way, if none is given), `certainty` says how probably a candidate is right, `masking`
+    how a masked diffusion model fills.
 
     Raises ValueError, naming the number, where the holes do not fit the model, ModelError where its
     logits are not finite.
@@ -56,11 +61,19 @@ def infill(
         drafts = tuple(unchanged(hole.text, tokenizer) for hole in request.holes)
         yield Step(1, 1, drafts, last=True, stopped="unchanged")
         return
+    if model.config.masks is not None:
+        if request.exact:
+            raise ValueError("a masked diffusion model has no causal reading to be exact about")
+        generator = torch.Generator(device=cache.device).manual_seed(request.seed)
+        reader = Reader(model, tokenizer, cache)
+        yield from window.fill(reader, request, masking or Masking(), generator)
+        return
     if plain(tokenizer):
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         settings = chosen(decoding or Decoding(), replace(request, candidates=None))
-        count = max(settings.candidates, request.candidates or 0)
-        settings = replace(settings, candidates=count)
+        if not request.exact:
+            count = max(settings.candidates, request.candidates or 0)
+            settings = replace(settings, candidates=count)
         reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
@@ -111,6 +124,11 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     count = decoding.candidates
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
+    if request.exact:
+        decoding = replace(
+            decoding, origins=("draft",), warm=False, canvas=False, cuts=0, repairs=0
+        )
+        return replace(decoding, candidates=1)
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
     pinned = any(hole.blanks for hole in request.holes)
     if kept or pinned:

@@ -155,6 +155,10 @@ class InfillRequest:
     """The step cap for each canvas; None lets `effort` choose."""
     entropy_bound: float | None = None
     """Nats of joint uncertainty that one step may accept; None lets `effort` choose."""
+    exact: bool = False
+    """Whether the infill is what the causal reading alone writes, the likeliest token after token;
+    seed and candidates have no say then.
+    """
 
     def __post_init__(self) -> None:
         if not any(passage.holes for passage in self.passages):
@@ -171,6 +175,8 @@ class InfillRequest:
                 raise ValueError(f"{name} must be at most {most}, not {value}")
         if self.entropy_bound is not None and not 0 <= self.entropy_bound < math.inf:
             raise ValueError(f"entropy_bound must be at least 0, not {self.entropy_bound}")
+        if self.exact and self.strength < 1:
+            raise ValueError(f"exact writes from scratch: strength must be 1, not {self.strength}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be between 0 and 2**63 - 1, not {self.seed}")
         if (holes := len(self.holes)) > MOST_HOLES:
@@ -200,7 +206,9 @@ class Draft:
     confidence: tuple[float, ...]
     """The model's probability for each piece, 0 to 1."""
     settled: tuple[bool, ...]
-    """Which pieces were accepted within the entropy bound at this step; at the last step, all."""
+    """Which pieces were accepted within the entropy bound at this step; at the last step all, or
+    where the model's settings want it those that the causal reading would have written too.
+    """
 
     @property
     def text(self) -> str:

@@ -125,7 +125,21 @@ def test_fill_passes_its_options_on(file: Path, scripted: Scripted, capfdbinary:
     (request,) = scripted.requests
     assert (request.strength, request.effort, request.steps) == (0.5, 1.0, 9)
     assert (request.entropy_bound, request.seed) == (0.1, 4)
-    assert request.holes[0].text == ""
+    assert request.holes[0].text == "" and not request.exact
+
+
+@pytest.mark.parametrize("command", ["fill a.py:2", "pipe --range 1"])
+def test_exact_is_asked_for(
+    file: Path,
+    scripted: Scripted,
+    capfdbinary: Capture,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dgedit.commands.pipe._stdin", lambda: b"one\n")
+    assert cli.run([*command.split(), "--exact"]) == Exit.OK
+    (request,) = scripted.requests
+    assert request.exact and request.strength == 1
 
 
 @pytest.mark.parametrize(("strength", "code"), [("0", Exit.OK), ("1", Exit.NO)])
@@ -153,6 +167,7 @@ def test_fill_check_says_whether_anything_would_change(
         ("fill a.py --strength 2", Exit.USAGE, "strength must be between 0 and 1, not 2.0"),
         ("fill a.py --strength nan", Exit.USAGE, "not nan"),
         ("fill a.py --effort -0.1", Exit.USAGE, "not -0.1"),
+        ("fill a.py --exact --strength 0.5", Exit.USAGE, "exact writes from scratch"),
         ("fill a.py --steps 0", Exit.USAGE, "steps must be at least 1, not 0"),
         ("fill a.py --entropy-bound -1", Exit.USAGE, "not -1.0"),
         ("fill a.py --seed -1", Exit.USAGE, "not -1"),

@@ -87,6 +87,8 @@ class Remote:
             return
         if any(hole.blanks for hole in request.holes):
             raise EngineError(f"{self.device} fills no templates: a model in this process does")
+        if request.exact:
+            raise EngineError(f"{self.device} is asked in words, which cannot be exact")
         task = rewrite.task(request)
         valid: list[tuple[Draft, ...]] = []
         wanted = request.candidates or 1

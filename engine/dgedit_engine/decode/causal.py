@@ -7,7 +7,7 @@ neither canvases nor which candidate is shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -70,23 +70,30 @@ def draft(
     heat: float,
     generator: torch.Generator | None,
     following: str = "",
+    read: Callable[[int], Tensor] | None = None,
 ) -> Iterator[list[Drafted]]:
     """Draft all holes `rows` times side by side behind the prompt that `cache` holds, drawn at
     temperature `heat`, but for the first draft if it is `greedy`. Yields the drafts under way, and
     when all are over.
 
-    One that runs into `following`, the text behind a lone hole, is given up. Raises ModelError for
-    logits that are not finite.
+    One that runs into `following`, the text behind a lone hole, is given up. Of a lone draft,
+    `read` may give the logits (1, V) behind a token, in place of a pass for each (`verified.py`).
+    Raises ModelError for logits that are not finite.
     """
+    assert read is None or rows == 1, "one text is read at a time"
     count = len(prompt.holes)
     drafts = [Drafted([[] for _ in range(count)], [[] for _ in range(count)]) for _ in range(rows)]
-    behind = cache.fork(rows, len(prompt.ids) - 1)
+    behind = cache.fork(rows, len(prompt.ids) - 1) if read is None else None
     tokens = [prompt.ids[-1]] * rows
-    read = 0
+    taken = 0
     while not all(one.over for one in drafts):
         with torch.inference_mode():
-            ids = torch.tensor(tokens, device=cache.device)[:, None]
-            logits = model.logits(model.encode(ids, behind))[:, -1]  # (rows, V)
+            if behind is None:
+                assert read is not None
+                logits = read(tokens[0])
+            else:
+                ids = torch.tensor(tokens, device=cache.device)[:, None]
+                logits = model.logits(model.encode(ids, behind))[:, -1]  # (rows, V)
             chosen, sure, ends = _choose(logits, heat, model.config.eos, generator, greedy=greedy)
         for one, end in zip(drafts, ends, strict=True):
             one._ends.append(end)
@@ -94,8 +101,8 @@ def draft(
             _write(one, token, probability, model, tokenizer, prompt, following)
             for one, token, probability in zip(drafts, chosen, sure, strict=True)
         ]
-        read += 1
-        if read % SHOWN_EVERY == 1 or all(one.over for one in drafts):  # the first one at once
+        taken += 1
+        if taken % SHOWN_EVERY == 1 or all(one.over for one in drafts):  # the first one at once
             yield drafts
 
 

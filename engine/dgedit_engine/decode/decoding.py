@@ -56,6 +56,8 @@ class Decoding:
     """Rounds in which tokens under syntax errors are noised and refined again."""
     warm: bool = False
     """Whether, after an edit elsewhere, the last infill is revised as a candidate too."""
+    confirmed: bool = False
+    """Whether at last only those pieces look settled that the causal reading would have written."""
     canvas: bool = False
     """Whether drafts from the canvas join those read from left to right, where a base has one."""
     slots: int | None = None

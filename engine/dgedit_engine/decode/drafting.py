@@ -61,6 +61,7 @@ def drafted(
     beginnings: Callable[[str], list[int]] | None = None,
     text_of: Callable[[int], str] | None = None,
     ends: Sequence[int] = (),
+    read: Callable[[int], Tensor] | None = None,
 ) -> Iterator[list[Row]]:
     """Write at most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most
     `longest` tokens; yields all of them after each token, the best one first.
@@ -68,16 +69,22 @@ def drafted(
     They are the likeliest, or with a `generator` drawn without replacement at temperature `heat`
     (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", arXiv 1903.06059). They
     begin with the text `forced`, in tokens that `beginnings` gives for what is left of it and whose
-    texts are `text_of`; `ends` end them beside the model's own ends. Raises ModelError for logits
-    that are not finite.
+    texts are `text_of`; `ends` end them beside the model's own ends. Of a lone row, `read` may give
+    the logits (1, S) behind a token, in place of a pass for each (`verified.py`). Raises ModelError
+    for logits that are not finite.
     """
+    assert read is None or rows == 1, "one text is read at a time"
     live, done = [Row(forced)], list[Row]()
-    forked = cache.fork(1, len(ids) - 1)
+    forked = cache.fork(1, len(ids) - 1) if read is None else None
     tokens = [ids[-1]]
     for _ in range(longest):
         with torch.inference_mode():
-            fed = torch.tensor(tokens, device=cache.device)[:, None]
-            logits = model.logits(model.encode(fed, forked))[:, -1]  # (live, S)
+            if forked is None:
+                assert read is not None
+                logits = read(tokens[0])
+            else:
+                fed = torch.tensor(tokens, device=cache.device)[:, None]
+                logits = model.logits(model.encode(fed, forked))[:, -1]  # (live, S)
             allowed = _allowed(logits, live, model, beginnings)
             children = _children(logits, allowed, live, model, rows, heat, generator)
         children += [(None, row) for row in done]
@@ -92,7 +99,7 @@ def drafted(
         if not going:
             return
         parents = [parent for parent, _ in going]
-        if parents != list(range(len(live))):
+        if forked is not None and parents != list(range(len(live))):
             forked.keep(parents)
         live, tokens = [row for _, row in going], [row.ids[-1] for _, row in going]
 

@@ -24,7 +24,7 @@ def draft_of(
     """Return the draft of ids, in pieces, the least probable token of each deciding; `closing` and
     what follows it is cut.
 
-    Once `ended`, all is settled, and bytes that make no character are dropped.
+    Once `ended`, bytes that make no character are dropped.
     """
     pieces = tokenizer.pieces(ids)
     said = [piece.text.replace("\ufffd", "") if ended else piece.text for piece in pieces]
@@ -36,7 +36,7 @@ def draft_of(
         if text := text[:room]:
             texts.append(text)
             sure.append(min(confidence[tokens]))
-            settled.append(ended or all(accepted[tokens]))
+            settled.append(all(accepted[tokens]))
             room -= len(text)
     return Draft(tuple(texts), tuple(sure), tuple(settled))
 

@@ -18,9 +18,10 @@ from dgedit_engine.decode.drafts import draft_of, mean_log, open_part
 from dgedit_engine.decode.endings import cuts
 from dgedit_engine.decode.loop import RefinedCanvas, Start
 from dgedit_engine.decode.offers import offered
-from dgedit_engine.decode.rank import Filling, Ranked, around, rank
+from dgedit_engine.decode.rank import Filling, Ranked, around, confirmed, rank
 from dgedit_engine.decode.shown import Shown
 from dgedit_engine.decode.starts import fresh, repairs
+from dgedit_engine.decode.verified import SLOTS, CanvasGuess, VerifiedReader
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.template import Template
@@ -91,6 +92,10 @@ def draft(
     read = sum(causal.LONGEST + 2 + len(marker) for marker in work.prompt.markers)
     yield from stream.begin("draft", 2 + read // causal.SHOWN_EVERY)
     following = around(work.request)[1] if len(work.prompt.holes) == 1 else ""
+    exact: VerifiedReader | None = None
+    if work.request.exact:
+        parts = work.model, work.cache, work.prompt.ids, CanvasGuess(work)
+        exact = VerifiedReader(*parts, block=SLOTS + 1)
     drafts = causal.draft(
         work.model,
         work.tokenizer,
@@ -101,6 +106,7 @@ def draft(
         heat=work.decoding.heat,
         generator=work.generator,
         following=following,
+        read=None if exact is None else exact.read,
     )
     stands: list[causal.Drafted] = []
     for stands in drafts:
@@ -187,6 +193,9 @@ def end(work: Work, stream: Stream, ranked: Sequence[Ranked]) -> Step:
     """Return the step that ends the stream: the one held back, with the best candidate's drafts."""
     assert stream.held is not None, "every phase ends with a step"
     best = ranked[0]
+    if work.decoding.confirmed:
+        best = replace(best, drafts=confirmed(work, best))
+        ranked = [best, *ranked[1:]]
     filling = best.filling
     each = [[one.candidate(hole) for one in ranked] for hole in range(len(best.drafts))]
     open_end = len(filling.holes) == 1 and not filling.ended
@@ -214,6 +223,8 @@ def _sketched(work: Work, one: causal.Drafted, origin: Origin, following: str) -
 
 def _continues(work: Work, filling: Filling) -> bool:
     """Say whether a lone hole without an end may take one more canvas."""
+    if work.request.exact:
+        return False
     lone = len(filling.holes) == 1 and work.decoding.slots is None
     return lone and not filling.ended and max(1, len(filling.slots)) < CANVASES
 

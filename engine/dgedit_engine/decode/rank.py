@@ -20,6 +20,7 @@ from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.faults import Error, new_errors
 from dgedit_engine.decode.work import Work
+from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.prompt.layout import PRE
 from dgedit_engine.prompt.plain import place_of
 from dgedit_engine.prompt.template import Template
@@ -98,6 +99,40 @@ def rank(work: Work, fillings: Sequence[Filling]) -> list[Ranked]:
     return sorted(ranked, key=key)
 
 
+def confirmed(work: Work, one: Ranked) -> tuple[Draft, ...]:
+    """Return the drafts of a filling with those pieces settled that the causal reading would have
+    written itself behind all before them; it reads them in one pass. The cache is left with the
+    prompt but for its last token.
+    """
+    row, places = _row(work, one.filling)
+    model, cache, last = work.model, work.cache, work.prompt.ids[-1]
+    cache.truncate(len(work.prompt.ids) - 1)
+    with torch.inference_mode():
+        ids = torch.tensor([[last, *row[:-1]]], device=cache.device)
+        hidden = model.encode(ids, cache, beside=side_by_side([len(row)], cache.device))
+        wanted: list[int] = model.tokens(model.logits(hidden)[0].argmax(-1)).tolist()
+    closing = work.prompt.closing
+    return tuple(
+        draft_of(
+            *(ids, sure, [wanted[at] == row[at] for at in place]),
+            *(work.tokenizer, closing),
+            ended=True,
+        )
+        for ids, sure, place in zip(one.filling.holes, one.filling.confidence, places, strict=True)
+    )
+
+
+def _row(work: Work, filling: Filling) -> tuple[list[int], list[range]]:
+    """Return a filling's tokens as they follow the prompt, ends included, and each hole's there."""
+    row: list[int] = []
+    places = []
+    for ids, marker in zip(filling.holes, work.prompt.markers, strict=True):
+        row += marker
+        places.append(range(len(row), len(row) + len(ids)))
+        row += [*ids, work.model.config.eos[0]]
+    return row, places
+
+
 def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
     """Say whether each text can be its hole's, as far as rules of text tell."""
     places = (place_of(request, hole, texts[:hole]) for hole in range(len(texts)))
@@ -127,17 +162,11 @@ def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:
     them made the longest draft win. An infill without text has nothing but its end.
     """
     model, cache, prompt, following = work.model, work.cache, work.prompt, work.decoding.following
-    end = model.config.eos[0]
     rows, counted = [], []
     for filling in fillings:
-        row: list[int] = []
-        places: list[int] = []
-        for ids, marker in zip(filling.holes, prompt.markers, strict=True):
-            row += marker
-            places += range(len(row), len(row) + max(1, len(ids)))
-            row += [*ids, end]
+        row, each = _row(work, filling)
         rows.append(row)
-        counted.append(places)
+        counted.append([place for one in each for place in one or (one.start,)])
     cache.truncate(len(prompt.ids) - 1)
     last = prompt.ids[-1:]
     own = log_probabilities(model, cache, [last + row for row in rows], [len(row) for row in rows])

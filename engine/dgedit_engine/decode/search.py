@@ -23,6 +23,7 @@ from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.model import Model
@@ -289,10 +290,16 @@ def _offered(pool: Pool) -> bool:
 def _drafts(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Drafts:
-    """Start the hole's drafts, none written yet."""
+    """Start the hole's drafts, none written yet. An exact one is the likeliest token after token,
+    guessed from the text around it and from the present text.
+    """
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
     guide = pool.guide
+    exact: VerifiedReader | None = None
+    if request.exact:
+        guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
+        exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=BLOCK)
     made = drafted(
         reader.model,
         reader.cache,
@@ -300,11 +307,12 @@ def _drafts(
         rows=decoding.candidates,
         longest=len(guide.pattern) if guide else LONGEST,
         heat=decoding.heat,
-        generator=generator if request.seed else None,
+        generator=generator if request.seed and not request.exact else None,
         forced=guide.pattern if guide else here.forced,
         beginnings=guide.fitting if guide else reader.tokenizer.beginning,
         text_of=guide.taken if guide else partial(_said, reader.tokenizer),
         ends=here.ends,
+        read=None if exact is None else exact.read,
     )
     return Drafts(pool, made)
 

@@ -47,7 +47,7 @@ def origins(work: Work, before: Holes) -> list[Origin]:
     each, count = work.decoding.origins, work.decoding.candidates
     found: list[Origin] = [each[place % len(each)] for place in range(count)]
     # the greedy draft is the same each time: it comes once, and who asks anew wants another
-    again = 0 if work.request.seed else len(each)
+    again = 0 if work.request.seed and not work.request.exact else len(each)
     for place in range(again, count):
         found[place] = "sample" if found[place] == "draft" else found[place]
     return ["warm", *found][:count] if before else found

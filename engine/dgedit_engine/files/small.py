@@ -38,6 +38,14 @@ def table(path: Path, *, most: int = SETTINGS) -> dict[str, Any] | None:
     return raw
 
 
+def text(path: Path, *, most: int) -> str:
+    """Return a file's text. Raises ModelError, naming the file, for none that can be read."""
+    try:
+        return sound(path, most=most).read_bytes().decode()
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: {_reason(error)}") from error
+
+
 def sound(path: Path, *, most: int | None = None) -> Path:
     """Return the path if a regular file of at most `most` bytes is there. Raises ModelError, naming
     the path, for anything else: no file, another kind of file, or what git-lfs left in its place.

@@ -15,13 +15,17 @@ from dgedit_engine.formats.source import refuse_many
 from dgedit_engine.types import ModelError
 
 ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
-SHAPED = ("llama", "qwen2", "qwen3")
-"""Architectures of Llama's shape, which are also Hugging Face's names of them."""
+DREAM = "dream"
+SHAPED = ("llama", "qwen2", "qwen3", DREAM)
+"""Architectures of Llama's shape, which are also Hugging Face's names of them; Dream is a Qwen2
+that names a mask.
+"""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of a file's tensors, by their names."""
 
 _TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
+_EXPAND = "<|expand|>"  # DreamOn's, for two tokens
 _TEXT_END = "<|endoftext|>"  # between two texts, where the file names what ends an answer
 
 
@@ -188,10 +192,15 @@ def _shaped(
         rope |= {"rope_type": "divided", "divisors": divisors}
     elif (scaling := own.get("rope.scaling.type", "none")) != "none":
         rope |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
+    mask = fields.get("tokenizer.ggml.mask_token_id")
+    tokens = fields.get("tokenizer.ggml.tokens", ())
+    expand = tokens.index(_EXPAND) if mask is not None and _EXPAND in tokens else None
     starts = fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama")
     ends = _ends(fields)
     return {
-        "model_type": kind,
+        "model_type": "Dream" if kind == DREAM else kind,
+        "mask_token_id": mask,
+        "expand_token_id": expand,
         "vocab_size": shapes["token_embd.weight"][0],
         "hidden_size": own["embedding_length"],
         "intermediate_size": own["feed_forward_length"],

@@ -28,6 +28,7 @@ from dgedit_engine.types import ModelError
 KV = Literal["bf16", "fp8"]
 """How a prompt's keys and values are kept: as wide as the embedding, or in 8 bits."""
 
+_MASKS, _SAMPLED = 64, 40  # masks of a window, and bytes for each of their tokens in a draw
 _GPU_BYTES = 384 << 20
 """Taken of a GPU whatever the shape: 0.5 to 1 MB lost to the allocator behind each of some 200
 large tensors, 32 MiB of cuBLAS's for each of three streams, the kernels' code and the graphs'
@@ -112,6 +113,9 @@ def worked(setting: Setting, context: int) -> int:
     ranking candidates.
     """
     config, rows, slots = setting.config, setting.rows, setting.slots
+    if config.masks is not None:
+        beside = _GPU_BYTES if setting.on_gpu else 0
+        return beside + _pass(setting, context, context) + _SAMPLED * _MASKS * config.vocab
     if config.left_to_right:
         return _left_to_right(setting, context)
     part = min(context, CHUNK if setting.on_gpu else KVCache.chunk)

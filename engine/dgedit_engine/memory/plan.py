@@ -173,6 +173,8 @@ def usual(config: Config) -> int:
     """Return the most tokens that a request takes: a chat model's prompt and all canvases, or a
     prompt and drafts from left to right.
     """
+    if config.masks is not None:
+        return config.context
     if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CHAT_TOKENS + CANVASES * config.canvas)
@@ -180,6 +182,8 @@ def usual(config: Config) -> int:
 
 def least(config: Config) -> int:
     """Return the shortest context with room for some prompt before all canvases."""
+    if config.masks is not None:
+        return min(config.context, _STEP)
     if config.left_to_right:
         return min(config.context, PLAIN + 2 * LONGEST)
     return min(config.context, CANVASES * config.canvas + _STEP)

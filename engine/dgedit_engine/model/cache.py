@@ -266,6 +266,8 @@ class Pass:
         """
         causal = self.reading.causal
         keys, values = self.cache.extend(layer, k, v, keep=causal)
+        if self.reading.singly:
+            return self._singly(shape, q.to(keys.dtype), keys, values)
         if shape.sliding:
             seen = self.window - 1 + self.n
             keys, values = keys[:, :, -seen:], values[:, :, -seen:]
@@ -273,3 +275,13 @@ class Pass:
         q = q.to(keys.dtype)  # wider where the projection's weights are codes
         found = attention(q, keys, values, mask, causal=causal and mask is None and self.n > 1)
         return found.transpose(1, 2).reshape(len(q), self.n, -1)
+
+    def _singly(self, shape: LayerConfig, q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attend causally, one query after the other."""
+        found = []
+        for row in range(self.n):
+            end = keys.shape[2] - self.n + row + 1
+            seen = slice(max(0, end - self.window) if shape.sliding else 0, end)
+            one = q[:, :, row : row + 1]
+            found.append(attention(one, keys[:, :, seen], values[:, :, seen], None))
+        return torch.cat(found, 2).transpose(1, 2).reshape(len(q), self.n, -1)

@@ -15,7 +15,7 @@ from typing import Any
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import named, refuse_many
-from dgedit_engine.model import config_llama
+from dgedit_engine.model import config_llama, config_masks
 from dgedit_engine.model.config_llama import CANVAS
 from dgedit_engine.model.shape import Config, LayerConfig, Sampling
 from dgedit_engine.types import ModelError
@@ -209,6 +209,8 @@ def _described(path: Path) -> dict[str, Any]:
     if not known & found and config_llama.kind_of(raw) is None:
         others = ", ".join((GEMMA3[0], *config_llama.CLASSES.values()))
         raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or one of {others}")
+    if config_llama.kind_of(raw) is not None:
+        return config_masks.with_masks(raw, path.parent)
     return raw
 
 

@@ -10,7 +10,8 @@ import math
 from typing import Any
 
 from dgedit_engine.formats.source import refuse_many
-from dgedit_engine.model.shape import Config, LayerConfig
+from dgedit_engine.model.config_masks import DREAM
+from dgedit_engine.model.shape import Config, LayerConfig, MaskTokens
 from dgedit_engine.types import ModelError
 
 CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
@@ -18,6 +19,11 @@ CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Q
 
 CANVAS = 128
 """Slots of a canvas of a model that was trained without any."""
+
+WINDOW = 2048
+"""Tokens that a masked diffusion model reads, at most: what Dream and its kin were trained on,
+whatever their files say; each step reads all of them.
+"""
 
 _WIDEST = 8192  # columns of a head; the widest has 512
 _ROPE_TYPES = ("default", "linear", "llama3", "divided")
@@ -27,6 +33,8 @@ def kind_of(raw: dict[str, Any]) -> str | None:
     """Return the `model_type` of a config.json of this shape; None for another."""
     said = raw.get("architectures")
     names = set(map(str, said)) if isinstance(said, list) else set()
+    if raw.get("model_type") == DREAM:
+        return "qwen2"
     found = next((kind for kind, name in CLASSES.items() if name in names), None)
     return found or next((kind for kind in CLASSES if kind == raw.get("model_type")), None)
 
@@ -40,6 +48,7 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
             raise ValueError(f"{name} {raw[name]!r}, which this engine does not know")
     if (activation := raw.get("hidden_act", "silu")) != "silu":
         raise ValueError(f"hidden_act {activation}")
+    masks = _masks(raw, kind)
     heads, count = raw["num_attention_heads"], raw["num_hidden_layers"]
     refuse_many(count)
     head_dim = raw.get("head_dim") or (128 if kind == "qwen3" else raw["hidden_size"] // heads)
@@ -55,7 +64,8 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         rotated=head_dim // 2,
         stretch=stretch,
     )
-    window = raw["sliding_window"] if any(slides) else raw["max_position_embeddings"]
+    context = raw["max_position_embeddings"]
+    window = raw["sliding_window"] if any(slides) else context
     known = {"bos_token_id": 1, "eos_token_id": 2} if kind == "llama" else {}
     known |= {key: raw[key] for key in ("bos_token_id", "eos_token_id") if key in raw}
     eos = known["eos_token_id"]
@@ -71,7 +81,7 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         active=0,
         expert_width=0,
         canvas=raw.get("canvas_length", CANVAS),
-        context=raw["max_position_embeddings"],
+        context=min(context, context if masks is None else WINDOW),
         eps=raw.get("rms_norm_eps", 1e-6),
         softcap=None,
         bos=known.get("bos_token_id"),
@@ -83,6 +93,7 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         qkv_bias=kind == "qwen2",
         tied=bool(raw.get("tie_word_embeddings", False)),
         conditioned=bool(raw.get("self_conditioning", False)),
+        masks=masks,
     )
 
 
@@ -103,6 +114,8 @@ def written(config: Config) -> dict[str, Any]:
         "model_type": kind,
         "canvas_length": config.canvas,
         **({"self_conditioning": True} if config.conditioned else {}),
+        **({"mask_token_id": config.masks.mask} if config.masks else {}),
+        **({"expand_token_id": config.masks.expand} if config.masks else {}),
         "dtype": "bfloat16",
         "vocab_size": config.vocab,
         "hidden_size": config.dim,
@@ -138,6 +151,18 @@ def llama3(
         share = min(1.0, max(0.0, (waves - low) / (high - low)))
         divisors.append(1 / ((1 - share) / factor + share))
     return tuple(divisors)
+
+
+def _masks(raw: dict[str, Any], kind: str) -> MaskTokens | None:
+    """Return the tokens of a masked diffusion model; None for one that reads from left to right."""
+    mask = raw.get("mask_token_id")
+    if mask is None:
+        if raw.get("model_type") == DREAM:
+            raise ValueError(f"a {DREAM} without mask_token_id")
+        return None
+    if kind != "qwen2":
+        raise ValueError(f"mask_token_id {mask} in a {kind}: one that reads block by block")
+    return MaskTokens(mask, raw.get("expand_token_id"))
 
 
 def _slides(raw: dict[str, Any], count: int) -> list[bool]:

@@ -35,6 +35,10 @@ class Reading:
     """
     beside: Beside | None = None
     """The sequences they belong to; None: one."""
+    singly: bool = False
+    """Whether attention takes one token at a time, so that on a CPU all is rounded as in a pass for
+    each.
+    """
 
     @property
     def kept(self) -> bool:

@@ -1,10 +1,10 @@
-"""The text model, of Gemma's shape or of Llama's: one set of weights, read in two ways.
+"""The text model, of Gemma's shape or of Llama's: one set of weights, read in three ways.
 
 `encode` reads tokens causally and writes their keys and values to a cache; `denoise` reads a canvas
-bidirectionally behind that cache and writes nothing. Knows neither files (`checkpoint.py`) nor
-sampling (`sampler.py`). Fast because projections that share an input are one matrix, because a
-canvas never copies the prompt's keys, and because weights and activations may differ in dtype: on a
-CPU bfloat16 matrices halve a step while the residual stream stays fp32.
+bidirectionally behind that cache and writes nothing; `window` reads a whole text so. Knows neither
+files nor sampling. Fast because projections that share an input are one matrix, because a canvas
+never copies the prompt's keys, and because weights and activations may differ in dtype: on a CPU
+bfloat16 matrices halve a step while the residual stream stays fp32.
 
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dgedit_engine.model.cache import Cache, ModelPass
+from dgedit_engine.model.cache import Cache, ModelPass, PromptCache
 from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
@@ -54,7 +54,7 @@ class Model(nn.Module):
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Head | None = None
         """The head, where it is not simply `unembedding`."""
-        self.canvas = config.family == "gemma4" or config.conditioned
+        self.canvas = config.family == "gemma4" or config.conditioned or config.masks is not None
         """Whether the model was trained on canvases."""
         self.shifted = False
         """Whether a slot is predicted at the token before it, as a base was trained."""
@@ -80,12 +80,14 @@ class Model(nn.Module):
         cache: Cache,
         *,
         beside: Beside | None = None,
+        singly: bool = False,
     ) -> Tensor:
         """Read ids (B, n) causally behind the cache and append them to it -> hidden (B, n, D).
 
-        Sequences side by side (`beside`) are not appended.
+        Sequences side by side (`beside`) are not appended. Tokens read `singly` are the same, on a
+        CPU bit for bit, however many a pass has.
         """
-        reading = Reading(True, beside)
+        reading = Reading(True, beside, singly)
         hidden = self.run(self.embed(ids), cache, reading)
         if reading.kept:
             cache.commit(ids)
@@ -110,6 +112,11 @@ class Model(nn.Module):
         if self.conditioning is not None:
             x = self.conditioning(x, soft)
         return self.run(x, cache, Reading(False, beside))
+
+    def window(self, ids: Tensor, cache: PromptCache) -> Tensor:
+        """Read a window of ids (1, n) bidirectionally -> hidden (1, n, D); empties the cache."""
+        cache.truncate(0)
+        return self.run(self.embed(ids), cache, Reading(False))
 
     def embed(self, ids: Tensor) -> Tensor:
         """Look up the embeddings of ids (B, n) -> (B, n, D), scaled as the family has it."""

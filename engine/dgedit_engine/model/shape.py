@@ -35,6 +35,18 @@ class LayerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskTokens:
+    """The tokens by which a masked diffusion model says what is missing."""
+
+    mask: int
+    """Stands where a token is missing."""
+    expand: int | None = None
+    """Predicted where two are missing, in a model that chooses lengths; a predicted end is then a
+    slot too many.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The architecture of one model."""
 
@@ -85,6 +97,10 @@ class Config:
     """Tokens that end a text."""
     pad: int = 0
     """Filler that carries no text."""
+    masks: MaskTokens | None = None
+    """Of a masked diffusion model: it reads a whole window of text bidirectionally, masks in the
+    holes, and predicts each token at the one before it. None: of any other.
+    """
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -97,6 +113,12 @@ class Config:
             _check_number("softcap", self.softcap)
         for end in self.eos:
             _check_number("end token", end, whole=True, zero=True)
+        if self.masks is not None:
+            expand = 0 if self.masks.expand is None else self.masks.expand
+            for token in (self.masks.mask, expand):
+                _check_number("mask token", token, whole=True, zero=True)
+                if token >= self.vocab:
+                    raise ModelError(f"mask token {token} of a vocabulary of {self.vocab}")
         if not self.eos or self.eos[0] >= self.vocab:
             raise ModelError(f"end tokens {list(self.eos)} of a vocabulary of {self.vocab}")
         if not self.layers or (self.layers[-1].sliding and self.family == "gemma4"):
@@ -122,7 +144,7 @@ class Config:
     @property
     def left_to_right(self) -> bool:
         """Whether its kind was published as a reader from left to right alone."""
-        return self.family != "gemma4"
+        return self.family != "gemma4" and self.masks is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def around(
     before the passage; the instruction is a comment above the hole's line.
     """
     passage, place, newline = _split(request, hole, filled)
-    text = _said(_tail(place.before), passage.path, request.instruction)
+    text = with_words(_tail(place.before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
     behind = place.behind[:_BEHIND]
     near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
@@ -144,7 +144,7 @@ def _split(
                 continue
             if number == hole:
                 texts = before, _following(passage.parts[index + 1 :]), part.text
-                newline = _line_end("".join(texts))
+                newline = line_end("".join(texts))
                 return (
                     passage,
                     Surroundings(*(one.replace(newline, "\n") for one in texts)),
@@ -166,7 +166,7 @@ def _following(parts: Sequence[str | Hole]) -> str:
     return behind
 
 
-def _line_end(text: str) -> str:
+def line_end(text: str) -> str:
     """Return what most lines of a text end with."""
     both = text.count("\r\n")
     counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
@@ -194,13 +194,13 @@ def _beside(passages: Sequence[Passage]) -> str:
     said = []
     for passage in reversed(passages):
         text = "".join(part for part in passage.parts if isinstance(part, str))
-        text = text.replace(_line_end(text), "\n")
+        text = text.replace(line_end(text), "\n")
         name = PurePath(passage.path).name
         said.append(f"{_comment(passage.path, name)}\n{text.strip()}\n\n\n" if name else text)
     return "".join(said)
 
 
-def _said(text: str, path: str, words: str) -> str:
+def with_words(text: str, path: str, words: str) -> str:
     """The text with the user's words as a comment above its last line."""
     if not words.strip():
         return text

@@ -36,7 +36,10 @@ Rest = Literal["int8", "e4m3"]
 
 _SHARD_BYTES = 1 << 30
 _STEP = 1 << 18  # numbers that are coded at a time: in fp32, and several times, they fit a cache
-_COPIED = ("generation_config.json", "tokenizer.json", "decoding.json")
+_COPIED = (
+    *("generation_config.json", "tokenizer.json", "decoding.json", "vocab.json", "merges.txt"),
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+)
 
 
 @dataclass(frozen=True, slots=True)

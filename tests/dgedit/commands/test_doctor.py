@@ -29,7 +29,7 @@ Capture = pytest.CaptureFixture[str]
 ALL = TerminalFacts(True, "kitty", {SYNCHRONISED: True, PASTES: True}, True, True, (2, 2))
 SCREEN = ["terminal", "colours", "unicode", "keyboard", "drawing", "pasting", "clipboard"]
 MACHINE = ["python", "packages", "settings", "grammars", "git", "disk", "memory", "base", "engine"]
-NAMES = ["terminal", *MACHINE, "torch", "gpu", "kernels", "model"]
+NAMES = ["terminal", *MACHINE, "torch", "gpu", "kernels", "models", "model"]
 
 
 def line(finding: Finding) -> tuple[str, str]:

@@ -51,6 +51,7 @@ REQUESTS = [
         steps=7,
         entropy_bound=0.125,
     ),
+    InfillRequest((Passage("", (Hole(),)),), exact=True),
 ]
 
 

@@ -1,0 +1,126 @@
+"""`python -m dgedit_engine.eval.verified`: count the tokens that a pass gives when texts are exact.
+
+On held-out spans the causal reading writes the likeliest token after token, once with a pass for
+each (block 1) and once with guesses verified; says how many tokens a pass gave, the seconds, and in
+how many spans the text is the same, token for token. Block 0 is the way of other drafts, a pass a
+token too, which on a CPU may use a small model's int8 codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dgedit_engine.decode.causal import encode
+from dgedit_engine.decode.drafting import drafted
+from dgedit_engine.decode.search import Pool, Reader, begin
+from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
+from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.eval.tasks import Task, draw
+from dgedit_engine.eval.texts import held_out
+from dgedit_engine.types import ModelError
+
+TOKENS = 48
+"""Tokens that are written for each span."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanPasses:
+    """A span's text, written exactly."""
+
+    ids: list[int]
+    """Its tokens."""
+    passes: int
+    """Passes that they took."""
+    seconds: float
+    """Their time, the prompt's not counted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, measure, print a line and a JSON line. Returns the exit code, as `dgedit_engine.eval`
+    does.
+    """
+    parser = argparse.ArgumentParser(prog="verified", description=str(__doc__).splitlines()[0])
+    parser.add_argument("--model", help="a model's name or folder; else nano")
+    parser.add_argument("--device", help="where it runs")
+    parser.add_argument("--corpus", help="held-out text, as `dgedit eval` takes it; else shipped")
+    parser.add_argument("--spans", type=int, default=20, help="how many are drawn")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="written for each")
+    parser.add_argument("--block", type=int, nargs="*", default=[BLOCK], help="tokens of a pass")
+    parser.add_argument("--seed", type=int, default=0, help="which spans")
+    options = parser.parse_args(arguments)
+    try:
+        engine = open_engine(options.model, options.device)
+        corpus = held_out(Path(options.corpus) if options.corpus else None)
+        tasks = draw(corpus, limit=options.spans, seed=options.seed)[: options.spans]
+        found = measured(engine, tasks, blocks=options.block, tokens=options.tokens)
+    except (ModelError, OSError, ValueError) as error:
+        print(f"verified: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 5 if isinstance(error, ModelError) else 3 if isinstance(error, OSError) else 2
+    for row in found:
+        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    print(json.dumps({"model": engine.name, "spans": len(tasks), "rows": found}))
+    return 0
+
+
+def measured(
+    engine: Engine, tasks: Sequence[Task], *, blocks: Sequence[int], tokens: int
+) -> list[dict[str, Any]]:
+    """Return, for a pass a token and for each of the blocks, tokens a pass, seconds a token, and in
+    how many spans the text is the first's.
+    """
+    reader = Reader(engine.model, engine.tokenizer, engine.cache)
+    each: dict[int, list[SpanPasses]] = {block: [] for block in dict.fromkeys((1, 0, *blocks))}
+    for task in tasks:
+        request = task.request(seed=0, effort=0.5, steps=None)
+        for block, found in each.items():
+            found.append(written(begin(reader, request, 0, []), block=block, tokens=tokens))
+    rows = []
+    for block, found in each.items():
+        count = sum(len(one.ids) for one in found)
+        same = sum(one.ids == first.ids for one, first in zip(found, each[1], strict=True))
+        passes, seconds = sum(one.passes for one in found), sum(one.seconds for one in found)
+        rows.append(
+            {
+                "block": block,
+                "tokens": count,
+                "passes": passes,
+                "tokens a pass": round(count / max(1, passes), 2),
+                "ms a token": round(1000 * seconds / max(1, count), 1),
+                "same": f"{same} of {len(found)}",
+            }
+        )
+    return rows
+
+
+def written(pool: Pool, *, block: int, tokens: int) -> SpanPasses:
+    """Write the likeliest tokens behind a hole's prompt."""
+    reader, here = pool.reader, pool.around
+    encode(reader.model, reader.cache, here.ids)
+    guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
+    exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=block)
+    start, before, ids = time.perf_counter(), reader.model.forwards, list[int]()
+    for rows in drafted(
+        *(reader.model, reader.cache, here.ids),
+        rows=1,
+        longest=tokens,
+        forced=here.forced,
+        beginnings=reader.tokenizer.beginning,
+        text_of=lambda token: reader.tokenizer.pieces([token])[0].text,
+        ends=here.ends,
+        read=exact.read if block else None,
+    ):
+        ids = list(rows[0].ids)
+    passes = reader.model.forwards - before
+    return SpanPasses(ids, passes, time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Small masked diffusion models of Qwen2's shape with random weights, as their authors publish
+them: folders with Dream's or Open-dCoder's files, or a GGUF file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from byte_base import VOCAB, fields, learnt
+from llama import random_llama, stored
+
+DREAM = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    *("<|beginoftext|>", "<|mask|>", "<|expand|>"),
+)
+END, BEGINNING, MASK, EXPAND = 0, 3, 4, 5
+SHAPE: dict[str, Any] = {
+    **{"vocab_size": VOCAB, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6},
+    **{"bos_token_id": END, "eos_token_id": END, "tie_word_embeddings": False},
+}
+
+
+def dream(folder: Path, *, expands: bool = True, **text: Any) -> Any:
+    """A folder with the files of Dream-Coder, or of DreamOn where it `expands`: the vocabulary in
+    parts, the architecture's name unknown to transformers -> transformers' Qwen2.
+    """
+    special = DREAM if expands else DREAM[:-1]
+    theirs = random_llama(folder, "qwen2", **(SHAPE | text))
+    _change(folder / "config.json", model_type="Dream", architectures=["DreamModel"])
+    _change(folder / "config.json", mask_token_id=MASK, full_attn_mask=True)
+    tokens, merges = learnt(special)
+    added = {str(at): {"content": one, "special": True} for at, one in enumerate(special)}
+    own = {token: at for at, token in enumerate(tokens) if at >= len(special)}
+    (folder / "vocab.json").write_text(json.dumps(own))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    settings = {"tokenizer_class": "DreamTokenizer", "mask_token": "<|mask|>"}
+    settings |= {"added_tokens_decoder": added, "bos_token": "<|beginoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    return theirs
+
+
+def dcoder(folder: Path, **text: Any) -> Any:
+    """A folder with Open-dCoder's files: a plain Qwen2 but for the mask in the tokenizer's
+    settings.
+    """
+    from dgedit_engine.formats import vocabulary
+
+    special = (*DREAM[:3], "<M>")
+    theirs = random_llama(folder, "qwen2", **(SHAPE | {"tie_word_embeddings": True} | text))
+    inner = vocabulary.made(fields("qwen2", special))
+    inner.save(str(folder / "tokenizer.json"))
+    mask = {"content": "<M>", "special": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"mask_token": mask}))
+    return theirs
+
+
+def full(theirs: Any, ids: Tensor) -> Tensor:
+    """transformers' logits of ids (1, n) that all see each other -> (1, n, V)."""
+    mask = torch.zeros(1, 1, ids.shape[1], ids.shape[1])
+    with torch.no_grad():
+        found: Tensor = theirs(ids, attention_mask=mask).logits
+    return found
+
+
+def _change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def write(file: Path, kind: str) -> Any:
+    """A GGUF file of DreamOn as a converter writes it, numbers in fp32 -> transformers' Qwen2."""
+    from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
+
+    theirs = random_llama(kind="qwen2", **SHAPE)
+    config, header = theirs.config, fields("qwen2", DREAM)
+    writer = GGUFWriter(file, kind)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(1e4)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(header["tokenizer.ggml.tokens"])
+    writer.add_token_merges(header["tokenizer.ggml.merges"])
+    writer.add_token_types(header["tokenizer.ggml.token_type"])
+    writer.add_bos_token_id(END)
+    writer.add_eos_token_id(END)
+    writer.add_mask_token_id(MASK)
+    writer.add_add_bos_token(False)
+    names = get_tensor_name_map(getattr(MODEL_ARCH, kind.upper()), config.num_hidden_layers)
+    for name, tensor in stored(theirs).items():
+        stem, end = name.rsplit(".", 1)
+        writer.add_tensor(f"{names.get_name(stem)}.{end}", tensor.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return theirs
