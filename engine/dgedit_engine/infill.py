@@ -125,9 +125,7 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
     if request.exact:
-        decoding = replace(
-            decoding, origins=("draft",), warm=False, canvas=False, cuts=0, repairs=0
-        )
+        decoding = replace(decoding, origins=("draft",), warm=False, canvas=False, repairs=0)
         return replace(decoding, candidates=1)
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
     pinned = any(hole.blanks for hole in request.holes)
