@@ -15,6 +15,9 @@ _CLUSTER = regex.compile(r"\X")
 # Longer than any real cluster, in code points; one made to stall the editor is cut here.
 _REACH = 4_096
 
+ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
+"""A run of characters that do not combine with others."""
+
 
 def right_of(text: str, index: int) -> int:
     """Return the next boundary after an offset, or the end of the text."""

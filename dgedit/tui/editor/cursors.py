@@ -18,7 +18,8 @@ from typing import Protocol
 from textual.document._document import Selection
 from textual.widgets import TextArea
 
-from dgedit.text import edits
+from dgedit.text import edits, graphemes
+from dgedit.text.edits import Change, Part
 from dgedit.text.pairs import Pending
 from dgedit.tui.editor.anchors import Anchor, Anchors
 from dgedit.tui.editor.buffer import Buffer
@@ -99,6 +100,12 @@ class Text(Protocol):
     @property
     def has_drafts(self) -> bool:
         """Whether drafts are drawn in it."""
+
+    def in_hole(self, index: int) -> bool:
+        """Return whether an offset is in a hole, or at one."""
+
+    def change(self, change: Change) -> None:
+        """Apply a change as one undo."""
 
     def reveal(self) -> None:
         """Show the lines that the cursors are in."""
@@ -240,6 +247,41 @@ class Cursors:
         history.join(since, before, self.all)
         if changed:
             self.area.post_message(TextArea.Changed(self.area))
+
+    def type_at_all(self, text: str) -> bool:
+        """Type a text at all cursors in one edit, where it is no more than that at each of them;
+        return whether it was.
+        """
+        places = sorted({one.cursor for one in self.all})
+        if not self._others or self._quiet or not self._is_plain(text, places):
+            return False
+        before, history = self.all, self.text.history
+        history.checkpoint()
+        since = history.count
+        to = {place: place + (at + 1) * len(text) for at, place in enumerate(places)}
+        change = Change(tuple(Part(place, place, text) for place in places), (0, 0))
+        with self.quiet():
+            self.text.change(change)
+        at_x = self.area.wrapped_document.location_to_offset
+        after = [
+            replace(one, anchor=end, cursor=end, x=at_x(self.text.buffer.location(end)).x)
+            for one, end in ((one, to[one.cursor]) for one in before)
+        ]
+        self.place(after)
+        history.join(since, before, self.all)
+        self.area.post_message(TextArea.Changed(self.area))
+        return True
+
+    def _is_plain(self, text: str, places: Sequence[int]) -> bool:
+        """Say whether a text that is typed is put in as it is, and combines with nothing."""
+        plain = self.text.keystrokes.is_plain(text) and graphemes.ALONE.fullmatch(text)
+        if not plain or self.area.read_only or any(one.start < one.end for one in self.all):
+            return False
+        buffer = self.text.buffer
+        at = map(buffer.location, places)
+        behind = {buffer[row][column : column + 1] for row, column in at}
+        alone = all(graphemes.left_end(f"x{sign}", 1) == 1 for sign in behind)
+        return alone and not any(map(self.text.in_hole, places))
 
     @contextmanager
     def quiet(self) -> Iterator[None]:

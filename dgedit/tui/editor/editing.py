@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
 
-import regex
 from textual import events
 from textual.document._document import EditResult, Location, Selection
 from textual.document._edit import Edit
@@ -32,9 +31,6 @@ from dgedit.tui.editor.keystrokes import Keystrokes
 from dgedit.tui.editor.problems import Problems
 from dgedit.tui.editor.transaction import History, Joined, Transaction, Typing
 from dgedit.tui.editor.view import View
-
-# A run of characters that never join into one grapheme cluster with each other.
-_ALONE = regex.compile(r"[\p{GCB=Other}--\p{ExtPict}]*", regex.V1)
 
 
 class Writing(View):
@@ -135,7 +131,7 @@ class Writing(View):
         Runs of characters that do not combine with others are inserted in one edit.
         """
         self._restart_blink()
-        if text:
+        if text and not self.cursors.type_at_all(text):
             for _ in self.cursors.each():
                 self._type(text)
 
@@ -158,7 +154,7 @@ class Writing(View):
         rest = self.buffer[row][column : column + 1]
         if graphemes.left_end(f"x{rest}", 1) != 1:  # the next character would combine with it
             return 1
-        return len(_ALONE.match(text)[0])  # type: ignore[index]
+        return len(graphemes.ALONE.match(text)[0])  # type: ignore[index]
 
     # Lines
 

@@ -68,6 +68,10 @@ class Keystrokes:
         end = next((at for at, sign in enumerate(text) if at and sign in more), len(text))
         return text[:end]
 
+    def is_plain(self, text: str) -> bool:
+        """Return whether no character of a text can mean more than itself."""
+        return not _DEDENTING.union(self.pairs, self.pairs.values()) & set(text)
+
     def take(self, sign: str) -> bool:
         """Take a character that means more here than itself; whether it does."""
         if self.as_is or not (sign in _DEDENTING or sign in self.pairs or self._closes(sign)):
