@@ -44,6 +44,7 @@ SIZE = (120, 40)
 
 # The pause before a key, in seconds: from a key held down to a slow typist. The pause after which a
 # large file is parsed lies between.
+_CURSORS = 50
 _PAUSES = 0.03, 0.25
 
 _NOISE = ("a", "bb ", "    ", "ccc(", "é")
@@ -144,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keys", type=int, default=120, help="keys for each measurement")
     parser.add_argument("--lines", type=int, nargs="+", default=[1000, 50_000])
     parser.add_argument("--wide", type=int, default=100_000, help="length of the long line")
+    parser.add_argument("--files", type=int, default=10_000, help="files of the project")
     parser.add_argument("--openings", type=int, default=3)
     parser.add_argument("--only", default="", help="only measurements with this in their name")
     parser.add_argument("--open", type=Path, help=argparse.SUPPRESS)
@@ -174,10 +176,14 @@ def measure(folder: Path, given: argparse.Namespace) -> Iterator[Figures]:
             f"key, {many}": typed,
             f"key, {many}, wrapped": partial(typed, wrap=True),
             f"key, {many}, infill": partial(typed, live=True),
+            f"key, {many}, {_CURSORS} cursors": partial(typed, cursors=_CURSORS),
         }
         if lines == max(given.lines):
             plans[f"opening, {many}"] = partial(opening_times, file, given.openings)
         yield from (Figures.of(name, plan()) for name, plan in plans.items() if given.only in name)
+    name = f"opening a project, {given.files:,} files"
+    if given.only in name:
+        yield Figures.of(name, opening_times(project_of(folder, given.files), given.openings))
     file = folder / "wide.py"
     numbers = ", ".join(map(str, range(given.wide // 4)))[: given.wide - 6].rstrip(", ")
     file.write_text(f"x = [{numbers}]\ny = 1\n")
@@ -195,8 +201,18 @@ def python_of(lines: int) -> str:
     return "\n".join(islice(cycle(every), lines)) + "\n"
 
 
+def project_of(folder: Path, files: int) -> Path:
+    """Make a project with so many files, a hundred in a folder; return the folder."""
+    project = folder / "project"
+    for number in range(files):
+        file = project / f"part{number // 100}" / f"file{number % 100}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x = 1\n")
+    return project
+
+
 def key_times(
-    file: Path, keys: int, *, wrap: bool = False, live: bool = False
+    file: Path, keys: int, *, wrap: bool = False, live: bool = False, cursors: int = 1
 ) -> list[tuple[float, float]]:
     """Return the wall and CPU seconds of every key typed in the middle of a file."""
     found: list[tuple[float, float]] = []
@@ -206,6 +222,8 @@ def key_times(
         editor.cursor_blink = False
         editor.soft_wrap = wrap
         await _go_to_middle(editor)
+        for _ in range(cursors - 1):
+            editor.action_add_cursor(True)
         if live:
             start = editor.buffer.index((editor.cursor_location[0] + 2, 0))
             editor.open_holes([OpenHole(start, start)])
@@ -243,8 +261,8 @@ def opening_times(file: Path, times: int) -> list[tuple[float, float]]:
 
 
 def open_once(file: Path) -> None:
-    """Open a file; when its first line is painted, print the CPU seconds that it took."""
-    line = file.read_text().splitlines()[0]
+    """Open a file or a project; when it is painted, print the CPU seconds that it took."""
+    line = file.name if file.is_dir() else file.read_text().splitlines()[0]
 
     async def drive(app: DgeditApp) -> None:
         del app
@@ -262,7 +280,8 @@ def _run(
     file: Path, drive: Callable[[DgeditApp], Awaitable[None]], driver: type[Tape] = Tape
 ) -> None:
     journal = Journal(Path(tempfile.mkdtemp(dir=file.parent)))
-    app = DgeditApp([file], connect=Restless, watch=False, journal=journal)
+    files, folder = ([], file) if file.is_dir() else ([file], None)
+    app = DgeditApp(files, folder=folder, connect=Restless, watch=False, journal=journal)
     app.driver_class = driver
     failed: list[BaseException] = []
 

@@ -21,9 +21,10 @@ def test_figures_are_medians_and_shares_in_milliseconds() -> None:
     assert Figures.of("key", times) == Figures("key", 50, 95, 25, 47.5, 100)
 
 
-@pytest.mark.parametrize("only", ["40 lines", "a line of 3,000"])
+@pytest.mark.parametrize("only", ["40 lines", "40 files", "a line of 3,000"])
 def test_bench_measures_every_key(only: str, capfd: pytest.CaptureFixture[str]) -> None:
     words = ["--lines", "40", "--keys", "2", "--wide", "3000", "--openings", "1", "--only", only]
+    words += ["--files", "40"]
     assert bench.main(words) == 0
     *table, last = capfd.readouterr().out.splitlines()
     figures = json.loads(last)["figures"]
@@ -34,8 +35,11 @@ def test_bench_measures_every_key(only: str, capfd: pytest.CaptureFixture[str]) 
             "key, 40 lines": 2,
             "key, 40 lines, wrapped": 2,
             "key, 40 lines, infill": 2,
+            "key, 40 lines, 50 cursors": 2,
             "opening, 40 lines": 1,
         }
+    elif only == "40 files":
+        assert names == {"opening a project, 40 files": 1}
     else:
         assert names == {"key, a line of 3,000": 2, "key, a line of 3,000, wrapped": 2}
     for figure in figures:
