@@ -42,9 +42,9 @@ from dgedit_engine.types import Ability, Draft, InfillRequest, Step
 
 SIZE = (120, 40)
 
+_CURSORS = 50
 # The pause before a key, in seconds: from a key held down to a slow typist. The pause after which a
 # large file is parsed lies between.
-_CURSORS = 50
 _PAUSES = 0.03, 0.25
 
 _NOISE = ("a", "bb ", "    ", "ccc(", "é")
