@@ -111,11 +111,9 @@ def fill(
 
     \b
     a.py                        every <FILL>, or <FILL: what is wanted>
-    a.py:10  a.py:10-20         lines, the last one included
-    a.py:10-  a.py:10+5         to the end; line 10 and 5 more
+    a.py:10  :10-20  :10-  :10+5  a line; to 20; to the end; and 5 more
     a.py:10:5-12:3              lines and columns, the end excluded
     a.py::Class.method          a body, without its docstring
-    \b
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit.request import run as work
