@@ -64,7 +64,7 @@ ALL: dict[str, Any] = {
 }
 """The capabilities of a client that shows all we have."""
 
-URI = "file:///work/a.py"
+URI = "file:///home/me/a.py"
 
 
 class LspClient:

@@ -39,6 +39,9 @@ class Hints(Footer):
             room -= cell_len(f" {key.key_display} {key.description} ")
             if room < 0:
                 return
+            # Bound to the footer, every key would be kept by it for ever: Textual's issue 6666.
+            key._reactive_connect = None
+            key.set_reactive(FooterKey.compact, self.compact)
             yield key
 
     def on_resize(self, event: events.Resize) -> None:

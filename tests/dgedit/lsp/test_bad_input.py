@@ -24,8 +24,8 @@ _LEVEL = 30_000_000  # bytes by which memory may grow
 
 def is_alive(client: LspClient) -> bool:
     """Whether it still offers something at a place."""
-    client.open(TEXT, uri="file:///work/alive.py")
-    return client.offered(1, 4, uri="file:///work/alive.py") == ["filled"]
+    client.open(TEXT, uri="file:///home/me/alive.py")
+    return client.offered(1, 4, uri="file:///home/me/alive.py") == ["filled"]
 
 
 def test_client_that_never_acks_is_served(tmp_path: Path) -> None:

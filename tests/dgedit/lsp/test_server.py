@@ -198,9 +198,9 @@ def test_newer_request_for_a_text_takes_the_place_of_the_older(tmp_path: Path) -
     with lsp_scripted(tmp_path, pause=0.2, certainty=[0.9]) as client:
         client.start()
         client.open(TEXT)
-        client.open(TEXT, uri="file:///work/b.py")
+        client.open(TEXT, uri="file:///home/me/b.py")
         _, first = client.ask_at(1, 4)
-        _, other = client.ask_at(1, 4, uri="file:///work/b.py")
+        _, other = client.ask_at(1, 4, uri="file:///home/me/b.py")
         client.until(lambda: "step 1" in client.errors())
         _, second = client.ask_at(2, 0)
         assert first.result(0.3) == {"items": []}
@@ -213,9 +213,9 @@ def test_pause_is_waited_for_only_where_nobody_asked(tmp_path: Path) -> None:
     with lsp_scripted(tmp_path, certainty=[0.9]) as client:
         client.start(initializationOptions={"debounce": 10_000})
         client.open(TEXT)
-        client.open(TEXT, uri="file:///work/b.py")
+        client.open(TEXT, uri="file:///home/me/b.py")
         _, waiting = client.ask_at(1, 4, kind=2)
-        assert client.offered(1, 4, uri="file:///work/b.py") == ["filled"]
+        assert client.offered(1, 4, uri="file:///home/me/b.py") == ["filled"]
         assert not waiting.done() and count(client, "asked") == 1
         assert client.offered(2, 0) == ["filled"]
         assert waiting.result(1) == {"items": []}

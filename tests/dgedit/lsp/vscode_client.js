@@ -43,7 +43,7 @@ const { LanguageClient } = require('vscode-languageclient/node');
 function documentOf(text, version) {
   const lines = text.split('\n');
   return {
-    uri: mock.Uri.file('/work/a.py'), fileName: '/work/a.py', languageId: 'python', version, isUntitled: false,
+    uri: mock.Uri.file('/home/me/a.py'), fileName: '/home/me/a.py', languageId: 'python', version, isUntitled: false,
     lineCount: lines.length, getText: () => text, lineAt: (at) => ({ text: lines[at] }),
   };
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,13 @@ async def test_action_that_the_user_has_no_key_for_is_left_out(tmp_path: Path) -
         await result(d)
         await shows(d, "Alt+Y accept")
         assert [one for one in hints(d) if "Unbound" in one or one.endswith(" save")] == []
+
+
+async def test_keys_that_were_shown_before_are_let_go(desk: OpenDesk) -> None:
+    async with desk({"a.py": CODE}, size=(100, 16)) as d:
+        for _ in range(8):
+            await d.press("ctrl+f", "escape")
+        gc.collect()
+        alive = [one for one in gc.get_objects() if isinstance(one, FooterKey)]
+        shown = d.app.query_one(Hints).children
+        assert len(shown) > 3 and len([one for one in alive if one.app is d.app]) < 3 * len(shown)
