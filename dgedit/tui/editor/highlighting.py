@@ -127,12 +127,17 @@ class Parse:
         if not self.current:
             until = perf_counter() + seconds
             stop = partial(_is_late, until)
-            old = self._tree
+            old, source = self._tree, self._source
+
+            # A tree keeps what it was read by: if that knew us, nobody could ever let us go.
+            def read(offset: int, point: Point) -> bytes:
+                return bytes(source[offset : offset + _CHUNK])
+
             try:
                 if old is None:
-                    self._tree = self._parser.parse(self._read, progress_callback=stop)
+                    self._tree = self._parser.parse(read, progress_callback=stop)
                 else:
-                    self._tree = self._parser.parse(self._read, old, progress_callback=stop)
+                    self._tree = self._parser.parse(read, old, progress_callback=stop)
                     self._forget(old.changed_ranges(self._tree))
             except ValueError:  # raised when stopped; the next call resumes
                 return False
@@ -189,9 +194,6 @@ class Parse:
             del self._parts[row]
             self._order.pop(row, None)
         self._touched.clear()
-
-    def _read(self, offset: int, point: Point) -> bytes:
-        return bytes(self._source[offset : offset + _CHUNK])
 
     def _knows(self, row: int, left: int, right: int) -> bool:
         if row not in self._known:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
 
 from dgedit.tui.editor.buffer import Buffer
@@ -124,3 +126,14 @@ def test_long_row_is_coloured_where_it_is_looked_at() -> None:
     assert parse.tree
     assert parse.highlights(0, 0, 120)[0][0] == 0
     assert named(buffer, 1, "number") == ["1"]
+
+
+def test_parse_that_nobody_holds_is_freed() -> None:
+    syntax = syntax_of(Path("a.py"))
+    assert syntax is not None
+    parse = Parse(syntax, ["x = 1", "y = 2"])
+    assert parse.step(60) and parse.highlights(0)
+    held = weakref.ref(parse)
+    del parse
+    gc.collect()
+    assert held() is None
