@@ -1,5 +1,5 @@
-"""A small base of Llama's shape: its tokens are runs of bytes, learnt from this repository's tests,
-and its weights are random.
+"""A small base of Llama's shape: its tokens are runs of bytes, learnt from code that is held out
+for evaluation, which never changes, and its weights are random.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tokenizers import Regex, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Inner
 from tokenizers.models import BPE
 
+from dgedit_engine.eval.texts import held_out
 from dgedit_engine.formats import vocabulary
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from llama import random_llama, stored
@@ -37,8 +38,9 @@ def learnt(special: tuple[str, ...] = SPECIAL) -> tuple[list[str], list[str]]:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = [file.read_text() for file in sorted(Path(__file__).parent.glob("*.py"))]
-    inner.train_from_iterator([*texts[:8], "日本語 " * 400], trainer)
+    code = held_out(None)
+    texts = [code.text(at) for at in range(12)]
+    inner.train_from_iterator([*texts, "日本語 " * 400], trainer)
     model = json.loads(inner.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     merges = [one if isinstance(one, str) else " ".join(one) for one in model["merges"]]
