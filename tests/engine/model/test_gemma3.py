@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.model.cache import GradientCache, KVCache
+from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.weights import checkpoint
 from gemma3 import canvas_mask, random_model
+from parity import assert_close, cache_of, ids
 
 pytestmark = pytest.mark.oracle
-TOLERANCE = 1e-3
 SHAPES: dict[str, dict[str, Any]] = {
     "two kv heads": {},
     "one kv head": {"num_key_value_heads": 1},
@@ -43,19 +43,6 @@ def pair(
 def no_gradients() -> Any:
     with torch.no_grad():
         yield
-
-
-def ids(count: int, *, seed: int) -> Tensor:
-    return torch.randint(128, (1, count), generator=torch.Generator().manual_seed(seed))
-
-
-def cache_of(ours: Model) -> KVCache:
-    return KVCache(ours.config, dtype=torch.float32)
-
-
-def assert_close(mine: Tensor, theirs: Tensor) -> None:
-    assert mine.shape == theirs.shape
-    assert float((mine - theirs).abs().max()) < TOLERANCE
 
 
 def canvas_logits(theirs: Any, prompt: Tensor, canvas: Tensor) -> Tensor:

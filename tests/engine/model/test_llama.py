@@ -6,20 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from as_on_a_card import through_kernels
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.model.cache import GradientCache, KVCache
+from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.masks import Reading, side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.weights import checkpoint
 from llama import LLAMA3, canvas_mask, random_llama
+from parity import assert_close, cache_of, ids
 
 pytestmark = pytest.mark.oracle
-TOLERANCE = 1e-3
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {},
     "llama, own head, one kv head": {"tie_word_embeddings": False, "num_key_value_heads": 1},
@@ -54,19 +53,6 @@ def pair(
 def no_gradients() -> Any:
     with torch.no_grad():
         yield
-
-
-def ids(count: int, *, seed: int) -> Tensor:
-    return torch.randint(128, (1, count), generator=torch.Generator().manual_seed(seed))
-
-
-def cache_of(ours: Model) -> KVCache:
-    return KVCache(ours.config, dtype=torch.float32)
-
-
-def assert_close(mine: Tensor, theirs: Tensor) -> None:
-    assert mine.shape == theirs.shape and float(theirs.std()) > 0.1
-    assert float((mine - theirs).abs().max()) < TOLERANCE
 
 
 def test_shape_is_the_files(pair: tuple[Any, Model]) -> None:
