@@ -258,23 +258,14 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
 
 def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:
     """Make the last step of an infill, with all valid answers as candidates, best first."""
-    from dgedit_engine.decode.offers import offered
+    from dgedit_engine.decode.offers import last_step, offered
 
     ranked = sorted(valid, key=_score, reverse=True)
     each = [
         [Candidate(one, _score((one,)), "sample") for one in hole]
         for hole in zip(*ranked, strict=True)
     ]
-    candidates = offered(request, each)
-    return Step(
-        index,
-        index,
-        tuple(one[0].draft for one in candidates),
-        last=True,
-        stopped="settled",
-        score=_score(ranked[0]),
-        candidates=candidates,
-    )
+    return last_step(offered(request, each), index, score=_score(ranked[0]))
 
 
 def _score(drafts: tuple[Draft, ...]) -> float:

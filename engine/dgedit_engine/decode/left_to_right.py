@@ -18,10 +18,10 @@ from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.joint import Scored
-from dgedit_engine.decode.offers import NOTHING, judged, offered
+from dgedit_engine.decode.offers import NOTHING, judged, last_step, offered
 from dgedit_engine.decode.search import Pool, Reader, begin, search
 from dgedit_engine.prompt.template import untouched
-from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step
+from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step, Stopped
 
 _JUDGED = 24  # candidates whose grammar is looked at, the likeliest
 _AT_ONCE = 8  # of them, so many at a time
@@ -123,13 +123,5 @@ def _errors(
 def _end(request: InfillRequest, chosen: Sequence[_Found], index: int, passes: int) -> Step:
     """The step that ends the stream, with what is offered for each hole."""
     candidates = offered(request, [one.candidates for one in chosen])
-    return Step(
-        index,
-        index,
-        tuple(one[0].draft for one in candidates),
-        last=True,
-        stopped="settled" if all(one.candidates for one in chosen) else "cap",
-        score=sum(one[0].score for one in candidates) / len(candidates),
-        candidates=candidates,
-        forwards=passes,
-    )
+    stopped: Stopped = "settled" if all(one.candidates for one in chosen) else "cap"
+    return last_step(candidates, index, stopped=stopped, forwards=passes)

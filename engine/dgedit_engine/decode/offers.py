@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dgedit_engine.decode.faults import new_errors, with_fixed
-from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest
+from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Step, Stopped
 
 NOTHING = Candidate(Draft((), (), ()), 0.0, "draft")
 """The candidate of a hole for which none was found."""
@@ -39,6 +39,31 @@ def offered(
         if before == [one[0].draft.text for one in every]:
             break
     return _blamed(request, every)
+
+
+def last_step(
+    candidates: tuple[tuple[Candidate, ...], ...],
+    index: int,
+    *,
+    score: float | None = None,
+    stopped: Stopped = "settled",
+    forwards: int = 0,
+) -> Step:
+    """Return the step that ends a stream with these for each hole, the first ones shown. Its score
+    is the mean of theirs, if none is given.
+    """
+    firsts = [one[0] for one in candidates]
+    mean = sum(one.score for one in firsts) / len(firsts)
+    return Step(
+        index,
+        index,
+        tuple(one.draft for one in firsts),
+        last=True,
+        stopped=stopped,
+        score=mean if score is None else score,
+        candidates=candidates,
+        forwards=forwards,
+    )
 
 
 def _sound(

@@ -14,7 +14,7 @@ import torch
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.masking import Masking
-from dgedit_engine.decode.offers import judged, offered
+from dgedit_engine.decode.offers import judged, last_step, offered
 from dgedit_engine.decode.search import Reader
 from dgedit_engine.decode.unmask import (
     LENGTHS,
@@ -172,14 +172,4 @@ def _end(
                 for draft, count in zip(drafts, counts, strict=True)
             ]
             found.append(sorted(some, key=lambda one: (one.faults or 0, -one.score)))
-    candidates = offered(request, found)
-    return Step(
-        index,
-        index,
-        tuple(one[0].draft for one in candidates),
-        last=True,
-        stopped="settled",
-        score=sum(one[0].score for one in candidates) / len(candidates),
-        candidates=candidates,
-        forwards=passes,
-    )
+    return last_step(offered(request, found), index, forwards=passes)

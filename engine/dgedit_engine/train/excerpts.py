@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import lzma
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,7 +52,38 @@ class Excerpt:
     """The whole file, with whatever its head says of its authors."""
 
 
-class Excerpts:
+class TextList:
+    """Texts in memory, by number."""
+
+    def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Take each text's path and the text."""
+        self._texts = texts
+        sizes = [len(text.encode("utf-8", "replace")) for _, text in texts]
+        self._sizes = np.array(sizes, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def text(self, index: int) -> str:
+        """Return a text."""
+        return self._texts[index][1]
+
+    def path(self, index: int) -> str:
+        """Return its path."""
+        return self._texts[index][0]
+
+    @property
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """The bytes of each text."""
+        return self._sizes
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all texts."""
+        return int(self._sizes.sum())
+
+
+class Excerpts(TextList):
     """The texts of a file of excerpts, all or those of one language."""
 
     def __init__(self, file: Path, language: str | None = None) -> None:
@@ -60,25 +92,4 @@ class Excerpts:
         self.excerpts = [
             one for one in found if language is None or language_of(one.path) == language
         ]
-        self._sizes = np.array([len(one.text.encode()) for one in self.excerpts], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self.excerpts)
-
-    def text(self, index: int) -> str:
-        """Return a document."""
-        return self.excerpts[index].text
-
-    def path(self, index: int) -> str:
-        """Return its path inside its package's folder."""
-        return self.excerpts[index].path
-
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """The bytes of each document."""
-        return self._sizes
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of all documents."""
-        return int(self._sizes.sum())
+        super().__init__([(one.path, one.text) for one in self.excerpts])

@@ -16,14 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from dgedit_engine.model.config import load_config
 from dgedit_engine.train import pretrained
-from dgedit_engine.train.excerpts import Excerpts
+from dgedit_engine.train.excerpts import Excerpts, TextList
 from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, batched, lay_out
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
@@ -84,36 +83,6 @@ class TuningStep:
     """The loss of some held-out spans, where it was just measured."""
 
 
-class ProjectTexts:
-    """Texts in memory, by number."""
-
-    def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
-        self._texts = texts
-        sizes = [len(text.encode("utf-8", "replace")) for _, text in texts]
-        self._sizes = np.array(sizes, dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def text(self, index: int) -> str:
-        """Return a document."""
-        return self._texts[index][1]
-
-    def path(self, index: int) -> str:
-        """Return its path."""
-        return self._texts[index][0]
-
-    @property
-    def sizes(self) -> npt.NDArray[np.int64]:
-        """The bytes of each document."""
-        return self._sizes
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes of all documents."""
-        return int(self._sizes.sum())
-
-
 def unfit(base: Path) -> str:
     """Say why a base cannot be tuned; empty if it can."""
     config = load_config(base)
@@ -136,7 +105,7 @@ class Tuning:
         self.plan = plan
         tokenizer = pretrained.tokenizer_of(plan.base)
         recipe, general = plan.recipe, Excerpts(pretrained.EXCERPTS)
-        texts = ProjectTexts([*train, *{one[0]: one[:2] for one in held}.values()])
+        texts = TextList([*train, *{one[0]: one[:2] for one in held}.values()])
         shortlist = pretrained.occurring(texts, tokenizer, least=1)
         shortlist += pretrained.occurring(general, tokenizer, least=1)
         model = checkpoint.load(
@@ -149,7 +118,7 @@ class Tuning:
         pretrained.widen(model)
         self.run = LoraRun(model, recipe, shortlist)
         self._draw = InfillDraw(
-            ProjectTexts(train),
+            TextList(train),
             tokenizer,
             limit=recipe.limit,
             turned=recipe.turned,
