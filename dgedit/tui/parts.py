@@ -241,8 +241,7 @@ class Parts(TerminalApp):
         self.welcome.close()
 
     def _shown(self) -> None:
-        self.git.look()
-        self.servers.look()
+        self._looked()
         self.sessions.shown()
 
     def _looked(self) -> None:

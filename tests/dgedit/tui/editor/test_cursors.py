@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual import events
 
+from dgedit.text.indentation import to_stop
 from scripted import Script
 
 from ..conftest import Desk, OpenDesk
@@ -206,7 +207,7 @@ def test_random_keys_agree_with_a_model_of_text_and_cursors(desk: OpenDesk) -> N
                     if not past:
                         break
                     model = past.pop()
-                elif (after := done(*model, key))[0] != model[0] or key in "a ":
+                elif (after := done(*model, key, editor.indent_size))[0] != model[0] or key == "a":
                     past, model = [*past, model], after
                 else:
                     model = after
@@ -217,7 +218,7 @@ def test_random_keys_agree_with_a_model_of_text_and_cursors(desk: OpenDesk) -> N
 
     @settings(max_examples=25, deadline=None)
     @given(
-        st.text("ab.\n", min_size=1, max_size=12),
+        st.text("ab \n", min_size=1, max_size=12),
         st.lists(st.integers(0, 12), min_size=1, max_size=4),
         st.lists(KEYS, max_size=6),
     )
@@ -242,9 +243,11 @@ def merged(selections: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def done(
-    text: str, selections: list[tuple[int, int]], key: str
+    text: str, selections: list[tuple[int, int]], key: str, step: int
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The text and the cursors after a key."""
+    """The text and the cursors after a key; `step` is that of the text's indentation."""
+    if key == "backspace":
+        return taken_back(text, selections, step)
     by = {"left": -1, "right": 1, "shift+right": 1}.get(key)
     if by is not None:
 
@@ -264,10 +267,31 @@ def done(
     for start, end in selections:
         first, stop = start, end
         if start == end:
-            first -= key == "backspace" and start > 0
             stop += key == "delete" and end < len(text)
         first = max(first, last)
         new += text[last:first] + (key if len(key) == 1 else "")
         ends.append((len(new), len(new)))
         last = max(last, stop)
     return new + text[last:], merged(ends)
+
+
+def taken_back(
+    text: str, selections: list[tuple[int, int]], step: int
+) -> tuple[str, list[tuple[int, int]]]:
+    """The same after a Backspace, which is done at each from the last to the first, and takes the
+    blanks that begin a line back to the stop before.
+    """
+    places = list(selections)
+    for at in reversed(range(len(places))):
+        first, end = places[at]
+        if first == end:
+            lead = text[text.rfind("\n", 0, end) + 1 : end]
+            blank = lead and not lead.strip(" ")
+            first -= to_stop(lead, step, step) if blank else min(1, end)
+        text = text[:first] + text[end:]
+
+        def moved(index: int, first: int = first, end: int = end) -> int:
+            return index - (end - first) if index >= end else min(index, first)
+
+        places = [(moved(one), moved(two)) for one, two in places]
+    return text, merged(places)
