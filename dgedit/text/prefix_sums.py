@@ -22,6 +22,7 @@ class Tally:
 
     def __init__(self, values: Iterable[int]) -> None:
         self._blocks: list[list[int]] = [[]]
+        self._inside: list[list[int] | None] = [None]
         self._sums = [0]
         self._most = [0]
         self._counted: tuple[list[int], list[int]] | None = None
@@ -49,14 +50,15 @@ class Tally:
     def before(self, index: int) -> int:
         """Return the sum of the numbers before an index."""
         block, at = self._locate(index)
-        return self._before()[1][block] + sum(self._blocks[block][:at])
+        return self._before()[1][block] + self._within(block)[at]
 
     def find(self, total: int) -> int:
         """Return the last index before which the sum is at most `total`."""
         sums = self._before()[1]
         block = min(bisect_right(sums, total), len(self._blocks)) - 1
-        inside = list(accumulate(self._blocks[block], initial=sums[block]))[:-1]
-        return self._before()[0][block] + max(0, bisect_right(inside, total) - 1)
+        inside = self._within(block)
+        at = bisect_right(inside, total - sums[block], 0, len(inside) - 1) - 1
+        return self._before()[0][block] + max(0, at)
 
     def replace(self, start: int, stop: int, values: Iterable[int]) -> None:
         """Replace the numbers from `start` up to but not including `stop`."""
@@ -67,9 +69,17 @@ class Tally:
         else:
             blocks = [whole[at : at + _BLOCK] for at in range(0, len(whole), _BLOCK)]
         self._blocks[first : last + 1] = blocks
+        self._inside[first : last + 1] = [None] * len(blocks)
         self._sums[first : last + 1] = map(sum, blocks)
         self._most[first : last + 1] = [max(block, default=0) for block in blocks]
         self._counted = None
+
+    def _within(self, block: int) -> list[int]:
+        """Return the sums before each number of a block, and before its end; cached."""
+        inside = self._inside[block]
+        if inside is None:
+            inside = self._inside[block] = list(accumulate(self._blocks[block], initial=0))
+        return inside
 
     def _before(self) -> tuple[list[int], list[int]]:
         """Return the count and the sum before each block, and before the end; cached."""

@@ -9,9 +9,10 @@ Knows a text and its history. Costs nothing as long as there is one cursor.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import accumulate
 from operator import attrgetter
 from typing import Protocol
 
@@ -20,9 +21,10 @@ from textual.widgets import TextArea
 
 from dgedit.text import edits, graphemes
 from dgedit.text.edits import Change, Part
-from dgedit.text.pairs import Pending
+from dgedit.text.pairs import Pending, holds_empty_pair
 from dgedit.tui.editor.anchors import Anchor, Anchors
 from dgedit.tui.editor.buffer import Buffer
+from dgedit.tui.editor.carets import Caret, merged
 from dgedit.tui.editor.highlighting import LINE_END
 from dgedit.tui.editor.keystrokes import Keystrokes
 from dgedit.tui.editor.transaction import History
@@ -56,32 +58,6 @@ _AT_LINES = frozenset(
 )
 """Those that are run once for the cursors of a line."""
 _ONE = "one cursor only, as long as drafts are shown"
-
-
-@dataclass(frozen=True, slots=True)
-class Caret:
-    """A cursor, and what the editor remembers of its own one."""
-
-    anchor: int
-    """Where its selection was begun."""
-    cursor: int
-    """Where it is."""
-    x: int
-    """The cell that it goes up and down from."""
-    pending: Pending
-    """The closing signs that were put in for it."""
-    right: int
-    """How many characters its line had behind it then."""
-
-    @property
-    def start(self) -> int:
-        """The start of its selection."""
-        return min(self.anchor, self.cursor)
-
-    @property
-    def end(self) -> int:
-        """The end of its selection."""
-        return max(self.anchor, self.cursor)
 
 
 class Text(Protocol):
@@ -178,7 +154,7 @@ class Cursors:
 
     def place(self, carets: Sequence[Caret]) -> None:
         """Put all cursors somewhere, the editor's own first; those that meet become one."""
-        own, *self._others = _merged(carets)
+        own, *self._others = merged(carets)
         self._placing = True
         self._enter(own)
         self._placing = False
@@ -255,13 +231,29 @@ class Cursors:
         places = sorted({one.cursor for one in self.all})
         if not self._others or self._quiet or not self._is_plain(text, places):
             return False
+        self._edit_at_all({at: Part(at, at, text) for at in places})
+        return True
+
+    def delete_at_all(self) -> bool:
+        """Delete the character before every cursor in one edit, where nothing else goes with it;
+        return whether it was.
+        """
+        may = self._others and not self._quiet and not self.area.read_only
+        if not may or not all(map(self._is_alone, self.all)):
+            return False
+        places = sorted(one.cursor for one in self.all)
+        self._edit_at_all({at: Part(at - 1, at, "") for at in places})
+        return True
+
+    def _edit_at_all(self, parts: Mapping[int, Part]) -> None:
+        """Apply the part of every cursor in one edit; it comes to stand behind it."""
         before, history = self.all, self.text.history
         history.checkpoint()
         since = history.count
-        to = {place: place + (at + 1) * len(text) for at, place in enumerate(places)}
-        change = Change(tuple(Part(place, place, text) for place in places), (0, 0))
+        grown = accumulate(len(part.text) - (part.end - part.start) for part in parts.values())
+        to = {at: part.end + by for (at, part), by in zip(parts.items(), grown, strict=True)}
         with self.quiet():
-            self.text.change(change)
+            self.text.change(Change(tuple(parts.values()), (0, 0)))
         at_x = self.area.wrapped_document.location_to_offset
         after = [
             replace(one, anchor=end, cursor=end, x=at_x(self.text.buffer.location(end)).x)
@@ -270,7 +262,16 @@ class Cursors:
         self.place(after)
         history.join(since, before, self.all)
         self.area.post_message(TextArea.Changed(self.area))
-        return True
+
+    def _is_alone(self, caret: Caret) -> bool:
+        """Say whether a Backspace at a cursor takes one character and no more."""
+        text = self.text
+        row, column = text.buffer.location(caret.cursor)
+        line = text.buffer[row]
+        plain = line.isascii() and bool(line[:column].strip(" \t")) and not caret.pending.tails
+        pair = holds_empty_pair(line, column, text.keystrokes.pairs)
+        held = text.in_hole(caret.cursor) or text.in_hole(caret.cursor - 1)
+        return plain and caret.start == caret.end and not (pair or held)
 
     def _is_plain(self, text: str, places: Sequence[int]) -> bool:
         """Say whether a text that is typed is put in as it is, and combines with nothing."""
@@ -356,25 +357,3 @@ class Cursors:
         self.text.reveal()
         self.area.post_message(TextArea.SelectionChanged(self.area.selection, self.area))
         self.area.refresh()
-
-
-def _merged(carets: Iterable[Caret]) -> list[Caret]:
-    """Join cursors that meet. The first one stays the first."""
-    own, *_ = carets = list(carets)
-    joined: list[Caret] = []
-    first = 0
-    for one in sorted(carets, key=attrgetter("start", "end")):
-        last = joined[-1] if joined else None
-        if last is not None and (
-            one.start < last.end
-            or (one.start == last.end and (one.start == one.end or last.start == last.end))
-        ):
-            kept = one if one is own else last
-            start, end = last.start, max(last.end, one.end)
-            ends = (start, end) if kept.anchor <= kept.cursor else (end, start)
-            joined[-1] = replace(kept, anchor=ends[0], cursor=ends[1])
-        else:
-            joined.append(one)
-        if one is own:
-            first = len(joined) - 1
-    return [joined.pop(first), *joined]

@@ -251,6 +251,8 @@ class Writing(View):
 
     async def action_each(self, name: str, given: tuple[object, ...]) -> None:
         """Run an action; one on the text at each cursor."""
+        if name == "delete_left" and self.cursors.delete_at_all():
+            return
         for _ in self.cursors.turns(name, given):
             done = getattr(self, f"action_{name}")(*given)
             if isawaitable(done):

@@ -28,8 +28,10 @@ from dgedit.text.prefix_sums import Tally
 
 LINE_END = re.compile(r"(\r\n|\n|\r)")
 
-# Texts of up to this many bytes are parsed before they are drawn: 4 ms from scratch.
+# Texts of up to this many bytes are parsed before they are drawn: 4 ms from scratch. Where more
+# rows have changed, as several cursors do it, the colours move along and parsing waits for a pause.
 _SMALL = 40_000
+_FEW = 24
 # Seconds after which parsing such a text goes on in slices after all.
 _AT_ONCE = 0.01
 
@@ -148,7 +150,8 @@ class Parse:
         """Return the highlights of a row, outer nodes first; of a long row, those between two
         columns.
         """
-        if not self.current and len(self._source) <= _SMALL:
+        small = len(self._source) <= _SMALL and len(self._touched) <= _FEW
+        if not self.current and small:
             self.step(_AT_ONCE)
         if self.current and not self._knows(row, left, right):
             if self._bytes[row] > _LONG:

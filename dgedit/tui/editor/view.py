@@ -31,6 +31,7 @@ from dgedit.tui.editor.look import Ink, Look, mixed
 from dgedit.tui.editor.paint import Painted
 from dgedit.tui.editor.pointing import fold_at
 from dgedit.tui.editor.rows import Rows
+from dgedit.tui.editor.selected import Selected
 from dgedit.tui.editor.signs import sign_of
 
 # Seconds: a large text is parsed after a pause without keys, in slices with gaps for other work.
@@ -73,6 +74,8 @@ class View(TextArea):
 
     def __init__(self) -> None:
         self._drawn: dict[int, tuple[Look | None, Ink]] = {}
+        self._looks: dict[tuple[Offset, Size, int], Look | None] = {}
+        self._selected = Selected(Selection(), self.others)
         super().__init__(soft_wrap=False, show_line_numbers=True, tab_behavior="indent")
 
     @property
@@ -210,6 +213,7 @@ class View(TextArea):
         recompose: bool = False,
     ) -> Self:
         """Repaint the rows that differ when the app is idle; all rows if the style has changed."""
+        self._looks.clear()
         whole = self._restyled or layout or recompose or not self.is_mounted
         if regions or whole or not repaint:
             self._restyled = self._restyled and not (repaint and not regions)
@@ -226,15 +230,12 @@ class View(TextArea):
     def _check_refresh(self) -> None:
         if self._differs:
             self._differs = False
-            width = self.size.width
-            ink = self._ink()
-            regions = [
-                Region(0, y, width, 1)
-                for y in range(self.size.height)
-                if self._drawn.get(y) != (self._look(y), ink)
-            ]
-            if regions:
-                self.refresh(*regions)
+            ink, at = self._ink(), (self.scroll_offset, self.size)
+            looks = {(*at, y): self._look(y) for y in range(self.size.height)}
+            differ = [key for key, look in looks.items() if self._drawn.get(key[-1]) != (look, ink)]
+            if differ:
+                self.refresh(*(Region(0, y, self.size.width, 1) for _, _, y in differ))
+                self._looks = {key: looks[key] for key in differ}
         super()._check_refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -245,7 +246,8 @@ class View(TextArea):
     def render_line(self, y: int) -> Strip:
         """Render one row, of the document or of a draft."""
         ink = self._ink()
-        look = self._look(y)
+        key = self.scroll_offset, self.size, y
+        look = self._looks.pop(key) if key in self._looks else self._look(y)
         self._drawn[y] = look, ink
         if look is None:
             return Strip.blank(self.size.width, ink.base)
@@ -282,6 +284,12 @@ class View(TextArea):
             folded=folded,
         )
 
+    @property
+    def _selection(self) -> Selected:
+        if not self._selected.is_of(self.selection, self.others):
+            self._selected = Selected(self.selection, self.others)
+        return self._selected
+
     def _number(self, row: int) -> int:
         """Return the number of a document row as shown."""
         away = abs(row - self.selection.end[0]) if self.relative_numbers else 0
@@ -311,15 +319,8 @@ class View(TextArea):
         )
 
     def _ranges(self, runs: tuple[Run, ...]) -> tuple[tuple[bool, Location, Location], ...]:
-        selected = [sorted(one) for one in (self.selection, *self.others) if not one.is_empty]
-        if selected:
-            held = [run for run in runs if run.kind.held]
-            return tuple(
-                (True, max(start, run.at), min(end, (run.at[0], run.at[1] + len(run.text))))
-                for run in held
-                for start, end in selected
-                if start < (run.at[0], run.at[1] + len(run.text)) and run.at < end
-            )
+        if self._selection:
+            return self._selection.within(runs)
         end = self.selection.end
         bracket = self._matching_bracket_location
         if bracket is None:
@@ -332,18 +333,16 @@ class View(TextArea):
 
     def _is_open(self, runs: tuple[Run, ...]) -> bool:
         """Say whether a row ends with a selected line ending."""
-        selected = [sorted(one) for one in (self.selection, *self.others) if not one.is_empty]
-        if not selected or not runs or not runs[-1].kind.held:
+        if not self._selection or not runs or not runs[-1].kind.held:
             return False
         (row, column), text = runs[-1].at, runs[-1].text
         whole = column + len(text) == len(self.document[row])
-        here = row, column + len(text)
-        return whole and any(start <= here and row < end[0] for start, end in selected)
+        return whole and self._selection.goes_on((row, column + len(text)))
 
     def _others(self, runs: tuple[Run, ...], y: int) -> tuple[int, ...]:
         """Return the cells of the other cursors in a row."""
-        there = {run.at[0] for run in runs if run.kind.held}
-        cells = (self.rows.location_to_offset(end) for _, end in self.others if end[0] in there)
+        there = dict.fromkeys(run.at[0] for run in runs if run.kind.held)
+        cells = map(self.rows.location_to_offset, self._selection.cursors(there))
         return tuple(cell.x for cell in cells if cell.y == y)
 
     def _painted(self, look: Look, ink: Ink) -> Strip:

@@ -16,7 +16,7 @@ from tree_sitter import Tree
 
 from dgedit.text.folding import Fold, all_folds, folds_at, levels
 from dgedit.text.pairs import Pending
-from dgedit.tui.editor.cursors import Caret
+from dgedit.tui.editor.carets import Caret
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.workspace.tabs import Workspace
 
