@@ -42,7 +42,8 @@ def test_server_is_asked_for_a_stream_of_its_model(fake: FakeChat) -> None:
     assert backend.name == "gem"
     assert backend.device == fake.url.removeprefix("http://")
     collect(iter(backend.infill(REQUEST)))
-    listed, chat = fake.asked
+    listed, version, chat = fake.asked
+    assert version.path == "/version"
     assert listed.path == "/v1/models"
     assert chat.path == "/v1/chat/completions"
     assert chat.body["model"] == "gem"
