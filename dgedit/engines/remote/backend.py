@@ -135,7 +135,7 @@ class Remote:
                 drafts = answer.drafts(rewrite.partial(task, answer.text))
                 yield Step(index, index + 1, drafts, score=_score(drafts), phase="draft")
             try:
-                valid.append(answer.drafts(rewrite.whole(task, answer.text)))
+                valid.append(_trimmed(request, answer.drafts(rewrite.whole(task, answer.text))))
             except Invalid as error:
                 reason = str(error)
             if len(valid) == wanted:
@@ -292,6 +292,17 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
         return [_Piece(*one) for one in tokens if one[0]]
     sure = math.prod(one for _, one in tokens) ** (1 / len(tokens)) if tokens else _UNKNOWN
     return [_Piece(text, sure)] if text else []
+
+
+def _trimmed(request: InfillRequest, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
+    """Return the drafts without what the model has said again of the text around its hole."""
+    from dgedit_engine.decode.trimming import trimmed
+    from dgedit_engine.prompt.plain import place_of
+
+    found: list[Draft] = []
+    for hole, draft in enumerate(drafts):
+        found.append(trimmed(draft, place_of(request, hole, [one.text for one in found])))
+    return tuple(found)
 
 
 def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:

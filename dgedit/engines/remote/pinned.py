@@ -163,10 +163,12 @@ def _candidate(
                 continue
             raise
         break
+    # confined to an alphabet, the model reads pinned slots as one of its characters too
+    confined = bool(place.blanks) and all(one in place.blanks for one in answer.ids)
+    if not confined and not canvases.held(answer, asked, place.frame):
+        raise Unpinned("it does not hold the text that is to stay")
     if place.blanks:
         return _filled(answer, asked, place)
-    if not canvases.held(answer, asked, place.frame):
-        raise Unpinned("it does not hold the text that is to stay")
     return _written(server, line, answer, asked, place)
 
 

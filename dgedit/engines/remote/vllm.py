@@ -17,7 +17,7 @@ from typing import Any
 
 from dgedit.engines.remote.canvas import WIDTHS, PinnedCanvas, Slots, Unpinned, read, width_wanted
 from dgedit.engines.remote.endpoint import Endpoint, said
-from dgedit.engines.remote.exchange import Closed, Conversation
+from dgedit.engines.remote.exchange import Conversation
 
 PINS = (0, 32)
 """The first version of vLLM with the arguments."""
@@ -43,7 +43,7 @@ def pins(endpoint: Endpoint) -> bool:
                 return False
             found = _VERSION.match(json.loads(exchange.body())["version"])
             return found is not None and (int(found[1]), int(found[2])) >= PINS
-    except (Closed, Exception):  # whatever it is, it has said no version
+    except Exception:  # whatever it is, it has said no version
         return False
     finally:
         timer.cancel()

@@ -127,10 +127,12 @@ def _row(work: Work, filling: Filling) -> tuple[list[int], list[range]]:
     """Return a filling's tokens as they follow the prompt, ends included, and each hole's there."""
     row: list[int] = []
     places = []
-    for ids, marker in zip(filling.holes, work.prompt.markers, strict=True):
+    ends = [work.model.config.eos[:1]] * len(filling.holes)
+    ends[-1] = work.prompt.tail[:-1] or ends[-1]
+    for ids, marker, end in zip(filling.holes, work.prompt.markers, ends, strict=True):
         row += marker
         places.append(range(len(row), len(row) + len(ids)))
-        row += [*ids, *(work.prompt.tail[:-1] or work.model.config.eos[:1])]
+        row += [*ids, *end]
     return row, places
 
 

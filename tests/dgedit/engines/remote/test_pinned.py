@@ -120,10 +120,41 @@ def test_template_has_its_blanks_confined_to_their_characters(fake: FakeVllm) ->
     assert decode(seed).startswith("# 1")
 
 
-def test_template_that_a_server_fills_otherwise_is_refused(fake: FakeVllm) -> None:
-    fake.infill = "xy"
-    with pytest.raises(EngineError, match="fills no templates: it fills a blank with none of"):
+def test_template_on_a_server_that_takes_no_notice_is_refused(fake: FakeVllm) -> None:
+    """Though a blank is filled with a character that it may become."""
+
+    def spoil(answer: dict[str, Any]) -> dict[str, Any]:
+        choice = answer["choices"][0]
+        choice["token_ids"] = [encode("#")[0], *[encode("1")[0]] * (len(choice["token_ids"]) - 1)]
+        return answer
+
+    fake.spoil = spoil
+    with pytest.raises(EngineError, match="fills no templates: it does not hold the text"):
         filled(fake, InfillRequest((Passage("a.sudoku", ("# ", GRID, "\n")),)))
+
+
+@pytest.mark.parametrize("other", ["2", "y"])
+def test_template_beside_other_requests_is_not_confined_and_held_all_the_same(
+    fake: FakeVllm, other: str
+) -> None:
+    """vLLM confines a step only where all that it does in it has the same characters."""
+
+    def spoil(answer: dict[str, Any]) -> dict[str, Any]:
+        choice = answer["choices"][0]
+        asked = fake.canvases[-1]["vllm_xargs"]
+        pins = set(asked["diffusion_pinned"])
+        for slot, one in enumerate(asked["diffusion_seed_canvas"]):
+            choice["token_ids"][slot] = one if slot in pins else encode("x")[0]
+            choice["logprobs"]["top_logprobs"][slot] = {"x": -0.1, other: -1.0}
+        return answer
+
+    fake.spoil = spoil
+    request = InfillRequest((Passage("a.sudoku", ("# ", GRID, "\n")),))
+    if other == "2":
+        assert filled(fake, request).texts == ("12\n21",)
+        return
+    with pytest.raises(EngineError, match="fills no templates: it fills a blank with none of"):
+        filled(fake, request)
 
 
 def test_several_holes_are_filled_one_after_the_other(fake: FakeVllm) -> None:
