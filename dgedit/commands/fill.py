@@ -38,6 +38,7 @@ from dgedit.commands.options import (
     Seed,
     Steps,
     Strength,
+    Together,
     option,
 )
 from dgedit.commands.output import print_document, print_text
@@ -79,6 +80,7 @@ def fill(
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
+    together: Together = False,
     as_diff: Annotated[bool, option(OUTPUT, "--diff", help="Print a diff: the default.")] = False,
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
     interactive: Annotated[
@@ -146,6 +148,7 @@ def fill(
         entropy_bound=entropy_bound,
         candidates=candidates,
         exact=exact,
+        together=together,
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)

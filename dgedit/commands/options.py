@@ -100,6 +100,8 @@ Strength = Annotated[
 Exact = Annotated[
     bool, option(RESULT, "--exact", help="The likeliest token after token, left to right.")
 ]
+# Known to be worse, so no line of the help is spent on it: docs/decoding.md has it.
+Together = Annotated[bool, option(RESULT, "--together", hidden=True)]
 Seconds = Annotated[
     float | None,
     option(

@@ -40,6 +40,7 @@ from dgedit.commands.options import (
     Seed,
     Steps,
     Strength,
+    Together,
     option,
 )
 from dgedit.commands.output import print_document
@@ -89,6 +90,7 @@ def pipe(
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
+    together: Together = False,
     on_error: Annotated[
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
@@ -142,6 +144,7 @@ def pipe(
             entropy_bound=entropy_bound,
             candidates=candidates,
             exact=exact,
+            together=together,
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter)
         if not force and (why := not_known(filler, stdin_filename)):

@@ -4,7 +4,8 @@
            -> rank, repair -> the best candidate's drafts
 
 A model that reads from left to right alone fills in its own way (`left_to_right.py`), and so does
-one that reads whole windows with masks (`window.py`).
+one that reads whole windows with masks (`window.py`). A chat model fills several
+holes one after another (`in_turn.py`).
 A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
 continues. Closing the iterator at any step cancels; the cache keeps what it has encoded, ready for
 the next request.
@@ -18,7 +19,7 @@ from typing import Any
 
 import torch
 
-from dgedit_engine.decode import left_to_right, window
+from dgedit_engine.decode import in_turn, left_to_right, window
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty
 from dgedit_engine.decode.decoding import Decoding
@@ -32,7 +33,7 @@ from dgedit_engine.decode.work import Work
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.model import Model
-from dgedit_engine.prompt.prompt import Prompt, build, plain
+from dgedit_engine.prompt.prompt import Prompt, build, chat, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import InfillRequest, ModelError, Step
 
@@ -76,6 +77,17 @@ def infill(
             settings = replace(settings, candidates=count)
         reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
+        return
+    if len(request.holes) > 1 and not request.together and chat(tokenizer):
+        yield from in_turn.fill(
+            request,
+            lambda one: infill(
+                *(model, tokenizer, cache, sampling, one),
+                decoding=decoding,
+                refiner=refiner,
+                certainty=certainty,
+            ),
+        )
         return
     prompt = _prompt(request, tokenizer, model.config)
     encode(model, cache, prompt.ids)

@@ -155,6 +155,10 @@ class InfillRequest:
     """The step cap for each canvas; None lets `effort` choose."""
     entropy_bound: float | None = None
     """Nats of joint uncertainty that one step may accept; None lets `effort` choose."""
+    together: bool = False
+    """Whether a model that follows instructions fills several holes on one canvas, which it has not
+    learnt, rather than one after another. Models trained for it do so at any rate.
+    """
     exact: bool = False
     """Whether the infill is what the causal reading alone writes, the likeliest token after token;
     seed and candidates have no say then.

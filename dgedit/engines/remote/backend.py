@@ -1,21 +1,24 @@
 """A `Backend` that asks a server with OpenAI's chat protocol, such as vLLM.
 
-A chat model has no canvas on which text can be pinned, so it is asked for the holes in words
-(`rewrite`); invalid answers are asked for again. Drafts grow as the answer comes in. Knows neither
-address nor key: `endpoint` does.
+Where the server is a vLLM that can hold text on a canvas, holes are filled so (`pinned`). Any other
+is asked for them in words (`rewrite`), and so is one that does not do as it is asked; invalid
+answers are asked for again. Drafts grow as the answer comes in. Knows neither address nor key:
+`endpoint` does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
-from dgedit.engines.remote import rewrite
+from dgedit.engines.remote import pinned, rewrite, vllm
+from dgedit.engines.remote.canvas import Unpinned
 from dgedit.engines.remote.endpoint import Endpoint, message, said
 from dgedit.engines.remote.exchange import (
     AnswerHead,
@@ -35,7 +38,10 @@ _TOKENS = 2048  # the most of an answer, or a quarter of the model's context if 
 _PIECES = 2 * _TOKENS  # the most accepted: a server may ignore max_tokens
 _UNKNOWN = 0.5  # the confidence of text for which the server gives none
 _TEMPERATURE = 0.7
+_FIXED = "yet supported with diffusion"  # how vLLM refuses a temperature and a seed
 _TOO_LONG = re.compile(r"context.{0,10}(length|window)|too long|maximum.{0,20}length", re.I)
+
+log = logging.getLogger("dgedit.engine")
 
 
 def connect(url: str, model: str | None) -> Remote:
@@ -48,16 +54,23 @@ def connect(url: str, model: str | None) -> Remote:
     known = endpoint.models()
     if model is None and not known:
         raise EngineError(f"{endpoint.host} names no model: say which by --model")
-    return Remote(endpoint, model or next(iter(known)), known)
+    name = model or next(iter(known))
+    return Remote(endpoint, name, known, pins=vllm.pins(endpoint))
 
 
 class Remote:
     """A model on a server."""
 
-    def __init__(self, endpoint: Endpoint, model: str, known: dict[str, int | None]) -> None:
-        """Take a server's model. `known` is the result of `Endpoint.models`."""
+    def __init__(
+        self, endpoint: Endpoint, model: str, known: dict[str, int | None], *, pins: bool = False
+    ) -> None:
+        """Take a server's model. `known` is the result of `Endpoint.models`, `pins` that of
+        `vllm.pins`.
+        """
         self._endpoint, self._model, self._known = endpoint, model, known
         self._logprobs = True  # until the server refuses them
+        self._sampled = True  # whether it takes a temperature and a seed, likewise
+        self._pinning = vllm.Pinning(endpoint, model) if pins else None
 
     @property
     def name(self) -> str:
@@ -73,7 +86,7 @@ class Remote:
     def ability(self) -> Ability:
         """The abilities of a chat model: it follows instructions."""
         context = self._known.get(self._model) or 0
-        return Ability(instructions=True, context=context)
+        return Ability(instructions=True, context=context, canvas=self._pinning is not None)
 
     def infill(self, request: InfillRequest) -> Iterator[Step]:
         """Ask for the request's holes; closing the steps, from any thread, hangs up."""
@@ -85,14 +98,33 @@ class Remote:
             same = tuple(Draft((hole.text,), (1.0,), (True,)) for hole in request.holes)
             yield Step(1, 1, same, last=True, stopped="unchanged")
             return
-        if any(hole.blanks for hole in request.holes):
-            raise EngineError(f"{self.device} fills no templates: a model in this process does")
         if request.exact:
-            raise EngineError(f"{self.device} is asked in words, which cannot be exact")
+            raise EngineError(f"{self.device} has no causal reading to be exact about")
+        index = 0
+        why = "a model in this process does"
+        if self._pinning is not None:
+            try:
+                for step in pinned.fill(self._pinning, request, line):
+                    index = step.index
+                    yield step
+                return
+            except Unpinned as error:
+                why = self._endpoint.shown(str(error))
+                if error.lasting:
+                    self._pinning = None
+                templates = any(hole.blanks for hole in request.holes)
+                if not templates:
+                    log.warning("%s pins no text (%s): it is asked in words", self.device, why)
+        if any(hole.blanks for hole in request.holes):
+            raise EngineError(f"{self.device} fills no templates: {why}")
+        yield from self._in_words(request, line, index)
+
+    def _in_words(self, request: InfillRequest, line: Conversation, index: int) -> Generator[Step]:
+        """Ask for the holes in words, behind `index` steps."""
         task = rewrite.task(request)
         valid: list[tuple[Draft, ...]] = []
         wanted = request.candidates or 1
-        index, reason = 0, ""
+        reason = ""
         for number in range(wanted + _ANSWERS - 1):
             answer = _Answer()
             for pieces in self._answer(line, self._body(task, request, number)):
@@ -103,7 +135,7 @@ class Remote:
                 drafts = answer.drafts(rewrite.partial(task, answer.text))
                 yield Step(index, index + 1, drafts, score=_score(drafts), phase="draft")
             try:
-                valid.append(answer.drafts(rewrite.whole(task, answer.text)))
+                valid.append(_trimmed(request, answer.drafts(rewrite.whole(task, answer.text))))
             except Invalid as error:
                 reason = str(error)
             if len(valid) == wanted:
@@ -129,7 +161,9 @@ class Remote:
     def _answer(self, line: Conversation, body: dict[str, Any]) -> Generator[list[_Piece]]:
         """Ask once, and yield the pieces of the answer in groups as they come."""
         with self._endpoint.words():
-            asked = {**body, "logprobs": True} if self._logprobs else body
+            asked = {**body, "logprobs": True} if self._logprobs else dict(body)
+            if not self._sampled:
+                del asked["temperature"], asked["seed"]
             url = f"{self._endpoint.url}/chat/completions"
             with line.ask("POST", url, asked) as (head, exchange):
                 if head.status == 200:
@@ -142,6 +176,10 @@ class Remote:
                 why = said(exchange)
         if self._logprobs and head.status in (400, 422) and "logprobs" in why:
             self._logprobs = False
+            yield from self._answer(line, body)
+            return
+        if self._sampled and head.status in (400, 422) and _FIXED in why:
+            self._sampled = False
             yield from self._answer(line, body)
             return
         raise self._refusal(head, why)
@@ -254,6 +292,17 @@ def _cut_up(choice: dict[str, Any]) -> list[_Piece]:
         return [_Piece(*one) for one in tokens if one[0]]
     sure = math.prod(one for _, one in tokens) ** (1 / len(tokens)) if tokens else _UNKNOWN
     return [_Piece(text, sure)] if text else []
+
+
+def _trimmed(request: InfillRequest, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
+    """Return the drafts without what the model has said again of the text around its hole."""
+    from dgedit_engine.decode.trimming import trimmed
+    from dgedit_engine.prompt.plain import place_of
+
+    found: list[Draft] = []
+    for hole, draft in enumerate(drafts):
+        found.append(trimmed(draft, place_of(request, hole, [one.text for one in found])))
+    return tuple(found)
 
 
 def _last(request: InfillRequest, index: int, valid: list[tuple[Draft, ...]]) -> Step:

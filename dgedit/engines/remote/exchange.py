@@ -173,7 +173,16 @@ class Conversation:
         self._client = client
         self._lock = threading.Lock()
         self._exchange: Exchange | None = None
+        self._beside: list[Conversation] = []
         self._closed = threading.Event()
+
+    def another(self) -> Conversation:
+        """Return a conversation beside this one, closed with it. Raises Closed."""
+        with self._lock:
+            if self._closed.is_set():
+                raise Closed
+            self._beside.append(Conversation(self._client))
+            return self._beside[-1]
 
     @contextlib.contextmanager
     def ask(
@@ -202,6 +211,9 @@ class Conversation:
         with self._lock:
             if self._exchange is not None:
                 self._exchange.close()
+            beside = list(self._beside)
+        for one in beside:
+            one.close()
 
 
 def events(chunks: Iterator[bytes]) -> Iterator[str]:

@@ -17,9 +17,11 @@ from dgedit_engine.types import Hole, InfillRequest, Passage
 LONGEST = 1_000_000
 """The most characters of an answer."""
 
+MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
+"""Suffixes of files whose text may have code fences."""
+
 # The least characters around the holes by which an answer without tags can be matched.
 _KNOWN = 8
-_MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
 # What may precede an answer: the model's reasoning, possibly empty.
 _THOUGHT = re.compile(r"\s*(?:<\|channel>thought.*?<channel\|>|<think>.*?</think>)?\s*", re.DOTALL)
 _FENCE = re.compile(r"(?P<fence>```+)[^\n`]*\n")
@@ -70,7 +72,7 @@ def task(request: InfillRequest) -> RewriteTask:
             if isinstance(part, Hole):
                 before = passage.parts[at - 1] if at else ""
                 indents.append(_indent(before) if isinstance(before, str) else "")
-                fences.append(PurePath(passage.path).suffix.lower() in _MARKDOWN)
+                fences.append(PurePath(passage.path).suffix.lower() in MARKDOWN)
     with_holes = [passage for passage in request.passages if passage.holes]
     fixed = _fixed(with_holes[0]) if len(with_holes) == 1 else ()
     prompt = _prompt(request, word)

@@ -147,7 +147,7 @@ def _without_template(part: Any) -> Any:
 
 
 def _fits(name: str, value: object) -> bool:
-    if name in ("instruction", "exact"):
+    if name in ("instruction", "exact", "together"):
         return isinstance(value, str if name == "instruction" else bool)
     kind = int if name in _INTEGERS else int | float
     number = isinstance(value, kind) and not isinstance(value, bool)

@@ -58,8 +58,11 @@ def segment_sizes(
     markers: Sequence[Sequence[int]],
     canvas: int,
     templates: Sequence[Template | None] = (),
+    *,
+    tail: int = 1,
 ) -> list[int]:
-    """Return the slots for each hole, on the model's own `canvas` or one up to twice as large.
+    """Return the slots for each hole, on the model's own `canvas` or one up to twice as large; an
+    end takes `tail` of them.
 
     A lone hole without text gets the whole canvas; others what their text may need, rounded up
     together; a template what it takes, and an end. Raises ValueError, naming the number, where not
@@ -68,7 +71,7 @@ def segment_sizes(
     taken = sum(map(len, markers))
     largest = max(canvas, min(SIZES[-1], 2 * canvas))
     if templates:
-        return _around_templates(texts, taken, templates, largest)
+        return _around_templates(texts, taken, templates, largest, tail)
     lone = len(texts) == 1 and not texts[0]
     wanted = [canvas if lone else max(_ROOM, len(text) * 5 // 4 + _SLACK) for text in texts]
     total = next((size for size in SIZES if sum(wanted) + taken <= size <= largest), largest)
@@ -86,10 +89,11 @@ def _around_templates(
     taken: int,
     templates: Sequence[Template | None],
     largest: int,
+    tail: int,
 ) -> list[int]:
     """Return the slots for each hole where some are templates; the last hole takes the rest."""
     wanted = [
-        len(text) + 1 if one else max(_ROOM, len(text) * 5 // 4 + _SLACK)
+        len(text) + tail if one else max(_ROOM, len(text) * 5 // 4 + _SLACK)
         for text, one in zip(texts, templates, strict=True)
     ]
     needed = sum(wanted) + taken
@@ -113,11 +117,13 @@ def seed_canvas(
     generator: torch.Generator,
     places: Sequence[Container[int]] | None = None,
     templates: Sequence[Template | None] = (),
+    tail: Sequence[int] = (),
 ) -> Seed:
     """Lay out the holes' texts behind their markers, filled up with ends, and noise a share
     `strength` of the slots; a hole without text is all noise, since nothing of it is known. With
     `places`, noise those of each hole instead. Of one of the `templates` all but the blanks is
-    fixed, and the ends behind it.
+    fixed, and the ends behind it. Behind the last text stands `tail` in place of an end, if there
+    is one, and its last token up to the end.
 
     With strength 1 the free slots are noise alone, drawn as the released sampler starts. Raises
     ValueError, naming the number, where several holes' texts are to be kept in part and do not fit:
@@ -140,7 +146,9 @@ def seed_canvas(
         chosen = [place in places[hole] for place in range(size)] if places else [not text] * size
         blank += [False] * len(marker) + chosen
         segments.append(range(len(ids), len(ids) + size))
-        ids += [*text[:size], *[end] * (size - len(text))]
+        behind = [*tail] if tail and hole == len(sizes) - 1 else [end]
+        rest = max(0, size - len(text))
+        ids += [*text[:size], *(behind + behind[-1:] * rest)[:rest]]
         free = range(size) if own is None else own.free
         fixed += [True] * len(marker) + [slot not in free for slot in range(size)]
         kinds += [-1] * len(marker) + [hole if own and slot in free else -1 for slot in range(size)]

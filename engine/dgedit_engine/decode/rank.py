@@ -19,6 +19,7 @@ from dgedit_engine.decode.cuts import fits
 from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.endings import circle
 from dgedit_engine.decode.faults import Error, new_errors
+from dgedit_engine.decode.trimming import trimmed
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.prompt.layout import PRE
@@ -111,25 +112,27 @@ def confirmed(work: Work, one: Ranked) -> tuple[Draft, ...]:
         ids = torch.tensor([[last, *row[:-1]]], device=cache.device)
         hidden = model.encode(ids, cache, beside=side_by_side([len(row)], cache.device))
         wanted: list[int] = model.tokens(model.logits(hidden)[0].argmax(-1)).tolist()
-    closing = work.prompt.closing
-    return tuple(
+    drafts = [
         draft_of(
             *(ids, sure, [wanted[at] == row[at] for at in place]),
-            *(work.tokenizer, closing),
+            *(work.tokenizer, work.prompt.closing),
             ended=True,
         )
         for ids, sure, place in zip(one.filling.holes, one.filling.confidence, places, strict=True)
-    )
+    ]
+    return _trimmed(work, drafts)
 
 
 def _row(work: Work, filling: Filling) -> tuple[list[int], list[range]]:
     """Return a filling's tokens as they follow the prompt, ends included, and each hole's there."""
     row: list[int] = []
     places = []
-    for ids, marker in zip(filling.holes, work.prompt.markers, strict=True):
+    ends = [work.model.config.eos[:1]] * len(filling.holes)
+    ends[-1] = work.prompt.tail[:-1] or ends[-1]
+    for ids, marker, end in zip(filling.holes, work.prompt.markers, ends, strict=True):
         row += marker
         places.append(range(len(row), len(row) + len(ids)))
-        row += [*ids, work.model.config.eos[0]]
+        row += [*ids, *end]
     return row, places
 
 
@@ -141,10 +144,20 @@ def _fits(request: InfillRequest, texts: Sequence[str]) -> bool:
 
 def _drafts(work: Work, filling: Filling) -> tuple[Draft, ...]:
     templates = work.prompt.templates or (None,) * len(filling.holes)
-    return tuple(
-        _draft(work, ids, sure, own)
-        for ids, sure, own in zip(filling.holes, filling.confidence, templates, strict=True)
-    )
+    rows = zip(filling.holes, filling.confidence, templates, strict=True)
+    return _trimmed(work, [_draft(work, *row) for row in rows])
+
+
+def _trimmed(work: Work, drafts: Sequence[Draft]) -> tuple[Draft, ...]:
+    """Return the drafts without what a chat model has said again of the text around its hole."""
+    if work.prompt.closing is None:
+        return tuple(drafts)
+    found: list[Draft] = []
+    for hole, draft in enumerate(drafts):
+        kept = bool(work.request.holes[hole].blanks)
+        place = place_of(work.request, hole, [one.text for one in found])
+        found.append(draft if kept else trimmed(draft, place))
+    return tuple(found)
 
 
 def _draft(work: Work, ids: list[int], sure: list[float], template: Template | None) -> Draft:

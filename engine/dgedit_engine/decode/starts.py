@@ -80,7 +80,8 @@ def fresh(work: Work, texts: Holes, canvas: int) -> Start:
     """Make a canvas of noise, or of the present texts under some noise."""
     strength = work.request.strength
     templates = work.prompt.templates
-    sizes = segment_sizes(texts, work.prompt.markers, canvas, templates)
+    tail = max(1, len(work.prompt.tail))
+    sizes = segment_sizes(texts, work.prompt.markers, canvas, templates, tail=tail)
     if work.decoding.slots is not None and not templates:
         sizes = [work.decoding.slots]
     return Start(_seed(work, texts, sizes, strength), _steps(work, strength))
@@ -108,7 +109,9 @@ def _revised(work: Work, holes: Holes) -> Seed | None:
 def _fitting(work: Work, holes: Holes) -> list[int] | None:
     """Return the slots for each hole's tokens and an end; None where these do not fit."""
     sizes = segment_sizes(holes, work.prompt.markers, work.model.config.canvas)
-    fits = all(len(hole) < size for hole, size in zip(holes, sizes, strict=True))
+    ends = [1] * (len(sizes) - 1) + [max(1, len(work.prompt.tail) - 1)]  # padding needs no room
+    rows = zip(holes, ends, sizes, strict=True)
+    fits = all(len(hole) + end <= size for hole, end, size in rows)
     return sizes if fits else None
 
 
@@ -129,6 +132,7 @@ def _seed(
         generator=work.generator,
         places=places,
         templates=work.prompt.templates,
+        tail=work.prompt.tail,
     )
 
 

@@ -7,6 +7,7 @@ for the missing text in words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,7 +20,7 @@ from dgedit_engine.types import Hole, InfillRequest, ModelError
 PROMPT_TOKENS = 1024  # tiny's context: the longest prompt it was trained on
 CHAT_TOKENS = 8192
 _STRIDE = 128  # see layout.prompt_ids
-_CLOSING = "\n```"
+_MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Prompt:
     """The ids before each hole's slots on the canvas, fixed; empty for the first."""
     closing: str | None = None
     """Text that ends an infill beside the end token: a chat model closes its code fence."""
+    tail: tuple[int, ...] = ()
+    """What stands behind the last hole's text on a canvas, its last token up to the canvas's end:
+    `closing`, the end of the turn, and padding; empty for the model's end token alone.
+    """
     templates: tuple[Template | None, ...] = ()
     """The template of each hole that is one, whose tokens `holes` has; empty where none is."""
 
@@ -47,6 +52,11 @@ def plain(tokenizer: Tokenizer) -> bool:
     which reads text alone (`plain.py`).
     """
     return all(tokenizer.id(name) is None for name in ("<|suf|>", TURN))
+
+
+def chat(tokenizer: Tokenizer) -> bool:
+    """Say whether the vocabulary is that of a model that follows instructions, in turns."""
+    return tokenizer.id("<|suf|>") is None and tokenizer.id(TURN) is not None
 
 
 def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
@@ -101,16 +111,12 @@ def _tiny(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
 
 
 def _held(
-    request: InfillRequest, tokenizer: Tokenizer, closing: str = ""
+    request: InfillRequest, tokenizer: Tokenizer
 ) -> tuple[tuple[list[int], ...], tuple[Template | None, ...]]:
     """Return the tokens of each hole's present text, and the templates, if there are any."""
     if not any(hole.blanks for hole in request.holes):
         return tuple(tokenizer.encode(hole.text) for hole in request.holes), ()
-    last = len(request.holes) - 1
-    templates = tuple(
-        template(hole, tokenizer, closing if at == last else "")
-        for at, hole in enumerate(request.holes)
-    )
+    templates = tuple(template(hole, tokenizer) for hole in request.holes)
     pairs = zip(request.holes, templates, strict=True)
     return tuple(one.ids if one else tokenizer.encode(hole.text) for hole, one in pairs), templates
 
@@ -134,7 +140,8 @@ def _path(path: str, tokenizer: Tokenizer) -> list[int]:
 
 
 def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
-    """One user turn with the excerpts, the answer opened inside a code fence.
+    """One user turn with the excerpts, the answer opened inside a code fence that is longer than
+    any in them, so that an answer may have one.
 
     The empty thought channel is put into the prompt: both generations of the released template then
     agree.
@@ -146,6 +153,7 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
     turn = _special(tokenizer, TURN)
     close = _special(tokenizer, "<turn|>")
     head = [BOS, *turn, *tokenizer.encode("user\n")]
+    fence = _fence(request)
     what = f"\nReply with only the text that replaces {', '.join(names)}{each}"
     task = f"{what}, nothing before or after. {wish}"
     channel = [*_special(tokenizer, "<|channel>"), *tokenizer.encode("thought\n")]
@@ -155,34 +163,48 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
         *close,
         *tokenizer.encode("\n"),
         *answer,
-        *tokenizer.encode("```\n"),
+        *tokenizer.encode(f"{fence}\n"),
     ]
-    first, between, last = map(tokenizer.encode, _excerpts(request, names))
+    first, between, last = map(tokenizer.encode, _excerpts(request, names, fence))
     room = budget - len(head) - len(between) - len(tail)
     if room < 256:
         raise ValueError(f"the holes and the instruction leave {room} tokens for the text around")
     last = last[: max(room // 3, room - len(first))]
     lost = -(-max(0, len(first) + len(last) - room) // _STRIDE) * _STRIDE
-    holes, templates = _held(request, tokenizer, _CLOSING)
+    holes, templates = _held(request, tokenizer)
+    closing = f"\n{fence}"
+    behind = (*tokenizer.encode(closing), *close, *_special(tokenizer, "<pad>"))
     markers = tuple(
         tokenizer.encode(f"\n{name}\n") if index else [] for index, name in enumerate(names)
     )
     ids = [*head, *first[lost:], *between, *last, *tail]
-    return Prompt(ids, holes, markers, _CLOSING, templates)
+    return Prompt(ids, holes, markers, closing, behind, templates)
 
 
-def _excerpts(request: InfillRequest, names: Sequence[str]) -> tuple[str, str, str]:
+def _fence(request: InfillRequest) -> str:
+    """Return a code fence longer than any in the request's texts; in Markdown, where an answer may
+    well have one, longer than the usual.
+    """
+    parts = [part for passage in request.passages for part in passage.parts]
+    texts = [part.text if isinstance(part, Hole) else part for part in parts]
+    longest = max((len(run) for text in texts for run in re.findall("`+", text)), default=0)
+    paths = (passage.path for passage in request.passages)
+    marked = any(PurePath(path).suffix.lower() in _MARKDOWN for path in paths)
+    return "`" * max(4 if marked else 3, longest + 1)
+
+
+def _excerpts(request: InfillRequest, names: Sequence[str], fence: str) -> tuple[str, str, str]:
     """The excerpts in fences, holes named: before the first hole, up to the last, behind it."""
     text, left = "", iter(names)
     edges: list[int] = []
     for passage in request.passages:
-        text += f"{passage.path}\n```\n"
+        text += f"{passage.path}\n{fence}\n"
         for part in passage.parts:
             said = next(left) if isinstance(part, Hole) else part
             if isinstance(part, Hole):
                 edges += [len(text), len(text) + len(said)]
             text += said
-        text += "\n```\n"
+        text += f"\n{fence}\n"
     return text[: edges[0]], text[edges[0] : edges[-1]], text[edges[-1] :]
 
 

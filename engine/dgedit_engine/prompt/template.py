@@ -44,9 +44,9 @@ class Template:
         )
 
 
-def template(hole: Hole, tokenizer: Tokenizer, closing: str = "") -> Template | None:
-    """Return a hole's template, `closing` behind it; None for a hole that is none. Raises
-    ValueError, naming the alphabet, where the vocabulary has none of its characters.
+def template(hole: Hole, tokenizer: Tokenizer) -> Template | None:
+    """Return a hole's template; None for a hole that is none. Raises ValueError, naming the
+    alphabet, where the vocabulary has none of its characters.
     """
     if not hole.blanks:
         return None
@@ -58,7 +58,7 @@ def template(hole: Hole, tokenizer: Tokenizer, closing: str = "") -> Template | 
         if blank:
             free.append(len(ids))
             ids.append(next(iter(known)))
-    return Template(hole, [*ids, *tokenizer.encode(closing)], tuple(free), known)
+    return Template(hole, ids, tuple(free), known)
 
 
 def choices(tokenizer: Tokenizer, alphabet: str) -> dict[int, str]:

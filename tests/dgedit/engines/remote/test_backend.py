@@ -10,7 +10,7 @@ import pytest
 
 from dgedit.engines.connect import connect
 from dgedit.errors import EngineError
-from dgedit_engine.types import InfillRequest, collect
+from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 from fakechat import GOOD, REQUEST, Answer, FakeChat, alone, failure, fakechat, steps
 
 
@@ -42,7 +42,8 @@ def test_server_is_asked_for_a_stream_of_its_model(fake: FakeChat) -> None:
     assert backend.name == "gem"
     assert backend.device == fake.url.removeprefix("http://")
     collect(iter(backend.infill(REQUEST)))
-    listed, chat = fake.asked
+    listed, version, chat = fake.asked
+    assert version.path == "/version"
     assert listed.path == "/v1/models"
     assert chat.path == "/v1/chat/completions"
     assert chat.body["model"] == "gem"
@@ -119,6 +120,13 @@ def test_invalid_answer_is_asked_for_again(fake: FakeChat) -> None:
     first, second = fake.chats
     assert first.body["seed"] != second.body["seed"]
     assert second.body["temperature"] > 0
+
+
+def test_text_around_a_hole_is_not_said_again(fake: FakeChat) -> None:
+    fake.answers = [Answer(["<hole 1>    total = f(1)\n    return total</hole 1>"])]
+    parts = ("def f():\n    total = f(", Hole(), ")\n    return total\n")
+    found = steps(fake, InfillRequest((Passage("a.py", parts),)))
+    assert found[-1].drafts[0].text == "1"
 
 
 def test_answers_that_stay_invalid_are_an_error(fake: FakeChat) -> None:
