@@ -4,8 +4,8 @@
            -> rank, repair -> the best candidate's drafts
 
 A model that reads from left to right alone fills in its own way (`left_to_right.py`), and so does
-one that reads whole windows with masks (`window.py`). A chat model fills several
-holes one after another (`in_turn.py`).
+one that reads whole windows with masks (`window.py`). A chat model fills several holes one after
+another (`in_turn.py`).
 A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
 continues. Closing the iterator at any step cancels; the cache keeps what it has encoded, ready for
 the next request.
