@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.engines.http.completions import Answered, Form, answer, events, read
+from dgedit.engines.http.answers import Answer, Answered
+from dgedit.engines.http.completions import Form, read
 from dgedit_engine.types import Draft, Hole, Passage
 
 
@@ -21,12 +22,14 @@ DONE = Answered((draft("1", " +", "\n2"), draft("3")), True, 0.5, 0.25)
 
 
 def answered(form: Form, body: dict[str, Any], done: Answered = DONE) -> dict[str, Any]:
-    return answer(read(form, body, effort=0.5), done, model="nano", count=len)
+    found = Answer(read(form, body, effort=0.5), model="nano", count=len).whole(done)
+    assert isinstance(found, dict)
+    return found
 
 
 def streamed(form: Form, body: dict[str, Any], done: Answered = DONE) -> list[str]:
     asked = read(form, {**body, "stream": True}, effort=0.5)
-    return list(events(asked, done, model="nano", count=len))
+    return list(Answer(asked, model="nano", count=len).ended(done))
 
 
 @pytest.mark.parametrize(
@@ -258,5 +261,6 @@ def test_any_body_is_read_or_refused(form: Form, body: object) -> None:
     except ValueError as error:
         assert str(error)
     else:
-        json.dumps(answer(asked, DONE, model="nano", count=len))
-        assert list(events(asked, DONE, model="nano", count=len))
+        one = Answer(asked, model="nano", count=len)
+        json.dumps(one.whole(DONE))
+        assert list(one.ended(DONE))
