@@ -74,7 +74,7 @@ def _within(head: str, before: str, after: str) -> MarkedText:
 
 def _named(before: str, after: str) -> MarkedText:
     """Return the text behind others that begin with a line with their file's name."""
-    if not before.startswith("+++++ "):
+    if not _NAMED.match(before):
         return MarkedText(before, after)
     _, *parts = _NAMED.split(before)
     named = list(zip(parts[::2], parts[1::2], strict=True))

@@ -48,7 +48,8 @@ def run(
         drafts = tuple(one.draft for one in offered) or following.offered
         ended = found.stopped != "cap"
     if asked.stream:
-        drafts = following.settling.bound(drafts)
+        drafts, whole = following.settling.bound(drafts)
+        ended = ended and whole
     read, refined = following.first - started, following.latest - following.first
     return Answered(drafts, ended, read, refined, following.settling.sent)
 
@@ -73,7 +74,7 @@ class _Following:
         self.first = self.first or self.latest
         self._look()
         self._best = fill.better(self._best, step)
-        if self._asked.stream:
+        if self._asked.stream and not step.last:  # what that one adds, the end does
             if (cut := self.settling.take(step)) is not None:
                 self._tell(cut)
             if self.settling.over:

@@ -6,8 +6,8 @@ So a text is sent once it stands, and from then on the answer is bound to it:
 - a candidate that the engine has judged and found to break no syntax stands as it is;
 - of a draft without a judgement, the pieces in front that two steps in a row settled alike do.
 
-At the end the best candidate that begins with what stands is the answer; if none does, the latest
-draft that did. Knows drafts and how answers are cut off; no protocol.
+At the end the best candidate that begins with what stands is the answer; if none does, what stands
+is. Knows drafts and how answers are cut off; no protocol.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Settling:
         """Characters of the answer that `take` has returned."""
         self._cutting = cutting
         self._stands: tuple[str, ...] = ()  # the pieces that the answer is bound to
-        self._source: Draft | None = None  # the latest draft that began with them
+        self._judged = True  # whether they are all of a candidate
         self._before: Draft | None = None  # the draft of the step before
 
     @property
@@ -40,27 +40,26 @@ class Settling:
         """Return the text that a step adds to what was sent; None if it adds none."""
         draft, known = step.drafts[0], len("".join(self._stands))
         if draft.text.startswith("".join(self._stands)):
-            self._source = draft
             ahead = draft.pieces[: _standing(step, self._before)]
             if len("".join(ahead)) > known:
                 self._stands = _joined(self._stands, ahead)
+                self._judged = any(step.candidates)
         self._before = draft
         cut = self._cutting.cut(self._stands)
         sure = len(cut.text) - (self._cutting.doubtful(cut.text) if cut.ended == "eos" else 0)
         new, self.sent = cut.text[self.sent : sure], max(self.sent, sure)
         return Cut(new, cut.tokens, cut.ended, cut.word) if new else None
 
-    def bound(self, drafts: Sequence[Draft]) -> tuple[Draft, ...]:
-        """Return the drafts of the candidates, best first, but for the first one: that begins with
-        what stands.
+    def bound(self, drafts: Sequence[Draft]) -> tuple[tuple[Draft, ...], bool]:
+        """Return the drafts of the candidates, the best first, but for one before them that begins
+        with what stands; and whether that is a whole text.
         """
         start = "".join(self._stands)
         at = next((at for at, one in enumerate(drafts) if one.text.startswith(start)), None)
-        first = self._source if at is None else drafts[at]
-        assert first is not None, "something stands only where a draft began with it"
-        pieces = _joined(self._stands, first.pieces)
-        rest = [one for place, one in enumerate(drafts) if place != at]
-        return Draft(pieces, (1.0,) * len(pieces), (True,) * len(pieces)), *rest
+        pieces = self._stands if at is None else _joined(self._stands, drafts[at].pieces)
+        first = Draft(pieces, (1.0,) * len(pieces), (True,) * len(pieces))
+        rest = (one for place, one in enumerate(drafts) if place != at)
+        return (first, *rest), at is not None or self._judged
 
 
 def _standing(step: Step, before: Draft | None) -> int:
