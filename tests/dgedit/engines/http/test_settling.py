@@ -92,9 +92,24 @@ def test_answer_is_bound_to_what_was_sent() -> None:
     one, end = draft("a", "b"), Step(3, 3, (draft("z"),), True, candidates=judged(draft("z")))
     answered, _, _ = streamed([Step(1, 3, (one,), candidates=judged(one)), end])
     assert [one.text for one in answered.drafts] == ["ab", "z"] and answered.settled
+    other = draft("x", "y", "z")
+    passed = [Step(1, 4, (one,), candidates=judged(one))]
+    passed.append(Step(2, 4, (other,), candidates=judged(other)))
+    answered, _, _ = streamed([*passed, end])
+    assert answered.drafts[0].text == "ab" and answered.sent == 2
     part = draft("a", "b", settled=1)
     answered, _, _ = streamed([Step(1, 3, (part,)), Step(2, 3, (part,)), end])
     assert [one.text for one in answered.drafts] == ["a", "z"] and not answered.settled
+
+
+def test_limit_counts_the_tokens_that_were_sent() -> None:
+    """Not those of another spelling."""
+    one, other = draft("ab"), draft("a", "b", "c", "d")
+    steps = [Step(1, 2, (one,), candidates=judged(one))]
+    steps.append(Step(2, 2, (other,), True, candidates=judged(other)))
+    answered, _, asked = streamed(steps, max_tokens=2)
+    (text,) = Answer(asked, model="m", count=len)._texts(answered)
+    assert (text.text, text.tokens, text.ended) == ("abc", 2, "limit")
 
 
 def test_infill_ends_once_the_answer_is_cut_off() -> None:
