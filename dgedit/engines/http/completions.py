@@ -23,6 +23,7 @@ _ANSWERS = 8  # the most answers to one request
 _STOPS = 64
 _EXTRA = 256  # the most parts of other files
 _FIELDS = 256
+_TYPING = 1000  # milliseconds, within which an answer is wanted while somebody types
 _SHOWN = 60  # characters of a wrong value that an error quotes
 
 
@@ -89,7 +90,9 @@ def _read_openai(form: Form, body: Mapping[str, Any], *, effort: float) -> Compl
 
 
 def _read_llama(form: Form, body: Mapping[str, Any], *, effort: float) -> CompletionRequest:
-    """Parse a request for llama.cpp's server."""
+    """Parse a request for llama.cpp's server. One in a hurry gets the least effort, as what is
+    asked while somebody types does elsewhere.
+    """
     if form == "infill":
         for name in ("input_prefix", "input_suffix"):
             if body.get(name) is None:
@@ -102,7 +105,8 @@ def _read_llama(form: Form, body: Mapping[str, Any], *, effort: float) -> Comple
     most = _number(body, "n_predict", -1, least=-2)  # llama.cpp's -2: until its context is full
     milliseconds = _number(body, "t_max_predict_ms", -1, least=-1)
     count = _number(body, "n_cmpl", 1, least=1, most=_ANSWERS)
-    request = _request(marked, body, count=count, effort=effort)
+    hurried = 0 < milliseconds <= _TYPING
+    request = _request(marked, body, count=count, effort=0.0 if hurried else effort)
     return CompletionRequest(
         form,
         request if most else None,

@@ -227,6 +227,12 @@ def test_infill_is_read_as_llama_cpp_does() -> None:
     assert (asked.most, asked.seconds) == (128, 1.5)
 
 
+@pytest.mark.parametrize(("limit", "effort"), [(None, 0.5), (250, 0.0), (1000, 0.0), (1001, 0.5)])
+def test_request_in_a_hurry_gets_the_least_effort(limit: int | None, effort: float) -> None:
+    request = read("infill", {**LLAMA, "t_max_predict_ms": limit}, effort=0.5).request
+    assert request is not None and request.effort == effort
+
+
 def test_infill_is_answered_as_llama_cpp_does() -> None:
     found = answered("infill", LLAMA)
     assert found["content"] == "1 +\n2"
