@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dgedit.engines.http.completions import CompletionRequest
-from dgedit.engines.http.cutting import Cut, Cutting
+from dgedit.engines.http.cutting import CutText, Cutting
 from dgedit_engine.types import Draft
 
 
@@ -66,7 +66,7 @@ class Answer:
         ]
         return self._envelope | {"choices": choices, "usage": self._usage(texts)}
 
-    def begun(self, cut: Cut, *, first: bool) -> Iterator[str]:
+    def begun(self, cut: CutText, *, first: bool) -> Iterator[str]:
         """Yield events for a part of the first answer."""
         yield self._part(0, (self._echoed if first else "") + cut.text, cut)
 
@@ -91,20 +91,20 @@ class Answer:
     def _echoed(self) -> str:
         return self._asked.before if self._asked.echo else ""
 
-    def _texts(self, answered: Answered) -> list[Cut]:
+    def _texts(self, answered: Answered) -> list[CutText]:
         """Return as many answers as requested; the best are repeated if there are fewer."""
         drafts = answered.drafts or (Draft((), (), ()),)
         how, every = cutting(self._asked, self._count), range(self._asked.count)
         return [how.cut(drafts[at % len(drafts)].pieces, whole=answered.settled) for at in every]
 
-    def _part(self, at: int, text: str, cut: Cut) -> str:
+    def _part(self, at: int, text: str, cut: CutText) -> str:
         """Return the event for a part of an answer that goes on."""
         if self._llama:
             part = {"index": at, "content": text, "tokens": [], "stop": False, "id_slot": 0}
             return compact(part | {"tokens_predicted": cut.tokens})
         return compact(self._envelope | {"choices": [self._choice(at, text, None, whole=False)]})
 
-    def _choice(self, at: int, text: str, cut: Cut | None, *, whole: bool) -> dict[str, Any]:
+    def _choice(self, at: int, text: str, cut: CutText | None, *, whole: bool) -> dict[str, Any]:
         """Return an answer, or a part of it, after which it goes on where there is no `cut`."""
         ended = None if cut is None else "length" if cut.ended == "limit" else "stop"
         if self._asked.form == "completions":
@@ -113,7 +113,7 @@ class Answer:
             said = {"message" if whole else "delta": {"role": "assistant", "content": text}}
         return {"index": at} | said | {"finish_reason": ended}
 
-    def _usage(self, texts: list[Cut]) -> dict[str, int]:
+    def _usage(self, texts: list[CutText]) -> dict[str, int]:
         prompt, completion = self._prompt_tokens, sum(one.tokens for one in texts)
         total = prompt + completion
         return {
@@ -123,7 +123,7 @@ class Answer:
         }
 
     def _ended(
-        self, at: int, one: Cut, answered: Answered, *, text: str | None = None
+        self, at: int, one: CutText, answered: Answered, *, text: str | None = None
     ) -> dict[str, Any]:
         """Return the fields of llama.cpp's answer that are wanted, its text replaced by `text`."""
         prompt = self._prompt_tokens

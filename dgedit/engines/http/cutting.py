@@ -8,7 +8,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutText:
     """An answer's text."""
 
     text: str
@@ -31,7 +31,7 @@ class Cutting:
     count: Callable[[str], int]
     """Returns the number of tokens of a text."""
 
-    def cut(self, pieces: Sequence[str], *, whole: bool = True) -> Cut:
+    def cut(self, pieces: Sequence[str], *, whole: bool = True) -> CutText:
         """Cut off a text; `whole` is False if it was cut short already."""
         kept, tokens = 0, 0
         for piece in pieces:
@@ -43,9 +43,9 @@ class Cutting:
         text = "".join(pieces[:kept])
         if found := [(at, stop) for stop in self.stops if (at := text.find(stop)) >= 0]:
             end, word = min(found)
-            return Cut(text[:end], tokens, "word", word)
+            return CutText(text[:end], tokens, "word", word)
         short = kept < len(pieces) or self.most == 0 or not whole
-        return Cut(text, tokens, "limit" if short else "eos")
+        return CutText(text, tokens, "limit" if short else "eos")
 
     def doubtful(self, text: str) -> int:
         """Return how many characters at the end of a text may be the beginning of a stop text."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from dgedit.engines.http.answers import Answered, cutting
 from dgedit.engines.http.completions import CompletionRequest
-from dgedit.engines.http.cutting import Cut
+from dgedit.engines.http.cutting import CutText
 from dgedit.engines.http.settling import Settling
 from dgedit.request import run as fill
 from dgedit_engine.types import Backend, Draft, Step
@@ -26,7 +26,7 @@ def run(
     *,
     count: Callable[[str], int],
     look: Callable[[], None],
-    tell: Callable[[Cut], None],
+    tell: Callable[[CutText], None],
 ) -> Answered:
     """Fill the request's hole. `count` returns the number of tokens of a text; `look` is called
     after each step and may end the infill by an exception; `tell` gets what a stream may send, as
@@ -62,7 +62,7 @@ class _Following:
         asked: CompletionRequest,
         settling: Settling,
         look: Callable[[], None],
-        tell: Callable[[Cut], None],
+        tell: Callable[[CutText], None],
     ) -> None:
         self.settling = settling
         self.first = self.latest = 0.0

@@ -34,7 +34,7 @@ from dgedit.engines.http import completions, running
 from dgedit.engines.http.answers import Answer, Answered, compact
 from dgedit.engines.http.completions import CompletionRequest, Form
 from dgedit.engines.http.connection import Patient
-from dgedit.engines.http.cutting import Cut
+from dgedit.engines.http.cutting import CutText
 from dgedit.engines.http.queue import Busy, Gone, Turns
 from dgedit.errors import EngineError, UsageError
 from dgedit_engine.types import Backend
@@ -113,7 +113,7 @@ class HttpServing:
         self._server.shutdown()
 
     def infill(
-        self, asked: CompletionRequest, gone: Callable[[], bool], tell: Callable[[Cut], None]
+        self, asked: CompletionRequest, gone: Callable[[], bool], tell: Callable[[CutText], None]
     ) -> Answered:
         """Run an infill when its turn comes; `tell` gets what may be sent before it is over.
 
@@ -268,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = dict(poll.poll(0)).values()  # a local client's reset has arrived by now
         return any(one & ~select.POLLRDHUP for one in found)
 
-    def _tell(self, answer: Answer, cut: Cut) -> None:
+    def _tell(self, answer: Answer, cut: CutText) -> None:
         """Send a part of the answer. Raises Gone if the client does not take it."""
         try:
             self._stream(answer.begun(cut, first=not self.streaming))

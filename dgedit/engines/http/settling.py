@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from dgedit.engines.http.cutting import Cut, Cutting
+from dgedit.engines.http.cutting import CutText, Cutting
 from dgedit_engine.types import Draft, Step
 
 
@@ -36,7 +36,7 @@ class Settling:
         """True if the answer is cut off already: nothing that may still come changes it."""
         return self._cutting.cut(self._stands).ended != "eos"
 
-    def take(self, step: Step) -> Cut | None:
+    def take(self, step: Step) -> CutText | None:
         """Return the text that a step adds to what was sent; None if it adds none."""
         draft, known = step.drafts[0], len("".join(self._stands))
         if draft.text.startswith("".join(self._stands)):
@@ -48,7 +48,7 @@ class Settling:
         cut = self._cutting.cut(self._stands)
         sure = len(cut.text) - (self._cutting.doubtful(cut.text) if cut.ended == "eos" else 0)
         new, self.sent = cut.text[self.sent : sure], max(self.sent, sure)
-        return Cut(new, cut.tokens, cut.ended, cut.word) if new else None
+        return CutText(new, cut.tokens, cut.ended, cut.word) if new else None
 
     def bound(self, drafts: Sequence[Draft]) -> tuple[tuple[Draft, ...], bool]:
         """Return the drafts of the candidates, the best first, but for one before them that begins

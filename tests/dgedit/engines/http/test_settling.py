@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dgedit.engines.http import completions
 from dgedit.engines.http.answers import Answer, Answered, cutting
 from dgedit.engines.http.completions import CompletionRequest, Form
-from dgedit.engines.http.cutting import Cut, Cutting
+from dgedit.engines.http.cutting import CutText, Cutting
 from dgedit.engines.http.running import run
 from dgedit.engines.http.settling import Settling
 from dgedit_engine.types import Ability, Candidate, Draft, InfillRequest, Step
@@ -49,7 +49,7 @@ class Steps:
 
 
 def streamed(
-    steps: list[Step], tell: Callable[[Cut], None] = lambda cut: None, **body: object
+    steps: list[Step], tell: Callable[[CutText], None] = lambda cut: None, **body: object
 ) -> tuple[Answered, Steps, CompletionRequest]:
     asked = completions.read("completions", {"prompt": "x", "stream": True, **body}, effort=0.5)
     backend = Steps(steps)
@@ -154,7 +154,7 @@ def test_end_may_be_the_beginning_of_a_stop_text(
 def test_tokens_of_a_piece_are_counted_where_bytes_make_its_characters() -> None:
     how = Cutting(5, (), lambda text: len(text.encode()))
     assert how.cut(["word", "🦀", "x"]).tokens == 5
-    assert how.cut(["word", " word", "🦀"]) == Cut("word word", 2, "limit")
+    assert how.cut(["word", " word", "🦀"]) == CutText("word word", 2, "limit")
     assert Cutting(0, (), len).cut([]).ended == "limit"
 
 
@@ -229,7 +229,7 @@ def test_parts_of_a_stream_are_its_answer(
     answer = Answer(asked, model="m", count=tokens)
     sent: list[str] = []
 
-    def tell(cut: Cut) -> None:
+    def tell(cut: CutText) -> None:
         assert cut.text
         sent.extend(answer.begun(cut, first=not sent))
 
