@@ -228,6 +228,27 @@ def test_port_answers_any_bytes_or_hangs_up() -> None:
             assert ask(serving, "/health", method="GET")[0].status == 200
 
 
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A path, and a body for it in which a value is odd; or which is odd itself."""
+    place = draw(st.sampled_from(sorted(BODIES)))
+    key = draw(st.sampled_from([*BODIES[place], "seed", "echo", "max_tokens", "suffix"]))
+    body = json.dumps(BODIES[place] | {key: "@"}).encode().replace(b'"@"', draw(ODD))
+    return place, draw(st.just(body) | ODD)
+
+
+def test_port_answers_any_body_in_a_line() -> None:
+    with served(Scripted(("1 + 2",))) as serving:
+
+        @inputs(bodies(), amount=100)
+        def check(asked: tuple[str, bytes]) -> None:
+            answer, said = ask(serving, *asked)
+            if answer.status != 200:
+                assert answer.status == 400
+                message = said["error"]["message"]
+                assert message.isprintable() and 0 < len(message) < 200
+
+
 IGNORED = st.lists(
     st.sampled_from(["*", "**", "/", "!", "#", "\\", "[", "]", "[!", "?", "a", "b", ".py", "\n"])
     | st.sampled_from(["**/", "/**", "[a-", "[[:alpha:]]", "\r\n", " ", "\\ ", "é", "\t"])

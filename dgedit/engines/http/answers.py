@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dgedit.engines.http.completions import CompletionRequest
@@ -153,7 +154,7 @@ class Answer:
         }
         return _fields(table, self._asked.fields)
 
-    @property
+    @cached_property
     def _prompt_tokens(self) -> int:
         passages = self._asked.request.passages if self._asked.request else ()
         parts = (part for one in passages for part in one.parts)

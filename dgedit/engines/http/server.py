@@ -219,13 +219,16 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if self.headers.get("Expect", "").lower() == "100-continue":
             super().handle_expect_100()
-        raw = self.rfile.read(length)
+        raw, why = self.rfile.read(length), "the body is not JSON"
         try:
             if len(raw) == length:
-                return {} if not raw else json.loads(raw, parse_constant=_no_number)
+                found = {} if not raw else json.loads(raw, parse_constant=_no_number)
+                if found is not None:
+                    return found
+                why = "the body must be a JSON object, not null"
         except (ValueError, RecursionError):
             pass
-        self._refuse(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+        self._refuse(HTTPStatus.BAD_REQUEST, why)
         return None
 
     def _answer(self, form: Form, body: object) -> None:

@@ -92,6 +92,9 @@ def test_what_the_body_lacks_is_told(serving: HttpServing) -> None:
     deep, numbers = b"[" * 100_000, (b"NaN", b'{"a": Infinity}', b'{"temperature": -Infinity}')
     for body in (b"{", b"\xff", b'{"prompt": "\xc3"}', deep, b"1" * 5000, *numbers):
         assert refused(serving, 400, body=body) == "the body is not JSON"
+    for body, what in ((b"null", "null"), (b"[1]", "a list"), (b'"x"', '"x"'), (b"-1", "-1")):
+        said = refused(serving, 400, body=body)
+        assert said == f"the body must be a JSON object, not {what}"
     deep = b'{"prompt": "a", "n": ' + b"[" * 900 + b"]" * 900 + b"}"
     assert refused(serving, 400, body=deep).endswith("not a list")
     huge = b'{"prompt": "a", "n": 1e999}'
