@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
@@ -87,3 +87,11 @@ def begun(serving: HttpServing) -> socket.socket:
     body = json.dumps({"input_prefix": "a", "input_suffix": "b"}).encode()
     connection.sendall(head(serving, "Host: localhost", f"Content-Length: {len(body)}") + body)
     return connection
+
+
+def until(fact: Callable[[], bool]) -> None:
+    """Wait for a fact."""
+    deadline = time.monotonic() + 20
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

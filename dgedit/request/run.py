@@ -216,6 +216,14 @@ def run(
         raise EngineError(f"the engine failed: {reason}") from error
 
 
+def better(best: Step | None, step: Step) -> Step:
+    """Return the better of the best step so far and the next one: the latest with candidates, else
+    the one with the better score or, while a draft grows, the longer.
+    """
+    keeps = best is not None and step.score < best.score and not _goes_on(best, step)
+    return best if best is not None and keeps and not any(step.candidates) else step
+
+
 def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
     """Return the diff of every file, or only of the one with index `only`.
 
@@ -333,18 +341,14 @@ def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[St
 def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
     """Yield the steps until the time is over, then the best one so far as the last.
 
-    The best is the latest with candidates, else the one with the best score or, while a draft
-    grows, the longest; there is always one. It counts as settled only if every hole has candidates:
-    otherwise nothing was ranked or checked for syntax errors.
+    It counts as settled only if every hole has candidates: otherwise nothing was ranked or checked
+    for syntax errors.
     """
     until = time.monotonic() + seconds
     best: Step | None = None
     with _closed(steps):
         for step in steps:
-            better = best is None or step.score >= best.score or _goes_on(best, step)
-            if better or any(step.candidates):
-                best = step
-            assert best is not None
+            best = better(best, step)
             if time.monotonic() >= until and not step.last:
                 known = best.candidates and all(best.candidates)
                 stopped: Stopped = "settled" if known else "cap"

@@ -15,7 +15,7 @@ CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datet
 CLOCKS |= {"date.today", "time.localtime", "time.gmtime", "time.ctime", "time.strftime"}
 TIMES = {"st_mtime", "st_mtime_ns", "st_ctime", "st_ctime_ns", "st_atime", "st_atime_ns"}
 MAY = {
-    "dgedit/engines/http/completions.py": "the date that an answer has",
+    "dgedit/engines/http/answers.py": "the date that an answer has",
     "dgedit/engines/http/server.py": "the date that a model has",
     "dgedit/engines/remote/exchange.py": "a server's date, at which it is to be asked again",
     "dgedit/engines/warm/sockets.py": "tells a model from what it was: equal or not",

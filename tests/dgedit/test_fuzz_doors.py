@@ -154,9 +154,19 @@ BODIES: dict[str, dict[str, Any]] = {
         "input_suffix": "b",
         "prompt": "c",
         "input_extra": [{"text": "x", "filename": "f"}],
+        "n_predict": 8,
+        "t_max_predict_ms": 250,
+        "n_cmpl": 2,
         "response_fields": ["content", "timings/prompt_n"],
     },
+    "/completion": {"prompt": "[SUFFIX]b[PREFIX]+++++ f\na", "n_predict": 8, "stream": True},
 }
+ODD = st.sampled_from(
+    [b"NaN", b"-Infinity", b"1e999", b"-1", b"-0.0", b"3.0", b"9" * 400, b"null", b"true", b"{}"]
+) | st.sampled_from(
+    [b'"\\ud800"', b'"\xed\xa0\x80"', b'"\xff"', b"[" * 9000, b"[" * 700 + b"]" * 700, b'["a", 1]']
+)
+"""Values that are of no type, of another one, or no JSON."""
 LENGTHS = st.sampled_from(["", "0", "-1", "1048577", "9" * 30, "0x2", "1, 1", "²"])
 HEADS = st.lists(
     st.sampled_from(
@@ -170,7 +180,10 @@ HEADS = st.lists(
     max_size=4,
 )
 WORDS = st.sampled_from(["GET", "POST", "HEAD", "PUT", "get", "GET GET", "", "\x16\x03"])
-PLACES = st.sampled_from([*BODIES, "/models", "/health", "*", "//", "/infill?x", "http://x/", ""])
+CHAT = "/v1/chat/completions"
+PLACES = st.sampled_from(
+    [*BODIES, CHAT, "/models", "/health", "*", "//", "/infill?x", "http://x/", ""]
+)
 
 
 @st.composite
@@ -178,6 +191,9 @@ def requests(draw: st.DrawFn) -> bytes:
     """A request, whole or damaged."""
     place = draw(st.sampled_from(sorted(BODIES)))
     body = json.dumps(draw(changed(BODIES[place]) | st.just(BODIES[place]))).encode()
+    if draw(st.booleans()):
+        key = draw(st.sampled_from([*BODIES[place], "seed", "echo", "max_tokens", "suffix"]))
+        body = json.dumps(BODIES[place] | {key: "@"}).encode().replace(b'"@"', draw(ODD))
     head = ["Host: localhost", f"Content-Length: {len(body)}", *draw(HEADS)]
     version = draw(st.sampled_from(["HTTP/1.1", "HTTP/1.0", "HTTP/9.9", "HTTP/0.9", "HTTP/x", ""]))
     first = f"{draw(WORDS)} {draw(PLACES)} {version}"
@@ -187,6 +203,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return draw(st.just(data) | edited(data))
 
 
+DONE = b"data: [DONE]"
 STATUSES = {200, 400, 403, 404, 411, 413, 414, 417, 429, 431, 501, 505}
 
 
@@ -203,8 +220,33 @@ def test_port_answers_any_bytes_or_hangs_up() -> None:
                     head, _, body = said.partition(b"\r\n\r\n")
                     assert int(head.split()[1]) in STATUSES, head
                     if body and not body.startswith(b"data: "):
-                        assert isinstance(json.loads(body), dict)
+                        assert isinstance(json.loads(body), dict | list)
+                        assert b"\n" not in body
+                    elif body:
+                        events = body.removesuffix(b"\n\n").split(b"\n\n")
+                        assert all(one in (b":", DONE) or json.loads(one[6:]) for one in events)
             assert ask(serving, "/health", method="GET")[0].status == 200
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A path, and a body for it in which a value is odd; or which is odd itself."""
+    place = draw(st.sampled_from(sorted(BODIES)))
+    key = draw(st.sampled_from([*BODIES[place], "seed", "echo", "max_tokens", "suffix"]))
+    body = json.dumps(BODIES[place] | {key: "@"}).encode().replace(b'"@"', draw(ODD))
+    return place, draw(st.just(body) | ODD)
+
+
+def test_port_answers_any_body_in_a_line() -> None:
+    with served(Scripted(("1 + 2",))) as serving:
+
+        @inputs(bodies(), amount=100)
+        def check(asked: tuple[str, bytes]) -> None:
+            answer, said = ask(serving, *asked)
+            if answer.status != 200:
+                assert answer.status == 400
+                message = said["error"]["message"]
+                assert message.isprintable() and 0 < len(message) < 200
 
 
 IGNORED = st.lists(

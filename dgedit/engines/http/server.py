@@ -1,9 +1,9 @@
 """Serve the engine over HTTP: `/v1/completions` with a suffix, and `/infill`.
 
-`completions` knows the protocols; this module decides who may ask, how much and for how long. One
-infill runs at a time, others wait in order of arrival. Whether a client has hung up is checked
-after each step, and while it waits. A connection carries one request: a new one costs a local
-client nothing, and no second request can be smuggled in behind the first.
+`completions` and `answers` know the protocols; this module decides who may ask, how much and for
+how long. One infill runs at a time, others wait in order of arrival. Whether a client has hung up
+is checked after each step, and while it waits. A connection carries one request: a new one costs a
+local client nothing, and no second request can be smuggled in behind the first.
 
 A web page in the user's browser must not be able to ask: requests with another origin, or with a
 host name that is not ours (DNS rebinding), are refused. Logs no text of a user.
@@ -22,19 +22,22 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, NoReturn
 
 import dgedit
 from dgedit.engines.addresses import is_loopback, is_ours
-from dgedit.engines.http import completions
-from dgedit.engines.http.completions import Answered, CompletionRequest, Form
+from dgedit.engines.http import completions, running
+from dgedit.engines.http.answers import Answer, Answered, compact
+from dgedit.engines.http.completions import CompletionRequest, Form
+from dgedit.engines.http.connection import Patient
+from dgedit.engines.http.cutting import CutText
 from dgedit.engines.http.queue import Busy, Gone, Turns
 from dgedit.errors import EngineError, UsageError
-from dgedit.request import run as fill
-from dgedit_engine.types import Backend, Step
+from dgedit_engine.types import Backend
 
 log = logging.getLogger("dgedit.engine")
 
@@ -48,7 +51,10 @@ _POSTS: dict[str, Form] = {
     "/completions": "completions",
     "/v1/fim/completions": "fim",
     "/infill": "infill",
+    "/completion": "completion",
 }
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CHATS = frozenset({"/v1/chat/completions", "/chat/completions"})
 _GETS = frozenset({"/health", "/v1/health", "/models", "/v1/models"})
 
 
@@ -106,28 +112,22 @@ class HttpServing:
         self.ending.set()
         self._server.shutdown()
 
-    def infill(self, asked: CompletionRequest, gone: Callable[[], bool]) -> Answered:
-        """Run an infill when its turn comes. Raises Busy, and Gone if the client hangs up."""
-        if asked.request is None:
-            return Answered((), True, 0.0, 0.0)
+    def infill(
+        self, asked: CompletionRequest, gone: Callable[[], bool], tell: Callable[[CutText], None]
+    ) -> Answered:
+        """Run an infill when its turn comes; `tell` gets what may be sent before it is over.
+
+        Raises Busy, and Gone if the client hangs up.
+        """
+
+        def look() -> None:
+            if gone() or self.ending.is_set():
+                raise Gone
+
+        if asked.request is None:  # asks for nothing, and waits for nobody
+            return running.run(asked, self.backend, count=self.count, look=look, tell=tell)
         with self.turns.taken(lambda: gone() or self.ending.is_set()):
-            started = time.monotonic()
-            times: list[float] = []
-            last: list[Step] = []
-
-            def look(step: Step) -> None:
-                times.append(time.monotonic())
-                last[:] = [step]
-                if gone() or self.ending.is_set():
-                    raise Gone
-
-            found = fill.run(
-                asked.request, self.backend, each=look, quiet=True, seconds=asked.seconds
-            )
-        offered = found.candidates[0] if found.candidates else ()
-        drafts = [one.draft for one in offered] or [last[0].drafts[0]]
-        read, refined = times[0] - started, times[-1] - times[0]
-        return Answered(tuple(drafts), found.stopped != "cap", read, refined)
+            return running.run(asked, self.backend, count=self.count, look=look, tell=tell)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -139,11 +139,12 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         self.request.settimeout(_PATIENCE)
         super().setup()
-        self.rfile = io.BufferedReader(_Patient(self.request, time.monotonic() + _PATIENCE))
+        self.rfile = io.BufferedReader(Patient(self.request, _PATIENCE))
 
     def handle(self) -> None:
         """Handle one request; anything after it is not read."""
-        self.started, self.status, self.probed = time.monotonic(), 0, False
+        self.started, self.status = time.monotonic(), 0
+        self.probed = self.streaming = False
         self.path = self.command = ""
         with contextlib.suppress(OSError):  # the client has gone, or is too slow
             self.handle_one_request()
@@ -166,7 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         if not self._may_ask(token=True):
             return
-        if self._route not in _POSTS:
+        if self._route in _CHATS:
+            why = "chat is not offered: /v1/completions and /infill fill in what is between texts"
+            self._refuse(HTTPStatus.NOT_FOUND, why)
+        elif self._route not in _POSTS:
             self._refuse(HTTPStatus.NOT_FOUND, "no such path")
         elif (body := self._body()) is not None:
             self._answer(_POSTS[self._route], body)
@@ -215,20 +219,24 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if self.headers.get("Expect", "").lower() == "100-continue":
             super().handle_expect_100()
-        raw = self.rfile.read(length)
+        raw, why = self.rfile.read(length), "the body is not JSON"
         try:
             if len(raw) == length:
-                return {} if not raw else json.loads(raw)
+                found = {} if not raw else json.loads(raw, parse_constant=_no_number)
+                if found is not None:
+                    return found
+                why = "the body must be a JSON object, not null"
         except (ValueError, RecursionError):
             pass
-        self._refuse(HTTPStatus.BAD_REQUEST, "the body is not JSON")
+        self._refuse(HTTPStatus.BAD_REQUEST, why)
         return None
 
     def _answer(self, form: Form, body: object) -> None:
         """Run the infill, and send its result or the error."""
         try:
             asked = completions.read(form, body, effort=self.serving.effort)
-            answered = self.serving.infill(asked, self._has_gone)
+            answer = Answer(asked, model=self.serving.backend.name, count=self.serving.count)
+            answered = self.serving.infill(asked, self._has_gone, partial(self._tell, answer))
         except ValueError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
         except Busy:
@@ -242,56 +250,69 @@ class _Handler(BaseHTTPRequestHandler):
             log.error("%s", type(error).__name__)
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the engine failed")
         else:
-            self._tell(asked, answered)
+            if asked.stream:
+                self._stream(answer.ended(answered))
+            else:
+                self._say(answer.whole(answered))
 
     def _has_gone(self) -> bool:
         """Say whether the client has hung up.
 
         One that has closed its sending side may still listen, or be gone: then anything sent to it
-        is reset. So an interim answer is sent, which is allowed at any time and skipped by clients.
+        is reset. So an interim answer is sent, or a comment in a stream, which clients skip.
         """
         poll = select.poll()
         poll.register(self.connection, select.POLLRDHUP)
         found = dict(poll.poll(0)).values()
-        if found and not self.probed and self.request_version != "HTTP/1.0":
+        if found and not self.probed and (self.streaming or self.request_version != "HTTP/1.0"):
             self.probed = True
             with contextlib.suppress(OSError):
-                self.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.connection.sendall(b":\n\n" if self.streaming else _INTERIM)
             found = dict(poll.poll(0)).values()  # a local client's reset has arrived by now
         return any(one & ~select.POLLRDHUP for one in found)
 
-    def _tell(self, asked: CompletionRequest, answered: Answered) -> None:
-        model, count = self.serving.backend.name, self.serving.count
-        if not asked.stream:
-            self._say(completions.answer(asked, answered, model=model, count=count))
-            return
-        found = completions.events(asked, answered, model=model, count=count)
-        data = "".join(f"data: {one}\n\n" for one in found).encode()
-        self._send(HTTPStatus.OK, "text/event-stream", data)
+    def _tell(self, answer: Answer, cut: CutText) -> None:
+        """Send a part of the answer. Raises Gone if the client does not take it."""
+        try:
+            self._stream(answer.begun(cut, first=not self.streaming))
+        except OSError:
+            raise Gone from None
 
-    def _say(self, answer: dict[str, Any]) -> None:
-        self._send(HTTPStatus.OK, "application/json", json.dumps(answer).encode())
+    def _stream(self, events: Iterable[str]) -> None:
+        """Send events; the connection's end is theirs."""
+        if not self.streaming:
+            self._begin(HTTPStatus.OK, "text/event-stream")
+            self.streaming = True
+        self.wfile.write("".join(f"data: {one}\n\n" for one in events).encode())
+
+    def _say(self, answer: object) -> None:
+        self._send(HTTPStatus.OK, "application/json", compact(answer).encode())
 
     def _refuse(self, status: HTTPStatus, why: str, **headers: str) -> None:
         """Send an error in the form of OpenAI's and llama.cpp's servers."""
         kind = "invalid_request_error" if status < 500 else "server_error"
-        error = {"code": status.value, "message": why, "type": kind}
-        self._send(status, "application/json", json.dumps({"error": error}).encode(), **headers)
+        said = {"error": {"code": status.value, "message": why, "type": kind}}
+        if self.streaming:
+            self._stream([compact(said)])
+            return
+        self._send(status, "application/json", compact(said).encode(), **headers)
         self._let_finish()
 
     def _send(self, status: HTTPStatus, kind: str, data: bytes, **headers: str) -> None:
+        self._begin(status, kind, Content_Length=str(len(data)), **headers)
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def _begin(self, status: HTTPStatus, kind: str, **headers: str) -> None:
         self.status = status
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
 
     def _let_finish(self) -> None:
         """Read what the client still sends: a reset would make it lose our answer."""
@@ -319,25 +340,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing: `handle` logs, without quoting the client."""
-
-
-class _Patient(io.RawIOBase):
-    """A connection's input with a deadline for the whole request, however slowly it comes."""
-
-    def __init__(self, connection: socket.socket, until: float) -> None:
-        self._connection, self._until = connection, until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._connection.settimeout(left)
-        got = self._connection.recv_into(buffer)
-        self._connection.settimeout(_PATIENCE)
-        return got
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -379,6 +381,10 @@ class _Server(socketserver.ThreadingTCPServer):
         until = time.monotonic() + _FAREWELL
         for _ in range(_CLIENTS):
             self._slots.acquire(timeout=max(0.0, until - time.monotonic()))
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _server(serving: HttpServing, host: str, port: int) -> _Server:

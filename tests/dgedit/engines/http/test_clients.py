@@ -6,13 +6,11 @@ import json
 import socket
 import struct
 import threading
-import time
-from collections.abc import Callable
 
 import pytest
 
 from dgedit.engines.http.server import HttpServing
-from overhttp import ask, begun, head, raw, served
+from overhttp import ask, begun, head, raw, served, until
 from scripted import Scripted
 
 
@@ -100,10 +98,3 @@ def everything(client: socket.socket) -> bytes:
         said += got
     client.close()
     return said
-
-
-def until(fact: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgedit.engines.http.completions import Answered, Form, answer, events, read
+from dgedit.engines.http.answers import Answer, Answered
+from dgedit.engines.http.completions import Form, read
 from dgedit_engine.types import Draft, Hole, Passage
 
 
@@ -21,12 +23,14 @@ DONE = Answered((draft("1", " +", "\n2"), draft("3")), True, 0.5, 0.25)
 
 
 def answered(form: Form, body: dict[str, Any], done: Answered = DONE) -> dict[str, Any]:
-    return answer(read(form, body, effort=0.5), done, model="nano", count=len)
+    found = Answer(read(form, body, effort=0.5), model="nano", count=len).whole(done)
+    assert isinstance(found, dict)
+    return found
 
 
 def streamed(form: Form, body: dict[str, Any], done: Answered = DONE) -> list[str]:
     asked = read(form, {**body, "stream": True}, effort=0.5)
-    return list(events(asked, done, model="nano", count=len))
+    return list(Answer(asked, model="nano", count=len).ended(done))
 
 
 @pytest.mark.parametrize(
@@ -47,14 +51,11 @@ def test_prompt_and_suffix_are_around_the_hole(body: dict[str, Any]) -> None:
     assert asked.request.candidates is None
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    ["<fim_prefix>a<fim_middle>", "x<fim_prefix>a<fim_suffix>b<fim_middle>", "<fim_prefix>"],
-)
-def test_marks_that_are_not_all_there_are_text(prompt: str) -> None:
-    asked = read("completions", {"prompt": prompt}, effort=0.5)
-    assert asked.request is not None
-    assert asked.request.passages == (Passage("", (prompt, Hole())),)
+def test_whole_number_may_be_written_with_a_point() -> None:
+    """As Vim and Lua write those that they calculated."""
+    body = NOTHING | {"n_predict": 128.0, "t_max_predict_ms": 1e3, "seed": -1.0}
+    asked = read("infill", body, effort=0.5)
+    assert (asked.most, asked.seconds) == (128, 1.0)
 
 
 def test_prompt_alone_is_continued() -> None:
@@ -74,33 +75,65 @@ def test_other_options_of_a_completion_are_heeded() -> None:
     assert minus is not None and minus.seed == 0
 
 
+WHOLE = f"must be a whole number, -1 to {2**63}"
+NOTHING = {"input_prefix": "", "input_suffix": ""}
+
+
 @pytest.mark.parametrize(
     ("form", "body", "why"),
     [
-        ("completions", [], "object"),
-        ("completions", {}, "prompt must be one text"),
-        ("completions", {"prompt": [1, 2]}, "prompt"),
-        ("completions", {"prompt": ["a", "b"]}, "prompt"),
-        ("completions", {"prompt": "a", "suffix": 3}, "suffix"),
-        ("completions", {"prompt": "a", "n": 9}, "n must be a whole number, 1 to 8"),
-        ("completions", {"prompt": "a", "n": 0}, "n must"),
-        ("completions", {"prompt": "a", "n": True}, "n must"),
-        ("completions", {"prompt": "a", "max_tokens": 1.5}, "max_tokens"),
-        ("completions", {"prompt": "a", "seed": 2**80}, "seed"),
-        ("completions", {"prompt": "a", "stop": [1]}, "stop"),
-        ("completions", {"prompt": "a", "stop": ["a"] * 65}, "stop"),
-        ("completions", {"prompt": "a", "stop": 3}, "stop"),
-        ("completions", {"prompt": "a", "stream": "yes"}, "stream"),
+        ("completions", [], "the body must be a JSON object, not a list"),
+        ("completions", None, "the body must be a JSON object, not null"),
+        ("completions", {}, "prompt must be one text, not null"),
+        ("completions", {"prompt": [1, 2]}, "prompt must be one text, not a list"),
+        ("completions", {"prompt": ["a", "b"]}, "prompt must be one text, not a list"),
+        ("completions", {"prompt": "a", "suffix": 3}, "suffix must be a text, not 3"),
+        ("completions", {"prompt": "a", "n": 9}, "n must be a whole number, 1 to 8, not 9"),
+        ("completions", {"prompt": "a", "n": 0}, "n must be a whole number, 1 to 8, not 0"),
+        ("completions", {"prompt": "a", "n": True}, "n must be a whole number, 1 to 8, not true"),
+        ("completions", {"prompt": "a", "max_tokens": 1.5}, f"max_tokens {WHOLE}, not 1.5"),
+        ("completions", {"prompt": "a", "max_tokens": -2}, f"max_tokens {WHOLE}, not -2"),
+        ("completions", {"prompt": "a", "max_tokens": math.nan}, f"max_tokens {WHOLE}, not NaN"),
+        ("completions", {"prompt": "a", "max_tokens": math.inf}, f"{WHOLE}, not Infinity"),
+        ("completions", {"prompt": "a", "max_tokens": "9" * 99}, f'not "{"9" * 59}…'),
+        ("completions", {"prompt": "a", "max_tokens": "\ud800\n"}, 'not "\\ud800\\n"'),
+        ("completions", {"prompt": "a", "max_tokens": [[[]]]}, f"{WHOLE}, not a list"),
+        ("completions", {"prompt": "a", "seed": 2**80}, f"not {2**80}"),
+        ("completions", {"prompt": "a", "stop": [1]}, "stop must be texts, not 1"),
+        (
+            "completions",
+            {"prompt": "a", "stop": ["a"] * 65},
+            "stop must be at most 64 texts, not 65",
+        ),
+        ("completions", {"prompt": "a", "stop": 3}, "stop must be a list of texts, not 3"),
+        (
+            "completions",
+            {"prompt": "a", "stream": "yes"},
+            'stream must be true or false, not "yes"',
+        ),
+        ("completion", {"prompt": None}, "prompt must be one text, not null"),
         ("infill", {"input_suffix": ""}, '"input_prefix" is required'),
         ("infill", {"input_prefix": ""}, '"input_suffix" is required'),
-        ("infill", {"input_prefix": "", "input_suffix": "", "prompt": 3}, "prompt"),
-        ("infill", {"input_prefix": "", "input_suffix": "", "input_extra": [{}]}, "text"),
-        ("infill", {"input_prefix": "", "input_suffix": "", "input_extra": {"a": 1}}, "list"),
+        ("infill", NOTHING | {"prompt": 3}, "prompt must be a text, not 3"),
+        ("infill", NOTHING | {"input_prefix": {}}, "input_prefix must be a text, not an object"),
+        ("infill", NOTHING | {"n_predict": 1e300}, "not 1000000000"),
+        ("infill", NOTHING | {"n_predict": -3}, "not -3"),
+        ("infill", NOTHING | {"t_max_predict_ms": -7}, "not -7"),
+        ("infill", NOTHING | {"input_extra": [{}]}, 'must contain a "text" field'),
+        ("infill", NOTHING | {"input_extra": [{"text": "a"}] * 257}, "at most 256 chunks, not 257"),
+        ("infill", NOTHING | {"input_extra": {"a": 1}}, "list of chunks, not an object"),
+        (
+            "infill",
+            NOTHING | {"response_fields": [[[]]]},
+            "response_fields must be texts, not a list",
+        ),
     ],
 )
 def test_body_that_makes_no_sense_is_refused(form: Form, body: Any, why: str) -> None:
-    with pytest.raises(ValueError, match=why):
+    with pytest.raises(ValueError) as caught:
         read(form, body, effort=0.5)
+    assert why in str(caught.value)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 160
 
 
 def test_completion_is_answered_as_openai_does() -> None:
@@ -194,6 +227,12 @@ def test_infill_is_read_as_llama_cpp_does() -> None:
     assert (asked.most, asked.seconds) == (128, 1.5)
 
 
+@pytest.mark.parametrize(("limit", "effort"), [(None, 0.5), (250, 0.0), (1000, 0.0), (1001, 0.5)])
+def test_request_in_a_hurry_gets_the_least_effort(limit: int | None, effort: float) -> None:
+    request = read("infill", {**LLAMA, "t_max_predict_ms": limit}, effort=0.5).request
+    assert request is not None and request.effort == effort
+
+
 def test_infill_is_answered_as_llama_cpp_does() -> None:
     found = answered("infill", LLAMA)
     assert found["content"] == "1 +\n2"
@@ -236,7 +275,14 @@ def test_infill_streams_as_llama_cpp_does() -> None:
     assert (last["content"], last["stop"]) == ("", True)
 
 
-WORDS = st.text(max_size=9)
+WORDS = st.text(max_size=9) | st.lists(
+    st.sampled_from(
+        ["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>", "[SUFFIX]", "[PREFIX]"]
+    )
+    | st.sampled_from(["<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_sep|>"])
+    | st.sampled_from(["+++++ ", "\n", "a"]),
+    max_size=9,
+).map("".join)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
@@ -246,17 +292,21 @@ NAMES = st.sampled_from(
     [
         *("prompt", "suffix", "n", "seed", "max_tokens", "stop", "stream", "echo"),
         *("stream_options", "input_prefix", "input_suffix", "input_extra", "n_predict"),
-        *("t_max_predict_ms", "response_fields"),
+        *("t_max_predict_ms", "response_fields", "n_cmpl"),
     ]
 )
 
 
-@given(st.sampled_from(["completions", "fim", "infill"]), st.dictionaries(NAMES, JSON) | JSON)
+@given(
+    st.sampled_from(["completions", "fim", "infill", "completion"]),
+    st.dictionaries(NAMES, JSON) | JSON,
+)
 def test_any_body_is_read_or_refused(form: Form, body: object) -> None:
     try:
         asked = read(form, body, effort=0.5)
     except ValueError as error:
-        assert str(error)
+        assert str(error).isprintable()
     else:
-        json.dumps(answer(asked, DONE, model="nano", count=len))
-        assert list(events(asked, DONE, model="nano", count=len))
+        one = Answer(asked, model="nano", count=len)
+        json.dumps(one.whole(DONE))
+        assert list(one.ended(DONE))

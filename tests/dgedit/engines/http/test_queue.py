@@ -82,5 +82,5 @@ def test_time_limit_gives_the_best_so_far() -> None:
     with served(Scripted(("one two three",), pause=0.1)) as serving:
         body = {"input_prefix": "", "input_suffix": "", "t_max_predict_ms": 50}
         found = ask(serving, "/infill", body)[1]
-    assert found["content"] == "one~~~~~~~~~~"
+    assert found["content"] == "one two~~~~~~"  # 0.1 s after the first step
     assert found["stop_type"] == "limit"

@@ -47,7 +47,8 @@ def test_completion_is_streamed(serving: HttpServing) -> None:
     assert answer.getheader("Content-Type") == "text/event-stream"
     *events, end = body.removesuffix("\n\n").split("\n\n")
     assert end == "data: [DONE]"
-    assert json.loads(events[0].removeprefix("data: "))["choices"][0]["text"] == "1 + 2"
+    texts = [json.loads(one.removeprefix("data: "))["choices"][0]["text"] for one in events]
+    assert texts == ["1", " + 2"]
 
 
 def test_infill(serving: HttpServing) -> None:
@@ -66,9 +67,19 @@ def test_models_and_health(serving: HttpServing) -> None:
     assert ask(serving, "/health?x", method="GET")[1] == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/chat/completions", "/v1/models", "/../infill"])
+@pytest.mark.parametrize("path", ["/", "/v1/chat", "/v1/models", "/../infill"])
 def test_other_paths_are_not_there(serving: HttpServing, path: str) -> None:
     assert refused(serving, 404, path=path) == "no such path"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions?x"])
+def test_chat_is_not_offered(serving: HttpServing, path: str) -> None:
+    """As llama.vim asks for an edit by instruction. No 5xx: clients would ask again."""
+    body = {"id_slot": 1, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    said = refused(serving, 404, path=path, body=body)
+    assert said == "chat is not offered: /v1/completions and /infill fill in what is between texts"
+    backend = serving.backend
+    assert isinstance(backend, Scripted) and not backend.requests
 
 
 def test_other_methods_are_refused(serving: HttpServing) -> None:
@@ -77,9 +88,24 @@ def test_other_methods_are_refused(serving: HttpServing) -> None:
 
 
 def test_what_the_body_lacks_is_told(serving: HttpServing) -> None:
-    assert refused(serving, 400, body={"suffix": "b"}) == "prompt must be one text"
-    for body in (b"{", b"\xff", b"[" * 100_000, b"1" * 5000):
-        assert refused(serving, 400, body=body) == "the body is not JSON" or body[:1] == b"1"
+    assert refused(serving, 400, body={"suffix": "b"}) == "prompt must be one text, not null"
+    deep, numbers = b"[" * 100_000, (b"NaN", b'{"a": Infinity}', b'{"temperature": -Infinity}')
+    for body in (b"{", b"\xff", b'{"prompt": "\xc3"}', deep, b"1" * 5000, *numbers):
+        assert refused(serving, 400, body=body) == "the body is not JSON"
+    for body, what in ((b"null", "null"), (b"[1]", "a list"), (b'"x"', '"x"'), (b"-1", "-1")):
+        said = refused(serving, 400, body=body)
+        assert said == f"the body must be a JSON object, not {what}"
+    deep = b'{"prompt": "a", "n": ' + b"[" * 900 + b"]" * 900 + b"}"
+    assert refused(serving, 400, body=deep).endswith("not a list")
+    huge = b'{"prompt": "a", "n": 1e999}'
+    assert refused(serving, 400, body=huge) == "n must be a whole number, 1 to 8, not Infinity"
+
+
+def test_any_text_is_filled(serving: HttpServing) -> None:
+    """Lone surrogates and NULs among them, as JSON can say them."""
+    for prompt in (b"\\ud800", b"\\udfff\\u0000", b"\xf0\x9f\xa6\x80", b"\\ud83e\\udd80"):
+        body = b'{"prompt": "%s", "suffix": "%s", "echo": true}' % (prompt, prompt)
+        assert ask(serving, body=body)[0].status == 200
 
 
 # Who may ask.
