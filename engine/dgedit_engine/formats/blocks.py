@@ -49,6 +49,11 @@ def decoder(kind: int, *, narrow: bool = False) -> Callable[[Tensor], Weight]:
     return partial(_narrowed, _DECODERS[kind]) if narrow else _DECODERS[kind]
 
 
+def is_wide(kind: int) -> bool:
+    """Say whether a type takes 8 bits for a weight, and 4 if it is narrowed."""
+    return kind in _WIDE
+
+
 def _rounded(read: Callable[[Tensor], Tensor], raw: Tensor, *, narrow: bool) -> Quantised:
     """Round numbers that no codes of ours are: those of 5 bits with a minimum."""
     if narrow:
@@ -251,3 +256,6 @@ _DECODERS: dict[int, Callable[[Tensor], Weight]] = {
 }
 
 _NUMBERS: dict[int, Callable[[Tensor], Tensor]] = {7: _q5_1, 13: _q5_k}
+
+_WIDE = {6, 8, 14, *_NUMBERS, *blocks_iq.WIDE}
+"""Types that become codes of 8 bits."""

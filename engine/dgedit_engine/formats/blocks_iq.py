@@ -261,3 +261,6 @@ NARROW: dict[int, Callable[[Tensor], Quantised]] = {
     18: _iq3_narrow,
 }
 """The same to 4 bits, where their numbers are known better than by rounding."""
+
+WIDE = (16, 17, 18, 20, 22, 23)
+"""Types that become codes of 8 bits."""
