@@ -43,8 +43,8 @@ class _Runs(NamedTuple):
 
 
 def _iq2_xxs(raw: Tensor) -> _Runs:
-    blocks = raw.unflatten(-1, (-1, 66))
-    groups = blocks[..., 2:].unflatten(-1, (8, 8))
+    blocks = _split(raw, -1, (-1, 66))
+    groups = _split(blocks[..., 2:], -1, (8, 8))
     word = _word(groups[..., 4:])
     scale = _half(blocks)[..., None] * ((word >> 28 & 15) + 0.5) * 0.25
     level = _grid("iq2_xxs", raw)[groups[..., :4].int()]
@@ -52,8 +52,8 @@ def _iq2_xxs(raw: Tensor) -> _Runs:
 
 
 def _iq2_xs(raw: Tensor) -> _Runs:
-    blocks = raw.unflatten(-1, (-1, 74))
-    pairs = blocks[..., 2:66].unflatten(-1, (16, 2, 2)).int()
+    blocks = _split(raw, -1, (-1, 74))
+    pairs = _split(blocks[..., 2:66].int(), -1, (16, 2, 2))
     word = pairs[..., 0] | pairs[..., 1] << 8
     level = _grid("iq2_xs", raw)[word & 511]
     negative = _bits(_parity(word >> 9))
@@ -61,39 +61,39 @@ def _iq2_xs(raw: Tensor) -> _Runs:
 
 
 def _iq2_s(raw: Tensor) -> _Runs:
-    blocks = raw.unflatten(-1, (-1, 82))
+    blocks = _split(raw, -1, (-1, 82))
     low, high = blocks[..., 2:34].int(), blocks[..., 66:74].int()
     two = torch.arange(0, 8, 2, device=raw.device)
     index = low | ((high[..., None] >> two & 3) << 8).flatten(-2)
-    level = _grid("iq2_s", raw)[index].unflatten(-2, (16, 2))
-    negative = _bits(blocks[..., 34:66].int()).unflatten(-2, (16, 2))
+    level = _split(_grid("iq2_s", raw)[index], -2, (16, 2))
+    negative = _split(_bits(blocks[..., 34:66].int()), -2, (16, 2))
     return _Runs(level.flatten(-2), negative.flatten(-2), _fours(blocks, 74))
 
 
 def _iq3_xxs(raw: Tensor) -> _Runs:
-    blocks = raw.unflatten(-1, (-1, 98))
-    word = _word(blocks[..., 66:].unflatten(-1, (8, 4)))
+    blocks = _split(raw, -1, (-1, 98))
+    word = _word(_split(blocks[..., 66:], -1, (8, 4)))
     scale = _half(blocks)[..., None] * ((word >> 28 & 15) + 0.5) * 0.5
-    level = _grid("iq3_xxs", raw)[blocks[..., 2:66].int()].unflatten(-2, (8, 8))
+    level = _split(_grid("iq3_xxs", raw)[blocks[..., 2:66].int()], -2, (8, 8))
     return _Runs(level.flatten(-2), _packed_signs(word).flatten(-2), scale)
 
 
 def _iq3_s(raw: Tensor) -> Quantised:
-    blocks = raw.unflatten(-1, (-1, 110))
+    blocks = _split(raw, -1, (-1, 110))
     ninth = _bits(blocks[..., 66:74].int()).flatten(-2)
     level = _grid("iq3_s", raw)[blocks[..., 2:66].int() | ninth.int() << 8]
-    negative = _bits(blocks[..., 74:106].int()).flatten(-2).unflatten(-1, (8, 32))
+    negative = _split(_bits(blocks[..., 74:106].int()).flatten(-2), -1, (8, 32))
     four = torch.arange(0, 8, 4, device=raw.device)
     scale = (blocks[..., 106:].int()[..., None] >> four & 15).flatten(-2)
     worth = _half(blocks)[..., None] * (2 * scale + 1)
-    runs = _Runs(level.flatten(-2).unflatten(-1, (8, 32)), negative, worth)
+    runs = _Runs(_split(level.flatten(-2), -1, (8, 32)), negative, worth)
     return _odd(_signed(runs, torch.arange(1, 16, 2, device=raw.device)), worth)
 
 
 def _iq1_s(raw: Tensor) -> Quantised:
     """Groups of 32: each number is -1, 0 or 1, and an eighth more or less."""
-    blocks = raw.unflatten(-1, (-1, 50))
-    pairs = blocks[..., 34:].unflatten(-1, (8, 2)).int()
+    blocks = _split(raw, -1, (-1, 50))
+    pairs = _split(blocks[..., 34:].int(), -1, (8, 2))
     word = pairs[..., 0] | pairs[..., 1] << 8
     three = torch.arange(0, 12, 3, device=raw.device)
     high = (word[..., None] >> three & 7).flatten(-2)
@@ -107,11 +107,11 @@ def _iq1_s(raw: Tensor) -> Quantised:
 
 def _iq1_m(raw: Tensor) -> Quantised:
     """The same with scales for 16, and an eighth more or less for 8: eighths are odd numbers."""
-    blocks = raw.unflatten(-1, (-1, 56))
-    pairs = blocks[..., 48:].unflatten(-1, (4, 2)).int()
+    blocks = _split(raw, -1, (-1, 56))
+    pairs = _split(blocks[..., 48:].int(), -1, (4, 2))
     word = pairs[..., 0] | pairs[..., 1] << 8  # the fp16's bits are in the highest four of each
-    whole = sum(word[..., at] >> 12 << 4 * at for at in range(4))
-    each = whole.short().view(torch.float16).float()  # type: ignore[union-attr]
+    whole = (word >> 12 << torch.arange(0, 16, 4, device=raw.device)).sum(-1)
+    each = whole.short().view(torch.float16).float()
     three = torch.arange(0, 12, 3, device=raw.device)
     scale = each[..., None] * (2 * (word[..., None] >> three & 7).flatten(-2) + 1)
     four = torch.arange(0, 8, 4, device=raw.device)
@@ -119,22 +119,22 @@ def _iq1_m(raw: Tensor) -> Quantised:
     level = _grid("iq1", raw)[blocks[..., :32].int() | (high & 7) << 8]
     more = torch.where(high & 8 == 0, 1, -1)
     eighths = 8 * (level.int() - 1) + more[..., None]
-    return _odd(eighths.flatten(-2).unflatten(-1, (16, 16)), scale / 8)
+    return _odd(_split(eighths.flatten(-2), -1, (16, 16)), scale / 8)
 
 
 def _iq4_nl(raw: Tensor) -> Quantised:
-    blocks = raw.unflatten(-1, (-1, 18))
+    blocks = _split(raw, -1, (-1, 18))
     return Quantised("int8", _looked_up(blocks[..., 2:]).flatten(-2), _half(blocks).half())
 
 
 def _iq4_xs(raw: Tensor) -> Quantised:
-    blocks = raw.unflatten(-1, (-1, 136))
+    blocks = _split(raw, -1, (-1, 136))
     low, high = blocks[..., 4:8].int(), blocks[..., 2:4].int()
     four, two = (torch.arange(0, 8, step, device=raw.device) for step in (4, 2))
     scale = (low[..., None] >> four & 15).flatten(-2)
     scale = scale | (high[..., None] >> two & 3).flatten(-2) << 4
     worth = _half(blocks)[..., None] * (scale - 32)
-    codes = _looked_up(blocks[..., 8:].unflatten(-1, (8, 16)))
+    codes = _looked_up(_split(blocks[..., 8:], -1, (8, 16)))
     return Quantised("int8", codes.flatten(-3), worth.flatten(-2).half())
 
 
@@ -199,6 +199,12 @@ def _grids() -> dict[str, Tensor]:
 
 def _grid(name: str, beside: Tensor) -> Tensor:
     return _grids()[name].to(beside.device)
+
+
+def _split(field: Tensor, dim: int, sizes: tuple[int, ...]) -> Tensor:
+    """One dimension, counted from the last, as several."""
+    behind = field.shape[field.dim() + dim + 1 :]
+    return field.reshape(*field.shape[: field.dim() + dim], *sizes, *behind)
 
 
 def _half(blocks: Tensor) -> Tensor:
