@@ -260,6 +260,19 @@ def header(file: Path) -> tuple[Mapping[str, Any], Mapping[str, TensorInfo]]:
     return _header(files, states)
 
 
+def complete(begins: bytes) -> bool:
+    """Say whether a file's first bytes hold all of its header. Raises ModelError where they are
+    none, or its tensors are of a type that is not known.
+    """
+    if not b"GGUF".startswith(begins[:4]):
+        raise ModelError("no GGUF file")
+    try:
+        _parsed(begins, Path())
+    except _UNREADABLE:
+        return False
+    return True
+
+
 def forget() -> None:
     """Drop the header that is kept: a large vocabulary takes 74 MB."""
     _header.cache_clear()
@@ -301,7 +314,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     return fields, entries
 
 
-def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+def _parsed(data: mmap.mmap | bytes, file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     place, values = 0, 0
 
     def take(form: str) -> tuple[Any, ...]:
@@ -357,7 +370,7 @@ def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Tens
     return known, {name: _entry(name, file, *one, start=start) for name, one in placed.items()}
 
 
-def _strings(data: mmap.mmap, place: int, count: int) -> tuple[list[str], int]:
+def _strings(data: mmap.mmap | bytes, place: int, count: int) -> tuple[list[str], int]:
     """Read so many strings from `place` on -> them, and where they end. A vocabulary has a million:
     nothing more than that is done for each.
     """

@@ -52,6 +52,10 @@ _WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
 )
 
 
+class TooLarge(ModelError):
+    """A model that does not fit a device's memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Memory that a model needs, in bytes."""
@@ -185,7 +189,7 @@ def check(
         fewer = [one for one in choices if one.fit.need.weights < asked.weights]
         if fewer and (not fit or fewer[0].fit.context > fit.context):
             words.append(_instead(path, fewer[0], wanted))
-    raise ModelError("; ".join(words if words[1:] else [*words, "nothing fits"]))
+    raise TooLarge("; ".join(words if words[1:] else [*words, "nothing fits"]))
 
 
 def usual(config: Config) -> int:
