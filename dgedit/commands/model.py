@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit import config as settings
+from dgedit.commands import warm as warming
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Keys
@@ -130,6 +131,7 @@ def pull(
             f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
         )
     _say(f"{name}: {_summary(store.facts(place), needs(place))}")
+    warming.offer(name)
 
 
 @app.command("list", cls=Quick)
@@ -198,6 +200,9 @@ def use(
         _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
     if name == NANO:
         _warn_of_base()
+
+
+app.command("warm", cls=Quick)(warming.warm)
 
 
 @app.command(cls=Quick)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import dgedit_kernels
 from dgedit_kernels.dispatch import TARGETS, Launch, Variant, triton
@@ -83,20 +84,7 @@ def compile_launch(launch: Launch, target: int) -> None:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, make_backend
 
-    kernel = getattr(importlib.import_module(launch.module), launch.kernel)
-    order, constants = kernel.arg_names, dict(launch.constants)
-    types = {name: (type_, divisible) for name, type_, divisible in launch.types}
-    attributes = {
-        (place,): [["tt.divisibility", 16]] if types.get(name, ("", False))[1] else []
-        for place, name in enumerate(order)
-        if types.get(name, ("", False))[0] not in _WITHOUT  # of these Triton asks nothing
-    }
-    source = ASTSource(
-        fn=kernel,
-        signature={name: types[name][0] if name in types else "constexpr" for name in order},
-        constexprs={(order.index(name),): value for name, value in constants.items()},
-        attrs=attributes,
-    )
+    kernel, signature, constants, attributes = specialised(launch)
     where = GPUTarget("cuda", target, 32)
     options = make_backend(where).parse_options(
         {
@@ -106,7 +94,23 @@ def compile_launch(launch: Launch, target: int) -> None:
             "instrumentation_mode": knobs.compilation.instrumentation_mode,
         }
     )
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
     triton.compile(source, target=where, options=options.__dict__)
+
+
+def specialised(launch: Launch) -> tuple[Any, dict[str, str], dict[Any, Any], dict[Any, Any]]:
+    """Return the kernel, and its arguments' types, constants and attributes in Triton's words."""
+    kernel = getattr(importlib.import_module(launch.module), launch.kernel)
+    order, constants = kernel.arg_names, dict(launch.constants)
+    types = {name: (type_, divisible) for name, type_, divisible in launch.types}
+    attributes = {
+        (place,): [["tt.divisibility", 16]] if types.get(name, ("", False))[1] else []
+        for place, name in enumerate(order)
+        if types.get(name, ("", False))[0] not in _WITHOUT  # of these Triton asks nothing
+    }
+    signature = {name: types[name][0] if name in types else "constexpr" for name in order}
+    places = {(order.index(name),): value for name, value in constants.items()}
+    return kernel, signature, places, attributes
 
 
 _WITHOUT = ("fp32", "u1")

@@ -25,8 +25,6 @@ class Compiled:
     """Kernels that are compiled."""
     total: int
     """All of them."""
-    failed: tuple[str, ...] = ()
-    """The names of those that do not compile; they are tried again when they are launched."""
 
 
 def folder() -> Path:
@@ -37,12 +35,17 @@ def folder() -> Path:
 
 
 def compile_all(
-    launches: Sequence[Launch], target: int, *, workers: int | None = None
+    launches: Sequence[Launch],
+    target: int,
+    *,
+    failed: list[str],
+    workers: int | None = None,
 ) -> Generator[Compiled, None, None]:
-    """Compile launches for a card of that capability, and yield the progress. Closing the iterator
-    stops it; what is compiled stays.
+    """Compile launches for a card of that capability, and yield the progress; the names of those
+    that do not compile are added to `failed`. Closing the iterator stops it; what is compiled
+    stays.
     """
-    count, failed = 0, list[str]()
+    count = 0
     yield Compiled(0, len(launches))
     if not launches:
         return
@@ -59,7 +62,7 @@ def compile_all(
                 count += 1
                 if not _ended(future):
                     failed.append(one.kernel)
-            yield Compiled(count, len(launches), tuple(failed))
+            yield Compiled(count, len(launches))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
