@@ -15,7 +15,7 @@ from dgedit.models import store
 from dgedit.text.visible import visible
 
 
-class Target(StrEnum):
+class CardTarget(StrEnum):
     """A card, by its compute capability."""
 
     A100 = "80"
@@ -28,7 +28,7 @@ def warm(
     model: Annotated[str, typer.Argument(metavar="NAME", help="A name, or a path.")],
     device: Device = None,
     target: Annotated[
-        Target | None,
+        CardTarget | None,
         typer.Option(help="Compute capability of a card that is not here: A100, 4090, H100, 5090."),
     ] = None,
 ) -> None:

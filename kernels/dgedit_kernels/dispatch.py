@@ -57,7 +57,7 @@ class Variant:
     """The cards that run it, by compute capability."""
 
 
-class Card(NamedTuple):
+class CardLimits(NamedTuple):
     """What launches depend on of a card."""
 
     processors: int
@@ -127,11 +127,11 @@ def _seen(value: Any) -> tuple[str, bool]:
 
 
 _watch: ContextVar[Callable[[Launch], bool] | None] = ContextVar("watch", default=None)
-_card: ContextVar[Card | None] = ContextVar("card", default=None)
+_card: ContextVar[CardLimits | None] = ContextVar("card", default=None)
 
 
 @contextmanager
-def watching(each: Callable[[Launch], bool], *, on: Card | None = None) -> Iterator[None]:
+def watching(each: Callable[[Launch], bool], *, on: CardLimits | None = None) -> Iterator[None]:
     """Tell `each` of every launch; it says whether the kernel runs. Launches are as `on` that card,
     which need not be there; None: the one that is.
     """
@@ -156,12 +156,12 @@ def launch(kernel: Any, grid: tuple[int, ...]) -> Callable[..., Any]:
     return watched
 
 
-def card(x: Tensor) -> Card:
+def card(x: Tensor) -> CardLimits:
     """Return what launches depend on of x's card."""
     if (found := _card.get()) is not None:
         return found
     has = torch.cuda.get_device_properties(x.device)
-    return Card(has.multi_processor_count, has.shared_memory_per_block_optin >> 10)
+    return CardLimits(has.multi_processor_count, has.shared_memory_per_block_optin >> 10)
 
 
 def on_gpu(x: Tensor) -> bool:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dgedit_engine.files import small
-from dgedit_engine.formats import compressed, gguf, modelopt, native, plain, shards
+from dgedit_engine.formats import compressed, gguf, gptq, modelopt, native, plain, shards
 from dgedit_engine.formats.source import Narrow, TensorSource, computed, named
 from dgedit_engine.types import ModelError
 
-KNOWN = ("none", "modelopt", "compressed-tensors", native.METHOD)
+KNOWN = ("none", "modelopt", "compressed-tensors", *gptq.METHODS, native.METHOD)
 """Methods of quantisation that safetensors may have, by Hugging Face's names."""
 
 _WIDTHS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
@@ -79,6 +79,8 @@ def describe(path: Path) -> str:
             return f"{settings.get('quant_algo')} (ModelOpt)"
         if method == "compressed-tensors":
             return f"{_compressed(settings)} ({method})"
+        if method in gptq.METHODS:
+            return f"INT4 ({method})"
         if method == native.METHOD:
             kinds = [str(kind) for kind in (settings.get("experts"), settings.get("rest")) if kind]
             return f"dgedit {' + '.join(kinds)}"
@@ -142,6 +144,8 @@ def _safetensors(folder: Path) -> TensorSource:
         pieces = modelopt.pieces(headers, settings)
     elif method == "compressed-tensors":
         pieces = compressed.pieces(headers, settings)
+    elif method in gptq.METHODS:
+        pieces = gptq.pieces(headers, settings)
     else:
         pieces = native.pieces(headers, settings)
     return TensorSource(headers, shards.reader(places), tuple(pieces), computed(headers))

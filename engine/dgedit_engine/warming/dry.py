@@ -27,7 +27,7 @@ from dgedit_engine.model.masks import Reading, side_by_side
 from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.weights.checkpoint import make_room, planned
 from dgedit_engine.weights.slots import slots
-from dgedit_kernels.dispatch import Card, Launch, watching
+from dgedit_kernels.dispatch import CardLimits, Launch, watching
 from dgedit_kernels.quantised import Quantised
 
 _NEAR = 40
@@ -36,7 +36,7 @@ compiler asks of a number whether 16 divides it.
 """
 
 
-def launches(path: Path, fit: Fit, card: Card) -> list[Launch]:
+def launches(path: Path, fit: Fit, card: CardLimits) -> list[Launch]:
     """Return every launch of a fill with the model in `path`, each once, opened as `fit` says on a
     card like this one. Raises ModelError for a model that cannot be opened.
     """

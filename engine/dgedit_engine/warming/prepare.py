@@ -13,14 +13,14 @@ from dgedit_engine.memory.plan import Fit, TooLarge, check
 from dgedit_engine.types import ModelError
 from dgedit_engine.warming.dry import launches
 from dgedit_kernels.compiled import SHARED
-from dgedit_kernels.dispatch import Card, Launch, card
+from dgedit_kernels.dispatch import CardLimits, Launch, card
 
 _PROCESSORS = {80: 108, 89: 128, 90: 132, 120: 170}
 """Multiprocessors of the cards that are meant: A100, RTX 4090, H100 and H200, RTX 5090."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WarmPlan:
     """What is to be compiled."""
 
     launches: list[Launch]
@@ -42,7 +42,7 @@ def refusal(device: str | None = None) -> str:
     )
 
 
-def wanted(path: Path, *, device: str | None = None, target: int | None = None) -> Wanted:
+def wanted(path: Path, *, device: str | None = None, target: int | None = None) -> WarmPlan:
     """Return what a fill with the model in `path` launches on `device`, or on a card of capability
     `target`, which need not be here and is taken to hold it. Raises ModelError, in one line, where
     nothing can be compiled, and for a model that cannot be opened.
@@ -52,11 +52,13 @@ def wanted(path: Path, *, device: str | None = None, target: int | None = None) 
         raise ModelError(why)
     if target is not None:
         fit = check(path, sys.maxsize, device="cuda")
-        return Wanted(launches(path, fit, Card(_PROCESSORS[target], SHARED[target])), target)
+        return WarmPlan(
+            launches(path, fit, CardLimits(_PROCESSORS[target], SHARED[target])), target
+        )
     place = device_of(device)
     major, minor = torch.cuda.get_device_capability(place)
     has = card(torch.empty(0, device=place))
-    return Wanted(launches(path, _fit(path, place), has), 10 * major + minor)
+    return WarmPlan(launches(path, _fit(path, place), has), 10 * major + minor)
 
 
 def refusal_of_target() -> str:

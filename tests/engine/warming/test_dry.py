@@ -24,12 +24,12 @@ from dgedit_engine.warming.dry import launches, lengths
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights.quantize import room_for
 from dgedit_engine.weights.slots import slots
-from dgedit_kernels.dispatch import Card, Launch, launch, watching
+from dgedit_kernels.dispatch import CardLimits, Launch, launch, watching
 from every_format import q8_0
 from headers import header_only
 from scripted import PATH
 
-H100 = Card(132, 227)
+H100 = CardLimits(132, 227)
 
 
 def test_a_step_launches_nothing_that_would_not_have_been_compiled(
@@ -40,7 +40,9 @@ def test_a_step_launches_nothing_that_would_not_have_been_compiled(
     q8_0(tmp_path)
     config = load_config(tmp_path)
     fit = check(tmp_path, 1 << 40, device="cuda")
-    little = Card(16, H100.shared)  # shares out fewer tiles, which an interpreter takes in turn
+    little = CardLimits(
+        16, H100.shared
+    )  # shares out fewer tiles, which an interpreter takes in turn
     known = set(launches(tmp_path, fit, little))
     model = checkpoint.load(config, tmp_path, dtype=fit.setting.matrices)
     cache = DeviceCache(config, device="cpu", dtype=model.embedding.dtype)
@@ -62,9 +64,9 @@ def test_a_step_launches_nothing_that_would_not_have_been_compiled(
     assert sum(seen.values()) > 100
 
 
-@pytest.mark.parametrize("card", [H100, Card(128, 99)])
+@pytest.mark.parametrize("card", [H100, CardLimits(128, 99)])
 def test_the_lengths_that_are_tried_stand_for_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: Card
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: CardLimits
 ) -> None:
     file = tmp_path / "model.gguf"
     header_only(file, released(), "Q4_K_M", vocabulary=False)
@@ -112,7 +114,7 @@ from triton.runtime.jit import create_function_from_signature
 from dgedit_engine.memory.plan import check
 from dgedit_engine.warming.dry import launches
 from dgedit_kernels.compiled import specialised
-from dgedit_kernels.dispatch import Card, Launch
+from dgedit_kernels.dispatch import CardLimits, Launch
 
 backend, made, path = make_backend(GPUTarget("cuda", 90, 32)), {}, Path(sys.argv[1])
 of = Launch.of.__func__
@@ -129,7 +131,7 @@ def real(value):
     return torch.empty(64, dtype=value.dtype)[offset % 16 // value.element_size():]
 
 Launch.of = classmethod(kept)
-found = launches(path, check(path, 1 << 40, device="cuda"), Card(132, 227))
+found = launches(path, check(path, 1 << 40, device="cuda"), CardLimits(132, 227))
 for one in found:
     kernel, args, more = made[one]
     bind = create_function_from_signature(kernel.signature, kernel.params, backend)
@@ -166,11 +168,11 @@ from pathlib import Path
 from dgedit_engine.memory.plan import check
 from dgedit_engine.warming.compiling import compile_all, folder
 from dgedit_engine.warming.dry import launches
-from dgedit_kernels.dispatch import Card, Launch
+from dgedit_kernels.dispatch import CardLimits, Launch
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    found = launches(path, check(path, 1 << 40, device="cuda"), Card(132, 227))
+    found = launches(path, check(path, 1 << 40, device="cuda"), CardLimits(132, 227))
     some = [one for one in found if one.kernel in ("_gated_kernel", "_choose_kernel")][:3]
     bad = Launch(some[0].module, some[0].kernel, (), (), 4, 3)
     failed = []
