@@ -56,7 +56,7 @@ ORDER = {
         ("tune",),
         ("bench", "eval"),
         ("train",),
-        ("engine",),
+        ("engine", "warming"),
         ("infill", "memory"),
         ("nano",),
         ("decode", "weights"),

@@ -23,14 +23,16 @@ class ByteProgress(Protocol):
         """The bytes of the whole transfer."""
 
 
-def follow(steps: Iterable[ByteProgress], what: str) -> None:
-    """Run a transfer to its end, and show its progress if stderr is a terminal."""
-    with contextlib.closing(_shown(iter(steps), what)) as shown:
+def follow(steps: Iterable[ByteProgress], what: str, *, counted: bool = False) -> None:
+    """Run a transfer to its end, and show its progress if stderr is a terminal; `counted` if it is
+    of things, not of bytes.
+    """
+    with contextlib.closing(_shown(iter(steps), what, counted)) as shown:
         for _ in shown:
             pass
 
 
-def _shown(steps: Iterator[ByteProgress], what: str) -> Generator[ByteProgress]:
+def _shown(steps: Iterator[ByteProgress], what: str, counted: bool) -> Generator[ByteProgress]:
     try:
         if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
             yield from steps
@@ -39,9 +41,11 @@ def _shown(steps: Iterator[ByteProgress], what: str) -> Generator[ByteProgress]:
         from rich.console import Console
         from rich.text import Text
 
+        far = (bars.DownloadColumn(), bars.TransferSpeedColumn())
         columns = (
             *(bars.RenderableColumn(Text(visible(what))), bars.BarColumn()),
-            *(bars.DownloadColumn(), bars.TransferSpeedColumn(), bars.TimeRemainingColumn()),
+            *((bars.MofNCompleteColumn(),) if counted else far),
+            bars.TimeRemainingColumn(),
         )
         with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = None

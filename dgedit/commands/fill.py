@@ -119,7 +119,7 @@ def fill(
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit.request import run as work
-    from dgedit.request.ability import not_followed, not_known
+    from dgedit.request.ability import not_followed, not_known, note
     from dgedit_engine.types import InfillRequest
 
     asked = _output(
@@ -159,8 +159,9 @@ def fill(
     for source in sources:
         if not force and (why := not_known(filler, source.document.path)):
             raise EngineError(f"{source.document.path}: {why} (--force fills it all the same)")
-    if request.instruction and not quiet and (said := not_followed(filler)):
-        output.complain(said)
+    for said in (note(filler), not_followed(filler) if request.instruction else ""):
+        if said and not quiet:
+            output.complain(said)
     if asked == "interactive":
         from dgedit.commands.interactive import ask, told
 

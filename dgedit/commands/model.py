@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit import config as settings
+from dgedit.commands import warm as warming
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Keys
@@ -25,9 +27,11 @@ from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.files.disk import in_units
 from dgedit.models import nano, sizes, store
 from dgedit.models.names import NANO, OURS
+from dgedit.models.needs import needs
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
+    from dgedit.models.needs import Needs
     from dgedit.models.store import Facts, ListedModel
 
 app = typer.Typer(
@@ -82,7 +86,8 @@ def pull(
         str | None, typer.Option(metavar="NAME", help="What to call it; the repository's name.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which of several GGUF files.")
+        str | None,
+        typer.Option(metavar="NAME", help="Which of several GGUF files; the best that fits."),
     ] = None,
 ) -> None:
     """Fetch a model into the models folder. Goes on where a stopped pull ended.
@@ -97,7 +102,7 @@ def pull(
         return
     if name is not None:
         store.placed(name)  # raises now if the name is invalid
-    from dgedit.models import hub, known
+    from dgedit.models import choosing, hub, known
 
     if (one := known.known(repo)) is not None:
         repo, name = one.repo, name or one.name
@@ -109,7 +114,10 @@ def pull(
             " repository"
         )
 
-    plan = hub.plan(repo, revision=revision, file=file)
+    choose = choosing.Chooser()
+    plan = hub.plan(repo, revision=revision, file=file, choose=choose)
+    if choose.said:
+        complain(choose.said)
     name = name or plan.name
     place = store.placed(name)
     if os.path.lexists(place):
@@ -122,7 +130,8 @@ def pull(
         raise EngineError(
             f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
         )
-    _say(f"{name}: {_summary(store.facts(place))}")
+    _say(f"{name}: {_summary(store.facts(place), needs(place))}")
+    warming.offer(name)
 
 
 @app.command("list", cls=Quick)
@@ -132,7 +141,7 @@ def list_(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """List the models that have names. * marks the default."""
+    """List the models that have names, with what they take of a GPU. * marks the default."""
     if available:
         from dgedit.commands import available as table
 
@@ -142,13 +151,13 @@ def list_(
     if as_json:
         print_text(json.dumps([_entry(one) for one in found]) + "\n")
         return
-    rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS")]
+    rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS", "ON A GPU")]
     for one in found:
-        what = one.facts
+        what, mark = one.facts, "*" if one.default else " "
         columns = (what.format, _count(what.parameters)) if what else ("-", "-")
-        mark = "*" if one.default else " "
-        rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1]))
-    widths = [max(len(visible(row[index])) for row in rows) for index in range(5)]
+        planned = str(needs(one.path) or "-") if what else "-"
+        rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1], planned))
+    widths = [max(len(visible(row[index])) for row in rows) for index in range(6)]
     for row, entry in zip(rows, [None, *found], strict=True):
         cells = (f"{visible(cell):{width}}" for cell, width in zip(row, widths, strict=True))
         error = f"  {entry.error}" if entry and entry.error else ""
@@ -191,6 +200,9 @@ def use(
         _say(f"but {said[-1].where} goes first: {said[-1].values['model']}")
     if name == NANO:
         _warn_of_base()
+
+
+app.command("warm", cls=Quick)(warming.warm)
 
 
 @app.command(cls=Quick)
@@ -344,19 +356,22 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _entry(one: ListedModel) -> dict[str, Any]:
     what = one.facts
+    planned = needs(one.path) if what else None
     return {
         "name": one.name,
         "path": str(one.path),
         "format": what.format if what else None,
         "bytes": one.bytes,
         "parameters": what.parameters if what else None,
+        "gpu_memory": None if planned is None else asdict(planned),
         "default": one.default,
         "error": one.error,
     }
 
 
-def _summary(facts: Facts) -> str:
-    return f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
+def _summary(facts: Facts, planned: Needs | None = None) -> str:
+    said = f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
+    return said if planned is None else f"{said}; on a GPU {planned}"
 
 
 def _count(number: int) -> str:

@@ -114,7 +114,7 @@ def pipe(
     kakoune  |dgedit pipe -m "use pathlib"
     """
     from dgedit.request import run as work
-    from dgedit.request.ability import not_followed, not_known, not_rewritten
+    from dgedit.request.ability import not_followed, not_known, not_rewritten, note
     from dgedit.request.ranges import all_of
     from dgedit_engine.types import InfillRequest
 
@@ -151,9 +151,9 @@ def pipe(
             raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")
         if rewritten and (why := not_rewritten(filler)):
             raise EngineError(f"{why}; --range or {marker} says what to fill")
-        said = not_followed(filler) if request.instruction and not quiet else ""
-        if said and not output.is_taken_for_text():
-            output.complain(said)
+        for said in (note(filler), not_followed(filler) if request.instruction else ""):
+            if said and not quiet and not output.is_taken_for_text():
+                output.complain(said)
         infill = work.run(request, filler, quiet=quiet, seconds=seconds)
         signals.look()
         result = work.Result((source,), infill)

@@ -269,7 +269,7 @@ class _Work:
         return {(done.words, doubt.kind) for _, doubt in done.left}
 
     def _ask(self, document: Document, spans: Sequence[Span], words: str) -> Infill:
-        from dgedit.request.ability import not_followed, not_known
+        from dgedit.request.ability import not_followed, not_known, note
         from dgedit.request.run import run
 
         path = document.path
@@ -285,7 +285,10 @@ class _Work:
         found = passage(document, spans, marker=self._marker)
         own = readable(instruction_of(self._wish.instruction, [words]))
         request = replace(self._wish, passages=(found,), instruction=own)
-        self._backend = self._backend or self._connect()
+        if self._backend is None:
+            self._backend = self._connect()
+            if said := note(self._backend):
+                output.complain(said)
         if not self._force and (why := not_known(self._backend, path)):
             self._unknown.add(path)
             raise EngineError(f"{path}: {why} (--force fills it all the same)")

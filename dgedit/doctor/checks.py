@@ -285,6 +285,8 @@ def model(facts: Facts) -> Finding:
         f"{name}, {facts['format']}: {in_units(facts['needs'])} on {facts['device']}"
         f" for {facts['context']:,} tokens"
     )
+    if facts.get("note"):
+        what += f"; {facts['note']}"
     return Finding("model", "ok", what)
 
 

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -46,6 +46,12 @@ _TRIES = 5  # attempts in a row that bring no byte
 _PAUSE = 1.0  # seconds between attempts
 _LATER = (408, 429, 500, 502, 503, 504)
 """HTTP status codes that mean: try again later."""
+
+
+Choose = Callable[[str, str, Mapping[str, Mapping[str, int]]], str | None]
+"""Chooses one of a repository's GGUF models: takes its name, its commit and, by their first files'
+names, the models' files with their bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +107,22 @@ class Progress:
     """The bytes of the whole download."""
 
 
-def plan(repo: str, *, revision: str | None = None, file: str | None = None) -> Download:
+def plan(
+    repo: str,
+    *,
+    revision: str | None = None,
+    file: str | None = None,
+    choose: Choose | None = None,
+) -> Download:
     """Choose the files to fetch from a repository: safetensors, or one GGUF model.
 
-    `file` names the GGUF file if there are several. Raises UsageError and EngineError, naming what
-    is wrong.
+    `file` names the GGUF file if there are several, or `choose` returns its name, and None where it
+    cannot. Raises UsageError and EngineError, naming what is wrong.
     """
     with asking.words(repo, revision):
         commit, sizes = asking.listed(repo, revision)
+        if file is None and choose is not None and len(several := _models(sizes)) > 1:
+            file = choose(repo, commit, several)
         names = _chosen(repo, sizes, file)
         if len(names) > _FILES:
             raise EngineError(
@@ -164,6 +178,18 @@ def origin(folder: Path) -> dict[str, Any]:
         isinstance(raw.get(key), type(value)) for key, value in nothing.items()
     )
     return raw if fits else nothing
+
+
+def _models(sizes: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Return the GGUF models of a repository without safetensors: each by its first file's name,
+    with its files' bytes.
+    """
+    found: dict[str, dict[str, int]] = {}
+    if any(name.endswith(_WEIGHTS) and "/" not in name for name in sizes):
+        return found
+    for name in sorted(name for name in sizes if name.endswith(_SINGLE)):
+        found.setdefault(_whole(name), {})[name] = sizes[name]
+    return {next(iter(files)): files for files in found.values()}
 
 
 def _chosen(repo: str, sizes: dict[str, int], file: str | None) -> list[str]:

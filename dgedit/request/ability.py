@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dgedit.text.visible import visible
 from dgedit_engine.types import Backend
 
 
@@ -15,6 +16,12 @@ def not_followed(backend: Backend) -> str:
     if backend.ability.instructions:
         return ""
     return f"{backend.name} follows no instructions: it reads the words as a comment"
+
+
+def note(backend: Backend) -> str:
+    """Say what a user should know of how the model was opened; empty for nothing."""
+    said = backend.ability.note
+    return f"{backend.name}: {visible(said)}" if said else ""
 
 
 def not_rewritten(backend: Backend) -> str:

@@ -183,6 +183,7 @@ def open_engine(
         dtype=fit.setting.matrices,
         activations=fit.setting.between,
         mapped=place.type == "cpu",
+        narrow=fit.narrow,
     )
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
@@ -206,6 +207,7 @@ def open_engine(
         context=fit.context,
         canvas=weights.canvas or not plain(tokenizer),
     )
+    gguf.forget()
     dream, masking = tokenizer.id(BEGINNING) is not None, None
     if config.masks is not None:
         masking = load_masking(home(path), config, dream=dream)
@@ -214,7 +216,7 @@ def open_engine(
         name=name,
         decoding=decoding,
         kv=fit.kv,
-        ability=ability,
+        ability=replace(ability, note=fit.note),
         certainty=load_certainty(home(path)),
         masking=masking,
     )

@@ -67,6 +67,8 @@ class Ability:
     """The most tokens that it reads and writes at a time; 0 where unknown."""
     canvas: bool = False
     """Whether it refines a whole span at once."""
+    note: str = ""
+    """What a user should know of how it was opened, in one line; empty for nothing."""
 
 
 LINE_ENDS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")

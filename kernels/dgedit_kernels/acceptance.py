@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dgedit_kernels.canvas_sampler import random_bits
-from dgedit_kernels.dispatch import Variant, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, launch, on_gpu, tl, triton
 
 _COLUMNS = 32  # slots that are compared with all others at a time
 
@@ -118,7 +118,7 @@ def accept_and_renoise_triton(
     )
     outputs = (found.ids, found.kept, found.still, found.settled)
     padded = max(_COLUMNS, triton.next_power_of_2(slots))
-    _accept_and_renoise_kernel[(batch,)](
+    launch(_accept_and_renoise_kernel, (batch,))(
         *inputs, settings, draw, *outputs, slots, vocab, padded, _COLUMNS, num_warps=8
     )
     return found

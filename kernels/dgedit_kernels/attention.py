@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgedit_kernels.attention_split import attend_triton
-from dgedit_kernels.dispatch import on_gpu
+from dgedit_kernels.dispatch import card, on_gpu
 
 
 def attention(
@@ -79,12 +79,9 @@ def attend(
     """
     options = {"causal": causal, "window": window, "own": own, "offset": offset}
     if on_gpu(q) and not torch.is_grad_enabled():
-        card = torch.cuda.get_device_properties(q.device)
-        shared = card.shared_memory_per_block_optin >> 10
-        processors = card.multi_processor_count
-        return attend_triton(
-            *(q, k, v, prompt_k, prompt_v, extent), **options, processors=processors, shared=shared
-        )
+        has = card(q)
+        options |= {"processors": has.processors, "shared": has.shared}
+        return attend_triton(*(q, k, v, prompt_k, prompt_v, extent), **options)
     n, (first, end) = q.shape[2], extent.tolist()
     if window is not None:
         first = max(first, end - window + 1)

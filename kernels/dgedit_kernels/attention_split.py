@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import TARGETS, Variant, divided, tl, triton
+from dgedit_kernels.dispatch import TARGETS, Variant, divided, launch, tl, triton
 
 _SPLITS = 16
 """Most programs that share the keys of a tile: what they write grows with them."""
@@ -62,7 +62,7 @@ def attend_triton(
     if splits > 1:
         parts = q.new_empty(splits, *out.shape, dtype=torch.float32)
         lse = q.new_empty(splits, *out.shape[:3], dtype=torch.float32)
-    _attend_kernel[(programs[0], splits, programs[1])](
+    launch(_attend_kernel, (programs[0], splits, programs[1]))(
         *(q, k, v, prompt_k, prompt_v, extent, own, offset, parts, lse),
         *(stride for each in (q, k, v) for stride in each.stride()[:3]),
         *(0 if len(prompt_k) == 1 else prompt_k.stride(0), *prompt_k.stride()[1:3]),
@@ -72,7 +72,7 @@ def attend_triton(
         num_stages=tile.stages,
     )
     if lse is not None:
-        _combine_kernel[(count,)](
+        launch(_combine_kernel, (count,))(
             *(parts, lse, out, count, splits, width, triton.next_power_of_2(splits))
         )
     return out

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 
 PEAK = 64
 """Tokens that share a peak, see `CanvasReading.peaks`."""
@@ -161,10 +161,10 @@ def read_canvas_triton(
     )
     parts = torch.empty((len(rows), 3, groups), dtype=torch.float32, device=raw.device)
     places = (rows.stride(0), heat.stride(0), heat.stride(1), canvas, softcap, vocab)
-    _read_groups_kernel[(groups, len(rows))](
+    launch(_read_groups_kernel, (groups, len(rows)))(
         *(rows, heat, pinned, reading.peaks, parts, reading.finite, *places, PEAK, peaks)
     )
-    _read_canvas_kernel[(len(rows),)](
+    launch(_read_canvas_kernel, (len(rows),))(
         *(rows, heat, draw, pinned, parts, reading.sample, reading.best, reading.entropy),
         *(reading.lse, reading.confidence, reading.finite, *places),
         *(PEAK * peaks, groups, triton.next_power_of_2(groups)),

@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import dgedit_kernels
-from dgedit_kernels.dispatch import TARGETS, Variant, triton
+from dgedit_kernels.dispatch import TARGETS, Launch, Variant, triton
 
 SHARED = dict(zip(TARGETS, (163, 99, 227, 99), strict=True))
 """KiB of shared memory of one program, by compute capability."""
@@ -73,6 +74,47 @@ def compiled(variant: Variant, target: int) -> KernelFigures:
     kernel = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
     registers, spilled = _assembled(kernel.asm["ptx"])
     return KernelFigures(variant.name, target, registers, spilled, kernel.metadata.shared)
+
+
+def compile_launch(launch: Launch, target: int) -> None:
+    """Compile a kernel for a card of that capability as its launch would, so that the launch finds
+    it in Triton's cache. Raises what Triton raises where that fails.
+    """
+    from triton import knobs
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, make_backend
+
+    kernel, signature, constants, attributes = specialised(launch)
+    where = GPUTarget("cuda", target, 32)
+    options = make_backend(where).parse_options(
+        {
+            "num_warps": launch.warps,
+            "num_stages": launch.stages,
+            "debug": kernel.debug or knobs.runtime.debug,
+            "instrumentation_mode": knobs.compilation.instrumentation_mode,
+        }
+    )
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
+    triton.compile(source, target=where, options=options.__dict__)
+
+
+def specialised(launch: Launch) -> tuple[Any, dict[str, str], dict[Any, Any], dict[Any, Any]]:
+    """Return the kernel, and its arguments' types, constants and attributes in Triton's words."""
+    kernel = getattr(importlib.import_module(launch.module), launch.kernel)
+    order, constants = kernel.arg_names, dict(launch.constants)
+    types = {name: (type_, divisible) for name, type_, divisible in launch.types}
+    attributes = {
+        (place,): [["tt.divisibility", 16]] if types.get(name, ("", False))[1] else []
+        for place, name in enumerate(order)
+        if types.get(name, ("", False))[0] not in _WITHOUT  # of these Triton asks nothing
+    }
+    signature = {name: types[name][0] if name in types else "constexpr" for name in order}
+    places = {(order.index(name),): value for name, value in constants.items()}
+    return kernel, signature, places, attributes
+
+
+_WITHOUT = ("fp32", "u1")
+"""Types of arguments that are no whole numbers and no pointers."""
 
 
 def _assembled(ptx: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, divided, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, tl, triton
 
 _TILE = 1024
 """Elements of a program of four warps: eight for each thread."""
@@ -25,7 +25,7 @@ def gated(gate_up: Tensor, *, silu: bool) -> Tensor:
     # columns in blocks of 256: 2112 and 704 fill 9 and 3 of them, but one of 1024 to two thirds
     block = min(256, triton.next_power_of_2(width))
     rows = _TILE // block
-    _gated_kernel[(divided(count, rows), divided(width, block))](
+    launch(_gated_kernel, (divided(count, rows), divided(width, block)))(
         joined, out, joined.stride(0), count, width, silu, rows, block, num_warps=4
     )
     return out.view(*gate_up.shape[:-1], width)

@@ -24,7 +24,7 @@ from dgedit_kernels.decode import (
     suits,
     variant,
 )
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.qmatmul import qmatmul, summed
 from dgedit_kernels.quantised import Quantised
@@ -93,14 +93,14 @@ def experts_triton(
     )
     order, tiles = route(index, many, rows=first.tokens)
     hidden = x.new_empty(index.numel(), inner)
-    _gate_up_kernel[(tiles.shape[1] * divided(joined, first.rows),)](
+    launch(_gate_up_kernel, (tiles.shape[1] * divided(joined, first.rows),))(
         *(ordered(x, into.planes), order, tiles, *into[:4], hidden, active, tiles.shape[1], inner),
         **{"OUT_PLANES": out_of.planes, **fixed(into, first)},
         num_warps=first.warps,
         num_stages=first.stages,
     )
     parts = x.new_empty(count, active, width)
-    _down_kernel[(tiles.shape[1] * divided(width, second.rows),)](
+    launch(_down_kernel, (tiles.shape[1] * divided(width, second.rows),))(
         *(hidden, order, tiles, *out_of[:4], weight.contiguous(), parts, tiles.shape[1], width),
         **fixed(out_of, second),
         num_warps=second.warps,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.norm_backward import residual_norm_trained, rms_norm_trained
 
 _OUTPUTS = 3
@@ -103,7 +103,7 @@ def rms_norm_triton(
     rows, more = _rows(x), None if plus is None else _rows(plus)
     out = rows.new_empty(rows.shape)
     tile, block, warps = _tile(rows.shape[1])
-    _rms_norm_kernel[(divided(len(rows), tile),)](
+    launch(_rms_norm_kernel, (divided(len(rows), tile),))(
         *(rows, more, None if weight is None else weight.contiguous(), out),
         *(rows.stride(0), 0 if more is None else more.stride(0), len(rows), eps),
         *(rows.shape[1], tile, block),
@@ -129,7 +129,7 @@ def residual_norm_triton(
     rows, one, two = _rows(x), _rows(first), None if second is None else _rows(second)
     out, *normed = (rows.new_empty(rows.shape) for _ in range(1 + len(weights)))
     tile, block, warps = _tile(rows.shape[1])
-    _residual_norm_kernel[(divided(len(rows), tile),)](
+    launch(_residual_norm_kernel, (divided(len(rows), tile),))(
         *(rows, one, two, None if weight is None else weight.contiguous()),
         *((None, None) if inner is None else (each.contiguous() for each in inner)),
         *(scalar, *(each.contiguous() for each in weights), *none, out, *normed, *none),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgedit_kernels.decode import Tile, fixed, operand, ordered, product, suits, variant
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, card, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.quantised import Quantised
 
 _STEP = 4 << 20
@@ -29,8 +29,7 @@ def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
     Odd shapes (`decode.suits`) take the PyTorch path there too.
     """
     if on_gpu(x) and suits(weight) and not torch.is_grad_enabled():
-        processors = torch.cuda.get_device_properties(x.device).multi_processor_count
-        return qmatmul_triton(x, weight, processors=processors)
+        return qmatmul_triton(x, weight, processors=card(x).processors)
     rows = max(1, _STEP // weight.shape[1])
     parts = [
         qmatmul_reference(x, weight[start : start + rows])
@@ -56,7 +55,7 @@ def qmatmul_triton(x: Tensor, weight: Quantised, *, processors: int = 132) -> Te
     if splits > 1:
         parts = x.new_empty(splits, *out.shape, dtype=torch.float32)
     factor = None if splits > 1 else taken.row
-    _qmatmul_kernel[(*grid, splits)](
+    launch(_qmatmul_kernel, (*grid, splits))(
         *(tokens, taken.codes, taken.scale, taken.bias, factor, parts, len(tokens), rows, splits),
         **fixed(taken, tile),
         num_warps=tile.warps,
@@ -73,7 +72,7 @@ def summed(parts: Tensor, out: Tensor, *, row: Tensor | None = None) -> None:
     """
     count, splits, columns = parts.shape
     block = min(1024, triton.next_power_of_2(columns))
-    _sum_kernel[(divided(columns, block), count)](
+    launch(_sum_kernel, (divided(columns, block), count))(
         *(parts, row, out, parts.stride(0), parts.stride(1), columns, splits, block)
     )
 

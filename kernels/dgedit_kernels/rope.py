@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.norm import rms_norm
 
 
@@ -187,7 +187,7 @@ def qk_norm_rope_triton(
     half = triton.next_power_of_2(width // 2)
     rows = min(triton.next_power_of_2(max(counts)), max(1, 1024 // half))
     groups = sum(divided(count, rows) for count in counts[: 2 if shared else 3])
-    _qk_norm_rope_kernel[(batch * n, groups)](
+    launch(_qk_norm_rope_kernel, (batch * n, groups))(
         *(joined, *norms, None if bias is None else bias.contiguous()),
         *(rope.positions, rope.turn, out),
         *(batch, n, joined.stride(0), joined.stride(1), joined.stride(2), eps, scale),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 
 _TOKENS = 4
 """Tokens of a program of four warps: one each, whose sums and maxima need no shared memory."""
@@ -48,7 +48,7 @@ def choose_triton(
     count, experts = logits.shape
     weight = logits.new_empty(count, active)
     index = logits.new_empty(count, active, dtype=torch.int64)
-    _choose_kernel[(divided(count, _TOKENS),)](
+    launch(_choose_kernel, (divided(count, _TOKENS),))(
         *(logits, scale, weight, index, count, factor, experts, active, _TOKENS),
         *(triton.next_power_of_2(experts), triton.next_power_of_2(active)),
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, tl, triton
+from dgedit_kernels.dispatch import Variant, launch, tl, triton
 
 
 class Routing(NamedTuple):
@@ -30,7 +30,7 @@ def route(index: Tensor, experts: int, *, rows: int) -> Routing:
     order, tiles = _room(index, experts, rows)
     block = min(1024, triton.next_power_of_2(max(len(order), 1)))
     bins = max(32, triton.next_power_of_2(experts + 1))
-    _route_kernel[(experts,)](
+    launch(_route_kernel, (experts,))(
         *(index.contiguous(), order, tiles, len(order), tiles.shape[1], experts),
         *(rows, bins, block),
     )

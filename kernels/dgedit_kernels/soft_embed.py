@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from dgedit_kernels.canvas_sampler import PEAK, CanvasReading, tempered, tempered_bits
-from dgedit_kernels.dispatch import Variant, divided, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 
 TOP = 64
 """Tokens of a slot whose embeddings are summed by default, the most probable ones."""
@@ -94,7 +94,7 @@ def soft_embed_triton(
             rows if rows.dtype == embedding.dtype else torch.empty_like(rows, dtype=embedding.dtype)
         )
         block = min(4096, triton.next_power_of_2(vocab))
-        _probabilities_kernel[(divided(vocab, block), len(rows))](
+        launch(_probabilities_kernel, (divided(vocab, block), len(rows)))(
             *(rows, heats, lse, fixed, probs, rows.stride(0), probs.stride(0)),
             *(softcap, vocab, block),
         )
@@ -103,7 +103,7 @@ def soft_embed_triton(
     width = embedding.shape[1]
     out = torch.empty(len(rows), width, dtype=embedding.dtype, device=raw.device)
     block = min(512, triton.next_power_of_2(width))
-    _gather_kernel[(divided(width, block), len(rows))](
+    launch(_gather_kernel, (divided(width, block), len(rows)))(
         *(value, index, heats, lse, fixed, embedding, out, embedding.stride(0)),
         *(softcap, scale, width, top, block),
     )

@@ -20,7 +20,7 @@ from dgedit_engine.types import (
     Stopped,
 )
 
-VERSION = 2
+VERSION = 3
 """The version of the messages; client and engine must have the same."""
 
 ERRORS: Mapping[str, type[Exception]] = {"value": ValueError, "model": ModelError}
@@ -61,7 +61,8 @@ def ability_to_json(ability: Ability) -> dict[str, Any]:
 def ability_from_json(data: object) -> Ability:
     """Parse an ability. Raises ValueError for invalid data."""
     table = _whole(data, Ability, "an ability")
-    for name, kind in (("instructions", bool), ("context", int), ("canvas", bool)):
+    kinds = {"instructions": bool, "context": int, "canvas": bool, "note": str}
+    for name, kind in kinds.items():
         _check(table[name], kind, f"an ability's {name}")
     if table["languages"] is not None:
         table["languages"] = frozenset(_all(table["languages"], str, "languages"))

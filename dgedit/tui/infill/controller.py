@@ -18,7 +18,7 @@ from textual.timer import Timer
 
 from dgedit.errors import DgeditError
 from dgedit.files.document import Document
-from dgedit.request.ability import not_known
+from dgedit.request.ability import not_known, note
 from dgedit.tui.editor import masking
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole, nearest
@@ -352,10 +352,12 @@ class InfillController:
                 self.workspace.mark(editor)
 
     def connected(self) -> None:
-        """Show which engine is connected, and warn if it does not know the language being
-        filled.
+        """Show which engine is connected and how it was opened, and warn if it does not know the
+        language being filled.
         """
         self.tell_engine()
+        if (backend := self.source.backend) and (line := note(backend)):
+            self.workspace.notice(line)
         if self.fill is not None and (line := self.unknown_language()):
             self.workspace.notice(line)
 

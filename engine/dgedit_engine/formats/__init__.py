@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from dgedit_engine.files import small
-from dgedit_engine.formats import compressed, gguf, modelopt, native, plain, shards
-from dgedit_engine.formats.source import TensorSource, computed, named
+from dgedit_engine.formats import compressed, gguf, gptq, modelopt, native, plain, shards
+from dgedit_engine.formats.source import Narrow, TensorSource, computed, named
 from dgedit_engine.types import ModelError
 
-KNOWN = ("none", "modelopt", "compressed-tensors", native.METHOD)
+KNOWN = ("none", "modelopt", "compressed-tensors", *gptq.METHODS, native.METHOD)
 """Methods of quantisation that safetensors may have, by Hugging Face's names."""
 
 _WIDTHS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
@@ -29,23 +29,38 @@ _COMPRESSED = {
 _FILE_TYPES = {
     **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K"},
     **{11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S"},
-    **{17: "Q5_K_M", 18: "Q6_K", 25: "IQ4_NL", 30: "IQ4_XS", 32: "BF16", 38: "MXFP4"},
+    **{17: "Q5_K_M", 18: "Q6_K", 19: "IQ2_XXS", 20: "IQ2_XS", 21: "Q2_K_S", 22: "IQ3_XS"},
+    **{23: "IQ3_XXS", 24: "IQ1_S", 25: "IQ4_NL", 26: "IQ3_S", 27: "IQ3_M", 28: "IQ2_S"},
+    **{29: "IQ2_M", 30: "IQ4_XS", 31: "IQ1_M", 32: "BF16", 36: "TQ1_0", 37: "TQ2_0"},
+    **{38: "MXFP4", 39: "NVFP4"},
 }
 """llama.cpp's number of a file's mixture of types, `general.file_type`, to its name."""
 _TYPES = {
     **{0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K"},
-    **{11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 20: "IQ4_NL", 23: "IQ4_XS", 30: "BF16"},
+    **{11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 16: "IQ2_XXS", 17: "IQ2_XS"},
+    **{18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS"},
+    **{29: "IQ1_M", 30: "BF16", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4", 40: "NVFP4"},
 }
 """ggml's number of a tensor's type to its name."""
 
 
-def opened(path: Path) -> TensorSource:
-    """Open the weights in a folder, or in a GGUF file. Raises ModelError, naming the path, for a
-    format that is not known, and for missing or damaged files.
+def opened(path: Path, narrow: Narrow | None = None) -> TensorSource:
+    """Open the weights in a folder, or in a GGUF file, of which `narrow` makes some of 4 bits.
+    Raises ModelError, naming the path, for a format that is not known, and for missing or damaged
+    files.
     """
     with named(path):
         file = _gguf(path)
-        return _safetensors(path) if file is None else gguf.source(file)
+        return _safetensors(path) if file is None else gguf.source(file, narrow)
+
+
+def narrowings(path: Path) -> list[Narrow]:
+    """Return what `opened` can narrow, the least first: nothing but in a GGUF file. Raises
+    ModelError as it does.
+    """
+    with named(path):
+        file = _gguf(path)
+        return [] if file is None else gguf.narrowings(file)
 
 
 def describe(path: Path) -> str:
@@ -64,6 +79,8 @@ def describe(path: Path) -> str:
             return f"{settings.get('quant_algo')} (ModelOpt)"
         if method == "compressed-tensors":
             return f"{_compressed(settings)} ({method})"
+        if method in gptq.METHODS:
+            return f"INT4 ({method})"
         if method == native.METHOD:
             kinds = [str(kind) for kind in (settings.get("experts"), settings.get("rest")) if kind]
             return f"dgedit {' + '.join(kinds)}"
@@ -127,6 +144,8 @@ def _safetensors(folder: Path) -> TensorSource:
         pieces = modelopt.pieces(headers, settings)
     elif method == "compressed-tensors":
         pieces = compressed.pieces(headers, settings)
+    elif method in gptq.METHODS:
+        pieces = gptq.pieces(headers, settings)
     else:
         pieces = native.pieces(headers, settings)
     return TensorSource(headers, shards.reader(places), tuple(pieces), computed(headers))

@@ -14,6 +14,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,17 @@ from torch import Tensor
 
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf_fields
-from dgedit_engine.formats.blocks import decoder, row_bytes
+from dgedit_engine.formats.blocks import decoder, is_wide, row_bytes
 from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, SHAPED
-from dgedit_engine.formats.source import EMBEDDING, HEAD, NORM, Piece, TensorSource, Weight
+from dgedit_engine.formats.source import (
+    EMBEDDING,
+    HEAD,
+    NORM,
+    Narrow,
+    Piece,
+    TensorSource,
+    Weight,
+)
 from dgedit_engine.types import ModelError
 
 SUFFIX = ".gguf"
@@ -34,6 +43,9 @@ SUFFIX = ".gguf"
 _CHUNK_BYTES = 1 << 20  # of a tensor at a time: taken apart in a cache, 0.5 to 1 G codes a second
 _SCALARS = dict(enumerate("BbHhIif?", 0)) | {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_MATRIX = re.compile(
+    r"blk\.\d+\.(?:attn_(?:q|k|v|output)|ffn_(?:gate|up|down|gate_up)(_exps)?)\.weight"
+)
 _PART = re.compile(r"(?P<stem>.+)-\d{5}-of-(?P<count>\d{5})\.gguf")
 # Bytes of a header, values of its arrays, fields, tensors: four times what the largest files have.
 _LONGEST, _VALUES, _FIELDS, _TENSORS, _ALIGNED = 64 << 20, 1 << 22, 4096, 65_536, 1 << 16
@@ -125,8 +137,8 @@ def parts(file: Path) -> list[Path]:
     return [file.with_name(name) for name in names] or [file]
 
 
-def source(file: Path) -> TensorSource:
-    """Open the weights of a file. Raises ModelError as `header` does."""
+def source(file: Path, narrow: Narrow | None = None) -> TensorSource:
+    """Open the weights of a file, some of them narrowed. Raises ModelError as `header` does."""
     fields, entries = header(file)
     headers = {
         name: torch.empty(one.bytes, dtype=torch.uint8, device="meta")
@@ -141,8 +153,26 @@ def source(file: Path) -> TensorSource:
     dtype = torch.float32 if wide else torch.bfloat16
     kind = fields["general.architecture"]
     heads = gguf_fields.turned_heads(fields)
-    pieces = tuple(_pieces(entries, kind, heads))
+    pieces = tuple(_pieces(entries, kind, heads, narrow))
     return TensorSource(headers, read, pieces, dtype, shifted=kind == GEMMA3)
+
+
+def narrowings(file: Path) -> list[Narrow]:
+    """Return how far the weights of a file can be narrowed, the least first; none where nothing of
+    it is in more than 4 bits. By the tensors' types alone.
+    """
+    wide = [name for name, one in header(file)[1].items() if is_wide(one.kind)]
+    ways: tuple[Narrow, ...] = ("experts", "layers")
+    counts = [0, *(sum(_narrows(name, way) for name in wide) for way in ways)]
+    return [way for way, less, more in zip(ways, counts, counts[1:], strict=False) if more > less]
+
+
+def _narrows(name: str, narrow: Narrow | None) -> bool:
+    """Say whether a tensor is narrowed: a matrix of a layer, never the embedding, the head or a
+    router.
+    """
+    found = _MATRIX.fullmatch(name)
+    return found is not None and (narrow == "layers" or (narrow == "experts" and bool(found[1])))
 
 
 def configuration(file: Path) -> dict[str, Any]:
@@ -166,7 +196,10 @@ def _divisors(entries: Mapping[str, TensorInfo]) -> list[float] | None:
 
 
 def _pieces(
-    entries: Mapping[str, TensorInfo], kind: str, heads: Mapping[str, int]
+    entries: Mapping[str, TensorInfo],
+    kind: str,
+    heads: Mapping[str, int],
+    narrow: Narrow | None,
 ) -> Iterator[Piece]:
     """Every weight, large ones in parts; of those whose rows llama.cpp has turned, `heads` has the
     number of heads.
@@ -174,7 +207,7 @@ def _pieces(
     for name, entry in entries.items():
         if name == _UNREAD or (name == "output.weight" and kind not in SHAPED):  # which is tied
             continue
-        theirs, made = _name(name, kind), decoder(entry.kind)
+        theirs, made = _name(name, kind), decoder(entry.kind, narrow=_narrows(name, narrow))
         count, size, least = entry.shape[0], math.prod(entry.bytes), 1
         if (turned := heads.get(name.split(".", 2)[-1])) is not None:
             least = max(2, count // turned)
@@ -187,6 +220,7 @@ def _pieces(
             yield Piece(theirs, (name,), made, slice(start, min(start + step, count)))
 
 
+@cache
 def _turned(made: Callable[[Tensor], Weight], width: int) -> Callable[[Tensor], Weight]:
     """Put the rows of heads back in their order: llama.cpp rotates neighbours, and so its converter
     puts rows i and i + E/2 of each head side by side.
@@ -211,11 +245,45 @@ def _name(name: str, kind: str) -> str:
     return _WHOLE.get(name.removesuffix(".weight"), name).replace("model.decoder.", top)
 
 
-def header(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+def header(file: Path) -> tuple[Mapping[str, Any], Mapping[str, TensorInfo]]:
     """Read the fields and tensors that a file says it has, with those of the other parts of a split
-    model. Raises ModelError for anything else; not always with the file's name.
+    model. The last one read is kept, until `forget`. Raises ModelError for anything else; not
+    always with the file's name.
     """
-    first, *others = parts(file)
+    files = tuple(parts(file))
+    for one in files:
+        small.sound(one)
+    try:
+        states = tuple((state.st_size, state.st_mtime_ns) for state in map(Path.stat, files))
+    except OSError as error:
+        raise ModelError(f"{file}: {error.strerror}") from error
+    return _header(files, states)
+
+
+def complete(begins: bytes) -> bool:
+    """Say whether a file's first bytes hold all of its header. Raises ModelError where they are
+    none, or its tensors are of a type that is not known.
+    """
+    if not b"GGUF".startswith(begins[:4]):
+        raise ModelError("no GGUF file")
+    try:
+        _parsed(begins, Path())
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def forget() -> None:
+    """Drop the header that is kept: a large vocabulary takes 74 MB."""
+    _header.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _header(
+    files: tuple[Path, ...], _states: tuple[tuple[int, int], ...]
+) -> tuple[Mapping[str, Any], Mapping[str, TensorInfo]]:
+    """Read a header; `_states` are the files' sizes and times."""
+    first, *others = files
     fields, entries = _read(first)
     if fields.get("split.count", 1) not in (0, 1 + len(others)):
         raise ModelError(f"it is one of {fields['split.count']} files, and not called so")
@@ -246,7 +314,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     return fields, entries
 
 
-def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
+def _parsed(data: mmap.mmap | bytes, file: Path) -> tuple[dict[str, Any], dict[str, TensorInfo]]:
     place, values = 0, 0
 
     def take(form: str) -> tuple[Any, ...]:
@@ -274,7 +342,8 @@ def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Tens
         if inner == _ARRAY or values > _VALUES:
             raise ValueError(f"an array of {'arrays' if inner == _ARRAY else f'{values:,} values'}")
         if inner == _STRING:
-            return [text() for _ in range(count)]
+            found, place = _strings(data, place, count)
+            return found
         dtype = np.dtype("<" + _SCALARS[inner])
         numbers = np.frombuffer(data, dtype, count, place).copy()  # outlives the map
         place += numbers.nbytes
@@ -299,6 +368,20 @@ def _parsed(data: mmap.mmap, file: Path) -> tuple[dict[str, Any], dict[str, Tens
         raise ValueError(f"general.alignment {align!r}")
     start = -(-place // align) * align
     return known, {name: _entry(name, file, *one, start=start) for name, one in placed.items()}
+
+
+def _strings(data: mmap.mmap | bytes, place: int, count: int) -> tuple[list[str], int]:
+    """Read so many strings from `place` on -> them, and where they end. A vocabulary has a million:
+    nothing more than that is done for each.
+    """
+    length, most, found = struct.Struct("<Q").unpack_from, min(len(data), _LONGEST), []
+    for _ in range(count):
+        start = place + 8
+        place = start + length(data, place)[0]
+        if place > most:
+            raise ValueError(f"a string ends behind the header, at {place:,}")
+        found.append(data[start:place].decode("utf-8", "replace"))
+    return found, place
 
 
 def _entry(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ EMBEDDING, NORM = "model.decoder.embed_tokens.weight", "model.decoder.norm.weigh
 """Two tensors of every DiffusionGemma, one of them at least as plain numbers."""
 HEAD = "lm_head.weight"
 """The head, where it is not the embedding; files may have it beside one that is."""
+
+Narrow = Literal["experts", "layers"]
+"""What takes 4 bits where a file's own codes would be 8: the experts, or all layers' matrices."""
 
 _LAYERS, _EXPERTS, _STACKS = 512, 4096, 65_536
 # Layers, experts of one, and of all: published models have up to 126, 512 and 23,000.
@@ -61,15 +65,21 @@ class TensorSource:
     """Dtype in which the plain part computes: bfloat16 for up to 16 bits, else float32."""
     shifted: bool = False
     """Whether norms that Hugging Face's files have less 1 are whole here, as llama.cpp's are."""
+    _forms: dict[Any, Weight] = field(default_factory=dict, compare=False, repr=False)
 
     def form(self, piece: Piece) -> Weight:
-        """Return the piece without its data. Raises ModelError for tensors that do not fit
-        together.
+        """Return the piece without its data, the same for pieces that are made alike: a file has
+        tens of thousands. Raises ModelError for tensors that do not fit together.
         """
-        value = _made(piece, [self.headers[name] for name in piece.stored])
-        if isinstance(value, Quantised):
-            _check(piece.name, value)
-        return value
+        headers = [self.headers[name] for name in piece.stored]
+        sizes = tuple((_rows(one.shape, piece.rows), one.dtype) for one in headers)
+        known = self._forms.get((piece.made, sizes))
+        if known is None:
+            known = _made(piece, headers)
+            if isinstance(known, Quantised):
+                _check(piece.name, known)
+            self._forms[piece.made, sizes] = known
+        return known
 
     def value(self, piece: Piece, device: torch.device | str = "cpu") -> Weight:
         """Read the piece; made on `device`, a lone tensor where the file is mapped."""
@@ -107,6 +117,11 @@ def named(path: Path) -> Iterator[None]:
     except ModelError as error:
         words = str(error)
         raise ModelError(words if str(path) in words else f"{path}: {words}") from error
+
+
+def _rows(shape: torch.Size, rows: slice | None) -> tuple[int, ...]:
+    """Return the shape of some rows."""
+    return shape if rows is None or not shape else (len(range(*rows.indices(shape[0]))), *shape[1:])
 
 
 def _made(piece: Piece, tensors: list[Tensor]) -> Weight:

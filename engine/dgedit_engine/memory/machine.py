@@ -93,6 +93,7 @@ def model_facts(model: str, device: str | None) -> Facts:
         "context": fit.context,
         "needs": fit.need.total,
         "free": free,
+        "note": fit.note,
     }
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
 from dgedit_engine.decode.search import LONGEST
-from dgedit_engine.formats import opened
+from dgedit_engine.formats import narrowings, opened
 from dgedit_engine.formats.coding import coding
-from dgedit_engine.formats.source import TensorSource, Weight, named
+from dgedit_engine.formats.source import Narrow, TensorSource, Weight, named
 from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
@@ -52,6 +52,10 @@ _WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
 )
 
 
+class TooLarge(ModelError):
+    """A model that does not fit a device's memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """Memory that a model needs, in bytes."""
@@ -80,6 +84,10 @@ class Fit(NamedTuple):
     """The memory that this takes."""
     setting: Setting
     """The shape and the dtypes it runs with."""
+    narrow: Narrow | None = None
+    """What takes 4 bits of a GGUF file that has more."""
+    note: str = ""
+    """What a user should know of that; empty where all is as the file has it."""
 
 
 class Quantisation(NamedTuple):
@@ -93,12 +101,19 @@ class Quantisation(NamedTuple):
     """With the longest context that fits."""
 
 
-def need(path: Path, *, context: int, kv: KV = "bf16", device: str = "cpu") -> Need:
+def need(
+    path: Path,
+    *,
+    context: int,
+    kv: KV = "bf16",
+    device: str = "cpu",
+    narrow: Narrow | None = None,
+) -> Need:
     """Return the memory that the model in `path` takes on `device` with a context of so many
     tokens, from headers alone; `device` need not be there. Raises ModelError for a model that
     cannot be opened, and for fp8 on a CPU.
     """
-    return _Asked.of(path, device).need(context, kv)
+    return _Asked.of(path, device, narrow).need(context, kv)
 
 
 def fitting(
@@ -142,9 +157,9 @@ def check(
     """Return how to open the model in `path` with `free` bytes of `device`.
 
     `context` None is the model's own, or the longest from `least` on that fits; `kv` None is bf16,
-    or fp8 where a context of `usual`, or the given one, fits only so. Raises ModelError for a
-    context that is not possible, and for a model that does not fit, in one line that says what
-    would.
+    or fp8 where a context of `usual`, or the given one, fits only so. A GGUF file that does not fit
+    otherwise is narrowed to 4 bits, no more of it than must be. Raises ModelError for a context
+    that is not possible, and for a model that does not fit, in one line that says what would.
     """
     asked = _Asked.of(path, device)
     config = asked.setting.config
@@ -159,6 +174,14 @@ def check(
         return asked.fit(wanted, fit.kv)
     needed = _described(asked.need(wanted, kv or "bf16"), wanted)
     words = [f"model {path} needs {needed}, {device} has {_down(free)} GB free"]
+    for narrow in narrowings(path):
+        less = _Asked.of(path, device, narrow)
+        found = less.longest(free, kv=kv, wanted=wanted)
+        if found and (not context or found.context >= wanted):
+            length = context or found.context
+            note = _narrowed(narrow, asked.need(length, found.kv).total, device, free)
+            return less.fit(length, found.kv)._replace(narrow=narrow, note=note)
+        words[1:] = [f"in 4 bits {_up(less.need(wanted, kv or 'bf16').total)}"]
     if fit:
         words.append(f"a context of {fit.context:,} needs {_up(fit.need.total)} GB")
     if (home(path) / "config.json").is_file():  # which `quantize` reads
@@ -166,7 +189,7 @@ def check(
         fewer = [one for one in choices if one.fit.need.weights < asked.weights]
         if fewer and (not fit or fewer[0].fit.context > fit.context):
             words.append(_instead(path, fewer[0], wanted))
-    raise ModelError("; ".join(words if words[1:] else [*words, "nothing fits"]))
+    raise TooLarge("; ".join(words if words[1:] else [*words, "nothing fits"]))
 
 
 def usual(config: Config) -> int:
@@ -200,11 +223,11 @@ class _Asked:
     """Bytes that loading them takes beside."""
 
     @classmethod
-    def of(cls, path: Path, device: str) -> _Asked:
+    def of(cls, path: Path, device: str, narrow: Narrow | None = None) -> _Asked:
         """Count the weights in a folder or file. Raises ModelError for a model that cannot be
         opened.
         """
-        config, source = load_config(path), opened(path)
+        config, source = load_config(path), opened(path, narrow)
         try:
             with torch.device("meta"):
                 model = Model(config)
@@ -326,6 +349,14 @@ def _instead(path: Path, choice: Quantisation, wanted: int) -> str:
 def _described(need: Need, context: int) -> str:
     parts = f"weights {_up(need.weights)}, {context:,} tokens {_up(need.cache)}"
     return f"{_up(need.total)} GB ({parts}, work {_up(need.work)})"
+
+
+def _narrowed(narrow: Narrow, whole: int, device: str, free: int) -> str:
+    what = "its experts take" if narrow == "experts" else "its matrices take"
+    return (
+        f"{what} 4 bits, fewer than the file has: whole it needs {_up(whole)} GB,"
+        f" {device} has {_down(free)} GB free"
+    )
 
 
 def _up(size: int) -> str:

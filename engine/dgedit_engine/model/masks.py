@@ -76,6 +76,6 @@ class Reading:
 def side_by_side(sizes: Sequence[int], device: torch.device | str) -> Beside:
     """Lay sequences of `sizes` side by side, n tokens in all."""
     rows = torch.tensor(sizes, device=device)
-    own = torch.arange(len(sizes), device=device).repeat_interleave(rows)
+    own = torch.arange(len(sizes), device=device).repeat_interleave(rows, output_size=sum(sizes))
     offset = torch.cat([torch.arange(size, device=device) for size in sizes])
     return Beside(own.int(), offset.int())

@@ -19,7 +19,7 @@ from torch import Tensor
 from dgedit_engine.formats import opened, shards
 from dgedit_engine.formats.coding import allocated, coding, common, recoded
 from dgedit_engine.formats.plain import SCALE, narrowed
-from dgedit_engine.formats.source import HEAD, Piece, TensorSource, Weight, named
+from dgedit_engine.formats.source import HEAD, Narrow, Piece, TensorSource, Weight, named
 from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
@@ -55,6 +55,7 @@ def load(
     dtype: torch.dtype | None = None,
     activations: torch.dtype | None = None,
     mapped: bool = False,
+    narrow: Narrow | None = None,
 ) -> Model:
     """Load the model in `folder`, or in a GGUF file, for inference. Codes stay codes (but for int8
     by rows, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width:
@@ -62,12 +63,13 @@ def load(
 
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
     product. With `mapped`, an embedding that the file has in that dtype is not read: its rows come
-    from the disk when they are looked up.
+    from the disk when they are looked up. `narrow` is what takes 4 bits of a GGUF file that has
+    more.
 
     Raises ModelError, naming file and tensor, for unknown formats, missing or corrupt files, absent
     tensors and wrong shapes.
     """
-    source = opened(folder)
+    source = opened(folder, narrow)
     with torch.device("meta"):
         model = Model(config, activations=activations)
     with named(folder):

@@ -113,12 +113,12 @@ def test_pull_list_info_use_rm(server: Hub, homes: Path, capfd: Capture) -> None
     assert out.startswith("mine: BF16, 1.5M parameters, ")
     code, out, err = run(capfd, "list")
     assert [line.split() for line in out.splitlines()[:2]] == [
-        ["NAME", "FORMAT", "SIZE", "PARAMETERS"],
-        ["*", "nano", "-", "0", "B", "-", *parts.MISSING.split()],
+        ["NAME", "FORMAT", "SIZE", "PARAMETERS", "ON", "A", "GPU"],
+        ["*", "nano", "-", "0", "B", "-", "-", *parts.MISSING.split()],
     ]
-    assert out.splitlines()[2].split() == ["tiny", "BF16", "12.4", "MB", "6.1M"]
+    assert out.splitlines()[2].split()[:5] == ["tiny", "BF16", "12.4", "MB", "6.1M"]
     size = sum(path.stat().st_size for path in (homes / "mine").iterdir())
-    assert out.splitlines()[3].split() == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
+    assert out.splitlines()[3].split()[:5] == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
     code, out, err = run(capfd, "info", "mine")
     assert (code, err) == (0, "")
     for words in (

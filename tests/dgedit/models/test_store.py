@@ -327,8 +327,8 @@ def test_format_has_a_name(tmp_path: Path, settings: Any, name: str) -> None:
 
 
 def test_format_of_an_unknown_method_and_of_missing_files_is_an_error(tmp_path: Path) -> None:
-    folder = model(tmp_path / "m", {"quant_method": "gptq"})
-    with pytest.raises(ModelError, match="quantised by 'gptq'; known are none, modelopt"):
+    folder = model(tmp_path / "m", {"quant_method": "awq"})
+    with pytest.raises(ModelError, match="quantised by 'awq'; known are none, modelopt"):
         describe(folder)
     (folder / "model.safetensors").unlink()
     index = {"weight_map": {"a": "model-00001.safetensors"}}

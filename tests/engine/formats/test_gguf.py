@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 from published import CONFIG, numbers, weights
 
-F32, F16, BF16, Q8_0, Q5_0, Q4_K, Q6_K, Q5_K, Q4_0, Q4_1, Q3_K, Q5_1 = (
+F32, F16, BF16, Q8_0, Q5_0, Q4_K, Q6_K, Q5_K, Q4_0, Q4_1, Q5_1 = (
     GGMLQuantizationType[name]
     for name in (
         "F32",
@@ -42,7 +41,6 @@ F32, F16, BF16, Q8_0, Q5_0, Q4_K, Q6_K, Q5_K, Q4_0, Q4_1, Q3_K, Q5_1 = (
         "Q5_K",
         "Q4_0",
         "Q4_1",
-        "Q3_K",
         "Q5_1",
     )
 )
@@ -64,7 +62,7 @@ def blocks(shape: tuple[int, ...], kind: GGMLQuantizationType, seed: int = 0) ->
     size, length = GGML_QUANT_SIZES[kind]
     raw = generator.integers(0, 256, (*shape[:-1], shape[-1] // size, length), dtype=np.uint8)
     both = dict.fromkeys((Q4_K, Q5_K, Q4_1, Q5_1), (0, 2))
-    places = {Q6_K: (208,), Q3_K: (108,), **both}.get(kind, (0,))
+    places = {Q6_K: (208,), **both}.get(kind, (0,))
     for place in places:
         scale = generator.uniform(1e-3, 2e-2, raw.shape[:-1]).astype(np.float16)
         raw[..., place : place + 2] = scale[..., None].view(np.uint8)
@@ -76,9 +74,7 @@ def worth(raw: np.ndarray, kind: GGMLQuantizationType) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(3, 256), (2, 5, 768)])
-@pytest.mark.parametrize(
-    "kind", [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K, Q6_K, Q5_K, Q3_K, Q5_1]
-)
+@pytest.mark.parametrize("kind", [F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K, Q6_K, Q5_K, Q5_1])
 def test_blocks_are_worth_what_the_package_says(
     kind: GGMLQuantizationType, shape: tuple[int, ...]
 ) -> None:
@@ -99,15 +95,11 @@ def test_blocks_are_worth_what_the_package_says(
         assert (value.kind, value.group) == (("int4", 32) if kind == Q4_K else ("int8", group))
 
 
-def test_block_types_nobody_knows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_types_nobody_knows_are_refused() -> None:
     with pytest.raises(ModelError, match="unknown type 99"):
         row_bytes(99, 256)
     with pytest.raises(ModelError, match="blocks of 256 do not divide 32 columns"):
         row_bytes(Q4_K, 32)
-    monkeypatch.setitem(sys.modules, "gguf", None)
-    assert row_bytes(Q4_K, 256) == 144
-    with pytest.raises(ModelError, match=r"pip install 'dgedit\[gguf\]'"):
-        row_bytes(Q3_K, 256)
 
 
 def kinds(recipe: str, name: str, columns: int) -> GGMLQuantizationType:

@@ -271,6 +271,7 @@ def test_fault_19_parts_of_two_models_are_not_one(tmp_path: Path) -> None:
 
 MAY = {
     "dgedit_engine/files/small.py": "the one",
+    "dgedit_engine/formats/blocks_iq.py": "the package's own grids",
     "dgedit_engine/formats/gguf.py": "a header is mapped, not read",
     "dgedit_engine/formats/shards.py": "eight bytes of what was looked at",
     "dgedit_engine/memory/available.py": "the kernel's word on memory",

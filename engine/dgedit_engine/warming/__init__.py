@@ -1,0 +1,1 @@
+"""Compile the kernels that a model launches before it is opened."""
