@@ -1,0 +1,62 @@
+"""Small random Gemma 4 models made by transformers, saved as a user would find them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from oracle import TEXT as DIFFUSION
+from oracle import VISION
+
+DENSE: dict[str, Any] = {
+    **{key: DIFFUSION[key] for key in DIFFUSION if "expert" not in key and key[:3] != "moe"},
+    **{"hidden_size_per_layer_input": 0, "final_logit_softcapping": 30.0},
+    **{"max_position_embeddings": 4096, "attention_k_eq_v": True},
+}
+"""The 31B's shape: keys for values in full layers, no experts."""
+EXPERTS: dict[str, Any] = {
+    **{key: DIFFUSION[key] for key in ("num_experts", "top_k_experts", "moe_intermediate_size")},
+    "enable_moe_block": True,
+}
+"""What the 26B-A4B has beside it."""
+
+
+def random_gemma4(
+    folder: Path | None = None, *, sharp: float = 4.0, images: bool = False, **text: Any
+) -> Any:
+    """A transformers model in fp32, saved to `folder`; no norm at rest, scalars that matter."""
+    from transformers import (
+        Gemma4Config,
+        Gemma4ForCausalLM,
+        Gemma4ForConditionalGeneration,
+        Gemma4TextConfig,
+    )
+
+    config = Gemma4TextConfig(**{**DENSE, **text}, attn_implementation="eager")
+    torch.manual_seed(0)
+    if images:
+        model: Any = Gemma4ForConditionalGeneration(
+            Gemma4Config(text_config=config, vision_config=VISION)
+        ).eval()
+    else:
+        model = Gemma4ForCausalLM(config).eval()
+    filled(model, sharp=sharp)
+    if folder is not None:
+        model.save_pretrained(folder)
+    return model
+
+
+def filled(model: Any, *, sharp: float = 4.0) -> Any:
+    """The same model with weights large enough to matter."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name or "scale" in name:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+            elif parameter.dim() > 1:
+                parameter.mul_(sharp)
+        for name, buffer in model.named_buffers():
+            if name.endswith("layer_scalar"):
+                buffer.fill_(0.8 + 0.05 * int(name.split(".")[-2]))
+    return model
