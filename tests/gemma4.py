@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from oracle import TEXT as DIFFUSION
-from oracle import VISION
+from oracle import VISION, random_model
 
 DENSE: dict[str, Any] = {
     **{key: DIFFUSION[key] for key in DIFFUSION if "expert" not in key and key[:3] != "moe"},
@@ -60,3 +60,27 @@ def filled(model: Any, *, sharp: float = 4.0) -> Any:
             if name.endswith("layer_scalar"):
                 buffer.fill_(0.8 + 0.05 * int(name.split(".")[-2]))
     return model
+
+
+def family(folder: Path, *, seed: int = 0) -> None:
+    """Write a DiffusionGemma (`diffusion`), the Gemma 4 that is its causal reading (`causal`), and
+    another Gemma 4 (`other`), with one vocabulary.
+    """
+    from every_format import TOKENS, tokenizer
+
+    shape = {"vocab_size": 320, "max_position_embeddings": 4096}
+    assert len(TOKENS) <= shape["vocab_size"]
+    both = random_model(folder / "diffusion", **shape, canvas=16)
+    causal = random_gemma4(**EXPERTS, **shape)
+    causal.model.load_state_dict(both.model.encoder.language_model.state_dict())
+    causal.save_pretrained(folder / "causal")
+    other = random_gemma4(**shape)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(seed + 1)
+        for parameter in other.parameters():
+            if parameter.dim() > 1:
+                spread = float(parameter.std())
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread)
+    other.save_pretrained(folder / "other")
+    for name in ("diffusion", "causal", "other"):
+        tokenizer(folder / name)

@@ -47,8 +47,8 @@ def start(model: Model = None, adapter: Adapter = None, device: Device = None) -
     """
     from dgedit.engines.warm import client
 
-    changes = store.adapter_of(adapter, model)
-    opened = client.Daemon.open(store.resolve(model), _device(device), changes)
+    also = store.adapter_of(adapter, model), store.verifier_of(None, model)
+    opened = client.Daemon.open(store.resolve(model), _device(device), *also)
     if said := client.status(opened.place.socket):
         output.print_text(_line(said))
 
@@ -146,7 +146,8 @@ def _serve_http(address: str, model: str | None, adapter: Path | None, device: s
 def _place(model: str | None, adapter: Path | None, device: str | None) -> EngineKey:
     from dgedit.engines.warm.sockets import EngineKey
 
-    return EngineKey.of(store.resolve(model), _device(device), store.adapter_of(adapter, model))
+    also = store.adapter_of(adapter, model), store.verifier_of(None, model)
+    return EngineKey.of(store.resolve(model), _device(device), *also)
 
 
 def _device(device: str | None) -> str | None:

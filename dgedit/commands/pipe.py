@@ -36,10 +36,12 @@ from dgedit.commands.options import (
     Marker,
     Model,
     Ranges,
+    Reading,
     Seconds,
     Seed,
     Steps,
     Strength,
+    Verifier,
     option,
 )
 from dgedit.commands.output import print_document
@@ -89,6 +91,7 @@ def pipe(
     steps: Steps = None,
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
+    reading: Reading = "auto",
     on_error: Annotated[
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
@@ -98,6 +101,7 @@ def pipe(
     quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
     model: Model = None,
     adapter: Adapter = None,
+    verifier: Verifier = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -142,8 +146,9 @@ def pipe(
             entropy_bound=entropy_bound,
             candidates=candidates,
             exact=exact,
+            reading=reading,
         )
-        filler = backend.connect(model, device, engine=engine, adapter=adapter)
+        filler = backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier)
         if not force and (why := not_known(filler, stdin_filename)):
             raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")
         if rewritten and (why := not_rewritten(filler)):

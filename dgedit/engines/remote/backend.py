@@ -89,6 +89,8 @@ class Remote:
             raise EngineError(f"{self.device} fills no templates: a model in this process does")
         if request.exact:
             raise EngineError(f"{self.device} is asked in words, which cannot be exact")
+        if request.reading != "auto":
+            raise EngineError(f"{self.device} reads as it does: --reading is for a model here")
         task = rewrite.task(request)
         valid: list[tuple[Draft, ...]] = []
         wanted = request.candidates or 1

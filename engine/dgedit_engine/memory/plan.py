@@ -169,6 +169,39 @@ def check(
     raise ModelError("; ".join(words if words[1:] else [*words, "nothing fits"]))
 
 
+def check_both(
+    path: Path,
+    verifier: Path,
+    free: int,
+    *,
+    context: int | None = None,
+    kv: KV | None = None,
+    device: str = "cpu",
+) -> tuple[Fit, Fit]:
+    """Return how to open a model, and a second one that judges what it writes, with `free` bytes
+    for both: with one context, the given one or the `usual`. Raises ModelError as `check` does.
+    """
+    config = load_config(path)
+    asked = _Asked.of(verifier, device)
+    judging = replace(asked.setting, decoding=load_decoding(home(path), config))  # as many rows
+    asked = replace(asked, setting=judging)
+    length = context or min(usual(config), judging.config.context)
+    if length > judging.config.context:
+        most = judging.config.context
+        raise ModelError(f"{verifier}: a context of {length:,}, where {most:,} are possible")
+    second = asked.longest(free, kv=kv, wanted=length)
+    if second is None or second.context < length:
+        needed = _described(asked.need(length, kv or "bf16"), length)
+        raise ModelError(f"verifier {verifier} needs {needed}, {device} has {_down(free)} GB free")
+    second = asked.fit(length, second.kv)
+    try:
+        left = free - second.need.total
+        return check(path, left, context=length, kv=kv, device=device), second
+    except ModelError as error:
+        taken = _up(second.need.total)
+        raise ModelError(f"{error}, beside {taken} GB of the verifier {verifier}") from error
+
+
 def usual(config: Config) -> int:
     """Return the most tokens that a request takes: a chat model's prompt and all canvases, or a
     prompt and drafts from left to right.

@@ -71,6 +71,8 @@ def configured(raw: dict[str, Any]) -> Config:
             "full_attention" if (index + 1) % 6 == 0 else "sliding_attention"
             for index in range(count)
         ]
+    if (found := len(text["layer_types"])) != text["num_hidden_layers"]:
+        raise ValueError(f"{text['num_hidden_layers']!r:.50} layers, but {found} layer_types")
     if not text.get("enable_moe_block"):
         text |= {"num_experts": 0, "top_k_experts": 0, "moe_intermediate_size": 0}
     if not text.get("attention_k_eq_v"):
@@ -82,8 +84,6 @@ def _configured(text: dict[str, Any], raw: dict[str, Any], *, conditioned: bool)
     kinds = list(text["layer_types"])
     refuse_many(len(kinds), text["num_experts"])
     kinds[-1] = "full_attention"  # as the reference forces it
-    if (count := text.get("num_hidden_layers", len(kinds))) != len(kinds):
-        raise ValueError(f"{count} layers, but {len(kinds)} layer_types")
     if (activation := text.get("hidden_activation", "gelu_pytorch_tanh")) != "gelu_pytorch_tanh":
         raise ValueError(f"hidden_activation {activation}")
     if text.get("attention_bias") or text.get("use_bidirectional_attention") == "all":
@@ -171,8 +171,8 @@ def written(config: Config, text: dict[str, Any]) -> dict[str, Any]:
         "moe_intermediate_size": config.expert_width,
     }
     if not config.diffusion:
-        own = {"attention_k_eq_v": config.shared_values, "enable_moe_block": config.experts > 0}
-        own |= {"hidden_size_per_layer_input": 0}
+        own: dict[str, Any] = {"attention_k_eq_v": config.shared_values}
+        own |= {"enable_moe_block": config.experts > 0, "hidden_size_per_layer_input": 0}
         if not config.experts:
             own |= dict.fromkeys(("num_experts", "top_k_experts", "moe_intermediate_size"))
         head = {"architectures": [GEMMA4[0]], "model_type": FAMILIES[1], "dtype": "bfloat16"}

@@ -78,8 +78,9 @@ class Config:
     """Logits are bounded to plus and minus this; None: they are not."""
     family: Family = "gemma4"
     """gemma4 (DiffusionGemma, Gemma 4): values are normed, full layers may take their keys for
-    values, each layer ends with a scalar. gemma3: none of the three, and files have norms less 1. llama (Llama,
-    Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as they are.
+    values, each layer ends with a scalar. gemma3: none of the three, and files have norms less 1.
+    llama (Llama, Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as
+    they are.
     """
     query_scale: float = 1.0
     """What queries, normed if they are, are multiplied by."""
