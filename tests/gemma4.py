@@ -21,6 +21,25 @@ EXPERTS: dict[str, Any] = {
     "enable_moe_block": True,
 }
 """What the 26B-A4B has beside it."""
+PUBLISHED: dict[str, Any] = {
+    **{"model_type": "gemma4_text", "attention_k_eq_v": True, "hidden_size_per_layer_input": None},
+    **{"head_dim": 256, "global_head_dim": 512, "sliding_window": 1024, "vocab_size": 262144},
+    "max_position_embeddings": 262144,
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        "full_attention": {
+            **{"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.25}
+        },
+    },
+}
+"""What the released files of the large ones have in common."""
+A4B: dict[str, Any] = {
+    **{"hidden_size": 2816, "num_hidden_layers": 30, "intermediate_size": 2112},
+    **{"num_attention_heads": 16, "num_key_value_heads": 8, "num_global_key_value_heads": 2},
+    **{"num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704},
+    "enable_moe_block": True,
+}
+"""What the 26B-A4B's has."""
 
 
 def random_gemma4(

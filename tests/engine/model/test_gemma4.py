@@ -13,11 +13,14 @@ from safetensors.torch import load_file
 
 from dgedit_engine.memory.plan import need
 from dgedit_engine.model.config import Sampling, load_config, save_config
+from dgedit_engine.model.config_gemma4 import configured
 from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
-from gemma4 import EXPERTS, filled, random_gemma4
+from dgedit_engine.weights.quantize import Experts, Rest, quantize
+from dgedit_kernels.quantised import Quantised
+from gemma4 import A4B, EXPERTS, PUBLISHED, filled, random_gemma4
 from oracle import random_model
 from parity import assert_close, cache_of, ids
 
@@ -154,6 +157,56 @@ def test_diffusion_gemmas_causal_reading_is_a_gemma_4(tmp_path: Path) -> None:
     text = ids(17, seed=6)
     expected = both.logits(both.encode(text, cache_of(both)))
     assert torch.equal(again.logits(again.encode(text, cache_of(again))), expected)
+
+
+@pytest.mark.parametrize(("experts", "rest"), [("e4m3", "int8"), ("int4", "int8"), (None, "int8")])
+def test_quantised_it_is_nearly_the_same(
+    tmp_path: Path, experts: Experts | None, rest: Rest | None
+) -> None:
+    wide = {"hidden_size": 64, "intermediate_size": 64, "moe_intermediate_size": 64}
+    theirs = random_gemma4(tmp_path / "whole", images=True, **(EXPERTS | wide))
+    list(quantize(tmp_path / "whole", tmp_path / "narrow", experts=experts, rest=rest))
+    config = load_config(tmp_path / "narrow")
+    assert config == load_config(tmp_path / "whole")
+    ours = checkpoint.load(config, tmp_path / "narrow", dtype=torch.float32)
+    assert isinstance(ours.layers[0].out, Quantised) == (rest is not None)
+    assert isinstance(ours.layers[0].experts_down, Quantised) == (experts is not None)
+    text = ids(40, seed=2)
+    mine = ours.logits(ours.encode(text, cache_of(ours)))
+    both = torch.stack((mine.flatten(), theirs(text).logits.flatten()))
+    assert float(torch.corrcoef(both)[0, 1]) > (0.9 if experts else 0.99)
+
+
+@pytest.mark.parametrize(
+    ("shape", "billions", "kept"),
+    [
+        (
+            A4B,
+            25.23,
+            (25, 5),
+        ),
+        (
+            {
+                **{"hidden_size": 5376, "num_hidden_layers": 60, "intermediate_size": 21504},
+                **{"num_attention_heads": 32, "num_key_value_heads": 16},
+                "num_global_key_value_heads": 4,
+            },
+            30.70,
+            (50, 10),
+        ),
+    ],
+)
+def test_published_shapes_have_their_parameters(
+    shape: dict[str, Any], billions: float, kept: tuple[int, int]
+) -> None:
+    config = configured(PUBLISHED | shape)
+    with torch.device("meta"):
+        model = Model(config)
+    count = sum(one.numel() for one in model.parameters())
+    assert count / 1e9 == pytest.approx(billions, abs=0.01)
+    sliding = sum(one.sliding for one in config.layers)
+    assert (sliding, len(config.layers) - sliding) == kept
+    assert {(one.head_dim, one.rotated) for one in config.layers} == {(256, 128), (512, 64)}
 
 
 @pytest.mark.parametrize(
