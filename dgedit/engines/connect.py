@@ -8,6 +8,7 @@ from pathlib import Path
 from dgedit.errors import UsageError
 from dgedit.models import nano, store
 from dgedit.models.names import NANO
+from dgedit.models.verifier import verifier_of
 from dgedit_engine.types import Backend
 
 
@@ -39,7 +40,7 @@ def connect(
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
     name, changes = store.resolve(model), store.adapter_of(adapter, model)
-    second = store.verifier_of(verifier, model)
+    second = verifier_of(verifier, model)
     if NANO in (name, second):
         nano.check()
     if engine != "local":
@@ -58,7 +59,7 @@ def open_here(
     name: str, device: str | None, adapter: str | None, verifier: str | None = None
 ) -> Backend:
     """Open an engine in this process. `name` is a result of `store.resolve`, `adapter` one of
-    `store.adapter_of`, `verifier` one of `store.verifier_of`.
+    `store.adapter_of`, `verifier` one of `verifier_of`.
     """
     # Threads that wait by spinning starve each other on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is

@@ -143,19 +143,6 @@ def adapter_of(adapter: Path | None, model: str | None) -> str | None:
     return place or None
 
 
-def verifier_of(verifier: str | None, model: str | None) -> str | None:
-    """Return what the engine is to open as a verifier of a model, or None. If neither is given, it
-    is the settings' verifier, which belongs to the settings' model. Raises EngineError.
-    """
-    if verifier is None:
-        verifier = settings.current().verifier if model is None else ""
-    if not verifier:
-        return None
-    if tuned.base_of(Path(_resolved(verifier))) is not None:
-        raise EngineError(f"{verifier} is a change of another model: it cannot verify")
-    return resolve(verifier)
-
-
 def path_of(model: str) -> Path:
     """Return the folder or file of a model; nano is made ready first. Raises EngineError."""
     found = resolve(model)

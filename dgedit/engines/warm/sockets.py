@@ -62,7 +62,7 @@ class EngineKey:
         adapter: str | None = None,
         verifier: str | None = None,
     ) -> EngineKey:
-        """Make a place of what `store.resolve`, `store.adapter_of` and `store.verifier_of`
+        """Make a place of what `store.resolve`, `store.adapter_of` and `verifier_of`
         return.
         """
         changes = os.path.realpath(adapter) if adapter else ""
