@@ -116,7 +116,7 @@ def fill(
     \b
     a.py                        every <FILL>, or <FILL: what is wanted>
     a.py:10  :10-20  :10-  :10+5  a line; to 20; to the end; and 5 more
-    a.py:10:5-12:3  ::A.run     columns, the end excluded; a body, without its docstring
+    a.py:10:5-12:3  ::A.run     columns, end excluded; a body, no docstring
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit.request import run as work
