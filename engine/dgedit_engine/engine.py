@@ -194,8 +194,9 @@ def open_engine(
         readings.let_refine(weights, refined)
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
-    name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
+    name = NANO if model in (None, NANO) else _name(path)
     name += "" if adapter is None else f"+{adapter.resolve().name}"
+    name += "" if second is None else f" verified by {_name(second)}"
     decoding = load_decoding(home(path), config)
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)
@@ -218,6 +219,10 @@ def open_engine(
         masking=masking,
         verifier=judge,
     )
+
+
+def _name(path: Path) -> str:
+    return path.resolve().name.removesuffix(gguf.SUFFIX)
 
 
 def _verifier(path: Path, config: Config, tokenizer: Tokenizer, verifier: str) -> Path:

@@ -90,6 +90,7 @@ def test_equal_verifier_changes_nothing(models: Path, name: str, asked: InfillRe
     alone = opened(models / "diffusion")
     judged = opened(models / "diffusion", models / name)
     assert judged.verifier is not None and judged.verifier.model is not judged.model
+    assert (alone.name, judged.name) == ("diffusion", f"diffusion verified by {name}")
     for _ in range(2):  # what it has read of the prompt is kept
         expected = steps(alone, asked)
         assert steps(judged, asked) == expected
