@@ -131,6 +131,7 @@ def _is_lsp(value: object) -> str:
 CHECKS: Mapping[str, Callable[[object], str]] = {
     "model": _is_text,
     "adapter": _is_text,
+    "verifier": _is_text,
     "device": _is_device,
     "engine": _is_engine,
     "idle": _is_between(0.1, _DAY),

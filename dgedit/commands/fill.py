@@ -34,11 +34,13 @@ from dgedit.commands.options import (
     Marker,
     Model,
     Ranges,
+    Reading,
     Seconds,
     Seed,
     Steps,
     Strength,
     Together,
+    Verifier,
     option,
 )
 from dgedit.commands.output import print_document, print_text
@@ -81,7 +83,8 @@ def fill(
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
     together: Together = False,
-    as_diff: Annotated[bool, option(OUTPUT, "--diff", help="Print a diff: the default.")] = False,
+    reading: Reading = "auto",
+    as_diff: Annotated[bool, option(OUTPUT, "--diff", hidden=True)] = False,  # the default
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
     interactive: Annotated[
         bool, option(OUTPUT, "-i", "--interactive", help="Show it and ask, file by file.")
@@ -106,6 +109,7 @@ def fill(
     color: Colored = "auto",
     model: Model = None,
     adapter: Adapter = None,
+    verifier: Verifier = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -114,8 +118,7 @@ def fill(
     \b
     a.py                        every <FILL>, or <FILL: what is wanted>
     a.py:10  :10-20  :10-  :10+5  a line; to 20; to the end; and 5 more
-    a.py:10:5-12:3              lines and columns, the end excluded
-    a.py::Class.method          a body, without its docstring
+    a.py:10:5-12:3  ::A.run     columns, end excluded; a body, no docstring
     dgedit fill demo/inventory.py:14-15 -m "skip what is sold out" -i
     """
     from dgedit.request import run as work
@@ -149,11 +152,12 @@ def fill(
         candidates=candidates,
         exact=exact,
         together=together,
+        reading=reading,
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)
     filler = connected(
-        lambda: backend.connect(model, device, engine=engine, adapter=adapter),
+        lambda: backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier),
         ask=asked not in ("json", "events") and not quiet,
     )
     for source in sources:
@@ -167,7 +171,7 @@ def fill(
 
         answer = ask(sources, request, filler, color=color, seconds=seconds, caution=caution)
         if answer.edit:
-            return _edit(answer, model, adapter, device, engine)
+            return _edit(answer, model, adapter, verifier, device, engine)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
         output.show(told(answer), sys.stderr)
@@ -259,6 +263,7 @@ def _edit(
     answer: Decision,
     model: str | None,
     adapter: Path | None,
+    verifier: str | None,
     device: str | None,
     engine: str,
 ) -> int:
@@ -270,6 +275,7 @@ def _edit(
         [Path(str(source.document.path)) for source in sources],
         model=model,
         adapter=adapter,
+        verifier=verifier,
         device=device,
         engine=engine,
         effort=request.effort,

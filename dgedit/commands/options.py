@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -75,6 +75,10 @@ Adapter = Annotated[
     Path | None,
     option(ENGINE, "--adapter", metavar="FOLDER", help="Low-rank changes of it, in PEFT's format."),
 ]
+Verifier = Annotated[
+    str | None,
+    option(ENGINE, "--verifier", metavar="NAME", help="A second model, which judges the first's."),
+]
 Device = Annotated[
     str | None,
     option(
@@ -102,6 +106,10 @@ Exact = Annotated[
 ]
 # Known to be worse, so no line of the help is spent on it: docs/decoding.md has it.
 Together = Annotated[bool, option(RESULT, "--together", hidden=True)]
+Reading = Annotated[
+    Literal["auto", "causal"],
+    option(RESULT, metavar="WHICH", help="causal: the causal reading alone; else auto, all."),
+]
 Seconds = Annotated[
     float | None,
     option(

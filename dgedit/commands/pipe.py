@@ -36,11 +36,13 @@ from dgedit.commands.options import (
     Marker,
     Model,
     Ranges,
+    Reading,
     Seconds,
     Seed,
     Steps,
     Strength,
     Together,
+    Verifier,
     option,
 )
 from dgedit.commands.output import print_document
@@ -91,6 +93,7 @@ def pipe(
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
     together: Together = False,
+    reading: Reading = "auto",
     on_error: Annotated[
         Literal["echo", "fail"],
         option(OUTPUT, metavar="WHAT", help="Give the text back (echo), or nothing (fail)."),
@@ -100,6 +103,7 @@ def pipe(
     quiet: Annotated[bool, option(OUTPUT, "-q", "--quiet", help="Draw nothing.")] = False,
     model: Model = None,
     adapter: Adapter = None,
+    verifier: Verifier = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -145,8 +149,9 @@ def pipe(
             candidates=candidates,
             exact=exact,
             together=together,
+            reading=reading,
         )
-        filler = backend.connect(model, device, engine=engine, adapter=adapter)
+        filler = backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier)
         if not force and (why := not_known(filler, stdin_filename)):
             raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")
         if rewritten and (why := not_rewritten(filler)):

@@ -8,18 +8,23 @@ from pathlib import Path
 from dgedit.errors import UsageError
 from dgedit.models import nano, store
 from dgedit.models.names import NANO
+from dgedit.models.verifier import verifier_of
 from dgedit_engine.types import Backend
 
 
 def connect(
-    model: str | None, device: str | None, engine: str = "local", adapter: Path | None = None
+    model: str | None,
+    device: str | None,
+    engine: str = "local",
+    adapter: Path | None = None,
+    verifier: str | None = None,
 ) -> Backend:
     """Connect to an engine.
 
     `model` is a name as for `store.resolve`, None for the default; `adapter` is an adapter's
-    folder. A `device` of None lets the engine choose. `engine` is "local" (in this process), "warm"
-    (in a process that stays), "auto" (warm or, where that is impossible, local), or a server's
-    address.
+    folder, `verifier` the name of a second model. A `device` of None lets the engine choose.
+    `engine` is "local" (in this process), "warm" (in a process that stays), "auto" (warm or, where
+    that is impossible, local), or a server's address.
 
     Raises EngineError, in one line, if the engine or its model is unavailable: NoBase if nano's
     base is missing.
@@ -29,27 +34,32 @@ def connect(
 
         if adapter is not None:
             raise UsageError(f"--adapter changes a model here, not one of {engine}")
+        if verifier is not None:
+            raise UsageError(f"--verifier reads what a model here writes, not one of {engine}")
         return connect_to(engine, model)
     if engine not in ("auto", "local", "warm"):
         raise UsageError(f"no engine {engine!r}: auto, local, warm or a server's http address")
     name, changes = store.resolve(model), store.adapter_of(adapter, model)
-    if name == NANO:
+    second = verifier_of(verifier, model)
+    if NANO in (name, second):
         nano.check()
     if engine != "local":
         from dgedit.engines.warm.client import Daemon
         from dgedit.engines.warm.sockets import Unavailable
 
         try:
-            return Daemon.open(name, device, changes)
+            return Daemon.open(name, device, changes, second)
         except Unavailable:
             if engine == "warm":
                 raise
-    return open_here(name, device, changes)
+    return open_here(name, device, changes, second)
 
 
-def open_here(name: str, device: str | None, adapter: str | None) -> Backend:
+def open_here(
+    name: str, device: str | None, adapter: str | None, verifier: str | None = None
+) -> Backend:
     """Open an engine in this process. `name` is a result of `store.resolve`, `adapter` one of
-    `store.adapter_of`.
+    `store.adapter_of`, `verifier` one of `verifier_of`.
     """
     # Threads that wait by spinning starve each other on a busy machine: a step took 1.2 s, not
     # 45 ms, beside another computation on two cores. The library reads this once, when it is
@@ -58,4 +68,5 @@ def open_here(name: str, device: str | None, adapter: str | None) -> Backend:
     with store.engine():
         from dgedit_engine.engine import open_engine
 
-        return open_engine(name, device, adapter=None if adapter is None else Path(adapter))
+        changes = None if adapter is None else Path(adapter)
+        return open_engine(name, device, adapter=changes, verifier=verifier)

@@ -109,9 +109,14 @@ KNOWN = (
     KnownModel("diffusiongemma", "google/diffusiongemma-26B-A4B-it",
                _APACHE, 25.2, 51.7, 18, 30,
                "any, and follows instructions", "canvas"),
+    KnownModel("gemma-4", "google/gemma-4-26B-A4B-it",
+               _APACHE, 25.2, 51.6, 17.3, 27.4,
+               "any, and follows instructions", "left to right"),
 )
 # fmt: on
-"""All of them; the memory of the last is Google's and ours for its published forms."""
+"""All of them; the memory of DiffusionGemma is Google's and ours for its published forms, that of
+Gemma 4 with its experts in 4 or 8 bits and the rest in int8, as `dgedit model quantize` makes it.
+"""
 
 
 def known(name: str) -> KnownModel | None:

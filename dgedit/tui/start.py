@@ -37,6 +37,7 @@ def run(
     *,
     model: str | None,
     adapter: Path | None = None,
+    verifier: str | None = None,
     device: str | None,
     engine: str = "local",
     effort: float,
@@ -69,7 +70,7 @@ def run(
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
-        connect=partial(connect, model, device, engine=engine, adapter=adapter),
+        connect=partial(connect, model, device, engine, adapter, verifier),
         effort=effort,
         seed=seed,
         settings=settings,

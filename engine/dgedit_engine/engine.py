@@ -17,6 +17,7 @@ import torch
 
 from dgedit_engine.decode.certainty import Certainty, load_certainty
 from dgedit_engine.decode.decoding import Decoding, load_decoding
+from dgedit_engine.decode.judge import Judge
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.decode.masking import Masking, load_masking
@@ -26,11 +27,11 @@ from dgedit_engine.infill import infill
 from dgedit_engine.memory import available
 from dgedit_engine.memory.devices import device_of, free_bytes
 from dgedit_engine.memory.passes import KV
-from dgedit_engine.memory.plan import check
+from dgedit_engine.memory.plan import Fit, check, check_both
 from dgedit_engine.model.ability import load_ability
 from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
-from dgedit_engine.model.config import Sampling, home, load_config, load_sampling
+from dgedit_engine.model.config import Config, Sampling, home, load_config, load_sampling
 from dgedit_engine.model.config_masks import BEGINNING
 from dgedit_engine.model.model import Model
 from dgedit_engine.nano.names import NANO, located
@@ -66,27 +67,19 @@ class Engine:
         ability: Ability | None = None,
         certainty: Certainty | None = None,
         masking: Masking | None = None,
+        verifier: Judge | None = None,
     ) -> None:
         """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
         self.certainty = certainty
-        self.masking = masking
+        self.masking, self.verifier = masking, verifier
         self._ability = ability or Ability(context=model.config.context)
         self._memory = Memory()
-        weights = model.embedding  # keys and values are products, and so have the weights' dtype
-        self.cache: PromptCache
+        self.cache = _cache(model, kv)
         self.refiner: Refiner[Any] | None = None
-        if weights.is_cuda:
-            self.cache = DeviceCache(
-                model.config,
-                device=weights.device,
-                dtype=weights.dtype,
-                stored=torch.float8_e4m3fn if kv == "fp8" else None,
-            )
+        if isinstance(self.cache, DeviceCache):
             self.refiner = GraphRefiner(model, self.cache)
-        else:
-            self.cache = KVCache(model.config, device=weights.device, dtype=weights.dtype)
 
     @property
     def name(self) -> str:
@@ -127,6 +120,7 @@ class Engine:
                 refiner=self.refiner,
                 certainty=self.certainty,
                 masking=self.masking,
+                verifier=self.verifier,
             )
         finally:
             available.give_back()
@@ -140,6 +134,7 @@ def open_engine(
     kv: KV | None = None,
     adapter: Path | None = None,
     canvas: bool | None = None,
+    verifier: str | None = None,
 ) -> Engine:
     """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
     with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
@@ -150,7 +145,8 @@ def open_engine(
     only that fits (`plan.check`). `adapter` is a folder of low-rank changes in PEFT's format, of
     one reading or of both (`weights/readings.py`); a model's own folder may have the canvas's too.
     `canvas` says whether drafts from the canvas are candidates; None: what the model's own settings
-    say.
+    say. `verifier` is a second model of the same vocabulary, named as `model` is, whose causal
+    reading ranks and confirms what a model of canvases or chat turns writes.
 
     A CPU keeps activations between matrix products in fp32. A small model's products use int8 codes
     (`cpu_int8`); a larger one's use the weights as stored where the CPU has bfloat16 instructions,
@@ -172,32 +168,35 @@ def open_engine(
         raise ModelError(
             f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
         )
+    second = None if verifier is None else _verifier(path, config, tokenizer, verifier)
     given = readings.Readings(None, None) if adapter is None else readings.load(adapter)
     refined = given.denoise or readings.canvas(home(path))
     free = free_bytes(place) - (refined.nbytes if refined else 0)
-    fit = check(path, free, context=context, kv=kv, device=str(place))
-    weights = checkpoint.load(
-        replace(config, context=fit.context),
-        path,
-        device=place,
-        dtype=fit.setting.matrices,
-        activations=fit.setting.between,
-        mapped=place.type == "cpu",
-        narrow=fit.narrow,
-    )
+    judge: Judge | None = None
+    if second is None:
+        fit = check(path, free, context=context, kv=kv, device=str(place))
+    else:
+        fit, other = check_both(path, second, free, context=context, kv=kv, device=str(place))
+        judging = _weights(second, other, place)
+        if other.setting.packed:
+            pack(judging)
+        judge = Judge(judging, _cache(judging, other.kv))
+    weights = _weights(path, fit, place)
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
     if given.encode is not None:
         adapters.merge(weights, given.encode)
-    small = sum(part.numel() for part in weights.parameters()) < _THREADED
+    every = [weights] if judge is None else [weights, judge.model]
+    small = sum(part.numel() for one in every for part in one.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)
     if refined is not None:
         readings.let_refine(weights, refined)
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
-    name = NANO if model in (None, NANO) else path.resolve().name.removesuffix(gguf.SUFFIX)
+    name = NANO if model in (None, NANO) else _name(path)
     name += "" if adapter is None else f"+{adapter.resolve().name}"
+    name += "" if second is None else f" verified by {_name(second)}"
     decoding = load_decoding(home(path), config)
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)
@@ -205,7 +204,7 @@ def open_engine(
         home(path),
         instructions=tokenizer.id(TURN) is not None,
         context=fit.context,
-        canvas=weights.canvas or not plain(tokenizer),
+        canvas=weights.canvas,
     )
     gguf.forget()
     dream, masking = tokenizer.id(BEGINNING) is not None, None
@@ -219,6 +218,55 @@ def open_engine(
         ability=replace(ability, note=fit.note),
         certainty=load_certainty(home(path)),
         masking=masking,
+        verifier=judge,
+    )
+
+
+def _name(path: Path) -> str:
+    return path.resolve().name.removesuffix(gguf.SUFFIX)
+
+
+def _verifier(path: Path, config: Config, tokenizer: Tokenizer, verifier: str) -> Path:
+    """Return the place of a verifier. Raises ModelError for one that cannot judge what the model in
+    `path` writes.
+    """
+    second = located(verifier)
+    if config.masks is not None or plain(tokenizer):
+        kinds = "a verifier judges models of canvases or chat turns"
+        raise ModelError(f"{path} ranks its drafts by itself: {kinds}")
+    other, words = load_config(second), _tokenizer(second)
+    if other.masks is not None:
+        raise ModelError(f"{second}: a masked diffusion model has no causal reading to verify with")
+    if said := tokenizer.difference(words):
+        raise ModelError(f"{second} has not the vocabulary of {path}: {said}")
+    if other.vocab < config.vocab:
+        raise ModelError(f"{second} reads {other.vocab} tokens, {path} writes {config.vocab}")
+    return second
+
+
+def _weights(path: Path, fit: Fit, place: torch.device) -> Model:
+    """Load the weights of a model as they fit."""
+    return checkpoint.load(
+        replace(fit.setting.config, context=fit.context),
+        path,
+        device=place,
+        dtype=fit.setting.matrices,
+        activations=fit.setting.between,
+        mapped=place.type == "cpu",
+        narrow=fit.narrow,
+    )
+
+
+def _cache(model: Model, kv: KV) -> PromptCache:
+    """Make a model's cache; keys and values are products, and so have the weights' dtype."""
+    weights = model.embedding
+    if not weights.is_cuda:
+        return KVCache(model.config, device=weights.device, dtype=weights.dtype)
+    return DeviceCache(
+        model.config,
+        device=weights.device,
+        dtype=weights.dtype,
+        stored=torch.float8_e4m3fn if kv == "fp8" else None,
     )
 
 

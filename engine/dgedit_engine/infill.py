@@ -24,6 +24,7 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
+from dgedit_engine.decode.judge import Judge
 from dgedit_engine.decode.loop import EagerRefiner, Refiner
 from dgedit_engine.decode.masking import Masking
 from dgedit_engine.decode.phases import CANVASES, Stream, draft, end, go_on, rank_and_repair, refine
@@ -35,7 +36,7 @@ from dgedit_engine.model.config import Config, Sampling
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt, build, chat, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
-from dgedit_engine.types import InfillRequest, ModelError, Step
+from dgedit_engine.types import InfillRequest, ModelError, Origin, Step
 
 
 def infill(
@@ -50,10 +51,12 @@ def infill(
     refiner: Refiner[Any] | None = None,
     certainty: Certainty | None = None,
     masking: Masking | None = None,
+    verifier: Judge | None = None,
 ) -> Iterator[Step]:
     """Refine the request's holes; `memory` holds the result of the last request, `refiner` denoises
     (PyTorch's way, if none is given), `certainty` says how probably a candidate is right, `masking`
-    how a masked diffusion model fills.
+    how a masked diffusion model fills. A `verifier` ranks and confirms what a model of canvases or
+    chat turns has written.
 
     Raises ValueError, naming the number, where the holes do not fit the model, ModelError where its
     logits are not finite.
@@ -65,6 +68,8 @@ def infill(
     if model.config.masks is not None:
         if request.exact:
             raise ValueError("a masked diffusion model has no causal reading to be exact about")
+        if request.reading == "causal":
+            raise ValueError("a masked diffusion model has no causal reading")
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
         reader = Reader(model, tokenizer, cache)
         yield from window.fill(reader, request, masking or Masking(), generator)
@@ -78,6 +83,10 @@ def infill(
         reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
+    if not model.canvas:  # a chat model without canvases, as Gemma 4
+        request = replace(request, reading="causal")
+    if request.reading == "causal" and any(hole.blanks for hole in request.holes):
+        raise ValueError("a template is filled on a canvas, not by the causal reading")
     if len(request.holes) > 1 and not request.together and chat(tokenizer):
         yield from in_turn.fill(
             request,
@@ -86,6 +95,7 @@ def infill(
                 decoding=decoding,
                 refiner=refiner,
                 certainty=certainty,
+                verifier=verifier,
             ),
         )
         return
@@ -102,6 +112,7 @@ def infill(
         # a graph on a GPU knows fixed slots, but none that are confined to some tokens
         EagerRefiner(model, cache) if refiner is None or prompt.templates else refiner,
         torch.Generator(device=cache.device).manual_seed(request.seed),
+        verifier,
     )
     stream = Stream(model, model.forwards)
     before = recalled(work, memory)
@@ -131,11 +142,14 @@ def dialled(sampling: Sampling, request: InfillRequest) -> Sampling:
 def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     """Return the decoding settings for a request: the candidates follow `effort` in the same way,
     where the model has more than one. A text that is partly kept is revised by canvases alone, and
-    so is a template.
+    so is a template; the causal reading writes from scratch.
     """
     count = decoding.candidates
     if count > 1:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
+    if request.reading == "causal":
+        origins: tuple[Origin, ...] = ("draft", "sample")
+        decoding = replace(decoding, origins=origins, warm=False, canvas=False, repairs=0)
     if request.exact:
         decoding = replace(decoding, origins=("draft",), warm=False, canvas=False, repairs=0)
         return replace(decoding, candidates=1)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 Stopped = Literal["settled", "cap", "unchanged"]
 Origin = Literal["canvas", "draft", "sample", "revised", "warm", "repaired"]
@@ -18,6 +18,9 @@ Origin = Literal["canvas", "draft", "sample", "revised", "warm", "repaired"]
 is; a canvas that revises the causal draft, or the last infill; a candidate whose syntax errors
 were refined again.
 """
+
+ReadBy = Literal["auto", "causal"]
+"""What writes an infill: all that a model has, or its causal reading alone."""
 
 Phase = Literal["draft", "refine", "repair", "continue"]
 """What a step is part of: a causal draft, written from left to right; canvases refined; those with
@@ -165,6 +168,10 @@ class InfillRequest:
     """Whether the infill is what the causal reading alone writes, the likeliest token after token;
     seed and candidates have no say then.
     """
+    reading: ReadBy = "auto"
+    """What writes: "auto", all that the model has; "causal", its causal reading alone, from left to
+    right.
+    """
 
     def __post_init__(self) -> None:
         if not any(passage.holes for passage in self.passages):
@@ -181,8 +188,14 @@ class InfillRequest:
                 raise ValueError(f"{name} must be at most {most}, not {value}")
         if self.entropy_bound is not None and not 0 <= self.entropy_bound < math.inf:
             raise ValueError(f"entropy_bound must be at least 0, not {self.entropy_bound}")
-        if self.exact and self.strength < 1:
-            raise ValueError(f"exact writes from scratch: strength must be 1, not {self.strength}")
+        if self.reading not in get_args(ReadBy):
+            known = " or ".join(get_args(ReadBy))
+            raise ValueError(f"reading must be {known}, not {self.reading!r:.50}")
+        if self.strength < 1 and (self.exact or self.reading == "causal"):
+            which = "exact" if self.exact else "the causal reading"
+            raise ValueError(
+                f"{which} writes from scratch: strength must be 1, not {self.strength}"
+            )
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be between 0 and 2**63 - 1, not {self.seed}")
         if (holes := len(self.holes)) > MOST_HOLES:

@@ -20,6 +20,7 @@ Capture = pytest.CaptureFixture[str]
 OTHERS: dict[str, Any] = {
     "model": "big",
     "adapter": "tuned",
+    "verifier": "larger",
     "device": "cuda",
     "engine": "local",
     "idle": 3.5,

@@ -100,6 +100,8 @@ class Remote:
             return
         if request.exact:
             raise EngineError(f"{self.device} has no causal reading to be exact about")
+        if request.reading != "auto":
+            raise EngineError(f"{self.device} reads as it does: --reading is for a model here")
         index = 0
         why = "a model in this process does"
         if self._pinning is not None:

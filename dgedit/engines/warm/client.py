@@ -42,20 +42,32 @@ _PATIENCE = 20.0  # seconds for a running engine to answer
 class Daemon:
     """A model kept open by another process."""
 
-    def __init__(self, model: str, device: str | None, adapter: str | None = None) -> None:
-        """Take a model as `store.resolve` returns it, and an adapter's folder."""
-        self.place = EngineKey.of(model, device, adapter)
+    def __init__(
+        self,
+        model: str,
+        device: str | None,
+        adapter: str | None = None,
+        verifier: str | None = None,
+    ) -> None:
+        """Take a model and a verifier as `store.resolve` returns them, and an adapter's folder."""
+        self.place = EngineKey.of(model, device, adapter, verifier)
         self._asker = os.urandom(8).hex()
         self._said: Mapping[str, str] = {}
         self._ability = Ability()
 
     @classmethod
-    def open(cls, model: str, device: str | None, adapter: str | None = None) -> Daemon:
+    def open(
+        cls,
+        model: str,
+        device: str | None,
+        adapter: str | None = None,
+        verifier: str | None = None,
+    ) -> Daemon:
         """Connect to the engine, started if need be, and wait until its model is open.
 
         Raises Unavailable if no warm engine is possible, EngineError if the model cannot be opened.
         """
-        daemon = cls(model, device, adapter)
+        daemon = cls(model, device, adapter, verifier)
         daemon._connected().close()
         return daemon
 
@@ -250,6 +262,7 @@ def _start(place: EngineKey) -> None:
             "model": place.model,
             "device": place.device,
             "adapter": place.adapter,
+            "verifier": place.verifier,
             "idle": 60 * config.current().idle,
         }
         try:

@@ -43,7 +43,7 @@ class Unavailable(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class EngineKey:
-    """The identity of a warm engine: a model, a device and an adapter."""
+    """The identity of a warm engine: a model, a device, an adapter and a verifier."""
 
     model: str
     """The model's folder or file with links resolved, or the name of one of ours."""
@@ -51,38 +51,55 @@ class EngineKey:
     """The device asked for; empty if the engine chooses."""
     adapter: str = ""
     """The adapter's folder with links resolved; empty for none."""
+    verifier: str = ""
+    """The verifier's place, as the model's; empty for none."""
 
     @classmethod
-    def of(cls, model: str, device: str | None, adapter: str | None = None) -> EngineKey:
-        """Make a place of what `store.resolve` and `store.adapter_of` return."""
+    def of(
+        cls,
+        model: str,
+        device: str | None,
+        adapter: str | None = None,
+        verifier: str | None = None,
+    ) -> EngineKey:
+        """Make a place of what `store.resolve`, `store.adapter_of` and `verifier_of`
+        return.
+        """
         changes = os.path.realpath(adapter) if adapter else ""
-        if model in OURS:
-            return cls(model, device or "", changes)
-        path = os.path.abspath(model)
-        if os.path.isdir(path):
-            return cls(os.path.realpath(path), device or "", changes)
-        above, name = os.path.split(path)  # keep the file's own name, which shows its format
-        return cls(os.path.join(os.path.realpath(above), name), device or "", changes)
+        return cls(_whole(model), device or "", changes, _whole(verifier) if verifier else "")
 
     @property
     def socket(self) -> Path:
         """The path of its socket; each installation of dgedit has its own. Raises Unavailable."""
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-        parts = [os.path.dirname(dgedit.__file__), self.model, self.device, self.adapter, seen]
+        home = os.path.dirname(dgedit.__file__)
+        parts = [home, self.model, self.device, self.adapter, self.verifier, seen]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return folder() / (digest[:_DIGITS] + _SUFFIX)
 
     @property
     def stamp(self) -> str:
-        """A hash of the state of the files of the model, the adapter and the engine's code.
+        """A hash of the state of the files of the models, the adapter and the engine's code.
 
         Not just the latest change, as some files have times in the future, and a file may be
         replaced by an older one.
         """
-        own = () if self.model in OURS else (self.model, *_inside(self.model))
+        places = [one for one in (self.model, self.verifier) if one and one not in OURS]
+        own = [file for one in places for file in (one, *_inside(one))]
         changes = _below(self.adapter) if self.adapter else ()
         files = sorted((*own, *changes, *_code()))  # our own models are in the code's folders
         return hashlib.sha256(repr([*map(_state, files)]).encode()).hexdigest()[:_DIGITS]
+
+
+def _whole(model: str) -> str:
+    """Return a model's path with links resolved, or the name of one of ours."""
+    if model in OURS:
+        return model
+    path = os.path.abspath(model)
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    above, name = os.path.split(path)  # keep the file's own name, which shows its format
+    return os.path.join(os.path.realpath(above), name)
 
 
 class Connection:

@@ -148,8 +148,10 @@ def _without_template(part: Any) -> Any:
 
 
 def _fits(name: str, value: object) -> bool:
-    if name in ("instruction", "exact", "together"):
-        return isinstance(value, str if name == "instruction" else bool)
+    if name in ("exact", "together"):
+        return isinstance(value, bool)
+    if name in ("instruction", "reading"):
+        return isinstance(value, str)
     kind = int if name in _INTEGERS else int | float
     number = isinstance(value, kind) and not isinstance(value, bool)
     return number or (value is None and name in _OPTIONAL)

@@ -21,7 +21,7 @@ from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, confirmed, rank
 from dgedit_engine.decode.shown import Shown
 from dgedit_engine.decode.starts import fresh, repairs
-from dgedit_engine.decode.verified import SLOTS, CanvasGuess, VerifiedReader
+from dgedit_engine.decode.verified import BLOCK, SLOTS, CanvasGuess, Guess, VerifiedReader, copied
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.template import Template
@@ -94,8 +94,10 @@ def draft(
     following = around(work.request)[1] if len(work.prompt.holes) == 1 else ""
     exact: VerifiedReader | None = None
     if work.request.exact:
-        parts = work.model, work.cache, work.prompt.ids, CanvasGuess(work)
-        exact = VerifiedReader(*parts, block=SLOTS + 1)
+        refines = work.model.canvas and work.request.reading != "causal"
+        guess: Guess = CanvasGuess(work) if refines else copied
+        block = SLOTS + 1 if refines else BLOCK
+        exact = VerifiedReader(work.model, work.cache, work.prompt.ids, guess, block=block)
     drafts = causal.draft(
         work.model,
         work.tokenizer,
@@ -193,7 +195,7 @@ def end(work: Work, stream: Stream, ranked: Sequence[Ranked]) -> Step:
     """Return the step that ends the stream: the one held back, with the best candidate's drafts."""
     assert stream.held is not None, "every phase ends with a step"
     best = ranked[0]
-    if work.decoding.confirmed:
+    if work.decoding.confirmed or work.verifier is not None:
         best = replace(best, drafts=confirmed(work, best))
         ranked = [best, *ranked[1:]]
     filling = best.filling
@@ -223,7 +225,7 @@ def _sketched(work: Work, one: causal.Drafted, origin: Origin, following: str) -
 
 def _continues(work: Work, filling: Filling) -> bool:
     """Say whether a lone hole without an end may take one more canvas."""
-    if work.request.exact:
+    if work.request.exact or work.request.reading == "causal":
         return False
     lone = len(filling.holes) == 1 and work.decoding.slots is None
     return lone and not filling.ended and max(1, len(filling.slots)) < CANVASES

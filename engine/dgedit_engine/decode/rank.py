@@ -3,8 +3,8 @@
 A candidate stands behind another that breaks the grammar less, behind one that stays in its block,
 behind one that does not go round in circles, and behind one that came to an end; among equals the
 one is best that the causal reading finds most likely: its own tokens behind the prompt, and the
-first tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). Knows no canvas:
-it judges finished infills alone.
+first tokens behind the hole once it is filled (PILL, Hsu et al. 2026, selects so). It is the
+model's own, or that of a verifier. Knows no canvas: it judges finished infills alone.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def confirmed(work: Work, one: Ranked) -> tuple[Draft, ...]:
     prompt but for its last token.
     """
     row, places = _row(work, one.filling)
-    model, cache, last = work.model, work.cache, work.prompt.ids[-1]
-    cache.truncate(len(work.prompt.ids) - 1)
+    model, cache, last = work.judge.model, work.judge.cache, work.prompt.ids[-1]
+    work.judge.begin(work.prompt.ids)
     with torch.inference_mode():
         ids = torch.tensor([[last, *row[:-1]]], device=cache.device)
         hidden = model.encode(ids, cache, beside=side_by_side([len(row)], cache.device))
@@ -174,13 +174,14 @@ def _scores(work: Work, fillings: Sequence[Filling]) -> list[float]:
     Ends are read but not counted: a model with little training hardly expects any, and counting
     them made the longest draft win. An infill without text has nothing but its end.
     """
-    model, cache, prompt, following = work.model, work.cache, work.prompt, work.decoding.following
+    model, cache = work.judge.model, work.judge.cache
+    prompt, following = work.prompt, work.decoding.following
     rows, counted = [], []
     for filling in fillings:
         row, each = _row(work, filling)
         rows.append(row)
         counted.append([place for one in each for place in one or (one.start,)])
-    cache.truncate(len(prompt.ids) - 1)
+    work.judge.begin(prompt.ids)
     last = prompt.ids[-1:]
     own = log_probabilities(model, cache, [last + row for row in rows], [len(row) for row in rows])
     means = [
@@ -200,7 +201,7 @@ def _following(work: Work, fillings: Sequence[Filling]) -> list[float] | None:
     """Return the mean log-probability of the first tokens behind a lone hole, in nats, read from
     the left alone; None where there are several holes or nothing follows.
     """
-    model, tokenizer, cache = work.model, work.tokenizer, work.cache
+    model, tokenizer, cache = work.judge.model, work.tokenizer, work.judge.cache
     before, after = around(work.request)
     head = tokenizer.encode(after)[:_AFTER]
     if len(work.request.holes) > 1 or not head:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from dgedit_engine.decode.decoding import Decoding
+from dgedit_engine.decode.judge import Judge
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
@@ -39,3 +40,10 @@ class Work:
     """Denoises canvases behind the cache."""
     generator: torch.Generator
     """The source of all random numbers."""
+    verifier: Judge | None = None
+    """A second model, which judges what this one writes."""
+
+    @property
+    def judge(self) -> Judge:
+        """The model that ranks and confirms: the verifier, or the one that writes."""
+        return self.verifier or Judge(self.model, self.cache)

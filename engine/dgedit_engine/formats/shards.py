@@ -31,9 +31,10 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SKIPPED = (
     *("model.encoder.vision_tower.", "model.encoder.embed_vision."),
     *("vision_tower.", "multi_modal_projector.", "language_model.lm_head."),
-    *("model.vision_tower.", "model.multi_modal_projector."),
+    *("model.vision_tower.", "model.multi_modal_projector.", "model.embed_vision."),
+    *("model.audio_tower.", "model.embed_audio."),
 )
-"""Prefixes of tensors that no text needs: those for images, and a head that is tied."""
+"""Prefixes of tensors that no text needs: those for images and sounds, and a head that is tied."""
 
 # The largest published ones, of 46,000 tensors, have 5 MB of either.
 _INDEX_BYTES = _HEADER_BYTES = 16 << 20

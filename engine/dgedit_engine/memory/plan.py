@@ -22,6 +22,7 @@ from dgedit_engine.formats import narrowings, opened
 from dgedit_engine.formats.coding import coding
 from dgedit_engine.formats.source import Narrow, TensorSource, Weight, named
 from dgedit_engine.memory.passes import KV, Setting, cached, widths, worked
+from dgedit_engine.memory.words import rounded_down, rounded_up
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.plain import TOKENS as PLAIN
@@ -173,7 +174,7 @@ def check(
     if fit and fit.context >= wanted:
         return asked.fit(wanted, fit.kv)
     needed = _described(asked.need(wanted, kv or "bf16"), wanted)
-    words = [f"model {path} needs {needed}, {device} has {_down(free)} GB free"]
+    words = [f"model {path} needs {needed}, {device} has {rounded_down(free)} GB free"]
     for narrow in narrowings(path):
         less = _Asked.of(path, device, narrow)
         found = less.longest(free, kv=kv, wanted=wanted)
@@ -181,15 +182,50 @@ def check(
             length = context or found.context
             note = _narrowed(narrow, asked.need(length, found.kv).total, device, free)
             return less.fit(length, found.kv)._replace(narrow=narrow, note=note)
-        words[1:] = [f"in 4 bits {_up(less.need(wanted, kv or 'bf16').total)}"]
+        words[1:] = [f"in 4 bits {rounded_up(less.need(wanted, kv or 'bf16').total)}"]
     if fit:
-        words.append(f"a context of {fit.context:,} needs {_up(fit.need.total)} GB")
+        words.append(f"a context of {fit.context:,} needs {rounded_up(fit.need.total)} GB")
     if (home(path) / "config.json").is_file():  # which `quantize` reads
         choices = fitting(path, free, kv=kv, wanted=wanted, device=device)
         fewer = [one for one in choices if one.fit.need.weights < asked.weights]
         if fewer and (not fit or fewer[0].fit.context > fit.context):
             words.append(_instead(path, fewer[0], wanted))
     raise TooLarge("; ".join(words if words[1:] else [*words, "nothing fits"]))
+
+
+def check_both(
+    path: Path,
+    verifier: Path,
+    free: int,
+    *,
+    context: int | None = None,
+    kv: KV | None = None,
+    device: str = "cpu",
+) -> tuple[Fit, Fit]:
+    """Return how to open a model, and a second one that judges what it writes, with `free` bytes
+    for both: with one context, the given one or the `usual`. Raises ModelError as `check` does.
+    """
+    config = load_config(path)
+    asked = _Asked.of(verifier, device)
+    judging = replace(asked.setting, decoding=load_decoding(home(path), config))  # as many rows
+    asked = replace(asked, setting=judging)
+    length = context or min(usual(config), judging.config.context)
+    if length > judging.config.context:
+        most = judging.config.context
+        raise ModelError(f"{verifier}: a context of {length:,}, where {most:,} are possible")
+    second = asked.longest(free, kv=kv, wanted=length)
+    if second is None or second.context < length:
+        needed = _described(asked.need(length, kv or "bf16"), length)
+        raise ModelError(
+            f"verifier {verifier} needs {needed}, {device} has {rounded_down(free)} GB free"
+        )
+    second = asked.fit(length, second.kv)
+    try:
+        left = free - second.need.total
+        return check(path, left, context=length, kv=kv, device=device), second
+    except ModelError as error:
+        taken = rounded_up(second.need.total)
+        raise ModelError(f"{error}, beside {taken} GB of the verifier {verifier}") from error
 
 
 def usual(config: Config) -> int:
@@ -341,29 +377,19 @@ def _instead(path: Path, choice: Quantisation, wanted: int) -> str:
         parts.append(f"the rest in {rest}" if experts else f"matrices in {rest}")
         options.append(f"--rest {rest}")
     return (
-        f"a context of {length:,} with {' and '.join(parts)} needs {_up(size)} GB: "
+        f"a context of {length:,} with {' and '.join(parts)} needs {rounded_up(size)} GB: "
         f"dgedit model quantize {path} NAME {' '.join(options)}"
     )
 
 
 def _described(need: Need, context: int) -> str:
-    parts = f"weights {_up(need.weights)}, {context:,} tokens {_up(need.cache)}"
-    return f"{_up(need.total)} GB ({parts}, work {_up(need.work)})"
+    parts = f"weights {rounded_up(need.weights)}, {context:,} tokens {rounded_up(need.cache)}"
+    return f"{rounded_up(need.total)} GB ({parts}, work {rounded_up(need.work)})"
 
 
 def _narrowed(narrow: Narrow, whole: int, device: str, free: int) -> str:
     what = "its experts take" if narrow == "experts" else "its matrices take"
     return (
-        f"{what} 4 bits, fewer than the file has: whole it needs {_up(whole)} GB,"
-        f" {device} has {_down(free)} GB free"
+        f"{what} 4 bits, fewer than the file has: whole it needs {rounded_up(whole)} GB,"
+        f" {device} has {rounded_down(free)} GB free"
     )
-
-
-def _up(size: int) -> str:
-    """Gigabytes, rounded up."""
-    return f"{-(-size // 10**8) / 10:.1f}"
-
-
-def _down(size: int) -> str:
-    """Gigabytes, rounded down."""
-    return f"{size // 10**8 / 10:.1f}"

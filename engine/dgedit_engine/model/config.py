@@ -15,7 +15,8 @@ from typing import Any
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import named, refuse_many
-from dgedit_engine.model import config_llama, config_masks
+from dgedit_engine.model import config_gemma4, config_llama, config_masks
+from dgedit_engine.model.config_gemma4 import ARCHITECTURE
 from dgedit_engine.model.config_llama import CANVAS
 from dgedit_engine.model.shape import Config, LayerConfig, Sampling
 from dgedit_engine.types import ModelError
@@ -31,8 +32,6 @@ __all__ = [
     "load_sampling",
     "save_config",
 ]
-
-ARCHITECTURE = "DiffusionGemmaForBlockDiffusion"
 
 GEMMA3 = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
 """Architectures whose text part is Gemma 3's; the second looks at images too."""
@@ -92,7 +91,7 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     """Write both files into `folder` so that transformers reads them too. Needs one shape for all
     layers of a kind. Raises ModelError for a Llama 3's rope.
     """
-    written = {"gemma4": _json, "gemma3": _gemma3_json, "llama": config_llama.written}
+    written = {"gemma4": _gemma4_json, "gemma3": _gemma3_json, "llama": config_llama.written}
     model = written[config.family](config)
     generation = {
         "max_denoising_steps": sampling.steps,
@@ -111,44 +110,8 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 
-def _json(config: Config) -> dict[str, Any]:
-    """A DiffusionGemma's config.json."""
-    sliding = next((layer for layer in config.layers if layer.sliding), config.layers[-1])
-    full = config.layers[-1]
-    ropes = {
-        "sliding_attention": {"rope_type": "default", "rope_theta": sliding.rope_theta},
-        "full_attention": {
-            "rope_type": "proportional",
-            "rope_theta": full.rope_theta,
-            "partial_rotary_factor": 2 * full.rotated / full.head_dim,
-        },
-    }
-    text = _text(config, sliding) | {
-        "model_type": "diffusion_gemma_text",
-        "rope_parameters": ropes,
-        "per_layer_config": {
-            str(index): {"head_dim": layer.head_dim, "num_key_value_heads": layer.kv_heads}
-            for index, layer in enumerate(config.layers)
-            if not layer.sliding
-        },
-        "num_experts": config.experts,
-        "top_k_experts": config.active,
-        "moe_intermediate_size": config.expert_width,
-    }
-    # transformers builds a vision tower for every model of this class; this is the smallest it
-    # takes.
-    one = ("num_hidden_layers", "num_attention_heads", "num_key_value_heads")
-    vision = {"model_type": "gemma4_vision", **dict.fromkeys(one, 1)}
-    vision |= dict.fromkeys(("hidden_size", "intermediate_size", "head_dim"), 16)
-    return {
-        "architectures": [ARCHITECTURE],
-        "model_type": "diffusion_gemma",
-        "canvas_length": config.canvas,
-        "dtype": "bfloat16",
-        "tie_word_embeddings": True,
-        "text_config": text,
-        "vision_config": vision,
-    }
+def _gemma4_json(config: Config) -> dict[str, Any]:
+    return config_gemma4.written(config, _text(config, config.layers[0]))
 
 
 def _gemma3_json(config: Config) -> dict[str, Any]:
@@ -206,8 +169,9 @@ def _described(path: Path) -> dict[str, Any]:
     names = names if isinstance(names, list) and names else [raw.get("model_type")]
     known = {ARCHITECTURE, *GEMMA3, "diffusion_gemma", _FAMILY, f"{_FAMILY}_text"}
     found = {str(raw.get("model_type")), *map(str, names)}
-    if not known & found and config_llama.kind_of(raw) is None:
-        others = ", ".join((GEMMA3[0], *config_llama.CLASSES.values()))
+    shaped = config_gemma4.is_gemma4(raw) or config_llama.kind_of(raw) is not None
+    if not known & found and not shaped:
+        others = ", ".join((GEMMA3[0], config_gemma4.GEMMA4[0], *config_llama.CLASSES.values()))
         raise ModelError(f"architecture {names[0]}, not {ARCHITECTURE} or one of {others}")
     if config_llama.kind_of(raw) is not None:
         return config_masks.with_masks(raw, path.parent)
@@ -220,34 +184,7 @@ def _config(raw: dict[str, Any]) -> Config:
         return _gemma3(raw)
     if (kind := config_llama.kind_of(raw)) is not None:
         return config_llama.configured(raw, kind)
-    text = raw["text_config"]
-    kinds = list(text["layer_types"])
-    refuse_many(len(kinds), text["num_experts"])
-    kinds[-1] = "full_attention"  # as the reference forces it
-    if (activation := text.get("hidden_activation", "gelu_pytorch_tanh")) != "gelu_pytorch_tanh":
-        raise ValueError(f"hidden_activation {activation}")
-    if text.get("attention_bias") or text.get("use_bidirectional_attention") == "all":
-        raise ValueError("attention_bias or fully bidirectional encoders")
-    eos = text.get("eos_token_id", 1)
-    eos = raw["eos_token_id"] if raw.get("eos_token_id") is not None else eos
-    return Config(
-        vocab=text["vocab_size"],
-        dim=text["hidden_size"],
-        heads=text["num_attention_heads"],
-        layers=tuple(_layer(text, index, kind) for index, kind in enumerate(kinds)),
-        window=text["sliding_window"],
-        mlp=text["intermediate_size"],
-        experts=text["num_experts"],
-        active=text["top_k_experts"],
-        expert_width=text["moe_intermediate_size"],
-        canvas=raw["canvas_length"],
-        context=text["max_position_embeddings"],
-        eps=text.get("rms_norm_eps", 1e-6),
-        softcap=text.get("final_logit_softcapping", 30.0),
-        bos=text.get("bos_token_id", 2),
-        eos=tuple(eos) if isinstance(eos, list) else (eos,),
-        pad=text.get("pad_token_id", 0),
-    )
+    return config_gemma4.configured(raw)
 
 
 def _gemma3(raw: dict[str, Any]) -> Config:
@@ -311,38 +248,6 @@ def _gemma3_layer(text: dict[str, Any], kind: str) -> LayerConfig:
         rope_theta=float(rope["rope_theta"]),
         rotated=text["head_dim"] // 2,
         stretch=stretch,
-    )
-
-
-def _layer(text: dict[str, Any], index: int, kind: str) -> LayerConfig:
-    """A layer's shape; full layers have theirs in `per_layer_config` or, in older files, in
-    `global_…` keys.
-    """
-    sliding = {"sliding_attention": True, "full_attention": False}[kind]
-    shape = {"head_dim": text["head_dim"], "num_key_value_heads": text["num_key_value_heads"]}
-    if not sliding:
-        shape["head_dim"] = text.get("global_head_dim") or shape["head_dim"]
-        shape["num_key_value_heads"] = (
-            text.get("num_global_key_value_heads") or shape["num_key_value_heads"]
-        )
-    # by number: transformers 5 writes "05" from ten layers on
-    own = {int(key): value for key, value in (text.get("per_layer_config") or {}).items()}
-    shape |= own.get(index, {})
-    rope = text["rope_parameters"][kind]
-    share = rope.get("partial_rotary_factor", 1.0)
-    if (
-        rope.get("rope_type", "default") not in ("default", "proportional")
-        or rope.get("factor", 1) != 1
-    ):
-        raise ValueError(f"rope {rope}")
-    if rope.get("rope_type", "default") == "default" and share != 1.0:
-        raise ValueError(f"rope {rope}")
-    return LayerConfig(
-        sliding=sliding,
-        kv_heads=shape["num_key_value_heads"],
-        head_dim=shape["head_dim"],
-        rope_theta=float(rope["rope_theta"]),
-        rotated=int(share * shape["head_dim"] // 2),
     )
 
 

@@ -9,8 +9,8 @@ bfloat16 matrices halve a step while the residual stream stays fp32.
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
 
-Sources: transformers 5.23, models/diffusion_gemma, gemma3, llama, qwen2 and qwen3, which the tests
-hold this file to.
+Sources: transformers 5.23, models/diffusion_gemma, gemma4, gemma3, llama, qwen2 and qwen3, which
+the tests hold this file to.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Model(nn.Module):
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.head: Head | None = None
         """The head, where it is not simply `unembedding`."""
-        self.canvas = config.family == "gemma4" or config.conditioned or config.masks is not None
+        self.canvas = config.conditioned or config.masks is not None
         """Whether the model was trained on canvases."""
         self.shifted = False
         """Whether a slot is predicted at the token before it, as a base was trained."""
@@ -218,7 +218,7 @@ class Layer(nn.Module):
         super().__init__()
         self.index, self.config, self.shape = index, config, config.layers[index]
         shape, dim = self.shape, config.dim
-        self.shared = config.family == "gemma4" and not shape.sliding
+        self.shared = config.family == "gemma4" and config.shared_values and not shape.sliding
         """Whether the keys are the values too."""
         joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
         self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))

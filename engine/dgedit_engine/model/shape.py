@@ -77,9 +77,10 @@ class Config:
     softcap: float | None = 30.0
     """Logits are bounded to plus and minus this; None: they are not."""
     family: Family = "gemma4"
-    """gemma4 (DiffusionGemma): values are normed, full layers take their keys for values, each
-    layer ends with a scalar. gemma3: none of the three, and files have norms less 1. llama (Llama,
-    Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as they are.
+    """gemma4 (DiffusionGemma, Gemma 4): values are normed, full layers may take their keys for
+    values, each layer ends with a scalar. gemma3: none of the three, and files have norms less 1.
+    llama (Llama, Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as
+    they are.
     """
     query_scale: float = 1.0
     """What queries, normed if they are, are multiplied by."""
@@ -89,6 +90,8 @@ class Config:
     """Whether a bias is added to queries, keys and values (Qwen2)."""
     tied: bool = True
     """Whether the embedding is the head too."""
+    shared_values: bool = True
+    """Whether a full layer of a gemma4 has its keys for values too."""
     conditioned: bool = True
     """Whether canvases read what the last step predicted (`SelfConditioning`)."""
     bos: int | None = 2
@@ -109,7 +112,7 @@ class Config:
             _check_number(name, getattr(self, name), whole=True, zero=not self.experts)
         for name in ("eps", "query_scale"):
             _check_number(name, getattr(self, name))
-        if self.softcap is not None or self.family == "gemma4":
+        if self.softcap is not None or self.diffusion:
             _check_number("softcap", self.softcap)
         for end in self.eos:
             _check_number("end token", end, whole=True, zero=True)
@@ -142,8 +145,13 @@ class Config:
         return 1.0 if self.family == "llama" else float(self.dim**0.5)
 
     @property
+    def diffusion(self) -> bool:
+        """Whether it is a DiffusionGemma, and no Gemma 4, which has all but its canvases."""
+        return self.family == "gemma4" and self.conditioned
+
+    @property
     def left_to_right(self) -> bool:
-        """Whether its kind was published as a reader from left to right alone."""
+        """Whether its kind was published as a base that reads from left to right alone."""
         return self.family != "gemma4" and self.masks is None
 
 

@@ -74,6 +74,16 @@ class Tokenizer:
         found = self._inner.token_to_id(token)
         return None if found is None else int(found)
 
+    def difference(self, other: Tokenizer) -> str:
+        """Say in words where another's vocabulary is not the same; empty where it is."""
+        mine, theirs = self._inner.get_vocab(), other._inner.get_vocab()
+        apart = [one for one in mine.keys() | theirs.keys() if mine.get(one) != theirs.get(one)]
+        if not apart:
+            return ""
+        first = min(apart, key=lambda one: (mine.get(one, theirs.get(one, 0)), one))
+        here, there = (f"token {v[first]}" if first in v else "none" for v in (mine, theirs))
+        return f"{first!r:.40} is {here} in one, {there} in the other ({len(apart)} differ)"
+
     def texts(self) -> Iterator[tuple[str, int]]:
         """Yield each token's text and its id, in no order, without tokens that are a part of a
         character.

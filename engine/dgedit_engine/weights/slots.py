@@ -108,7 +108,7 @@ def canonical(name: str) -> str:
 
 def slots(model: Model) -> Iterator[Slot]:
     """Yield every weight of the model."""
-    old = model.config.family != "gemma4"
+    old = not model.config.diffusion
     top = "model." if old else "model.decoder."
     shift = 1.0 if model.config.family == "gemma3" else 0.0
     yield Slot(model, "embedding", {f"{top}embed_tokens.weight" if old else EMBEDDING: ()})
@@ -121,9 +121,10 @@ def slots(model: Model) -> Iterator[Slot]:
         yield from _mlp(conditioning, block, model.config.mlp)
     for index, layer in enumerate(model.stack()):
         yield from _layer(layer, f"{top}layers.{index}.", model.config, shift)
+        if layer.denoise_scalar is not None:
+            yield Slot(layer, "denoise_scalar", {f"{top}layers.{index}.layer_scalar": ()})
         if not old:
             own = {f"{SHARED}layers.{index}.layer_scalar": ()}
-            yield Slot(layer, "denoise_scalar", {f"{top}layers.{index}.layer_scalar": ()})
             yield Slot(layer, "encode_scalar", own)
 
 

@@ -24,7 +24,9 @@ def engine(monkeypatch: pytest.MonkeyPatch, open_engine: object) -> None:
 
 
 def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine(monkeypatch, lambda model, device, adapter: Scripted(name=model, device=device))
+    engine(
+        monkeypatch, lambda model, device, adapter, verifier: Scripted(name=model, device=device)
+    )
     backend = connect("tiny", "cpu")
     assert (backend.name, backend.device) == ("tiny", "cpu")
 
@@ -33,7 +35,7 @@ def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> 
 def test_model_that_cannot_be_opened_is_an_engine_error(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(model: str | None, device: str | None, adapter: Path | None) -> None:
+    def fail(*given: object, **more: object) -> None:
         raise error
 
     engine(monkeypatch, fail)
@@ -57,8 +59,10 @@ def test_adapter_reaches_the_engine_that_opens_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[object] = []
-    engine(monkeypatch, lambda model, device, adapter: opened.append(adapter))
-    monkeypatch.setattr(Daemon, "open", lambda model, device, adapter: opened.append(adapter))
+    engine(monkeypatch, lambda model, device, adapter, verifier: opened.append(adapter))
+    monkeypatch.setattr(
+        Daemon, "open", lambda model, device, adapter, verifier: opened.append(adapter)
+    )
     connect("tiny", "cpu", adapter=tmp_path)
     connect("tiny", "cpu", "warm", tmp_path)
     connect("tiny", "cpu")
@@ -73,7 +77,7 @@ def test_adapter_of_the_settings_goes_with_their_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[object] = []
-    engine(monkeypatch, lambda model, device, adapter: opened.append((model, adapter)))
+    engine(monkeypatch, lambda model, device, adapter, verifier: opened.append((model, adapter)))
     monkeypatch.setenv("DGEDIT_MODEL", "tiny")
     monkeypatch.setenv("DGEDIT_ADAPTER", str(tmp_path))
     other = tmp_path / "other"
@@ -92,10 +96,10 @@ def test_address_is_a_remote_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_warm_engine_is_preferred_and_auto_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nowhere(model: str, device: str | None, adapter: str | None) -> None:
+    def nowhere(*given: object) -> None:
         raise Unavailable("no folder")
 
-    engine(monkeypatch, lambda model, device, adapter: Scripted(name="here"))
+    engine(monkeypatch, lambda model, device, adapter, verifier: Scripted(name="here"))
     monkeypatch.setattr(Daemon, "open", lambda *given: Scripted(name="warm"))
     assert [connect(None, None, one).name for one in ("local", "warm", "auto")] == [
         "here",

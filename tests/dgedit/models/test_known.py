@@ -9,7 +9,9 @@ import pytest
 from dgedit.models.known import KNOWN, fitting, known, near, told
 from dgedit_engine.decode.decoding import default
 from dgedit_engine.memory import plan
+from dgedit_engine.model import config_gemma4
 from dgedit_engine.model.config_llama import configured
+from gemma4 import A4B, PUBLISHED
 
 SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool, dict[str, int]]] = {
     "smollm2": ("llama", 576, 30, 9, 3, 1536, 49152, True, {}),
@@ -43,6 +45,17 @@ def test_memory_at_eight_bits_is_what_is_planned(name: str) -> None:
     one = known(name)
     assert one is not None and one.memory8 == pytest.approx(needs.total / 1e9, abs=0.06)
     assert one.memory4 is None or one.memory4 < one.memory8
+
+
+def test_memory_of_gemma_4_is_what_is_planned() -> None:
+    config = config_gemma4.configured(PUBLISHED | A4B)
+    setting = plan._setting(config, "cuda", default(config))
+    one = known("gemma-4")
+    assert one is not None
+    for experts, said in (("int4", one.memory4), ("e4m3", one.memory8)):
+        weights = plan._quantised(setting, experts, "int8")  # type: ignore[arg-type]
+        needs = plan._Asked(setting, weights).need(2048, "bf16")
+        assert said == pytest.approx(needs.total / 1e9, abs=0.06)
 
 
 def test_every_model_is_whole() -> None:

@@ -99,3 +99,17 @@ def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
     new = adapted.stamp
     os.utime(file, ns=(10**18, 10**18))
     assert len({plain.stamp, before, new, adapted.stamp}) == 3 and before == plain.stamp
+
+
+def test_verifier_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
+    folder = tmp_path / "larger"
+    folder.mkdir()
+    plain, judged = EngineKey.of("nano", None), EngineKey.of("nano", None, None, str(folder))
+    tiny = EngineKey.of("nano", None, None, "tiny")
+    assert len({plain.socket, judged.socket, tiny.socket}) == 3
+    (tmp_path / "link").symlink_to(folder)
+    assert EngineKey.of("nano", None, None, str(tmp_path / "link")) == judged
+    before = judged.stamp
+    assert (plain.stamp, tiny.verifier) == (tiny.stamp, "tiny")
+    (folder / "config.json").touch()
+    assert judged.stamp != before

@@ -52,6 +52,7 @@ REQUESTS = [
         entropy_bound=0.125,
     ),
     InfillRequest((Passage("", (Hole(),)),), exact=True),
+    InfillRequest((Passage("", (Hole(),)),), reading="causal"),
 ]
 
 
@@ -74,6 +75,8 @@ def test_request_survives_the_trip(request_: InfillRequest) -> None:
         ({"steps": 0}, "steps"),
         ({"steps": [1]}, "steps"),
         ({"instruction": None}, "instruction"),
+        ({"reading": None}, "reading"),
+        ({"reading": "both"}, "reading must be auto or causal, not 'both'"),
         ({"model": "x"}, "no 'model'"),
         ({"passages": []}, "no hole"),
         ({"passages": None}, "passages"),
