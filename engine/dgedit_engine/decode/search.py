@@ -37,7 +37,8 @@ LONGEST = 192
 _SHOWN_EVERY = 4  # tokens between two steps
 _ROUND = 24  # tokens after which drafts are judged though many have not ended their line
 _USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, mostly less
-_GOING = 4  # drafts that go on to another line and that there are from then on, at most
+_GOING = 4  # drafts that go on to another line, at most
+_CAREFUL = 0.5  # effort above which these branch again into as many as there were
 _STALE = 2  # rounds without a better candidate after which a hole is done
 _RANKED = 8  # the best candidates, of which none is missed
 _SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than its draft had
@@ -235,7 +236,7 @@ def search(
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
                 yield best[0], "refine" if pool.best else "draft"
         candidates = _candidates(pool, drafts.rows)
-        if candidates:
+        if candidates and request.effort <= _CAREFUL:
             drafts.wide = min(drafts.wide, _GOING)
         ended = ended or bool(candidates)
         stale += ended
