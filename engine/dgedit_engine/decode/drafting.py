@@ -62,6 +62,7 @@ def drafted(
     text_of: Callable[[int], str] | None = None,
     ends: Sequence[int] = (),
     read: Callable[[int], Tensor] | None = None,
+    narrowed: Callable[[], int] | None = None,
 ) -> Iterator[list[Row]]:
     """Write at most `rows` drafts behind the prompt `ids`, which `cache` holds, of at most
     `longest` tokens; yields all of them after each token, the best one first.
@@ -70,8 +71,9 @@ def drafted(
     (Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", arXiv 1903.06059). They
     begin with the text `forced`, in tokens that `beginnings` gives for what is left of it and whose
     texts are `text_of`; `ends` end them beside the model's own ends. Of a lone row, `read` may give
-    the logits (1, S) behind a token, in place of a pass for each (`verified.py`). Raises ModelError
-    for logits that are not finite.
+    the logits (1, S) behind a token, in place of a pass for each (`verified.py`). `narrowed` is
+    asked before each token how many drafts there may be from then on. Raises ModelError for logits
+    that are not finite.
     """
     assert read is None or rows == 1, "one text is read at a time"
     live, done = [Row(forced)], list[Row]()
@@ -86,10 +88,11 @@ def drafted(
                 fed = torch.tensor(tokens, device=cache.device)[:, None]
                 logits = model.logits(model.encode(fed, forked))[:, -1]  # (live, S)
             allowed = _allowed(logits, live, model, beginnings)
-            children = _children(logits, allowed, live, model, rows, heat, generator)
+            wide = rows if narrowed is None else min(rows, narrowed())
+            children = _children(logits, allowed, live, model, wide, heat, generator)
         children += [(None, row) for row in done]
         children.sort(key=lambda child: -child[1].worth)
-        del children[rows:]
+        del children[wide:]
         for _, row in children:
             _settle(row, (*model.config.eos, model.config.pad, *ends), text_of)
         found = [row for _, row in children]

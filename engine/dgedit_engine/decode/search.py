@@ -38,6 +38,7 @@ _SHOWN_EVERY = 4  # tokens between two steps
 _ROUND = 24  # tokens after which drafts are judged though many have not ended their line
 _USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, mostly less
 _GOING = 4  # drafts that go on to another line, at most
+_CAREFUL = 0.5  # effort above which these branch again into as many as there were
 _STALE = 2  # rounds without a better candidate after which a hole is done
 _RANKED = 8  # the best candidates, of which none is missed
 _SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than its draft had
@@ -110,7 +111,7 @@ class Pool:
         end = (*self.around.ends, *model.config.eos)[0]
         asked = rows(self.around, texts, self.behind, tokenizer, end)
         self.admit({token for row in asked for token in row})
-        encode(model, cache, self.around.ids)
+        encode(model, cache, self.around.ids[:-1])
         judged = scored(model, tokenizer, cache, self.around, texts, self.behind)
         if (guide := self.guide) is not None:
             judged = (replace(one, draft=guide.whole(one.text, one.draft)) for one in judged)
@@ -162,6 +163,8 @@ class Drafts:
     """The latest of these, the best one first."""
     taken: int = 0
     """Tokens so far."""
+    wide: int = 1
+    """How many there may be."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
         """Write on until the better half of the drafts have ended another line or are over; those
@@ -233,6 +236,8 @@ def search(
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
                 yield best[0], "refine" if pool.best else "draft"
         candidates = _candidates(pool, drafts.rows)
+        if candidates and request.effort <= _CAREFUL:
+            drafts.wide = min(drafts.wide, _GOING)
         ended = ended or bool(candidates)
         stale += ended
         if pool.judge(candidates):
@@ -294,13 +299,14 @@ def _drafts(
     guessed from the text around it and from the present text.
     """
     reader, here = pool.reader, pool.around
-    encode(reader.model, reader.cache, here.ids)
+    encode(reader.model, reader.cache, here.ids[:-1])
     guide = pool.guide
+    drafts = Drafts(pool, iter(()), wide=decoding.candidates)
     exact: VerifiedReader | None = None
     if request.exact:
         guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
         exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=BLOCK)
-    made = drafted(
+    drafts.made = drafted(
         reader.model,
         reader.cache,
         here.ids,
@@ -313,8 +319,9 @@ def _drafts(
         text_of=guide.taken if guide else partial(_said, reader.tokenizer),
         ends=here.ends,
         read=None if exact is None else exact.read,
+        narrowed=lambda: drafts.wide,
     )
-    return Drafts(pool, made)
+    return drafts
 
 
 def _candidates(pool: Pool, written: Sequence[Row]) -> dict[str, float]:
