@@ -84,11 +84,11 @@ def test_stop_ends_one_or_all_and_waits(warm: Warm, capfd: Capture) -> None:
 
 
 def test_stop_does_not_wait_for_a_request(warm: Warm, capfd: Capture) -> None:
-    steps = warm.open().infill(request("slow"))
+    steps = warm.open().infill(request("crawl"))  # 6 s
     next(steps)
     began = time.monotonic()
     assert engine(capfd, "stop")[0] == Exit.OK
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < 5
     with pytest.raises(Exception, match="the engine ended before the infill did"):
         list(steps)
 

@@ -230,7 +230,7 @@ def test_time_ends_it_at_the_best_so_far_which_nobody_has_judged(
     backend = Slow(*steps)
     started = time.monotonic()
     infill = run(REQUEST, backend, seconds=0.2)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert (infill.texts, infill.stopped, backend.closed) == ((text,), "cap", 1)
 
 

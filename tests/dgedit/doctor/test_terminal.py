@@ -52,15 +52,15 @@ def test_terminal_that_does_not_answer_is_waited_for_no_longer(
     one = pretend()
     began = time.monotonic()
     assert ask(one.fd, patience=0.2) == TerminalFacts()
-    assert 0.2 <= time.monotonic() - began < 1
+    assert 0.2 <= time.monotonic() - began < 10
 
 
 def test_terminal_that_chatters_is_waited_for_no_longer(pretend: Callable[..., Pretended]) -> None:
-    one = pretend(*[b"\x1b[?2026;1$y"] * 100, pause=0.02)
+    one = pretend(*[b"\x1b[?2026;1$y"] * 1000, pause=0.02)
     began = time.monotonic()
     found = ask(one.fd, patience=0.3)
     assert found == TerminalFacts(modes={SYNCHRONISED: True})
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
 
 
 def test_terminal_that_hangs_up_is_an_os_error() -> None:

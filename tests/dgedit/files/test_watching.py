@@ -228,7 +228,7 @@ def test_signal_while_a_model_works_leaves_the_file(
         watched.wait_for(lambda: watched.asked == 1)
         began = time.monotonic()
         assert watched.end(number) == (code, "", "dgedit: watching .\n")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 19
     assert [path.name for path in home.iterdir()] == ["a.py"]
     assert (home / "a.py").read_text() == MARKED
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -48,6 +48,6 @@ def test_positions_are_those_of_the_letters() -> None:
 
 
 def test_names_of_one_letter_take_no_time() -> None:
-    started = perf_counter()
+    started = process_time()
     assert best("a" * 20 + "b", ["a" * 4000] * 20) == []
-    assert perf_counter() - started < 2
+    assert process_time() - started < 2

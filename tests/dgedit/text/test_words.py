@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -46,6 +46,6 @@ def test_search_of_a_large_text_is_bounded() -> None:
     lines[100_000] = "zz"
     lines[0] = lines[-1] = "zzz"
     lines[99_000] = "zzzz"
-    begun = perf_counter()
+    begun = process_time()
     assert endings("zz", (100_000, 2), [lines]) == ["zz"]
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1

@@ -111,6 +111,6 @@ def test_draft_in_circles_is_cut_behind_its_first_round(tiny: Engine) -> None:
 
 
 def test_long_text_is_looked_at_in_no_time() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert circle("".join(f"line {n} of it\n" for n in range(5_000))) is None
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

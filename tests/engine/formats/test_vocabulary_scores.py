@@ -167,7 +167,7 @@ def test_large_vocabulary_is_read_fast(tmp_path: Path) -> None:
     count = len(fields["tokens"])
     more = {"scores": np.arange(count) * -1.0, "token_type": np.ones(count, np.int32)}
     said = {f"tokenizer.ggml.{name}": value for name, value in (fields | more).items()}
-    start = time.perf_counter()
+    start = time.process_time()
     made = vocabulary.made({"tokenizer.ggml.model": "llama", **said})
-    assert time.perf_counter() - start < 1.5
+    assert time.process_time() - start < 1.5
     assert made.get_vocab_size() == count

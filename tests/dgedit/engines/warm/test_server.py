@@ -202,7 +202,7 @@ def test_engine_that_nobody_asks_ends_and_takes_its_socket_along(tmp_path: Path)
     one = Serving(sockets.listen(path), path, Scripted, place=place, idle=0.2)
     began = time.monotonic()
     assert one.run() == Exit.OK
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < 20
     assert not path.exists()
 
 

@@ -76,7 +76,7 @@ async def test_hung_program_is_ended(hung: Tool) -> None:
         await paste(hung, patience=0.1)
     with pytest.raises(TimeoutError):
         await copy(hung, "x" * 1_000_000, patience=0.1)
-    assert monotonic() - begun < 3
+    assert monotonic() - begun < 30
 
 
 async def test_copy_cut_and_paste_by_key(desk: OpenDesk, tool: Tool, tmp_path: Path) -> None:
