@@ -71,4 +71,5 @@ def test_neovim_takes_code_actions_and_ghost_text(tmp_path: Path) -> None:
     where = {"start": said["position"], "end": said["position"]}
     assert said["items"] == [{"insertText": "return x / 2", "range": where}]
     if "accepted" in said:  # 0.12
-        assert said["accepted"] == said["filled"] + "return x / 2"
+        assert said["shown"] == "return x / 2"
+        assert said["accepted"] == said["filled"] + ";return x / 2"
