@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,15 +19,23 @@ class WorkProgress:
     def __init__(self, peer: Peer, token: Id | None, title: str) -> None:
         """Take the client's token, or None."""
         self._peer, self._token, self._title = peer, token, title
-        self._begun, self._last = False, 0.0
+        self._begun, self._over, self._last = False, False, 0.0
+        self._lock = threading.Lock()
 
     @classmethod
     def ours(cls, peer: Peer, token: str, title: str) -> WorkProgress:
-        """Ask the client to show a progress of ours, which is told once it has agreed."""
+        """Ask the client to show a progress of ours, which is told once it has agreed; if that is
+        when all is over, it is told this much: some show a progress until they see its end.
+        """
         progress = cls(peer, None, title)
 
         def answered(_: Any, error: RpcError | None) -> None:
-            progress._token = token if error is None else None
+            if error is not None:
+                return
+            with progress._lock:
+                progress._token = token
+                if progress._over:
+                    progress._end()
 
         peer.ask("window/workDoneProgress/create", {"token": token}, answered)
         return progress
@@ -47,6 +56,11 @@ class WorkProgress:
 
     def __exit__(self, *error: object) -> None:
         """Tell that the operation is over."""
+        with self._lock:
+            self._over = True
+            self._end()
+
+    def _end(self) -> None:
         if self._token is not None:
             self._begin()
             self._tell({"kind": "end"})

@@ -69,6 +69,20 @@ def test_menu_is_there_without_an_engine(client: LspClient) -> None:
     assert client.errors() == []
 
 
+def test_selection_of_one_character_is_a_cursor_too(client: LspClient) -> None:
+    """As in Helix and Kakoune, whose cursor lies on the character behind the place."""
+    first = ["Fill here", "Fill selection"]
+    assert titles(client.actions(at(3, 15), at(3, 16)))[:2] == first
+    assert titles(client.actions(at(3, 14), at(3, 16)))[:1] == ["Fill selection"]
+    here, selection, *_ = client.actions(at(3, 16), at(4, 0))  # on the line's end
+    assert titles([here, selection]) == first
+    assert resolved(client, here) == TEXT.replace("return 0", "return 0one")
+    client.open(TEXT.replace("\n", "\r\n"), version=7)
+    here = client.actions(at(3, 16), at(4, 0))[0]
+    text = TEXT.replace("\n", "\r\n")
+    assert resolved(client, here, text) == text.replace("return 0", "return 0one")
+
+
 @pytest.mark.parametrize(
     ("only", "count"),
     [
