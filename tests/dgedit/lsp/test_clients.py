@@ -1,8 +1,9 @@
 """Editors' own clients drive `dgedit lsp`. Each is skipped where it is not installed.
 
 VS Code's needs Node, and `npm install vscode-languageclient@11 jest-mock-vscode` with NODE_PATH on
-its `node_modules`. Seen to pass with vscode-languageclient 11.0.0 on Node 20.20, and in Neovim
-0.11.4, which asks but shows no ghost text: that begins with 0.12.
+its `node_modules`. Seen to pass with vscode-languageclient 11.0.0 on Node 20.20; in Neovim 0.12.4,
+and in 0.11.4, which asks but shows no ghost text; in Emacs 30.2 with its eglot 1.17.30 and with
+lsp-mode 10.0.0.
 """
 
 from __future__ import annotations
@@ -73,3 +74,25 @@ def test_neovim_takes_code_actions_and_ghost_text(tmp_path: Path) -> None:
     if "accepted" in said:  # 0.12
         assert said["shown"] == "return x / 2"
         assert said["accepted"] == said["filled"] + ";return x / 2"
+
+
+def test_emacs_takes_a_code_action_by_eglot_and_ghost_text_by_lsp_mode(tmp_path: Path) -> None:
+    if (emacs := shutil.which("emacs")) is None:
+        pytest.skip("Emacs is not installed")
+    (tmp_path / "a.py").touch()
+    script, out = str(HERE / "emacs_client.el"), tmp_path / "out"
+    run(
+        [emacs, "--batch", "-Q", "-l", script, "a.py"],
+        tmp_path,
+        COMMAND=json.dumps(COMMAND),
+        OUT=str(out),
+        HOME=str(tmp_path),
+    )
+    said: dict[str, Any] = json.loads(out.read_text())
+    assert "error" not in said, said
+    assert said["titles"] == ["Fill here", "Fill body of half"]
+    assert said["filled"] == 'def half(x):\n    """é😀"""; return x / 2\n'
+    if "mode" in said:
+        assert said["mode"] is True  # it comes on by itself
+        assert said["shown"] == "return x / 2"
+        assert said["accepted"] == said["filled"] + 'z = "é😀" + return x / 2'
