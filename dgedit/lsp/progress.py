@@ -19,25 +19,18 @@ class WorkProgress:
     def __init__(self, peer: Peer, token: Id | None, title: str) -> None:
         """Take the client's token, or None."""
         self._peer, self._token, self._title = peer, token, title
+        self._wanted: Id | None = None
         self._begun, self._over, self._last = False, False, 0.0
         self._lock = threading.Lock()
 
     @classmethod
     def ours(cls, peer: Peer, token: str, title: str) -> WorkProgress:
-        """Ask the client to show a progress of ours, which is told once it has agreed; if that is
-        when all is over, it is told this much: some show a progress until they see its end.
+        """A progress of ours, which the client is asked to show when the operation begins, and told
+        once it has agreed; if that is when all is over, it is told this much: some show a progress
+        until they see its end.
         """
         progress = cls(peer, None, title)
-
-        def answered(_: Any, error: RpcError | None) -> None:
-            if error is not None:
-                return
-            with progress._lock:
-                progress._token = token
-                if progress._over:
-                    progress._end()
-
-        peer.ask("window/workDoneProgress/create", {"token": token}, answered)
+        progress._wanted = token
         return progress
 
     def step(self, step: Step) -> None:
@@ -52,6 +45,18 @@ class WorkProgress:
         self._tell(said)
 
     def __enter__(self) -> WorkProgress:
+        """Ask for the client's agreement where the token is ours."""
+
+        def answered(_: Any, error: RpcError | None) -> None:
+            if error is not None:
+                return
+            with self._lock:
+                self._token = self._wanted
+                if self._over:
+                    self._end()
+
+        if self._wanted is not None:
+            self._peer.ask("window/workDoneProgress/create", {"token": self._wanted}, answered)
         return self
 
     def __exit__(self, *error: object) -> None:

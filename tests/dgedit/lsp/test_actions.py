@@ -205,6 +205,20 @@ def test_progress_of_ours_is_told_only_to_who_agrees(tmp_path: Path, agrees: boo
         assert told[:1] + told[-1:] == (["begin", "end"] if agrees else [])
 
 
+def test_action_that_is_refused_leaves_no_progress_behind(tmp_path: Path) -> None:
+    """A client that was asked to show one would show it for good."""
+    with lsp_scripted(tmp_path) as client:
+        client.answers["window/workDoneProgress/create"] = None
+        client.start(ALL | {"window": {"workDoneProgress": True}})
+        client.open(TEXT, version=7)
+        (action, *_) = client.actions(at(3, 15), at(3, 15))
+        client.change([{"text": "x"}], 8)
+        with pytest.raises(RpcError, match="changed"):
+            client.request("codeAction/resolve", action)
+        assert client.request("shutdown") is None
+        assert "window/workDoneProgress/create" not in [name for name, _ in client.said]
+
+
 OLD = "def f(x):\n    a = 1\n    b = 2\n    c = 3\n    return a + b + c\n"
 NEW = "a = 7\n    b = 2\n    c = 3\n    d = 4\n    return a + b + c"
 
