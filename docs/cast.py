@@ -59,6 +59,8 @@ class Act:
     seen: str
     typed: bool = False
     """Whether each is a picture of its own."""
+    drawn: bool = True
+    """Whether what is seen after them is one."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ CASTS = {
         ".emacs.d/init.el",
         ITEM,
         (
-            Act(("i",), r"LSP\[dgedit:\d+\]"),
+            Act(("i",), r"LSP\[dgedit:\d+\]", drawn=False),
             Act((*["C-n"] * 5, "C-e"), "L6"),
             Act(("Enter",), _GHOST),
             Act(tuple("self.q"), _GHOST, typed=True),
@@ -208,8 +210,9 @@ def draw(name: str, cast: Cast) -> None:
                         seconds.append(_KEY)
                 terminal.until(act.seen)
                 time.sleep(0.3)
-                pictures.append(terminal.picture())
-                seconds.append(_STILL)
+                if act.drawn:
+                    pictures.append(terminal.picture())
+                    seconds.append(_STILL)
         finally:
             terminal.close()
     (HERE / f"{name}.svg").write_text(film(pictures, seconds))
