@@ -72,19 +72,22 @@ class Chosen:
             if (found := body_around(document, start)) is None:
                 raise InputError("no definition with a body is there")
             return [found[1]]
-        return [Span(start, end)]
+        return [Span(start, start if self.kind == "here" else end)]
 
 
 def offers(
     snapshot: Snapshot, document: Document, where: dict[str, Any], *, resolves: bool
 ) -> list[dict[str, Any]]:
     """Return the actions for a range of a text, as the client counts it; with a command instead of
-    data unless the client `resolves` them.
+    data unless the client `resolves` them. A selection of one character is also the cursor of
+    editors that know no other, Helix and Kakoune.
     """
     start, end = map(snapshot.offset, range_at(where))
-    found: list[tuple[str, Kind, str | None]] = [
-        ("Fill here", "here", None) if start == end else ("Fill selection", "selection", None)
-    ]
+    found: list[tuple[str, Kind, str | None]] = []
+    if end - start <= 1 or snapshot.text[start:end] == "\r\n":
+        found.append(("Fill here", "here", None))
+    if end > start:
+        found.append(("Fill selection", "selection", None))
     if marked(document.text):
         found.append((f"Fill all {MARKER} markers", "markers", None))
     if around := body_around(document, start):

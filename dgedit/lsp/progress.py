@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,17 +19,18 @@ class WorkProgress:
     def __init__(self, peer: Peer, token: Id | None, title: str) -> None:
         """Take the client's token, or None."""
         self._peer, self._token, self._title = peer, token, title
-        self._begun, self._last = False, 0.0
+        self._wanted: Id | None = None
+        self._begun, self._over, self._last = False, False, 0.0
+        self._lock = threading.Lock()
 
     @classmethod
     def ours(cls, peer: Peer, token: str, title: str) -> WorkProgress:
-        """Ask the client to show a progress of ours, which is told once it has agreed."""
+        """A progress of ours, which the client is asked to show when the operation begins, and told
+        once it has agreed; if that is when all is over, it is told this much: some show a progress
+        until they see its end.
+        """
         progress = cls(peer, None, title)
-
-        def answered(_: Any, error: RpcError | None) -> None:
-            progress._token = token if error is None else None
-
-        peer.ask("window/workDoneProgress/create", {"token": token}, answered)
+        progress._wanted = token
         return progress
 
     def step(self, step: Step) -> None:
@@ -43,10 +45,27 @@ class WorkProgress:
         self._tell(said)
 
     def __enter__(self) -> WorkProgress:
+        """Ask for the client's agreement where the token is ours."""
+
+        def answered(_: Any, error: RpcError | None) -> None:
+            if error is not None:
+                return
+            with self._lock:
+                self._token = self._wanted
+                if self._over:
+                    self._end()
+
+        if self._wanted is not None:
+            self._peer.ask("window/workDoneProgress/create", {"token": self._wanted}, answered)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Tell that the operation is over."""
+        with self._lock:
+            self._over = True
+            self._end()
+
+    def _end(self) -> None:
         if self._token is not None:
             self._begin()
             self._tell({"kind": "end"})

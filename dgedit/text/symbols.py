@@ -193,8 +193,9 @@ def _inside(body: Node) -> tuple[int, int]:
         place = parts[0].end_byte
         parts = parts[1:-1]
     elif parts and parts[0].type == "expression_statement" and _is_text(parts[0]):
-        place = parts[0].end_byte
-        parts = parts[1:]
+        after = 2 if len(parts) > 1 and parts[1].type == ";" else 1
+        place = parts[after - 1].end_byte
+        parts = parts[after:]
     elif body.type == "block":
         place = _first(body).start_byte
         return (place, body.end_byte) if parts else (place, place)

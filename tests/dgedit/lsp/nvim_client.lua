@@ -50,18 +50,26 @@ local function main()
   local answer = assert(client:request_sync('textDocument/inlineCompletion', params, 20000, 0))
   out.items, out.position = answer.result.items, params.position
 
-  if vim.lsp.inline_completion then
-    vim.lsp.inline_completion.enable(true)
-    vim.cmd('startinsert!')
-    vim.schedule(function()
-      vim.wait(20000, function() return vim.lsp.inline_completion.get() end)
-      vim.wait(500, function() return text() ~= out.filled end)
+  if not vim.lsp.inline_completion then
+    return finish()
+  end
+  vim.lsp.inline_completion.enable(true)
+  vim.keymap.set('i', '<Tab>', function() return vim.lsp.inline_completion.get() and '' or '<Tab>' end, { expr = true })
+  vim.api.nvim_input('A;')
+  local space = vim.api.nvim_create_namespace('nvim.lsp.inline_completion')
+  local timer, tries = assert(vim.uv.new_timer()), 0
+  timer:start(100, 100, vim.schedule_wrap(function()
+    tries = tries + 1
+    local shown = vim.api.nvim_buf_get_extmarks(0, space, 0, -1, { details = true })[1]
+    if shown and not out.shown then
+      out.shown = shown[4].virt_text[1][1]
+      vim.api.nvim_input('<Tab>')
+    elseif out.shown and text():find(out.shown, #out.filled, true) or tries > 200 then
+      timer:stop()
       out.accepted = text()
       finish()
-    end)
-    return
-  end
-  finish()
+    end
+  end))
 end
 
 vim.schedule(function()

@@ -69,6 +69,20 @@ def test_menu_is_there_without_an_engine(client: LspClient) -> None:
     assert client.errors() == []
 
 
+def test_selection_of_one_character_is_a_cursor_too(client: LspClient) -> None:
+    """As in Helix and Kakoune, whose cursor lies on the character behind the place."""
+    first = ["Fill here", "Fill selection"]
+    assert titles(client.actions(at(3, 15), at(3, 16)))[:2] == first
+    assert titles(client.actions(at(3, 14), at(3, 16)))[:1] == ["Fill selection"]
+    here, selection, *_ = client.actions(at(3, 16), at(4, 0))  # on the line's end
+    assert titles([here, selection]) == first
+    assert resolved(client, here) == TEXT.replace("return 0", "return 0one")
+    client.open(TEXT.replace("\n", "\r\n"), version=7)
+    here = client.actions(at(3, 16), at(4, 0))[0]
+    text = TEXT.replace("\n", "\r\n")
+    assert resolved(client, here, text) == text.replace("return 0", "return 0one")
+
+
 @pytest.mark.parametrize(
     ("only", "count"),
     [
@@ -189,6 +203,20 @@ def test_progress_of_ours_is_told_only_to_who_agrees(tmp_path: Path, agrees: boo
         client.request("codeAction/resolve", action)
         told = [said["value"]["kind"] for name, said in client.said if name == "$/progress"]
         assert told[:1] + told[-1:] == (["begin", "end"] if agrees else [])
+
+
+def test_action_that_is_refused_leaves_no_progress_behind(tmp_path: Path) -> None:
+    """A client that was asked to show one would show it for good."""
+    with lsp_scripted(tmp_path) as client:
+        client.answers["window/workDoneProgress/create"] = None
+        client.start(ALL | {"window": {"workDoneProgress": True}})
+        client.open(TEXT, version=7)
+        (action, *_) = client.actions(at(3, 15), at(3, 15))
+        client.change([{"text": "x"}], 8)
+        with pytest.raises(RpcError, match="changed"):
+            client.request("codeAction/resolve", action)
+        assert client.request("shutdown") is None
+        assert "window/workDoneProgress/create" not in [name for name, _ in client.said]
 
 
 OLD = "def f(x):\n    a = 1\n    b = 2\n    c = 3\n    return a + b + c\n"

@@ -1,7 +1,10 @@
 """What editors' own clients have said to `dgedit lsp`, said once more.
 
-Recorded from the sessions of `test_clients.py`, Neovim 0.11.4 and vscode-languageclient 11.0.0, and
-from Vim 9.0 with coc.nvim of August 2026, which showed the text at the first pause and took it.
+Recorded from the sessions of `test_clients.py`, Neovim 0.11.4, vscode-languageclient 11.0.0, eglot
+1.17.30 and lsp-mode 10.0.0; and from hands in a terminal: Vim 9.0 with coc.nvim of August 2026 and
+Neovim 0.12.4, which showed the text at the pauses and took it, and Helix 25.07.1, which filled the
+body of a function and then the place before its cursor. `kakoune.jsonl` was not recorded: it is
+what the source of kakoune-lsp 21.0.2 says that it sends.
 """
 
 from __future__ import annotations
@@ -55,3 +58,50 @@ def test_session_of_an_editor_goes_as_it_went(tmp_path: Path, name: str) -> None
         if method.endswith("Completion")
     ]
     assert texts == [FILLED, FILLED if name == "coc" else "turn x / 2"]
+
+
+def test_ghost_text_of_neovim_is_asked_for_at_every_pause(tmp_path: Path) -> None:
+    """It takes the text, waits, types on, and takes what is left of the next."""
+    with lsp_scripted(tmp_path, texts=[FILLED], certainty=[0.9]) as client:
+        found = list(replayed(client, "neovim12"))
+        assert client.logged() == [] and client.process.wait(10) == 0
+    assert found[0][1]["capabilities"]["positionEncoding"] == "utf-8"
+    items = [result["items"] for method, result in found if method.endswith("Completion")]
+    offered = [[one["insertText"] for one in some] for some in items]
+    assert offered == [[FILLED], [FILLED], [FILLED], [FILLED.removeprefix("ret")], [FILLED]]
+    places = [some[0]["range"]["start"]["character"] for some in items]
+    assert places == [19, 31, 32, 35, 44]  # bytes
+
+
+@pytest.mark.parametrize("name", ["helix", "kakoune", "eglot"])
+def test_function_is_filled_by_a_code_action(tmp_path: Path, name: str) -> None:
+    with lsp_scripted(tmp_path, texts=[FILLED], certainty=[0.9]) as client:
+        found = list(replayed(client, name))
+        assert client.logged() == [] and client.process.wait(10) == 0
+    menus = [result for method, result in found if method == "textDocument/codeAction"]
+    titles = [[one["title"] for one in menu] for menu in menus]
+    edits = [
+        (change["edits"][0]["range"]["start"], change["edits"][0]["newText"])
+        for method, result in found
+        if method == "codeAction/resolve"
+        for change in result["edit"]["documentChanges"]
+    ]
+    counted = found[0][1]["capabilities"]["positionEncoding"]
+    if name in ("helix", "kakoune"):  # whose cursor is a selection
+        assert counted == "utf-8"
+        menu = ["Fill here", "Fill selection", "Fill body of half"]
+        assert titles == [menu] * len(titles)
+        second = [(at(2, 18), FILLED)] if name == "helix" else []
+        assert edits == [(at(2, 4), FILLED), *second]
+    else:
+        assert counted == "utf-32"
+        assert titles == [["Fill here", "Fill body of half"]]
+        assert edits == [(at(1, 14), FILLED)]
+
+
+def test_ghost_text_of_lsp_mode(tmp_path: Path) -> None:
+    with lsp_scripted(tmp_path, texts=[FILLED], certainty=[0.9]) as client:
+        found = dict(replayed(client, "lsp-mode"))
+        assert client.logged() == [] and client.process.wait(10) == 0
+    (item,) = found["textDocument/inlineCompletion"]["items"]
+    assert item == {"insertText": FILLED, "range": {"start": at(2, 11), "end": at(2, 11)}}

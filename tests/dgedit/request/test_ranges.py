@@ -266,6 +266,13 @@ def test_body_begins_behind_a_docstring_and_with_its_comments() -> None:
     )
 
 
+def test_body_begins_behind_the_semicolon_of_a_docstring() -> None:
+    assert body("f", 'def f(): """It."""; x = 1; y\n') == "x = 1; y"
+    assert body("f", 'def f():\n    """It.""";\n    x\n') == "x"
+    (span,) = spans_of(Document.from_text('def f(): "It.";\n', Path("a.py")), [":f"])
+    assert (span.start, span.end) == (15, 15)
+
+
 def test_body_of_a_docstring_alone_is_the_place_behind_it() -> None:
     (span,) = spans_of(Document.from_text(SOURCE, Path("a.py")), [":todo"])
     assert SOURCE[: span.start].endswith('"""Only this."""') and span.start == span.end
