@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dgedit_engine.decode.syntax import Place, faults, is_python, refused
 from dgedit_engine.types import Hole, InfillRequest, Passage
@@ -101,23 +102,15 @@ def _without_own(
     """Return the errors less those that the file has whatever fills its holes; `found` are all
     errors of the fillings, none of which is sound.
     """
-    stands = [_stand_ins(passage, word) for word in _WORDS]
-    own = [_faults(passage, texts, texts) for texts in stands]
-    if not all(own):
+    own = _own_errors(passage)
+    if own is None:
         return found
-    if is_python(passage.path):
-        needed = (
-            *(_stand_ins(passage, word) for word in _NEEDED),
-            *(_stand_ins(passage, word, indented=True) for word in _NEEDED),
-        )
-        if any(_faults(passage, texts, texts) == () for texts in needed):
-            return found
-        for texts in stands:
-            if (mended := _mended(passage, texts)) is not None:
-                return [_faults(mended, one, texts) for one in fillings]
-    every = (*zip(fillings, found, strict=True), *zip(stands, own, strict=True))
+    if own.mended is not None:
+        return [_faults(own.mended, one, own.texts) for one in fillings]
+    empty = own.stands[0]
+    every = (*zip(fillings, found, strict=True), *zip(own.stands, own.errors, strict=True))
     known = [
-        {_anchored(passage, _whole(passage, texts, stands[0]), error) for error in errors or ()}
+        {_anchored(passage, _whole(passage, texts, empty), error) for error in errors or ()}
         for texts, errors in every
     ]
     always = set.intersection(*known)
@@ -126,10 +119,45 @@ def _without_own(
         and tuple(
             error
             for error in errors
-            if _anchored(passage, _whole(passage, texts, stands[0]), error) not in always
+            if _anchored(passage, _whole(passage, texts, empty), error) not in always
         )
         for texts, errors in zip(fillings, found, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnErrors:
+    """What is wrong with a file whatever fills its holes."""
+
+    stands: tuple[Sequence[str], ...]
+    """Words in its holes that might have left it sound."""
+    errors: tuple[tuple[Place, ...] | None, ...]
+    """The errors with each of these."""
+    mended: Passage | None
+    """The passage without the lines that Python refuses, if that is possible."""
+    texts: Sequence[str]
+    """The words with which it was mended."""
+
+
+@lru_cache(maxsize=4)  # a fill asks several times, and it takes longer than to judge a filling
+def _own_errors(passage: Passage) -> _OwnErrors | None:
+    """Return a file's own errors; None if some words in its holes leave it sound."""
+    stands = tuple(_stand_ins(passage, word) for word in _WORDS)
+    errors = tuple(_faults(passage, texts, texts) for texts in stands)
+    if not all(errors):
+        return None
+    if is_python(passage.path):
+        begins = _begins_file(passage)
+        needed = (
+            *(_stand_ins(passage, word) for word in _NEEDED),
+            *(_stand_ins(passage, word, indented=True) for word in _NEEDED),
+        )
+        if any(refused(_whole(passage, one, one), whole=begins) is None for one in needed):
+            return None
+        for texts in stands:
+            if (mended := _mended(passage, texts)) is not None:
+                return _OwnErrors(stands, errors, mended, texts)
+    return _OwnErrors(stands, errors, None, ())
 
 
 def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:

@@ -75,10 +75,12 @@ def _sound(
     """Return a hole's candidates that break nothing beside the first ones of the others; all of
     them where each does.
     """
-    firsts = [one[0].draft.text for one in every]
-    alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
-    errors = new_errors(alone, [[one.draft.text] for one in candidates])
-    counts = [None if places is None else len(places) for places in errors]
+    counts = [one.faults for one in candidates]
+    if len(every) > 1 or None in counts:  # else they were judged alone, as they are here
+        firsts = [one[0].draft.text for one in every]
+        alone = with_fixed(request, [*firsts[:hole], None, *firsts[hole + 1 :]])
+        errors = new_errors(alone, [[one.draft.text] for one in candidates])
+        counts = [None if places is None else len(places) for places in errors]
     known = tuple(judged(*pair) for pair in zip(candidates, counts, strict=True))
     return tuple(one for one in known if not one.breaks) or known
 

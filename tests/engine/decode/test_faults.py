@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from dgedit_engine.decode import faults as judging
 from dgedit_engine.decode.faults import new_errors
 from dgedit_engine.decode.syntax import faults
 from dgedit_engine.types import Hole, InfillRequest, Passage
@@ -209,3 +210,19 @@ def test_large_python_is_judged_by_its_compiler_too(
     assert [one == 0 for one in counts(request, text)] == [right]
     inside = asked("def f():\n    ", Hole(), "\n", above="y = 1\n")
     assert [one == 0 for one in counts(inside, "return 1", "continue")] == [True, False]
+
+
+def test_own_errors_of_a_file_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each judgement of a fill did so anew, which took as long as its drafts."""
+    parsed: list[str] = []
+    real = judging.refused
+
+    def noted(text: str, *, whole: bool = False) -> tuple[int, int] | None:
+        parsed.append(text)
+        return real(text, whole=whole)
+
+    monkeypatch.setattr(judging, "refused", noted)
+    request = asked("def broken(:\n    pass\nonly = ", Hole(), "\n")
+    assert counts(request, "1 +") == [1]
+    first = len(parsed)
+    assert first and counts(request, "(", "2") == [1, 0] and len(parsed) == first
