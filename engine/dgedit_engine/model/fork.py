@@ -52,7 +52,9 @@ class Fork:
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows alone, in this order."""
         chosen = torch.tensor(list(rows), device=self.device)
-        self.buffers = [(keys[chosen], values[chosen]) for keys, values in self.buffers]
+        self.buffers = [
+            (self._of(keys, chosen), self._of(values, chosen)) for keys, values in self.buffers
+        ]
         self.rows = len(rows)
 
     def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,6 +72,12 @@ class Fork:
         keys, values = self.buffers[layer]
         keys[:, :, self.own : end], values[:, :, self.own : end] = k, v
         return keys[:, :, :end], values[:, :, :end]
+
+    def _of(self, buffer: Tensor, rows: Tensor) -> Tensor:
+        """Return a buffer of these rows alone; what is not written yet is not copied."""
+        kept = buffer.new_empty(len(rows), *buffer.shape[1:])
+        kept[:, :, : self.own] = buffer[:, :, : self.own][rows]
+        return kept
 
     def _empty(self, layer: LayerConfig, slots: int) -> Tensor:
         shape = (self.rows, layer.kv_heads, slots, layer.head_dim)
