@@ -6,6 +6,7 @@ Knows only the options. The engine knows what is measured; it is imported when t
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,6 +50,14 @@ def bench(
     quant: Annotated[Quant, typer.Option(help="The shape's experts.")] = Quant.BF16,
     kv: Annotated[Keys, typer.Option(help="The shape's prompt keys.")] = Keys.BF16,
     prompt: Annotated[int, typer.Option(min=128, help="Tokens of the shape's prompt.")] = 2048,
+    end_to_end: Annotated[
+        bool,
+        typer.Option("--end-to-end", help="Whole fills in the shape, the 26b if none is given."),
+    ] = False,
+    growth: Annotated[
+        bool, typer.Option("--growth", help="How times and memory grow, of the 26b by plan.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="A picture of the growth, an .svg.")] = None,
     minutes: Annotated[float, typer.Option(min=0.01, help="Budget of the shape's stages.")] = 2.0,
 ) -> None:
     """Measure how fast a model answers here. Prints a table, and one line of JSON last."""
@@ -57,13 +66,17 @@ def bench(
     if weights != "random":
         raise UsageError(f"--weights must be random, not {weights!r}")
     given: dict[str, object] = {
-        "model": model if shape else store.resolve(model),
-        "adapter": None if shape else store.adapter_of(adapter, model),
+        "model": model if shape or end_to_end else store.resolve(model),
+        "adapter": None if shape or end_to_end else store.adapter_of(adapter, model),
         "device": device,
         "threads": threads,
         "shape": shape,
+        "out": out,
     }
     given |= {"rounds": rounds, "quant": quant, "kv": kv, "prompt": prompt, "minutes": minutes}
-    words = [f"--{name}={value}" for name, value in given.items() if value is not None]
+    if growth and model is None:
+        given["model"] = None  # then nano and tiny
+    words = ["--end-to-end"] * end_to_end + ["--growth"] * growth
+    words += [f"--{name}={value}" for name, value in given.items() if value is not None]
     if code := main(words):
         raise typer.Exit(code)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import dgedit_kernels
-from dgedit_kernels.dispatch import TARGETS, Launch, Variant, triton
+from dgedit_kernels.dispatch import OPTIONS, TARGETS, Launch, Variant, triton
 
 SHARED = dict(zip(TARGETS, (163, 99, 227, 99), strict=True))
 """KiB of shared memory of one program, by compute capability."""
@@ -70,9 +70,9 @@ def compiled(variant: Variant, target: int) -> KernelFigures:
             if types[name].startswith("*")
         },
     )
-    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    options = {"num_warps": variant.warps, "num_stages": variant.stages, **OPTIONS}
     kernel = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
-    registers, spilled = _assembled(kernel.asm["ptx"])
+    registers, spilled = _assembled(kernel.asm["ptx"], target)
     return KernelFigures(variant.name, target, registers, spilled, kernel.metadata.shared)
 
 
@@ -92,6 +92,7 @@ def compile_launch(launch: Launch, target: int) -> None:
             "num_stages": launch.stages,
             "debug": kernel.debug or knobs.runtime.debug,
             "instrumentation_mode": knobs.compilation.instrumentation_mode,
+            **OPTIONS,
         }
     )
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=attributes)
@@ -117,17 +118,23 @@ _WITHOUT = ("fp32", "u1")
 """Types of arguments that are no whole numbers and no pointers."""
 
 
-def _assembled(ptx: str) -> tuple[int, int]:
+def _assembled(ptx: str, target: int) -> tuple[int, int]:
     """Assemble PTX, and return the registers and spilled bytes that the assembler reports."""
+    from triton.backends.nvidia.compiler import get_ptxas  # which of two, releases differ about
+
     arch = re.search(r"^\.target\s+(sm_\w+)", ptx, re.MULTILINE)
     assert arch, "no target in the PTX"
-    folder = Path(triton.__file__).parent / "backends/nvidia/bin"
-    newest = arch[1].startswith(("sm_10", "sm_12"))
-    tool = folder / ("ptxas-blackwell" if newest else "ptxas")
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, "kernel.ptx")
         path.write_text(ptx)
-        command = [tool, "-v", f"--gpu-name={arch[1]}", path, "-o", path.with_suffix(".cubin")]
+        command = [
+            get_ptxas(target).path,
+            "-v",
+            f"--gpu-name={arch[1]}",
+            path,
+            "-o",
+            path.with_suffix(".cubin"),
+        ]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     registers = re.search(r"Used (\d+) registers", told)
     spills = re.findall(r"(\d+) bytes spill (?:stores|loads)", told)

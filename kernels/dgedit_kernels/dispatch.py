@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +36,11 @@ try:
     import triton.language as tl
 except ImportError:
     triton = tl = _Absent()
+
+OPTIONS = {"enable_fp_fusion": True}
+"""What every kernel is compiled with: products and sums in one rounding. Triton turns that off by
+default from 3.10 on, which costs time and registers, and 3.9 warns of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +151,13 @@ def watching(each: Callable[[Launch], bool], *, on: CardLimits | None = None) ->
 
 def launch(kernel: Any, grid: tuple[int, ...]) -> Callable[..., Any]:
     """Return what launches a kernel on a grid when it is called with the kernel's arguments."""
-    watch = _watch.get()
+    watch, run = _watch.get(), partial(kernel[grid], **OPTIONS)
     if watch is None:
-        return kernel[grid]  # type: ignore[no-any-return]
+        return run
 
     def watched(*args: Any, **more: Any) -> None:
         if watch(Launch.of(kernel, *args, **more)):
-            kernel[grid](*args, **more)
+            run(*args, **more)
 
     return watched
 

@@ -1,26 +1,30 @@
 """`dgedit bench`, `python -m dgedit_engine.bench`: measure how fast a model answers here.
 
-With --shape, measures the parts of a denoise step in some shape instead (`stages.py`). Medians of
-interleaved rounds, so that a busy machine slows both sides of a ratio alike. A short table for
-people, then one JSON line. Where transformers is installed, its decoder runs the same weights in
-the same rounds.
+With --shape, measures the parts of a denoise step in some shape instead (`stages.py`); with
+--end-to-end too, whole fills in it (`end_to_end.py`). With --growth, says how times and memory grow
+with what is asked for (`curves.py`). Medians of interleaved rounds, so that a busy machine slows
+both sides of a ratio alike. A short table for people, then one JSON line. Where transformers is
+installed, its decoder runs the same weights in the same rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 
+from dgedit_engine.bench import curves, end_to_end, picture
 from dgedit_engine.bench.reference import reference_times
 from dgedit_engine.bench.shapes import SHAPES, Quant, random_model
 from dgedit_engine.bench.stages import measure, table
@@ -39,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
+        if options.growth:
+            return _growth(options)
+        if options.end_to_end:
+            return _end_to_end(options)
         return _shape(options) if options.shape else _model(options)
     except (ModelError, torch.OutOfMemoryError) as error:
         print(f"bench: {str(error).splitlines()[0]}", file=sys.stderr)
@@ -58,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--quant", choices=get_args(Quant), default="bf16", help="the experts' weights (bf16)")
     add("--kv", choices=("bf16", "fp8"), default="bf16", help="the prompt's keys (bf16)")
     add("--no-reference", action="store_true", help="do not time transformers beside the shape")
+    add("--end-to-end", action="store_true", help="whole fills in the shape, not a step's parts")
+    add("--growth", action="store_true", help="how times and memory grow: nano, tiny, 26b by plan")
+    add("--out", type=Path, help="a picture of the growth, an .svg or another kind")
     add("--prompt", type=int, default=2048, help="tokens of the shape's prompt (2048)")
     add("--minutes", type=float, default=2.0, help="budget of the shape's stages (2)")
     return parser
@@ -80,6 +91,44 @@ def _shape(options: argparse.Namespace) -> int:
             found[name.replace("_ms", "_speedup")] = found[name] / found["step_ms"]
     for line in table(found):
         print(line)
+    print(json.dumps(found))
+    return 0
+
+
+def _growth(options: argparse.Namespace) -> int:
+    points: list[curves.GrowthPoint] = []
+    for name in [options.model] if options.model else ["nano", "tiny"]:
+        try:
+            engine = open_engine(name, options.device)
+        except ModelError as error:
+            print(f"bench: {str(error).splitlines()[0]}", file=sys.stderr)
+            continue
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        points += _told(curves.measured(engine, rounds=min(3, options.rounds)))
+    points += _told(curves.planned())
+    if options.out:
+        try:
+            picture.draw(points, options.out)
+        except ImportError as error:
+            raise ModelError(f"{error}: pip install 'dgedit[train]'") from None
+    print(json.dumps({"load": os.getloadavg()[0], "points": [asdict(one) for one in points]}))
+    return 0
+
+
+def _told(points: Iterable[curves.GrowthPoint]) -> Iterator[curves.GrowthPoint]:
+    """Pass points on, and print a line for each curve as it is whole."""
+    for _, row in groupby(points, key=lambda one: (one.model, one.growing)):
+        whole = list(row)
+        for line in curves.report(whole):
+            print(line, flush=True)
+        yield from whole
+
+
+def _end_to_end(options: argparse.Namespace) -> int:
+    shape, device = options.shape or "26b", device_of(options.device)
+    found = {"shape": shape, "quant": options.quant, "device": _named(device)}
+    found |= end_to_end.run(shape, options.quant, device, minutes=options.minutes)
     print(json.dumps(found))
     return 0
 

@@ -28,7 +28,7 @@ class Card:
         return 1000 * max(bytes_read / self.bandwidth, operations / self.operations)
 
 
-_CARDS = {
+CARDS = {
     "H200": Card(4.8e12, 989e12),
     "H100 PCIe": Card(2.0e12, 756e12),
     "H100": Card(3.35e12, 989e12),
@@ -37,6 +37,7 @@ _CARDS = {
     "RTX 4090": Card(1.008e12, 165e12),
     "RTX 5090": Card(1.792e12, 209e12),
 }
+"""Peaks by a part of the device's name."""
 
 
 def card_of(device: torch.device | str) -> Card | None:
@@ -45,7 +46,7 @@ def card_of(device: torch.device | str) -> Card | None:
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
-    return next((card for part, card in _CARDS.items() if part in name), None)
+    return next((card for part, card in CARDS.items() if part in name), None)
 
 
 def size(weight: Tensor | Quantised) -> int:

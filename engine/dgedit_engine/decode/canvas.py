@@ -181,6 +181,16 @@ def text_ids(best: Sequence[int], segment: range, ends: Sequence[int]) -> list[i
     return found
 
 
+def grown(canvas: Canvas, most: int, *, vocab: int, generator: torch.Generator) -> Canvas:
+    """Return a lone hole's canvas with twice the slots, at most `most`, the new ones noise."""
+    more = min(canvas.slots, most - canvas.slots)
+    noise = torch.randint(vocab, (1, more), generator=generator, device=generator.device)
+    ids = torch.cat((canvas.ids, noise), 1)
+    fixed = torch.cat((canvas.fixed, torch.zeros_like(noise, dtype=torch.bool)), 1)
+    (segment,) = canvas.segments
+    return Canvas(ids, fixed, (range(segment.start, segment.stop + more),))
+
+
 def shrunk(
     canvas: Canvas, best: Sequence[int], confidence: Sequence[float], ends: Sequence[int]
 ) -> tuple[list[int], tuple[range, ...]] | None:

@@ -40,6 +40,10 @@ class Decoding:
     """
     canvases: tuple[int, ...] = ()
     """Slots of the canvases from noise, in turn; none: the model's own number."""
+    fitted: bool = False
+    """Whether a lone hole without text gets a canvas from noise as wide as it seems to need, which
+    grows where no end comes, instead of the `canvases` or the model's own (`widths.py`).
+    """
     revision: float = 0.4
     """The share of a draft's slots that is noised before a canvas revises it."""
     heat: float = 0.8
@@ -74,6 +78,8 @@ class Decoding:
                 raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
         if not 0 < self.heat < math.inf:
             raise ModelError(f"heat must be positive, not {self.heat!r}")
+        if type(self.fitted) is not bool:
+            raise ModelError(f"fitted must be true or false, not {self.fitted!r:.100}")
         if not self.origins or not set(self.origins) <= set(_ORIGINS):
             raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r:.100}")
         if any(type(size) is not int or not 4 <= size <= _MOST for size in self.canvases):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.decode import sampler
-from dgedit_engine.decode.canvas import Canvas, Seed, shrunk
+from dgedit_engine.decode.canvas import Canvas, Seed, grown, shrunk
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.model.masks import side_by_side
@@ -32,6 +32,8 @@ class Start:
     """Its slots at the beginning."""
     first: int
     """Steps before the end of the schedule at which it enters."""
+    most: int = 0
+    """Slots up to which a lone hole's canvas grows where no end comes; 0: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Live(Generic[S]):
     state: S
     """What its refiner keeps of it between steps."""
     latest: RefinedCanvas | None = None
+    most: int = 0
+    """Slots up to which it grows."""
+    due: int = 0
+    """Steps left at which it grows if there is no end in sight."""
 
     @property
     def over(self) -> bool:
@@ -90,6 +96,11 @@ class Refiner(Protocol[S]):
     def at(self, state: S, slots: Sequence[int]) -> S:
         """Return the state of a canvas that goes on with some of its slots."""
 
+    def more(self, state: S, noise: Tensor) -> S:
+        """Return the state of a canvas that goes on with more slots, noise (1, C) of which nothing
+        is known.
+        """
+
 
 def refine(
     refiner: Refiner[S],
@@ -106,16 +117,40 @@ def refine(
     Raises ModelError where the model's logits are not finite.
     """
     live = [
-        Live(start.seed.canvas, start.first, refiner.begin(start.seed, generator))
+        Live(
+            *(start.seed.canvas, start.first, refiner.begin(start.seed, generator)),
+            most=start.most,
+            due=start.first // 2,
+        )
         for start in starts
     ]
     while running := [one for one in live if not one.over]:
         refiner.advance(running, sampling, generator)
         for one in running:
             one.remaining -= 1
-            if shrinking:
+            if not _grow(one, refiner, generator) and shrinking:
                 _shrink(one, refiner)
         yield [one.latest for one in live if one.latest is not None]
+
+
+def _grow(one: Live[S], refiner: Refiner[S], generator: torch.Generator) -> bool:
+    """Go on with twice the slots where a canvas settles without an end, or has none in sight when
+    half of its steps are left, or a half of these -> whether it did. Later it is left to a next
+    canvas.
+    """
+    canvas, latest = one.canvas, one.latest
+    if latest is None or canvas.slots >= one.most or one.remaining < 2:
+        return False
+    if not latest.settled and one.remaining > one.due:
+        return False
+    config = refiner.model.config
+    if any(latest.best[slot] in config.eos for slot in canvas.segments[-1]):
+        return False
+    one.due = one.remaining // 2
+    wider = grown(canvas, one.most, vocab=config.vocab, generator=generator)
+    one.state = refiner.more(one.state, wider.ids[:, canvas.slots :])
+    one.canvas, one.latest = wider, replace(latest, settled=False)
+    return True
 
 
 def _shrink(one: Live[S], refiner: Refiner[S]) -> None:
@@ -170,6 +205,13 @@ class EagerRefiner:
             soft=None if soft is None else soft[:, slots],
             previous=None if previous is None else previous[:, slots],
         )
+
+    def more(self, state: EagerState, noise: Tensor) -> EagerState:
+        """Return the state of a canvas that goes on with more slots, of which nothing is known."""
+        soft = state.soft
+        if soft is not None:
+            soft = torch.cat((soft, soft.new_zeros(1, noise.shape[1], soft.shape[2])), 1)
+        return EagerState(soft)
 
 
 def seed_signal(model: Model, seed: Seed) -> Tensor | None:

@@ -56,6 +56,16 @@ class CanvasState:
         soft = None if self.soft is None else self.soft[slots]
         return CanvasState(ids, fixed, soft, previous, self.still, self.draw)
 
+    def more(self, noise: Tensor) -> CanvasState:
+        """Return the state with more slots, noise (C,) of which nothing is known."""
+        ids = torch.cat((self.ids, noise))
+        fixed = torch.cat((self.fixed, torch.zeros_like(noise, dtype=torch.bool)))
+        soft = self.soft
+        if soft is not None:
+            soft = torch.cat((soft, soft.new_zeros(len(noise), soft.shape[1])))
+        none = torch.full_like(ids, -1)
+        return CanvasState(ids, fixed, soft, none, torch.zeros_like(self.still), self.draw)
+
 
 class DenoiseStep:
     """The denoise step of `rows` canvases of `slots` slots each."""
@@ -242,6 +252,10 @@ class GraphRefiner:
     def at(self, state: CanvasState | StepRow, slots: Sequence[int]) -> CanvasState:
         """Return the state of a canvas that goes on with some of its slots."""
         return _copied(state).at(slots)
+
+    def more(self, state: CanvasState | StepRow, noise: Tensor) -> CanvasState:
+        """Return the state of a canvas that goes on with more slots, of which nothing is known."""
+        return _copied(state).more(noise[0])
 
     def _advance(self, group: Sequence[Live[CanvasState | StepRow]], sampling: Sampling) -> None:
         """Advance canvases of the same size by a step."""

@@ -14,8 +14,9 @@ from itertools import cycle
 
 from dgedit_engine.decode.canvas import Seed, seed_canvas, segment_sizes
 from dgedit_engine.decode.loop import Start
-from dgedit_engine.decode.rank import Filling, Ranked, rank
+from dgedit_engine.decode.rank import Filling, Ranked, around, rank
 from dgedit_engine.decode.repair import broken_tokens
+from dgedit_engine.decode.widths import width
 from dgedit_engine.decode.work import Work
 from dgedit_engine.types import Origin
 
@@ -63,6 +64,9 @@ def starts(
     best = iter(rank(work, sketches) if "revised" in origins else [])
     lone, own = len(work.prompt.holes) == 1, work.model.config.canvas
     sizes = cycle(work.decoding.canvases if lone and work.decoding.canvases else (own,))
+    if lone and work.decoding.fitted:
+        tail = max(1, len(work.prompt.tail))
+        sizes = cycle((width(*around(work.request), work.tokenizer.encode, own=own, tail=tail),))
     for origin in origins:
         if origin in ("draft", "sample"):
             continue
@@ -84,7 +88,9 @@ def fresh(work: Work, texts: Holes, canvas: int) -> Start:
     sizes = segment_sizes(texts, work.prompt.markers, canvas, templates, tail=tail)
     if work.decoding.slots is not None and not templates:
         sizes = [work.decoding.slots]
-    return Start(_seed(work, texts, sizes, strength), _steps(work, strength))
+    grows = work.decoding.fitted and len(texts) == 1 and not templates
+    most = work.model.config.canvas if grows and work.decoding.slots is None else 0
+    return Start(_seed(work, texts, sizes, strength), _steps(work, strength), most)
 
 
 def repairs(work: Work, ranked: Sequence[Ranked]) -> list[tuple[Origin, Start]]:

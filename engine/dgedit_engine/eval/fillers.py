@@ -1,11 +1,12 @@
 """The ways of filling a hole that an evaluation compares.
 
-`fill` is what `dgedit fill` does. `canvas` is one canvas from noise; `causal` the same weights read
-token by token, the most probable one each time, which any figure of a diffusion model must be shown
-beside; `oracle` a canvas that is told the gold text's length; `warm` one that starts from the
-infill before an edit, to be compared with `canvas`; `empty` fills with nothing, and shows what a
-rate of files that parse is worth. The others switch off one idea of the decoding each. Each reads
-its prompt anew, so that times compare.
+`fill` is what `dgedit fill` does, `fill-fitted` the same with the other setting of `fitted`.
+`canvas` is one canvas from noise, as wide as the model's own, `fitted` one as wide as its hole;
+`causal` the same weights read token by token, the most probable one each time, which any figure of
+a diffusion model must be shown beside; `oracle` a canvas that is told the gold text's length;
+`warm` one that starts from the infill before an edit, to be compared with `canvas`; `empty` fills
+with nothing, and shows what a rate of files that parse is worth. The others switch off one idea of
+the decoding each. Each reads its prompt anew, so that times compare.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def fillers(engine: Engine) -> dict[str, Filler]:
         "fill": ours,
         "one": replace(ours, candidates=1),
         "canvas": Decoding(),
+        "fitted": Decoding(fitted=True),
+        "fill-fitted": replace(ours, fitted=not ours.fitted),
         "causal": Decoding(origins=("draft",)),
         "no-length": replace(ours, canvases=()),
         "no-cuts": replace(ours, cuts=0),

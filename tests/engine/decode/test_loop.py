@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 
-from dgedit_engine.decode.canvas import Seed, seed_canvas
+from dgedit_engine.decode.canvas import Seed, grown, seed_canvas
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.loop import EagerRefiner, RefinedCanvas, Start, refine
+from dgedit_engine.decode.loop import EagerRefiner, EagerState, RefinedCanvas, Start, refine
 from dgedit_engine.engine import Engine
 from dgedit_engine.model.config import Sampling
 
@@ -74,3 +75,50 @@ def test_a_canvas_with_a_signal_beside_one_without(wide: Engine) -> None:
     together = next(refined(wide, starts))
     (alone,) = next(refined(wide, starts[1:]))
     assert together[1].confidence == pytest.approx(alone.confidence, abs=1e-4)
+
+
+def endless(engine: Engine) -> None:
+    """Make the model's only end a token that it never writes."""
+    engine.model.config = replace(engine.model.config, eos=(4095,))
+    with torch.no_grad():
+        engine.model.embedding[4095] = 0  # as likely as the mean of all
+
+
+def widths(engine: Engine, most: int) -> list[int]:
+    """The slots of each step of a canvas of 16, eight steps long."""
+    steps = refined(engine, [Start(noise(16, 1), 8, most)])
+    return [one.canvas.slots for (one,) in steps]
+
+
+def test_a_canvas_without_an_end_grows_by_halves_of_its_steps(wide: Engine) -> None:
+    endless(wide)
+    assert widths(wide, 0) == [16] * 8
+    assert widths(wide, 64) == [16] * 4 + [32] * 2 + [64] * 2
+    assert widths(wide, 24) == [16] * 4 + [24] * 4
+
+
+def test_a_canvas_with_an_end_in_sight_does_not_grow(wide: Engine) -> None:
+    wide.model.config = replace(wide.model.config, eos=tuple(range(4096)))
+    assert set(widths(wide, 64)) == {16}
+
+
+def test_a_canvas_that_settles_without_an_end_grows_and_goes_on(wide: Engine) -> None:
+    endless(wide)
+    settling = Sampling(steps=8, entropy_bound=1e9, confidence=1e9, stability=0)
+    refiner = EagerRefiner(wide.model, wide.cache)
+    starts = [Start(noise(16, 1), 8, 64)]
+    steps = [one for (one,) in refine(refiner, starts, settling, torch.Generator())]
+    assert [one.canvas.slots for one in steps] == [16, 32, 64]
+    assert [one.settled for one in steps] == [False, False, True]
+
+
+def test_a_canvas_keeps_what_it_knows_as_it_grows(wide: Engine) -> None:
+    refiner = EagerRefiner(wide.model, wide.cache)
+    seed = noise(16, 1)
+    soft = torch.randn(1, 16, wide.model.config.dim)
+    wider = grown(seed.canvas, 64, vocab=4096, generator=torch.Generator().manual_seed(2))
+    assert wider.slots == 32 and wider.segments == (range(32),) and not wider.fixed.any()
+    assert wider.ids[:, :16].equal(seed.canvas.ids)
+    state = refiner.more(EagerState(soft, wider.ids[:, :16], 3), wider.ids[:, 16:])
+    assert state.previous is None and state.still == 0 and state.soft is not None
+    assert state.soft[:, :16].equal(soft) and not state.soft[:, 16:].any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from dgedit_engine.decode import sampler
 from dgedit_engine.decode.canvas import seed_canvas
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.loop import RefinedCanvas, Start, refine
-from dgedit_engine.decode.loop_cuda import DenoiseStep, GraphRefiner
+from dgedit_engine.decode.loop_cuda import CanvasState, DenoiseStep, GraphRefiner
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, LayerConfig, Sampling
@@ -212,3 +214,29 @@ def plain_step(model: Model, cache: DeviceCache) -> dict[str, torch.Tensor]:
     step = DenoiseStep(model, cache, rows=1, slots=16)
     load(step)
     return plain(step)
+
+
+def test_a_canvas_without_an_end_grows_into_a_wider_step() -> None:
+    model, cache = tiny()
+    model.config = replace(TINY, eos=(69,), canvas=64)
+    with torch.no_grad():
+        model.embedding[69] = 0  # as likely as the mean of all: no slot's best
+    refiner = GraphRefiner(model, cache)
+    first = replace(start(3), most=64)
+    steps = [one for (one,) in run(refiner, [first])]
+    assert [one.canvas.slots for one in steps] == [16, 16, 16, 32, 32, 32]
+    assert {(1, 16), (1, 32)} == set(refiner.made)
+    marker = list(range(20, 23))
+    assert all(one.best[:3] == marker for one in steps), "what is fixed stays"
+
+
+def test_a_grown_state_keeps_its_slots_and_draws() -> None:
+    model, cache = tiny()
+    refiner = GraphRefiner(model, cache)
+    before = refiner.begin(start(3).seed, torch.Generator().manual_seed(4))
+    assert isinstance(before, CanvasState) and before.soft is not None
+    after = refiner.more(before, torch.full((1, 5), 7))
+    assert after.ids.tolist() == [*before.ids.tolist(), *[7] * 5]
+    assert after.fixed.tolist() == [*before.fixed.tolist(), *[False] * 5]
+    assert after.soft is not None and not after.soft[16:].any()
+    assert after.draw.equal(before.draw) and after.previous.eq(-1).all() and after.still == 0

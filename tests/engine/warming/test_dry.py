@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,11 +98,15 @@ LAUNCHES = 552
 """What was counted of our kernels, experts in 4 bits and the rest in int8 by rows."""
 
 
-def test_launches_outside_are_made_as_ever() -> None:
-    class Kernel(dict[tuple[int, ...], str]):
-        pass
+def test_launches_outside_are_made_as_ever_with_sums_fused() -> None:
+    def made(*args: int, **more: Any) -> Any:
+        return args, more
 
-    assert launch(Kernel({(3,): "made"}), (3,)) == "made"  # type: ignore[comparison-overlap]
+    kernel = {(3,): made}
+    assert launch(kernel, (3,))(1, num_warps=8) == (
+        (1,),
+        {"num_warps": 8, "enable_fp_fusion": True},
+    )
 
 
 CHECKED = """
