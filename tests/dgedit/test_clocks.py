@@ -24,6 +24,7 @@ MAY = {
     "dgedit/files/sessions.py": "which projects were left longest ago",
     "dgedit/files/trash.py": "when a file was thrown away, for people",
     "dgedit/files/watching.py": "tells a file from what it was: equal or not",
+    "engine/dgedit_engine/formats/gguf.py": "tells a file from what it was: equal or not",
     "engine/dgedit_engine/nano/prepared.py": "what was left a week ago, and can be made again",
 }
 """Who may ask what day it is, or was, and why. Whatever takes time is measured elsewise."""

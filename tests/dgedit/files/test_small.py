@@ -126,6 +126,7 @@ MAY = {
     "dgedit/files/recent.py": "what we write",
     "dgedit/files/saving.py": "what we write; folders, to sync them",
     "dgedit/lsp/stdio.py": "standard input and output, and nothing in their place",
+    "dgedit/models/choosing.py": "a stand-in for a file, which we write",
     "dgedit/models/hub.py": "a file that we fetch",
     "dgedit/text/languages.py": "the queries of an installed grammar",
     "dgedit/tui/bench.py": "for developers: files of Python's own",
