@@ -117,3 +117,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, and the one we are in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def relatives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The models of one vocabulary that `gemma4.family` writes."""
+    from gemma4 import family
+
+    folder = tmp_path_factory.mktemp("relatives")
+    family(folder)
+    return folder

@@ -18,10 +18,10 @@ from tokenizers import AddedToken
 from torch import Tensor
 from transformers.models.gemma.tokenization_gemma import GemmaTokenizer
 
-from dgedit_engine.formats import gguf
 from dgedit_engine.formats.source import NORM
 from dgedit_engine.weights.quantize import quantize
 from dgedit_kernels.quantised import Quantised
+from llamacpp import tensor_name, write_shape
 from published import CONFIG, Coded, is_expert, is_matrix, numbers, publish, write
 
 SHAPE = replace(CONFIG, vocab=320, context=4096)
@@ -89,15 +89,8 @@ def q8_0(folder: Path, *, each: int = 0) -> dict[str, Tensor]:
     writer = GGUFWriter(folder / "model.gguf", "diffusion-gemma", split_max_tensors=each)
     _describe(writer)
     worth = {name: _calm(name, one) for name, one in numbers(SHAPE).items()}
-    names = {theirs: f"{ours}.weight" for ours, theirs in gguf._WHOLE.items()}
-    parts = {theirs: ours for ours, theirs in gguf._LAYER.items()}
     for name, matrix in worth.items():
-        if name in names:
-            stored = names[name]
-        else:
-            layer, part = name.split(".layers.")[1].split(".", 1)
-            encoder = name.startswith("model.encoder.")
-            stored = f"blk.{layer}.{'enc_layer_output_scale.weight' if encoder else parts[part]}"
+        stored = tensor_name(name)
         if not is_matrix(name):
             writer.add_tensor(stored, matrix.numpy())
             continue
@@ -194,35 +187,8 @@ def _w4a16(shape: tuple[int, ...], generator: torch.Generator) -> Parts:
 
 def _describe(writer: GGUFWriter) -> None:
     """The header's fields, tokenizer and all."""
-    sliding, full = SHAPE.layers[0], SHAPE.layers[-1]
-    whole = {
-        "block_count": len(SHAPE.layers),
-        "context_length": SHAPE.context,
-        "embedding_length": SHAPE.dim,
-        "feed_forward_length": SHAPE.mlp,
-        "attention.head_count": SHAPE.heads,
-        "expert_count": SHAPE.experts,
-        "expert_used_count": SHAPE.active,
-        "attention.key_length": full.head_dim,
-        "attention.key_length_swa": sliding.head_dim,
-        "attention.sliding_window": SHAPE.window,
-        "expert_feed_forward_length": SHAPE.expert_width,
-        "canvas_length": SHAPE.canvas,
-    }
-    for key, value in whole.items():
-        writer.add_uint32(f"diffusion-gemma.{key}", value)
-    real = {
-        "rope.freq_base": full.rope_theta,
-        "rope.freq_base_swa": sliding.rope_theta,
-        "attention.layer_norm_rms_epsilon": SHAPE.eps,
-        "final_logit_softcapping": SHAPE.softcap,
-    }
-    for key, number in real.items():
-        writer.add_float32(f"diffusion-gemma.{key}", number)
-    heads = [layer.kv_heads for layer in SHAPE.layers]
-    writer.add_array("diffusion-gemma.attention.head_count_kv", heads)
-    pattern = [layer.sliding for layer in SHAPE.layers]
-    writer.add_array("diffusion-gemma.attention.sliding_window_pattern", pattern)
+    write_shape(writer, SHAPE)
+    writer.add_uint32("diffusion-gemma.canvas_length", SHAPE.canvas)
     for key, place in (("bos", 2), ("eos", 1), ("padding", 0)):
         writer.add_uint32(f"tokenizer.ggml.{key}_token_id", place)
     kinds = dict.fromkeys(SPECIAL, TokenType.CONTROL)

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from dgedit_engine.formats.blocks import _SIZES, row_bytes
-from dgedit_engine.formats.gguf import _LAYER, _WHOLE
 from dgedit_engine.model.config import Config
 from dgedit_engine.model.model import Model
 from dgedit_engine.weights import checkpoint
+from llamacpp import shape_fields, tensor_name
 
 TYPES = {
     **{"F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_0": 8, "Q2_K": 10},
@@ -52,18 +52,10 @@ def header_only(file: Path, config: Config, recipe: str, *, vocabulary: bool = T
     """
     with torch.device("meta"):
         places = {name: tuple(one.shape) for name, one in checkpoint._places(Model(config))}
-    layer = {theirs: ours for ours, theirs in _LAYER.items()}
-    whole = {theirs: f"{ours}.weight" for ours, theirs in _WHOLE.items()}
     tensors, offset = [], 0
     for name, shape in places.items():
         kind = type_of(recipe, name, shape[-1])
-        if name in whole:
-            called = whole[name]
-        else:
-            index, part = name.split(".layers.")[1].split(".", 1)
-            encoder = name.startswith("model.encoder.")
-            called = f"blk.{index}.{'enc_layer_output_scale.weight' if encoder else layer[part]}"
-        tensors.append((called, shape, TYPES[kind], offset))
+        tensors.append((tensor_name(name), shape, TYPES[kind], offset))
         offset += -(-math.prod(shape[:-1]) * row_bytes(TYPES[kind], shape[-1]) // 32) * 32
     fields = _fields(config, vocabulary)
     head = bytearray(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(fields)))
@@ -80,29 +72,8 @@ def header_only(file: Path, config: Config, recipe: str, *, vocabulary: bool = T
 
 
 def _fields(config: Config, vocabulary: bool) -> dict[str, Any]:
-    sliding, full = config.layers[0], config.layers[-1]
-    own = {
-        "block_count": len(config.layers),
-        "context_length": config.context,
-        "embedding_length": config.dim,
-        "feed_forward_length": config.mlp,
-        "attention.head_count": config.heads,
-        "expert_count": config.experts,
-        "expert_used_count": config.active,
-        "attention.key_length": full.head_dim,
-        "attention.sliding_window": config.window,
-        "attention.key_length_swa": sliding.head_dim,
-        "expert_feed_forward_length": config.expert_width,
-        "rope.freq_base": full.rope_theta,
-        "rope.freq_base_swa": sliding.rope_theta,
-        "attention.layer_norm_rms_epsilon": config.eps,
-        "final_logit_softcapping": config.softcap,
-        "canvas_length": config.canvas,
-        "attention.head_count_kv": [one.kv_heads for one in config.layers],
-        "attention.sliding_window_pattern": [int(one.sliding) for one in config.layers],
-    }
-    found: dict[str, Any] = {"general.architecture": "diffusion-gemma"}
-    found |= {f"diffusion-gemma.{key}": value for key, value in own.items()}
+    found = {"general.architecture": "diffusion-gemma", **shape_fields(config)}
+    found["diffusion-gemma.canvas_length"] = config.canvas
     found["tokenizer.ggml.model"] = "gemma4"
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<|turn>", "<turn|>"]
     if vocabulary:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
 import torch
-from tokenizers import decoders, models, pre_tokenizers
 from torch import Tensor
 
+from byte_level import CHAT, byte_level
 from dgedit_engine import infill as flow
 from dgedit_engine.decode import starts
 from dgedit_engine.decode.canvas import Seed
@@ -23,7 +22,6 @@ from dgedit_engine.train.__main__ import SAMPLING, size
 from dgedit_engine.types import Hole, InfillRequest, Passage, Step
 from dgedit_engine.weights import checkpoint
 
-SPECIALS = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>")
 PAD, EOS, TURN = 0, 1, 4
 
 
@@ -36,13 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     init_weights(model, seed=0)
     checkpoint.save(model, found / "model.safetensors")
     save_config(config, SAMPLING, found)
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {name: index for index, name in enumerate([*SPECIALS, *alphabet])}
-    inner = tokenizers.Tokenizer(models.BPE(vocab, []))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens(list(SPECIALS))
-    inner.save(str(found / "tokenizer.json"))
+    byte_level(found, CHAT)
     return found
 
 

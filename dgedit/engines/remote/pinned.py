@@ -10,17 +10,14 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import re
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import count
-from pathlib import PurePath
 
 from dgedit.engines.remote import canvas as canvases
 from dgedit.engines.remote.canvas import ALPHABET, Frame, Near, PinnedCanvas, Slots, Unpinned
 from dgedit.engines.remote.exchange import Conversation
-from dgedit.engines.remote.rewrite import MARKDOWN
 from dgedit.engines.remote.vllm import PAD, TURN, Pinning
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest, Step
 
@@ -89,6 +86,8 @@ def _place(
     server: Pinning, request: InfillRequest, line: Conversation, at: int, texts: Sequence[str]
 ) -> _Place:
     """Find what a hole is asked with; `texts` fill the holes before it."""
+    from dgedit_engine.prompt.fences import fence_around
+
     hole = request.holes[at]
     before, behind, path = _around(request, at, texts)
     newline = "\r\n" if "\r\n" in before + behind else "\n"
@@ -96,7 +95,7 @@ def _place(
     keeps = bool(hole.text) and request.strength < 1 and not hole.blanks
     mark = next(one for one in (f"<hole{'-' * n}>" for n in count()) if not _says(request, one))
     shown = _shown(request, at, texts, mark)
-    fence = _fence([*(text for _, text in shown), hole.text, request.instruction], path)
+    fence = fence_around([*(text for _, text in shown), hole.text, request.instruction], [path])
     prompt = server.prompt(
         line, _message(request, shown, mark, fence, hole.text if keeps else ""), fence + "\n"
     )
@@ -354,15 +353,6 @@ def _message(
         "else."
     )
     return "\n\n".join(said)
-
-
-def _fence(texts: Sequence[str], path: str) -> str:
-    """Return a code fence that is longer than any in the texts; in Markdown the answer may have
-    one of its own.
-    """
-    longest = max(map(len, re.findall("`+", "\n".join(texts))), default=0)
-    least = 4 if PurePath(path).suffix.lower() in MARKDOWN else 3
-    return "`" * max(least, longest + 1)
 
 
 def _says(request: InfillRequest, mark: str) -> bool:

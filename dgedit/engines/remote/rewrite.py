@@ -17,8 +17,6 @@ from dgedit_engine.types import Hole, InfillRequest, Passage
 LONGEST = 1_000_000
 """The most characters of an answer."""
 
-MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
-"""Suffixes of files whose text may have code fences."""
 
 # The least characters around the holes by which an answer without tags can be matched.
 _KNOWN = 8
@@ -61,6 +59,8 @@ class AnswerSpan:
 
 def task(request: InfillRequest) -> RewriteTask:
     """Make the task that asks for a request's holes."""
+    from dgedit_engine.prompt.fences import MARKDOWN
+
     texts = [part for one in request.passages for part in one.parts if isinstance(part, str)]
     texts += [hole.text for hole in request.holes]
     words = (f"hole{'-' * n}" for n in count())
@@ -128,6 +128,8 @@ def whole(task: RewriteTask, answer: str) -> tuple[AnswerSpan, ...]:
 
 def _prompt(request: InfillRequest, word: str) -> str:
     """Return one message with the excerpts, the instruction, and the form of the answer."""
+    from dgedit_engine.prompt.fences import fence_around
+
     holes = len(request.holes)
     what = "the hole" if holes == 1 else f"the {holes} holes"
     said = [f"Here is text with {what} between tags: <{word} 1></{word} 1>."]
@@ -141,7 +143,7 @@ def _prompt(request: InfillRequest, word: str) -> str:
                 shown += f"<{word} {number}>{held}</{word} {number}>"
             else:
                 shown += part
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+        fence = fence_around([shown])
         said.append(f"{passage.path}\n{fence}\n{shown}\n{fence}".lstrip("\n"))
     said.append(f"Write the text that belongs into {what}.")
     if request.strength < 1:

@@ -7,11 +7,11 @@ for the missing text in words.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from dgedit_engine.prompt.fences import fence_around
 from dgedit_engine.prompt.layout import BOS, FILE, HOLES, PATH_TOKENS, SPECIALS, prompt_ids
 from dgedit_engine.prompt.template import Template, template
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -20,7 +20,6 @@ from dgedit_engine.types import Hole, InfillRequest, ModelError
 PROMPT_TOKENS = 1024  # tiny's context: the longest prompt it was trained on
 CHAT_TOKENS = 8192
 _STRIDE = 128  # see layout.prompt_ids
-_MARKDOWN = frozenset({".md", ".markdown", ".mdx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +181,10 @@ def _chat(request: InfillRequest, tokenizer: Tokenizer, budget: int) -> Prompt:
 
 
 def _fence(request: InfillRequest) -> str:
-    """Return a code fence longer than any in the request's texts; in Markdown, where an answer may
-    well have one, longer than the usual.
-    """
+    """Return a code fence for the request's texts and the answer."""
     parts = [part for passage in request.passages for part in passage.parts]
     texts = [part.text if isinstance(part, Hole) else part for part in parts]
-    longest = max((len(run) for text in texts for run in re.findall("`+", text)), default=0)
-    paths = (passage.path for passage in request.passages)
-    marked = any(PurePath(path).suffix.lower() in _MARKDOWN for path in paths)
-    return "`" * max(4 if marked else 3, longest + 1)
+    return fence_around(texts, [passage.path for passage in request.passages])
 
 
 def _excerpts(request: InfillRequest, names: Sequence[str], fence: str) -> tuple[str, str, str]:

@@ -12,26 +12,19 @@ import pytest
 from dgedit import cli
 from dgedit.engines.connect import connect
 from dgedit.errors import Exit
-from gemma4 import family, random_gemma4
+from gemma4 import random_gemma4
 from scripted import Scripted
 
 Capture = pytest.CaptureFixture[str]
 TEXT = "def add(a, b):\n    <FILL>\n\n\nprint(add(1, 2))\n"
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    family(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch, folder: Path, models: Path) -> None:
+def short(monkeypatch: pytest.MonkeyPatch, folder: Path, relatives: Path) -> None:
     monkeypatch.setattr("dgedit_engine.decode.phases.CANVASES", 1)
     monkeypatch.setattr("dgedit_engine.decode.causal.LONGEST", 12)
     for name in ("diffusion", "causal", "other"):
-        (folder / name).symlink_to(models / name)
+        (folder / name).symlink_to(relatives / name)
     (folder / "a.py").write_text(TEXT)
 
 

@@ -43,6 +43,25 @@ def run(command: list[str], folder: Path, **variables: str) -> subprocess.Comple
     return done
 
 
+def scripted(name: str, *options: str, script: str, folder: Path) -> dict[str, Any]:
+    """What an editor wrote down that ran a script of ours; skipped where it is not installed."""
+    if (program := shutil.which(name)) is None:
+        pytest.skip(f"{name} is not installed")
+    (folder / "a.py").touch()
+    out = folder / "out"
+    run(
+        [program, *options, str(HERE / script), "a.py"],
+        folder,
+        COMMAND=json.dumps(COMMAND),
+        OUT=str(out),
+        HOME=str(folder),
+        XDG_STATE_HOME=str(folder),
+    )
+    said: dict[str, Any] = json.loads(out.read_text())
+    assert "error" not in said, said
+    return said
+
+
 def test_vs_codes_client_shows_ghost_text_and_what_is_left_of_it(tmp_path: Path) -> None:
     wanted = "require.resolve('vscode-languageclient/node'); require.resolve('jest-mock-vscode')"
     node = shutil.which("node")
@@ -55,19 +74,8 @@ def test_vs_codes_client_shows_ghost_text_and_what_is_left_of_it(tmp_path: Path)
 
 
 def test_neovim_takes_code_actions_and_ghost_text(tmp_path: Path) -> None:
-    if (nvim := shutil.which("nvim")) is None:
-        pytest.skip("Neovim is not installed")
-    (tmp_path / "a.py").touch()
-    script, out = str(HERE / "nvim_client.lua"), tmp_path / "out"
-    run(
-        [nvim, "--headless", "-u", "NONE", "-i", "NONE", "-n", "-S", script, "a.py"],
-        tmp_path,
-        COMMAND=json.dumps(COMMAND),
-        OUT=str(out),
-        XDG_STATE_HOME=str(tmp_path),
-    )
-    said: dict[str, Any] = json.loads(out.read_text())
-    assert "error" not in said, said
+    options = ("--headless", "-u", "NONE", "-i", "NONE", "-n", "-S")
+    said = scripted("nvim", *options, script="nvim_client.lua", folder=tmp_path)
     typed = "def half(x):\n    y = 1 # <FILL>\n    return 0  # é😀"
     assert said["typed"] == typed
     assert said["titles"] == ["Fill here", "Fill all <FILL> markers", "Fill body of half"]
@@ -80,19 +88,7 @@ def test_neovim_takes_code_actions_and_ghost_text(tmp_path: Path) -> None:
 
 
 def test_emacs_takes_a_code_action_by_eglot_and_ghost_text_by_lsp_mode(tmp_path: Path) -> None:
-    if (emacs := shutil.which("emacs")) is None:
-        pytest.skip("Emacs is not installed")
-    (tmp_path / "a.py").touch()
-    script, out = str(HERE / "emacs_client.el"), tmp_path / "out"
-    run(
-        [emacs, "--batch", "-Q", "-l", script, "a.py"],
-        tmp_path,
-        COMMAND=json.dumps(COMMAND),
-        OUT=str(out),
-        HOME=str(tmp_path),
-    )
-    said: dict[str, Any] = json.loads(out.read_text())
-    assert "error" not in said, said
+    said = scripted("emacs", "--batch", "-Q", "-l", script="emacs_client.el", folder=tmp_path)
     assert said["titles"] == ["Fill here", "Fill body of half"]
     assert said["filled"] == 'def half(x):\n    """é😀"""; return x / 2\n'
     if "mode" in said:

@@ -14,7 +14,6 @@ from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.prompt.prompt import build
 from dgedit_engine.types import Hole, InfillRequest
-from gemma4 import family
 from masked import dcoder
 from small_base import request
 
@@ -23,13 +22,6 @@ LONGEST = 24
 ASKED = request("def add(a, b):\n    return ", Hole(), "\n\n\nadd(1, 2)\n", steps=3)
 SEVERAL = request("a = ", Hole(), "\nb = ", Hole(), "\n", steps=3)
 CAUSAL = replace(ASKED, reading="causal")
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    family(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +55,8 @@ def greedy(engine: Engine, asked: InfillRequest) -> str:
 
 
 @pytest.mark.parametrize("exact", [False, True])
-def test_gemma_4_writes_its_likeliest_tokens(models: Path, exact: bool) -> None:
-    engine = opened(models / "causal")
+def test_gemma_4_writes_its_likeliest_tokens(relatives: Path, exact: bool) -> None:
+    engine = opened(relatives / "causal")
     assert not engine.model.canvas and not engine.ability.canvas
     assert engine.ability.instructions
     found = list(engine.infill(replace(ASKED, exact=exact)))
@@ -77,8 +69,8 @@ def test_gemma_4_writes_its_likeliest_tokens(models: Path, exact: bool) -> None:
     assert again[-1].drafts == found[-1].drafts
 
 
-def test_several_holes_and_candidates(models: Path) -> None:
-    engine = opened(models / "other")
+def test_several_holes_and_candidates(relatives: Path) -> None:
+    engine = opened(relatives / "other")
     last = list(engine.infill(replace(SEVERAL, candidates=4, seed=3)))[-1]
     assert len(last.drafts) == 2 and all(one.origin == "sample" for one in last.candidates[0])
     last = list(engine.infill(replace(ASKED, candidates=4)))[-1]
@@ -87,8 +79,8 @@ def test_several_holes_and_candidates(models: Path) -> None:
     assert len(scores) > 1
 
 
-def test_diffusion_gemmas_causal_reading_is_what_the_gemma_4_writes(models: Path) -> None:
-    both, alone = opened(models / "diffusion"), opened(models / "causal")
+def test_diffusion_gemmas_causal_reading_is_what_the_gemma_4_writes(relatives: Path) -> None:
+    both, alone = opened(relatives / "diffusion"), opened(relatives / "causal")
     settings = Decoding(candidates=3, origins=("canvas", "revised"), repairs=2, warm=True)
     both.decoding = alone.decoding = settings
     usual = list(both.infill(ASKED))
@@ -101,8 +93,8 @@ def test_diffusion_gemmas_causal_reading_is_what_the_gemma_4_writes(models: Path
 
 
 @pytest.mark.parametrize("name", ["diffusion", "causal"])
-def test_what_needs_a_canvas_is_refused(models: Path, name: str) -> None:
-    engine = opened(models / name)
+def test_what_needs_a_canvas_is_refused(relatives: Path, name: str) -> None:
+    engine = opened(relatives / name)
     reading = "causal" if name == "diffusion" else "auto"
     kept = request("a = ", Hole("one"), "\n")
     with pytest.raises(ValueError, match="the causal reading writes from scratch: strength"):

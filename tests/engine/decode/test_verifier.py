@@ -22,7 +22,6 @@ from dgedit_engine.memory.plan import check, check_both, need
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.model import Model
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Step
-from gemma4 import family
 from masked import dcoder
 from small_base import request
 
@@ -33,13 +32,6 @@ ALL = Decoding(
     **{"candidates": 4, "origins": ("draft", "revised", "canvas", "sample"), "repairs": 1},
     confirmed=True,
 )
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    family(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -61,11 +53,11 @@ def steps(engine: Engine, asked: InfillRequest) -> list[Step]:
 
 
 @pytest.fixture
-def works(models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Work, Work]]:
+def works(relatives: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Work, Work]]:
     """A request as it ends, judged by the drafter itself and by another model."""
     found: list[Work] = []
     monkeypatch.setattr(phases, "confirmed", lambda work, one: found.append(work) or one.drafts)
-    list(opened(models / "diffusion", models / "other").infill(ASKED))
+    list(opened(relatives / "diffusion", relatives / "other").infill(ASKED))
     (work,) = found
     yield replace(work, verifier=None), work
 
@@ -86,9 +78,9 @@ def filling(ids: list[int]) -> Filling:
 
 @pytest.mark.parametrize("name", ["diffusion", "causal"])
 @pytest.mark.parametrize("asked", [ASKED, SEVERAL])
-def test_equal_verifier_changes_nothing(models: Path, name: str, asked: InfillRequest) -> None:
-    alone = opened(models / "diffusion")
-    judged = opened(models / "diffusion", models / name)
+def test_equal_verifier_changes_nothing(relatives: Path, name: str, asked: InfillRequest) -> None:
+    alone = opened(relatives / "diffusion")
+    judged = opened(relatives / "diffusion", relatives / name)
     assert judged.verifier is not None and judged.verifier.model is not judged.model
     assert (alone.name, judged.name) == ("diffusion", f"diffusion verified by {name}")
     for _ in range(2):  # what it has read of the prompt is kept
@@ -97,16 +89,16 @@ def test_equal_verifier_changes_nothing(models: Path, name: str, asked: InfillRe
         assert len({one.draft.text for one in expected[-1].candidates[0]}) > 1
 
 
-def test_it_marks_whatever_was_set(models: Path) -> None:
+def test_it_marks_whatever_was_set(relatives: Path) -> None:
     plain = replace(ALL, origins=("canvas",), confirmed=False)
-    expected = steps(opened(models / "diffusion", decoding=plain), ASKED)[-1].drafts
-    judged = steps(opened(models / "diffusion", models / "causal", plain), ASKED)[-1].drafts
+    expected = steps(opened(relatives / "diffusion", decoding=plain), ASKED)[-1].drafts
+    judged = steps(opened(relatives / "diffusion", relatives / "causal", plain), ASKED)[-1].drafts
     assert [one.text for one in judged] == [one.text for one in expected]
     assert all(expected[0].settled) and not all(judged[0].settled)
 
 
-def test_prompt_is_read_once(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = opened(models / "diffusion", models / "other")
+def test_prompt_is_read_once(relatives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = opened(relatives / "diffusion", relatives / "other")
     assert engine.verifier is not None
     list(engine.infill(ASKED))
     read: list[int] = []
@@ -183,45 +175,45 @@ def test_marks_are_the_verifiers(works: tuple[Work, Work]) -> None:
     assert list(draft.settled) == wanted and not all(wanted)
 
 
-def test_other_vocabulary_is_refused(models: Path, tmp_path: Path) -> None:
+def test_other_vocabulary_is_refused(relatives: Path, tmp_path: Path) -> None:
     for name, change in {
         "renamed": lambda vocab: vocab.update(zz=vocab.pop("the")),
         "larger": lambda vocab: vocab.update(zz=len(vocab)),
     }.items():
-        shutil.copytree(models / "other", tmp_path / name)
+        shutil.copytree(relatives / "other", tmp_path / name)
         file = tmp_path / name / "tokenizer.json"
         raw = json.loads(file.read_text())
         change(raw["model"]["vocab"])
         raw["model"]["merges"] = []
         file.write_text(json.dumps(raw))
     with pytest.raises(ModelError) as caught:
-        opened(models / "diffusion", tmp_path / "renamed")
+        opened(relatives / "diffusion", tmp_path / "renamed")
     words = str(caught.value)
     assert "has not the vocabulary of" in words and "(2 differ)" in words and "\n" not in words
     assert "'the' is token 293 in one, none in the other" in words
     with pytest.raises(ModelError, match=r"\(2 differ\)"):  # a token that the library adds too
-        opened(models / "diffusion", tmp_path / "larger")
+        opened(relatives / "diffusion", tmp_path / "larger")
 
 
-def test_what_cannot_verify_is_refused(models: Path, tmp_path: Path, tiny_folder: Path) -> None:
+def test_what_cannot_verify_is_refused(relatives: Path, tmp_path: Path, tiny_folder: Path) -> None:
     dcoder(tmp_path / "masked")
     with pytest.raises(ModelError, match="no causal reading to verify with"):
-        opened(models / "diffusion", tmp_path / "masked")
+        opened(relatives / "diffusion", tmp_path / "masked")
     with pytest.raises(ModelError, match="ranks its drafts by itself"):
-        opened(tmp_path / "masked", models / "other")
+        opened(tmp_path / "masked", relatives / "other")
     with pytest.raises(ModelError, match="has not the vocabulary"):
-        opened(models / "diffusion", tiny_folder)
+        opened(relatives / "diffusion", tiny_folder)
     with pytest.raises(ModelError, match="no such model: nowhere"):
-        open_engine(str(models / "diffusion"), "cpu", verifier="nowhere")
-    shutil.copytree(models / "other", tmp_path / "narrow")
+        open_engine(str(relatives / "diffusion"), "cpu", verifier="nowhere")
+    shutil.copytree(relatives / "other", tmp_path / "narrow")
     file = tmp_path / "narrow" / "config.json"
     file.write_text(file.read_text().replace('"vocab_size": 320', '"vocab_size": 300'))
     with pytest.raises(ModelError, match="reads 300 tokens"):
-        opened(models / "diffusion", tmp_path / "narrow")
+        opened(relatives / "diffusion", tmp_path / "narrow")
 
 
-def test_memory_is_planned_for_both(models: Path) -> None:
-    first, second = models / "diffusion", models / "other"
+def test_memory_is_planned_for_both(relatives: Path) -> None:
+    first, second = relatives / "diffusion", relatives / "other"
     one, two = check_both(first, second, 1 << 40)
     assert one.context == two.context
     least = one.need.total + two.need.total
@@ -234,11 +226,11 @@ def test_memory_is_planned_for_both(models: Path) -> None:
     assert check(first, one.need.total, context=one.context)  # alone it fits
 
 
-def test_context_is_what_both_can(models: Path, tmp_path: Path) -> None:
-    shutil.copytree(models / "other", tmp_path / "short")
+def test_context_is_what_both_can(relatives: Path, tmp_path: Path) -> None:
+    shutil.copytree(relatives / "other", tmp_path / "short")
     file = tmp_path / "short" / "config.json"
     file.write_text(file.read_text().replace("4096", "2048"))
-    engine = opened(models / "diffusion", tmp_path / "short")
+    engine = opened(relatives / "diffusion", tmp_path / "short")
     assert engine.ability.context == 2048
     with pytest.raises(ModelError, match="a context of 4,096, where 2,048 are possible"):
-        check_both(models / "diffusion", tmp_path / "short", 1 << 40, context=4096)
+        check_both(relatives / "diffusion", tmp_path / "short", 1 << 40, context=4096)

@@ -26,6 +26,7 @@ from dgedit_engine.model.config import (
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
+from llamacpp import tensor_name, write_shape
 from published import CONFIG, numbers, weights
 
 F32, F16, BF16, Q8_0, Q5_0, Q4_K, Q6_K, Q5_K, Q4_0, Q4_1, Q5_1 = (
@@ -114,57 +115,10 @@ def kinds(recipe: str, name: str, columns: int) -> GGMLQuantizationType:
     return Q6_K if finer else Q4_K
 
 
-def llama_names() -> dict[str, str]:
-    """Hugging Face's names of a layer's parts -> llama.cpp's."""
-    return {theirs: ours for ours, theirs in gguf._LAYER.items()}
-
-
-def llama_name(name: str) -> str:
-    whole = {theirs: f"{ours}.weight" for ours, theirs in gguf._WHOLE.items()}
-    if name in whole:
-        return whole[name]
-    layer, part = name.split(".layers.")[1].split(".", 1)
-    if name.startswith("model.encoder."):
-        return f"blk.{layer}.enc_layer_output_scale.weight"
-    return f"blk.{layer}.{llama_names()[part]}"
-
-
 def metadata(writer: GGUFWriter, config: Config) -> None:
     """The keys of the released file, in the types that it has them in."""
-    sliding, full = config.layers[0], config.layers[-1]
-    prefix = "diffusion-gemma."
-    whole = {
-        "block_count": len(config.layers),
-        "context_length": config.context,
-        "embedding_length": config.dim,
-        "feed_forward_length": config.mlp,
-        "attention.head_count": config.heads,
-        "expert_count": config.experts,
-        "expert_used_count": config.active,
-        "attention.key_length": full.head_dim,
-        "attention.value_length": full.head_dim,
-        "attention.sliding_window": config.window,
-        "attention.shared_kv_layers": 0,
-        "attention.key_length_swa": sliding.head_dim,
-        "expert_feed_forward_length": config.expert_width,
-        "rope.dimension_count": full.head_dim,
-    }
-    for key, value in whole.items():
-        writer.add_uint32(prefix + key, value)
-    numbers = {
-        "rope.freq_base": full.rope_theta,
-        "rope.freq_base_swa": sliding.rope_theta,
-        "attention.layer_norm_rms_epsilon": config.eps,
-        "final_logit_softcapping": config.softcap,
-    }
-    for key, value in numbers.items():
-        writer.add_float32(prefix + key, value)
-    writer.add_array(
-        prefix + "attention.head_count_kv", [layer.kv_heads for layer in config.layers]
-    )
-    pattern = [layer.sliding for layer in config.layers]
-    writer.add_array(prefix + "attention.sliding_window_pattern", pattern)
-    writer.add_bool(prefix + "attention.causal", False)
+    write_shape(writer, config)
+    writer.add_bool("diffusion-gemma.attention.causal", False)
     writer.add_uint32("diffusion.canvas_length", config.canvas)
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "a", "é", "<turn|>"]
     writer.add_array("tokenizer.ggml.tokens", tokens)
@@ -188,9 +142,11 @@ def publish(
         raw = blocks(tuple(matrix.shape), kind, seed)
         found[name] = worth(raw, kind)
         if kind in (F32, F16):
-            writer.add_tensor(llama_name(name), raw.view(np.float32 if kind == F32 else np.float16))
+            writer.add_tensor(
+                tensor_name(name), raw.view(np.float32 if kind == F32 else np.float16)
+            )
         else:
-            writer.add_tensor(llama_name(name), raw, raw_dtype=kind)
+            writer.add_tensor(tensor_name(name), raw, raw_dtype=kind)
     pairs = config.layers[-1].head_dim // 2
     turning = config.layers[-1].rotated
     if "rope_freqs__weight" not in more:

@@ -7,29 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
 
+from byte_level import CHAT, byte_level
 from dgedit_engine.nano.names import TINY
 from dgedit_engine.prompt.layout import BOS
 from dgedit_engine.prompt.prompt import CHAT_TOKENS, PROMPT_TOKENS, build
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 
-GEMMA = ("<pad>", "<eos>", "<bos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>")
 CODE = "".join(f"def step_{n}(value):\n    return value + {n} * 2\n\n\n" for n in range(200))
-
-
-def byte_level(folder: Path, specials: Sequence[str]) -> Tokenizer:
-    """A tokenizer of bytes and special tokens, saved and read as a model's."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {name: index for index, name in enumerate([*specials, *alphabet])}
-    inner = tokenizers.Tokenizer(models.BPE(vocab, []))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens(list(specials))
-    inner.save(str(folder / "tokenizer.json"))
-    return Tokenizer(folder / "tokenizer.json")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +25,7 @@ def tiny() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def gemma(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return byte_level(tmp_path_factory.mktemp("gemma"), GEMMA)
+    return byte_level(tmp_path_factory.mktemp("gemma"), CHAT)
 
 
 def shown(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
@@ -173,7 +159,7 @@ def test_chat_asks_for_the_hole_inside_a_turn(gemma: Tokenizer, context: int) ->
 
 def test_chat_writes_each_special_as_one_id(gemma: Tokenizer) -> None:
     made = build(request("<|turn>", Hole(), "<eos>"), gemma, context=8192)
-    found = [id for id in made.ids if id < len(GEMMA)]
+    found = [id for id in made.ids if id < len(CHAT)]
     names = ("<bos>", "<|turn>", "<turn|>", "<|turn>", "<|channel>", "<channel|>")
     assert found == [gemma.id(name) for name in names]
     assert found[0] == BOS
@@ -206,7 +192,7 @@ def test_vocabulary_with_tinys_markers_elsewhere_is_refused(tmp_path: Path) -> N
 
 def test_vocabulary_of_neither_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="neither"):
-        build(request("a", Hole()), byte_level(tmp_path, GEMMA[:3]), context=8192)
-    without = byte_level(tmp_path, GEMMA[:5])
+        build(request("a", Hole()), byte_level(tmp_path, CHAT[:3]), context=8192)
+    without = byte_level(tmp_path, CHAT[:5])
     with pytest.raises(ModelError, match="channel"):
         build(request("a", Hole()), without, context=8192)
