@@ -37,6 +37,7 @@ from dgedit.commands.tune import tune
 from dgedit.commands.watch import watch
 from dgedit.errors import DgeditError, Exit, UsageError
 from dgedit.files.paths import GONE, WorkingFolder
+from dgedit.loading import loading
 
 _COMPLETE = "_DGEDIT_COMPLETE"
 """The variable by which a shell asks for completions."""
@@ -144,10 +145,11 @@ def edit(
     drawn_elsewhere = "TEXTUAL_DRIVER" in os.environ  # in a browser, by textual-serve
     if not drawn_elsewhere and not all(stream.isatty() for stream in streams):
         raise UsageError("the editor needs a terminal; elsewhere, dgedit fill and dgedit pipe work")
-    from dgedit.request.ranges import to_open
-    from dgedit.tui.start import run as open_editor
-    from dgedit.tui.workspace.stdin import read_stdin
-    from dgedit_engine.types import Hole, InfillRequest, Passage
+    with loading():
+        from dgedit.request.ranges import to_open
+        from dgedit.tui.start import run as open_editor
+        from dgedit.tui.workspace.stdin import read_stdin
+        from dgedit_engine.types import Hole, InfillRequest, Passage
 
     InfillRequest((Passage("", (Hole(),)),), effort=effort, seed=seed)  # raises now if invalid
     places = dict(to_open([*map(str, files)]))

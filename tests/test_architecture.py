@@ -38,7 +38,7 @@ ORDER = {
         ("config", "protocol"),
         ("allowed",),
         ("text", "files"),
-        ("errors", "signals"),
+        ("errors", "loading", "signals"),
     ),
     "dgedit.tui": (
         ("bench", "start"),

@@ -148,7 +148,7 @@ class Parts(TerminalApp):
         kept = sessions if folder is not None and settings.sessions else None
         self.sessions = Sessions(workspace, kept)
         self.leftover = LeftOver(workspace, self.questions, self.opening, self.recovery)
-        self.welcome = Welcome(workspace, self.opening, recent)
+        self.welcome = Welcome(workspace, self.opening, self.sessions, recent)
         self.guide = Guide(workspace, self.actions, last_theme or LastTheme())
 
         pages.first = self.review.first

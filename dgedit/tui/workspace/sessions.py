@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,17 +40,34 @@ class Sessions:
 
     def read(self, project: Path, pages: Pages) -> list[Document]:
         """Return the files that were open in a project and still can be."""
-        self._project = project
-        self._session = self.store.read(project) if self.store else None
         found = []
-        for tab in self._session.tabs if self._session else ():
+        for path in self._paths(project):
             try:
-                if not os.path.isfile(tab.path):
-                    raise DgeditError(tab.path)
-                found.append(pages.load(Path(tab.path)))
+                found.append(pages.load(path))
             except DgeditError:
                 self._missing += 1
         return found
+
+    async def resume(self, project: Path, open_file: Callable[[Path], Awaitable[bool]]) -> bool:
+        """Open another project as it was left, in place of an empty text; return False if none of
+        its files could be opened.
+        """
+        for path in self._paths(project):
+            self._missing += not await open_file(path)
+        if self.workspace.editor.file.path is None:
+            return False
+        self.restore(0)
+        self.start()
+        return True
+
+    def _paths(self, project: Path) -> list[Path]:
+        """Take up a project; return the files that were open in it and are still there."""
+        self._project = project
+        self._session = self.store.read(project) if self.store else None
+        tabs = self._session.tabs if self._session else ()
+        there = [Path(tab.path) for tab in tabs if os.path.isfile(tab.path)]
+        self._missing = len(tabs) - len(there)
+        return there
 
     def restore(self, named: int) -> None:
         """Restore places and folds in the files behind those that were `named`; the first of these

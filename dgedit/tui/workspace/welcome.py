@@ -1,6 +1,6 @@
 """The start page of a project: shown until a file is opened, or text is typed.
 
-Knows recent files, the tree and the status line; nothing of infills.
+Knows recent files, sessions, the tree and the status line; nothing of infills.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dgedit.files.recent import Recent
 from dgedit.tui.widgets.start_page import Recents, StartPage
 from dgedit.tui.widgets.tree import FileTree
 from dgedit.tui.workspace.opening import Opening
+from dgedit.tui.workspace.sessions import Sessions
 from dgedit.tui.workspace.tabs import Workspace
 
 # The most entries under a heading.
@@ -24,9 +25,11 @@ _MOST = 6
 class Welcome:
     """Shows the start page in place of an empty text."""
 
-    def __init__(self, workspace: Workspace, opening: Opening, recent: Recent) -> None:
+    def __init__(
+        self, workspace: Workspace, opening: Opening, sessions: Sessions, recent: Recent
+    ) -> None:
         self.workspace, self.app = workspace, workspace.app
-        self.opening, self.recent = opening, recent
+        self.opening, self.sessions, self.recent = opening, sessions, recent
         self._page: StartPage | None = None
 
     def start(self, keys: Sequence[tuple[str, str]]) -> None:
@@ -35,12 +38,13 @@ class Welcome:
             self.workspace.work(self._show, keys, group="welcome")
 
     async def choose(self, path: Path) -> None:
-        """Open a recent file, or go to a recent project."""
+        """Open a recent file, or a recent project as it was left."""
         if not path.is_dir():
             await self.opening.open_file(path)
         elif page := self._page:
             await self.opening.change_folder(path)
-            await self._show(page.keys)
+            if not await self.sessions.resume(path, self.opening.open_file):
+                await self._show(page.keys)
 
     def type_text(self, character: str) -> None:
         """Close the page, and type a character in the text below it."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from textual.widgets import OptionList
 
 from dgedit.config import Settings
 from dgedit.files.recent import Recent
@@ -30,7 +31,7 @@ def project(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def opened(
-    project: Path, *names: str, on: bool = True, margin: int = 0
+    project: Path, *names: str, on: bool = True, margin: int = 0, recent: Recent | None = None
 ) -> AsyncIterator[Desk]:
     store = SessionStore(project.parent / "sessions")
     script = Script()
@@ -39,7 +40,7 @@ async def opened(
         folder=project,
         connect=lambda: script,
         watch=False,
-        recent=Recent(None),
+        recent=recent or Recent(None),
         sessions=store,
         settings=Settings(sessions=on, scroll_margin=margin),
     )
@@ -217,3 +218,26 @@ async def test_scroll_margin_keeps_lines_around_the_cursor(project: Path) -> Non
         assert editor.scroll_y == before - 1
         await d.press("ctrl+end", "ctrl+home")
         assert editor.scroll_y == 0
+
+
+async def test_project_chosen_on_the_start_page_opens_as_it_was_left(project: Path) -> None:
+    (project / ".git").mkdir()
+    async with opened(project, "a.py", "b.py") as d:
+        d.app.editor.move_cursor((63, 4))
+        await left(d)
+    (project / "b.py").unlink()
+    other = project.parent / "other"
+    other.mkdir()
+    recent = Recent(None)
+    recent.add([project / "c.py"])
+    async with opened(other, recent=recent) as d:
+        await d.until(lambda: isinstance(d.app.focused, OptionList))
+        await d.press("end", "enter")  # the project
+        await d.until(lambda: names(d) == ["a.py"] and d.app.focused is d.app.editor)
+        assert d.app.editor.cursor_location == (63, 4) and not d.app.query(StartPage)
+        assert "a file of the last session" in d.app.workspace.status.notice
+        d.app.editor.move_cursor((1, 1))
+        await left(d)
+    async with opened(project) as d:  # it was kept as left there
+        assert names(d) == ["a.py"] and d.app.editor.cursor_location == (1, 1)
+        await left(d)
