@@ -32,8 +32,9 @@ from dgedit.tui.widgets.find_bar import Field, Switches
 _PAGE = 10
 
 
-def _key(keys: str, action: str, words: str) -> Binding:
-    return Binding(keys, action, words, show=False)
+def _key(keys: str, action: str, words: str, *, show: bool = False) -> Binding:
+    """Bind a key; `show`: the row of keys has it."""
+    return Binding(keys, action, words, show=show)
 
 
 class Searcher(Protocol):
@@ -78,7 +79,7 @@ class Places(ScrollView, can_focus=True):
         _key("pagedown", f"move({_PAGE})", "further down"),
         _key("home", f"move(-{10**9})", "first"),
         _key("end", f"move({10**9})", "last"),
-        _key("enter", "choose", "go there"),
+        _key("enter", "choose", "go there", show=True),
     ]
 
     def __init__(self, search: Searcher) -> None:
@@ -191,13 +192,13 @@ class SearchPanel(Vertical):
     SearchPanel Input:focus { border: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        _key("escape", "close", "close"),
+        _key("escape", "close", "close", show=True),
         _key("down", "to_places", "to the places"),
         _key("alt+r", "switch('regex')", "expression or plain text"),
         _key("alt+c", "switch('case')", "heed capitals, or no longer"),
         _key("alt+w", "switch('words')", "whole words only, or no longer"),
-        _key("alt+a", "replace_all", "replace all"),
-        _key("tab", "other_field(1)", "next field"),
+        _key("alt+a", "replace_all", "replace all", show=True),
+        _key("tab", "other_field(1)", "next field", show=True),
         _key("shift+tab", "other_field(-1)", "previous field"),
     ]
 

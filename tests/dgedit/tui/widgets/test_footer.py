@@ -106,3 +106,11 @@ def keys_in_memory() -> int:
     """How many keys of a footer live, of every app that this process has run."""
     gc.collect()
     return sum(type(one) is FooterKey for one in gc.get_objects())
+
+
+async def test_keys_of_the_search_panel_are_shown_in_it(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"one\n"}, size=(100, 24)) as d:
+        await d.press("f9")
+        await shows(d, "Esc close", "Alt+A replace all", "Tab next field", "F1 help")
+        await d.press(*"one", "down")
+        await shows(d, "Enter go there", "Esc close")
