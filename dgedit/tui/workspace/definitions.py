@@ -1,8 +1,9 @@
 """Going to the definition of a name, and to all its uses, by the syntax of the files.
 
 A name is one word: what it stands for at the cursor is not known, and so all definitions of that
-name are offered, those of the file in front before those of other files of its language. Nothing is
-resolved, but where a language server runs that knows better, it is asked first.
+name are offered, those of the file in front before those of other files of its language; for a
+variable or a parameter, the place that binds it. Nothing is resolved, but where a language server
+runs that knows better, it is asked first.
 
 Knows editors, symbols and places; where they are looked for is `searching.py`'s.
 """
@@ -19,6 +20,7 @@ from textual.document._document import Location, Selection
 from dgedit.files.searching import OpenFile, Scope, Wanted, search_project
 from dgedit.text.edits import word_at
 from dgedit.text.languages import kind_of, names_of
+from dgedit.text.local_names import bound
 from dgedit.text.search import Query
 from dgedit.text.symbols import Symbol, defined, named, symbols
 from dgedit.tui.editor.editor import Editor
@@ -68,6 +70,9 @@ class Definitions:
         cursor = editor.selection.end
         all_ = named(symbols(editor.buffer.parse.tree, editor.buffer.lines, language), name)
         found = [(editor.path, one) for one in all_ if not _is_at(one, name, cursor)]
+        if not all_ and (local := _bound(editor, name)):
+            await self.jumps.go(editor.path, Selection.cursor(local))
+            return
         if not found:
             self.workspace.notice(f"looking for {name}…")
             found = await asyncio.to_thread(
@@ -139,6 +144,17 @@ def _name_at(editor: Editor) -> str:
         start, end = word_at(editor.text, start)
     name = editor.text[start:end]
     return name if name.isidentifier() else ""
+
+
+def _bound(editor: Editor, name: str) -> Location | None:
+    """Return where a variable or parameter at the cursor is bound, if that is not there."""
+    assert editor.buffer.parse is not None
+    start = word_at(editor.text, min(editor.selected))[0]
+    if editor.text[:start].endswith("."):
+        return None  # an attribute
+    row, column = editor.buffer.location(start)
+    place = bound(editor.buffer.parse.tree, editor.buffer.lines, name, row, column)
+    return None if place == (row, column) else place
 
 
 def _is_at(one: Symbol, name: str, cursor: Location) -> bool:

@@ -101,3 +101,14 @@ async def test_status_line_says_what_the_cursor_is_in(desk: OpenDesk) -> None:
         await d.until(lambda: status.within == "A.get")
         await d.press("ctrl+pagedown")
         await d.until(lambda: status.within == "")
+
+
+async def test_parameter_leads_to_its_place_and_an_attribute_does_not(desk: OpenDesk) -> None:
+    text = b"def f(one, two):\n    return two + one.two\n"
+    async with desk({"a.py": text}) as d:
+        d.app.editor.move_cursor((1, 12))
+        await d.press("alt+g")
+        await d.until(lambda: where(d) == ("a.py", 0, 11))
+        d.app.editor.move_cursor((1, 21))
+        await d.press("alt+g")
+        await d.until(lambda: "no function, class or the like named two" in d.notice)
