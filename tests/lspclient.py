@@ -152,7 +152,7 @@ class LspClient:
         """Return what it wrote to stderr."""
         return self._errors.read_text().splitlines()
 
-    def until(self, fact: Callable[[], Any], seconds: float = 20) -> None:
+    def until(self, fact: Callable[[], Any], seconds: float = 90) -> None:
         deadline = time.monotonic() + seconds
         while not fact():
             assert time.monotonic() < deadline, (self.said[-5:], self.errors()[-5:])

@@ -39,7 +39,7 @@ def ask(
     **headers: str,
 ) -> tuple[HTTPResponse, Any]:
     """What is answered; the body's JSON, or its text where it is none."""
-    connection = HTTPConnection(serving.address, timeout=10)
+    connection = HTTPConnection(serving.address, timeout=90)
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     with contextlib.closing(connection):
@@ -53,7 +53,7 @@ def ask(
 def raw(serving: HttpServing, *parts: bytes | float | None) -> bytes:
     """What is answered to bytes, with pauses between; None closes the sending side."""
     host, port = serving.address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=90) as connection:
         for part in parts:
             if isinstance(part, float):
                 time.sleep(part)
@@ -91,7 +91,7 @@ def begun(serving: HttpServing) -> socket.socket:
 
 def until(fact: Callable[[], bool]) -> None:
     """Wait for a fact."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not fact():
         assert time.monotonic() < deadline
         time.sleep(0.01)

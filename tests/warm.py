@@ -110,7 +110,7 @@ class Warm:
 
     def logged(self, words: str) -> str:
         """The log, as soon as it has these words."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while words not in (said := self.log()):
             assert time.monotonic() < deadline, said
             time.sleep(0.02)

@@ -76,7 +76,7 @@ class Watched:
         """How often the backend was."""
         return self._asked.stat().st_size if self._asked.exists() else 0
 
-    def wait_for(self, so: Callable[[], bool], seconds: float = 20) -> None:
+    def wait_for(self, so: Callable[[], bool], seconds: float = 90) -> None:
         """Wait until it is so."""
         deadline = time.monotonic() + seconds
         while not so():

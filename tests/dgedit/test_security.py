@@ -149,7 +149,7 @@ def seen(folder: Path, *args: str, keys: bytes = b"", driver: str = DRIVER) -> b
         start_new_session=True,
     )
     os.close(theirs)
-    found, until = b"", time.monotonic() + 30
+    found, until = b"", time.monotonic() + 90
     try:
         while time.monotonic() < until:
             if not select.select([ours], [], [], 0.3)[0]:

@@ -49,6 +49,7 @@ class Finder:
         self._origin: Origin | None = None
         # matches to go on by when the search is done; 0 is the first match after the origin
         self._steps = 0
+        self._stepped = Query("")  # what these are for; that it was typed may be told later
         self._jump = False  # whether to go to a match at all
 
     @property
@@ -73,7 +74,8 @@ class Finder:
         elif self._is_current:
             self._step_found(by)
         else:
-            self._jump, self._steps = True, self._steps + by
+            self._jump, self._steps = True, self._asked_steps() + by
+            self._stepped = self.find_bar.query_asked
             self._find_all()
 
     def close(self) -> None:
@@ -111,8 +113,12 @@ class Finder:
         """Search for the bar's new query."""
         if not self.find_bar.display:
             return
-        self._jump, self._steps = True, 0
+        self._jump, self._steps = True, self._asked_steps()
         self._find_all()
+
+    def _asked_steps(self) -> int:
+        """Return the steps that were asked for in matches of the present query."""
+        return self._steps if self._stepped == self.find_bar.query_asked else 0
 
     def text_changed(self, editor: Editor) -> None:
         """Search again in a text that was edited."""

@@ -311,7 +311,7 @@ def start(pretended: Pretended, *args: str, code: str = "", **more: str) -> subp
 
 def text(pretended: Pretended, ending: bytes) -> str:
     """What can be read of what was drawn, once its end is there."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 90
     while ending not in pretended.drawn:
         assert time.monotonic() < deadline, bytes(pretended.drawn)
         time.sleep(0.01)
@@ -381,7 +381,7 @@ def test_pipe_is_not_asked(tmp_path: Path) -> None:
         [sys.executable, "-c", f"{QUICK}\nfrom dgedit.cli import main\nmain()", "doctor"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, b"")

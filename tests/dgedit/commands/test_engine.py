@@ -98,7 +98,7 @@ def test_run_serves_in_the_foreground_until_interrupted(warm: Warm, capfd: Captu
     code = "from dgedit.engines import connect as backend\nfrom warm import Moody\n"
     code += "backend.open_here = lambda *given: Moody(name='foreground')\n"
     process = subprocess.Popen([sys.executable, "-c", code + CLIENT, *words], stderr=-1)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while warm.pids() != [process.pid]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -106,7 +106,7 @@ def test_run_serves_in_the_foreground_until_interrupted(warm: Warm, capfd: Captu
     code_, _, err = engine(capfd, "run", "--model", str(warm.model))
     assert code_ == Exit.ENGINE and f"the engine {process.pid} runs already" in err
     process.send_signal(signal.SIGINT)
-    _, log = process.communicate(timeout=10)
+    _, log = process.communicate(timeout=90)
     assert process.returncode == Exit.INTERRUPTED
     assert b"begins" in log and b"Traceback" not in log
     assert not list(warm.run.glob("dgedit/*.sock"))

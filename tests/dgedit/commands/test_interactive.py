@@ -98,7 +98,7 @@ class Terminal:
 
     def end(self) -> int:
         """The exit code, with the terminal as it was."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self.ours], [], [], 0.05)[0]:
                 try:

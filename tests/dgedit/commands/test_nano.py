@@ -133,7 +133,7 @@ def test_pull_that_broke_goes_on(server: Hub, fake: FakeBase, capfd: Capture) ->
     server.waits = {parts.FILE: 290_000}  # of 306,000, in chunks of 262,144
     process = subprocess.Popen([sys.executable, "-c", f"{fake.code}\n{PULL}"])
     assert server.waiting.wait(20)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 90
     while not any(path.stat().st_size for path in parts.fetched().parents[1].glob(".nano.part/*")):
         assert time.monotonic() < deadline
     process.terminate()

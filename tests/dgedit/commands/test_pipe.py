@@ -185,7 +185,7 @@ def test_error_is_not_said_where_it_would_be_taken_for_the_text(
 ) -> None:
     def run(redirected: str) -> tuple[int, bytes]:
         command = f"printf 'a\\n' | {program} pipe -m x > out {redirected}"
-        code = subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=30).returncode
+        code = subprocess.run(["sh", "-c", command], cwd=tmp_path, timeout=90).returncode
         return code, (tmp_path / "out").read_bytes()
 
     os.environ["FAIL"] = "1"
@@ -232,7 +232,7 @@ class Editor:
         self.run("new-session", "-d", *size, "-c", str(folder), *command)
 
     def run(self, *args: str) -> str:
-        done = subprocess.run([*self.server, *args], capture_output=True, timeout=30, check=True)
+        done = subprocess.run([*self.server, *args], capture_output=True, timeout=90, check=True)
         return done.stdout.decode()
 
     @property

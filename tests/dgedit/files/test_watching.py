@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Path:
 
 def git(folder: Path, *args: str, check: bool = True) -> None:
     names = ["-c", "user.name=n", "-c", "user.email=e@x", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *names, *args], cwd=folder, check=check, capture_output=True, timeout=20)
+    subprocess.run(["git", *names, *args], cwd=folder, check=check, capture_output=True, timeout=90)
 
 
 def repository(folder: Path) -> Path:
@@ -130,7 +130,7 @@ def test_way_of_saving_does_not_matter(home: Path, save: Callable[[Path], None])
 def test_vim_saves_and_its_file_is_filled(home: Path, copies: str) -> None:
     with Watched(home) as watched:
         commands = ["-c", f"set backupcopy={copies} backup", "-c", "normal ia = <FILL>", "-c", "x"]
-        subprocess.run(["vim", "-N", "-u", "NONE", "-es", *commands, "a.py"], cwd=home, timeout=20)
+        subprocess.run(["vim", "-N", "-u", "NONE", "-es", *commands, "a.py"], cwd=home, timeout=90)
         watched.wait_for_text(home / "a.py", FILLED)
 
 

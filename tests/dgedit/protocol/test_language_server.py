@@ -20,7 +20,7 @@ from dgedit.protocol.language_server import LanguageServer
 from dgedit.protocol.replies import Problem, Severity, hovered, path_of, targets
 from dgedit.protocol.told import Told
 
-PATIENCE = 30
+PATIENCE = 90
 TEXT = 'é = "😀" + bad\r\ndef name():\n    odd\n    return name\n'
 
 

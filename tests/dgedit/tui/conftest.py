@@ -19,7 +19,7 @@ from textual.worker import Worker
 from dgedit.tui.app import DgeditApp
 from scripted import Script
 
-PATIENCE = 20
+PATIENCE = 90
 """Seconds until a test that waits has failed, on a busy machine too."""
 
 ENDLESS = {"journal", "watch", "tree", "_loader"}

@@ -84,7 +84,7 @@ class InTerminal:
         """Type."""
         os.write(self.master, keys)
 
-    def wait_for(self, words: bytes, seconds: float = 20) -> None:
+    def wait_for(self, words: bytes, seconds: float = 90) -> None:
         """Wait until the screen was sent something."""
         deadline = time.monotonic() + seconds
         while words not in self.screen:
@@ -96,7 +96,7 @@ class InTerminal:
         """Send a signal."""
         self.process.send_signal(number)
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 90) -> int:
         """Wait for the end; the exit code."""
         return self.process.wait(seconds)
 

@@ -54,7 +54,7 @@ def test_browser_is_served_without_a_terminal(tmp_path: Path) -> None:
         assert file.read_text() == "yx = 1\n"
         process.stdin.write(packet(WORD, json.dumps({"type": "quit"}).encode()))
         process.stdin.flush()
-        process.communicate(timeout=30)
+        process.communicate(timeout=90)
     finally:
         stop.cancel()
         process.kill()

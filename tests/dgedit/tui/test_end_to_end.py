@@ -99,7 +99,7 @@ def mask(terminal: InTmux, path: Path, text: str) -> None:
 def saved(terminal: InTmux, path: Path, before: bytes) -> bytes:
     """Save; what is in the file once it is another than before."""
     terminal.press("C-s")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while (data := path.read_bytes()) == before:
         assert time.monotonic() < deadline, terminal.screen()
         time.sleep(0.05)

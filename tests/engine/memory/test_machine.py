@@ -76,4 +76,4 @@ def test_gpus_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_that_torch_does_is_needed_to_begin() -> None:
     code = "import sys, dgedit_engine.memory.machine; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=20, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=90, check=False).returncode == 0

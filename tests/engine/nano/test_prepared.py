@@ -195,7 +195,7 @@ assert (place / parts.FILE).stat().st_size == parts.SIZE
 """
     command = [sys.executable, "-c", code]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
-    said = b"".join(process.communicate(timeout=30)[0] for process in running)
+    said = b"".join(process.communicate(timeout=90)[0] for process in running)
     assert [process.returncode for process in running] == [0, 0, 0]
     assert said == b"made\n"
     assert left() == [prepared.where().name]

@@ -84,7 +84,7 @@ def test_client_that_has_hung_up_is_seen_between_steps(reset: bool) -> None:
 def begun_with(serving: HttpServing, version: str) -> socket.socket:
     """A client of a version that has asked."""
     host, port = serving.address.split(":")
-    connection = socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.create_connection((host, int(port)), timeout=90)
     body = json.dumps({"input_prefix": "a", "input_suffix": "b"}).encode()
     lines = head(serving, "Host: localhost", f"Content-Length: {len(body)}")
     connection.sendall(lines.replace(b"HTTP/1.1", b"HTTP/" + version.encode()) + body)

@@ -40,7 +40,7 @@ class Gated(Scripted):
         self.requests.append(request)
         try:
             for index in range(1, STEPS + 1):
-                assert self.gate.acquire(timeout=20)
+                assert self.gate.acquire(timeout=90)
                 if self.error:
                     raise self.error
                 self.steps.append(index)
@@ -54,7 +54,7 @@ class Gated(Scripted):
 def asks(serving: HttpServing, version: bytes = b"1.1", **more: object) -> socket.socket:
     """A client that has asked for a stream."""
     host, port = serving.address.split(":")
-    client = socket.create_connection((host, int(port)), timeout=20)
+    client = socket.create_connection((host, int(port)), timeout=90)
     asked = {"input_prefix": "a", "input_suffix": "b", "stream": True, **more}
     body = json.dumps(asked).encode()
     lines = head(serving, "Host: localhost", f"Content-Length: {len(body)}")

@@ -18,7 +18,7 @@ def state(pid: int) -> str:
 
 
 def stopped(pid: int) -> None:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while state(pid) != "T":
         assert time.monotonic() < until
         time.sleep(0.02)

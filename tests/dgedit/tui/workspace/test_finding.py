@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textual import events
 from textual._tree_sitter import get_language
 from textual.geometry import Offset
-from textual.widgets import Static
+from textual.widgets import Input, Static
 from tree_sitter import Parser
 
 from dgedit.text.search import Found, Query, SearchError, replacements, search
@@ -209,6 +209,18 @@ async def test_enter_before_the_search_is_done_goes_on_as_well(desk: OpenDesk) -
             d.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await found(d, "3 of 4")
         assert d.app.editor.text.encode() == TEXT
+
+
+async def test_enter_counts_though_what_was_typed_is_told_late(desk: OpenDesk) -> None:
+    async with desk({"a.txt": TEXT}) as d:
+        await d.press("ctrl+f", *"tw")
+        await found(d, "1 of 4")
+        finder = d.app.finder
+        with finder.find_bar.prevent(Input.Changed):
+            finder.find_bar.what.value = "two"
+        finder.step(1)
+        finder.query_changed()
+        await found(d, "2 of 4")
 
 
 async def test_switches_are_shown_and_heeded(desk: OpenDesk) -> None:
