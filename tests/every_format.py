@@ -71,6 +71,11 @@ def w4a16(folder: Path) -> dict[str, Tensor]:
     return _publish(folder, _w4a16, is_expert, _compressed("pack-quantized", 4))
 
 
+def mlx(folder: Path) -> dict[str, Tensor]:
+    """MLX's, of 8 bits, as mlx-lm and mlx-vlm write it."""
+    return _publish(folder, _mlx, is_matrix, {"group_size": 32, "bits": 8}, fused=True)
+
+
 def ours(folder: Path) -> dict[str, Tensor]:
     """What `quantize` writes; its worth is measured where it is loaded."""
     plain(folder / "wide")
@@ -108,7 +113,7 @@ def q8_0(folder: Path, *, each: int = 0) -> dict[str, Tensor]:
 
 
 FORMATS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-    one.__name__: one for one in (plain, modelopt, fp8, nvfp4, w4a16, ours, q8_0)
+    one.__name__: one for one in (plain, modelopt, fp8, nvfp4, w4a16, mlx, ours, q8_0)
 }
 
 
@@ -131,8 +136,8 @@ def _calm(name: str, one: Tensor) -> Tensor:
     return ((1 + one / 8) / less.get(name, 1)).bfloat16().float()
 
 
-def _publish(folder: Path, coded: Coded, *more: Any) -> dict[str, Tensor]:
-    worth = publish(folder, coded, *more, config=SHAPE)
+def _publish(folder: Path, coded: Coded, *more: Any, fused: bool = False) -> dict[str, Tensor]:
+    worth = publish(folder, coded, *more, config=SHAPE, fused=fused)
     stored = load_file(folder / "model.safetensors")
     for name, one in worth.items():
         if one.dim() == 1:
@@ -183,6 +188,16 @@ def _w4a16(shape: tuple[int, ...], generator: torch.Generator) -> Parts:
     words = (codes.unflatten(-1, (-1, 8)) << torch.arange(0, 32, 4)).sum(-1)
     parts = {"weight_packed": (words - ((words >> 31) << 32)).int(), "weight_scale": scale}
     return parts, (codes - 8) * scale.half().float().repeat_interleave(16, -1)
+
+
+def _mlx(shape: tuple[int, ...], generator: torch.Generator) -> Parts:
+    *rows, columns = shape
+    codes = torch.randint(256, shape, generator=generator).byte()
+    scale = ((torch.rand((*rows, columns // 32), generator=generator) + 0.1) / 64).bfloat16()
+    bias = -128 * scale
+    wide, low = (one.float().repeat_interleave(32, -1) for one in (scale, bias))
+    parts = {"weight": codes.view(torch.uint32), "scales": scale, "biases": bias}
+    return parts, codes * wide + low
 
 
 def _describe(writer: GGUFWriter) -> None:

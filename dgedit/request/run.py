@@ -7,10 +7,9 @@ file has been checked; if a write fails, the ones before it are reverted.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from dgedit.request.markers import (
 )
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
+from dgedit.request.within import within
 from dgedit.text.blanks import Blanks, of_file
 from dgedit.text.diff import unified_diff
 from dgedit_engine.types import (
@@ -38,7 +38,6 @@ from dgedit_engine.types import (
     ModelError,
     Passage,
     Step,
-    Stopped,
     collect,
 )
 
@@ -202,7 +201,7 @@ def run(
     try:
         steps = backend.infill(request)
         if seconds is not None:
-            steps = _within(steps, seconds)
+            steps = within(steps, seconds)
         if each is not None:
             steps = _tapped(steps, each)
         elif not quiet:
@@ -214,14 +213,6 @@ def run(
     except (MemoryError, RuntimeError) as error:  # mostly a device that is out of memory
         reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise EngineError(f"the engine failed: {reason}") from error
-
-
-def better(best: Step | None, step: Step) -> Step:
-    """Return the better of the best step so far and the next one: the latest with candidates, else
-    the one with the better score or, while a draft grows, the longer.
-    """
-    keeps = best is not None and step.score < best.score and not _goes_on(best, step)
-    return best if best is not None and keeps and not any(step.candidates) else step
 
 
 def diff(result: Result, *, as_bytes: bool, only: int | None = None) -> str:
@@ -336,30 +327,6 @@ def _tapped(steps: Iterator[Step], each: Callable[[Step], None]) -> Generator[St
         for step in steps:
             each(step)
             yield step
-
-
-def _within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
-    """Yield the steps until the time is over, then the best one so far as the last.
-
-    It counts as settled only if every hole has candidates: otherwise nothing was ranked or checked
-    for syntax errors.
-    """
-    until = time.monotonic() + seconds
-    best: Step | None = None
-    with _closed(steps):
-        for step in steps:
-            best = better(best, step)
-            if time.monotonic() >= until and not step.last:
-                known = best.candidates and all(best.candidates)
-                stopped: Stopped = "settled" if known else "cap"
-                yield replace(best, index=step.index, last=True, stopped=stopped)
-                return
-            yield step
-
-
-def _goes_on(before: Step, step: Step) -> bool:
-    pairs = zip(before.drafts, step.drafts, strict=True)
-    return all(new.text.startswith(old.text) for old, new in pairs)
 
 
 @contextmanager

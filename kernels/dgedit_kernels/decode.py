@@ -279,6 +279,7 @@ FORMS: dict[str, tuple[str, int | None, dict[str, str]]] = {
     "q4_0": ("int4", 32, {"codes": "*i32", "scale": "*fp16"}),
     "q4_k": ("int4", 32, {"codes": "*i32", "scale": "*fp16", "bias": "*fp16"}),
     "q8_0": ("int8", 32, {"codes": "*i32", "scale": "*fp16"}),
+    "mlx8": ("int8", 64, {"codes": "*i32", "scale": "*bf16", "bias": "*fp16"}),
     "fp8": ("e4m3", None, {"codes": "*i32", "factor": "*fp32"}),
 }
 """Forms of weights in released checkpoints: kind, group (None: a row), and the types of the

@@ -168,7 +168,7 @@ def variants() -> list[Variant]:
     kernel = _qmatmul_kernel
     found = [
         variant(kernel, form, 2816, tile=_tile(256, 2), types=types)
-        for form in ("q4_0", "q4_k", "q8_0", "fp8")
+        for form in ("q4_0", "q4_k", "q8_0", "mlx8", "fp8")
     ]
     sizes = {"parts": "*fp32", "out": "*bf16", "stride": "i32", "part_stride": "i32", "n": "i32"}
     shape = {"row": None, "SPLITS": 4, "BLOCK": 1024}

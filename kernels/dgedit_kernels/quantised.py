@@ -42,7 +42,7 @@ class Quantised:
     1.
     """
     bias: Tensor | None = None
-    """(…, n, m/g), int4 only. None: no bias."""
+    """(…, n, m/g), of whole numbers only. None: no bias."""
     row: Tensor | None = None
     """(…, n) fp32: for each row. None: 1."""
 
@@ -52,7 +52,8 @@ class Quantised:
         groups = 1 if self.scale is None else self.scale.shape[-1]
         if self.shape[-1] % groups:
             raise ValueError(f"{groups} groups do not divide {self.shape[-1]} columns")
-        if self.bias is not None and (self.kind != "int4" or self.scale is None):
+        whole = self.kind in ("int4", "int8")
+        if self.bias is not None and (not whole or self.scale is None):
             raise ValueError(f"{self.kind} has a bias without a meaning")
 
     @property

@@ -106,6 +106,16 @@ def test_int4_with_a_bias_counts_codes_from_nought() -> None:
     assert_close(qmatmul_triton(x, weight), x, weight)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_int8_may_have_a_bias_too(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.randint(-128, 128, (40, 192), generator=generator).to(torch.int8)
+    scale = (torch.rand(40, 3, generator=generator) / 128).bfloat16()
+    weight = Quantised("int8", codes, scale, bias=torch.randn(40, 3, generator=generator).half())
+    x = tokens(20, 192, dtype)
+    assert_close(qmatmul_triton(x, weight), x, weight)
+
+
 def test_every_code_of_every_kind_is_exact() -> None:
     # a unit vector reads one column: fp32 must give the code's worth to the bit
     x = torch.eye(256)

@@ -13,6 +13,7 @@ from dgedit.engines.http.completions import CompletionRequest
 from dgedit.engines.http.cutting import CutText
 from dgedit.engines.http.settling import Settling
 from dgedit.request import run as fill
+from dgedit.request.within import better
 from dgedit_engine.types import Backend, Draft, Step
 
 
@@ -73,7 +74,7 @@ class _Following:
         self.latest = time.monotonic()
         self.first = self.first or self.latest
         self._look()
-        self._best = fill.better(self._best, step)
+        self._best = better(self._best, step)
         if self._asked.stream and not step.last:  # what that one adds, the end does
             if (cut := self.settling.take(step)) is not None:
                 self._tell(cut)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from dgedit_engine.decode.statements import far, nearby
 from dgedit_engine.decode.syntax import Place, faults, is_python, refused
-from dgedit_engine.types import Hole, InfillRequest, Passage
+from dgedit_engine.types import MOST_JUDGED, Hole, InfillRequest, Passage
 
 Error = tuple[int, int, int]
 """A syntax error: the passage's index, and start and end in its filled text, from the excerpt's
@@ -33,6 +34,7 @@ _NEEDED = (
     *("if 1:", "def f():", "for _ in ():", "async def f():"),
     *("(", "[", "{"),
 )
+_LARGE = 300_000  # characters of Python up to which its own errors are looked for: minutes of more
 _NEAR = 20  # lines before a hole that say how it is indented
 _LEFT_OUT = 24  # lines of a file that may be left out
 _GONE = ("0", "")  # what stands in the place of one, tried in turn
@@ -78,8 +80,26 @@ def with_fixed(request: InfillRequest, texts: Texts) -> InfillRequest:
 
 
 def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ...] | None]:
-    """Return the errors of each filling of one passage, counted from the excerpt's start."""
-    above = len(passage.above)
+    """Return the errors of each filling of one passage, counted from the excerpt's start. Those of
+    Python are looked for in the statements around the holes, if some text makes these sound; what
+    may depend on the rest, in the whole file.
+    """
+    if not fillings or (near := _nearby(passage)) is None:
+        return _judged_in(passage, fillings)[0]
+    here = [one for one in fillings if not far(one)]
+    found, sound = _judged_in(near, here) if here else ([], False)
+    if not sound and _size(passage) <= _LARGE:
+        return _judged_in(passage, fillings)[0]
+    rest = iter(_judged_in(passage, there)[0] if (there := [*filter(far, fillings)]) else ())
+    left = iter(found)
+    return [next(rest) if far(one) else next(left) for one in fillings]
+
+
+def _judged_in(
+    passage: Passage, fillings: Sequence[Texts]
+) -> tuple[list[tuple[Place, ...] | None], bool]:
+    """Return the same of the passage alone, and whether some text makes it sound."""
+    above, sound = len(passage.above), True
     found: list[tuple[Place, ...] | None] = []
     for word in _WORDS if None in fillings[0] else ("",):
         stands = _stand_ins(passage, word)
@@ -89,24 +109,37 @@ def _judged(passage: Passage, fillings: Sequence[Texts]) -> list[tuple[Place, ..
             found = with_word
             break
     else:
-        found = _without_own(passage, fillings, found)
-    return [
+        found, sound = _without_own(passage, fillings, found)
+    every = [
         None if errors is None else tuple((start - above, end - above) for start, end in errors)
         for errors in found
     ]
+    return every, sound
+
+
+def _nearby(passage: Passage) -> Passage | None:
+    """Return what of a Python file is judged in its place; None: all of it."""
+    if _size(passage) > MOST_JUDGED:
+        return None
+    if not passage.above + passage.below or not is_python(passage.path):
+        return None
+    if not _begins_file(passage):
+        return None
+    words = (tuple(_stand_ins(passage, word)) for word in _WORDS)
+    return next((near for one in words if (near := nearby(passage, one)) is not None), None)
 
 
 def _without_own(
     passage: Passage, fillings: Sequence[Texts], found: list[tuple[Place, ...] | None]
-) -> list[tuple[Place, ...] | None]:
-    """Return the errors less those that the file has whatever fills its holes; `found` are all
-    errors of the fillings, none of which is sound.
+) -> tuple[list[tuple[Place, ...] | None], bool]:
+    """Return the errors less those that the file has whatever fills its holes, and whether it is
+    sound but for these; `found` are all errors of the fillings, none of which is sound.
     """
     own = _own_errors(passage)
     if own is None:
-        return found
+        return found, True
     if own.mended is not None:
-        return [_faults(own.mended, one, own.texts) for one in fillings]
+        return [_faults(own.mended, one, own.texts) for one in fillings], True
     empty = own.stands[0]
     every = (*zip(fillings, found, strict=True), *zip(own.stands, own.errors, strict=True))
     known = [
@@ -114,7 +147,7 @@ def _without_own(
         for texts, errors in every
     ]
     always = set.intersection(*known)
-    return [
+    new = [
         errors
         and tuple(
             error
@@ -123,6 +156,7 @@ def _without_own(
         )
         for texts, errors in zip(fillings, found, strict=True)
     ]
+    return new, False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +180,7 @@ def _own_errors(passage: Passage) -> _OwnErrors | None:
     errors = tuple(_faults(passage, texts, texts) for texts in stands)
     if not all(errors):
         return None
-    if is_python(passage.path):
+    if is_python(passage.path) and _size(passage) <= _LARGE:
         begins = _begins_file(passage)
         needed = (
             *(_stand_ins(passage, word) for word in _NEEDED),
@@ -210,7 +244,21 @@ def _faults(passage: Passage, texts: Texts, stands: Texts) -> tuple[Place, ...] 
     """Return the syntax errors of the file with `texts` in its holes, and `stands` in unfilled
     ones.
     """
-    return faults(passage.path, _whole(passage, texts, stands), whole=_begins_file(passage))
+    text = _whole(passage, texts, stands)
+    return faults(passage.path, text, whole=_begins_file(passage), shared=_shared(passage))
+
+
+def _shared(passage: Passage) -> Place:
+    """Return how many characters there are before the first hole, and behind the last."""
+    holes = [index for index, part in enumerate(passage.parts) if isinstance(part, Hole)]
+    before = "".join(map(str, passage.parts[: holes[0]]))
+    behind = "".join(map(str, passage.parts[holes[-1] + 1 :]))
+    return len(passage.above) + len(before), len(behind) + len(passage.below)
+
+
+def _size(passage: Passage) -> int:
+    inside = sum(len(one.text if isinstance(one, Hole) else one) for one in passage.parts)
+    return len(passage.above) + inside + len(passage.below)
 
 
 def _begins_file(passage: Passage) -> bool:

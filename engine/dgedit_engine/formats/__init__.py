@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from dgedit_engine.files import small
-from dgedit_engine.formats import compressed, gguf, gptq, modelopt, native, plain, shards
+from dgedit_engine.formats import compressed, gguf, gptq, mlx, modelopt, native, plain, shards
 from dgedit_engine.formats.source import Narrow, TensorSource, computed, named
 from dgedit_engine.types import ModelError
 
-KNOWN = ("none", "modelopt", "compressed-tensors", *gptq.METHODS, native.METHOD)
-"""Methods of quantisation that safetensors may have, by Hugging Face's names."""
+KNOWN = ("none", "modelopt", "compressed-tensors", *gptq.METHODS, mlx.METHOD, native.METHOD)
+"""Methods of quantisation that safetensors may have, by Hugging Face's names; MLX has none."""
 
 _WIDTHS = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _COMPRESSED = {
@@ -81,6 +81,8 @@ def describe(path: Path) -> str:
             return f"{_compressed(settings)} ({method})"
         if method in gptq.METHODS:
             return f"INT4 ({method})"
+        if method == mlx.METHOD:
+            return f"{mlx.named(settings)} (MLX)"
         if method == native.METHOD:
             kinds = [str(kind) for kind in (settings.get("experts"), settings.get("rest")) if kind]
             return f"dgedit {' + '.join(kinds)}"
@@ -146,6 +148,8 @@ def _safetensors(folder: Path) -> TensorSource:
         pieces = compressed.pieces(headers, settings)
     elif method in gptq.METHODS:
         pieces = gptq.pieces(headers, settings)
+    elif method == mlx.METHOD:
+        pieces = mlx.pieces(headers, settings)
     else:
         pieces = native.pieces(headers, settings)
     return TensorSource(headers, shards.reader(places), tuple(pieces), computed(headers))
@@ -153,7 +157,10 @@ def _safetensors(folder: Path) -> TensorSource:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """Return the files' settings of the quantisation; empty for plain numbers."""
-    settings = _json(folder / "config.json").get("quantization_config") or {}
+    config = _json(folder / "config.json")
+    if words := mlx.settings(config):
+        return words
+    settings = config.get("quantization_config") or {}
     if not isinstance(settings, dict):
         raise ModelError(f"{folder / 'config.json'}: quantization_config {settings!r}")
     if settings.get("quant_method", "modelopt") == "modelopt":  # older ModelOpt has its own file

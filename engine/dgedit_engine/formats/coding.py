@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.formats.source import Weight
-from dgedit_kernels.quantised import Kind, Quantised, quantise
+from dgedit_kernels.quantised import Kind, Quantised, quantise, unpack
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ def common(forms: Sequence[Weight]) -> Coding | None:
 
     Whole numbers of different kinds become int8 in the finest of their groups: int8 codes keep
     their values, up to a scale's rounding to fp16; codes of 4 bits move by 1/254 of their group's
-    largest magnitude at most, where half a step of their own is 1/30 of its range.
+    largest magnitude at most, where half a step of their own is 1/30 of its range. Where int8 codes
+    have a bias, all get one and none moves.
     """
     codings = {coding(form) for form in forms if isinstance(form, Quantised)}
     if not codings or not all(isinstance(form, Quantised) for form in forms):
@@ -50,7 +51,12 @@ def common(forms: Sequence[Weight]) -> Coding | None:
     whole = all(coding.kind in ("int4", "int8") for coding in codings)
     if not whole or group == forms[0].shape[-1]:
         return None
-    return Coding("int8", group, torch.float16, None, False)
+    biased = any(coding.kind == "int8" and coding.bias is not None for coding in codings)
+    if not biased:
+        return Coding("int8", group, torch.float16, None, False)
+    wide = {dtype for one in codings for dtype in (one.scale, one.bias) if dtype is not None}
+    kept = wide.pop() if len(wide) == 1 else torch.float32
+    return Coding("int8", group, kept, kept, False)
 
 
 def allocated(wanted: Coding, shape: Sequence[int], device: torch.device | str) -> Quantised:
@@ -78,14 +84,22 @@ def recoded(value: Quantised, wanted: Coding) -> Quantised:
     """Convert the matrix to a coding that `common` gave for it and others."""
     if coding(value) == wanted:
         return value
-    if value.kind != "int8":
+    if value.kind != "int8" and wanted.bias is None:
         return quantise(value.dequantised(), "int8", group=wanted.group)
+    codes, bias = value.codes, value.bias
+    if value.kind == "int4":
+        codes = (unpack(codes) - (8 if bias is None else 0)).view(torch.int8)
     ones = torch.ones(1, device=value.device)
     scale = ones.expand(*value.shape[:-1], 1) if value.scale is None else value.scale.float()
-    if value.row is not None:
-        scale = scale * value.row[..., None]
-    scale = scale.repeat_interleave(value.group // wanted.group, -1)
-    return Quantised("int8", value.codes, scale.to(wanted.scale))
+    row = 1 if value.row is None else value.row[..., None]
+    times = value.group // wanted.group
+    scale = (scale * row).repeat_interleave(times, -1).to(wanted.scale)
+    if wanted.bias is None:
+        return Quantised("int8", codes, scale)
+    if bias is None:
+        return Quantised("int8", codes, scale, bias=torch.zeros_like(scale, dtype=wanted.bias))
+    bias = (bias.float() * row).repeat_interleave(times, -1).to(wanted.bias)
+    return Quantised("int8", codes, scale, bias=bias)
 
 
 def spread(scale: Tensor, rows: Sequence[int]) -> Tensor:

@@ -179,9 +179,18 @@ def _experts(layer: nn.Module, prefix: str, config: Config) -> Iterator[Slot]:
     down: dict[str, Index] = {
         f"{prefix}{index}.down_proj.weight": (index,) for index in range(config.experts)
     }
+    halves = _rows(("gate", "up"), (config.expert_width,) * 2)
+    every = slice(None)
+    stacks: dict[str, Names] = {  # as mlx-lm has them
+        "gate_up": {
+            f"{prefix}switch_glu.{name}_proj.weight": (every, *rows)
+            for name, rows in halves.items()
+        },
+        "down": {f"{prefix}switch_glu.down_proj.weight": ()},
+    }
     for name, apart in (("gate_up", both), ("down", down)):
         whole = f"{prefix}{name}_proj"
-        others: tuple[Names, ...] = ({f"{whole}.weight": ()}, apart)
+        others: tuple[Names, ...] = ({f"{whole}.weight": ()}, stacks[name], apart)
         yield Slot(layer, f"experts_{name}", {whole: ()}, others, coded=True)
 
 

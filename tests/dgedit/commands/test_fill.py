@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,11 @@ import pytest
 
 from dgedit import cli
 from dgedit.commands.tokens import counter
-from dgedit.errors import Exit
+from dgedit.errors import EngineError, Exit
 from dgedit.request.run import run
 from dgedit.text.diff import painted
-from dgedit_engine.types import Draft, Hole, InfillRequest, Passage, Step
+from dgedit_engine.types import Draft, Hole, InfillRequest, ModelError, Passage, Step
+from overhttp import until
 from scripted import Scripted
 
 Capture = pytest.CaptureFixture[bytes]
@@ -231,7 +233,40 @@ def test_time_ends_it_at_the_best_so_far_which_nobody_has_judged(
     started = time.monotonic()
     infill = run(REQUEST, backend, seconds=0.2)
     assert time.monotonic() - started < 20
-    assert (infill.texts, infill.stopped, backend.closed) == ((text,), "cap", 1)
+    assert (infill.texts, infill.stopped) == ((text,), "cap")
+    until(lambda: backend.closed == 1)
+
+
+class Stuck(Slow):
+    """Gives one step, and the next when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(("x", -1.0, False))
+        self.go = threading.Event()
+
+    def infill(self, request: InfillRequest) -> Iterator[Step]:
+        for step in super().infill(request):
+            yield step
+            assert self.go.wait(60)
+
+
+def test_time_ends_a_step_that_takes_longer() -> None:
+    """As one does in which a file of a megabyte is judged."""
+    backend = Stuck()
+    infill = run(REQUEST, backend, seconds=0.05)
+    assert (infill.texts, infill.steps, backend.closed) == (("x",), 1, 0)
+    backend.go.set()
+    until(lambda: backend.closed == 1)
+
+
+def test_errors_within_the_time_are_the_engine_s() -> None:
+    class Failing(Scripted):
+        def infill(self, request: InfillRequest) -> Iterator[Step]:
+            raise ModelError("no such thing")
+            yield
+
+    with pytest.raises(EngineError, match="no such thing"):
+        run(REQUEST, Failing(), seconds=100)
 
 
 def test_time_that_is_not_reached_changes_nothing() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
+
 import pytest
 
 from dgedit_engine.decode import faults as judging
+from dgedit_engine.decode import syntax
 from dgedit_engine.decode.faults import new_errors
+from dgedit_engine.decode.statements import nearby
 from dgedit_engine.decode.syntax import faults
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -226,3 +231,112 @@ def test_own_errors_of_a_file_are_looked_for_once(monkeypatch: pytest.MonkeyPatc
     assert counts(request, "1 +") == [1]
     first = len(parsed)
     assert first and counts(request, "(", "2") == [1, 0] and len(parsed) == first
+
+
+def large(below: str = "", *, path: str = PATH, line: str = "y = [1, 2]\n") -> InfillRequest:
+    """A hole in a function between texts of 24,000 characters."""
+    rest = line * (24_000 // len(line))
+    return asked(
+        *("def f(x):\n    ", Hole("x"), "\n    return x\n\n\n"),
+        above=rest,
+        below=rest + below,
+        path=path,
+    )
+
+
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of all texts that Python reads from now on."""
+    lengths: list[int] = []
+    real = syntax.refused
+
+    def noted(text: str, *, whole: bool = False) -> tuple[int, int] | None:
+        lengths.append(len(text))
+        return real(text, whole=whole)
+
+    monkeypatch.setattr(syntax, "refused", noted)
+    monkeypatch.setattr(judging, "refused", noted)
+    return lengths
+
+
+def test_what_a_large_file_has_elsewhere_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = compiled(monkeypatch)
+    assert counts(large(), "x += 1", "x += (", "continue") == [0, 1, 1]
+    assert lengths and max(lengths) < 200
+    del lengths[:]
+    assert counts(large("z = = 3\nprint 2\n"), "x += 1", "x += (") == [0, 1], "its own errors"
+    assert lengths and max(lengths) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("global y", 0),  # within a function; as a statement of the module it may come too late
+        ("x = 1\nglobal y", 1),
+        ("x = 1\nfrom __future__ import division", 1),
+    ],
+)
+def test_what_the_rest_of_the_file_decides_is_judged_in_it(
+    monkeypatch: pytest.MonkeyPatch, text: str, errors: int
+) -> None:
+    lengths = compiled(monkeypatch)
+    assert counts(large(), "pass", text) == [0, errors]
+    assert max(lengths) > 47_000
+
+
+def test_future_imports_hold_for_what_is_judged_alone() -> None:
+    above = "from __future__ import annotations\ny = 1\nz = 2\n"
+    request = asked("x: ", Hole(), "\n", above=above)
+    near = nearby(request.passages[0], ("1",))
+    assert near is not None and near.above == "from __future__ import annotations\nz = 2\n"
+    assert counts(request, "int", "(z := 1)") == [0, 1], "no name is bound in an annotation"
+
+
+@pytest.mark.parametrize(
+    "text", ["else:\n    pass\n", "@cache\n", "    y = 2\n", "elif x:\n    pass\n"]
+)
+def test_infill_may_belong_to_the_statement_before_or_behind(text: str) -> None:
+    request = asked(Hole(), "def g():\n    pass\n", above="if x:\n    y = 1\n", below="z = 1\n" * 9)
+    assert counts(request, text, "") == [0, 0]
+
+
+def test_no_statement_of_the_module_is_seen_in_strings_and_brackets() -> None:
+    above = 'x = """\ndef one():\n"""\ny = (\n1,\n2)\nz = [\n  # ]\n\'[\',\n]\n'
+    request = asked("w = ", Hole(), "\n", above=above * 3, below=above * 3)
+    near = nearby(request.passages[0], ("1",))
+    assert near is not None
+    assert near.above == above[above.index("z = ") :] and near.below == above[: above.index("y")]
+    for torn in ("'", "(", '"""', ")"):
+        assert nearby(request.passages[0], (torn,)) is None
+
+
+def test_languages_without_a_compiler_are_parsed_from_where_they_differ() -> None:
+    line = "let y = [1, 2];\n"
+    request = asked("let x = ", Hole(), ";\n", above=line * 800, below=line * 800, path="a.js")
+    texts = ("1", "[1", "f(", "'é'", "{}")
+    found = new_errors(request, [[one] for one in texts])
+    for text, errors in zip(texts, found, strict=True):
+        whole = f"{line * 800}let x = {text};\n{line * 800}"
+        above = len(line) * 800
+        right = faults("a.js", whole)
+        assert errors == tuple((0, start - above, end - above) for start, end in right or ())
+
+
+@pytest.mark.parametrize("name", ["canvas", "cuts", "endings", "judge", "offers", "sampler"])
+def test_statements_around_say_what_the_whole_file_does(name: str) -> None:
+    """Thousands of spans of Python's library were compared so, by hand; here are some of ours."""
+    source = (Path(judging.__file__).parent / f"{name}.py").read_text()
+    lines, draw = source.splitlines(keepends=True), random.Random(name)
+    snippets = ["(", '"""', "else:\n", "return 1", "@x\n", "    x = 1\n", "'", "continue", "x = ["]
+    for _ in range(3):
+        first = draw.randrange(1, len(lines) - 4)
+        last = first + draw.randrange(1, 4)
+        hole = "".join(lines[first:last])
+        above, near = lines[: first // 2], "".join(lines[first // 2 : first])
+        request = asked(near, Hole(hole), above="".join(above), below="".join(lines[last:]))
+        margin = hole[: len(hole) - len(hole.lstrip())]
+        texts = [hole, hole[: len(hole) // 2], hole[len(hole) // 2 :], hole.replace("\n", "\n ")]
+        texts += [margin + one for one in draw.sample(snippets, 3)]
+        (passage,) = request.passages
+        right = judging._judged_in(passage, [[one] for one in texts])[0]
+        found = judging._judged(passage, [[one] for one in texts])
+        assert [not one for one in found] == [not one for one in right], (name, first, last)

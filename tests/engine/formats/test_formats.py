@@ -113,7 +113,7 @@ def test_unknown_algorithm_lists_the_known(folder: Path) -> None:
 def test_unknown_method_lists_the_known(tmp_path: Path, method: object) -> None:
     write(tmp_path, numbers(), {"quant_method": method})
     words = refused(tmp_path)
-    known = "known are none, modelopt, compressed-tensors, gptq, auto-round, dgedit"
+    known = "known are none, modelopt, compressed-tensors, gptq, auto-round, mlx, dgedit"
     assert repr(method) in words and known in words
 
 
