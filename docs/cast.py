@@ -102,6 +102,18 @@ CASTS = {
             Act(("Enter",), r"self\.price = price"),
         ),
     ),
+    "kakoune": Cast(
+        "kak shop.py",
+        "kak",
+        ".config/kak/kakrc",
+        EMPTY,
+        (
+            Act(("j", "j", "j", "j"), "5:1"),
+            Act((":", "lsp-code-actions", "Enter"), "Fill body of"),
+            Act(("Tab", "Tab"), "Fill body of"),
+            Act(("Enter",), r"self\.price = price"),
+        ),
+    ),
     "emacs": Cast(
         "emacs -nw shop.py",
         "elisp",

@@ -18,7 +18,7 @@ from dgedit.lsp import actions
 from dgedit.lsp.actions import Chosen
 from dgedit.lsp.asking import Asking
 from dgedit.lsp.documents import Snapshot
-from dgedit.lsp.fields import LspPosition
+from dgedit.lsp.fields import LspPosition, range_at
 from dgedit.lsp.jobs import Job
 from dgedit.lsp.options import LspOptions
 from dgedit.lsp.progress import WorkProgress, draft_teller
@@ -128,10 +128,15 @@ class Answering:
         return {"items": []}
 
     def offer(
-        self, job: Job, asked: Asked, where: dict[str, Any], *, resolves: bool
+        self, asked: Asked, where: dict[str, Any], *, resolves: bool, short: bool
     ) -> list[dict[str, Any]]:
-        """Return the code actions for a range: `textDocument/codeAction`."""
+        """Return the code actions for a range: `textDocument/codeAction`. It is `short` of its last
+        character where a client leaves that out, unless it is empty.
+        """
         document = actions.document_of(asked.snapshot, asked.path)
+        start, end = map(asked.snapshot.offset, range_at(where))
+        if short and end > start:
+            where = asked.snapshot.range(start, end + 1)
         return actions.offers(asked.snapshot, document, where, resolves=resolves)
 
     def edit(

@@ -73,6 +73,13 @@ def knows_versions(client: object) -> bool:
     return field_at(about, "documentChanges") is True or isinstance(operations, list)
 
 
+def ends_before_last(params: object) -> bool:
+    """Say whether the client leaves the last character out of a selection that it sends, as
+    kakoune-lsp does: there a range ends where its cursor is, on that character.
+    """
+    return field_at(params, "clientInfo", "name") in ("kakoune-lsp", "kak-lsp")
+
+
 def wants_ours(params: object) -> bool:
     """Say whether a request for code actions wants those of our kind."""
     only = field_at(params, "context", "only")

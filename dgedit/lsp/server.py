@@ -74,6 +74,7 @@ class LspServer:
         self._lanes = {name: Lane(self._broken) for name in ("engine", "menu")}
         self._answering: Answering | None = None
         self._client: Any = {}
+        self._short = False  # what the client says of a selection
         self._folders: tuple[str, ...] = ()
         self._state = "new"
         self._requests: dict[str, Callable[[Incoming], Any]] = {
@@ -139,6 +140,7 @@ class LspServer:
         assert message.id is not None
         params, self._state = message.params, "ready"
         self._client = field_at(params, "capabilities") or {}
+        self._short = capabilities.ends_before_last(params)
         self._texts.encoding = capabilities.encoding_of(self._client)
         self._folders = capabilities.folders_at_start(params)
         if isinstance(pid := field_at(params, "processId"), int):
@@ -255,7 +257,7 @@ class LspServer:
         resolves = capabilities.resolves_edits(self._client)
 
         def work(job: Job, asked: Asked) -> Any:
-            return self._answers().offer(job, asked, where, resolves=resolves)
+            return self._answers().offer(asked, where, resolves=resolves, short=self._short)
 
         self._do(message, uri, "menu", work)
 

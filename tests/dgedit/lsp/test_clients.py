@@ -3,13 +3,14 @@
 VS Code's needs Node, and `npm install vscode-languageclient@11 jest-mock-vscode` with NODE_PATH on
 its `node_modules`. Seen to pass with vscode-languageclient 11.0.0 on Node 20.20; in Neovim 0.12.4,
 and in 0.11.4, which asks but shows no ghost text; in Emacs 30.2 with its eglot 1.17.30 and with
-lsp-mode 10.0.0; in Helix 25.07.1.
+lsp-mode 10.0.0; in Helix 25.07.1; in Kakoune 2022.10.31 with kakoune-lsp 21.0.2.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -25,6 +26,7 @@ from lspclient import DRIVER, at
 from scripted import PATH
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
 SAID = {"texts": ["return x / 2"], "certainty": [0.9]}
 COMMAND = [sys.executable, "-c", DRIVER, json.dumps(SAID)]
 
@@ -97,43 +99,92 @@ def test_emacs_takes_a_code_action_by_eglot_and_ghost_text_by_lsp_mode(tmp_path:
         assert said["accepted"] == said["filled"] + 'z = "é😀" + return x / 2'
 
 
-def test_helix_fills_the_body_of_a_function(tmp_path: Path) -> None:
-    helix, tmux = shutil.which("hx") or shutil.which("helix"), shutil.which("tmux")
-    if helix is None or tmux is None:
-        pytest.skip("Helix or tmux is not installed")
-    command = tmp_path / "server"
+class Screen:
+    """An editor in a terminal of tmux."""
+
+    def __init__(self, folder: Path, *command: str) -> None:
+        self._folder = folder
+        variables = ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "HOME")
+        self._variables = dict.fromkeys(variables, str(folder)) | {"PYTHONPATH": PATH}
+        self.say("new-session", "-d", "-x", "80", "-y", "20", shlex.join(command))
+
+    def say(self, *said: str) -> str:
+        """Have tmux do something; return what it says."""
+        tmux = shutil.which("tmux") or ""
+        command = [tmux, "-S", str(self._folder / "tmux"), "-f", "/dev/null", *said]
+        return run(command, self._folder, **self._variables).stdout
+
+    def press(self, keys: str, fact: str | Callable[[], bool]) -> None:
+        """Press keys until something is so: before the server has started they do nothing. Escape
+        comes between, for what they have opened meanwhile.
+        """
+        for attempt in range(15):
+            if attempt:
+                self.say("send-keys", "Escape")
+            self.say("send-keys", *keys.split())
+            deadline = time.monotonic() + 2
+            while time.monotonic() < deadline:
+                if fact in self.seen() if isinstance(fact, str) else fact():
+                    return
+                time.sleep(0.1)
+        raise AssertionError(self.seen())
+
+    def seen(self) -> str:
+        """What is on the screen."""
+        return self.say("capture-pane", "-p")
+
+
+def server(folder: Path) -> str:
+    """The path of a command that is the server."""
+    command = folder / "server"
     command.write_text(f"#!/bin/sh\nexec {shlex.join(COMMAND)}\n")
     command.chmod(0o755)
+    return str(command)
+
+
+def test_helix_fills_the_body_of_a_function(tmp_path: Path) -> None:
+    helix = shutil.which("hx") or shutil.which("helix")
+    if helix is None or shutil.which("tmux") is None:
+        pytest.skip("Helix or tmux is not installed")
     (tmp_path / "helix").mkdir()
     (tmp_path / "helix" / "languages.toml").write_text(
-        f"[language-server.dgedit]\ncommand = {json.dumps(str(command))}\n\n"
+        f"[language-server.dgedit]\ncommand = {json.dumps(server(tmp_path))}\n\n"
         '[[language]]\nname = "python"\nlanguage-servers = ["dgedit"]\n'
     )
     path, text = tmp_path / "a.py", 'def half(x):\n    """é😀"""\n    pass\n'
     path.write_text(text)
-    variables = {"PYTHONPATH": PATH, "XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
-
-    def terminal(*said: str) -> str:
-        command = [tmux, "-S", str(tmp_path / "tmux"), "-f", "/dev/null", *said]
-        return run(command, tmp_path, **variables).stdout
-
-    def press(keys: str, fact: Callable[[], bool]) -> None:
-        """Press keys until something is so: before the server has started they do nothing."""
-        for _ in range(15):
-            terminal("send-keys", *keys.split())
-            deadline = time.monotonic() + 2
-            while time.monotonic() < deadline:
-                if fact():
-                    return
-                time.sleep(0.1)
-        raise AssertionError(terminal("capture-pane", "-p"))
-
-    terminal("new-session", "-d", "-x", "80", "-y", "20", shlex.join([helix, "a.py"]))
+    screen = Screen(tmp_path, helix, "a.py")
     try:
-        press("Escape", lambda: "a.py" in terminal("capture-pane", "-p"))
-        press("Space a", lambda: "Fill body of half" in terminal("capture-pane", "-p"))
-        press("Down Down Enter", lambda: "return x / 2" in terminal("capture-pane", "-p"))
-        press(": w Enter", lambda: "return" in path.read_text())
+        screen.press("Escape", "a.py")
+        screen.press("Space a", "Fill body of half")
+        screen.press("Down Down Enter", "return x / 2")
+        screen.press(": w Enter", lambda: "return" in path.read_text())
     finally:
-        terminal("kill-server")
+        screen.say("kill-server")
+    assert path.read_text() == text.replace("pass", "return x / 2")
+
+
+def test_kakoune_fills_a_body_and_what_is_selected(tmp_path: Path) -> None:
+    if not all(map(shutil.which, ("kak", "kak-lsp", "tmux"))):
+        pytest.skip("Kakoune, kakoune-lsp or tmux is not installed")
+    said = (ROOT / "docs" / "editors.md").read_text()
+    (setup,) = re.findall(r"```kak\n(.*?)```", said, re.DOTALL)
+    (tmp_path / "kak").mkdir()
+    setup = setup.replace("[dgedit]", f"[dgedit]\ncommand = {json.dumps(server(tmp_path))}")
+    (tmp_path / "kak" / "kakrc").write_text(setup)
+    (tmp_path / ".git").mkdir()
+    path, text = tmp_path / "a.py", 'def half(x):\n    """é😀"""\n    pass\n'
+    path.write_text(text)
+    screen = Screen(tmp_path, "kak", "a.py")
+    try:
+        screen.press("j", "2:1")
+        screen.press(":lsp-code-actions Enter", "Fill body of half")
+        screen.press("Tab Tab Enter", "return x / 2")
+        screen.press("u", "pass")
+        screen.press("g g j j g i E", "3:8")
+        screen.press(":lsp-code-actions Enter", "Fill selection")
+        screen.press("Tab Enter", "return x / 2")
+        screen.press(":w Enter", lambda: "return" in path.read_text())
+    finally:
+        screen.say("kill-server")
     assert path.read_text() == text.replace("pass", "return x / 2")

@@ -2,9 +2,9 @@
 
 Recorded from the sessions of `test_clients.py`, Neovim 0.11.4, vscode-languageclient 11.0.0, eglot
 1.17.30 and lsp-mode 10.0.0; and from hands in a terminal: Vim 9.0 with coc.nvim of August 2026 and
-Neovim 0.12.4, which showed the text at the pauses and took it, and Helix 25.07.1, which filled the
-body of a function and then the place before its cursor. `kakoune.jsonl` was not recorded: it is
-what the source of kakoune-lsp 21.0.2 says that it sends.
+Neovim 0.12.4, which showed the text at the pauses and took it, Helix 25.07.1, which filled the body
+of a function and then the place before its cursor, and Kakoune 2022.10.31 with kakoune-lsp 21.0.2,
+which filled the body and, after an undo, the word that was selected.
 """
 
 from __future__ import annotations
@@ -77,26 +77,30 @@ def test_ghost_text_of_neovim_is_asked_for_at_every_pause(tmp_path: Path) -> Non
 def test_function_is_filled_by_a_code_action(tmp_path: Path, name: str) -> None:
     with lsp_scripted(tmp_path, texts=[FILLED], certainty=[0.9]) as client:
         found = list(replayed(client, name))
-        assert client.logged() == [] and client.process.wait(10) == 0
+        assert client.logged() == []
+        assert client.process.wait(10) == (name == "kakoune")  # it exits without a shutdown
     menus = [result for method, result in found if method == "textDocument/codeAction"]
     titles = [[one["title"] for one in menu] for menu in menus]
     edits = [
-        (change["edits"][0]["range"]["start"], change["edits"][0]["newText"])
+        (*change["edits"][0]["range"].values(), change["edits"][0]["newText"])
         for method, result in found
         if method == "codeAction/resolve"
         for change in result["edit"]["documentChanges"]
     ]
     counted = found[0][1]["capabilities"]["positionEncoding"]
-    if name in ("helix", "kakoune"):  # whose cursor is a selection
+    here, body = "Fill here", "Fill body of half"
+    if name == "helix":  # whose cursor is a selection
         assert counted == "utf-8"
-        menu = ["Fill here", "Fill selection", "Fill body of half"]
-        assert titles == [menu] * len(titles)
-        second = [(at(2, 18), FILLED)] if name == "helix" else []
-        assert edits == [(at(2, 4), FILLED), *second]
+        assert titles == [[here, "Fill selection", body]] * len(titles)
+        assert edits == [(at(2, 4), at(2, 8), FILLED), (at(2, 18), at(2, 18), FILLED)]
+    elif name == "kakoune":  # which leaves the last character out of what is selected
+        assert counted == "utf-8"
+        assert titles == [[here, body]] * 4 + [["Fill selection", body]] * 3 + [[here, body]]
+        assert edits == [(at(2, 4), at(2, 8), FILLED)] * 2
     else:
         assert counted == "utf-32"
-        assert titles == [["Fill here", "Fill body of half"]]
-        assert edits == [(at(1, 14), FILLED)]
+        assert titles == [[here, body]]
+        assert edits == [(at(1, 14), at(1, 18), FILLED)]
 
 
 def test_ghost_text_of_lsp_mode(tmp_path: Path) -> None:
