@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.formats import vocabulary
 from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.config import Config

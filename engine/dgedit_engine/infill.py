@@ -28,7 +28,7 @@ from dgedit_engine.decode.judge import Judge
 from dgedit_engine.decode.loop import EagerRefiner, Refiner
 from dgedit_engine.decode.masking import Masking
 from dgedit_engine.decode.phases import CANVASES, Stream, draft, end, go_on, rank_and_repair, refine
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.decode.starts import Memory, origins, recalled, starts
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.cache import PromptCache

@@ -295,13 +295,13 @@ def _stand_ins(passage: Passage, word: str | None, *, indented: bool = False) ->
         margin = before.rpartition("\n")[2]
         if word and indented and margin and not margin.strip():
             behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
-            indent = _indent("", before, behind.partition("\n")[2])
+            indent = indentation("", before, behind.partition("\n")[2])
             found.append(indent[len(margin) :] + word)
         elif word and not margin:
             behind = "".join(one for one in parts[index + 1 :] if isinstance(one, str))
             ends = "\n" if behind[:1].strip(" \t") or behind[:1] in (" ", "\t") else ""
             opens = word.endswith((":", "(", "[", "{"))
-            indent = _outside(before, behind) if opens else _indent(part.text, before, behind)
+            indent = _outside(before, behind) if opens else indentation(part.text, before, behind)
             found.append(indent + word + ends)
         else:
             found.append(part.text if word is None else word)
@@ -309,7 +309,7 @@ def _stand_ins(passage: Passage, word: str | None, *, indented: bool = False) ->
     return found
 
 
-def _indent(present: str, before: str, behind: str) -> str:
+def indentation(present: str, before: str, behind: str) -> str:
     """Return the indentation of a hole that begins a line: that of its present text, or of what is
     around, more than that of a line that opens a block.
     """

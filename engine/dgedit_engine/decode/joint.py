@@ -40,6 +40,11 @@ and so makes them likelier than they are. On the 94 lines 47% pass with it, 46 w
 chosen infills are such lines, not 7.
 """
 
+UNBOUND = 4.0
+"""Nats that an infill loses for each name that its file reads and nothing binds, as far as Python's
+are known (`unbound.py`); for three at most.
+"""
+
 TOGETHER = 640
 """Tokens of candidates that are read in one pass, at most."""
 LOGITS = 128
@@ -62,13 +67,16 @@ class Scored:
     """Log-probability of the text behind it, in nats."""
     repeats: bool = False
     """Whether all its lines stand behind the hole too."""
+    unbound: int = 0
+    """Names that are read in the filled file and bound nowhere."""
     weight: float = BEHIND
     """Weight of `after`: 1 where that is the end of an infill that the prompt asks for."""
 
     @property
     def joint(self) -> float:
         """The score, in nats, that candidates are ranked by."""
-        return self.own + self.weight * self.after - REPEATED * self.repeats
+        lost = REPEATED * self.repeats + UNBOUND * min(self.unbound, 3)
+        return self.own + self.weight * self.after - lost
 
 
 def head(behind: str, tokenizer: Tokenizer) -> str:
@@ -178,7 +186,8 @@ def _judged(
     draft = drafted_text(pieces, sure, around, settled=True)
     behind = {line.strip() for line in around.place.behind.split("\n")}
     repeats = all(line.strip() in behind for line in text.split("\n") if line.strip())
-    return Scored(text, draft, own, after, repeats, 1.0 if around.ends else BEHIND)
+    weight = 1.0 if around.ends else BEHIND
+    return Scored(text, draft, own, after, repeats, weight=weight)
 
 
 def drafted_text(

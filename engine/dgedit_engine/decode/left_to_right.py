@@ -19,7 +19,8 @@ from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, judged, last_step, offered
-from dgedit_engine.decode.search import Pool, Reader, begin, search
+from dgedit_engine.decode.pool import Pool, Reader, begin
+from dgedit_engine.decode.search import search
 from dgedit_engine.prompt.template import untouched
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step, Stopped
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,22 +17,16 @@ import torch
 
 from dgedit_engine.decode.canvas_drafts import ROWS, refined
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.certainty import Certainty, features
-from dgedit_engine.decode.cuts import cuts, too_far, visible
+from dgedit_engine.decode.cuts import cuts, too_far
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.guide import TemplateGuide
-from dgedit_engine.decode.joint import AFTER, Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.joint import AFTER
+from dgedit_engine.decode.pool import LONGEST, Pool
 from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
-from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.config import Sampling
-from dgedit_engine.model.model import Model
-from dgedit_engine.prompt.plain import Around, around
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Draft, InfillRequest, Phase
-
-LONGEST = 192
-"""Tokens after which a draft is given up."""
 
 _SHOWN_EVERY = 4  # tokens between two steps
 _ROUND = 24  # tokens after which drafts are judged though many have not ended their line
@@ -40,116 +34,7 @@ _USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, m
 _GOING = 4  # drafts that go on to another line, at most
 _CAREFUL = 0.5  # effort above which these branch again into as many as there were
 _STALE = 2  # rounds without a better candidate after which a hole is done
-_RANKED = 8  # the best candidates, of which none is missed
-_SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than its draft had
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """An open model that reads from left to right."""
-
-    model: Model
-    tokenizer: Tokenizer
-    cache: PromptCache
-    """The prompt's keys and values."""
-    certainty: Certainty | None = None
-    """Gives the probability that a candidate is right, where that was fitted."""
-
-
-@dataclass(slots=True)
-class Pool:
-    """The candidates for one hole so far."""
-
-    reader: Reader
-    around: Around
-    behind: str
-    """The beginning of the text behind that is scored."""
-    asked: int
-    """Tokens of that."""
-    best: list[Scored] = field(default_factory=list)
-    """All candidates, the best one first."""
-    seen: set[str] = field(default_factory=set)
-    """Their texts, and those that were not scored."""
-    tokens: set[int] = field(default_factory=set)
-    """Tokens admitted to the head's shortlist for this hole."""
-    guide: TemplateGuide | None = None
-    """Confines the drafts of a template; None for a hole that is none."""
-
-    def admit(self, tokens: Collection[int]) -> None:
-        """Admit these tokens to the head's shortlist too."""
-        known = self.reader.model.head
-        if known is not None and not self.tokens.issuperset(tokens):
-            self.tokens.update(tokens)
-            known.admit(self.tokens, self.reader.model.embedding)
-
-    def judge(self, texts: Mapping[str, float]) -> bool:
-        """Score candidates; return whether there is another best one. `texts` gives an upper bound
-        of each text's score, as its own log-probability is: one that cannot be among the best is
-        not read.
-        """
-        new = sorted(texts.keys() - self.seen, key=lambda text: (-texts[text], text))
-        self.seen.update(new)
-        before = self.best[:1]
-        for start in range(0, len(new), _RANKED):
-            least = self.best[_RANKED - 1].joint if len(self.best) >= _RANKED else -math.inf
-            some = [text for text in new[start : start + _RANKED] if texts[text] + _SLACK > least]
-            if not some:
-                break
-            self._score(some)
-        return self.best[:1] != before
-
-    def certainty(self, found: Sequence[Scored], at: int) -> float | None:
-        """Return the probability that the candidate `found[at]` is right; None where unknown."""
-        certainty = self.reader.certainty
-        if certainty is None:
-            return None
-        return round(certainty.of(features(found, at, self.around.place, self.asked)), 4)
-
-    def _score(self, texts: Sequence[str]) -> None:
-        model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache
-        # joined to what is around it, a text may be encoded in tokens that no draft had
-        end = (*self.around.ends, *model.config.eos)[0]
-        asked = rows(self.around, texts, self.behind, tokenizer, end)
-        self.admit({token for row in asked for token in row})
-        encode(model, cache, self.around.ids[:-1])
-        judged = scored(model, tokenizer, cache, self.around, texts, self.behind)
-        if (guide := self.guide) is not None:
-            judged = (replace(one, draft=guide.whole(one.text, one.draft)) for one in judged)
-        self.best = sorted([*self.best, *judged], key=lambda one: -one.joint)
-
-    def said(self, row: Row) -> str:
-        """Return all of a draft's text, without what it had to begin with."""
-        pieces = self.reader.tokenizer.pieces(row.ids)
-        return "".join(piece.text for piece in pieces)[len(self.around.forced) :]
-
-    def lines(self, row: Row) -> int:
-        """Return how many lines a draft has ended."""
-        return self.text(row).count("\n")
-
-    def text(self, row: Row) -> str:
-        """Return the part of a draft's text that may stand in the hole."""
-        return visible(self.said(row), self.around.place)
-
-    def shown(self, row: Row) -> Draft:
-        """Return a draft under way, up to where it may end once it is over; a character that is not
-        yet whole is left out.
-        """
-        text, here = self.text(row), self.around
-        ends = cuts(text, here.place, asked=bool(here.ends)) if row.over else []
-        room = ends[-1] if ends else len(text)
-        texts: list[str] = []
-        sure: list[float] = []
-        place, skipped = 0, len(here.forced) + len(self.said(row)) - len(text)
-        for piece in self.reader.tokenizer.pieces(row.ids):
-            own = row.own[place : place + piece.tokens]
-            place += piece.tokens
-            said = piece.text[skipped:][:room]
-            skipped = max(0, skipped - len(piece.text))
-            room -= len(said)
-            if said and "\ufffd" not in said:
-                texts.append(said)
-                sure.append(min(own))
-        return drafted_text(texts, sure, here, settled=False)
+_BINDING = 4  # drafts that begin by binding a name which the others leave unbound
 
 
 @dataclass(slots=True)
@@ -188,31 +73,6 @@ class Drafts:
             row.lines, row.held = pool.lines(row), False
 
 
-def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[str]) -> Pool:
-    """Return a pool without candidates for the request's hole of that number, those before it
-    `filled`.
-    """
-    tokenizer, config = reader.tokenizer, reader.model.config
-    found = around(
-        request,
-        hole,
-        filled,
-        tokenizer,
-        bos=config.eos[0] if config.bos is None else config.bos,
-        context=max(config.context // 2, config.context - 2 * LONGEST),
-    )
-    # an infill that was asked for is judged by its end
-    behind = "" if found.ends else head(found.place.behind, tokenizer)
-    pool = Pool(reader, found, behind, len(tokenizer.encode(behind)))
-    forced = [found.forced[start:] for start in range(len(found.forced))]
-    own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]
-    if request.holes[hole].blanks:
-        pool.guide = TemplateGuide(request.holes[hole], found, tokenizer)
-        own += pool.guide.tokens
-    pool.admit({*own, *found.ids})
-    return pool
-
-
 def search(
     pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
 ) -> Iterator[tuple[Draft, Phase]]:
@@ -229,7 +89,16 @@ def search(
         yield pool.best[0].draft, "draft"
     if decoding.canvas and pool.reader.model.canvas:
         yield from _refined(pool, request)
-    drafts, stale, ended = _drafts(pool, request, decoding, generator), 0, False
+    yield from _rounds(pool, _drafts(pool, request, decoding, generator), request)
+    if pool.names is not None and pool.best and pool.best[0].unbound and not request.exact:
+        narrow = replace(decoding, candidates=min(_BINDING, decoding.candidates))
+        for start in pool.names.bindings(pool.around.place):
+            yield from _rounds(pool, _drafts(pool, request, narrow, generator, start), request)
+
+
+def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
+    """Draft and judge in turns until there is nothing better to be found."""
+    stale, ended = 0, False
     while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
         for written in drafts.until_lines_end():
             if drafts.taken % _SHOWN_EVERY == 1 and written:
@@ -293,10 +162,14 @@ def _offered(pool: Pool) -> bool:
 
 
 def _drafts(
-    pool: Pool, request: InfillRequest, decoding: Decoding, generator: torch.Generator
+    pool: Pool,
+    request: InfillRequest,
+    decoding: Decoding,
+    generator: torch.Generator,
+    start: str = "",
 ) -> Drafts:
-    """Start the hole's drafts, none written yet. An exact one is the likeliest token after token,
-    guessed from the text around it and from the present text.
+    """Start the hole's drafts, none written yet; all begin with the text `start`. An exact one is
+    the likeliest token after token, guessed from the text around it and from the present text.
     """
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids[:-1])
@@ -314,7 +187,7 @@ def _drafts(
         longest=len(guide.pattern) if guide else LONGEST,
         heat=decoding.heat,
         generator=generator if request.seed and not request.exact else None,
-        forced=guide.pattern if guide else here.forced,
+        forced=guide.pattern if guide else here.forced + start,
         beginnings=guide.fitting if guide else reader.tokenizer.beginning,
         text_of=guide.taken if guide else partial(_said, reader.tokenizer),
         ends=here.ends,

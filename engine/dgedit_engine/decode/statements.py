@@ -53,12 +53,15 @@ def nearby(passage: Passage, texts: tuple[str, ...]) -> Passage | None:
     if _RETURN.search(passage.above) or _RETURN.search(passage.below):
         return None
     whole = passage.above.rfind("\n")  # what begins behind it may be the excerpt's to end
-    start = max((one for one in _cuts(passage.above) if one is not None and one < whole), default=0)
+    start = max(
+        (one for one in statement_starts(passage.above) if one is not None and one < whole),
+        default=0,
+    )
     left = iter(texts)
     inside = (next(left) if isinstance(part, Hole) else part for part in passage.parts)
     before = passage.above[start:] + "".join(inside)
     rest = before + passage.below
-    found = list(_cuts(rest))
+    found = list(statement_starts(rest))
     if None in found:
         return None
     behind = [one - len(before) for one in found if one is not None and one >= len(before)]
@@ -76,7 +79,7 @@ def far(texts: Sequence[str | None]) -> bool:
     return any(text and _FAR.search(text) for text in texts)
 
 
-def _cuts(text: str) -> Iterator[int | None]:
+def statement_starts(text: str) -> Iterator[int | None]:
     """Yield the starts of the module's statements in a text that begins with one, but of its first;
     last None, where it ends within one.
     """

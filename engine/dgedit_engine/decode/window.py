@@ -15,7 +15,7 @@ from dgedit_engine.decode.drafts import draft_of, mean_log
 from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.masking import Masking
 from dgedit_engine.decode.offers import judged, last_step, offered
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.decode.unmask import (
     LENGTHS,
     MaskedHole,

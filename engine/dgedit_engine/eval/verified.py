@@ -20,7 +20,7 @@ from typing import Any
 
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.drafting import drafted
-from dgedit_engine.decode.search import Pool, Reader, begin
+from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.eval.tasks import Task, draw

@@ -17,7 +17,7 @@ from dgedit_engine.decode.canvas_drafts import ROWS, SLOTS
 from dgedit_engine.decode.causal import LONGEST
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.joint import LOGITS, TOGETHER
-from dgedit_engine.decode.search import LONGEST as LONGEST_DRAFT
+from dgedit_engine.decode.pool import LONGEST as LONGEST_DRAFT
 from dgedit_engine.model import products
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import CHUNK, GROWTH, DeviceCache

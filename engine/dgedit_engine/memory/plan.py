@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dgedit_engine.decode.decoding import Decoding, default, load_decoding
 from dgedit_engine.decode.phases import CANVASES
-from dgedit_engine.decode.search import LONGEST
+from dgedit_engine.decode.pool import LONGEST
 from dgedit_engine.formats import narrowings, opened
 from dgedit_engine.formats.coding import coding
 from dgedit_engine.formats.source import Narrow, TensorSource, Weight, named

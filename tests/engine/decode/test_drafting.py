@@ -12,7 +12,7 @@ import torch
 
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.drafting import Row, drafted
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.model.cache import GradientCache, KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.head import Head

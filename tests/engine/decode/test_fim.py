@@ -13,7 +13,8 @@ from dgedit_engine.decode import drafting
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.joint import BEHIND
-from dgedit_engine.decode.search import Pool, Reader, begin, search
+from dgedit_engine.decode.pool import Pool, Reader, begin
+from dgedit_engine.decode.search import search
 from dgedit_engine.infill import infill
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Sampling, load_config

@@ -8,7 +8,7 @@ import torch
 from dgedit_engine.decode import joint
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.joint import AFTER, BEHIND, REPEATED, Scored, head, rows, scored
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.head import Head

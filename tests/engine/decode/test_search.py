@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 import torch
 
+from dgedit_engine.decode import pool as pools
 from dgedit_engine.decode import search as module
 from dgedit_engine.decode.canvas_drafts import CanvasDrafts
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
 from dgedit_engine.decode.joint import BEHIND, Scored
-from dgedit_engine.decode.search import Pool, Reader, begin, search
+from dgedit_engine.decode.pool import Pool, Reader, begin
+from dgedit_engine.decode.search import search
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.head import Head
@@ -40,7 +42,8 @@ ASKED = {
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LONGEST", 24)
+    for one in (module, pools):
+        monkeypatch.setattr(one, "LONGEST", 24)
     monkeypatch.setattr(module, "_ROUND", 8)
 
 
@@ -238,14 +241,14 @@ def test_candidate_that_cannot_be_among_the_best_is_not_read(
     opened: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    scored = module.scored
+    scored = pools.scored
 
     def watched(*given: Any) -> Iterator[Scored]:
         read.extend(given[4])
         return scored(*given)
 
-    monkeypatch.setattr(module, "scored", watched)
-    monkeypatch.setattr(module, "_RANKED", 2)
+    monkeypatch.setattr(pools, "scored", watched)
+    monkeypatch.setattr(pools, "_RANKED", 2)
     pool = begin(opened, ASKED["at the end"], 0, ())
     pool.judge({"a\n": 0.0, "b\n": -0.5, "total\n": -0.6, "x\n": -99.0})
     assert read[:2] == ["a\n", "b\n"] and "x\n" not in read

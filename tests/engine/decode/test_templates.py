@@ -12,7 +12,7 @@ import pytest
 from dgedit_engine.decode import guide as module
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.guide import TemplateGuide
-from dgedit_engine.decode.search import Reader
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.engine import Engine
 from dgedit_engine.infill import infill
 from dgedit_engine.model.config import Sampling

@@ -16,7 +16,7 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import drafted
 from dgedit_engine.decode.phases import CANVASES
-from dgedit_engine.decode.search import Reader, begin
+from dgedit_engine.decode.pool import Reader, begin
 from dgedit_engine.decode.verified import CanvasGuess, VerifiedReader, copied
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.infill import infill
