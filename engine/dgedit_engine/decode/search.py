@@ -23,6 +23,7 @@ from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import AFTER
 from dgedit_engine.decode.pool import LONGEST, Pool
+from dgedit_engine.decode.unbound import Names
 from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -90,10 +91,30 @@ def search(
     if decoding.canvas and pool.reader.model.canvas:
         yield from _refined(pool, request)
     yield from _rounds(pool, _drafts(pool, request, decoding, generator), request)
-    if pool.names is not None and pool.best and pool.best[0].unbound and not request.exact:
-        narrow = replace(decoding, candidates=min(_BINDING, decoding.candidates))
-        for start in pool.names.bindings(pool.around.place):
-            yield from _rounds(pool, _drafts(pool, request, narrow, generator, start), request)
+    if pool.names is not None and not request.exact:
+        yield from _bound(pool, pool.names, request, decoding, generator)
+
+
+def _bound(
+    pool: Pool,
+    names: Names,
+    request: InfillRequest,
+    decoding: Decoding,
+    generator: torch.Generator,
+) -> Iterator[tuple[Draft, Phase]]:
+    """Draft what binds the names that the best candidate leaves unbound: first that alone, then
+    behind the best one, as long as there are fewer of them each time.
+    """
+    narrow = replace(decoding, candidates=min(_BINDING, decoding.candidates))
+    text, left = "", len(names.missing)
+    while left and pool.best and pool.best[0].unbound:
+        for start in names.bindings(pool.around.place, text):
+            drafts = _drafts(pool, request, narrow, generator, text + start)
+            yield from _rounds(pool, drafts, request)
+        best = pool.best[0]
+        if best.unbound >= left:
+            return
+        text, left = best.text.rstrip("\n") + "\n", best.unbound
 
 
 def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:

@@ -15,7 +15,7 @@ import symtable
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dgedit_engine.decode.faults import indentation
 from dgedit_engine.decode.statements import statement_starts
@@ -59,15 +59,21 @@ class Names:
         table = _table(self.before + text + self.behind)
         return len(self.missing if table is None else _unbound(table, self.known, self.asked))
 
-    def bindings(self, place: Surroundings) -> list[str]:
-        """Return how a text might begin that binds names for what is behind the hole: those that
-        are read there first. None where no statement begins at the hole.
+    def bindings(self, place: Surroundings, text: str = "") -> list[str]:
+        """Return how a text might go on behind the lines `text` in the hole, or begin, that binds
+        names for what is behind the hole: those that are read there first. None where no statement
+        begins at the hole.
         """
-        if place.line.strip() or not self.missing:
+        missing = self.missing
+        if text:
+            table = _table(self.before + text + self.behind)
+            missing = _unbound(table, self.known, self.asked) if table else missing
+            place = replace(place, before=place.before + text, present="")
+        if place.line.strip() or not missing:
             return []
         margin, opens = _statement(place)
         uses = {match[0]: match for match in reversed([*_WORD.finditer(self.behind)])}
-        first = sorted(self.missing & uses.keys(), key=lambda one: uses[one].start())
+        first = sorted(missing & uses.keys(), key=lambda one: uses[one].start())
         binds = {one: _binding(one, self.behind[uses[one].end() :]) for one in first}
         if opens:
             called = [one for one in first if binds[one].startswith("def")]

@@ -154,6 +154,23 @@ def test_statements_that_bind_what_is_missing(marked: str, starts: list[str]) ->
     assert names and names.bindings(Surroundings(before, behind)) == starts
 
 
+@pytest.mark.parametrize(
+    ("marked", "text", "starts"),
+    [
+        ("def f(a):\n<FILL>\n    return c + b\n", "    c = 1\n", ["    b ="]),
+        ("def f(a):\n    <FILL>\n    return c + b\n", "c = 1\n", ["    b ="]),
+        ("def f(a):\n<FILL>\n    return c + b\n", "    for c in a:\n        pass\n", ["    b ="]),
+        ("def f(a):\n<FILL>\n    return c + b\n", "    b = c = 1\n", []),
+    ],
+)
+def test_further_statements_bind_what_is_still_missing(
+    marked: str, text: str, starts: list[str]
+) -> None:
+    before, _, behind = marked.partition("<FILL>")
+    names = names_around("a.py", before, behind)
+    assert names and names.bindings(Surroundings(before, behind), text) == starts
+
+
 def test_drafts_begin_with_what_binds_a_missing_name(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = reader(model(bias=leaning(tokenizer())), KVCache(CONFIG, dtype=torch.float32))
     asked = request("def f(a):\n    ", Hole(), "\n    return total\n", path="a.py")
