@@ -13,7 +13,7 @@ import typer
 
 from dgedit import signals
 from dgedit.commands import output
-from dgedit.commands.nano import connected
+from dgedit.commands.first import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -159,6 +159,7 @@ def fill(
     filler = connected(
         lambda: backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier),
         ask=asked not in ("json", "events") and not quiet,
+        named=model is not None or adapter is not None or verifier is not None,
     )
     for source in sources:
         if not force and (why := not_known(filler, source.document.path)):
