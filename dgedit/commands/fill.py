@@ -35,6 +35,7 @@ from dgedit.commands.options import (
     Model,
     Ranges,
     Reading,
+    Refresh,
     Seconds,
     Seed,
     Steps,
@@ -83,6 +84,7 @@ def fill(
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
     together: Together = False,
+    refresh: Refresh = 1,
     reading: Reading = "auto",
     as_diff: Annotated[bool, option(OUTPUT, "--diff", hidden=True)] = False,  # the default
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
@@ -152,6 +154,7 @@ def fill(
         candidates=candidates,
         exact=exact,
         together=together,
+        refresh=refresh,
         reading=reading,
     )
     if dry_run:
