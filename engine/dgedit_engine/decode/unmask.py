@@ -109,15 +109,17 @@ class Unmasking:
         return [(hole, slot) for hole in self.holes for slot, free in enumerate(hole.free) if free]
 
     def logits(self, slots: Sequence[tuple[MaskedHole, int]], *, anew: bool = False) -> Tensor:
-        """Read the window -> the logits (n, V) of these slots, each at the token before it; all of
-        it where it is read `anew`.
+        """Read the window -> the logits (n, V) of these slots, each at the token before it, or
+        where the model has them; all of it where it is read `anew`.
         """
         place, starts = len(self.fixed[0]), list[int]()
         for hole, text in zip(self.holes, self.fixed[1:], strict=True):
             starts.append(place)
             place += len(hole.ids) + len(text)
         at = {id(hole): start for hole, start in zip(self.holes, starts, strict=True)}
-        rows = [max(0, at[id(hole)] + slot - 1) for hole, slot in slots]
+        assert self.model.config.masks is not None
+        lead = 0 if self.model.config.masks.aligned else 1
+        rows = [max(0, at[id(hole)] + slot - lead) for hole, slot in slots]
         with torch.inference_mode():
             parts = torch.split(self._hidden(rows, anew=anew), _LOGITS)
             return torch.cat([self.model.logits(one) for one in parts])

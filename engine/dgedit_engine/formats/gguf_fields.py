@@ -15,10 +15,10 @@ from dgedit_engine.formats.source import refuse_many
 from dgedit_engine.types import ModelError
 
 ARCHITECTURE, GEMMA4, GEMMA3 = "diffusion-gemma", "gemma4", "gemma3"
-DREAM = "dream"
-SHAPED = ("llama", "qwen2", "qwen3", DREAM)
+DREAM, LLADA = "dream", "llada"
+SHAPED = ("llama", "qwen2", "qwen3", DREAM, LLADA)
 """Architectures of Llama's shape, which are also Hugging Face's names of them; Dream is a Qwen2
-that names a mask.
+and LLaDA a Llama that names a mask.
 """
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -31,6 +31,7 @@ _ELSEWHERE = {
 """What Gemma 4's E2B and E4B have beside the layers known here, by the key that says so."""
 _TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
 _EXPAND = "<|expand|>"  # DreamOn's, for two tokens
+_MASK = "<|mdm_mask|>"  # LLaDA's, which its converter names by no key
 _TEXT_END = "<|endoftext|>"  # between two texts, where the file names what ends an answer
 
 
@@ -179,12 +180,13 @@ def _plain(number: float) -> float:
 
 def turned_heads(fields: Mapping[str, Any]) -> dict[str, int]:
     """Return the heads of the tensors whose rows are turned, by the ends of their names: queries
-    and keys of `llama`, whose pairs llama.cpp has side by side.
+    and keys of `llama` and `llada`, whose pairs llama.cpp has side by side.
     """
-    if fields["general.architecture"] != "llama":
+    kind = fields["general.architecture"]
+    if kind not in ("llama", LLADA):
         return {}
-    heads = fields.get("llama.attention.head_count")
-    counts = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
+    heads = fields.get(f"{kind}.attention.head_count")
+    counts = {"q": heads, "k": fields.get(f"{kind}.attention.head_count_kv", heads)}
     if not all(isinstance(count, int) and count > 0 for count in counts.values()):
         raise ModelError(f"{counts['q']!r} heads and {counts['k']!r} of keys")
     return {f"attn_{one}.weight": count for one, count in counts.items()}
@@ -208,6 +210,8 @@ def _shaped(
         rope |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
     mask = fields.get("tokenizer.ggml.mask_token_id")
     tokens = fields.get("tokenizer.ggml.tokens", ())
+    if mask is None and kind == LLADA and _MASK in tokens:
+        mask = tokens.index(_MASK)
     expand = tokens.index(_EXPAND) if mask is not None and _EXPAND in tokens else None
     starts = fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama")
     ends = _ends(fields)
