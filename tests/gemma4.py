@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from gguf import GGUFWriter
 
+from dgedit_engine.model.config import Config
+from llamacpp import tensor_name, write_shape
 from oracle import TEXT as DIFFUSION
 from oracle import VISION, random_model
 
@@ -65,6 +69,28 @@ def random_gemma4(
     if folder is not None:
         model.save_pretrained(folder)
     return model
+
+
+def write_gguf(file: Path, theirs: Any, config: Config, **fields: int) -> None:
+    """Write a model's weights in fp32 as llama.cpp's converter does, `fields` beside its shape's;
+    what a model has no experts for is left out.
+    """
+    writer = GGUFWriter(file, "gemma4")
+    write_shape(writer, config, "gemma4")
+    for key, value in {"embedding_length_per_layer_input": 0, **fields}.items():
+        writer.add_uint32(f"gemma4.{key}", value)
+    writer.add_uint32("tokenizer.ggml.eos_token_id", 1)
+    for name, one in theirs.state_dict().items():
+        if not name.startswith("lm_head."):
+            place = name.replace("model.", "model.decoder.", 1)
+            writer.add_tensor(tensor_name(place), one.float().numpy().reshape(one.shape or (1,)))
+    full = config.layers[-1]
+    still = [1e30] * (full.head_dim // 2 - full.rotated)
+    writer.add_tensor("rope_freqs.weight", np.array([1.0] * full.rotated + still, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
 
 
 def filled(model: Any, *, sharp: float = 4.0) -> Any:

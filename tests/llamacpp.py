@@ -22,11 +22,12 @@ def tensor_name(name: str) -> str:
     return f"blk.{layer}.{parts[part]}"
 
 
-def shape_fields(config: Config) -> dict[str, Any]:
+def shape_fields(config: Config, kind: str = "diffusion-gemma") -> dict[str, Any]:
     """The fields of a header that tell a model's shape: whole numbers, floats, and lists of an
     entry for each layer.
     """
-    sliding, full = config.layers[0], config.layers[-1]
+    full = config.layers[-1]
+    sliding = next((layer for layer in config.layers if layer.sliding), full)
     own = {
         "block_count": len(config.layers),
         "context_length": config.context,
@@ -49,12 +50,12 @@ def shape_fields(config: Config) -> dict[str, Any]:
         "attention.head_count_kv": [layer.kv_heads for layer in config.layers],
         "attention.sliding_window_pattern": [layer.sliding for layer in config.layers],
     }
-    return {f"diffusion-gemma.{key}": value for key, value in own.items()}
+    return {f"{kind}.{key}": value for key, value in own.items() if value is not None}
 
 
-def write_shape(writer: GGUFWriter, config: Config) -> None:
+def write_shape(writer: GGUFWriter, config: Config, kind: str = "diffusion-gemma") -> None:
     """Write these fields, in the types that the released file has them in."""
-    for key, value in shape_fields(config).items():
+    for key, value in shape_fields(config, kind).items():
         if isinstance(value, list):
             writer.add_array(key, value)
         elif isinstance(value, float):

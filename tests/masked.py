@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from byte_base import VOCAB, fields, learnt
@@ -59,6 +60,44 @@ def dcoder(folder: Path, **text: Any) -> Any:
     return theirs
 
 
+def llada(folder: Path, **own: Any) -> Any:
+    """A folder with LLaDA's files, keys and names of its own -> transformers' Llama."""
+    from dgedit_engine.formats import vocabulary
+
+    text = {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}, "rms_norm_eps": 1e-5}
+    theirs = random_llama(kind="llama", **(SHAPE | text))
+    config = theirs.config
+    raw = {
+        **{"architectures": ["LLaDAModelLM"], "model_type": "llada", "block_type": "llama"},
+        **{"d_model": config.hidden_size, "n_layers": config.num_hidden_layers, "alibi": False},
+        **{"n_heads": config.num_attention_heads, "n_kv_heads": config.num_key_value_heads},
+        **{"head_dim": config.head_dim, "mlp_hidden_size": config.intermediate_size},
+        **{"vocab_size": VOCAB - 8, "embedding_size": VOCAB, "max_sequence_length": 2048},
+        **{"rope": True, "rope_theta": 5e5, "rms_norm_eps": 1e-5, "activation_type": "silu"},
+        **{"layer_norm_type": "rms", "weight_tying": False, "include_bias": False},
+        **{"mask_token_id": MASK, "eos_token_id": END, "pad_token_id": END},
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(raw | own))
+    swapped = {"embed_tokens": "wte", "norm": "ln_f", "lm_head": "ff_out"}
+    layer = {
+        **{"input_layernorm": "attn_norm", "post_attention_layernorm": "ff_norm"},
+        **{"self_attn.o_proj": "attn_out", "mlp.gate_proj": "ff_proj", "mlp.up_proj": "up_proj"},
+        **{"mlp.down_proj": "ff_out", **{f"self_attn.{one}_proj": f"{one}_proj" for one in "qkv"}},
+    }
+    tensors = {}
+    for name, tensor in stored(theirs).items():
+        stem = name.removeprefix("model.").removesuffix(".weight")
+        if stem.startswith("layers."):
+            _, at, part = stem.split(".", 2)
+            stem = f"blocks.{at}.{layer[part]}"
+        tensors[f"model.transformer.{swapped.get(stem, stem)}.weight"] = tensor
+    save_file(tensors, folder / "model.safetensors")
+    special = ("<|endoftext|>", "<|startoftext|>", "<|im_end|>", "<x>", "<|mdm_mask|>")
+    vocabulary.made(fields("qwen2", special)).save(str(folder / "tokenizer.json"))
+    return theirs
+
+
 def full(theirs: Any, ids: Tensor) -> Tensor:
     """transformers' logits of ids (1, n) that all see each other -> (1, n, V)."""
     mask = torch.zeros(1, 1, ids.shape[1], ids.shape[1])
@@ -75,7 +114,7 @@ def write(file: Path, kind: str) -> Any:
     """A GGUF file of DreamOn as a converter writes it, numbers in fp32 -> transformers' Qwen2."""
     from gguf import MODEL_ARCH, GGUFWriter, get_tensor_name_map
 
-    theirs = random_llama(kind="qwen2", **SHAPE)
+    theirs = random_llama(kind="llama" if kind == "llada" else "qwen2", **SHAPE)
     config, header = theirs.config, fields("qwen2", DREAM)
     writer = GGUFWriter(file, kind)
     writer.add_context_length(config.max_position_embeddings)
@@ -99,6 +138,9 @@ def write(file: Path, kind: str) -> Any:
     names = get_tensor_name_map(getattr(MODEL_ARCH, kind.upper()), config.num_hidden_layers)
     for name, tensor in stored(theirs).items():
         stem, end = name.rsplit(".", 1)
+        if kind == "llada" and stem.endswith(("q_proj", "k_proj")):
+            halves = tensor.view(-1, 2, config.head_dim // 2, tensor.shape[-1])
+            tensor = halves.transpose(1, 2).reshape(tensor.shape)
         writer.add_tensor(f"{names.get_name(stem)}.{end}", tensor.numpy())
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -23,7 +23,7 @@ def lines() -> Iterator[str]:
     for row in rows:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
     yield ""
-    yield "Memory in GB with 2,048 tokens on a GPU; 4 bits as GGUF, where somebody makes it. PASS:"
+    yield "Memory in GB with 2,048 tokens on a GPU, as pull --quant int4 and int8 make it. PASS:"
     yield "HumanEval-Infilling's single lines, in percent, the length unknown, as others published"
     yield "it; --json says where, and on what terms."
     yield "dgedit model pull NAME fetches one; dgedit doctor says which fits this machine."

@@ -13,7 +13,7 @@ import typer
 
 from dgedit import signals
 from dgedit.commands import output
-from dgedit.commands.nano import connected
+from dgedit.commands.first import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -35,6 +35,7 @@ from dgedit.commands.options import (
     Model,
     Ranges,
     Reading,
+    Refresh,
     Seconds,
     Seed,
     Steps,
@@ -83,6 +84,7 @@ def fill(
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
     together: Together = False,
+    refresh: Refresh = 1,
     reading: Reading = "auto",
     as_diff: Annotated[bool, option(OUTPUT, "--diff", hidden=True)] = False,  # the default
     write: Annotated[bool, option(OUTPUT, "-w", "--write", help="Change the files.")] = False,
@@ -152,6 +154,7 @@ def fill(
         candidates=candidates,
         exact=exact,
         together=together,
+        refresh=refresh,
         reading=reading,
     )
     if dry_run:
@@ -159,6 +162,7 @@ def fill(
     filler = connected(
         lambda: backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier),
         ask=asked not in ("json", "events") and not quiet,
+        named=model is not None or adapter is not None or verifier is not None,
     )
     for source in sources:
         if not force and (why := not_known(filler, source.document.path)):

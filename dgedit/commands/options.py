@@ -106,6 +106,8 @@ Exact = Annotated[
 ]
 # Known to be worse, so no line of the help is spent on it: docs/decoding.md has it.
 Together = Annotated[bool, option(RESULT, "--together", hidden=True)]
+# Of masked models alone, and not measured on published weights: docs/decoding.md has it.
+Refresh = Annotated[int, option(RESULT, "--refresh", metavar="K", hidden=True)]
 Reading = Annotated[
     Literal["auto", "causal"],
     option(RESULT, metavar="WHICH", help="causal: the causal reading alone; else auto, all."),

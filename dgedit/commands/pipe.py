@@ -37,6 +37,7 @@ from dgedit.commands.options import (
     Model,
     Ranges,
     Reading,
+    Refresh,
     Seconds,
     Seed,
     Steps,
@@ -93,6 +94,7 @@ def pipe(
     entropy_bound: EntropyBound = None,
     exact: Exact = False,
     together: Together = False,
+    refresh: Refresh = 1,
     reading: Reading = "auto",
     on_error: Annotated[
         Literal["echo", "fail"],
@@ -149,6 +151,7 @@ def pipe(
             candidates=candidates,
             exact=exact,
             together=together,
+            refresh=refresh,
             reading=reading,
         )
         filler = backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier)

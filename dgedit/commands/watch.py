@@ -20,7 +20,7 @@ import typer
 
 from dgedit import signals
 from dgedit.commands import output
-from dgedit.commands.nano import connected
+from dgedit.commands.first import connected
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -119,7 +119,10 @@ def watch(
     watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
 
     def connect() -> Backend:
-        return connected(lambda: backend.connect(model, device, engine=engine, adapter=adapter))
+        named = model is not None or adapter is not None
+        return connected(
+            lambda: backend.connect(model, device, engine=engine, adapter=adapter), named=named
+        )
 
     def judge(infill: Infill) -> Sequence[Doubt | None]:
         none = [None] * len(infill.texts)

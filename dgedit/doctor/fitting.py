@@ -24,5 +24,6 @@ def models(facts: Facts) -> Finding:
     said = f"{one.score:g}% of single lines pass ({one.source})"
     others = len(found) - 1
     more = f"; {others} more in dgedit model list --available" if others else ""
-    what = f"{one.name} fits {where} best, {one.memory8:g} GB at 8 bits: {said}{more}"
+    taken = f"{one.memory4:g} GB at 4 bits" if one.bits(free / _GB) == "int4" else ""
+    what = f"{one.name} fits {where} best, {taken or f'{one.memory8:g} GB at 8 bits'}: {said}{more}"
     return Finding("models", "ok", what)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dgedit.models.sizes import Bits
+
 Way = Literal["left to right", "marks", "masks", "canvas"]
 """How holes are filled: by drafts of a reader from left to right, or of one that was taught marks
 for what is before and behind; by a masked diffusion model; or by canvases.
@@ -23,6 +25,7 @@ _PYTHON = "mostly Python"
 _DREAM_ON = "DreamOn's table, arXiv 2602.01326"
 _MEASURED = "a user's run of 1,033 lines"
 _SLOWEST = 1.0  # billions of parameters that a CPU fills with at ease
+_LOST = 4.0  # points that 4 bits are taken to cost, which nobody measured
 _SPARE = 1.1  # times the memory that a model is planned to take
 
 
@@ -41,9 +44,9 @@ class KnownModel:
     size: float
     """GB to fetch."""
     memory4: float | None
-    """GB that it takes at 4 bits, as a GGUF file, where somebody makes one; None: hardly less."""
+    """GB that it takes at 4 bits, as `pull --quant int4` makes it; None: hardly less."""
     memory8: float
-    """GB that it takes at 8 bits, as `dgedit model quantize` makes it."""
+    """GB that it takes at 8 bits, as `pull --quant int8` makes it."""
     languages: str
     """What it was trained on."""
     way: Way
@@ -52,6 +55,15 @@ class KnownModel:
     """Lines that pass, in percent; None where nobody published it."""
     source: str = ""
     """Where the score is from, and what limits it."""
+
+    def bits(self, free: float) -> Bits | Literal["whole"] | None:
+        """Return how it fits so many free GB: whole, in int8, in int4; None: not at all."""
+        room = free / _SPARE
+        if self.memory8 + self.parameters <= room:  # a byte more for each weight
+            return "whole"
+        if self.memory8 <= room:
+            return "int8"
+        return "int4" if self.memory4 is not None and self.memory4 <= room else None
 
     @property
     def open(self) -> bool:
@@ -64,15 +76,15 @@ class KnownModel:
 # languages, way and score; where the score is from.
 KNOWN = (
     KnownModel("dreamon", "Dream-org/DreamOn-v0-7B",
-               _APACHE, 7.6, 15.2, 6.8, 9.5,
+               _APACHE, 7.6, 15.2, 6.7, 9.5,
                _PYTHON, "masks", 90.8,
                f"{_DREAM_ON}; one hole at a time: with four 54 of 92"),
     KnownModel("dream-coder", "Dream-org/Dream-Coder-v0-Instruct-7B",
-               _APACHE, 7.6, 15.2, 6.8, 9.5,
+               _APACHE, 7.6, 15.2, 6.7, 9.5,
                _CODE, "masks", 55.3,
                f"{_DREAM_ON}, mean of five lengths; 93.3 with the length given"),
     KnownModel("diffucoder", "apple/DiffuCoder-7B-cpGRPO",
-               "Apple's, for research alone", 7.6, 15.2, 6.8, 9.5,
+               "Apple's, for research alone", 7.6, 15.2, 6.7, 9.5,
                _CODE, "masks", 54.8,
                f"{_DREAM_ON}, of the base model, mean of five lengths"),
     KnownModel("open-dcoder", "fredzzp/open-dcoder-0.5B",
@@ -91,15 +103,15 @@ KNOWN = (
                _CODE, "marks", 80.3,
                _MEASURED),
     KnownModel("qwen-coder-7b", "Qwen/Qwen2.5-Coder-7B",
-               _APACHE, 7.6, 15.2, 7.5, 10.3,
+               _APACHE, 7.6, 15.2, 7.4, 10.3,
                _CODE, "marks", 92.6,
                _DREAM_ON),
     KnownModel("deepseek-coder-1.3b", "deepseek-ai/deepseek-coder-1.3b-base",
-               "DeepSeek's", 1.35, 2.7, 5.6, 6.2,
+               "DeepSeek's", 1.35, 2.7, 5.7, 6.2,
                "87 languages", "marks", 79.5,
                _MEASURED),
     KnownModel("seed-coder-8b", "ByteDance-Seed/Seed-Coder-8B-Base",
-               "MIT", 8.25, 16.5, 9.0, 12.6,
+               "MIT", 8.25, 16.5, 9.5, 12.6,
                "89 languages", "marks", 89.7,
                _DREAM_ON),
     KnownModel("smollm2", "HuggingFaceTB/SmolLM2-135M",
@@ -130,16 +142,20 @@ def near(name: str) -> str:
 
 
 def fitting(free: float, *, gpu: bool, models: Sequence[KnownModel] = KNOWN) -> list[KnownModel]:
-    """Return the models that fit so many free GB at 8 bits, the best score first; on a CPU none
-    that would be slow there. Those whose licence may forbid the use, and those without a score, are
-    left out.
+    """Return the models that fit so many free GB, the best score first, in 4 bits a little less; on
+    a CPU none that would be slow there. Those whose licence may forbid the use, and those without a
+    score, are left out.
     """
     found = []
     for one in models:
         quick = gpu or one.parameters <= _SLOWEST
-        if one.open and one.score is not None and quick and _SPARE * one.memory8 <= free:
+        if one.open and one.score is not None and quick and one.bits(free):
             found.append(one)
-    return sorted(found, key=lambda one: -(one.score or 0))
+
+    def worth(one: KnownModel) -> float:
+        return (one.score or 0) - (_LOST if one.bits(free) == "int4" else 0)
+
+    return sorted(found, key=worth, reverse=True)
 
 
 def told(one: KnownModel) -> str:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from dgedit_engine.model.config import Config
+
+Bits = Literal["int8", "int4"]
+"""What a model's matrices become, roughly: experts, and a head, have kinds of their own."""
 
 _BITS = {"e2m1": 4.5, "int4": 4.5, "e4m3": 8.0, "int8": 8.0}
 """Bits of a weight with its share of the scales: 8 bits for 16 e2m1 weights, 16 for 32 int4."""
 
 
 def quantised_bytes(config: Config, *, experts: str, rest: str | None) -> int:
-    """Estimate a model's size on disk with matrices of these kinds, about 2% too much."""
-    numbers = other_count(config) * (16.0 if rest is None else _BITS[rest])
+    """Estimate a model's size on disk with matrices of these kinds, about 2% too much. A head of
+    its own has 8 bits at least.
+    """
+    bits = 16.0 if rest is None else _BITS[rest]
+    head = 0 if config.tied else embedding_count(config)
+    numbers = (other_count(config) - head) * bits + head * max(bits, 8)
     numbers += embedding_count(config) * 16 + expert_count(config) * _BITS[experts]
     return int(numbers / 8 * 1.02) + (1 << 20)
+
+
+def in_words(number: int) -> str:
+    """Format a number of parameters: "25.2B"."""
+    for unit, length in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
+        if number >= length:
+            return f"{number / length:.1f}{unit}"
+    return str(number)
 
 
 def embedding_count(config: Config) -> int:

@@ -149,16 +149,20 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
         count = max(1, round(count * 4 ** (request.effort - 0.5)))
     if request.reading == "causal":
         origins: tuple[Origin, ...] = ("draft", "sample")
-        decoding = replace(decoding, origins=origins, warm=False, canvas=False, repairs=0)
+        decoding = replace(
+            decoding, origins=origins, warm=False, canvas=False, repairs=0, renoised=0
+        )
     if request.exact:
-        decoding = replace(decoding, origins=("draft",), warm=False, canvas=False, repairs=0)
+        decoding = replace(
+            decoding, origins=("draft",), warm=False, canvas=False, repairs=0, renoised=0
+        )
         return replace(decoding, candidates=1)
     kept = request.strength < 1 and any(hole.text for hole in request.holes)
     pinned = any(hole.blanks for hole in request.holes)
     if kept or pinned:
         decoding = replace(decoding, origins=("canvas",), canvases=(), warm=False)
     if pinned:  # a repair would make noise of what stays
-        decoding = replace(decoding, repairs=0)
+        decoding = replace(decoding, repairs=0, renoised=0)
     return replace(decoding, candidates=request.candidates or count)
 
 

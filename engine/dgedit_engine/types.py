@@ -168,6 +168,11 @@ class InfillRequest:
     """Whether the infill is what the causal reading alone writes, the likeliest token after token;
     seed and candidates have no say then.
     """
+    refresh: int = 1
+    """Every so many steps a masked diffusion model reads the text before the first hole anew; in
+    the steps between, its keys and values stay as they were, which is quicker and approximate. 1
+    is exact. Other models have no such steps.
+    """
     reading: ReadBy = "auto"
     """What writes: "auto", all that the model has; "causal", its causal reading alone, from left to
     right.
@@ -180,7 +185,8 @@ class InfillRequest:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
-        for name, most in (("steps", MOST_STEPS), ("candidates", MOST_CANDIDATES)):
+        most_of = {"steps": MOST_STEPS, "candidates": MOST_CANDIDATES, "refresh": MOST_STEPS}
+        for name, most in most_of.items():
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")

@@ -14,6 +14,7 @@ import torch
 
 from byte_base import fields
 from dgedit_engine.decode.masking import Masking
+from dgedit_engine.decode.unmask import MaskedHole, Unmasking
 from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import vocabulary, vocabulary_parts
 from dgedit_engine.memory.plan import check, usual
@@ -24,14 +25,14 @@ from dgedit_engine.model.shape import MaskTokens
 from dgedit_engine.types import Hole, ModelError, collect
 from dgedit_engine.weights import checkpoint
 from llama import random_llama
-from masked import BEGINNING, DREAM, END, EXPAND, MASK, dcoder, dream, full, write
+from masked import BEGINNING, DREAM, END, EXPAND, MASK, dcoder, dream, full, llada, write
 from small_base import request
 
 IDS = torch.arange(300, 340)[None]
 PARTS = ("def f(a):\n    return ", Hole(), "\n\nb = ", Hole("x + 1"), "\n")
 
 
-@pytest.mark.parametrize("made", [dream, dcoder])
+@pytest.mark.parametrize("made", [dream, dcoder, llada])
 def test_window_is_read_as_transformers_does_with_a_full_mask(tmp_path: Path, made: Any) -> None:
     theirs = made(tmp_path)
     ours = checkpoint.load(load_config(tmp_path), tmp_path)
@@ -55,6 +56,8 @@ def test_the_mask_tells_and_not_the_name(tmp_path: Path) -> None:
     assert load_config(tmp_path / "on").masks == MaskTokens(MASK, EXPAND)
     dream(tmp_path / "coder", expands=False)
     assert load_config(tmp_path / "coder").masks == MaskTokens(MASK)
+    llada(tmp_path / "llada")
+    assert load_config(tmp_path / "llada").masks == MaskTokens(MASK, aligned=True)
 
 
 @pytest.mark.parametrize(
@@ -130,16 +133,46 @@ def test_more_holes_than_a_window_has_room_for_are_refused(tmp_path: Path) -> No
         list(open_engine(str(tmp_path), "cpu").infill(request(*many)))
 
 
-@pytest.mark.parametrize("made", ["dreamon", "dream", "dcoder"])
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("block_type", "sequential", "block_type 'sequential', where 'llama' is known"),
+        ("include_qkv_bias", True, "include_qkv_bias True"),
+        ("layer_norm_type", "default", "layer_norm_type 'default'"),
+        ("mask_token_id", None, "a llada without mask_token_id"),
+        ("activation_type", "gelu", "hidden_act gelu"),
+    ],
+)
+def test_other_layers_of_a_llada_are_refused(
+    tmp_path: Path, key: str, value: Any, words: str
+) -> None:
+    llada(tmp_path, **{key: value})
+    with pytest.raises(ModelError) as caught:
+        load_config(tmp_path)
+    assert words in str(caught.value)
+
+
+def test_masks_of_a_llada_are_predicted_in_their_places(tmp_path: Path) -> None:
+    theirs = llada(tmp_path)
+    ours = checkpoint.load(load_config(tmp_path), tmp_path)
+    cache = KVCache(ours.config, dtype=torch.float32)
+    hole = MaskedHole.of([MASK] * 3, MASK)
+    work = Unmasking(ours, cache, [[300, 301], [302, 303]], [hole])
+    right = full(theirs, torch.tensor([work.ids]))[0, 2:5]
+    assert (work.logits(work.masked()) - right).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("made", ["dreamon", "dream", "dcoder", "llada"])
 @pytest.mark.parametrize("seed", [0, 3])
 def test_folder_fills_holes_step_by_step(tmp_path: Path, made: str, seed: int) -> None:
-    if made == "dcoder":
-        dcoder(tmp_path)
+    if made in ("dcoder", "llada"):
+        (dcoder if made == "dcoder" else llada)(tmp_path)
     else:
         dream(tmp_path, expands=made == "dreamon")
     engine = open_engine(str(tmp_path), "cpu")
     assert engine.masking is not None
     usual_ = {"dreamon": (0.2, "entropy"), "dream": (0.1, "entropy"), "dcoder": (0.6, "p2")}
+    usual_ |= {"llada": (0.0, "maskgit_plus")}
     assert (engine.masking.temperature, engine.masking.alg) == usual_[made]
     engine.masking = replace(engine.masking, slots=8)
     assert engine.ability.canvas and not engine.ability.instructions
@@ -160,12 +193,13 @@ def test_folder_fills_holes_step_by_step(tmp_path: Path, made: str, seed: int) -
         list(engine.infill(request(*PARTS, exact=True)))
 
 
-@pytest.mark.parametrize("kind", ["dream", "qwen2"])
+@pytest.mark.parametrize("kind", ["dream", "qwen2", "llada"])
 def test_gguf_file_is_read_by_its_mask(tmp_path: Path, kind: str) -> None:
     """Whichever architecture its converter wrote."""
     theirs = write(tmp_path / "one.gguf", kind)
     config = load_config(tmp_path / "one.gguf")
-    assert config.masks == MaskTokens(MASK, EXPAND) and config.qkv_bias
+    assert config.masks == MaskTokens(MASK, EXPAND, aligned=kind == "llada")
+    assert config.qkv_bias == (kind != "llada")
     ours = checkpoint.load(config, tmp_path / "one.gguf")
     cache = KVCache(ours.config, dtype=torch.float32)
     with torch.inference_mode():
@@ -206,8 +240,9 @@ def test_line_ends_are_the_files(tmp_path: Path) -> None:
     assert collect(engine.infill(asked)).texts == ("c\r\n",)
 
 
-def test_saved_model_is_masked_still(tmp_path: Path) -> None:
-    dream(tmp_path / "in")
+@pytest.mark.parametrize("made", [dream, llada])
+def test_saved_model_is_masked_still(tmp_path: Path, made: Any) -> None:
+    made(tmp_path / "in")
     ours = checkpoint.load(load_config(tmp_path / "in"), tmp_path / "in")
     (tmp_path / "out").mkdir()
     save_config(ours.config, Sampling(), tmp_path / "out")

@@ -26,7 +26,7 @@ VERSION = 3
 ERRORS: Mapping[str, type[Exception]] = {"value": ValueError, "model": ModelError}
 """The errors that an engine raises on purpose, by their names in a message."""
 
-_INTEGERS = {"seed", "candidates", "steps"}
+_INTEGERS = {"seed", "candidates", "steps", "refresh"}
 _OPTIONAL = {"candidates", "steps", "entropy_bound"}
 
 

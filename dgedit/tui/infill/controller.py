@@ -26,7 +26,7 @@ from dgedit.tui.editor.transaction import Touch
 from dgedit.tui.infill import words
 from dgedit.tui.infill.session import Fill, Live, Stage, Wish
 from dgedit.tui.infill.worker import EngineWorker, Failed, Refined
-from dgedit.tui.widgets.status import BETWEEN
+from dgedit.tui.widgets.status import BETWEEN, NO_MODEL
 from dgedit.tui.workspace.tabs import Workspace
 
 NOTHING = "no hole yet: F2 masks what the cursor is on"
@@ -394,4 +394,4 @@ class InfillController:
             self._stop()
         self.workspace.notice(" ".join(str(message.error).split()) or type(message.error).__name__)
         if self.source.backend is None:
-            self.workspace.status.engine = "no model"
+            self.workspace.status.engine = NO_MODEL

@@ -17,6 +17,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from dgedit.text.visible import visible
+from dgedit.tui.widgets.status import NO_MODEL
 
 Recents = Sequence[tuple[str, Sequence[tuple[str, Path]]]]
 """Headings, each with paths and the words for them."""
@@ -56,7 +57,10 @@ class StartPage(Vertical):
 
     def tell(self, engine: str) -> None:
         """Show which model is ready."""
-        self.query_one(".engine", Static).update(Content(f"model: {visible(engine)}"))
+        said = visible(engine)
+        if engine == NO_MODEL:
+            said = "none could be opened; dgedit doctor names the best for this machine"
+        self.query_one(".engine", Static).update(Content(f"model: {said}"))
 
     def focus_list(self) -> None:
         """Focus the list, on the first file."""

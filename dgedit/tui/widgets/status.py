@@ -26,6 +26,9 @@ _BANDS = len(BANDS) + 1
 # The legend is shown only in rows of at least this many cells.
 _ROOMY = 60
 
+NO_MODEL = "no model"
+"""What is said of the engine where none could be opened."""
+
 
 class StatusLine(Widget):
     """One row: the place in the file, a notice, and on the right the engine."""

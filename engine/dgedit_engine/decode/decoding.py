@@ -58,6 +58,10 @@ class Decoding:
     """Whether candidates with more syntax errors than another stand behind it."""
     repairs: int = 0
     """Rounds in which tokens under syntax errors are noised and refined again."""
+    renoised: int = 0
+    """Rounds in which the best infill is noised from the first token on that the causal reading
+    would not have written, and refined again.
+    """
     warm: bool = False
     """Whether, after an edit elsewhere, the last infill is revised as a candidate too."""
     confirmed: bool = False
@@ -68,7 +72,7 @@ class Decoding:
     """Slots of the canvas of a lone hole, all of them text: an evaluation's length control."""
 
     def __post_init__(self) -> None:
-        for name, least in (("candidates", 1), ("cuts", 0), ("repairs", 0)):
+        for name, least in (("candidates", 1), ("cuts", 0), ("repairs", 0), ("renoised", 0)):
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= MOST_CANDIDATES:
                 span = f"from {least} to {MOST_CANDIDATES}"

@@ -66,13 +66,15 @@ class Masking:
 def load_masking(folder: Path, config: Config, *, dream: bool) -> Masking:
     """Load the settings in `folder/generation_config.json` if it names an `alg`: others are left
     from a model that reads from left to right. Else those of the published figures: DreamOn's of
-    one that chooses lengths, else Dream-Coder's of a `dream`, or Open-dCoder's. Raises ModelError
-    for unusable ones.
+    one that chooses lengths, else Dream-Coder's of a `dream`, LLaDA's of one that predicts tokens
+    in their places, or Open-dCoder's. Raises ModelError for unusable ones.
     """
     assert config.masks is not None
     path = folder / "generation_config.json"
     raw = small.table(path) or {}
     usual = Masking() if dream else Masking("p2", temperature=0.6, steps=64)
+    if config.masks.aligned:
+        usual = Masking("maskgit_plus", temperature=0.0, top_p=None)
     if config.masks.expand is not None:
         usual = Masking(temperature=0.2, top_p=0.9)
     if raw.get("alg") is None:

@@ -20,7 +20,7 @@ from dgedit_engine.decode.loop import RefinedCanvas, Start
 from dgedit_engine.decode.offers import offered
 from dgedit_engine.decode.rank import Filling, Ranked, around, confirmed, rank
 from dgedit_engine.decode.shown import Shown
-from dgedit_engine.decode.starts import fresh, repairs
+from dgedit_engine.decode.starts import fresh, renoised, repairs
 from dgedit_engine.decode.verified import BLOCK, SLOTS, CanvasGuess, Guess, VerifiedReader, copied
 from dgedit_engine.decode.work import Work
 from dgedit_engine.model.model import Model
@@ -158,8 +158,8 @@ def refine(
 def rank_and_repair(
     work: Work, stream: Stream, fillings: list[Filling]
 ) -> Generator[Step, None, tuple[list[Filling], list[Ranked]]]:
-    """Rank, and refine again candidates with syntax errors while the best one has some -> all
-    fillings, and their ranks.
+    """Rank, and refine again candidates with syntax errors while the best one has some, then the
+    best one from where the causal reading disagrees with it -> all fillings, and their ranks.
     """
     ranked = rank(work, fillings)
     for _ in range(work.decoding.repairs):
@@ -169,6 +169,14 @@ def rank_and_repair(
         if not repaired:
             break
         fillings = fillings + repaired
+        ranked = rank(work, fillings)
+    for _ in range(work.decoding.renoised):
+        best = ranked[0]
+        again = renoised(work, best.filling)
+        other = yield from refine(work, stream, again, "repair", best.drafts)
+        if not other:
+            break
+        fillings = fillings + other
         ranked = rank(work, fillings)
     return fillings, ranked
 

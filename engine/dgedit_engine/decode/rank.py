@@ -102,25 +102,27 @@ def rank(work: Work, fillings: Sequence[Filling]) -> list[Ranked]:
 
 def confirmed(work: Work, one: Ranked) -> tuple[Draft, ...]:
     """Return the drafts of a filling with those pieces settled that the causal reading would have
-    written itself behind all before them; it reads them in one pass. The cache is left with the
-    prompt but for its last token.
+    written itself.
     """
-    row, places = _row(work, one.filling)
+    filling = one.filling
+    rows = zip(filling.holes, filling.confidence, agreement(work, filling), strict=True)
+    words = work.tokenizer, work.prompt.closing
+    return _trimmed(work, [draft_of(*row, *words, ended=True) for row in rows])
+
+
+def agreement(work: Work, filling: Filling) -> list[list[bool]]:
+    """Return for each hole which of its tokens the causal reading would have written itself behind
+    all before them; it reads them in one pass. The cache is left with the prompt but for its last
+    token.
+    """
+    row, places = _row(work, filling)
     model, cache, last = work.judge.model, work.judge.cache, work.prompt.ids[-1]
     work.judge.begin(work.prompt.ids)
     with torch.inference_mode():
         ids = torch.tensor([[last, *row[:-1]]], device=cache.device)
         hidden = model.encode(ids, cache, beside=side_by_side([len(row)], cache.device))
         wanted: list[int] = model.tokens(model.logits(hidden)[0].argmax(-1)).tolist()
-    drafts = [
-        draft_of(
-            *(ids, sure, [wanted[at] == row[at] for at in place]),
-            *(work.tokenizer, work.prompt.closing),
-            ended=True,
-        )
-        for ids, sure, place in zip(one.filling.holes, one.filling.confidence, places, strict=True)
-    ]
-    return _trimmed(work, drafts)
+    return [[wanted[at] == row[at] for at in place] for place in places]
 
 
 def _row(work: Work, filling: Filling) -> tuple[list[int], list[range]]:

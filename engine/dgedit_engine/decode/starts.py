@@ -1,8 +1,8 @@
 """Choose where a request's candidates come from, and make the canvases that are refined.
 
 A canvas starts from noise, from the present text or a draft under some noise, or from an infill
-with noise where it has syntax errors. Knows neither the model's layers nor how canvases are
-refined.
+with noise where it has syntax errors, or behind what the causal reading agrees with. Knows neither
+the model's layers nor how canvases are refined.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import cycle
 
 from dgedit_engine.decode.canvas import Seed, seed_canvas, segment_sizes
 from dgedit_engine.decode.loop import Start
-from dgedit_engine.decode.rank import Filling, Ranked, around, rank
+from dgedit_engine.decode.rank import Filling, Ranked, agreement, around, rank
 from dgedit_engine.decode.repair import broken_tokens
 from dgedit_engine.decode.widths import width
 from dgedit_engine.decode.work import Work
@@ -104,6 +104,26 @@ def repairs(work: Work, ranked: Sequence[Ranked]) -> list[tuple[Origin, Start]]:
             seed = _seed(work, holes, sizes, 1.0, places)
             found.append(("repaired", Start(seed, _steps(work, work.decoding.revision))))
     return found
+
+
+def renoised(work: Work, filling: Filling) -> list[tuple[Origin, Start]]:
+    """Make a canvas of an infill, noised from the first token on that the causal reading would not
+    have written; none where there is no such token, or no room.
+    """
+    agreed = [row.index(False) if False in row else None for row in agreement(work, filling)]
+    first = next((hole for hole, at in enumerate(agreed) if at is not None), None)
+    if first is None:
+        return []
+    known = [ids if hole < first else [] for hole, ids in enumerate(filling.holes)]
+    known[first] = filling.holes[first][: agreed[first]]
+    if not (sizes := _fitting(work, filling.holes) or _fitting(work, known)):
+        return []
+    places = [
+        range(len(ids) if hole >= first else size, size)
+        for hole, (ids, size) in enumerate(zip(known, sizes, strict=True))
+    ]
+    seed = _seed(work, known, sizes, 1.0, places)
+    return [("repaired", Start(seed, _steps(work, 1.0)))]
 
 
 def _revised(work: Work, holes: Holes) -> Seed | None:

@@ -75,6 +75,11 @@ class Unmasking:
     fixed: Sequence[Sequence[int]]
     """The text before the first hole, between two, and behind the last one."""
     holes: list[MaskedHole]
+    refresh: int = 1
+    """Every so many readings the text before the first hole is read anew; between them its keys and
+    values stay as they were.
+    """
+    _read: int = 0
 
     @property
     def mask(self) -> int:
@@ -103,19 +108,38 @@ class Unmasking:
         """Return the slots that began as masks."""
         return [(hole, slot) for hole in self.holes for slot, free in enumerate(hole.free) if free]
 
-    def logits(self, slots: Sequence[tuple[MaskedHole, int]]) -> Tensor:
-        """Read the window -> the logits (n, V) of these slots, each at the token before it."""
+    def logits(self, slots: Sequence[tuple[MaskedHole, int]], *, anew: bool = False) -> Tensor:
+        """Read the window -> the logits (n, V) of these slots, each at the token before it, or
+        where the model has them; all of it where it is read `anew`.
+        """
         place, starts = len(self.fixed[0]), list[int]()
         for hole, text in zip(self.holes, self.fixed[1:], strict=True):
             starts.append(place)
             place += len(hole.ids) + len(text)
         at = {id(hole): start for hole, start in zip(self.holes, starts, strict=True)}
-        rows = [max(0, at[id(hole)] + slot - 1) for hole, slot in slots]
+        assert self.model.config.masks is not None
+        lead = 0 if self.model.config.masks.aligned else 1
+        rows = [max(0, at[id(hole)] + slot - lead) for hole, slot in slots]
         with torch.inference_mode():
-            ids = torch.tensor([self.ids], device=self.cache.device)
-            hidden = self.model.window(ids, self.cache)[0, rows]
-            parts = torch.split(hidden, _LOGITS)
+            parts = torch.split(self._hidden(rows, anew=anew), _LOGITS)
             return torch.cat([self.model.logits(one) for one in parts])
+
+    def _hidden(self, rows: Sequence[int], *, anew: bool) -> Tensor:
+        """Read the window -> hidden (n, D) of these tokens, none before the last one of the text
+        before the first hole.
+        """
+        ids = torch.tensor([self.ids], device=self.cache.device)
+        first = max(0, len(self.fixed[0]) - 1)
+        whole = any(layer.sliding for layer in self.model.config.layers) or not first
+        if self.refresh == 1 or whole or anew:
+            self._read = 0
+            return self.model.window(ids, self.cache)[0, rows]
+        self._read += 1
+        if self._read % self.refresh == 1:
+            hidden = self.model.window(ids, self.cache, saved=first)[0, rows]
+            self.cache.commit(ids[:, :first])
+            return hidden
+        return self.model.denoise(ids[:, first:], self.cache)[0, [row - first for row in rows]]
 
 
 def unmask(
@@ -175,7 +199,7 @@ def lengths(work: Unmasking, tried: Sequence[int]) -> list[list[int]]:
         worth: dict[int, float] = {}
         for length in dict.fromkeys(tried):
             work.holes[place] = one = MaskedHole.of([work.mask] * length, work.mask)
-            logits = work.logits([(one, slot) for slot in range(length)])
+            logits = work.logits([(one, slot) for slot in range(length)], anew=True)
             worth[length] = float(logits.log_softmax(-1).amax(-1).mean())
         ranked = sorted(worth, key=lambda length: -worth[length])
         work.holes[place] = MaskedHole.of([work.mask] * ranked[0], work.mask)
@@ -197,7 +221,7 @@ def mask_doubtful(work: Unmasking, share: float) -> None:
     if not count:
         return
     tokens = torch.tensor([hole.ids[slot] for hole, slot in slots], device=work.cache.device)
-    odds = work.logits(slots).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+    odds = work.logits(slots, anew=True).log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
     for place in odds.topk(count, largest=False).indices.tolist():
         hole, slot = slots[place]
         hole.ids[slot], hole.free[slot] = work.mask, True

@@ -110,7 +110,7 @@ def _begun(reader: Reader, request: InfillRequest, window: Window, masking: Mask
         if len(present) > _LONGEST:
             raise ValueError(f"a hole's text has {len(present)} tokens; {_LONGEST} are the most")
         holes.append(MaskedHole.of(present if kept and present else start, masks.mask))
-    work = Unmasking(reader.model, reader.cache, window.fixed, holes)
+    work = Unmasking(reader.model, reader.cache, window.fixed, holes, request.refresh)
     if (length := len(work.ids)) > (most := reader.model.config.context):
         raise ValueError(f"{len(holes)} holes and their text are {length} tokens of {most} at most")
     if kept and not all(all(hole.free) for hole in holes):

@@ -69,6 +69,8 @@ def fillers(engine: Engine) -> dict[str, Filler]:
         "no-following": replace(ours, following=0.0),
         "no-veto": replace(ours, veto=False),
         "no-repair": replace(ours, repairs=0),
+        "renoised": replace(ours, renoised=2),
+        "canvas-renoised": replace(Decoding(), renoised=2),
         "no-draft": replace(ours, origins=canvases),
         "no-revision": replace(
             ours, origins=tuple("draft" if one == "revised" else one for one in ours.origins)

@@ -1,4 +1,4 @@
-"""Read llama.cpp's GGUF files: of `diffusion-gemma` (unsloth's), of `gemma3` and of Llama's shape.
+"""Read llama.cpp's GGUF files: of `diffusion-gemma`, `gemma4`, `gemma3` and of Llama's shape.
 
 One file holds weights and configuration. Its header is read here and not by the `gguf` package,
 which makes an array of each of a vocabulary's 1.3 million strings and numbers: 20 s and 1.3 GB,
@@ -25,7 +25,7 @@ from torch import Tensor
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf_fields
 from dgedit_engine.formats.blocks import decoder, is_wide, row_bytes
-from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, SHAPED
+from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, GEMMA4, SHAPED
 from dgedit_engine.formats.source import (
     EMBEDDING,
     HEAD,
@@ -292,7 +292,7 @@ def _header(
         if own.get("split.no") != number or more.keys() & entries.keys():
             raise ModelError(f"{other} is not part {number + 1} of {first.name}")
         entries |= more
-    known = (ARCHITECTURE, GEMMA3, *SHAPED)
+    known = (ARCHITECTURE, GEMMA4, GEMMA3, *SHAPED)
     if (name := fields.get("general.architecture")) not in known:
         raise ModelError(f"architecture {name!r}, not {', '.join(known[:-1])} or {known[-1]}")
     return fields, entries

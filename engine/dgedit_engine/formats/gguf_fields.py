@@ -14,18 +14,24 @@ import numpy as np
 from dgedit_engine.formats.source import refuse_many
 from dgedit_engine.types import ModelError
 
-ARCHITECTURE, GEMMA3 = "diffusion-gemma", "gemma3"
-DREAM = "dream"
-SHAPED = ("llama", "qwen2", "qwen3", DREAM)
+ARCHITECTURE, GEMMA4, GEMMA3 = "diffusion-gemma", "gemma4", "gemma3"
+DREAM, LLADA = "dream", "llada"
+SHAPED = ("llama", "qwen2", "qwen3", DREAM, LLADA)
 """Architectures of Llama's shape, which are also Hugging Face's names of them; Dream is a Qwen2
-that names a mask.
+and LLaDA a Llama that names a mask.
 """
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Shapes of a file's tensors, by their names."""
 
+_ELSEWHERE = {
+    "embedding_length_per_layer_input": "embeddings for each layer",
+    "attention.shared_kv_layers": "layers that share others' keys and values",
+}
+"""What Gemma 4's E2B and E4B have beside the layers known here, by the key that says so."""
 _TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
 _EXPAND = "<|expand|>"  # DreamOn's, for two tokens
+_MASK = "<|mdm_mask|>"  # LLaDA's, which its converter names by no key
 _TEXT_END = "<|endoftext|>"  # between two texts, where the file names what ends an answer
 
 
@@ -40,8 +46,12 @@ def configuration(
         return _gemma3(fields, shapes)
     if kind in SHAPED:
         return _shaped(fields, shapes, kind, divisors)
-    own = {key.removeprefix(f"{ARCHITECTURE}."): value for key, value in fields.items()}
-    refuse_many(own["block_count"], own["expert_count"])
+    own = {key.removeprefix(f"{kind}."): value for key, value in fields.items()}
+    experts = own["expert_count"] if kind == ARCHITECTURE else own.get("expert_count", 0)
+    refuse_many(own["block_count"], experts)
+    for key, what in _ELSEWHERE.items() if kind == GEMMA4 else ():
+        if own.get(key):
+            raise ModelError(f"{key} {own[key]}: {what}, which this engine does not know")
     sliding = [bool(one) for one in own["attention.sliding_window_pattern"]]
     heads = own["attention.head_count_kv"]
     heads = list(heads) if isinstance(heads, (list, np.ndarray)) else [heads] * len(sliding)
@@ -75,13 +85,18 @@ def configuration(
                 "partial_rotary_factor": 2 * _rotated(divisors, wide // 2) / wide,
             },
         },
-        "final_logit_softcapping": own["final_logit_softcapping"],
-        "num_experts": own["expert_count"],
-        "top_k_experts": own["expert_used_count"],
-        "moe_intermediate_size": own["expert_feed_forward_length"],
+        "final_logit_softcapping": own.get("final_logit_softcapping"),
+        "num_experts": experts,
+        "top_k_experts": own["expert_used_count"] if experts else 0,
+        "moe_intermediate_size": own["expert_feed_forward_length"] if experts else 0,
         "bos_token_id": fields.get("tokenizer.ggml.bos_token_id", 2),
         "pad_token_id": fields.get("tokenizer.ggml.padding_token_id", 0),
     }
+    if kind == GEMMA4:
+        full = [f"blk.{at}.attn_v.weight" for at, slides in enumerate(sliding) if not slides]
+        text |= {"num_hidden_layers": len(sliding), "enable_moe_block": bool(experts)}
+        text["attention_k_eq_v"] = not any(name in shapes for name in full)
+        return {"model_type": GEMMA4, "text_config": text, "eos_token_id": _ends(fields)}
     canvas = own.get("diffusion.canvas_length") or own["canvas_length"]
     return {"text_config": text, "canvas_length": canvas, "eos_token_id": _ends(fields)}
 
@@ -165,12 +180,13 @@ def _plain(number: float) -> float:
 
 def turned_heads(fields: Mapping[str, Any]) -> dict[str, int]:
     """Return the heads of the tensors whose rows are turned, by the ends of their names: queries
-    and keys of `llama`, whose pairs llama.cpp has side by side.
+    and keys of `llama` and `llada`, whose pairs llama.cpp has side by side.
     """
-    if fields["general.architecture"] != "llama":
+    kind = fields["general.architecture"]
+    if kind not in ("llama", LLADA):
         return {}
-    heads = fields.get("llama.attention.head_count")
-    counts = {"q": heads, "k": fields.get("llama.attention.head_count_kv", heads)}
+    heads = fields.get(f"{kind}.attention.head_count")
+    counts = {"q": heads, "k": fields.get(f"{kind}.attention.head_count_kv", heads)}
     if not all(isinstance(count, int) and count > 0 for count in counts.values()):
         raise ModelError(f"{counts['q']!r} heads and {counts['k']!r} of keys")
     return {f"attn_{one}.weight": count for one, count in counts.items()}
@@ -194,6 +210,8 @@ def _shaped(
         rope |= {"rope_type": scaling, "factor": own["rope.scaling.factor"]}
     mask = fields.get("tokenizer.ggml.mask_token_id")
     tokens = fields.get("tokenizer.ggml.tokens", ())
+    if mask is None and kind == LLADA and _MASK in tokens:
+        mask = tokens.index(_MASK)
     expand = tokens.index(_EXPAND) if mask is not None and _EXPAND in tokens else None
     starts = fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama")
     ends = _ends(fields)

@@ -3,7 +3,8 @@
 A matrix `NAME` is stored as the parts of a `Quantised`, `NAME.codes` and, where it has them,
 `NAME.scale`, `NAME.bias` and `NAME.row`, experts fused, so that to load it is to copy what is
 mapped. The `quantization_config` in config.json says of which kind the codes of the experts and
-those of the rest are. A weight without codes is stored as numbers.
+those of the rest are; a head of its own may have a third kind. A weight without codes is stored as
+numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dgedit_engine.formats.source import Piece
+from dgedit_engine.formats.source import HEAD, Piece
 from dgedit_engine.types import ModelError
 from dgedit_kernels.quantised import LARGEST, Kind, Quantised
 
@@ -27,7 +28,15 @@ def settings(*, experts: Kind | None, rest: Kind | None) -> dict[str, Any]:
     """Return the `quantization_config` of a model whose experts and other matrices have these
     kinds.
     """
-    return {"quant_method": METHOD, "version": VERSION, "experts": experts, "rest": rest}
+    said = {"quant_method": METHOD, "version": VERSION, "experts": experts, "rest": rest}
+    return said if head_of(rest) == rest else said | {"head": head_of(rest)}
+
+
+def head_of(rest: Kind | None) -> Kind | None:
+    """Return the kind of a head's codes where the matrices of the layers have `rest`: 8 bits where
+    those have 4, as llama.cpp's mixtures give a head more.
+    """
+    return "int8" if rest == "int4" else rest
 
 
 def stored(name: str, value: Quantised) -> dict[str, Tensor]:
@@ -44,6 +53,7 @@ def pieces(headers: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Iterat
         if part in _PARTS and f"{matrix}.codes" in headers:
             if part == "codes":
                 kind = settings.get("experts" if ".experts." in matrix else "rest")
+                kind = settings.get("head", kind) if matrix == HEAD else kind
                 yield _coded(matrix, kind, headers)
         else:
             yield Piece(name, (name,))

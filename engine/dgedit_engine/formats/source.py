@@ -93,7 +93,8 @@ class TensorSource:
 
 def computed(headers: Mapping[str, Tensor]) -> torch.dtype:
     """Return the dtype in which safetensors' plain part computes."""
-    for end in (".embed_tokens.weight", ".norm.weight"):  # whichever model is around them
+    # whichever model is around them; the second is LLaDA's embedding
+    for end in (".embed_tokens.weight", ".wte.weight", ".norm.weight"):
         for name, header in headers.items():
             if name.endswith(end) and header.is_floating_point():
                 return torch.bfloat16 if header.itemsize <= 2 else torch.float32

@@ -49,7 +49,7 @@ _QUANTISATIONS: tuple[tuple[Experts | None, Rest | None], ...] = (
 by 0.9% in int8, 2.6% in e4m3, 9.5% in e2m1 and 9.7% in int4.
 """
 _WITHOUT_EXPERTS: tuple[tuple[None, Rest | None], ...] = (
-    *((None, None), (None, "int8"), (None, "e4m3")),
+    *((None, None), (None, "int8"), (None, "e4m3"), (None, "int4")),
 )
 
 
@@ -351,15 +351,15 @@ def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int
     """Bytes of the weights so quantised. Raises ModelError for groups that do not fit a width."""
     with torch.device("meta"):
         model = Model(setting.config)
-    known: dict[tuple[torch.Size, Kind], int] = {}
+    known: dict[tuple[torch.Size, bool], int] = {}
     total = 0
     for slot in slots(model):
-        shape = slot.weight.shape
+        shape, head = slot.weight.shape, slot.attribute == "output"
         kind = experts if len(shape) == 3 else rest
         if slot.coded and kind is not None:
-            if (shape, kind) not in known:
-                known[shape, kind] = room_for(slot, kind, kind).nbytes
-            total += known[shape, kind]
+            if (shape, head) not in known:
+                known[shape, head] = room_for(slot, experts, rest).nbytes
+            total += known[shape, head]
         else:
             width = setting.between if len(shape) == 1 else setting.matrices
             total += shape.numel() * width.itemsize

@@ -72,10 +72,15 @@ class DeviceCache:
 
     def open(self, n: int, reading: Reading) -> DevicePass:
         """Start a pass over n new tokens after what is there. Raises ValueError for more than a
-        chunk that is to be kept.
+        chunk that is to be kept, and where a window's tokens are to be saved in sliding layers.
         """
         if reading.kept:
             self.reserve(n)
+        elif reading.saved:
+            if any(layer.sliding for layer in self.config.layers):
+                raise ValueError("sliding layers save nothing of a window")
+            if reading.saved > self.capacities[False]:
+                self._grow(reading.saved)
         return DevicePass(self, n, reading)
 
     def commit(self, ids: Tensor) -> None:
@@ -217,10 +222,11 @@ class DevicePass:
         """
         cache, beside = self.cache, self.reading.beside
         keys, values = cache.keys[layer], cache.values[layer]
-        if self.reading.kept:
-            slots = self.slots[shape.sliding]
+        if count := self.n if self.reading.kept else self.reading.saved:
+            slots = self.slots[shape.sliding][:count]
             for buffer, new in ((keys, k), (values, v)):
-                _bytes(buffer).index_copy_(2, slots, _bytes(new.to(cache.stored)))
+                stored = new[:, :, :count].to(cache.stored)
+                _bytes(buffer).index_copy_(2, slots, _bytes(stored))
         found = attend(
             q,
             k,

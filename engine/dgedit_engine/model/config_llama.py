@@ -10,6 +10,8 @@ import math
 from typing import Any
 
 from dgedit_engine.formats.source import refuse_many
+from dgedit_engine.model import config_llada
+from dgedit_engine.model.config_llada import LLADA
 from dgedit_engine.model.config_masks import DREAM
 from dgedit_engine.model.shape import Config, LayerConfig, MaskTokens
 from dgedit_engine.types import ModelError
@@ -35,6 +37,8 @@ def kind_of(raw: dict[str, Any]) -> str | None:
     names = set(map(str, said)) if isinstance(said, list) else set()
     if raw.get("model_type") == DREAM:
         return "qwen2"
+    if config_llada.is_llada(raw):
+        return LLADA
     found = next((kind for kind, name in CLASSES.items() if name in names), None)
     return found or next((kind for kind in CLASSES if kind == raw.get("model_type")), None)
 
@@ -43,6 +47,8 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
     """Return the architecture of a config.json of a kind. Raises ValueError, naming the value, for
     one that this engine does not know.
     """
+    if kind == LLADA:
+        raw = config_llada.translated(raw)
     for name in ("attention_bias", "mlp_bias"):
         if raw.get(name):
             raise ValueError(f"{name} {raw[name]!r}, which this engine does not know")
@@ -108,10 +114,11 @@ def written(config: Config) -> dict[str, Any]:
     if layer.stretch != 1:
         rope |= {"rope_type": "linear", "factor": layer.stretch}
     kind = "qwen3" if config.qk_norm else "qwen2" if config.qkv_bias else "llama"
+    own = config_llada.CLASS if config.masks and config.masks.aligned else CLASSES[kind]
     slides = [one.sliding for one in config.layers]
     return {
-        "architectures": [CLASSES[kind]],
-        "model_type": kind,
+        "architectures": [own],
+        "model_type": kind if own == CLASSES[kind] else LLADA,
         "canvas_length": config.canvas,
         **({"self_conditioning": True} if config.conditioned else {}),
         **({"mask_token_id": config.masks.mask} if config.masks else {}),
@@ -157,12 +164,12 @@ def _masks(raw: dict[str, Any], kind: str) -> MaskTokens | None:
     """Return the tokens of a masked diffusion model; None for one that reads from left to right."""
     mask = raw.get("mask_token_id")
     if mask is None:
-        if raw.get("model_type") == DREAM:
-            raise ValueError(f"a {DREAM} without mask_token_id")
+        if (name := raw.get("model_type")) in (DREAM, LLADA):
+            raise ValueError(f"a {name} without mask_token_id")
         return None
-    if kind != "qwen2":
+    if kind not in ("qwen2", LLADA):
         raise ValueError(f"mask_token_id {mask} in a {kind}: one that reads block by block")
-    return MaskTokens(mask, raw.get("expand_token_id"))
+    return MaskTokens(mask, raw.get("expand_token_id"), aligned=kind == LLADA)
 
 
 def _slides(raw: dict[str, Any], count: int) -> list[bool]:

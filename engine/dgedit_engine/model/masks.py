@@ -40,6 +40,11 @@ class Reading:
     each.
     """
 
+    saved: int = 0
+    """How many of the first tokens of a whole text, read bidirectionally, leave their keys and
+    values behind.
+    """
+
     @property
     def kept(self) -> bool:
         """Whether the tokens may become a part of the prompt."""

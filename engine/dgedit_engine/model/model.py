@@ -113,17 +113,17 @@ class Model(nn.Module):
             x = self.conditioning(x, soft)
         return self.run(x, cache, Reading(False, beside))
 
-    def window(self, ids: Tensor, cache: PromptCache) -> Tensor:
-        """Read a window of ids (1, n) bidirectionally -> hidden (1, n, D); empties the cache."""
+    def window(self, ids: Tensor, cache: PromptCache, *, saved: int = 0) -> Tensor:
+        """Read a window of ids (1, n) bidirectionally -> hidden (1, n, D); empties the cache, but
+        for what the first `saved` tokens leave there, which `commit` may count.
+        """
         cache.truncate(0)
-        return self.run(self.embed(ids), cache, Reading(False))
+        return self.run(self.embed(ids), cache, Reading(False, saved=saved))
 
     def embed(self, ids: Tensor) -> Tensor:
         """Look up the embeddings of ids (B, n) -> (B, n, D), scaled as the family has it."""
-        if self.head is None:
-            x = F.embedding(ids, self.embedding) * self.scale
-        else:
-            x = self.head.look_up(ids, self.embedding) * self.scale
+        table, head = self.embedding, self.head
+        x = (F.embedding(ids, table) if head is None else head.look_up(ids, table)) * self.scale
         return x if self.activations is None else x.to(self.activations)
 
     def soft_embed(self, probs: Tensor) -> Tensor:

@@ -44,6 +44,8 @@ class MaskTokens:
     """Predicted where two are missing, in a model that chooses lengths; a predicted end is then a
     slot too many.
     """
+    aligned: bool = False
+    """Whether a token is predicted at its own place, as LLaDA does, not at the one before it."""
 
 
 @dataclass(frozen=True, slots=True)

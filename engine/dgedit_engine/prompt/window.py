@@ -2,8 +2,8 @@
 masks in the holes.
 
 The parts are encoded apart, as such models were trained: raw code, neither chat nor marks. A
-vocabulary with Dream's first token has it before the text, and the end of the text behind it.
-Knows text and ids; no tensors.
+vocabulary with Dream's or LLaDA's first token has it before the text, and the end of the text
+behind it. Knows text and ids; no tensors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOKENS = 1024
 """Tokens of a passage's fixed text, at most: DreamOn was trained on so many, and every step reads
 all of them anew.
 """
-_BEGINNING, _END = "<|beginoftext|>", "<|endoftext|>"
+_BEGINNINGS, _END = ("<|beginoftext|>", "<|startoftext|>"), "<|endoftext|>"  # Dream's, LLaDA's
 _STRIDE = 64  # tokens by which the text before the first hole loses its head
 _CHARACTERS = 8 * TOKENS  # of a text at the passage's ends that are looked at
 _BEHIND = 3  # of so many parts of the room, the text behind the last hole gets one at least
@@ -59,7 +59,8 @@ def _window(passage: Passage, words: str, tokenizer: Tokenizer, budget: int) -> 
     texts = [one.replace(newline, "\n") for one in texts]
     first = with_words(texts[0][-_CHARACTERS:], passage.path, words)
     fixed = [tokenizer.encode(one) for one in (first, *texts[1:-1], texts[-1][:_CHARACTERS])]
-    marks = tokenizer.id(_BEGINNING), tokenizer.id(_END)
+    first_marks = [one for name in _BEGINNINGS if (one := tokenizer.id(name)) is not None]
+    marks = next(iter(first_marks), None), tokenizer.id(_END)
     room = budget - sum(map(len, fixed[1:-1])) - sum(one is not None for one in marks)
     if room < 0:
         raise ValueError(f"the holes leave {room} of {budget} tokens for the text around them")
@@ -69,7 +70,7 @@ def _window(passage: Passage, words: str, tokenizer: Tokenizer, budget: int) -> 
     fixed[0], fixed[-1] = before[lost:], behind[:tail]
     if marks[0] is not None:
         if marks[1] is None:
-            raise ModelError(f"the tokenizer has {_BEGINNING} and no {_END}")
+            raise ModelError(f"the tokenizer has {' or '.join(_BEGINNINGS)} and no {_END}")
         fixed[0], fixed[-1] = [marks[0], *fixed[0]], [*fixed[-1], marks[1]]
     ids = tuple(tokenizer.encode(one.replace(newline, "\n")) for one in present)
     return Window(passage, tuple(fixed), ids, newline)

@@ -22,7 +22,7 @@ from torch import Tensor
 from dgedit_engine.files import small
 from dgedit_engine.formats import opened
 from dgedit_engine.formats.coding import allocated, coding
-from dgedit_engine.formats.native import settings, stored
+from dgedit_engine.formats.native import head_of, settings, stored
 from dgedit_engine.formats.source import TensorSource, Weight, named
 from dgedit_engine.model.config import Config, home, load_config
 from dgedit_engine.model.model import Model
@@ -32,7 +32,7 @@ from dgedit_engine.weights.slots import Slot, part, slots
 from dgedit_kernels.quantised import Kind, Quantised, quantise
 
 Experts = Literal["e2m1", "int4", "e4m3"]
-Rest = Literal["int8", "e4m3"]
+Rest = Literal["int8", "e4m3", "int4"]
 
 _SHARD_BYTES = 1 << 30
 _STEP = 1 << 18  # numbers that are coded at a time: in fp32, and several times, they fit a cache
@@ -65,8 +65,8 @@ def quantize(
 
     `experts` is the kind of the experts' codes, where there are any: e2m1 in groups of 16 (NVFP4),
     int4 in groups of 32, or e4m3 by rows; `rest` that of attention, dense MLP and
-    self-conditioning, by rows; None leaves those bfloat16. The source may be of any format with a
-    config.json. `device` does the coding.
+    self-conditioning, by rows, or int4 with a head in int8; None leaves those bfloat16. The source
+    may be of any format with a config.json. `device` does the coding.
 
     Raises ValueError for other kinds, ModelError for a source that does not load, for a width that
     the groups do not divide, for a target that is there and where nothing is left to be coded.
@@ -111,7 +111,7 @@ def room_for(slot: Slot, experts: Kind | None, rest: Kind | None) -> Weight:
     groups do not divide.
     """
     shape = slot.weight.shape
-    kind = experts if len(shape) == 3 else rest
+    kind = experts if len(shape) == 3 else head_of(rest) if slot.attribute == "output" else rest
     room = torch.empty(shape, dtype=torch.bfloat16, device="meta")
     if not slot.coded or kind is None:
         return room

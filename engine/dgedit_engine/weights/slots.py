@@ -41,6 +41,22 @@ _BESIDE_EXPERTS = {
     "expert_scale": "router.per_expert_scale",
 }
 
+_LLADA = {
+    "wte.weight": "model.embed_tokens.weight",
+    "ln_f.weight": "model.norm.weight",
+    "ff_out.weight": HEAD,
+}
+_LLADA_LAYER = {
+    "attn_norm": "input_layernorm",
+    "ff_norm": "post_attention_layernorm",
+    "attn_out": "self_attn.o_proj",
+    "ff_proj": "mlp.gate_proj",
+    "up_proj": "mlp.up_proj",
+    "ff_out": "mlp.down_proj",
+    **{f"{one}_proj": f"self_attn.{one}_proj" for one in "qkv"},
+}
+_OF_LLADA = "model.transformer."
+
 Index = tuple[int | slice, ...]
 Names = Mapping[str, Index]
 
@@ -98,8 +114,16 @@ class Slot:
 
 def canonical(name: str) -> str:
     """Return a tensor's name as the model for text alone has it: one that looks at images too names
-    its text part.
+    its text part, and a LLaDA has names of its own.
     """
+    if name.startswith(_OF_LLADA):
+        whole = name.removeprefix(_OF_LLADA)
+        blocks, _, rest = whole.partition(".")
+        layer, _, part = rest.partition(".")
+        stem, _, end = part.rpartition(".")
+        if blocks == "blocks" and stem in _LLADA_LAYER:
+            return f"model.layers.{layer}.{_LLADA_LAYER[stem]}.{end}"
+        return _LLADA.get(whole, name)
     for prefix in ("language_model.model.", "model.language_model."):
         if name.startswith(prefix):
             return "model." + name.removeprefix(prefix)

@@ -17,13 +17,10 @@ import pytest
 import every_format
 from dgedit import cli
 from dgedit.commands import nano as fetching
-from dgedit.engines import connect as backend
 from dgedit.errors import Exit
-from dgedit.models import nano
 from dgedit_engine.nano import parts, prepared
-from fakebase import FakeBase, fake_base, without_base
+from fakebase import FakeBase, fake_base
 from fakehub import Hub, serving
-from scripted import Scripted
 
 Capture = pytest.CaptureFixture[str]
 Pip = Callable[..., list[list[str]]]
@@ -221,97 +218,6 @@ def test_info_makes_it_ready_and_rm_removes_that(server: Hub, capfd: Capture) ->
     assert (code, out) == (Exit.USAGE, "") and "needs --yes" in err
     assert run(capfd, "model", "rm", "nano", "--yes") == (0, "", "")
     assert prepared.found() is None and not parts.fetched().exists()
-
-
-# The first use
-
-
-@pytest.fixture
-def asked(fake: FakeBase, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A file to be filled; what was done of "fetch" and "connect" in its course."""
-    (folder / "a.py").write_text("x = <FILL>\n")
-    done: list[str] = []
-
-    def connect(*which: Any, **more: Any) -> Scripted:
-        if "fetch" not in done:
-            nano.check()
-        done.append("connect")
-        return Scripted()
-
-    monkeypatch.setattr(backend, "connect", connect)
-    monkeypatch.setattr(fetching, "fetch", lambda: done.append("fetch"))
-    return done
-
-
-def on_a_terminal(monkeypatch: pytest.MonkeyPatch, answer: str) -> Terminal:
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    monkeypatch.setattr(sys, "stderr", screen)
-    return screen
-
-
-@pytest.mark.parametrize(
-    "words", ["fill a.py", "fill a.py --json", "fill a.py -w", "watch --once", "watch"]
-)
-def test_without_a_terminal_it_is_one_line_and_code_5(
-    asked: list[str], capfd: Capture, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dgedit.commands.watch.Watching.saved", lambda self: self.present())
-    assert run(capfd, *words.split()) == (5, "", f"dgedit: {parts.MISSING}\n")
-    assert asked == []
-    assert Path("a.py").read_text() == "x = <FILL>\n"
-
-
-def test_pipe_gives_the_text_back(asked: list[str], fake: FakeBase) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{fake.code}\nfrom dgedit.cli import main\nmain()", "pipe"],
-        input=b"x = <FILL>\n",
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (5, b"x = <FILL>\n")
-    assert done.stderr.decode() == f"dgedit: {parts.MISSING}\n"
-
-
-@pytest.mark.parametrize("answer", ["\n", "y\n"])
-@pytest.mark.parametrize("words", ["fill a.py -w", "watch --once"])
-def test_on_a_terminal_it_is_fetched_if_one_says_yes(
-    asked: list[str], monkeypatch: pytest.MonkeyPatch, answer: str, words: str
-) -> None:
-    screen = on_a_terminal(monkeypatch, answer)
-    assert cli.run(words.split()) == 0
-    assert asked == ["fetch", "connect"]
-    assert screen.getvalue().startswith(
-        "nano's base is not installed. Fetch it now (253 MB)? [Y/n]:"
-    )
-    assert Path("a.py").read_text() == "x = filled\n"
-
-
-@pytest.mark.parametrize("words", ["fill a.py -w", "watch --once"])
-def test_no_leaves_it(asked: list[str], monkeypatch: pytest.MonkeyPatch, words: str) -> None:
-    screen = on_a_terminal(monkeypatch, "n\n")
-    assert cli.run(words.split()) == 5
-    assert asked == []
-    assert screen.getvalue().endswith(f"dgedit: {parts.MISSING}\n")
-
-
-@pytest.mark.parametrize("words", ["--json", "--events", "-q", "--json --check"])
-def test_programs_are_not_asked(
-    asked: list[str], monkeypatch: pytest.MonkeyPatch, words: str
-) -> None:
-    screen = on_a_terminal(monkeypatch, "y\n")
-    assert cli.run(["fill", "a.py", *words.split()]) == 5
-    assert (asked, screen.getvalue()) == ([], f"dgedit: {parts.MISSING}\n")
-
-
-def test_other_models_are_not_hindered(
-    folder: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without_base(monkeypatch)
-    (folder / "a.py").write_text("x = <FILL>\n")
-    monkeypatch.setattr("dgedit.engines.connect.open_here", lambda *given: Scripted())
-    assert run(capfd, "fill", "a.py", "-q", "-w")[0] == 0
-    assert Path("a.py").read_text() == "x = filled\n"
 
 
 def test_plan_needs_no_base(fake: FakeBase, folder: Path, capfd: Capture) -> None:

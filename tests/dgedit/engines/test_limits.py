@@ -20,6 +20,7 @@ BAD: list[dict[str, Any]] = [
     {"candidates": 10**9},
     {"candidates": 0},
     {"steps": 10**9},
+    {"refresh": 0},
     {"effort": 2.5},
     {"seed": -1},
     {"seed": 2**63},
@@ -71,7 +72,7 @@ def test_fault_11_texts_and_holes_have_a_most(monkeypatch: pytest.MonkeyPatch) -
 
 def test_fault_11_no_other_file_has_limits_of_a_request() -> None:
     """A second set of them would be forgotten at one door."""
-    fields = {"candidates", "steps", "entropy_bound", "strength", "effort"}
+    fields = {"candidates", "steps", "refresh", "entropy_bound", "strength", "effort"}
     for file in (ROOT / "dgedit").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Compare):

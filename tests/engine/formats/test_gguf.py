@@ -242,8 +242,8 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_another_architecture_is_named(tmp_path: Path) -> None:
-    publish(tmp_path / "one.gguf", "Q8_0", arch="gemma4")
-    assert "architecture 'gemma4', not diffusion-gemma" in refused(tmp_path / "one.gguf")
+    publish(tmp_path / "one.gguf", "Q8_0", arch="gemma5")
+    assert "architecture 'gemma5', not diffusion-gemma" in refused(tmp_path / "one.gguf")
 
 
 def test_unexpected_tensor_is_named(tmp_path: Path) -> None:

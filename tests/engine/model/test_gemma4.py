@@ -20,7 +20,7 @@ from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_engine.weights.quantize import Experts, Rest, quantize
 from dgedit_kernels.quantised import Quantised
-from gemma4 import A4B, EXPERTS, PUBLISHED, filled, random_gemma4
+from gemma4 import A4B, EXPERTS, PUBLISHED, filled, random_gemma4, write_gguf
 from oracle import random_model
 from parity import assert_close, assert_reads_alike, cache_of, ids
 
@@ -225,3 +225,25 @@ def test_what_the_layers_do_not_cover_is_named(
     with pytest.raises(ModelError, match=said) as caught:
         load_config(tmp_path)
     assert "\n" not in str(caught.value) and str(file) in str(caught.value)
+
+
+def test_gguf_file_is_read_as_transformers_reads_the_weights(
+    pair: tuple[Any, Model, Path], tmp_path: Path
+) -> None:
+    theirs, ours, _ = pair
+    file = tmp_path / "one.gguf"
+    write_gguf(file, theirs, ours.config)
+    assert load_config(file) == replace(ours.config, eos=(1,))
+    again = checkpoint.load(load_config(file), file)
+    text = ids(17, seed=6)
+    assert_close(again.logits(again.encode(text, cache_of(again))), theirs(text).logits)
+
+
+@pytest.mark.parametrize("key", ["embedding_length_per_layer_input", "attention.shared_kv_layers"])
+def test_gguf_file_of_a_small_one_is_refused(
+    pair: tuple[Any, Model, Path], tmp_path: Path, key: str
+) -> None:
+    theirs, ours, _ = pair
+    write_gguf(tmp_path / "one.gguf", theirs, ours.config, **{key: 7})
+    with pytest.raises(ModelError, match=f"{key} 7: .*, which this engine does not know"):
+        load_config(tmp_path / "one.gguf")

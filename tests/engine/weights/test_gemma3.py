@@ -284,7 +284,7 @@ def test_choices_have_no_experts(tmp_path: Path) -> None:
     config: Config = load_config(tmp_path)
     found = fitting(config, 10**10)
     assert [(one.experts, one.rest) for one in found] == [
-        *((None, None), (None, "int8"), (None, "e4m3")),
+        *((None, None), (None, "int8"), (None, "e4m3"), (None, "int4")),
     ]
     assert found[0].fit.need.weights > found[1].fit.need.weights
 

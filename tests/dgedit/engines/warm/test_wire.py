@@ -50,6 +50,7 @@ REQUESTS = [
         candidates=3,
         steps=7,
         entropy_bound=0.125,
+        refresh=4,
     ),
     InfillRequest((Passage("", (Hole(),)),), exact=True),
     InfillRequest((Passage("", (Hole(),)),), reading="causal"),

@@ -11,6 +11,7 @@ from textual.widgets import OptionList, Static
 from dgedit.files.recent import Recent
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.widgets.start_page import StartPage
+from dgedit.tui.widgets.status import NO_MODEL
 from scripted import Script
 
 from ..conftest import Desk
@@ -60,6 +61,8 @@ async def test_page_lists_recent_files_and_projects_and_says_the_keys(tmp_path: 
         assert "F2 mask what is to be filled" in said and "F5 fill all holes" in said
         assert "F1 help" in said
         await d.until(lambda: "model: script" in str(page.query_one(".engine", Static).render()))
+        page.tell(NO_MODEL)
+        assert "none could be opened; dgedit doctor" in str(page.query_one(".engine").render())
         assert not d.app.editor.display
         await d.press("enter")
         await d.until(lambda: d.app.editor.path.name == "b.py")
