@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit import config as settings
+from dgedit.commands import description
 from dgedit.commands import warm as warming
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
@@ -154,7 +154,7 @@ def list_(
     rows = [("", "NAME", "FORMAT", "SIZE", "PARAMETERS", "ON A GPU")]
     for one in found:
         what, mark = one.facts, "*" if one.default else " "
-        columns = (what.format, _count(what.parameters)) if what else ("-", "-")
+        columns = (what.format, description.count(what.parameters)) if what else ("-", "-")
         planned = str(needs(one.path) or "-") if what else "-"
         rows.append((mark, one.name, columns[0], in_units(one.bytes), columns[1], planned))
     widths = [max(len(visible(row[index])) for row in rows) for index in range(6)]
@@ -180,11 +180,11 @@ def info(
     limit = found.config.context
     if context is not None and context > limit:
         raise UsageError(f"{model} has a context of {limit}, not {context}")
-    said = _described(path, found) | _memory(path, found, context, kv, device)
+    said = description.described(path, found) | description.memory(path, found, context, kv, device)
     if as_json:
         print_text(json.dumps({"name": model, "path": str(path.resolve())} | said) + "\n")
         return
-    for key, value in _rows(said):
+    for key, value in description.rows(said):
         _say(f"{key:11} {value}")
 
 
@@ -289,71 +289,6 @@ def _agreed(name: str, what: str) -> bool:
     return typer.confirm(f"Remove {visible(what)}?", err=True)
 
 
-def _described(path: Path, facts: Facts) -> dict[str, Any]:
-    from dgedit.models.hub import origin
-
-    config = facts.config
-    found = origin(path)
-    return {
-        "format": facts.format,
-        "parameters": facts.parameters,
-        "active": facts.active,
-        "layers": len(config.layers),
-        "width": config.dim,
-        "experts": config.experts,
-        "active_experts": config.active,
-        "vocabulary": config.vocab,
-        "canvas": config.canvas,
-        "context": config.context,
-        "origin": f"{found['repo']}@{found['commit']}" if found["repo"] else None,
-        "bytes": facts.bytes,
-        "files": dict(facts.files),
-    }
-
-
-def _memory(
-    path: Path, facts: Facts, context: int | None, kv: Keys, device: str | None
-) -> dict[str, Any]:
-    """Return the memory that a model needs, or why that is unknown."""
-    try:
-        with store.engine():
-            from dgedit_engine.memory.devices import device_of
-            from dgedit_engine.memory.plan import need, usual
-
-            context = context or usual(facts.config)
-            place = device or ("cuda" if kv is Keys.FP8 else device_of(None).type)
-            found = need(path, context=context, kv=kv.value, device=place)
-    except EngineError as error:
-        return {"memory": None, "error": str(error)}
-    parts = {"weights": found.weights, "cache": found.cache, "work": found.work}
-    where = {"device": place, "context": context, "kv": kv.value}
-    return {"memory": parts | {"total": found.total} | where, "error": store.missing(path)}
-
-
-def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the description for people, one line each."""
-    yield "format", said["format"]
-    if said["origin"]:
-        yield "from", said["origin"]
-    yield "parameters", f"{_count(said['parameters'])}, {_count(said['active'])} for a token"
-    yield "layers", f"{said['layers']}, {said['width']:,} wide"
-    if said["experts"]:
-        yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
-    yield "vocabulary", f"{said['vocabulary']:,}"
-    yield "canvas", f"{said['canvas']:,}"
-    yield "context", f"{said['context']:,}"
-    memory = said["memory"]
-    if memory:
-        parts = ", ".join(f"{key} {in_units(memory[key])}" for key in ("weights", "cache", "work"))
-        where = f"{memory['device']}, {memory['context']:,} tokens, {memory['kv']} keys"
-        yield "memory", f"{in_units(memory['total'])} ({parts}; {where})"
-    yield "disk", in_units(said["bytes"])
-    for name, length in said["files"].items():
-        yield "", f"{name}  {in_units(length)}"
-    if said["error"]:
-        yield "does not load", said["error"]
-
-
 def _entry(one: ListedModel) -> dict[str, Any]:
     what = one.facts
     planned = needs(one.path) if what else None
@@ -370,16 +305,10 @@ def _entry(one: ListedModel) -> dict[str, Any]:
 
 
 def _summary(facts: Facts, planned: Needs | None = None) -> str:
-    said = f"{facts.format}, {_count(facts.parameters)} parameters, {in_units(facts.bytes)}"
+    said = (
+        f"{facts.format}, {description.count(facts.parameters)} parameters, {in_units(facts.bytes)}"
+    )
     return said if planned is None else f"{said}; on a GPU {planned}"
-
-
-def _count(number: int) -> str:
-    """Format a number of parameters: "25.2B"."""
-    for unit, length in (("B", 10**9), ("M", 10**6), ("K", 10**3)):
-        if number >= length:
-            return f"{number / length:.1f}{unit}"
-    return str(number)
 
 
 def _taken(name: str, repo: str) -> str:
