@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit import signals
-from dgedit.commands import output
+from dgedit.commands import output, waiting
 from dgedit.commands.first import connected
 from dgedit.commands.options import (
     HOLES,
@@ -159,9 +159,12 @@ def fill(
     )
     if dry_run:
         return _tell(work.places(sources), request, model, as_json=as_json)
+    may_ask = asked not in ("json", "events") and not quiet
+    if not waiting.agreed(model, device, engine, ask=may_ask, quiet=quiet):
+        return Exit.NO
     filler = connected(
         lambda: backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier),
-        ask=asked not in ("json", "events") and not quiet,
+        ask=may_ask,
         named=model is not None or adapter is not None or verifier is not None,
     )
     for source in sources:

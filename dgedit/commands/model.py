@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit import config as settings
+from dgedit.commands import description
 from dgedit.commands import warm as warming
 from dgedit.commands.bar import follow
 from dgedit.commands.coercion import Group, Quick
@@ -32,7 +32,7 @@ from dgedit.models.needs import needs
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
-    from dgedit.models.store import Facts, ListedModel
+    from dgedit.models.store import ListedModel
 
 app = typer.Typer(
     cls=Group,
@@ -122,11 +122,11 @@ def info(
     limit = found.config.context
     if context is not None and context > limit:
         raise UsageError(f"{model} has a context of {limit}, not {context}")
-    said = _described(path, found) | _memory(path, found, context, kv, device)
+    said = description.described(path, found) | description.memory(path, found, context, kv, device)
     if as_json:
         print_text(json.dumps({"name": model, "path": str(path.resolve())} | said) + "\n")
         return
-    for key, value in _rows(said):
+    for key, value in description.rows(said):
         _say(f"{key:11} {value}")
 
 
@@ -215,72 +215,6 @@ def _agreed(name: str, what: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"rm asks before it removes {name}; where it cannot, it needs --yes")
     return typer.confirm(f"Remove {visible(what)}?", err=True)
-
-
-def _described(path: Path, facts: Facts) -> dict[str, Any]:
-    from dgedit.models.hub import origin
-
-    config = facts.config
-    found = origin(path)
-    return {
-        "format": facts.format,
-        "parameters": facts.parameters,
-        "active": facts.active,
-        "layers": len(config.layers),
-        "width": config.dim,
-        "experts": config.experts,
-        "active_experts": config.active,
-        "vocabulary": config.vocab,
-        "canvas": config.canvas,
-        "context": config.context,
-        "origin": f"{found['repo']}@{found['commit']}" if found["repo"] else None,
-        "bytes": facts.bytes,
-        "files": dict(facts.files),
-    }
-
-
-def _memory(
-    path: Path, facts: Facts, context: int | None, kv: Keys, device: str | None
-) -> dict[str, Any]:
-    """Return the memory that a model needs, or why that is unknown."""
-    try:
-        with store.engine():
-            from dgedit_engine.memory.devices import device_of
-            from dgedit_engine.memory.plan import need, usual
-
-            context = context or usual(facts.config)
-            place = device or ("cuda" if kv is Keys.FP8 else device_of(None).type)
-            found = need(path, context=context, kv=kv.value, device=place)
-    except EngineError as error:
-        return {"memory": None, "error": str(error)}
-    parts = {"weights": found.weights, "cache": found.cache, "work": found.work}
-    where = {"device": place, "context": context, "kv": kv.value}
-    return {"memory": parts | {"total": found.total} | where, "error": store.missing(path)}
-
-
-def _rows(said: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the description for people, one line each."""
-    yield "format", said["format"]
-    if said["origin"]:
-        yield "from", said["origin"]
-    every, active = (sizes.in_words(said[key]) for key in ("parameters", "active"))
-    yield "parameters", f"{every}, {active} for a token"
-    yield "layers", f"{said['layers']}, {said['width']:,} wide"
-    if said["experts"]:
-        yield "experts", f"{said['experts']}, {said['active_experts']} for a token"
-    yield "vocabulary", f"{said['vocabulary']:,}"
-    yield "canvas", f"{said['canvas']:,}"
-    yield "context", f"{said['context']:,}"
-    memory = said["memory"]
-    if memory:
-        parts = ", ".join(f"{key} {in_units(memory[key])}" for key in ("weights", "cache", "work"))
-        where = f"{memory['device']}, {memory['context']:,} tokens, {memory['kv']} keys"
-        yield "memory", f"{in_units(memory['total'])} ({parts}; {where})"
-    yield "disk", in_units(said["bytes"])
-    for name, length in said["files"].items():
-        yield "", f"{name}  {in_units(length)}"
-    if said["error"]:
-        yield "does not load", said["error"]
 
 
 def _entry(one: ListedModel) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from dgedit import signals
-from dgedit.commands import output
+from dgedit.commands import output, waiting
 from dgedit.commands.options import (
     HOLES,
     OUTPUT,
@@ -154,6 +154,7 @@ def pipe(
             refresh=refresh,
             reading=reading,
         )
+        waiting.agreed(model, device, engine, quiet=quiet)
         filler = backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier)
         if not force and (why := not_known(filler, stdin_filename)):
             raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")

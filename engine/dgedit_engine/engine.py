@@ -40,6 +40,7 @@ from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Ability, InfillRequest, ModelError, Step
 from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
+from dgedit_engine.weights.hosting import host, last_layers
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 _KEPT = "16"
@@ -174,7 +175,8 @@ def open_engine(
     free = free_bytes(place) - (refined.nbytes if refined else 0)
     judge: Judge | None = None
     if second is None:
-        fit = check(path, free, context=context, kv=kv, device=str(place))
+        host_memory = free_bytes(torch.device("cpu")) if place.type == "cuda" else 0
+        fit = check(path, free, context=context, kv=kv, device=str(place), host=host_memory)
     else:
         fit, other = check_both(path, second, free, context=context, kv=kv, device=str(place))
         judging = _weights(second, other, place)
@@ -246,7 +248,8 @@ def _verifier(path: Path, config: Config, tokenizer: Tokenizer, verifier: str) -
 
 def _weights(path: Path, fit: Fit, place: torch.device) -> Model:
     """Load the weights of a model as they fit."""
-    return checkpoint.load(
+    left = 0 if fit.hosting is None else fit.hosting.layers
+    model = checkpoint.load(
         replace(fit.setting.config, context=fit.context),
         path,
         device=place,
@@ -254,7 +257,11 @@ def _weights(path: Path, fit: Fit, place: torch.device) -> Model:
         activations=fit.setting.between,
         mapped=place.type == "cpu",
         narrow=fit.narrow,
+        hosted=last_layers(len(fit.setting.config.layers), left),
     )
+    if left:
+        host(model, left)
+    return model
 
 
 def _cache(model: Model, kv: KV) -> PromptCache:

@@ -3,7 +3,8 @@
 A step is everything from the model to the stop flag: denoise, head, reading of the logits,
 acceptance, noise, self-conditioning, a lower temperature. On a GPU it is captured once and
 replayed; the host waits for nothing but one small copy, what a step shows. Elsewhere the same code
-runs as it stands. Candidates of one size are rows of one batch; their prompt is there once.
+runs as it stands, and where experts are in host memory: a step takes as long as their bytes then.
+Candidates of one size are rows of one batch; their prompt is there once.
 
 Knows the sampler's order, not what holes are; `EagerRefiner` (`loop.py`) takes the same steps with
 PyTorch's random numbers, draw for draw as released.
@@ -123,7 +124,7 @@ class DenoiseStep:
     def run(self) -> Tensor:
         """Advance all rows by a step -> the report, on the host."""
         forwards = self.model.forwards + 1  # one, however it comes about
-        if self.cache.device.type == "cuda":
+        if self.cache.device.type == "cuda" and self.model.hosted is None:
             if self.graph is None:
                 self._capture()
             assert self.graph is not None

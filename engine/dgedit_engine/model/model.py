@@ -25,12 +25,12 @@ from dgedit_engine.model.cache import Cache, ModelPass, PromptCache
 from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
+from dgedit_engine.model.hosted import HostedExperts
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import Weight, feed, linear, product
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
-from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
 from dgedit_kernels.router import choose
 from dgedit_kernels.swiglu import swiglu
@@ -45,9 +45,7 @@ class Model(nn.Module):
         """`activations` is the dtype of the residual stream, where it is not the weights'."""
         super().__init__()
         self.config, self.activations = config, activations
-        self.embedding = nn.Parameter(
-            torch.empty(config.vocab, config.dim)
-        )  # (V, D), mostly the head too
+        self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D)
         self.output = None if config.tied else nn.Parameter(torch.empty(config.vocab, config.dim))
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
@@ -60,6 +58,7 @@ class Model(nn.Module):
         """Whether a slot is predicted at the token before it, as a base was trained."""
         self.forwards = 0
         """Forward passes so far."""
+        self.hosted: HostedExperts | None = None  # some layers', which have it too
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
 
@@ -173,6 +172,8 @@ class Model(nn.Module):
     def run(self, x: Tensor, cache: Cache, reading: Reading) -> Tensor:
         """Run x (B, n, D) through all layers and the last norm -> (B, n, D)."""
         self.forwards += 1
+        if self.hosted is not None:
+            self.hosted.begin()
         view = cache.open(x.shape[1], reading)
         ropes = self.ropes(view, x.dtype)
         layers = list(self.stack())
@@ -242,16 +243,14 @@ class Layer(nn.Module):
 
     def _with_experts(self, config: Config) -> None:
         """Make the experts' weights, and the norms of two branches."""
-        dim = config.dim
-        self.mlp_out = _norm(dim)
-        self.experts_in, self.experts_out = _norm(dim), _norm(dim)
-        self.router = nn.Parameter(torch.empty(config.experts, dim))
+        dim, many, width = config.dim, config.experts, config.expert_width
+        self.mlp_out, self.experts_in, self.experts_out = _norm(dim), _norm(dim), _norm(dim)
+        self.router = nn.Parameter(torch.empty(many, dim))
         self.router_scale = _norm(dim)
-        self.expert_scale = nn.Parameter(torch.empty(config.experts))
-        self.experts_gate_up = nn.Parameter(
-            torch.empty(config.experts, 2 * config.expert_width, dim)
-        )
-        self.experts_down = nn.Parameter(torch.empty(config.experts, dim, config.expert_width))
+        self.expert_scale = nn.Parameter(torch.empty(many))
+        self.experts_gate_up = nn.Parameter(torch.empty(many, 2 * width, dim))
+        self.experts_down = nn.Parameter(torch.empty(many, dim, width))
+        self.hosted: HostedExperts | None = None
 
     def forward(
         self,
@@ -347,14 +346,16 @@ class Layer(nn.Module):
             active=self.config.active,
             factor=self.config.dim**-0.5,
         )  # (B n, A)
-        gate_up: Tensor | Quantised = self.experts_gate_up
-        down: Tensor | Quantised = self.experts_down
+        hosted, own = self.hosted, (self.experts_gate_up, self.experts_down)
+        gate_up, down = own if hosted is None else hosted.take(self.index)
         if isinstance(gate_up, Tensor) and isinstance(down, Tensor):
             if flat.dtype != gate_up.dtype:
-                # as `product`: to widen all experts would cost far more than to use some
-                flat = flat.bfloat16()
+                flat = flat.bfloat16()  # as `product`: to widen all experts would cost more
             gate_up, down = _as(gate_up, flat), _as(down, flat)
-        return experts(flat, index, _as(weight, flat), gate_up, down).view_as(x).to(x.dtype)
+        routed = experts(flat, index, _as(weight, flat), gate_up, down)
+        if hosted is not None:
+            hosted.give(self.index)
+        return routed.view_as(x).to(x.dtype)
 
 
 @torch.no_grad()

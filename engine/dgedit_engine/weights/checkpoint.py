@@ -8,7 +8,7 @@ the peak of memory stays near the weights' size.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,7 @@ def load(
     activations: torch.dtype | None = None,
     mapped: bool = False,
     narrow: Narrow | None = None,
+    hosted: Collection[int] = (),
 ) -> Model:
     """Load the model in `folder`, or in a GGUF file, for inference. Codes stay codes (but for int8
     by rows, see `formats.plain`); the rest is of `dtype`, where None keeps the file's width:
@@ -64,7 +65,7 @@ def load(
     With `activations` in another dtype, vectors (norms, scales) take that one: they meet no matrix
     product. With `mapped`, an embedding that the file has in that dtype is not read: its rows come
     from the disk when they are looked up. `narrow` is what takes 4 bits of a GGUF file that has
-    more.
+    more. The experts of the layers `hosted` stay in host memory.
 
     Raises ModelError, naming file and tensor, for unknown formats, missing or corrupt files, absent
     tensors and wrong shapes.
@@ -76,10 +77,10 @@ def load(
         moves = planned(slots(model), source)
         if mapped:
             moves = _map_embedding(moves, source, dtype or source.dtype)
-        make_room(moves, device, dtype or source.dtype, activations)
+        make_room(moves, device, dtype or source.dtype, activations, hosted)
         for move in moves:
             place = part(part(move.slot.weight, move.index), move.piece.rows)
-            value = source.value(move.piece, device)
+            value = source.value(move.piece, place.device)
             if isinstance(value, Tensor):
                 value = move.slot.read(value, shifted=source.shifted)
             _copy(value, place)
@@ -165,21 +166,25 @@ def make_room(
     device: torch.device | str,
     dtype: torch.dtype,
     activations: torch.dtype | None,
+    hosted: Collection[int] = (),
 ) -> None:
-    """Allocate memory for every weight. Raises ModelError where the device has too little."""
+    """Allocate memory for every weight, for the experts of the layers `hosted` on the host. Raises
+    ModelError where there is too little.
+    """
     forms: dict[Slot, list[Weight]] = {}
     for move in moves:
         forms.setdefault(move.slot, []).append(move.form)
     try:
         for slot, found in forms.items():
             shape, one = slot.weight.shape, common(found) if slot.coded else None
+            where = "cpu" if slot.layer in hosted else device
             if one is not None:
-                slot.fill(allocated(one, shape, device))
+                slot.fill(allocated(one, shape, where))
             else:
                 width = dtype
                 if len(shape) == 1:  # 1 + w has more digits than w
                     width = torch.float32 if slot.shift else activations or dtype
-                slot.fill(torch.empty(shape, dtype=width, device=device))
+                slot.fill(torch.empty(shape, dtype=width, device=where))
     except (RuntimeError, MemoryError) as error:  # above all, a device out of memory
         reason = (str(error) or type(error).__name__).split("\n", 1)[0]
         raise ModelError(reason) from error

@@ -83,6 +83,12 @@ class Slot:
     """
 
     @property
+    def layer(self) -> int | None:
+        """The layer whose experts it is; None for another weight."""
+        layer, experts = self.module, self.attribute.startswith("experts_") and self.coded
+        return layer.index if experts and isinstance(layer, Layer) else None
+
+    @property
     def weight(self) -> Weight:
         """The weight that is there now."""
         value = getattr(self.module, self.attribute)

@@ -10,7 +10,6 @@ import pytest
 from dgedit_engine.bench.shapes import released, small
 from dgedit_engine.engine import open_engine
 from dgedit_engine.formats import gguf, narrowings, opened
-from dgedit_engine.memory import plan
 from dgedit_engine.memory.plan import check, need, usual
 from dgedit_engine.model.config import load_config
 from dgedit_engine.types import ModelError
@@ -96,7 +95,7 @@ def test_the_released_file_is_planned_in_a_second_and_no_weight_is_touched(tmp_p
         best = min(best, time.process_time() - start)
     assert best < 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "opened", lambda *_: source)
+        patch.setattr("dgedit_engine.memory.counted.opened", lambda *_: source)
         assert need(file, context=8192, device="cuda").weights > 20 * GB
 
 
@@ -119,7 +118,7 @@ def test_an_engine_says_that_it_was_opened_narrowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     q8_0(tmp_path)
-    monkeypatch.setattr("dgedit_engine.memory.plan.packs", lambda *_: False)
+    monkeypatch.setattr("dgedit_engine.memory.counted.packs", lambda *_: False)
     whole = need(tmp_path, context=4096).total
     assert open_engine(str(tmp_path), "cpu", context=4096).ability.note == ""
     monkeypatch.setattr("dgedit_engine.engine.free_bytes", lambda _: whole - 1)

@@ -339,8 +339,8 @@ def test_fewer_bits_are_proposed_for_the_context_that_is_asked_for(
 ) -> None:
     """As on a card of 24 GB, whose shape is the released one's."""
     monkeypatch.setattr(memory, "load_config", lambda path: released())
-    bf16 = memory._Asked(setting(released(), on_gpu=True), 50_501_973_624)
-    monkeypatch.setattr(memory._Asked, "of", lambda path, device: bf16)
+    bf16 = memory.Counted(setting(released(), on_gpu=True), 50_501_973_624)
+    monkeypatch.setattr(memory.Counted, "of", lambda path, device: bf16)
     words = refused(folder, 22_500_000_000, context=32_768)
     assert words == (
         f"model {folder} needs 52.6 GB (weights 50.6, 32,768 tokens 1.2, work 0.9), cuda:0 has "
