@@ -110,21 +110,19 @@ def _bound(
     while left and pool.best and pool.best[0].unbound:
         for start in names.bindings(pool.around.place, text):
             drafts = _drafts(pool, request, narrow, generator, text + start)
-            yield from _rounds(pool, drafts, request, stale=1)
+            yield from _rounds(pool, drafts, request)
             if not pool.best[0].unbound:
-                break
+                return
         best = pool.best[0]
         if best.unbound >= left:
             return
         text, left = best.text.rstrip("\n") + "\n", best.unbound
 
 
-def _rounds(
-    pool: Pool, drafts: Drafts, request: InfillRequest, *, stale: int = _STALE
-) -> Iterator[tuple[Draft, Phase]]:
-    """Draft and judge in turns until there was nothing better in `stale` rounds."""
-    left, ended = stale, False
-    while left > 0 and not (drafts.taken and all(row.over for row in drafts.rows)):
+def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
+    """Draft and judge in turns until there is nothing better to be found."""
+    stale, ended = 0, False
+    while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
         for written in drafts.until_lines_end():
             if drafts.taken % _SHOWN_EVERY == 1 and written:
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
@@ -133,9 +131,9 @@ def _rounds(
         if candidates and request.effort <= _CAREFUL:
             drafts.wide = min(drafts.wide, _GOING)
         ended = ended or bool(candidates)
-        left -= ended
+        stale += ended
         if pool.judge(candidates):
-            left = stale
+            stale = 0
             yield pool.best[0].draft, "refine"
         _give_up(pool, drafts.rows)
 
