@@ -82,7 +82,7 @@ def measured(
         request = task.request(seed=0, effort=0.5, steps=None)
         for block, found in each.items():
             pool = begin(reader, request, 0, [])
-            found.append(written(pool, block=block, tokens=tokens, rows=max(BLOCK, *each)))
+            found.append(written(pool, block=block, tokens=tokens, wide=max(BLOCK, *each)))
     rows = []
     for block, found in each.items():
         count = sum(len(one.ids) for one in found)
@@ -101,12 +101,12 @@ def measured(
     return rows
 
 
-def written(pool: Pool, *, block: int, tokens: int, rows: int) -> SpanPasses:
+def written(pool: Pool, *, block: int, tokens: int, wide: int) -> SpanPasses:
     """Write the likeliest tokens behind a hole's prompt, products of so many rows."""
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
     guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
-    exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=block, rows=rows)
+    exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=block, rows=wide)
     start, before, ids = time.perf_counter(), reader.model.forwards, list[int]()
     for rows in drafted(
         *(reader.model, reader.cache, here.ids),
