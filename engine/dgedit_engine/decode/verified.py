@@ -4,8 +4,10 @@ The causal reading says in one pass what it would write behind each of many toke
 what comes next is read together with the token that is known; as long as the caller writes what was
 guessed, no further pass is needed ("speculative decoding", Leviathan et al., arXiv 2211.17192,
 greedy). Whatever is guessed, the text is the same token for token: a guess decides when a pass is
-made, never what is written. On a CPU not even by rounding: rows of a product do not depend on each
-other, and attention takes one token at a time.
+made, never what is written. On a CPU not even by rounding: attention takes one token at a time, and
+every product has as many rows, whether a pass has as many tokens or not. Libraries choose how they
+add up by the number of rows (a row of 2,048 columns is rounded otherwise alone than among eight, on
+an EPYC), but not by a row's place among them.
 
 Guesses come from the text itself ("prompt lookup": what followed the last time that these tokens
 stood there), and where that has none from a canvas, if the model has one. Knows ids, neither holes
@@ -37,7 +39,6 @@ SLOTS = 16
 
 _SUFFIX = 6  # last tokens of the text that are looked up, at most
 _LEAST = 2  # and at least: a lone token stands in too many places
-_AGAIN = 16  # tokens that are read again at a time: with 33 rows oneDNN's products round otherwise
 _STEPS = 1  # of a canvas that guesses
 _CREDIT = 6  # passes that canvases may have cost more than they have spared
 
@@ -46,12 +47,21 @@ class VerifiedReader:
     """Gives the logits behind each token of a text, in fewer passes than it has tokens."""
 
     def __init__(
-        self, model: Model, cache: PromptCache, ids: Sequence[int], guess: Guess, *, block: int
+        self,
+        model: Model,
+        cache: PromptCache,
+        ids: Sequence[int],
+        guess: Guess,
+        *,
+        block: int,
+        rows: int = 0,
     ) -> None:
         """The text begins with `ids` but for the last one, which is to be `read` first. `cache` may
-        be used for other texts between two tokens: it is brought back to this one.
+        be used for other texts between two tokens: it is brought back to this one. A pass has
+        `rows` tokens, a block's if not more: readers that have as many give the same logits.
         """
         self.model, self.cache, self.guess, self.block = model, cache, guess, block
+        self.rows = max(rows, block)
         self.passes = 0
         """Passes so far, those of a canvas that guesses not counted."""
         self.tokens = 0
@@ -75,16 +85,16 @@ class VerifiedReader:
     def _pass(self, token: int) -> None:
         """Read the token and what is guessed to follow it."""
         more = list(self.guess([*self._text, token], self.block - 1))[: self.block - 1]
-        cache, device = self.cache, self.cache.device
-        known = cache.match(self._text)
-        while len(self._text) - known > _AGAIN:
-            some = self._text[known : known + _AGAIN]
-            self.model.encode(torch.tensor([some], device=device), cache, singly=True)
-            known += len(some)
-        again = self._text[known:]
         self._fed, self._place = [token, *more], 0
-        new = torch.tensor([[*again, *self._fed]], device=device)
-        self._hidden = self.model.encode(new, cache, singly=True)[0, len(again) :]
+        known = self.cache.match(self._text)
+        new, found = [*self._text[known:], *self._fed], list[Tensor]()
+        for start in range(0, len(new), self.rows):
+            some = new[start : start + self.rows]
+            filled = [some + some[-1:] * (self.rows - len(some))]
+            ids = torch.tensor(filled, device=self.cache.device)
+            found.append(self.model.encode(ids, self.cache, singly=True)[0, : len(some)])
+            self.cache.truncate(known + start + len(some))
+        self._hidden = torch.cat(found)[-len(self._fed) :]
         self.passes += 1
 
 

@@ -1,9 +1,9 @@
 """`python -m dgedit_engine.eval.verified`: count the tokens that a pass gives when texts are exact.
 
 On held-out spans the causal reading writes the likeliest token after token, once with a pass for
-each (block 1) and once with guesses verified; says how many tokens a pass gave, the seconds, and in
-how many spans the text is the same, token for token. Block 0 is the way of other drafts, a pass a
-token too, which on a CPU may use a small model's int8 codes.
+each (block 1), products as wide as the others', and once with guesses verified; says how many
+tokens a pass gave, the seconds, and in how many spans the text is the same, token for token. Block
+0 is the way of other drafts, a pass a token too, which on a CPU may use a small model's int8 codes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--corpus", help="held-out text, as `dgedit eval` takes it; else shipped")
     parser.add_argument("--spans", type=int, default=20, help="how many are drawn")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="written for each")
-    parser.add_argument("--block", type=int, nargs="*", default=[BLOCK], help="tokens of a pass")
+    parser.add_argument("--block", type=int, nargs="*", default=[0, BLOCK], help="tokens of a pass")
     parser.add_argument("--seed", type=int, default=0, help="which spans")
     options = parser.parse_args(arguments)
     try:
@@ -77,11 +77,12 @@ def measured(
     how many spans the text is the first's.
     """
     reader = Reader(engine.model, engine.tokenizer, engine.cache)
-    each: dict[int, list[SpanPasses]] = {block: [] for block in dict.fromkeys((1, 0, *blocks))}
+    each: dict[int, list[SpanPasses]] = {block: [] for block in dict.fromkeys((1, *blocks))}
     for task in tasks:
         request = task.request(seed=0, effort=0.5, steps=None)
         for block, found in each.items():
-            found.append(written(begin(reader, request, 0, []), block=block, tokens=tokens))
+            pool = begin(reader, request, 0, [])
+            found.append(written(pool, block=block, tokens=tokens, wide=max(BLOCK, *each)))
     rows = []
     for block, found in each.items():
         count = sum(len(one.ids) for one in found)
@@ -100,12 +101,12 @@ def measured(
     return rows
 
 
-def written(pool: Pool, *, block: int, tokens: int) -> SpanPasses:
-    """Write the likeliest tokens behind a hole's prompt."""
+def written(pool: Pool, *, block: int, tokens: int, wide: int) -> SpanPasses:
+    """Write the likeliest tokens behind a hole's prompt, products of so many rows."""
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids)
     guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
-    exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=block)
+    exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=block, rows=wide)
     start, before, ids = time.perf_counter(), reader.model.forwards, list[int]()
     for rows in drafted(
         *(reader.model, reader.cache, here.ids),

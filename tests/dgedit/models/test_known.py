@@ -9,6 +9,7 @@ import pytest
 from dgedit.models.known import KNOWN, fitting, known, near, told
 from dgedit_engine.decode.decoding import default
 from dgedit_engine.memory import plan
+from dgedit_engine.memory.counted import Counted, setting_of
 from dgedit_engine.model import config_gemma4
 from dgedit_engine.model.config_llama import configured
 from gemma4 import A4B, PUBLISHED
@@ -40,11 +41,11 @@ def test_memory_at_four_and_eight_bits_is_what_is_planned(name: str) -> None:
         **{"bos_token_id": 0, "eos_token_id": 0},
     }
     config = configured(raw | masks, kind)
-    setting = plan._setting(config, "cuda", default(config))
+    setting = setting_of(config, "cuda", default(config))
 
     def total(rest: Literal["int8", "int4"] | None) -> float:
         weights = plan._quantised(setting, None, rest)
-        return plan._Asked(setting, weights).need(2048, "bf16").total / 1e9
+        return Counted(setting, weights).need(2048, "bf16").total / 1e9
 
     one = known(name)
     assert one is not None and one.memory8 == pytest.approx(total("int8"), abs=0.06)
@@ -54,12 +55,12 @@ def test_memory_at_four_and_eight_bits_is_what_is_planned(name: str) -> None:
 
 def test_memory_of_gemma_4_is_what_is_planned() -> None:
     config = config_gemma4.configured(PUBLISHED | A4B)
-    setting = plan._setting(config, "cuda", default(config))
+    setting = setting_of(config, "cuda", default(config))
     one = known("gemma-4")
     assert one is not None
     for experts, said in (("int4", one.memory4), ("e4m3", one.memory8)):
         weights = plan._quantised(setting, experts, "int8")  # type: ignore[arg-type]
-        needs = plan._Asked(setting, weights).need(2048, "bf16")
+        needs = Counted(setting, weights).need(2048, "bf16")
         assert said == pytest.approx(needs.total / 1e9, abs=0.06)
 
 

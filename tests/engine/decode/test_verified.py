@@ -82,6 +82,37 @@ def test_greedy_text_is_the_same_whatever_is_guessed(tmp_path: Path, kind: str, 
     assert exact.passes == 24 if block == 1 else exact.passes < 24
 
 
+def test_a_pass_has_as_many_rows_whatever_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 wide products are rounded by their number of rows on some machines."""
+    random_llama(tmp_path, "qwen2", intermediate_size=2048)
+    model = checkpoint.load(load_config(tmp_path), tmp_path, dtype=torch.bfloat16)
+    ids, text, widths = [1, *range(40, 60)], list(range(50, 90)), set[int]()
+    encode_ = type(model).encode
+
+    def counted(self: Any, ids: Any, *given: Any, **more: Any) -> Any:
+        widths.add(ids.shape[1])
+        return encode_(self, ids, *given, **more)
+
+    said = []
+    for block, seed in ((1, 0), (8, 1), (8, 2)):
+        cache, draw = KVCache(model.config, dtype=torch.bfloat16), random.Random(seed)
+        encode(model, cache, ids)
+        monkeypatch.setattr(type(model), "encode", counted)
+
+        def guess(so_far: Sequence[int], most: int, draw: random.Random = draw) -> list[int]:
+            at = len(so_far) - len(ids) + 1
+            return [*text[at : at + draw.randrange(most + 1)], 3][:most]
+
+        exact = VerifiedReader(model, cache, ids, guess, block=block, rows=8)
+        said.append(torch.cat([exact.read(token) for token in (ids[-1], *text)]))
+        monkeypatch.undo()
+        assert len(cache) >= len(ids) + len(text) - 1
+    assert widths == {8}
+    assert all(torch.equal(one, said[0]) for one in said)
+
+
 def test_copies_follow_the_longest_text_that_stood_before() -> None:
     text = [1, 2, 3, 4, 9, 2, 3, 5, 1, 2, 3]
     assert copied(text, 3) == [4, 9, 2]  # behind 1 2 3, not behind the nearer 2 3

@@ -16,7 +16,7 @@ def test_every_block_is_held_against_a_pass_a_token(
 ) -> None:
     write(tmp_path / "one.gguf")
     asked = ["--model", str(tmp_path / "one.gguf"), "--spans", "2", "--tokens", "9"]
-    assert verified.main([*asked, "--block", "4"]) == 0
+    assert verified.main([*asked, "--block", "0", "4"]) == 0
     *_, line = capsys.readouterr().out.splitlines()
     report = json.loads(line)
     one, plain, four = report["rows"]
