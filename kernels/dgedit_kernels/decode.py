@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, tl, triton
+from dgedit_kernels.dispatch import Variant, on_gpu, tl, triton
 from dgedit_kernels.quantised import Quantised
 
 PLAIN = "plain"
@@ -93,6 +93,37 @@ def operand(weight: Tensor | Quantised) -> Operand:
     return Operand(codes, *rest, columns, weight.group, weight.kind)
 
 
+class Unsummed(NamedTuple):
+    """A product whose columns several programs have shared, before their sums are added: whoever
+    reads it next adds them as it reads, and spares a kernel.
+    """
+
+    parts: Tensor
+    """(M, S, n): the sums, to be added in their order."""
+    row: Tensor | None
+    """(n,) fp32, which multiplies behind that. None: 1."""
+    lead: torch.Size
+    """The shape of the whole without its last dimension, of M rows."""
+
+
+Product = Tensor | Unsummed
+"""A product as a kernel that reads it next takes it."""
+
+FEW = 8
+"""Most parts that are left to the next reader, which has that many loads under way."""
+
+
+def planes(x: Tensor, *weights: object) -> int:
+    """Return the planes in which kernels want the columns of x for the first of these weights, all
+    of which they take; 1, as they are, where a product is PyTorch's.
+    """
+    first = weights[0]
+    if not isinstance(first, Quantised) or torch.is_grad_enabled() or not on_gpu(x):
+        return 1
+    kernels = all(isinstance(one, Tensor | Quantised) and suits(one) for one in weights)
+    return _PLANES[first.kind] if kernels else 1
+
+
 def ordered(x: Tensor, planes: int) -> Tensor:
     """Return x (M, m) with its columns in P planes: of each 2P columns, plane i holds i and
     P + i.
@@ -110,6 +141,17 @@ def place(column, m: tl.constexpr, PLANES: tl.constexpr):
         return column
     inner = column // (2 * PLANES) * 2 + column // PLANES % 2
     return column % PLANES * (m // PLANES) + inner
+
+
+@triton.jit
+def added(at, row, apart, place, inside, wide, PARTS: tl.constexpr):
+    """The parts of an `Unsummed` in their order -> fp32, all loads under way at once."""
+    value = tl.load(at, mask=inside, other=0.0).to(tl.float32)
+    for part in tl.static_range(1, PARTS):
+        value += tl.load(at + part * apart, mask=inside, other=0.0).to(tl.float32)
+    if row is not None:
+        value *= tl.load(row + place, mask=wide, other=0.0)
+    return value
 
 
 @triton.jit

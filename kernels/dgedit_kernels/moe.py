@@ -15,7 +15,9 @@ from torch.nn import functional as F
 
 from dgedit_kernels.decode import (
     FORMS,
+    Product,
     Tile,
+    Unsummed,
     fixed,
     operand,
     ordered,
@@ -26,7 +28,7 @@ from dgedit_kernels.decode import (
 )
 from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.geglu import geglu
-from dgedit_kernels.qmatmul import qmatmul, summed
+from dgedit_kernels.qmatmul import qmatmul, whole
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.routing import route
 
@@ -37,8 +39,13 @@ def experts(
     weight: Tensor,
     gate_up: Tensor | Quantised,
     down: Tensor | Quantised,
-) -> Tensor:
-    """Run x (n, D) through each token's chosen experts -> their weighted sum (n, D) in x's dtype.
+    *,
+    laid: bool = False,
+    most: int = 1,
+) -> Product:
+    """Run x (n, D) through each token's chosen experts -> their weighted sum (n, D) in x's dtype,
+    or up to `most` summands of each for who reads it next. `laid`: x's columns lie in the planes
+    that `decode.planes` says of both stacks.
 
     index and weight (n, A); gate_up (N, 2F, D), gate rows first; down (N, D, F). The stacks gate_up
     and down may be quantised.
@@ -50,7 +57,7 @@ def experts(
     if gate_up.shape[0] == 1:  # one expert takes every token: nothing to sort
         return _linear(geglu(_linear(x, gate_up[0])), down[0]) * weight
     if on_gpu(x) and suits(gate_up) and suits(down) and not torch.is_grad_enabled():
-        return experts_triton(x, index, weight, gate_up, down)
+        return experts_triton(x, index, weight, gate_up, down, laid=laid, most=most)
     return experts_reference(x, index, weight, gate_up, down)
 
 
@@ -83,7 +90,10 @@ def experts_triton(
     weight: Tensor,
     gate_up: Tensor | Quantised,
     down: Tensor | Quantised,
-) -> Tensor:
+    *,
+    laid: bool = False,
+    most: int = 1,
+) -> Product:
     """Compute `experts` by kernels, for weights that suit."""
     (many, joined, width), (count, active), inner = gate_up.shape, index.shape, down.shape[-1]
     assert joined == 2 * inner, (joined, inner)
@@ -92,9 +102,10 @@ def experts_triton(
         _tile(one.planes, index.numel(), many, x.element_size()) for one in (into, out_of)
     )
     order, tiles = route(index, many, rows=first.tokens)
+    tokens = x.contiguous() if laid else ordered(x, into.planes)
     hidden = x.new_empty(index.numel(), inner)
     launch(_gate_up_kernel, (tiles.shape[1] * divided(joined, first.rows),))(
-        *(ordered(x, into.planes), order, tiles, *into[:4], hidden, active, tiles.shape[1], inner),
+        *(tokens, order, tiles, *into[:4], hidden, active, tiles.shape[1], inner),
         **{"OUT_PLANES": out_of.planes, **fixed(into, first)},
         num_warps=first.warps,
         num_stages=first.stages,
@@ -106,9 +117,8 @@ def experts_triton(
         num_warps=second.warps,
         num_stages=second.stages,
     )
-    out = x.new_empty(count, width)
-    summed(parts, out)
-    return out
+    found = Unsummed(parts, None, x.shape[:-1])
+    return found if 1 < most >= active else whole(found, x.dtype)
 
 
 def _linear(x: Tensor, weight: Tensor | Quantised) -> Tensor:
@@ -154,14 +164,53 @@ def _gate_up_kernel(
     TOKENS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    HALF: tl.constexpr = ROWS // 2
-    BLOCKS: tl.constexpr = (F + HALF - 1) // HALF
+    BLOCKS: tl.constexpr = (F + ROWS // 2 - 1) // (ROWS // 2)
     tile, block = tl.program_id(0) // BLOCKS, tl.program_id(0) % BLOCKS
     expert = tl.load(tiles + tile)
     if expert < 0:
         return
-    at = tl.load(tiles + most + tile) + tl.arange(0, TOKENS)
-    inside = at < tl.load(tiles + 2 * most + tile)
+    first, last = tl.load(tiles + most + tile), tl.load(tiles + 2 * most + tile)
+    # half a tile, where that holds them: codes are read and decoded once at any rate
+    # fmt: off
+    if TOKENS == 16:
+        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
+               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+    elif last - first <= TOKENS // 2:
+        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
+               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
+    else:
+        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
+               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+    # fmt: on
+
+
+@triton.jit
+def _gate_up(
+    x,
+    order,
+    codes,
+    scale,
+    bias,
+    factor,
+    out,
+    active,
+    expert,
+    block,
+    first,
+    last,
+    F: tl.constexpr,
+    OUT_PLANES: tl.constexpr,
+    m: tl.constexpr,
+    GROUP: tl.constexpr,
+    KIND: tl.constexpr,
+    PLANES: tl.constexpr,
+    ROWS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    HALF: tl.constexpr = ROWS // 2
+    at = first + tl.arange(0, TOKENS)
+    inside = at < last
     token = tl.load(order + at, mask=inside, other=0) // active
     # eight rows of gate, the same of up: a matrix instruction leaves row r and r + 8 to one thread
     each = tl.arange(0, ROWS)
@@ -222,8 +271,46 @@ def _down_kernel(
     expert = tl.load(tiles + tile)
     if expert < 0:
         return
-    at = tl.load(tiles + most + tile) + tl.arange(0, TOKENS)
-    inside = at < tl.load(tiles + 2 * most + tile)
+    first, last = tl.load(tiles + most + tile), tl.load(tiles + 2 * most + tile)
+    # half a tile, where that holds them: codes are read and decoded once at any rate
+    # fmt: off
+    if TOKENS == 16:
+        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
+               D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+    elif last - first <= TOKENS // 2:
+        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
+               D, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
+    else:
+        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
+               D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+    # fmt: on
+
+
+@triton.jit
+def _down(
+    x,
+    order,
+    codes,
+    scale,
+    bias,
+    factor,
+    weight,
+    out,
+    expert,
+    block,
+    first,
+    last,
+    D: tl.constexpr,
+    m: tl.constexpr,
+    GROUP: tl.constexpr,
+    KIND: tl.constexpr,
+    PLANES: tl.constexpr,
+    ROWS: tl.constexpr,
+    TOKENS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    at = first + tl.arange(0, TOKENS)
+    inside = at < last
     column = block * ROWS + tl.arange(0, ROWS)
     valid = column < D
     row = expert.to(tl.int64) * D + column

@@ -7,28 +7,42 @@ needs before the first of its sums, so that it waits for memory once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dgedit_kernels.decode import FEW, Product, Unsummed, added
+from dgedit_kernels.decode import place as in_planes
 from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.norm_backward import residual_norm_trained, rms_norm_trained
+from dgedit_kernels.qmatmul import whole
 
 _OUTPUTS = 3
 """Most scaled norms of one row: the dense MLP's, the experts' and the router's."""
 
 
-def rms_norm(x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None) -> Tensor:
+def rms_norm(
+    x: Tensor,
+    weight: Tensor | None,
+    eps: float,
+    *,
+    plus: Tensor | None = None,
+    planes: int = 1,
+) -> Tensor:
     """Return `x / sqrt(mean(x²) + eps) · weight`, computed in fp32, in x's dtype. x (…, D), weight
-    (D,) or None. With `plus` (…, D): of x + plus.
+    (D,) or None. With `plus` (…, D): of x + plus. A kernel writes its columns in so many `planes`
+    (`decode.planes`), for a product that reads it next.
 
     The weight multiplies as it is, not as 1 + weight (Gemma 4). Source: Zhang & Sennrich, arXiv
     1910.07467.
     """
     if on_gpu(x) and not torch.is_grad_enabled():
-        return rms_norm_triton(x, weight, eps, plus=plus)
+        return rms_norm_triton(x, weight, eps, plus=plus, planes=planes)
+    assert planes == 1, "planes are a kernel's"
     if _trained(x):
         return rms_norm_trained(x, weight, eps, plus=plus)
     x = x if plus is None else x + _as(plus, x)
@@ -46,13 +60,14 @@ def rms_norm_reference(
 
 def residual_norm(
     x: Tensor,
-    y: Tensor | tuple[Tensor, Tensor],
+    y: Product | tuple[Product, Product],
     weight: Tensor | None,
     eps: float,
     *,
     inner: tuple[Tensor, Tensor] | None = None,
     scalar: Tensor | None = None,
     weights: Sequence[Tensor] = (),
+    planes: Sequence[int] = (),
 ) -> tuple[Tensor, list[Tensor]]:
     """Add a branch to the residual stream, and norm the sum for those who read it next.
 
@@ -60,21 +75,23 @@ def residual_norm(
     (at most 3), all (…, D) in x's dtype. With `inner`, y is two branches and stands for
     `rms_norm(y[0]) · inner[0] + rms_norm(y[1]) · inner[1]`. x, y (…, D); every weight (D,), of any
     dtype; scalar one number on the device. Without a `weight` the branch is added as it is (Llama).
+    A kernel writes the columns of each norm in so many `planes` (`decode.planes`; none given: 1),
+    and adds the parts of a product that has not been summed.
 
     The kernel computes in fp32 and rounds once, at its outputs. The PyTorch path rounds behind each
     operation: in bfloat16 the two differ by a few units in the last place.
     """
-    path = residual_norm_reference
+    path: Callable[..., tuple[Tensor, list[Tensor]]] = residual_norm_reference
     if _trained(x) and isinstance(y, Tensor) and weight is not None:
         return residual_norm_trained(x, y, weight, eps, scalar=scalar, weights=weights)
     if on_gpu(x) and not torch.is_grad_enabled():
-        path = residual_norm_triton
+        path = partial(residual_norm_triton, planes=planes)
     return path(x, y, weight, eps, inner=inner, scalar=scalar, weights=weights)
 
 
 def residual_norm_reference(
     x: Tensor,
-    y: Tensor | tuple[Tensor, Tensor],
+    y: Product | tuple[Product, Product],
     weight: Tensor | None,
     eps: float,
     *,
@@ -84,9 +101,10 @@ def residual_norm_reference(
 ) -> tuple[Tensor, list[Tensor]]:
     """Compute `residual_norm` in PyTorch."""
     first, second = _branches(y, inner)
-    branch = _as(first, x)
+    branch = whole(first, x.dtype)
     if inner is not None and second is not None:
-        branch = rms_norm(branch, inner[0], eps) + rms_norm(_as(second, x), inner[1], eps)
+        branch = rms_norm(branch, inner[0], eps)
+        branch = branch + rms_norm(whole(second, x.dtype), inner[1], eps)
     x = x + (branch if weight is None else rms_norm(branch, weight, eps))
     if scalar is not None:
         x = x * _as(scalar, x)
@@ -97,7 +115,12 @@ def residual_norm_reference(
 
 
 def rms_norm_triton(
-    x: Tensor, weight: Tensor | None, eps: float, *, plus: Tensor | None = None
+    x: Tensor,
+    weight: Tensor | None,
+    eps: float,
+    *,
+    plus: Tensor | None = None,
+    planes: int = 1,
 ) -> Tensor:
     """Compute `rms_norm` by a kernel."""
     rows, more = _rows(x), None if plus is None else _rows(plus)
@@ -106,7 +129,7 @@ def rms_norm_triton(
     launch(_rms_norm_kernel, (divided(len(rows), tile),))(
         *(rows, more, None if weight is None else weight.contiguous(), out),
         *(rows.stride(0), 0 if more is None else more.stride(0), len(rows), eps),
-        *(rows.shape[1], tile, block),
+        *(rows.shape[1], tile, block, planes),
         num_warps=warps,
     )
     return out.view(x.shape)
@@ -114,27 +137,32 @@ def rms_norm_triton(
 
 def residual_norm_triton(
     x: Tensor,
-    y: Tensor | tuple[Tensor, Tensor],
+    y: Product | tuple[Product, Product],
     weight: Tensor | None,
     eps: float,
     *,
     inner: tuple[Tensor, Tensor] | None = None,
     scalar: Tensor | None = None,
     weights: Sequence[Tensor] = (),
+    planes: Sequence[int] = (),
 ) -> tuple[Tensor, list[Tensor]]:
     """Compute `residual_norm` by a kernel."""
     assert len(weights) <= _OUTPUTS, len(weights)
     none = [None] * (_OUTPUTS - len(weights))
     first, second = _branches(y, inner)
-    rows, one, two = _rows(x), _rows(first), None if second is None else _rows(second)
+    rows, one = _rows(x), _parts(first)
+    two = _NONE if second is None else _parts(second)
     out, *normed = (rows.new_empty(rows.shape) for _ in range(1 + len(weights)))
     tile, block, warps = _tile(rows.shape[1])
     launch(_residual_norm_kernel, (divided(len(rows), tile),))(
-        *(rows, one, two, None if weight is None else weight.contiguous()),
+        *(rows, one.values, two.values, one.row, two.row),
+        *(None if weight is None else weight.contiguous(),),
         *((None, None) if inner is None else (each.contiguous() for each in inner)),
         *(scalar, *(each.contiguous() for each in weights), *none, out, *normed, *none),
-        *(rows.stride(0), one.stride(0), 0 if two is None else two.stride(0), len(rows), eps),
-        *(rows.shape[1], tile, block),
+        *(rows.stride(0), one.stride, two.stride, one.apart, two.apart, len(rows), eps),
+        *(rows.shape[1], tile, block, one.count, two.count),
+        *(planes or (1,) * len(weights)),
+        *(1,) * len(none),
         num_warps=warps,
     )
     return out.view(x.shape), [each.view(x.shape) for each in normed]
@@ -151,9 +179,9 @@ def _as(weight: Tensor, x: Tensor) -> Tensor:
 
 
 def _branches(
-    y: Tensor | tuple[Tensor, Tensor], inner: tuple[Tensor, Tensor] | None
-) -> tuple[Tensor, Tensor | None]:
-    if isinstance(y, Tensor):
+    y: Product | tuple[Product, Product], inner: tuple[Tensor, Tensor] | None
+) -> tuple[Product, Product | None]:
+    if isinstance(y, Tensor | Unsummed):
         assert inner is None, "two inner weights for one branch"
         return y, None
     assert inner is not None, "two branches without weights of their own"
@@ -164,6 +192,30 @@ def _rows(x: Tensor) -> Tensor:
     """x (…, D) -> (rows, D), copied only where a row is not in one piece."""
     rows = x.reshape(-1, x.shape[-1])
     return rows if rows.stride(1) == 1 else rows.contiguous()
+
+
+class _Parts(NamedTuple):
+    """A branch as the kernel takes it."""
+
+    values: Tensor | None
+    row: Tensor | None = None
+    stride: int = 0
+    """From row to row."""
+    apart: int = 0
+    """From part to part of a row."""
+    count: int = 1
+
+
+_NONE = _Parts(None)
+
+
+def _parts(branch: Product) -> _Parts:
+    if isinstance(branch, Tensor):
+        rows = _rows(branch)
+        return _Parts(rows, None, rows.stride(0))
+    parts = branch.parts
+    assert parts.stride(2) == 1 and parts.shape[1] <= FEW, parts.shape
+    return _Parts(parts, branch.row, parts.stride(0), parts.stride(1), parts.shape[1])
 
 
 def _tile(width: int) -> tuple[int, int, int]:
@@ -197,6 +249,7 @@ def _rms_norm_kernel(
     D: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
+    PLANES: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     place = tl.arange(0, BLOCK)[None, :]
@@ -209,7 +262,8 @@ def _rms_norm_kernel(
     value = _normed(value, eps, D)
     if weight is not None:
         value *= scale.to(tl.float32)
-    tl.store(out + row * D + place, value.to(out.dtype.element_ty), mask=inside)
+    to = out + row * D + in_planes(place, D, PLANES)
+    tl.store(to, value.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -217,6 +271,8 @@ def _residual_norm_kernel(
     x,
     y,
     z,
+    y_row,
+    z_row,
     weight,
     y_weight,
     z_weight,
@@ -231,11 +287,18 @@ def _residual_norm_kernel(
     x_stride,
     y_stride,
     z_stride,
+    y_apart,
+    z_apart,
     count,
     eps,
     D: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
+    Y_PARTS: tl.constexpr,
+    Z_PARTS: tl.constexpr,
+    PLANES_0: tl.constexpr,
+    PLANES_1: tl.constexpr,
+    PLANES_2: tl.constexpr,
 ):
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
     place = tl.arange(0, BLOCK)[None, :]
@@ -243,9 +306,9 @@ def _residual_norm_kernel(
     inside = (row < count) & wide
     to = row * D + place
     value = tl.load(x + row * x_stride + place, mask=inside, other=0.0).to(tl.float32)
-    branch = tl.load(y + row * y_stride + place, mask=inside, other=0.0).to(tl.float32)
+    branch = added(y + row * y_stride + place, y_row, y_apart, place, inside, wide, Y_PARTS)
     if z is not None:
-        second = tl.load(z + row * z_stride + place, mask=inside, other=0.0).to(tl.float32)
+        second = added(z + row * z_stride + place, z_row, z_apart, place, inside, wide, Z_PARTS)
         y_scale = tl.load(y_weight + place, mask=wide, other=0.0)
         z_scale = tl.load(z_weight + place, mask=wide, other=0.0)
     if weight is not None:
@@ -271,59 +334,49 @@ def _residual_norm_kernel(
     if weight_0 is not None:
         value = _normed(value, eps, D)
         one = value * scale_0.to(tl.float32)
-        tl.store(out_0 + to, one.to(out_0.dtype.element_ty), mask=inside)
+        at = out_0 + row * D + in_planes(place, D, PLANES_0)
+        tl.store(at, one.to(out_0.dtype.element_ty), mask=inside)
     if weight_1 is not None:
         one = value * scale_1.to(tl.float32)
-        tl.store(out_1 + to, one.to(out_1.dtype.element_ty), mask=inside)
+        at = out_1 + row * D + in_planes(place, D, PLANES_1)
+        tl.store(at, one.to(out_1.dtype.element_ty), mask=inside)
     if weight_2 is not None:
         one = value * scale_2.to(tl.float32)
-        tl.store(out_2 + to, one.to(out_2.dtype.element_ty), mask=inside)
+        at = out_2 + row * D + in_planes(place, D, PLANES_2)
+        tl.store(at, one.to(out_2.dtype.element_ty), mask=inside)
 
 
 def variants() -> list[Variant]:
-    """Return the kernels' variants. For the released width: a plain norm, and a layer's two ends.
-    For Gemma 3 270M, whose norms are fp32, and for Qwen2 7B, which adds branches plainly: an end.
+    """Return the kernels' variants. For the released width: a plain norm, and a layer's two ends of
+    products in parts, before products with 8 and 4 bits. An end for Gemma 3 270M, whose norms are
+    fp32, and for Qwen2 7B, which adds branches plainly.
     """
-    shape = {"D": 2816, "ROWS": 1, "BLOCK": 4096}
-    # strides are constants here, since a launch sees by itself that 16 divides them
-    alone = {"plus": None, "x_stride": 2816, "plus_stride": 0}
     plain = {"x": "*bf16", "weight": "*bf16", "out": "*bf16", "count": "i32", "eps": "fp32"}
-    strides = {"x_stride": 2816, "y_stride": 2816, "z_stride": 2816}
+    alone = {"plus": None, "x_stride": 2816, "plus_stride": 0, "PLANES": 2}
     ends = {"x": "*bf16", "y": "*bf16", "weight": "*bf16", "weight_0": "*bf16", "out": "*bf16"}
     ends |= {"out_0": "*bf16", "count": "i32", "eps": "fp32"}
     three = {"weight_1": "*bf16", "weight_2": "*fp32", "out_1": "*bf16", "out_2": "*bf16"}
     two = {"z": "*bf16", "y_weight": "*bf16", "z_weight": "*bf16", "scalar": "*bf16"}
-    kernel = _residual_norm_kernel
+    summed = {"y": "*fp32", "y_row": "*fp32"}
+
+    def end(name: str, width: int, types: dict[str, str], **more: Any) -> Variant:
+        # strides are constants here, since a launch sees by itself that 16 divides them
+        given = dict.fromkeys(("y_row", "z_row", "weight", *two, *three))
+        given |= {"x_stride": width, "y_stride": width, "z_stride": 8 * width}
+        given |= {"y_apart": 256 * width, "z_apart": width, "Y_PARTS": 1, "Z_PARTS": 1}
+        given |= {"PLANES_0": 1, "PLANES_1": 1, "PLANES_2": 1, "D": width}
+        rows, block, warps = _tile(width)
+        given |= {"ROWS": rows, "BLOCK": block, **more}
+        given = {key: value for key, value in given.items() if key not in types}
+        return Variant(f"residual_norm {name}", _residual_norm_kernel, types, given, warps)
+
+    rows, block, warps = _tile(2816)
+    shape = {"D": 2816, "ROWS": rows, "BLOCK": block}
+    parts = {"Y_PARTS": 3, "PLANES_0": 2}
     return [
-        Variant("rms_norm", _rms_norm_kernel, plain, {**alone, **shape}, warps=8),
-        Variant(
-            "residual_norm attention",
-            kernel,
-            ends | three,
-            strides | dict.fromkeys(two) | shape,
-            warps=8,
-        ),
-        Variant(
-            "residual_norm feed",
-            kernel,
-            ends | two,
-            strides | dict.fromkeys(three) | shape,
-            warps=8,
-        ),
-        Variant(
-            "residual_norm gemma3",
-            kernel,
-            ends | {"weight": "*fp32", "weight_0": "*fp32"},
-            {"x_stride": 640, "y_stride": 640, "z_stride": 0, "D": 640, "ROWS": 1, "BLOCK": 1024}
-            | dict.fromkeys((*two, *three)),
-        ),
-        Variant(
-            "residual_norm llama",
-            kernel,
-            ends,
-            {"x_stride": 3584, "y_stride": 3584, "z_stride": 0, "D": 3584, "ROWS": 1}
-            | {"BLOCK": 4096, "weight": None}
-            | dict.fromkeys((*two, *three)),
-            warps=8,
-        ),
+        Variant("rms_norm", _rms_norm_kernel, plain, alone | shape, warps),
+        end("attention", 2816, ends | three | summed, **parts, PLANES_1=4),
+        end("feed", 2816, ends | two | summed, **parts, Z_PARTS=8),
+        end("gemma3", 640, ends | {"weight": "*fp32", "weight_0": "*fp32"}),
+        end("llama", 3584, {key: one for key, one in ends.items() if key != "weight"}),
     ]

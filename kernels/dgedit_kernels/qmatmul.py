@@ -12,8 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgedit_kernels.decode import Tile, fixed, operand, ordered, product, suits, variant
-from dgedit_kernels.dispatch import Variant, card, divided, launch, on_gpu, tl, triton
+from dgedit_kernels.decode import (
+    FEW,
+    Product,
+    Tile,
+    Unsummed,
+    fixed,
+    operand,
+    ordered,
+    planes,
+    product,
+    variant,
+)
+from dgedit_kernels.dispatch import Variant, card, divided, launch, tl, triton
 from dgedit_kernels.quantised import Quantised
 
 _STEP = 4 << 20
@@ -22,14 +33,22 @@ _SPLITS = 16
 """Most programs that share the columns of a tile: what they write grows with them."""
 
 
-def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
+def qmatmul(x: Tensor, weight: Quantised, *, laid: bool = False) -> Tensor:
     """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
 
     The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
-    Odd shapes (`decode.suits`) take the PyTorch path there too.
+    Odd shapes (`decode.suits`) take the PyTorch path there too. `laid`: x's columns lie in the
+    planes that `decode.planes` says.
     """
-    if on_gpu(x) and suits(weight) and not torch.is_grad_enabled():
-        return qmatmul_triton(x, weight, processors=card(x).processors)
+    found = qmatmul_parts(x, weight, laid=laid, most=1)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def qmatmul_parts(x: Tensor, weight: Quantised, *, laid: bool = False, most: int = FEW) -> Product:
+    """Multiply as `qmatmul` does, and leave up to `most` partial sums to who reads it next."""
+    if planes(x, weight) > 1:
+        return parts_triton(x, weight, processors=card(x).processors, laid=laid, most=most)
     rows = max(1, _STEP // weight.shape[1])
     parts = [
         qmatmul_reference(x, weight[start : start + rows])
@@ -45,8 +64,18 @@ def qmatmul_reference(x: Tensor, weight: Quantised) -> Tensor:
 
 def qmatmul_triton(x: Tensor, weight: Quantised, *, processors: int = 132) -> Tensor:
     """Compute `qmatmul` by kernels, for a card with so many processors; of a weight that suits."""
+    found = parts_triton(x, weight, processors=processors)
+    assert isinstance(found, Tensor)
+    return found
+
+
+def parts_triton(
+    x: Tensor, weight: Quantised, *, processors: int = 132, laid: bool = False, most: int = 1
+) -> Product:
+    """Compute `qmatmul_parts` by kernels, for a card with so many processors."""
     taken, rows = operand(weight), weight.shape[0]
-    tokens = ordered(x.reshape(-1, taken.columns), taken.planes)
+    tokens = x.reshape(-1, taken.columns)
+    tokens = tokens.contiguous() if laid else ordered(tokens, taken.planes)
     tile = _tile(len(tokens), x.element_size())
     grid = (divided(len(tokens), tile.tokens), divided(rows, tile.rows))
     splits = _splits(grid[0] * grid[1], divided(taken.columns, tile.columns), tile, processors)
@@ -62,8 +91,19 @@ def qmatmul_triton(x: Tensor, weight: Quantised, *, processors: int = 132) -> Te
         num_stages=tile.stages,
     )
     if splits > 1:
-        summed(parts.transpose(0, 1), out, row=taken.row)
+        found = Unsummed(parts.transpose(0, 1), taken.row, x.shape[:-1])
+        return found if splits <= most else whole(found, x.dtype)
     return out.view(*x.shape[:-1], rows)
+
+
+def whole(found: Product, dtype: torch.dtype) -> Tensor:
+    """Return a product with its parts added, by a kernel where they are not, in this dtype."""
+    if isinstance(found, Tensor):
+        return found if found.dtype == dtype else found.to(dtype)
+    count, _, columns = found.parts.shape
+    out = found.parts.new_empty(count, columns, dtype=dtype)
+    summed(found.parts, out, row=found.row)
+    return out.view(*found.lead, columns)
 
 
 def summed(parts: Tensor, out: Tensor, *, row: Tensor | None = None) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dgedit_kernels import moe as file
 from dgedit_kernels.moe import experts, experts_reference, experts_triton
 from dgedit_kernels.quantised import Kind, Quantised, quantise
 from interpreted import bfloat16_as_on_a_card
@@ -103,6 +104,17 @@ def test_every_expert_or_one_takes_all() -> None:
     assert_close(drawn(9, many=4, active=4))
     x, index, *rest = drawn(100, "e2m1", 16, active=1)
     assert_close((x, torch.full_like(index, 3), *rest))
+
+
+@pytest.mark.parametrize("kind", ["e2m1", None])
+def test_tiles_half_full_and_full(kind: Kind | None) -> None:
+    """Half a tile is multiplied where that holds an expert's tokens, or the last of them."""
+    counts = (16, 17, 1, 32, 33)
+    x, index, *rest = drawn(sum(counts), kind, 16 if kind else None, active=1)
+    chosen = torch.arange(5).repeat_interleave(torch.tensor(counts))
+    order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(1))
+    assert file._tile(4, index.numel(), 5, 4).tokens == 32
+    assert_close((x, chosen[order][:, None], *rest))
 
 
 def test_one_token_may_choose_an_expert_twice() -> None:

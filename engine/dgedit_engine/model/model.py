@@ -16,6 +16,7 @@ the tests hold this file to.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,8 @@ from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.hosted import HostedExperts
 from dgedit_engine.model.masks import Beside, Reading
-from dgedit_engine.model.products import Weight, feed, linear, product
+from dgedit_engine.model.products import Weight, feed, feed_parts, linear, order, parts, product
+from dgedit_kernels.decode import FEW, Product
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm, rms_norm
@@ -177,10 +179,10 @@ class Model(nn.Module):
         view = cache.open(x.shape[1], reading)
         ropes = self.ropes(view, x.dtype)
         layers = list(self.stack())
-        normed = rms_norm(x, layers[0].attention_in, self.config.eps)
-        for layer, following in zip(layers, [*layers[1:], None], strict=True):
-            norm = self.norm if following is None else following.attention_in
-            x, normed = layer(x, normed, ropes[layer.shape], view, norm)
+        norms = [*((one.attention_in, order(x, one.qkv)) for one in layers), (self.norm, 1)]
+        normed = rms_norm(x, norms[0][0], self.config.eps, planes=norms[0][1])
+        for layer, following in zip(layers, norms[1:], strict=True):
+            x, normed = layer(x, normed, ropes[layer.shape], view, following)
         return normed
 
     def ropes(self, view: ModelPass, dtype: torch.dtype) -> dict[LayerConfig, Rope]:
@@ -258,10 +260,10 @@ class Layer(nn.Module):
         normed: Tensor,
         rope: Rope,
         view: ModelPass,
-        following: Tensor,
+        following: tuple[Tensor, int],
     ) -> tuple[Tensor, Tensor]:
         """Run x (B, n, D), and the same `normed`, through the layer -> the new x, and it normed
-        with the weight `following`.
+        with the weight `following`, its columns in so many planes.
         """
         causal = view.reading.causal
         q, k, v = self.project(normed, rope, exact=view.exact, causal=causal)
@@ -276,7 +278,7 @@ class Layer(nn.Module):
 
         Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
         """
-        joined = product(normed, self.qkv, exact=exact, causal=causal)
+        joined = product(normed, self.qkv, exact=exact, causal=causal, laid=True)
         joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
         return qk_norm_rope(
             joined,
@@ -297,7 +299,7 @@ class Layer(nn.Module):
         x: Tensor,
         attended: Tensor,
         scalar: Tensor | None,
-        following: Tensor,
+        following: tuple[Tensor, int],
         *,
         exact: bool = False,
         causal: bool = True,
@@ -306,28 +308,22 @@ class Layer(nn.Module):
         `forward`.
         """
         eps, one = self.config.eps, self.config.experts == 1
-        attended = product(attended, self.out, exact=exact, causal=causal).to(x.dtype)
+        how: Any = {"exact": exact, "causal": causal}
+        last: Any = {"scalar": scalar, "weights": following[:1], "planes": following[1:]}
+        branch = parts(attended, self.out, x.dtype, **how)
+        norms, places, close = [self.mlp_in], [order(x, self.gate_up)], self.attention_out
         if not self.config.experts:
-            x, (own,) = residual_norm(x, attended, self.attention_out, eps, weights=(self.mlp_in,))
-            gates = self.gate_up, self.down
-            dense = feed(own, *gates, exact=exact, causal=causal, gated=self.gated)
-            x, (normed,) = residual_norm(
-                x, dense, self.feed_out, eps, scalar=scalar, weights=(following,)
-            )
+            x, (own,) = residual_norm(x, branch, close, eps, weights=norms, planes=places)
+            dense = feed_parts(own, self.gate_up, self.down, laid=True, gated=self.gated, **how)
+            x, (normed,) = residual_norm(x, dense, self.feed_out, eps, **last)
             return x, normed
-        readers = (self.mlp_in, self.experts_in) + (() if one else (self.router_scale,))
-        x, inputs = residual_norm(x, attended, self.attention_out, eps, weights=readers)
-        dense = feed(inputs[0], self.gate_up, self.down, exact=exact, causal=causal)
+        norms += [self.experts_in] if one else [self.experts_in, self.router_scale]
+        places += [1] if one else [order(x, self.experts_gate_up, self.experts_down), 1]
+        x, inputs = residual_norm(x, branch, close, eps, weights=norms, planes=places)
+        dense = feed_parts(inputs[0], self.gate_up, self.down, laid=True, **how)
         routed = self._only(inputs[1], exact=exact) if one else self.route(*inputs[1:])
-        x, (normed,) = residual_norm(
-            x,
-            (dense, routed),
-            self.feed_out,
-            eps,
-            inner=(self.mlp_out, self.experts_out),
-            scalar=scalar,
-            weights=(following,),
-        )
+        inner = self.mlp_out, self.experts_out
+        x, (normed,) = residual_norm(x, (dense, routed), self.feed_out, eps, inner=inner, **last)
         return x, normed
 
     def _only(self, x: Tensor, *, exact: bool) -> Tensor:
@@ -335,9 +331,9 @@ class Layer(nn.Module):
         routed = feed(x, self.experts_gate_up[0], self.experts_down[0], exact=exact)
         return routed * _as(self.expert_scale, x)
 
-    def route(self, x: Tensor, scaled: Tensor) -> Tensor:
+    def route(self, x: Tensor, scaled: Tensor) -> Product:
         """Return the weighted sum of the experts that the router chooses from `scaled`, for x (B,
-        n, D).
+        n, D), whose columns lie in their planes.
         """
         flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
         weight, index = choose(
@@ -352,10 +348,10 @@ class Layer(nn.Module):
             if flat.dtype != gate_up.dtype:
                 flat = flat.bfloat16()  # as `product`: to widen all experts would cost more
             gate_up, down = _as(gate_up, flat), _as(down, flat)
-        routed = experts(flat, index, _as(weight, flat), gate_up, down)
+        routed = experts(flat, index, _as(weight, flat), gate_up, down, laid=True, most=FEW)
         if hosted is not None:
             hosted.give(self.index)
-        return routed.view_as(x).to(x.dtype)
+        return routed.view_as(x).to(x.dtype) if isinstance(routed, Tensor) else routed
 
 
 @torch.no_grad()

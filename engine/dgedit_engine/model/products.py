@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from dgedit_engine.model.adapted import Adapted, Matrix
+from dgedit_kernels.decode import Product, planes
 from dgedit_kernels.geglu import geglu
 from dgedit_kernels.packed import Packed, by_codes, packed_product
-from dgedit_kernels.qmatmul import qmatmul
+from dgedit_kernels.qmatmul import qmatmul, qmatmul_parts, whole
 from dgedit_kernels.quantised import Quantised
 
 __all__ = ["Matrix", "Weight", "feed", "has_bfloat16", "linear", "product"]
@@ -25,22 +27,40 @@ def linear(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = Tru
     return y if y.dtype == x.dtype else y.to(x.dtype)
 
 
-def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = True) -> Tensor:
+def product(
+    x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = True, laid: bool = False
+) -> Tensor:
     """Multiply as `linear` does -> (…, n) in the dtype of the product: bfloat16 where either
     operand is. A quantised weight takes x as it is. `exact` does not use the int8 codes of a packed
-    one. `causal` says which reading this is, since low-rank changes are of one.
+    one. `causal` says which reading this is, since low-rank changes are of one. `laid`: x's columns
+    lie as `order` says of the weight.
     """
     if isinstance(weight, Adapted):
         if weight.active and weight.causal == causal:
             return _changed(x, weight, exact=exact)
-        weight = weight.weight
+        weight, laid = weight.weight, False
     if isinstance(weight, Quantised):
-        return qmatmul(x, weight)
+        return qmatmul(x, weight, laid=laid)
     if isinstance(weight, Packed):
         return packed_product(x, weight, exact=exact)
     if x.dtype == weight.dtype:
         return F.linear(x, weight)
     return F.linear(x.bfloat16(), weight.bfloat16())
+
+
+def parts(x: Tensor, weight: Weight, dtype: torch.dtype, **how: Any) -> Product:
+    """Multiply as `product` does, into `dtype`, and leave sums of a few parts to who reads it."""
+    if isinstance(weight, Quantised):
+        found = qmatmul_parts(x, weight, laid=how.get("laid", False))
+        return whole(found, dtype) if isinstance(found, Tensor) else found
+    return whole(product(x, weight, **how), dtype)
+
+
+def order(x: Tensor, *weights: Weight) -> int:
+    """Return the planes in which x's columns best lie for the first of these weights, where kernels
+    take all of them (`decode.planes`); 1: as they are.
+    """
+    return planes(x, *weights)
 
 
 def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
@@ -54,18 +74,25 @@ def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
     return weight.added(product(x, matrix, exact=exact), x)
 
 
-def feed(
+def feed(x: Tensor, gate_up: Weight, down: Weight, **how: Any) -> Tensor:
+    """Run x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
+    return whole(feed_parts(x, gate_up, down, **how), x.dtype)
+
+
+def feed_parts(
     x: Tensor,
     gate_up: Weight,
     down: Weight,
     *,
     exact: bool = False,
     causal: bool = True,
-    gated: Callable[[Tensor], Tensor] = geglu,
-) -> Tensor:
-    """Run x (…, D) through a gated MLP: gate_up (2F, D), down (D, F) -> (…, D)."""
-    inner = gated(linear(x, gate_up, exact=exact, causal=causal))
-    return linear(inner, down, exact=exact, causal=causal)
+    laid: bool = False,
+    gated: Callable[..., Tensor] = geglu,
+) -> Product:
+    """Run x through a gated MLP as `feed` does, and leave the last sums to who reads them."""
+    inner = parts(x, gate_up, x.dtype, exact=exact, causal=causal, laid=laid)
+    own = gated(inner, dtype=x.dtype, planes=order(x, down))
+    return parts(own, down, x.dtype, exact=exact, causal=causal, laid=True)
 
 
 def has_bfloat16() -> bool:

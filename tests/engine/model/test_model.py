@@ -173,9 +173,9 @@ def test_bf16_experts_are_used_as_they_are_stored(
     model = checkpoint.load(config, tmp_path, dtype=torch.bfloat16, activations=torch.float32)
     seen: list[int] = []
 
-    def watched(x: Any, index: Any, weight: Any, gate_up: Any, down: Any) -> torch.Tensor:
+    def watched(x: Any, index: Any, weight: Any, gate_up: Any, down: Any, **how: Any) -> Any:
         seen.append(gate_up.data_ptr())
-        return experts(x, index, weight, gate_up, down)
+        return experts(x, index, weight, gate_up, down, **how)
 
     monkeypatch.setattr("dgedit_engine.model.model.experts", watched)
     with torch.no_grad():
