@@ -14,10 +14,9 @@ from torch.nn import functional as F
 
 from dgedit_kernels.decode import Tile, fixed, operand, ordered, product, suits, variant
 from dgedit_kernels.dispatch import Variant, card, divided, launch, on_gpu, tl, triton
+from dgedit_kernels.frozen import frozen_product, rows_of
 from dgedit_kernels.quantised import Quantised
 
-_STEP = 4 << 20
-"""Entries dequantised at a time: in fp32 they are 16 MB."""
 _SPLITS = 16
 """Most programs that share the columns of a tile: what they write grows with them."""
 
@@ -26,15 +25,14 @@ def qmatmul(x: Tensor, weight: Quantised) -> Tensor:
     """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
 
     The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
-    Odd shapes (`decode.suits`) take the PyTorch path there too.
+    Odd shapes (`decode.suits`) take the PyTorch path there too. Where x needs a gradient it gets
+    one, the weight none (`frozen`).
     """
+    if x.requires_grad and torch.is_grad_enabled():
+        return frozen_product(x, weight, qmatmul)
     if on_gpu(x) and suits(weight) and not torch.is_grad_enabled():
         return qmatmul_triton(x, weight, processors=card(x).processors)
-    rows = max(1, _STEP // weight.shape[1])
-    parts = [
-        qmatmul_reference(x, weight[start : start + rows])
-        for start in range(0, weight.shape[0], rows)
-    ]
+    parts = [qmatmul_reference(x, weight[part]) for part in rows_of(weight)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
