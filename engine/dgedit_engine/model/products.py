@@ -31,9 +31,9 @@ def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = Tr
     one. `causal` says which reading this is, since low-rank changes are of one.
     """
     if isinstance(weight, Adapted):
-        if weight.active and weight.causal == causal:
-            return _changed(x, weight, exact=exact)
-        weight = weight.weight
+        if weight.changes_reading(causal):
+            return _changed(x, weight, exact=exact, causal=causal)
+        return product(x, weight.weight, exact=exact, causal=causal)
     if isinstance(weight, Quantised):
         return qmatmul(x, weight)
     if isinstance(weight, Packed):
@@ -43,15 +43,17 @@ def product(x: Tensor, weight: Weight, *, exact: bool = False, causal: bool = Tr
     return F.linear(x.bfloat16(), weight.bfloat16())
 
 
-def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
+def _changed(x: Tensor, weight: Adapted, *, exact: bool, causal: bool) -> Tensor:
     """The product with a matrix and its changes."""
     matrix = weight.weight
+    if isinstance(matrix, Adapted) and not matrix.changes_reading(causal):
+        matrix = matrix.weight
     if isinstance(matrix, Packed) and not by_codes(x, matrix, exact=exact):
         x = x.to(matrix.weight.dtype)
         return weight.added(F.linear(x, matrix.weight), x).float()
     if isinstance(matrix, Tensor) and torch.bfloat16 in (x.dtype, matrix.dtype):
         x = x.bfloat16()  # once for both
-    return weight.added(product(x, matrix, exact=exact), x)
+    return weight.added(product(x, matrix, exact=exact, causal=causal), x)
 
 
 def feed(
