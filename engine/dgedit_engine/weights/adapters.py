@@ -25,6 +25,7 @@ from torch import Tensor
 from dgedit_engine.files import small
 from dgedit_engine.model.adapted import Adapted, LowRank, joined
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.products import Weight
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.quantised import Quantised
@@ -112,7 +113,7 @@ def stand_beside(model: Model, adapter: Adapter, *, causal: bool | None = False)
         if causal is not None and slot.attribute not in _APART:
             name = f"{adapter.folder / WEIGHTS}: {min(slot.names)}"
             raise ModelError(f"{name} is not changed for one reading alone")
-        weight = slot.weight
+        weight: Weight = slot.weight
         if isinstance(weight, Adapted) and weight.causal == causal:
             weight = weight.weight
         own = joined(changes, weight.shape[0], adapter.scale, dtype)
