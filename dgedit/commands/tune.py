@@ -206,7 +206,8 @@ def _run(
 ) -> tuple[Verdict, int]:
     """Train until the time is over or Ctrl+C, save, and measure -> the verdict, and the steps."""
     from dgedit_engine.train.lora_recipe import LoraRecipe
-    from dgedit_engine.tune.run import Diverged, TunePlan, Tuning
+    from dgedit_engine.train.schedule import Diverged
+    from dgedit_engine.tune.run import TunePlan, Tuning
 
     recipe = LoraRecipe(
         minutes=given["minutes"],

@@ -41,6 +41,7 @@ from dgedit_engine.types import Ability, InfillRequest, ModelError, Step
 from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 from dgedit_engine.weights.hosting import host, last_layers
+from dgedit_engine.weights.pairs import merge_equal, put_beside
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 _KEPT = "16"
@@ -172,7 +173,8 @@ def open_engine(
     second = None if verifier is None else _verifier(path, config, tokenizer, verifier)
     given = readings.Readings(None, None) if adapter is None else readings.load(adapter)
     refined = given.denoise or readings.canvas(home(path))
-    free = free_bytes(place) - (refined.nbytes if refined else 0)
+    given = replace(given, denoise=refined)
+    free = free_bytes(place) - given.nbytes
     judge: Judge | None = None
     if second is None:
         host_memory = free_bytes(torch.device("cpu")) if place.type == "cuda" else 0
@@ -188,12 +190,15 @@ def open_engine(
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
     if given.encode is not None:
         adapters.merge(weights, given.encode)
+    beside = None if given.pair is None or merge_equal(weights, given.pair) else given.pair
     every = [weights] if judge is None else [weights, judge.model]
     small = sum(part.numel() for one in every for part in one.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)
     if refined is not None:
         readings.let_refine(weights, refined)
+    if beside is not None:
+        put_beside(weights, beside)
     if place.type == "cpu" and small:
         torch.set_num_threads(1)
     name = NANO if model in (None, NANO) else _name(path)

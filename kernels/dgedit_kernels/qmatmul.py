@@ -25,10 +25,9 @@ from dgedit_kernels.decode import (
     variant,
 )
 from dgedit_kernels.dispatch import Variant, card, divided, launch, tl, triton
+from dgedit_kernels.frozen import frozen_product, rows_of
 from dgedit_kernels.quantised import Quantised
 
-_STEP = 4 << 20
-"""Entries dequantised at a time: in fp32 they are 16 MB."""
 _SPLITS = 16
 """Most programs that share the columns of a tile: what they write grows with them."""
 
@@ -37,9 +36,12 @@ def qmatmul(x: Tensor, weight: Quantised, *, laid: bool = False) -> Tensor:
     """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
 
     The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
-    Odd shapes (`decode.suits`) take the PyTorch path there too. `laid`: x's columns lie in the
-    planes that `decode.planes` says.
+    Odd shapes (`decode.suits`) take the PyTorch path there too. Where x needs a gradient it gets
+    one, the weight none (`frozen`). `laid`: x's columns lie in the planes that `decode.planes`
+    says.
     """
+    if x.requires_grad and torch.is_grad_enabled():
+        return frozen_product(x, weight, qmatmul)
     found = qmatmul_parts(x, weight, laid=laid, most=1)
     assert isinstance(found, Tensor)
     return found
@@ -47,13 +49,11 @@ def qmatmul(x: Tensor, weight: Quantised, *, laid: bool = False) -> Tensor:
 
 def qmatmul_parts(x: Tensor, weight: Quantised, *, laid: bool = False, most: int = FEW) -> Product:
     """Multiply as `qmatmul` does, and leave up to `most` partial sums to who reads it next."""
+    if x.requires_grad and torch.is_grad_enabled():
+        return frozen_product(x, weight, qmatmul)
     if planes(x, weight) > 1:
         return parts_triton(x, weight, processors=card(x).processors, laid=laid, most=most)
-    rows = max(1, _STEP // weight.shape[1])
-    parts = [
-        qmatmul_reference(x, weight[start : start + rows])
-        for start in range(0, weight.shape[0], rows)
-    ]
+    parts = [qmatmul_reference(x, weight[part]) for part in rows_of(weight)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 

@@ -1,4 +1,4 @@
-"""A frozen matrix with low-rank changes beside it (LoRA, arXiv 2106.09685), for one reading.
+"""A frozen matrix with low-rank changes beside it (LoRA, arXiv 2106.09685), for one reading or all.
 
 `x W^T + s · x A^T B^T`: in training no gradient of W's shape is computed, so that a step costs two
 thirds of one that trains W. At inference it lets the canvas's reading share the causal one's
@@ -7,7 +7,8 @@ MB of the gigabyte that an engine has. They are 4% of the multiplications, but w
 and written once more: four canvases of 32 slots after 300 tokens take 1.3 times as long (210 ms
 against 162, one busy core of a Xeon with AMX); one product that adds in place is no faster.
 
-Knows nothing of layers, nor of what form the matrix has.
+A matrix whose two readings have changes of their own is one inside another. Knows nothing of
+layers, nor of what form the matrix has.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ class LowRank:
 class Adapted:
     """A matrix (n, m) and the changes of its rows, sorted by rows and without overlap."""
 
-    weight: Matrix
-    """(n, m)."""
+    weight: Matrix | Adapted
+    """(n, m); with the other reading's changes beside it, where both have their own."""
     changes: tuple[LowRank, ...]
     """At least one."""
     scale: float
     """alpha / r."""
-    causal: bool = True
-    """Which reading is changed: True the causal one, False the canvas's."""
+    causal: bool | None = True
+    """Which reading is changed: True the causal one, False the canvas's, None both."""
     active: bool = True
     """False: the matrix alone, as the base has it."""
 
@@ -56,6 +57,10 @@ class Adapted:
     def shape(self) -> torch.Size:
         """(n, m)."""
         return self.weight.shape
+
+    def changes_reading(self, causal: bool) -> bool:
+        """Say whether the changes are of the reading, and active."""
+        return self.active and self.causal in (None, causal)
 
     def added(self, y: Tensor, x: Tensor) -> Tensor:
         """Return y (…, n), the product of x (…, m) with the matrix, plus what the changes add to

@@ -190,7 +190,8 @@ class Model(nn.Module):
         behind the cache, as every step of a canvas needs them.
         """
         narrow = torch.bfloat16 if torch.bfloat16 in (dtype, self.embedding.dtype) else dtype
-        places = (view.place, view.n, narrow, self.embedding.device)
+        training = torch.is_grad_enabled()  # whose rotations are tables on a GPU too
+        places = (view.place, view.n, narrow, self.embedding.device, training)
         if view.place is not None and self._rope_places == places:
             return self._ropes
         ropes = {

@@ -36,9 +36,9 @@ def product(
     lie as `order` says of the weight.
     """
     if isinstance(weight, Adapted):
-        if weight.active and weight.causal == causal:
-            return _changed(x, weight, exact=exact)
-        weight, laid = weight.weight, False
+        if weight.changes_reading(causal):
+            return _changed(x, weight, exact=exact, causal=causal)
+        return product(x, weight.weight, exact=exact, causal=causal)
     if isinstance(weight, Quantised):
         return qmatmul(x, weight, laid=laid)
     if isinstance(weight, Packed):
@@ -63,15 +63,17 @@ def order(x: Tensor, *weights: Weight) -> int:
     return planes(x, *weights)
 
 
-def _changed(x: Tensor, weight: Adapted, *, exact: bool) -> Tensor:
+def _changed(x: Tensor, weight: Adapted, *, exact: bool, causal: bool) -> Tensor:
     """The product with a matrix and its changes."""
     matrix = weight.weight
+    if isinstance(matrix, Adapted) and not matrix.changes_reading(causal):
+        matrix = matrix.weight
     if isinstance(matrix, Packed) and not by_codes(x, matrix, exact=exact):
         x = x.to(matrix.weight.dtype)
         return weight.added(F.linear(x, matrix.weight), x).float()
     if isinstance(matrix, Tensor) and torch.bfloat16 in (x.dtype, matrix.dtype):
         x = x.bfloat16()  # once for both
-    return weight.added(product(x, matrix, exact=exact), x)
+    return weight.added(product(x, matrix, exact=exact, causal=causal), x)
 
 
 def feed(x: Tensor, gate_up: Weight, down: Weight, **how: Any) -> Tensor:

@@ -1,13 +1,15 @@
 """A LoRA adapter under training: low-rank changes of projections, and rows of the special tokens.
 
 Put on a `Model` in place of its matrices, kept in PEFT's file format: `adapter_config.json` beside
-`adapter_model.safetensors`, named as Hugging Face's class of the base names its modules. Knows
+`adapter_model.safetensors`, named as Hugging Face's class of the base names its modules. That of
+both readings of a DiffusionGemma is written under the names of either (`weights/pairs.py`). Knows
 nothing of losses.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dgedit_engine.model.adapted import Adapted, LowRank
+from dgedit_engine.model.adapted import Adapted, LowRank, Matrix
 from dgedit_engine.model.model import Layer, Model
 from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
+from dgedit_engine.weights.pairs import DECODER, ENCODER
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The projections that may be changed, as PEFT's `target_modules` names them."""
@@ -60,11 +63,20 @@ class TrainedAdapter(nn.Module):
     """The trained parts of a model whose other weights stay as they are."""
 
     def __init__(
-        self, model: Model, settings: AdapterSettings, *, seed: int = 0, causal: bool = True
+        self,
+        model: Model,
+        settings: AdapterSettings,
+        *,
+        seed: int = 0,
+        causal: bool | None = True,
     ) -> None:
-        """`causal` says for which reading: the causal one, or the canvas's."""
+        """`causal` says for which reading: the causal one, the canvas's, or None for both of a
+        DiffusionGemma.
+        """
         super().__init__()
+        assert causal is not None or model.config.diffusion, "both readings, with one adapter"
         self.settings, self.causal = settings, causal
+        self._stem = DECODER if causal is None else "base_model.model.model."
         self.matrices: list[Adapted] = []
         self.parts = nn.ParameterDict()
         """By PEFT's name, dots as slashes: A (r, m) and B (n, r)."""
@@ -90,15 +102,17 @@ class TrainedAdapter(nn.Module):
         generator: torch.Generator,
     ) -> None:
         """Put changes beside one of the layer's matrices."""
-        weight: Tensor = getattr(layer, attribute).detach()
+        weight: Matrix = getattr(layer, attribute)
+        weight = weight.detach() if isinstance(weight, Tensor) else weight
         rank, width = self.settings.rank, weight.shape[1]
         changes = []
         for name, first, last in places:
-            key = f"base_model.model.model.layers.{index}.{name}".replace(".", "/")
+            key = f"{self._stem}layers.{index}.{name}".replace(".", "/")
             a = torch.randn(rank, width, generator=generator) * width**-0.5
-            self.parts[f"{key}/lora_A"] = nn.Parameter(a.to(weight.device))
+            place = self._base_rows.device
+            self.parts[f"{key}/lora_A"] = nn.Parameter(a.to(place))
             self.parts[f"{key}/lora_B"] = nn.Parameter(
-                torch.zeros(last - first, rank, device=weight.device)
+                torch.zeros(last - first, rank, device=place)
             )
             changes.append(
                 LowRank((first, last), self.parts[f"{key}/lora_A"], self.parts[f"{key}/lora_B"])
@@ -122,6 +136,9 @@ class TrainedAdapter(nn.Module):
             f"{name.replace('/', '.')}.weight": part.detach().cpu().contiguous()
             for name, part in self.parts.items()
         }
+        if self.causal is None:
+            others = {ENCODER + name.removeprefix(DECODER): one for name, one in found.items()}
+            found |= {name: one.clone() for name, one in others.items()}
         if not len(self.rows):
             return found
         rows = self._base_rows.float().cpu() + self.rows.detach().float().cpu()
@@ -147,6 +164,8 @@ class TrainedAdapter(nn.Module):
             "inference_mode": True,
             "target_modules": list(settings.projections),
         }
+        if self.causal is None:
+            config |= {"task_type": None, "target_modules": modules_of(settings.projections)}
         if rows := len(self.rows):
             config["trainable_token_indices"] = {"embed_tokens": list(range(rows))}
         new = folder / f"{WEIGHTS}.new"
@@ -167,6 +186,10 @@ class TrainedAdapter(nn.Module):
         own = self.tensors()
         for name in own.keys() ^ given.keys():
             raise ValueError(f"{folder / WEIGHTS}: {name} is in one of file and model alone")
+        for name in own if self.causal is None else ():
+            twin = ENCODER + name.removeprefix(DECODER)
+            if name.startswith(DECODER) and not torch.equal(given[name], given[twin]):
+                raise ValueError(f"{folder / WEIGHTS}: {twin} is not as {name}, but one for both")
         for name, place in self._named():
             if given[name].shape != place.shape:
                 raise ValueError(f"{folder / WEIGHTS}: {name} is {list(given[name].shape)}")
@@ -180,10 +203,29 @@ class TrainedAdapter(nn.Module):
             yield ROWS, self.rows
 
 
+def modules_of(projections: Iterable[str]) -> str:
+    """Return the regular expression of the modules that an adapter of both readings changes, as TRL
+    has it for all projections.
+    """
+    letters = "".join(name[0] for name in PROJECTIONS[:4] if name in projections)
+    parts = "|".join(name[:-5] for name in PROJECTIONS[4:] if name in projections)
+    places = [rf"self_attn\.[{letters}]_proj"] if letters else []
+    places += [rf"mlp\.({parts})_proj"] if parts else []
+    return rf"model\.(encoder\.language_model|decoder)\.layers\.\d+\.({'|'.join(places)})"
+
+
 def settings_of(folder: Path) -> AdapterSettings:
     """Read the settings of the adapter in a folder."""
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    projections = tuple(name for name in PROJECTIONS if name in config["target_modules"])
+    named = config["target_modules"]
+    if isinstance(named, str):
+        inside = {one: "self_attn" if one in ATTENTION else "mlp" for one in PROJECTIONS}
+        named = [
+            one
+            for one in PROJECTIONS
+            if re.fullmatch(named, f"model.decoder.layers.0.{inside[one]}.{one}")
+        ]
+    projections = tuple(name for name in PROJECTIONS if name in named)
     rows = (config.get("trainable_token_indices") or {}).get("embed_tokens", ())
     return AdapterSettings(config["r"], float(config["lora_alpha"]), projections, len(rows))
 

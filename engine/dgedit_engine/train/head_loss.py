@@ -64,17 +64,21 @@ def head_loss(
     *,
     places: Tensor | None = None,
     teacher: Tensor | None = None,
+    cap: float | None = None,
+    chunk: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the weighted sum of losses in nats -> fp32 (), differentiable for `hidden` and `rows`;
     and each of them, (N,), which is not.
 
     hidden (N, D); head (S, D), to whose first K rows `rows` (K, D) are added; weight (N,). Either
     the cross-entropy of the tokens at `places` (N,), or the Kullback-Leibler divergence from the
-    prediction of the hidden states `teacher` (N, D) through the head without `rows`.
+    prediction of the hidden states `teacher` (N, D) through the head without `rows`. `cap` is the
+    soft cap of the logits, for tokens alone; `chunk` is how many logits are there at a time.
     """
     assert (places is None) != (teacher is None), "tokens or a teacher"
+    assert cap is None or teacher is None, "a cap, and a teacher"
     found: tuple[Tensor, Tensor] = _HeadLoss.apply(  # type: ignore[no-untyped-call]
-        hidden, rows, head, weight, places, teacher
+        hidden, rows, head, weight, places, teacher, cap, chunk
     )
     return found
 
@@ -87,7 +91,9 @@ def losses(hidden: Tensor, rows: Tensor, head: Tensor, places: Tensor) -> Tensor
 
 
 class _HeadLoss(torch.autograd.Function):
-    """For logits z with softmax p, target t and weight w: `dz = w · (p - t)`."""
+    """For logits z with softmax p, target t and weight w: `dz = w · (p - t)`, times `1 - (z / c)²`
+    under a soft cap c.
+    """
 
     @staticmethod
     def forward(
@@ -98,18 +104,26 @@ class _HeadLoss(torch.autograd.Function):
         weight: Tensor,
         places: Tensor | None,
         teacher: Tensor | None,
+        cap: float | None,
+        chunk: int | None,
     ) -> tuple[Tensor, Tensor]:
         narrow = hidden.to(head.dtype)
         d_hidden, d_rows = torch.empty_like(narrow), torch.zeros_like(rows, dtype=torch.float32)
         each = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
         wanted = any(ctx.needs_input_grad[:2])
-        step = max(1, (_DEVICE_CHUNK if hidden.is_cuda else _CHUNK) // len(head))
+        most = chunk or (_DEVICE_CHUNK if hidden.is_cuda else _CHUNK)
+        step, slope = max(1, most // len(head)), None
         for start in range(0, len(hidden), step):
             part = slice(start, start + step)
             own, count = narrow[part], weight[part].float()[:, None]
             logits = (own @ head.T).float()
             logits[:, : len(rows)] += own.float() @ rows.float().T
+            if cap is not None:
+                logits = logits.div_(cap).tanh_()
+                slope = 1 - logits.square() if wanted else None
+                logits *= cap
             log_p = logits.log_softmax(-1)
+            del logits
             if places is not None:
                 index = places[part][:, None]
                 each[part] = -log_p.gather(-1, index)[:, 0]
@@ -126,6 +140,8 @@ class _HeadLoss(torch.autograd.Function):
             else:
                 d -= target
             d *= count
+            if slope is not None:
+                d *= slope
             d_rows += d[:, : len(rows)].T @ own.float()
             d_hidden[part] = d.to(head.dtype) @ head
             d_hidden[part] += (d[:, : len(rows)] @ rows.float()).to(head.dtype)
@@ -138,4 +154,4 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, given: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         d_hidden, d_rows = ctx.saved_tensors
         one, two = ctx.dtypes
-        return (d_hidden * given).to(one), (d_rows * given).to(two), None, None, None, None
+        return (d_hidden * given).to(one), (d_rows * given).to(two), *(None,) * 6

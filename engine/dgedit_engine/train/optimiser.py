@@ -6,6 +6,7 @@ et al. 2024, kellerjordan.github.io/posts/muon). Embeddings, norms and scalars t
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -131,12 +132,13 @@ class Descent:
             weight_decay=decay,
         )
 
-    def step(self, progress: float) -> Tensor:
-        """Update the parameters from their gradients, which become none; returns the norm that
-        these had.
+    def step(self, progress: float, share: float | None = None) -> Tensor:
+        """Update the parameters from their gradients, which become none, at a `share` of their peak
+        rates (None: `rate`'s); returns the norm that the gradients had.
         """
         norm = clip((one for group in self.parameters for one in group), self.clip)
-        share = rate(progress, warm_up=self.warm_up, constant=self.constant)
+        if share is None:
+            share = rate(progress, warm_up=self.warm_up, constant=self.constant)
         for group in self.adam.param_groups:
             group["lr"] = group["peak"] * share
         self.adam.step()
@@ -151,3 +153,11 @@ def rate(progress: float, *, warm_up: float = 0.01, constant: float = 0.5) -> fl
     if progress < warm_up:
         return progress / warm_up
     return min(1.0, max(0.0, (1 - progress) / (1 - constant)))
+
+
+def cosine(progress: float, step: int, *, warm_up: int, least: float = 0.1) -> float:
+    """Return the share of the peak learning rate at a step, from 0 on: up in `warm_up` steps, and
+    with the cosine of `progress` down to `least`.
+    """
+    risen = min(1.0, (step + 1) / max(1, warm_up))
+    return risen * (least + (1 - least) * (1 + math.cos(math.pi * min(1.0, progress))) / 2)

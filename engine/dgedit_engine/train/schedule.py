@@ -22,6 +22,10 @@ STATE = "state.pt"
 Batch = TypeVar("Batch", contravariant=True)
 
 
+class Diverged(Exception):
+    """The loss is no finite number; the last good weights are in place."""
+
+
 class Timed(Protocol):
     """The fields of a recipe that decide how long a run takes."""
 

@@ -26,7 +26,7 @@ from dgedit_engine.train.excerpts import Excerpts, TextList
 from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, batched, lay_out
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
-from dgedit_engine.train.schedule import STATE, append
+from dgedit_engine.train.schedule import STATE, Diverged, append
 from dgedit_engine.tune import fills
 from dgedit_engine.tune.verdict import FORGETTING, Verdict, compared, rounded
 from dgedit_engine.types import ModelError
@@ -42,10 +42,6 @@ _MEASURED = 320  # tokens of an example that is measured
 
 Span = tuple[str, str, int, int]
 """Path, text, start and end of a hole that is measured."""
-
-
-class Diverged(Exception):
-    """The loss is no finite number; the last good weights are back."""
 
 
 @dataclass(frozen=True, slots=True)

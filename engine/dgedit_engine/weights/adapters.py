@@ -6,7 +6,8 @@ In PEFT's file format: `adapter_config.json` says how much the changes count, an
 that share an input are one matrix here, so a change goes to some rows of it.
 
 Changes of the causal reading are merged; those of the canvas stand beside the matrices, which it
-shares (`model/adapted.py` says why). `readings.py` knows which adapter is which reading's.
+shares (`model/adapted.py` says why). `readings.py` knows which adapter is which reading's, and
+`pairs.py` what a DiffusionGemma's is for both.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from dgedit_engine.files import small
 from dgedit_engine.model.adapted import Adapted, LowRank, joined
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.products import Weight
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.slots import Slot, slots
 from dgedit_kernels.quantised import Quantised
@@ -34,6 +36,7 @@ ROWS = "base_model.model.model.embed_tokens.token_adapter.trainable_tokens_delta
 """PEFT's name of the trained tokens' rows: whole rows, although the name says delta."""
 
 _PREFIX = "base_model.model."
+_APART = ("qkv", "out", "gate_up", "down")  # the matrices whose readings may differ
 _UNKNOWN = ("use_dora", "modules_to_save", "layer_replication", "fan_in_fan_out", "lora_bias")
 
 
@@ -96,23 +99,33 @@ def merge(model: Model, adapter: Adapter) -> None:
 
 
 @torch.no_grad()
-def stand_beside(model: Model, adapter: Adapter) -> None:
-    """Put an adapter's changes beside the matrices of an open model, for the canvas's reading
-    alone. Raises ModelError, naming the tensor, for one that fits nothing, and for rows of the
-    embedding, which all readings share.
+def stand_beside(model: Model, adapter: Adapter, *, causal: bool | None = False) -> None:
+    """Put an adapter's changes beside the matrices of an open model, for one reading or for both,
+    as `Adapted.causal` has it, instead of what was put there last for the same. Raises ModelError,
+    naming the tensor, for one that fits nothing, and for rows of the embedding, which all readings
+    share.
     """
     if ROWS in adapter.tensors:
         words = "token rows, which the canvas's reading has not of its own"
         raise ModelError(f"{adapter.folder / WEIGHTS}: {words}")
     device, dtype = model.embedding.device, model.embedding.dtype
     for slot, changes in _changes(model, adapter):
-        weight = getattr(slot.module, slot.attribute)
-        weight = weight.weight if isinstance(weight, Adapted) else slot.weight
+        if causal is not None and slot.attribute not in _APART:
+            name = f"{adapter.folder / WEIGHTS}: {min(slot.names)}"
+            raise ModelError(f"{name} is not changed for one reading alone")
+        weight: Weight = slot.weight
+        if isinstance(weight, Adapted) and weight.causal == causal:
+            weight = weight.weight
         own = joined(changes, weight.shape[0], adapter.scale, dtype)
         own = LowRank(own.rows, own.a.to(device), own.b.to(device))
         vars(slot.module).pop(slot.attribute, None)
         slot.module._parameters.pop(slot.attribute, None)
-        setattr(slot.module, slot.attribute, Adapted(weight, (own,), 1.0, causal=False))
+        setattr(slot.module, slot.attribute, Adapted(weight, (own,), 1.0, causal=causal))
+
+
+def changed(model: Model, adapter: Adapter) -> Iterator[Slot]:
+    """Yield each matrix that an adapter changes. Raises ModelError as `merge` does."""
+    yield from (slot for slot, _ in _changes(model, adapter))
 
 
 def _changes(model: Model, adapter: Adapter) -> Iterator[tuple[Slot, list[LowRank]]]:

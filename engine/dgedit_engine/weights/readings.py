@@ -1,6 +1,7 @@
 """Load a folder's adapters, one for each reading of a model, and let a model refine canvases.
 
-    FOLDER/adapter_config.json …   a lone adapter in PEFT's format: the causal reading's
+    FOLDER/adapter_config.json …   a lone adapter in PEFT's format: the causal reading's, or where
+                                   its names are a DiffusionGemma's, those of both (`pairs.py`)
     FOLDER/encode/…                the same, where the folder has more than one
     FOLDER/denoise/…               the canvas's, and beside it `conditioning.safetensors`
 
@@ -26,6 +27,7 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import adapters
 from dgedit_engine.weights.adapters import Adapter
+from dgedit_engine.weights.pairs import AdapterPair, pair_of
 
 ENCODE, DENOISE = "encode", "denoise"
 """The folders of the two readings."""
@@ -64,6 +66,13 @@ class Readings:
     """The causal reading's."""
     denoise: CanvasAdapter | None
     """The canvas's."""
+    pair: AdapterPair | None = None
+    """Both of a DiffusionGemma's, which needs no part of its own to refine canvases."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that stand beside a model's own weights, at most."""
+        return sum(one.nbytes for one in (self.denoise, self.pair) if one is not None)
 
 
 def load(folder: Path) -> Readings:
@@ -74,6 +83,8 @@ def load(folder: Path) -> Readings:
     causal = folder if alone else folder / ENCODE
     encode = adapters.load(causal) if alone or causal.is_dir() else None
     denoise = canvas(folder)
+    if alone and encode is not None and (pair := pair_of(encode)) is not None:
+        return Readings(None, denoise, pair)
     if encode is None and denoise is None:
         parts = f"neither {adapters.CONFIG} nor a folder {ENCODE} or {DENOISE}"
         raise ModelError(f"no adapter: {folder} has {parts}")

@@ -15,7 +15,8 @@ import torch
 from dgedit_engine.decode import search
 from dgedit_engine.engine import open_engine
 from dgedit_engine.train.lora_recipe import LoraRecipe
-from dgedit_engine.tune.run import Diverged, TunePlan, Tuning, unfit
+from dgedit_engine.train.schedule import Diverged
+from dgedit_engine.tune.run import TunePlan, Tuning, unfit
 from dgedit_engine.tune.verdict import Verdict, compared
 from dgedit_engine.types import ModelError
 from small_base import write
