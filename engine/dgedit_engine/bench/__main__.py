@@ -1,10 +1,11 @@
 """`dgedit bench`, `python -m dgedit_engine.bench`: measure how fast a model answers here.
 
 With --shape, measures the parts of a denoise step in some shape instead (`stages.py`); with
---end-to-end too, whole fills in it (`end_to_end.py`). With --growth, says how times and memory grow
-with what is asked for (`curves.py`). Medians of interleaved rounds, so that a busy machine slows
-both sides of a ratio alike. A short table for people, then one JSON line. Where transformers is
-installed, its decoder runs the same weights in the same rounds.
+--end-to-end too, whole fills in it (`end_to_end.py`), with --training a training step
+(`training.py`), which of the 26b is skipped without a GPU. With --growth, says how times and memory
+grow with what is asked for (`curves.py`). Medians of interleaved rounds, so that a busy machine
+slows both sides of a ratio alike. A short table for people, then one JSON line. Where transformers
+is installed, its decoder runs the same weights in the same rounds.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dgedit_engine.bench import curves, end_to_end, picture
 from dgedit_engine.bench.reference import reference_times
 from dgedit_engine.bench.shapes import SHAPES, Quant, random_model
 from dgedit_engine.bench.stages import measure, table
+from dgedit_engine.bench.training import measure_training
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.memory.devices import device_of
@@ -47,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _growth(options)
         if options.end_to_end:
             return _end_to_end(options)
+        if options.training:
+            return _training(options)
         return _shape(options) if options.shape else _model(options)
     except (ModelError, torch.OutOfMemoryError) as error:
         print(f"bench: {str(error).splitlines()[0]}", file=sys.stderr)
@@ -67,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--kv", choices=("bf16", "fp8"), default="bf16", help="the prompt's keys (bf16)")
     add("--no-reference", action="store_true", help="do not time transformers beside the shape")
     add("--end-to-end", action="store_true", help="whole fills in the shape, not a step's parts")
+    add("--training", action="store_true", help="a training step in the shape")
     add("--growth", action="store_true", help="how times and memory grow: nano, tiny, 26b by plan")
     add("--out", type=Path, help="a picture of the growth, an .svg or another kind")
     add("--prompt", type=int, default=2048, help="tokens of the shape's prompt (2048)")
@@ -91,6 +96,21 @@ def _shape(options: argparse.Namespace) -> int:
             found[name.replace("_ms", "_speedup")] = found[name] / found["step_ms"]
     for line in table(found):
         print(line)
+    print(json.dumps(found))
+    return 0
+
+
+def _training(options: argparse.Namespace) -> int:
+    shape, device = options.shape or "26b", device_of(options.device)
+    found = {"shape": shape, "quant": options.quant, "device": _named(device)}
+    if shape == "26b" and device.type != "cuda":
+        found["skipped"] = f"a training step of the 26b needs a GPU, not {device}"
+        print(found["skipped"])
+    else:
+        model = random_model(SHAPES[shape](), options.quant, device=device)
+        found |= measure_training(model, prompt=options.prompt, minutes=options.minutes)
+        for name, value in found.items():
+            print(f"{name:32} {value:,.1f}" if isinstance(value, float) else f"{name:32} {value}")
     print(json.dumps(found))
     return 0
 

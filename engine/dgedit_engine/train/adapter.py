@@ -203,6 +203,17 @@ class TrainedAdapter(nn.Module):
             yield ROWS, self.rows
 
 
+def count(model: Model, settings: AdapterSettings) -> int:
+    """Count the numbers of an adapter's changes."""
+    return sum(
+        settings.rank * (getattr(layer, attribute).shape[1] + last - first)
+        for layer in model.stack()
+        for attribute, places in _places(layer)
+        for name, first, last in places
+        if name.rsplit(".", 1)[-1] in settings.projections
+    )
+
+
 def modules_of(projections: Iterable[str]) -> str:
     """Return the regular expression of the modules that an adapter of both readings changes, as TRL
     has it for all projections.

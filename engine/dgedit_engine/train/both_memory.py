@@ -23,7 +23,7 @@ from dgedit_engine.memory.words import rounded_down, rounded_up
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.model.shape import Config, LayerConfig
-from dgedit_engine.train.adapter import TrainedAdapter
+from dgedit_engine.train.adapter import count
 from dgedit_engine.train.both_recipe import BothRecipe
 from dgedit_engine.train.both_run import LOGITS, check_base
 from dgedit_engine.weights.checkpoint import make_room, planned
@@ -122,7 +122,7 @@ def need_of(
         for layer in config.layers
         for tokens, past in passes
     )
-    tokens = sum(count for count, _ in passes)
+    tokens = sum(some for some, _ in passes)
     if again:
         held = sum(
             size * tokens * (2 * config.dim + 2 * layer.kv_heads * layer.head_dim)
@@ -130,9 +130,9 @@ def need_of(
         )
     else:
         held = sum(
-            _kept(config, layer, count, past, size, on_gpu)
+            _kept(config, layer, some, past, size, on_gpu)
             for layer in config.layers
-            for count, past in passes
+            for some, past in passes
         )
     counted = slots_ + (recipe.limit if recipe.text else 0)
     rows = min(LOGITS, config.vocab * max(counted, canvases))
@@ -148,8 +148,8 @@ def need_of(
 def trained(config: Config, recipe: BothRecipe) -> int:
     """Count the numbers of an adapter."""
     with torch.device("meta"):
-        adapter = TrainedAdapter(Model(config), recipe.settings(), causal=None)
-    return sum(part.numel() for part in adapter.parameters())
+        model = Model(config)
+    return count(model, recipe.settings())
 
 
 def _kept(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -43,6 +44,23 @@ def test_bench_of_a_shape_prints_a_table_and_json_last(capsys: pytest.CaptureFix
 def test_a_device_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench.main(["--shape", "small", "--device", "moon"]) == 5
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_training_step_is_measured_beside_its_plan(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = replace(small(), layers=small().layers[1:3], vocab=512, canvas=16)
+    monkeypatch.setitem(bench.SHAPES, "small", lambda: shape)
+    words = ["--training", "--minutes", "0.001", "--device", "cpu"]
+    assert bench.main([*words, "--shape", "small", "--quant", "int4", "--prompt", "20"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["tokens"] == 20 + 2 * 16
+    for name in ("kept", "again"):
+        rate = 1000 * found["tokens"] / found[f"{name}_step_ms"]
+        assert found[f"{name}_tokens_per_second"] == pytest.approx(rate)
+    assert found["again_planned_bytes"] < found["kept_planned_bytes"]
+    assert bench.main(words) == 0  # the 26b, without a GPU
+    assert "needs a GPU" in json.loads(capsys.readouterr().out.splitlines()[-1])["skipped"]
 
 
 def test_stages_read_what_a_step_reads() -> None:

@@ -10,11 +10,12 @@ import torch
 
 from dgedit_engine.model.cache import GradientCache, KVCache
 from dgedit_engine.model.config import load_config
-from dgedit_engine.model.masks import side_by_side
+from dgedit_engine.model.masks import Reading, side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.moe import experts
 from oracle import random_model
+from published import CONFIG
 
 pytestmark = pytest.mark.oracle
 TOLERANCE = 1e-3
@@ -182,3 +183,15 @@ def test_bf16_experts_are_used_as_they_are_stored(
         hidden = model.encode(ids(5, seed=1), KVCache(config, dtype=torch.bfloat16))
     assert hidden.dtype == torch.float32
     assert seen == [layer.experts_gate_up.data_ptr() for layer in model.stack()]
+
+
+def test_rotations_of_a_pass_with_gradients_are_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU those without are the kernel's: what a first pass made is not taken for both."""
+    monkeypatch.setattr("dgedit_kernels.rope.on_gpu", lambda x: True)
+    model = Model(CONFIG)
+    view = GradientCache(CONFIG).open(4, Reading(True))
+    for training in (False, True, False):
+        with torch.set_grad_enabled(training):
+            ropes = model.ropes(view, torch.float32)
+            assert all((rope.table is not None) == training for rope in ropes.values())
+            assert model.ropes(view, torch.float32) is ropes, "made once"

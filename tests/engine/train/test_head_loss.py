@@ -50,6 +50,19 @@ def test_loss_and_gradients_are_those_of_the_formula(
         torch.testing.assert_close(own_gradient, right)
 
 
+@pytest.mark.parametrize("chunk", [1, 2 * S, None])
+def test_soft_cap_is_in_loss_and_gradient(chunk: int | None) -> None:
+    hidden, rows, head, weight, places, _ = given()
+    hidden.requires_grad_(), rows.requires_grad_()
+    found, each = head_loss(hidden, rows, head, weight, places=places, cap=2.0, chunk=chunk)
+    capped = 2 * (logits(hidden, rows, head) / 2).tanh()
+    right = F.cross_entropy(capped, places, reduction="none")
+    torch.testing.assert_close(each, right)
+    both = [torch.autograd.grad(x, (hidden, rows)) for x in (found, (right * weight).sum())]
+    for own_gradient, other in zip(*both, strict=True):
+        torch.testing.assert_close(own_gradient, other)
+
+
 def test_base_that_teaches_itself_loses_nothing() -> None:
     hidden, _, head, weight, _, _ = given()
     rows = torch.zeros(K, D, requires_grad=True)
