@@ -10,6 +10,7 @@ Knows stacks of experts and the order of layers; no passes and no files.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -141,12 +142,15 @@ def buffer_bytes(stacks: Sequence[Stack]) -> int:
 
 
 def pinned(part: Tensor) -> bool:
-    """Pin a tensor's memory where it is; return whether the system lets us. PyTorch's own pinned
-    memory would be new, and as large as the next power of two.
+    """Pin a tensor's memory where it is, until it is freed; return whether the system lets us.
+    PyTorch's own pinned memory would be new, and as large as the next power of two.
     """
-    runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
-    result = runtime.cudaHostRegister(part.data_ptr(), part.nbytes, 0)
-    return bool(result == runtime.cudaError.success)
+    runtime: Any = torch.cuda.cudart()  # type: ignore[no-untyped-call]
+    place = part.data_ptr()
+    sure = bool(runtime.cudaHostRegister(place, part.nbytes, 0) == runtime.cudaError.success)
+    if sure:
+        weakref.finalize(part.untyped_storage(), runtime.cudaHostUnregister, place).atexit = False
+    return sure
 
 
 def parts(stacks: Sequence[Stack]) -> list[Tensor]:

@@ -6,7 +6,9 @@ at the latest moment here, and at the earliest; and any order that is left free 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.config import Config, LayerConfig
-from dgedit_engine.model.hosted import AHEAD, HostedExperts, Lanes, Stacks, buffer_bytes
+from dgedit_engine.model.hosted import AHEAD, HostedExperts, Lanes, Stacks, buffer_bytes, pinned
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_kernels.quantised import quantise
 
@@ -168,3 +170,26 @@ def test_pass_that_was_broken_off_leaves_nothing_to_the_next() -> None:
         hosted.take(index)
         hosted.give(index)
     assert read(model)[1].equal(read(right)[1])
+
+
+def test_memory_is_pinned_where_it_is_until_it_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: dict[int, int] = {}
+
+    class Runtime:
+        cudaError = SimpleNamespace(success=0)
+
+        def cudaHostRegister(self, place: int, size: int, flags: int) -> int:
+            held[place] = size
+            return 0 if size > 64 else 1
+
+        def cudaHostUnregister(self, place: int) -> None:
+            del held[place]
+
+    monkeypatch.setattr(torch.cuda, "cudart", Runtime)
+    part, small = torch.zeros(100), torch.zeros(2)
+    assert pinned(part) and not pinned(small)
+    assert held == {part.data_ptr(): 400, small.data_ptr(): 8}
+    place = part.data_ptr()
+    del part
+    gc.collect()
+    assert place not in held
