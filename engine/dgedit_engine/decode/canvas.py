@@ -36,6 +36,8 @@ class Canvas:
     """(1, C): which of `choices` a slot is confined to, -1 for none of them; None: no slot is."""
     choices: tuple[Tensor, ...] = ()
     """Tokens that a template's blanks may become, for each template."""
+    marks: Tensor | None = None
+    """(1, C, any number): the marks that each slot bears; None: the model has none."""
 
     @property
     def slots(self) -> int:

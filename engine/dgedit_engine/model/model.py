@@ -50,6 +50,9 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
+        self.mark_embedding = (
+            nn.Parameter(torch.empty(config.marks, config.dim)) if config.marks else None
+        )  # (M, D)
         self.head: Head | None = None
         """The head, where it is not simply `unembedding`."""
         self.canvas = config.conditioned or config.masks is not None
@@ -99,15 +102,22 @@ class Model(nn.Module):
         soft: Tensor | None = None,
         *,
         beside: Beside | None = None,
+        marks: Tensor | None = None,
     ) -> Tensor:
         """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the
         cache stays.
 
         `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
         prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
-        `beside` each other. A model without self-conditioning takes no signal.
+        `beside` each other. A model without self-conditioning takes no signal. Of the `marks` that
+        each slot bears, (B, C, any number), the embeddings are added to its token's; only a model
+        with marks takes them.
         """
         x = self.embed(ids)
+        if marks is not None:
+            assert self.mark_embedding is not None, "marks for a model that has none"
+            table = self.mark_embedding  # mark 0 is none, and stays zero
+            x = x + F.embedding(marks, table, padding_idx=0).sum(2).to(x.dtype)
         if self.conditioning is not None:
             x = self.conditioning(x, soft)
         return self.run(x, cache, Reading(False, beside))
@@ -385,6 +395,8 @@ def init_weights(model: Model, *, seed: int) -> None:
             )
             if config.family == "llama" and leaf in ("out", "down"):
                 parameter.mul_(branch)
+            if leaf == "mark_embedding":
+                parameter[0] = 0.0
     for layer in model.stack():
         for scalar in (layer.encode_scalar, layer.denoise_scalar):
             if scalar is not None:

@@ -145,6 +145,8 @@ def slots(model: Model) -> Iterator[Slot]:
     if model.output is not None:
         yield Slot(model, "output", {HEAD: ()}, coded=True)
     yield Slot(model, "norm", {f"{top}norm.weight" if old else NORM: ()}, shift=shift)
+    if model.mark_embedding is not None:
+        yield Slot(model, "mark_embedding", {f"{top}mark_embedding.weight": ()})
     if (conditioning := model.conditioning) is not None:
         block = f"{top}self_conditioning."
         yield Slot(conditioning, "pre_norm", {f"{block}pre_norm.weight": ()})
