@@ -99,7 +99,7 @@ def infill(
             ),
         )
         return
-    prompt = _prompt(request, tokenizer, model.config)
+    prompt = _prompt(request, tokenizer, model.config, (decoding or Decoding()).form)
     encode(model, cache, prompt.ids)
     work = Work(
         model,
@@ -166,11 +166,14 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     return replace(decoding, candidates=request.candidates or count)
 
 
-def _prompt(request: InfillRequest, tokenizer: Tokenizer, config: Config) -> Prompt:
+def _prompt(
+    request: InfillRequest, tokenizer: Tokenizer, config: Config, form: str | None
+) -> Prompt:
     """Build the prompt and check that its ids are in the embedding: a GPU does not recover from one
     that is not.
     """
-    prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
+    room = config.context - config.canvas * CANVASES
+    prompt = build(request, tokenizer, context=room, form=form)
     largest = max(max(ids, default=0) for ids in (prompt.ids, *prompt.holes, *prompt.markers))
     if largest >= config.vocab:
         raise ModelError(f"the tokenizer has an id {largest}, the model {config.vocab} tokens")

@@ -41,7 +41,9 @@ class Domain:
     """What a model of a domain is made of."""
 
     name: str
-    """The model's name."""
+    """The model's name, and its form's (`rules/forms.py`)."""
+    suffixes: tuple[str, ...]
+    """The files that it fills."""
     characters: str
     """The characters of its vocabulary, each a token behind the special ones."""
     config: Config

@@ -95,6 +95,7 @@ def domain(*, minutes: float = 20.0) -> Domain:
     """Return the domain."""
     return Domain(
         name="graph",
+        suffixes=(".dot", ".gv"),
         characters=CHARACTERS,
         config=shape(
             vocab=16 + len(CHARACTERS),

@@ -72,6 +72,7 @@ def domain(*, minutes: float = 85.0) -> Domain:
     """Return the domain."""
     return Domain(
         name="sudoku",
+        suffixes=(".sudoku", ".sdk", ".sdm"),
         characters=CHARACTERS,
         config=shape(
             vocab=16 + len(CHARACTERS),

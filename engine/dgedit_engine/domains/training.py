@@ -6,6 +6,7 @@ The loop, the noise and the optimiser are those of `train`.
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import torch
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
 
+from dgedit_engine.decode.decoding import Decoding, save_decoding
 from dgedit_engine.domains.domain import Domain
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.prompt.layout import SPECIALS
@@ -61,13 +63,21 @@ def train(
     for entry in run.train(_batches(domain, run), log=folder / "log.jsonl"):
         told("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         if time.monotonic() - saved > 60 * save_every:
-            run.save(folder, sampling=domain.sampling)
+            _write(run, domain, folder)
             saved = time.monotonic()
-    run.save(folder, sampling=domain.sampling)
+    _write(run, domain, folder)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(run.average[name])
     return model.eval()
+
+
+def _write(run: TrainingRun, domain: Domain, folder: Path) -> None:
+    """Write the model, and what the engine needs to know of it."""
+    run.save(folder, sampling=domain.sampling)
+    save_decoding(Decoding(form=domain.name, ranked=False), folder)
+    ability = {"languages": domain.suffixes, "instructions": False}
+    (folder / "ability.json").write_text(json.dumps(ability, indent=2) + "\n", encoding="utf-8")
 
 
 def _batches(domain: Domain, run: TrainingRun) -> Iterator[Batch]:

@@ -1,0 +1,104 @@
+"""The protein model: residues restored in members of families that it was trained on.
+
+A canvas holds a sequence's residues alone; each bears a mark that says whether it is given. No
+header is read: what family it is must be seen from the residues.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from dgedit_engine.domains.domain import Board, Domain, shape
+from dgedit_engine.domains.families import Family, families
+from dgedit_engine.model.config import Sampling
+from dgedit_engine.rules import proteins as rules
+from dgedit_engine.rules.proteins import AMINO_ACIDS, OTHERS, WINDOW
+from dgedit_engine.train.recipe import Recipe
+
+STRETCH = 8
+"""Residues of a stretch that is restored."""
+SHARE = 0.15
+"""Share of single residues that are restored."""
+
+_TOKENS = 4096
+_CHARACTERS = AMINO_ACIDS + OTHERS + "0123456789 \n.,:;?-_[]()"
+
+
+def board(sequence: str, blank: Sequence[int]) -> Board:
+    """Return a sequence as a canvas, with blanks at some places."""
+    missing = set(blank)
+    given = [place not in missing for place in range(len(sequence))]
+    return Board(sequence, given, rules.marks(given), AMINO_ACIDS)
+
+
+def singles(length: int, rng: random.Random, share: float = SHARE) -> list[int]:
+    """Draw single places, at least one."""
+    return sorted(rng.sample(range(length), max(1, round(share * length))))
+
+
+def stretch(length: int, rng: random.Random, count: int = STRETCH) -> list[int]:
+    """Draw a stretch of places."""
+    start = rng.randrange(max(1, length - count + 1))
+    return list(range(start, min(length, start + count)))
+
+
+@cache
+def _known(data: Path) -> list[Family]:
+    return families(data)
+
+
+def draw(data: Path, rng: random.Random, progress: float) -> list[Board]:
+    """Return a batch of sequences, cut to one length: some with single blanks, some with a few
+    stretches, some with half of them missing.
+    """
+    family = rng.choices(_known(data), k=1)[0]
+    length = rng.choice([len(one) for one in family.train])
+    count = max(1, _TOKENS // length)
+    long = [
+        one for other in _known(data) for one in other.train if len(one) >= length
+    ]
+    return [_drawn(rng.choice(long), length, rng) for _ in range(count)]
+
+
+def _drawn(sequence: str, length: int, rng: random.Random) -> Board:
+    start = rng.randrange(len(sequence) - length + 1)
+    part = sequence[start : start + length]
+    kind = rng.random()
+    if kind < 0.4:
+        return board(part, singles(length, rng, rng.uniform(0.05, 0.3)))
+    if kind < 0.8:
+        each = (stretch(length, rng, rng.randint(4, 16)) for _ in range(1 + length // 60))
+        return board(part, [place for one in each for place in one])
+    return board(part, singles(length, rng, rng.uniform(0.3, 0.8)))
+
+
+def domain(*, minutes: float = 45.0, data: Path | None = None) -> Domain:
+    """Return the domain; `data` is the FASTA file that it learns from."""
+    source = Path("DB.fasta.gz") if data is None else data
+    return Domain(
+        name="protein",
+        suffixes=(".fasta", ".fa", ".faa"),
+        characters=_CHARACTERS,
+        config=shape(
+            vocab=16 + len(_CHARACTERS),
+            dim=128,
+            layers=6,
+            mlp=256,
+            heads=4,
+            canvas=WINDOW,
+            marks=rules.MARKS,
+        ),
+        recipe=Recipe(
+            minutes=minutes,
+            copies=1,
+            causal=0.0,
+            full=0.4,
+            conditioned=0.25,
+            last_phase=0.2,
+        ),
+        sampling=Sampling(steps=16, entropy_bound=1.0, t_min=0.4, t_max=0.8, confidence=0.05),
+        draw=lambda rng, progress: draw(source, rng, progress),
+    )
