@@ -238,9 +238,8 @@ def _read(
     heats = [sampler.temperature(sampling, one.remaining) for one in running]
     ids = torch.cat([one.canvas.ids for one in running], 1)
     fixed = torch.cat([one.canvas.fixed for one in running], 1)
-    marks = None
-    if all(one.canvas.marks is not None for one in running):
-        marks = torch.cat([one.canvas.marks for one in running], 1)
+    borne = [one.canvas.marks for one in running if one.canvas.marks is not None]
+    marks = torch.cat(borne, 1) if borne else None
     if len(running) == 1:
         hidden = model.denoise(ids, cache, running[0].state.soft, marks=marks)
         logits = model.logits(hidden) / heats[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -63,9 +64,9 @@ def families(path: Path) -> list[Family]:
 def entries(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the name and the sequence of each entry, without fragments and unnamed proteins."""
     try:
-        packed = path.suffix == ".gz"
-        text = gzip.open(path, "rt").read() if packed else path.read_text()
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     for entry in re.split(r"^(?=>)", text, flags=re.MULTILINE):
         header, _, body = entry.partition("\n")

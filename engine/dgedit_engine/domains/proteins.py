@@ -57,9 +57,7 @@ def draw(data: Path, rng: random.Random, progress: float) -> list[Board]:
     family = rng.choices(_known(data), k=1)[0]
     length = rng.choice([len(one) for one in family.train])
     count = max(1, _TOKENS // length)
-    long = [
-        one for other in _known(data) for one in other.train if len(one) >= length
-    ]
+    long = [one for other in _known(data) for one in other.train if len(one) >= length]
     return [_drawn(rng.choice(long), length, rng) for _ in range(count)]
 
 

@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -42,10 +43,11 @@ def train(
     resume: bool = False,
     compiled: bool = False,
     save_every: float = 3.0,
+    stop: int | None = None,
     told: Callable[[str], None] = print,
 ) -> Model:
     """Train a domain's model, and write it to `folder` every few minutes. Returns it with its
-    averaged weights.
+    averaged weights. It may `stop` after so many steps, and `resume` later.
     """
     model = Model(domain.config, activations=torch.bfloat16)
     init_weights(model, seed=domain.recipe.seed)
@@ -60,7 +62,8 @@ def train(
     told(f"{domain.name}: {count:,} parameters, {domain.recipe.minutes:g} minutes")
     next(_batches(domain, run))  # what is made once is made before the clock starts
     saved = time.monotonic()
-    for entry in run.train(_batches(domain, run), log=folder / "log.jsonl"):
+    batches = islice(_batches(domain, run), None if stop is None else stop - run.step)
+    for entry in run.train(batches, log=folder / "log.jsonl"):
         told("  ".join(f"{key} {value:.4g}" for key, value in entry.items()))
         if time.monotonic() - saved > 60 * save_every:
             _write(run, domain, folder)

@@ -14,7 +14,6 @@ from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.rules.forms import FORMS
 from dgedit_engine.types import LINE_ENDS, Draft, Hole, InfillRequest
 
-
 NOWHERE = -1
 """The place of a blank that has no token."""
 

@@ -51,7 +51,9 @@ def graph(text: str, blanks: Collection[int], span: range) -> Form:
     """Return a graph as slots: the labels of its vertices."""
     found, places, labels = graphs.read(_with(text, blanks, graphs.BLANK))
     if wrong := graphs.wrong(found, labels):
-        raise ValueError(f"the label of {found.names[wrong[0]]} is wrong beside the other given ones")
+        raise ValueError(
+            f"the label of {found.names[wrong[0]]} is wrong beside the other given ones"
+        )
     given = [label != graphs.BLANK for label in labels]
     choices = graphs.COLOURS if found.kind == "c" else graphs.DISTANCES
     return Form(places, given, graphs.marks(found, given), choices)

@@ -11,6 +11,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 COLOURS, DISTANCES = "123", "0123456789"
 BLANK = "?"
@@ -94,7 +95,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
     """Yield the two names of each edge."""
     for chain in _EDGES.finditer(text):
         groups = [re.findall(_NAME, group) for group in re.findall(_GROUP, chain[0])]
-        for left, right in zip(groups, groups[1:], strict=False):
+        for left, right in pairwise(groups):
             yield from ((one, other) for one in left for other in right)
 
 
@@ -213,8 +214,10 @@ def renumbered(
     edges = frozenset(
         (min(place[one], place[other]), max(place[one], place[other])) for one, other in graph.edges
     )
-    moved = ("".join(text[old] for old in order).translate(colours) for text in (labels, solution))
-    return (Graph(graph.names, edges, graph.kind), *moved)
+    few, answer = (
+        "".join(text[old] for old in order).translate(colours) for text in (labels, solution)
+    )
+    return Graph(graph.names, edges, graph.kind), few, answer
 
 
 def dot(graph: Graph, labels: Sequence[str], names: Mapping[int, str] | None = None) -> str:
