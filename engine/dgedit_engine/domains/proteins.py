@@ -73,9 +73,8 @@ def _drawn(sequence: str, length: int, rng: random.Random) -> Board:
     return board(part, singles(length, rng, rng.uniform(0.3, 0.8)))
 
 
-def domain(*, minutes: float = 45.0, data: Path | None = None) -> Domain:
+def domain(data: Path, *, minutes: float = 45.0) -> Domain:
     """Return the domain; `data` is the FASTA file that it learns from."""
-    source = Path("DB.fasta.gz") if data is None else data
     return Domain(
         name="protein",
         suffixes=(".fasta", ".fa", ".faa"),
@@ -98,5 +97,5 @@ def domain(*, minutes: float = 45.0, data: Path | None = None) -> Domain:
             last_phase=0.2,
         ),
         sampling=Sampling(steps=16, entropy_bound=1.0, t_min=0.4, t_max=0.8, confidence=0.05),
-        draw=lambda rng, progress: draw(source, rng, progress),
+        draw=lambda rng, progress: draw(data, rng, progress),
     )

@@ -42,7 +42,7 @@ class Solver:
     def refined(self, board: Board, sampling: Sampling, *, seed: int = 0) -> Solved:
         """Solve as the engine does: all blanks at once, in at most `sampling.steps` steps."""
         generator = torch.Generator().manual_seed(seed)
-        canvas = self._canvas(board, generator)
+        canvas = self.canvas(board, generator)
         start = loop.Start(Seed(canvas, canvas.fixed), sampling.steps)
         refiner = loop.EagerRefiner(self.model, self.cache)
         best: Sequence[int] = ()
@@ -62,7 +62,7 @@ class Solver:
     @torch.inference_mode()
     def _one_by_one(self, board: Board, choose: Callable[[Tensor], int]) -> Solved:
         generator = torch.Generator().manual_seed(0)
-        canvas = self._canvas(board, generator)
+        canvas = self.canvas(board, generator)
         ids, fixed = canvas.ids.clone(), canvas.fixed.clone()
         assert canvas.kinds is not None
         steps = 0
@@ -75,7 +75,8 @@ class Solver:
             steps += 1
         return Solved(self._text(ids[0].tolist()), steps)
 
-    def _canvas(self, board: Board, generator: torch.Generator) -> Canvas:
+    def canvas(self, board: Board, generator: torch.Generator) -> Canvas:
+        """Return a board's canvas, noise in its blanks."""
         gold = torch.tensor([self.domain.ids(board.text)])
         given = torch.tensor([board.given])
         noise = torch.randint(self.model.config.vocab, gold.shape, generator=generator)

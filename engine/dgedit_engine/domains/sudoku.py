@@ -13,7 +13,7 @@ from functools import cache
 from dgedit_engine.domains.domain import CHARACTERS, Board, Domain, shape
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.rules import sudoku as rules
-from dgedit_engine.rules.sudoku import SHAPES, Grid, Shape
+from dgedit_engine.rules.sudoku import SHAPES, Grid, GridShape
 from dgedit_engine.train.recipe import Recipe
 
 PUZZLES = {16: 200, 36: 400, 81: 1000}
@@ -26,7 +26,7 @@ _MOST = {16: 10, 36: 22, 81: 56}
 _SIZES = (16, 36, 81)
 
 
-def board(shape: Shape, puzzle: Grid, solution: Grid) -> Board:
+def board(shape: GridShape, puzzle: Grid, solution: Grid) -> Board:
     """Return a puzzle as a canvas."""
     digits = "123456789"[: shape.size]
     return Board(

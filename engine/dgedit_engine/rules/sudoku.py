@@ -20,7 +20,7 @@ BLANKS = ".0_?*"
 
 
 @dataclass(frozen=True)
-class Shape:
+class GridShape:
     """The shape of a grid."""
 
     height: int
@@ -58,14 +58,14 @@ class Shape:
         )
 
 
-SHAPES = {shape.cells: shape for shape in (Shape(2, 2), Shape(2, 3), Shape(3, 3))}
+SHAPES = {shape.cells: shape for shape in (GridShape(2, 2), GridShape(2, 3), GridShape(3, 3))}
 """The shapes that are told apart by their number of cells: 4x4, 6x6 and 9x9."""
 
 MARKS = 33
 """Marks that `marks` knows: none, 9 rows, 9 columns, 9 boxes, blank and given, 3 sizes."""
 
 
-def marks(shape: Shape, given: Sequence[bool]) -> list[tuple[int, int, int, int, int]]:
+def marks(shape: GridShape, given: Sequence[bool]) -> list[tuple[int, int, int, int, int]]:
     """Return the marks that each cell bears: row, column, box, whether it is given, and size."""
     size = 30 + tuple(SHAPES).index(shape.cells)
     return [
@@ -89,7 +89,7 @@ def cells(text: str) -> list[int]:
     return found
 
 
-def grid(text: str) -> tuple[Shape, list[int], list[int]]:
+def grid(text: str) -> tuple[GridShape, list[int], list[int]]:
     """Read a puzzle: its shape, the places of its cells in the text, and its numbers. Raises
     ValueError, naming the number of cells or the digit, for what is no grid.
     """
@@ -102,7 +102,7 @@ def grid(text: str) -> tuple[Shape, list[int], list[int]]:
     return shape, places, numbers
 
 
-def broken(shape: Shape, numbers: Grid) -> list[tuple[int, ...]]:
+def broken(shape: GridShape, numbers: Grid) -> list[tuple[int, ...]]:
     """Return the units that have a number twice."""
     found = []
     for unit in shape.units:
@@ -112,13 +112,13 @@ def broken(shape: Shape, numbers: Grid) -> list[tuple[int, ...]]:
     return found
 
 
-def solved(shape: Shape, numbers: Grid) -> bool:
+def solved(shape: GridShape, numbers: Grid) -> bool:
     """Say whether a grid is full and breaks no rule."""
     return all(numbers) and not broken(shape, numbers)
 
 
 def solutions(
-    shape: Shape, numbers: Grid, limit: int = 2, rng: random.Random | None = None
+    shape: GridShape, numbers: Grid, limit: int = 2, rng: random.Random | None = None
 ) -> list[list[int]]:
     """Return the solutions of a grid, at most `limit`; digits are tried in order, or as `rng`
     shuffles them. The blank with the fewest digits left comes first.
@@ -138,7 +138,7 @@ def solutions(
 
 
 def _search(
-    shape: Shape,
+    shape: GridShape,
     work: list[int],
     blanks: list[int],
     used: list[list[int]],
@@ -180,14 +180,14 @@ def _search(
             return
 
 
-def full_grid(shape: Shape, rng: random.Random) -> list[int]:
+def full_grid(shape: GridShape, rng: random.Random) -> list[int]:
     """Return a random grid without blanks: a random first row, and the rest by search."""
     first = rng.sample(range(1, shape.size + 1), shape.size)
     start = first + [0] * (shape.cells - shape.size)
     return solutions(shape, start, 1, rng)[0]
 
 
-def dug(shape: Shape, full: Grid, rng: random.Random) -> list[int]:
+def dug(shape: GridShape, full: Grid, rng: random.Random) -> list[int]:
     """Return a minimal puzzle: givens are taken away in a random order, each while the solution
     stays the only one.
     """
@@ -199,7 +199,7 @@ def dug(shape: Shape, full: Grid, rng: random.Random) -> list[int]:
     return puzzle
 
 
-def symmetry(shape: Shape, rng: random.Random) -> tuple[list[int], list[int]]:
+def symmetry(shape: GridShape, rng: random.Random) -> tuple[list[int], list[int]]:
     """Draw a symmetry of the rules: for each cell the one that takes its place, and for each digit
     (0 first) the one that it becomes.
     """
@@ -228,7 +228,7 @@ def more_givens(puzzle: Grid, solution: Grid, givens: int, rng: random.Random) -
     return found
 
 
-def by_logic(shape: Shape, puzzle: Grid) -> bool:
+def by_logic(shape: GridShape, puzzle: Grid) -> bool:
     """Say whether a puzzle gives way to singles alone: a cell with one digit left, and a digit with
     one cell left in a unit. A measure of how hard it is.
     """
@@ -253,7 +253,7 @@ def by_logic(shape: Shape, puzzle: Grid) -> bool:
     return True
 
 
-def _single(shape: Shape, left: dict[int, set[int]]) -> tuple[int, int] | None:
+def _single(shape: GridShape, left: dict[int, set[int]]) -> tuple[int, int] | None:
     for cell, digits in left.items():
         if len(digits) == 1:
             return cell, next(iter(digits))

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dgedit_engine.model.adapted import Adapted, LowRank
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.layer import Layer
+from dgedit_engine.model.model import Model
 from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -12,7 +12,8 @@ from itertools import accumulate, pairwise
 from torch import Tensor, nn
 
 from dgedit_engine.formats.source import EMBEDDING, HEAD, NORM, Weight
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.layer import Layer
+from dgedit_engine.model.model import Model
 from dgedit_engine.model.shape import Config
 from dgedit_kernels.quantised import Quantised
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from dgedit_engine.rules import sudoku
-from dgedit_engine.rules.sudoku import SHAPES, Shape
+from dgedit_engine.rules.sudoku import SHAPES, GridShape
 
 ALL = pytest.mark.parametrize("shape", SHAPES.values(), ids=str)
 SMALL = """
@@ -20,14 +20,14 @@ SMALL = """
 """
 
 
-def made(shape: Shape, seed: int = 0) -> tuple[list[int], list[int]]:
+def made(shape: GridShape, seed: int = 0) -> tuple[list[int], list[int]]:
     rng = random.Random(seed)
     full = sudoku.full_grid(shape, rng)
     return sudoku.dug(shape, full, rng), full
 
 
 @ALL
-def test_minimal_puzzles_have_one_solution_and_need_every_given(shape: Shape) -> None:
+def test_minimal_puzzles_have_one_solution_and_need_every_given(shape: GridShape) -> None:
     puzzle, full = made(shape)
     assert sudoku.solved(shape, full)
     assert sudoku.solutions(shape, puzzle) == [full]
@@ -37,7 +37,7 @@ def test_minimal_puzzles_have_one_solution_and_need_every_given(shape: Shape) ->
 
 
 @ALL
-def test_symmetries_and_more_givens_keep_the_one_solution(shape: Shape) -> None:
+def test_symmetries_and_more_givens_keep_the_one_solution(shape: GridShape) -> None:
     puzzle, full = made(shape, 1)
     rng = random.Random(2)
     for _ in range(5):
