@@ -85,6 +85,9 @@ def infill(
         return
     if not model.canvas:  # a chat model without canvases, as Gemma 4
         request = replace(request, reading="causal")
+    form = (decoding or Decoding()).form
+    if form is not None and (request.exact or request.reading == "causal"):
+        raise ValueError(f"a model of {form} alone has no causal reading")
     if request.reading == "causal" and any(hole.blanks for hole in request.holes):
         raise ValueError("a template is filled on a canvas, not by the causal reading")
     if len(request.holes) > 1 and not request.together and chat(tokenizer):
@@ -99,7 +102,7 @@ def infill(
             ),
         )
         return
-    prompt = _prompt(request, tokenizer, model.config, (decoding or Decoding()).form)
+    prompt = _prompt(request, tokenizer, model.config, form)
     encode(model, cache, prompt.ids)
     work = Work(
         model,

@@ -22,7 +22,7 @@ from statistics import median
 from dgedit_engine.rules.proteins import AMINO_ACIDS, WINDOW
 from dgedit_engine.types import ModelError
 
-FEWEST = 10
+FEWEST = 20
 """Members of a family, at least."""
 
 _WORD = 4  # residues of a word by which likeness is measured

@@ -52,7 +52,7 @@ def _known(data: Path) -> list[Family]:
 
 def draw(data: Path, rng: random.Random, progress: float) -> list[Board]:
     """Return a batch of sequences, cut to one length: some with single blanks, some with a few
-    stretches, some with half of them missing.
+    stretches, a few with half of them missing.
     """
     family = rng.choices(_known(data), k=1)[0]
     length = rng.choice([len(one) for one in family.train])
@@ -65,12 +65,12 @@ def _drawn(sequence: str, length: int, rng: random.Random) -> Board:
     start = rng.randrange(len(sequence) - length + 1)
     part = sequence[start : start + length]
     kind = rng.random()
-    if kind < 0.4:
+    if kind < 0.45:
         return board(part, singles(length, rng, rng.uniform(0.05, 0.3)))
-    if kind < 0.8:
+    if kind < 0.9:
         each = (stretch(length, rng, rng.randint(4, 16)) for _ in range(1 + length // 60))
         return board(part, [place for one in each for place in one])
-    return board(part, singles(length, rng, rng.uniform(0.3, 0.8)))
+    return board(part, singles(length, rng, rng.uniform(0.3, 0.6)))
 
 
 def domain(data: Path, *, minutes: float = 45.0) -> Domain:
@@ -92,9 +92,9 @@ def domain(data: Path, *, minutes: float = 45.0) -> Domain:
             minutes=minutes,
             copies=1,
             causal=0.0,
-            full=0.4,
-            conditioned=0.25,
-            last_phase=0.2,
+            full=0.5,
+            conditioned=0.1,
+            last_phase=0.1,
         ),
         sampling=Sampling(steps=16, entropy_bound=1.0, t_min=0.4, t_max=0.8, confidence=0.05),
         draw=lambda rng, progress: draw(data, rng, progress),

@@ -86,7 +86,9 @@ def formed(request: InfillRequest, tokenizer: Tokenizer, form: str) -> Template:
     if not any(place in slots for place in wanted):
         raise ValueError(f"the blanks are no part of a {form}")
     letters = set(found.choices) & set(hole.alphabet or found.choices)
-    known = choices(tokenizer, "".join(sorted(letters)) or hole.alphabet)
+    if not letters:
+        raise ValueError(f"a blank here becomes one of {found.choices}, not {hole.alphabet!r:.50}")
+    known = choices(tokenizer, "".join(sorted(letters)))
     text = before + hole.text + behind
     ids = [
         _token(tokenizer, text[place]) if given else next(iter(known))

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -105,6 +106,7 @@ def test_part_of_a_puzzle_is_filled_where_its_hole_is(trained: tuple[Path, list[
         ((Hole("1234"),), "blanks"),
         ((Hole("." * 16, (0,)), "\n", Hole("." * 16, (0,))), "2 holes"),
         (("11" + "." * 10, Hole("....", (0,))), "stands twice"),
+        ((Hole("." * 16, (0,), "xyz"),), "one of 1234, not 'xyz'"),
     ],
 )
 def test_what_it_cannot_fill_is_one_line(
@@ -113,6 +115,14 @@ def test_what_it_cannot_fill_is_one_line(
     engine = open_engine(str(trained[0]), "cpu")
     with pytest.raises(ValueError, match=words):
         collect(engine.infill(InfillRequest((Passage("a.sudoku", parts),))))
+
+
+@pytest.mark.parametrize("how", [{"exact": True}, {"reading": "causal"}])
+def test_it_has_no_causal_reading(trained: tuple[Path, list[str]], how: dict[str, Any]) -> None:
+    engine = open_engine(str(trained[0]), "cpu")
+    request = InfillRequest((Passage("a.sudoku", (Hole("." * 16, (0,)),)),), **how)
+    with pytest.raises(ValueError, match="no causal reading"):
+        collect(engine.infill(request))
 
 
 def test_vocabulary_is_a_token_a_character() -> None:
