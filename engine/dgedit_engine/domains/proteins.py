@@ -1,7 +1,7 @@
 """The protein model: residues restored in members of families that it was trained on.
 
-A canvas holds a sequence's residues alone; each bears a mark that says whether it is given. No
-header is read: what family it is must be seen from the residues.
+A canvas holds a sequence's residues alone; each bears marks that say whether it is given, and its
+place in the sequence. No header is read: what family it is must be seen from the residues.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ _TOKENS = 4096
 _CHARACTERS = AMINO_ACIDS + OTHERS + "0123456789 \n.,:;?-_[]()"
 
 
-def board(sequence: str, blank: Sequence[int]) -> Board:
-    """Return a sequence as a canvas, with blanks at some places."""
+def board(sequence: str, blank: Sequence[int], start: int = 0) -> Board:
+    """Return a sequence, or the part of one from `start` on, as a canvas, with blanks at some
+    places.
+    """
     missing = set(blank)
     given = [place not in missing for place in range(len(sequence))]
-    return Board(sequence, given, rules.marks(given), AMINO_ACIDS)
+    return Board(sequence, given, rules.marks(given, start), AMINO_ACIDS)
 
 
 def singles(length: int, rng: random.Random, share: float = SHARE) -> list[int]:
@@ -51,8 +53,8 @@ def _known(data: Path) -> list[Family]:
 
 
 def draw(data: Path, rng: random.Random, progress: float) -> list[Board]:
-    """Return a batch of sequences, cut to one length: some with single blanks, some with a few
-    stretches, a few with half of them missing.
+    """Return a batch of sequences, cut to one length: most with single blanks, a tenth to six
+    tenths of the residues, some with stretches.
     """
     family = rng.choices(_known(data), k=1)[0]
     length = rng.choice([len(one) for one in family.train])
@@ -65,12 +67,11 @@ def _drawn(sequence: str, length: int, rng: random.Random) -> Board:
     start = rng.randrange(len(sequence) - length + 1)
     part = sequence[start : start + length]
     kind = rng.random()
-    if kind < 0.45:
-        return board(part, singles(length, rng, rng.uniform(0.05, 0.3)))
-    if kind < 0.9:
-        each = (stretch(length, rng, rng.randint(4, 16)) for _ in range(1 + length // 60))
-        return board(part, [place for one in each for place in one])
-    return board(part, singles(length, rng, rng.uniform(0.3, 0.6)))
+    blank = singles(length, rng, rng.uniform(0.1, 0.6))
+    if kind < 0.3:
+        each = (stretch(length, rng, rng.randint(4, 16)) for _ in range(1 + length // 40))
+        blank = [place for one in each for place in one]
+    return board(part, blank, start)
 
 
 def domain(data: Path, *, minutes: float = 45.0) -> Domain:
@@ -92,7 +93,7 @@ def domain(data: Path, *, minutes: float = 45.0) -> Domain:
             minutes=minutes,
             copies=1,
             causal=0.0,
-            full=0.5,
+            full=0.7,
             conditioned=0.1,
             last_phase=0.1,
         ),

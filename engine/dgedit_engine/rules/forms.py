@@ -61,9 +61,11 @@ def graph(text: str, blanks: Collection[int], span: range) -> Form:
 
 def protein(text: str, blanks: Collection[int], span: range) -> Form:
     """Return a protein as slots: its residues, or a window of them around the blanks."""
-    places = proteins.window(proteins.residues(text, span.start), span)
+    every = proteins.residues(text, span.start)
+    places = proteins.window(every, span)
     given = [place not in blanks and text[place] != proteins.BLANK for place in places]
-    return Form(places, given, proteins.marks(given), proteins.AMINO_ACIDS)
+    marks = proteins.marks(given, every.index(places[0]))
+    return Form(places, given, marks, proteins.AMINO_ACIDS)
 
 
 FORMS: Mapping[str, Callable[[str, Collection[int], range], Form]] = {

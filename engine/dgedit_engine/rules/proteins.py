@@ -15,8 +15,10 @@ OTHERS = "BJOUXZ"
 BLANK = "?"
 WINDOW = 256
 """Residues that a model reads, at most."""
-MARKS = 3
-"""Marks that `marks` knows: none, blank and given."""
+PLACES = 256
+"""Places in a sequence that are told apart; all that are further on are one."""
+MARKS = 3 + PLACES
+"""Marks that `marks` knows: none, blank and given, and each place."""
 
 
 def residues(text: str, place: int) -> list[int]:
@@ -46,6 +48,8 @@ def window(places: Sequence[int], span: range) -> list[int]:
     return list(places[start : start + WINDOW])
 
 
-def marks(given: Sequence[bool]) -> list[tuple[int]]:
-    """Return the mark that each residue bears: whether it is given."""
-    return [(1 + known,) for known in given]
+def marks(given: Sequence[bool], start: int = 0) -> list[tuple[int, int]]:
+    """Return the marks that each residue bears: whether it is given, and its place in the sequence,
+    of which the first one is at `start`.
+    """
+    return [(1 + known, 3 + min(PLACES - 1, start + place)) for place, known in enumerate(given)]
