@@ -21,7 +21,7 @@ import typer
 
 from dgedit.commands import output
 from dgedit.commands.options import Device
-from dgedit.commands.tune_demo import train_demo
+from dgedit.commands.tune_demo import DemoPlan, train_demo
 from dgedit.errors import Exit, InputError, UsageError
 from dgedit.files import small
 from dgedit.files.disk import in_units
@@ -103,8 +103,8 @@ def tune(
     if os.path.lexists(place):
         raise UsageError(f"{name} is a model already; take another --name, or remove that first")
     if demo is not None:
-        how = {"minutes": minutes, "seed": seed, "resume": resume, "tell": tell.line}
-        return train_demo(demo, place, paths or [], **how)
+        plan = DemoPlan(demo, place, tuple(paths or ()), minutes, seed)
+        return train_demo(plan, tell.line, resume=resume)
     run = tuned.unfinished(place)
     given = _given(paths or [Path()], base, since, minutes or 20.0, seed)
     if resume:

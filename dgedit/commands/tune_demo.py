@@ -6,8 +6,8 @@ Knows folders and words; the engine knows the domains.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dgedit.errors import Exit, InputError, UsageError
@@ -17,19 +17,25 @@ _KEPT = ("state.pt",)
 """Files of a run that its model does not need."""
 
 
-def train_demo(
-    demo: str,
-    place: Path,
-    paths: Sequence[Path],
-    *,
-    minutes: float | None,
-    seed: int,
-    resume: bool,
-    tell: Callable[[str], None],
-) -> int:
-    """Train the model of a domain into the folder `place`; proteins are read from the one path.
-    Returns the exit code.
-    """
+@dataclass(frozen=True, slots=True)
+class DemoPlan:
+    """What is trained again, and where to."""
+
+    demo: str
+    """The domain."""
+    place: Path
+    """The new model's folder."""
+    paths: tuple[Path, ...]
+    """What is named to be trained on: of proteins a FASTA file."""
+    minutes: float | None
+    """Minutes of training; None: the domain's own."""
+    seed: int
+    """Decides first weights and noise."""
+
+
+def train_demo(plan: DemoPlan, tell: Callable[[str], None], *, resume: bool) -> int:
+    """Train the model of a domain; returns the exit code."""
+    demo, place, paths = plan.demo, plan.place, plan.paths
     run = tuned.unfinished(place)
     if resume and not run.is_dir():
         raise InputError(f"no run of {place.name} to go on with: leave --resume out")
@@ -42,8 +48,8 @@ def train_demo(
         from dgedit_engine.domains.known import domain_of
         from dgedit_engine.domains.training import train
 
-        domain = domain_of(demo, minutes=minutes, data=paths[0] if paths else None)
-        domain = replace(domain, recipe=replace(domain.recipe, seed=seed))
+        domain = domain_of(demo, minutes=plan.minutes, data=paths[0] if paths else None)
+        domain = replace(domain, recipe=replace(domain.recipe, seed=plan.seed))
         run.mkdir(parents=True, exist_ok=True)
         train(domain, run, resume=resume, told=tell)
     for name in _KEPT:

@@ -90,7 +90,8 @@ def nearest(query: str, others: Sequence[str]) -> tuple[str, float]:
 def background(sequences: Sequence[str]) -> Floats:
     """Return the share of each amino acid in the sequences, (20,)."""
     counts = np.array([sum(one.count(letter) for one in sequences) for letter in AMINO_ACIDS])
-    return counts / counts.sum()
+    shares: Floats = counts / counts.sum()
+    return shares
 
 
 def profile(query: str, family: Sequence[str], usual: Floats, scores: Scores) -> Floats:
@@ -102,4 +103,5 @@ def profile(query: str, family: Sequence[str], usual: Floats, scores: Scores) ->
         for place, letter in enumerate(aligned(query, other, scores)):
             if letter is not None:
                 counts[place, AMINO_ACIDS.index(letter)] += 1
-    return counts / counts.sum(1, keepdims=True)
+    shares: Floats = counts / counts.sum(1, keepdims=True)
+    return shares

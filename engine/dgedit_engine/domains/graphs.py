@@ -91,7 +91,7 @@ def draw(rng: random.Random, progress: float) -> list[GraphBoard]:
     ]
 
 
-def domain(*, minutes: float = 20.0) -> Domain:
+def domain(*, minutes: float = 55.0) -> Domain:
     """Return the domain."""
     return Domain(
         name="graph",
@@ -114,7 +114,8 @@ def domain(*, minutes: float = 20.0) -> Domain:
             on_policy=0.25,
             last_phase=0.35,
         ),
-        sampling=Sampling(steps=32, entropy_bound=0.1, t_min=0.4, t_max=0.8, confidence=0.005),
+        # hot at first, as answers that are the only one want it; cold at last, to choose among many
+        sampling=Sampling(steps=32, entropy_bound=0.1, t_min=0.02, t_max=0.8, confidence=0.005),
         draw=draw,
     )
 
