@@ -24,6 +24,8 @@ SHARE = 0.15
 """Share of single residues that are restored."""
 
 _TOKENS = 4096
+_VARIED = 0.4  # share of given residues that are exchanged in training, at most
+_SHIFT = 6  # places by which a sequence is shifted in training, at most
 _CHARACTERS = AMINO_ACIDS + OTHERS + "0123456789 \n.,:;?-_[]()"
 
 
@@ -71,7 +73,18 @@ def _drawn(sequence: str, length: int, rng: random.Random) -> Board:
     if kind < 0.3:
         each = (stretch(length, rng, rng.randint(4, 16)) for _ in range(1 + length // 40))
         blank = [place for one in each for place in one]
-    return board(part, blank, start)
+    return board(_varied(part, blank, rng), blank, max(0, start + rng.randint(-_SHIFT, _SHIFT)))
+
+
+def _varied(sequence: str, blank: Sequence[int], rng: random.Random) -> str:
+    """Return a sequence with some given residues exchanged for others at random, as in a relative:
+    what is around a blank is then not learnt by heart.
+    """
+    kept, share = set(blank), rng.uniform(0, _VARIED)
+    return "".join(
+        rng.choice(AMINO_ACIDS) if place not in kept and rng.random() < share else one
+        for place, one in enumerate(sequence)
+    )
 
 
 def domain(data: Path, *, minutes: float = 45.0) -> Domain:

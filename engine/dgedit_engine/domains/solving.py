@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dgedit_engine.decode import loop, sampler
+from dgedit_engine.decode import loop
 from dgedit_engine.decode.canvas import Canvas, Seed
 from dgedit_engine.domains.domain import Board, Domain
 from dgedit_engine.model.cache import KVCache
@@ -51,29 +51,42 @@ class Solver:
             best, steps = one.best, steps + 1
         return Solved(self._text(best), steps)
 
-    def certain_first(self, board: Board) -> Solved:
-        """Fill one blank a pass, the one that the model is most certain of."""
-        return self._one_by_one(board, lambda entropy: int(entropy.argmin()))
+    def certain_first(self, boards: Sequence[Board]) -> list[Solved]:
+        """Fill one blank a pass, the one that the model is most certain of; boards of one size."""
+        return self._one_by_one(boards, lambda entropy: entropy.argmin(-1))
 
-    def left_to_right(self, board: Board) -> Solved:
-        """Fill one blank a pass, in reading order."""
-        return self._one_by_one(board, lambda entropy: int(entropy.isfinite().nonzero()[0]))
+    def left_to_right(self, boards: Sequence[Board]) -> list[Solved]:
+        """Fill one blank a pass, in reading order; boards of one size."""
+        return self._one_by_one(boards, lambda entropy: entropy.isfinite().int().argmax(-1))
 
     @torch.inference_mode()
-    def _one_by_one(self, board: Board, choose: Callable[[Tensor], int]) -> Solved:
-        generator = torch.Generator().manual_seed(0)
-        canvas = self.canvas(board, generator)
-        ids, fixed = canvas.ids.clone(), canvas.fixed.clone()
-        assert canvas.kinds is not None
-        steps = 0
+    def _one_by_one(
+        self, boards: Sequence[Board], choose: Callable[[Tensor], Tensor]
+    ) -> list[Solved]:
+        """Fill the blanks of all boards side by side; `choose` takes the entropies (B, C), infinite
+        where nothing is missing, and returns a slot of each (B,).
+        """
+        canvases = [self.canvas(board, torch.Generator().manual_seed(0)) for board in boards]
+        ids = torch.cat([one.ids for one in canvases])
+        fixed = torch.cat([one.fixed for one in canvases])
+        blanks = (~fixed).sum(-1).tolist()
+        borne = [one.marks for one in canvases if one.marks is not None]
+        marks = torch.cat(borne) if borne else None
+        tokens = torch.tensor(self.domain.ids(boards[0].choices))
+        cache = KVCache(self.model.config, batch=len(boards), dtype=self.cache.dtype)
+        self.model.encode(torch.full((len(boards), 1), BOS), cache)
+        rows = torch.arange(len(boards))
         while not fixed.all():
-            logits = self.model.logits(self.model.denoise(ids, self.cache, marks=canvas.marks))
-            probs = sampler.confine(logits, canvas.kinds, canvas.choices).softmax(-1)
+            logits = self.model.logits(self.model.denoise(ids, cache, marks=marks))
+            probs = logits[..., tokens].softmax(-1)
             entropy = torch.special.entr(probs).sum(-1).masked_fill(fixed, torch.inf)
-            slot = choose(entropy[0])
-            ids[0, slot], fixed[0, slot] = probs[0, slot].argmax(), True
-            steps += 1
-        return Solved(self._text(ids[0].tolist()), steps)
+            left = ~fixed.all(-1)
+            slot = choose(entropy)[left]
+            ids[rows[left], slot] = tokens[probs[rows[left], slot].argmax(-1)]
+            fixed[rows[left], slot] = True
+        return [
+            Solved(self._text(row), count) for row, count in zip(ids.tolist(), blanks, strict=True)
+        ]
 
     def canvas(self, board: Board, generator: torch.Generator) -> Canvas:
         """Return a board's canvas, noise in its blanks."""

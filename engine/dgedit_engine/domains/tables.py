@@ -83,8 +83,7 @@ def _ways(
     sampling = solver.domain.sampling
     one = [solver.refined(board, replace(sampling, steps=1)) for board in boards]
     all_steps = [solver.refined(board, sampling) for board in boards]
-    ordered = [solver.left_to_right(board) for board in boards]
-    certain = [solver.certain_first(board) for board in boards]
+    ordered, certain = solver.left_to_right(boards), solver.certain_first(boards)
 
     def solved(found: Sequence[Solved]) -> str:
         good = sum(right(board, each.text) for board, each in zip(boards, found, strict=True))

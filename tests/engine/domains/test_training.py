@@ -56,16 +56,17 @@ def test_training_lowers_the_loss_and_keeps_what_is_given(
     assert entries[-1]["canvas"] < 0.85 * entries[0]["canvas"]
     config = load_config(folder)
     solver = Solver(checkpoint.load(config, folder, dtype=torch.float32), small())
-    for board in sudoku.held_out(16, 8, 4):
-        for found in (
-            solver.refined(board, small().sampling),
-            solver.left_to_right(board),
-            solver.certain_first(board),
-        ):
-            kept = zip(board.text, board.given, found.text, strict=True)
+    boards = sudoku.held_out(16, 8, 4)
+    refined = [solver.refined(board, small().sampling) for board in boards]
+    certain, ordered = solver.certain_first(boards), solver.left_to_right(boards)
+    for found in (refined, certain, ordered):
+        for board, one in zip(boards, found, strict=True):
+            kept = zip(board.text, board.given, one.text, strict=True)
             assert all(own == letter for own, given, letter in kept if given)
-            assert set(found.text) <= set("1234")
-        assert solver.certain_first(board).steps == 8
+            assert set(one.text) <= set("1234")
+    assert {one.steps for one in certain} == {8}
+    alone = [solver.left_to_right([board])[0] for board in boards]
+    assert [one.text for one in alone] == [one.text for one in ordered]
 
 
 def test_training_repeats_and_goes_on_after_a_stop(tmp_path: Path) -> None:
