@@ -3,11 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo edit test test-all fuzz lint format docs bench clean
+.PHONY: demo demo-sudoku demo-graph demo-protein edit test test-all fuzz lint format docs bench clean
 
 # Exit code 6 is an infill in doubt, such as one that did not settle: shown like any other.
 demo: $(VENV)/installed
 	$(BIN)/dgedit fill demo/inventory.py || test $$? -eq 6
+
+# One puzzle each, by the small model of its domain, which is part of the package.
+demo-sudoku: $(VENV)/installed
+	$(BIN)/dgedit fill demo/sudoku/medium.sudoku --model sudoku || test $$? -eq 6
+
+demo-graph: $(VENV)/installed
+	$(BIN)/dgedit fill demo/graph.dot --model graph || test $$? -eq 6
+
+demo-protein: $(VENV)/installed
+	$(BIN)/dgedit fill demo/protein.fasta --model protein || test $$? -eq 6
 
 edit: $(VENV)/installed
 	$(BIN)/dgedit demo/inventory.py

@@ -1,6 +1,7 @@
 """Draw docs/tui.svg: a real infill by the default model, step by step, as one animated picture.
 
 python docs/film.py [MODEL]
+python docs/film.py sudoku    # docs/sudoku.svg: a puzzle, by the model of that name
 
 Every picture is Textual's own of the screen at that step; they lie upon each other, each seen
 for its time. Where nothing moves, the last one is seen.
@@ -16,6 +17,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event, Semaphore
+
+from textual.pilot import Pilot
 
 from dgedit.engines.connect import connect
 from dgedit.tui.app import DgeditApp
@@ -99,23 +102,38 @@ def _seen(first: float, last: float, whole: float, number: int, count: int) -> s
     )
 
 
+async def lines_of_code(app: DgeditApp, pilot: Pilot[object]) -> None:
+    """Mask two lines of the demo."""
+    for row, start in ((29, 8), (32, 8)):
+        app.editor.move_cursor((row, start))
+        end = len(app.editor.document.get_line(row))
+        app.editor.move_cursor((row, end), select=True)
+        await pilot.press("f2")
+
+
+async def puzzle(app: DgeditApp, pilot: Pilot[object]) -> None:
+    """Mask all of the text as a template."""
+    app.editor.select_all()
+    app.templates.mask()
+
+
 async def main(model: str | None) -> None:
-    """Mask two lines of the demo, fill them, and take a picture of every step."""
+    """Mask holes of a demo, fill them, and take a picture of every step."""
     backend = Held(connect(model, None))
-    text = (HERE.parent / "demo" / "inventory.py").read_text()
+    if model == "sudoku":
+        name, size, mask = "sudoku/medium.sudoku", (52, 17), puzzle
+    else:
+        name, size, mask = "inventory.py", (96, 36), lines_of_code
+    text = (HERE.parent / "demo" / name).read_text()
     pictures: list[str] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        path = Path("inventory.py")
+        path = Path(Path(name).name)
         path.write_text(
             text.replace("<FILL>", "pass").replace("return self.items.get(name)", "pass")
         )
         app = DgeditApp([path], connect=lambda: backend, watch=False)
-        async with app.run_test(size=(96, 36)) as pilot:
-            for row, start in ((29, 8), (32, 8)):
-                app.editor.move_cursor((row, start))
-                end = len(app.editor.document.get_line(row))
-                app.editor.move_cursor((row, end), select=True)
-                await pilot.press("f2")
+        async with app.run_test(size=size) as pilot:
+            await mask(app, pilot)
             await pilot.pause(0.2)
             pictures.append(app.export_screenshot(title="dgedit"))
             await pilot.press("f5")
@@ -130,7 +148,7 @@ async def main(model: str | None) -> None:
             await pilot.pause(0.2)
             pictures.append(app.export_screenshot(title="dgedit"))
     seconds = [_STILL / 2, *[_STEP] * (len(pictures) - 2), _STILL]
-    (HERE / "tui.svg").write_text(film(pictures, seconds))
+    (HERE / f"{'sudoku' if model == 'sudoku' else 'tui'}.svg").write_text(film(pictures, seconds))
 
 
 if __name__ == "__main__":

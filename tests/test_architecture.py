@@ -53,7 +53,7 @@ ORDER = {
         ("keymap",),
     ),
     "dgedit_engine": (
-        ("tune",),
+        ("domains", "tune"),
         ("bench", "eval"),
         ("train",),
         ("engine", "warming"),
@@ -62,7 +62,7 @@ ORDER = {
         ("decode", "weights"),
         ("model", "prompt"),
         ("formats",),
-        ("files",),
+        ("files", "rules"),
         ("types",),
     ),
 }

@@ -38,8 +38,8 @@ app = typer.Typer(
     cls=Group,
     help="""Fetch, list, describe, choose, quantise and remove models.
 
-    A model's name is nano (the default), tiny (embedded, for tests), a path, or a name in the
-    models folder.
+    A model's name is nano (the default), sudoku, graph, protein (of one domain each) or tiny (for
+    tests), which are embedded, a path, or a name in the models folder.
     """,
     rich_markup_mode=None,
 )

@@ -178,7 +178,7 @@ def _refuse_files(repo: str, commit: str, models: Mapping[str, object]) -> str |
 
 
 def _pull_ours(name: str, say: Callable[[str], None]) -> None:
-    """Fetch nano's base; tiny is embedded."""
+    """Fetch nano's base; the others are embedded."""
     if name == NANO:
         try:
             nano.check()

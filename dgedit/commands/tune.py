@@ -21,6 +21,7 @@ import typer
 
 from dgedit.commands import output
 from dgedit.commands.options import Device
+from dgedit.commands.tune_demo import DemoPlan, train_demo
 from dgedit.errors import Exit, InputError, UsageError
 from dgedit.files import small
 from dgedit.files.disk import in_units
@@ -54,8 +55,8 @@ def tune(
         str | None, typer.Option(metavar="NAME", help="The model it is a change of; else yours.")
     ] = None,
     minutes: Annotated[
-        float, typer.Option(metavar="N", help="Minutes of training, measuring apart; else 20.")
-    ] = 20.0,
+        float | None, typer.Option(metavar="N", help="Minutes of training alone; else 20.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option(metavar="COMMIT", help="Train on that tree, measure what came since."),
@@ -66,6 +67,10 @@ def tune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be trained on and measured.")
     ] = False,
+    demo: Annotated[
+        Literal["sudoku", "graph", "protein"] | None,
+        typer.Option(help="Train the model of this domain again, instead."),
+    ] = None,
     keep: Annotated[
         Literal["better", "always"],
         typer.Option(metavar="WHEN", help="Name it if it is better, or always."),
@@ -92,13 +97,16 @@ def tune(
     """
     if not name:
         raise UsageError("--name says what the new model is called")
-    if not minutes > 0:
+    if minutes is not None and not minutes > 0:
         raise UsageError(f"--minutes must be more than 0, not {minutes:g}")
     place, tell = store.placed(name), _Telling(as_json)
     if os.path.lexists(place):
         raise UsageError(f"{name} is a model already; take another --name, or remove that first")
+    if demo is not None:
+        plan = DemoPlan(demo, place, tuple(paths or ()), minutes, seed)
+        return train_demo(plan, tell.line, resume=resume)
     run = tuned.unfinished(place)
-    given = _given(paths or [Path()], base, since, minutes, seed)
+    given = _given(paths or [Path()], base, since, minutes or 20.0, seed)
     if resume:
         given, texts = _resumed(run, given, name)
     else:
@@ -308,8 +316,8 @@ class _Telling:
         at = f" at {texts.commit[:8]}" if texts.commit else ""
         since = "since then" if texts.commit else "left out of it (no history to split by)"
         self._say("data", said, f"tune   {given['base']} → {name}, {given['minutes']:g} minutes")
-        self._line(f"data   {files} files, {in_units(texts.nbytes)}, about {tokens:,} tokens{at}")
-        self._line(f"       held out: {held} {since}")
+        self.line(f"data   {files} files, {in_units(texts.nbytes)}, about {tokens:,} tokens{at}")
+        self.line(f"       held out: {held} {since}")
 
     def before(self, held: float, tuning: Tuning) -> None:
         """Tell how the base does."""
@@ -343,11 +351,11 @@ class _Telling:
             self._live.update(Text(words, no_wrap=True, overflow="crop"), refresh=True)
         elif time.monotonic() - self._last > _TOLD:
             self._last = time.monotonic()
-            self._line(words)
+            self.line(words)
 
     def measuring(self) -> None:
         """Tell that training is over."""
-        self._line("measuring …")
+        self.line("measuring …")
 
     def clear(self) -> None:
         """Take the line away that is drawn over."""
@@ -367,19 +375,20 @@ class _Telling:
             words += f"   similar {one['similar']:.0%} → {other['similar']:.0%}"
         self._say("verdict", found.table() | {"name": name, "kept": kept}, words)
         if found.stopped:
-            self._line(f"stopped: {found.stopped}")
+            self.line(f"stopped: {found.stopped}")
         if kept:
-            self._line(f"kept as {name}; use it with  dgedit model use {name}")
+            self.line(f"kept as {name}; use it with  dgedit model use {name}")
         else:
-            self._line(f"not kept: {'; '.join(found.reasons)} (--resume --keep always names it)")
+            self.line(f"not kept: {'; '.join(found.reasons)} (--resume --keep always names it)")
 
     def _say(self, kind: str, said: Mapping[str, Any], words: str) -> None:
         if self._json:
             output.print_text(json.dumps({"kind": kind, **said}) + "\n")
         elif words:
-            self._line(words)
+            self.line(words)
 
-    def _line(self, words: str) -> None:
+    def line(self, words: str) -> None:
+        """Tell something in words, if no JSON is wanted."""
         if self._json:
             return
         self.clear()

@@ -47,7 +47,7 @@ def other_count(config: Config) -> int:
     """Count all parameters but embedding and experts; vectors, which hardly count, are included."""
     dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
     total = dim + (dim + dense if config.conditioned else 0)
-    total += 0 if config.tied else config.vocab * dim
+    total += config.marks * dim + (0 if config.tied else config.vocab * dim)
     norms = 2 if config.family == "llama" else 4
     for layer in config.layers:
         shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values

@@ -1,6 +1,6 @@
 """Find models by name, choose the default, and describe models from their headers.
 
-A name means nano or the embedded tiny; else an existing folder or GGUF file; else a folder in the
+A name means nano or an embedded model; else an existing folder or GGUF file; else a folder in the
 models folder. Names are resolved without the engine, which takes a second to load; a model is
 described from its configuration and its tensors' headers, without reading weights. Knows no hub and
 no terminal.
@@ -23,7 +23,7 @@ from dgedit.errors import EngineError, InputError, UsageError
 from dgedit.files.disk import in_units
 from dgedit.files.paths import leave_if_removed, our_folder
 from dgedit.models import nano, sizes, tuned
-from dgedit.models.names import NANO, OURS, TINY
+from dgedit.models.names import DOMAINS, EMBEDDED, NANO, OURS
 from dgedit_engine.types import ModelError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def folder() -> Path:
 
 
 def resolve(model: str | None = None) -> str:
-    """Return what the engine is to open: "nano", "tiny" or a path. None stands for the model in the
+    """Return what the engine is to open: a name of ours or a path. None stands for the model in the
     settings, where only a text with a slash is a path. Of a tuned model it is the base, whose
     changes `adapter_of` returns. Raises EngineError.
     """
@@ -148,7 +148,7 @@ def path_of(model: str) -> Path:
     found = resolve(model)
     if found == NANO:
         return nano.folder()
-    return _embedded_folder() if found == TINY else Path(found)
+    return _embedded_folder(found) if found in EMBEDDED else Path(found)
 
 
 def placed(name: str) -> Path:
@@ -233,7 +233,7 @@ def discard(place: Path) -> None:
 
 def entries() -> list[ListedModel]:
     """List all models with names: ours, those in the models folder, unfinished downloads."""
-    found = [_nano(), _entry(TINY, _embedded_folder())]
+    found = [_nano(), *(_entry(name, _embedded_folder(name)) for name in EMBEDDED)]
     try:
         places = sorted(
             place for place in folder().iterdir() if place.is_dir() or place.is_symlink()
@@ -336,11 +336,12 @@ def _nano() -> ListedModel:
     return ListedModel(NANO, nano.where(), 0, _is_default(NANO), error=words)
 
 
-def _embedded_folder() -> Path:
-    """Return tiny's folder without importing the engine, which takes a second."""
+def _embedded_folder(name: str) -> Path:
+    """Return an embedded model's folder without importing the engine, which takes a second."""
     import dgedit_engine
 
-    return Path(str(dgedit_engine.__file__)).with_name(TINY)
+    package = Path(str(dgedit_engine.__file__)).parent
+    return package / "shipped" / name if name in DOMAINS else package / name
 
 
 def _entry(name: str, place: Path) -> ListedModel:

@@ -29,7 +29,7 @@ from dgedit.request.markers import (
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
 from dgedit.request.within import within
-from dgedit.text.blanks import Blanks, of_file
+from dgedit.text.blanks import Blanks, of_file, usual
 from dgedit.text.diff import unified_diff
 from dgedit_engine.types import (
     Backend,
@@ -65,11 +65,15 @@ class Source:
         """Find the holes that the ranges name; None names every marker.
 
         With `blanks`, holes that are no marker are templates, and where nothing is named, all of
-        the text is one.
+        the text is one. So it is without them in a file of a kind that has blanks of its own.
         """
+        named = any(ranges) or (marker and marked(document.text, marker))
+        if blanks is None and not named:
+            own = usual(document.path)
+            blanks = own if own is not None and own.character in document.text else None
         if blanks is None:
             return cls(document, tuple(spans_of(document, ranges, marker=marker)))
-        if all(one is None for one in ranges) and not (marker and marked(document.text, marker)):
+        if not named:
             return cls._templates(document, (Span(0, len(document.text)),), marker, blanks)
         return cls._templates(document, spans_of(document, ranges, marker=marker), marker, blanks)
 

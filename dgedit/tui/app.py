@@ -121,6 +121,7 @@ class DgeditApp(Parts):
         self.search.text_changed(editor)
         self.git.note_edit(editor)
         self.servers.note_edit(editor)
+        self.ruled.note_edit(editor)
         self.panels.list_anew()
 
     @on(Editor.SelectionChanged)

@@ -58,6 +58,7 @@ from dgedit.tui.workspace.project_search import ProjectSearch
 from dgedit.tui.workspace.questions import Questions
 from dgedit.tui.workspace.recovery import Recovery
 from dgedit.tui.workspace.rewriting import Rewriting
+from dgedit.tui.workspace.ruled import Ruled
 from dgedit.tui.workspace.saving import Saving
 from dgedit.tui.workspace.sessions import Sessions
 from dgedit.tui.workspace.stdin import Piped
@@ -141,6 +142,7 @@ class Parts(TerminalApp):
         self.search = ProjectSearch(workspace, self.jumps)
         commands = {name: table["command"] for name, table in settings.lsp.items()}
         self.servers = LanguageServers(workspace, commands)
+        self.ruled = Ruled(workspace)
         self.definitions = Definitions(workspace, self.jumps, self.search, self.servers)
         self.crumbs = Crumbs(workspace)
         self.files = FileCommands(workspace, self.opening)
@@ -247,3 +249,4 @@ class Parts(TerminalApp):
     def _looked(self) -> None:
         self.git.look()
         self.servers.look()
+        self.ruled.look()

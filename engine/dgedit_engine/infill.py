@@ -85,6 +85,9 @@ def infill(
         return
     if not model.canvas:  # a chat model without canvases, as Gemma 4
         request = replace(request, reading="causal")
+    form = (decoding or Decoding()).form
+    if form is not None and (request.exact or request.reading == "causal"):
+        raise ValueError(f"a model of {form} alone has no causal reading")
     if request.reading == "causal" and any(hole.blanks for hole in request.holes):
         raise ValueError("a template is filled on a canvas, not by the causal reading")
     if len(request.holes) > 1 and not request.together and chat(tokenizer):
@@ -99,7 +102,7 @@ def infill(
             ),
         )
         return
-    prompt = _prompt(request, tokenizer, model.config)
+    prompt = _prompt(request, tokenizer, model.config, form)
     encode(model, cache, prompt.ids)
     work = Work(
         model,
@@ -166,11 +169,14 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     return replace(decoding, candidates=request.candidates or count)
 
 
-def _prompt(request: InfillRequest, tokenizer: Tokenizer, config: Config) -> Prompt:
+def _prompt(
+    request: InfillRequest, tokenizer: Tokenizer, config: Config, form: str | None
+) -> Prompt:
     """Build the prompt and check that its ids are in the embedding: a GPU does not recover from one
     that is not.
     """
-    prompt = build(request, tokenizer, context=config.context - config.canvas * CANVASES)
+    room = config.context - config.canvas * CANVASES
+    prompt = build(request, tokenizer, context=room, form=form)
     largest = max(max(ids, default=0) for ids in (prompt.ids, *prompt.holes, *prompt.markers))
     if largest >= config.vocab:
         raise ModelError(f"the tokenizer has an id {largest}, the model {config.vocab} tokens")

@@ -31,7 +31,7 @@ from dgedit.text.merge import line_parts
 from dgedit.text.pairs import pairs_of
 from dgedit.tui.bindings import bindings
 from dgedit.tui.editor.buffer import Buffer
-from dgedit.tui.editor.draft_syntax import draft_syntax
+from dgedit.tui.editor.draft_rules import draft_colours
 from dgedit.tui.editor.editing import Writing
 from dgedit.tui.editor.highlighting import Syntax, syntax_of
 from dgedit.tui.editor.holes import OpenHole, collide
@@ -188,7 +188,8 @@ class Editor(Writing, inherit_bindings=False):
                     continue
                 syntax = hole.syntax
                 if hole.draft is None or hole.draft.text != draft.text:
-                    syntax = draft_syntax(self.buffer, hole.span, draft, drafts=len(drafts))
+                    name, count = self.file_name, len(drafts)
+                    syntax = draft_colours(name, self.buffer, hole.span, draft, drafts=count)
                 how = {"fit": hole in fit, "unsure": hole in unsure, "growing": growing}
                 hole.show(draft, syntax, quiet=quiet, **how)
             self.rows.wrap(0)

@@ -36,6 +36,8 @@ class Canvas:
     """(1, C): which of `choices` a slot is confined to, -1 for none of them; None: no slot is."""
     choices: tuple[Tensor, ...] = ()
     """Tokens that a template's blanks may become, for each template."""
+    marks: Tensor | None = None
+    """(1, C, any number): the marks that each slot bears; None: the model has none."""
 
     @property
     def slots(self) -> int:
@@ -62,7 +64,7 @@ def segment_sizes(
     tail: int = 1,
 ) -> list[int]:
     """Return the slots for each hole, on the model's own `canvas` or one up to twice as large; an
-    end takes `tail` of them.
+    end takes `tail` of them. A template that bears marks has a canvas of its own, without an end.
 
     A lone hole without text gets the whole canvas; others what their text may need, rounded up
     together; a template what it takes, and an end. Raises ValueError, naming the number, where not
@@ -70,6 +72,10 @@ def segment_sizes(
     """
     taken = sum(map(len, markers))
     largest = max(canvas, min(SIZES[-1], 2 * canvas))
+    if len(templates) == 1 and templates[0] is not None and templates[0].marks is not None:
+        if len(texts[0]) > canvas:
+            raise ValueError(f"{len(texts[0])} slots; the model's canvas has {canvas}")
+        return [len(texts[0])]
     if templates:
         return _around_templates(texts, taken, templates, largest, tail)
     lone = len(texts) == 1 and not texts[0]
@@ -149,7 +155,7 @@ def seed_canvas(
         behind = [*tail] if tail and hole == len(sizes) - 1 else [end]
         rest = max(0, size - len(text))
         ids += [*text[:size], *(behind + behind[-1:] * rest)[:rest]]
-        free = range(size) if own is None else own.free
+        free = range(size) if own is None else {*own.free, *own.others}
         fixed += [True] * len(marker) + [slot not in free for slot in range(size)]
         kinds += [-1] * len(marker) + [hole if own and slot in free else -1 for slot in range(size)]
     device = generator.device
@@ -168,6 +174,8 @@ def seed_canvas(
         choices = tuple(torch.tensor([*(one.choices if one else ())]) for one in templates)
         confined = torch.tensor([kinds], device=device)
         canvas = replace(canvas, kinds=confined, choices=tuple(one.to(device) for one in choices))
+        if templates[0] is not None and templates[0].marks is not None:
+            canvas = replace(canvas, marks=torch.tensor([templates[0].marks], device=device))
     return Seed(canvas, ~noised)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from dgedit_engine.files import small
 from dgedit_engine.model.shape import Config
+from dgedit_engine.rules.forms import FORMS
 from dgedit_engine.types import MOST_CANDIDATES, ModelError, Origin
 
 FILE = "decoding.json"
@@ -68,6 +69,10 @@ class Decoding:
     """Whether at last only those pieces look settled that the causal reading would have written."""
     canvas: bool = False
     """Whether drafts from the canvas join those read from left to right, where a base has one."""
+    form: str | None = None
+    """The form in which a text of the model's one domain lies on its canvas, by its name in
+    `rules/forms.py`; None: the model reads any text.
+    """
     slots: int | None = None
     """Slots of the canvas of a lone hole, all of them text: an evaluation's length control."""
 
@@ -88,6 +93,8 @@ class Decoding:
             raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r:.100}")
         if any(type(size) is not int or not 4 <= size <= _MOST for size in self.canvases):
             raise ModelError(f"canvases must have 4 to {_MOST} slots, not {self.canvases!r:.100}")
+        if self.form is not None and self.form not in FORMS:
+            raise ModelError(f"form must be one of {', '.join(FORMS)}, not {self.form!r:.100}")
         if self.slots is not None and not (type(self.slots) is int and 1 <= self.slots <= _MOST):
             raise ModelError(f"slots must be a whole number from 1 to {_MOST}, not {self.slots!r}")
         for name in ("origins", "canvases"):

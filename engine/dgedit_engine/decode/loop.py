@@ -161,8 +161,9 @@ def _shrink(one: Live[S], refiner: Refiner[S]) -> None:
     if cut := shrunk(canvas, latest.best, latest.confidence, refiner.model.config.eos):
         slots, segments = cut
         kinds = None if canvas.kinds is None else canvas.kinds[:, slots]
+        marks = None if canvas.marks is None else canvas.marks[:, slots]
         ids, fixed = canvas.ids[:, slots], canvas.fixed[:, slots]
-        one.canvas = Canvas(ids, fixed, segments, kinds, canvas.choices)
+        one.canvas = Canvas(ids, fixed, segments, kinds, canvas.choices, marks)
         one.state = refiner.at(one.state, slots)
 
 
@@ -237,11 +238,14 @@ def _read(
     heats = [sampler.temperature(sampling, one.remaining) for one in running]
     ids = torch.cat([one.canvas.ids for one in running], 1)
     fixed = torch.cat([one.canvas.fixed for one in running], 1)
+    borne = [one.canvas.marks for one in running if one.canvas.marks is not None]
+    marks = torch.cat(borne, 1) if borne else None
     if len(running) == 1:
-        logits = model.logits(model.denoise(ids, cache, running[0].state.soft)) / heats[0]
+        hidden = model.denoise(ids, cache, running[0].state.soft, marks=marks)
+        logits = model.logits(hidden) / heats[0]
     else:
         beside = side_by_side(sizes, cache.device)
-        hidden = model.denoise(ids, cache, _signals(model, running), beside=beside)
+        hidden = model.denoise(ids, cache, _signals(model, running), beside=beside, marks=marks)
         heat = torch.tensor(heats, device=ids.device).repeat_interleave(
             torch.tensor(sizes, device=ids.device)
         )

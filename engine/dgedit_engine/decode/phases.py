@@ -249,7 +249,7 @@ def _filling(
     for (ids, sure, _, full), own in zip(texts, templates, strict=True):
         closing = None if own else work.prompt.closing
         kept = open_part(ids, work.tokenizer, closing)
-        ended = ended and (not full or kept is not None)
+        ended = ended and (not full or kept is not None or own is not None)
         holes.append(ids[:kept])
         confidence.append(sure[:kept])
     return Filling(

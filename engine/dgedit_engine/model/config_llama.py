@@ -99,6 +99,7 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         qkv_bias=kind == "qwen2",
         tied=bool(raw.get("tie_word_embeddings", False)),
         conditioned=bool(raw.get("self_conditioning", False)),
+        marks=raw.get("canvas_marks", 0),
         masks=masks,
     )
 
@@ -121,6 +122,7 @@ def written(config: Config) -> dict[str, Any]:
         "model_type": kind if own == CLASSES[kind] else LLADA,
         "canvas_length": config.canvas,
         **({"self_conditioning": True} if config.conditioned else {}),
+        **({"canvas_marks": config.marks} if config.marks else {}),
         **({"mask_token_id": config.masks.mask} if config.masks else {}),
         **({"expand_token_id": config.masks.expand} if config.masks else {}),
         "dtype": "bfloat16",

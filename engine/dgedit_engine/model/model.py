@@ -16,7 +16,6 @@ the tests hold this file to.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,15 +26,11 @@ from dgedit_engine.model.conditioning import SelfConditioning
 from dgedit_engine.model.config import Config, LayerConfig
 from dgedit_engine.model.head import Head
 from dgedit_engine.model.hosted import HostedExperts
+from dgedit_engine.model.layer import Layer
 from dgedit_engine.model.masks import Beside, Reading
-from dgedit_engine.model.products import Weight, feed, feed_parts, linear, order, parts, product
-from dgedit_kernels.decode import FEW, Product
-from dgedit_kernels.geglu import geglu
-from dgedit_kernels.moe import experts
-from dgedit_kernels.norm import residual_norm, rms_norm
-from dgedit_kernels.rope import Rope, qk_norm_rope, rope_at
-from dgedit_kernels.router import choose
-from dgedit_kernels.swiglu import swiglu
+from dgedit_engine.model.products import Weight, linear, order
+from dgedit_kernels.norm import rms_norm
+from dgedit_kernels.rope import Rope, rope_at
 
 
 class Model(nn.Module):
@@ -52,6 +47,9 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
         self.norm = nn.Parameter(torch.empty(config.dim))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
+        self.mark_embedding = (
+            nn.Parameter(torch.empty(config.marks, config.dim)) if config.marks else None
+        )  # (M, D)
         self.head: Head | None = None
         """The head, where it is not simply `unembedding`."""
         self.canvas = config.conditioned or config.masks is not None
@@ -101,15 +99,22 @@ class Model(nn.Module):
         soft: Tensor | None = None,
         *,
         beside: Beside | None = None,
+        marks: Tensor | None = None,
     ) -> Tensor:
         """Read a canvas of ids (B, C) bidirectionally behind the cache -> hidden (B, C, D); the
         cache stays.
 
         `soft` (B, C, D) is the self-conditioning signal, the expected embedding of the last step's
         prediction (`soft_embed`); None is the first step, exactly no signal. Canvases may stand
-        `beside` each other. A model without self-conditioning takes no signal.
+        `beside` each other. A model without self-conditioning takes no signal. Of the `marks` that
+        each slot bears, (B, C, any number), the embeddings are added to its token's; only a model
+        with marks takes them.
         """
         x = self.embed(ids)
+        if marks is not None:
+            assert self.mark_embedding is not None, "marks for a model that has none"
+            table = self.mark_embedding  # mark 0 is none, and stays zero
+            x = x + F.embedding(marks, table, padding_idx=0).sum(2).to(x.dtype)
         if self.conditioning is not None:
             x = self.conditioning(x, soft)
         return self.run(x, cache, Reading(False, beside))
@@ -210,151 +215,6 @@ class Model(nn.Module):
         return ropes
 
 
-class Layer(nn.Module):
-    """Attention, then a dense MLP, beside routed experts where there are any; every part behind a
-    norm, and before another but in a Llama; the sum times a scalar where the family has one.
-    """
-
-    encode_scalar: Tensor | None
-    denoise_scalar: Tensor | None
-
-    def __init__(self, config: Config, index: int) -> None:
-        super().__init__()
-        self.index, self.config, self.shape = index, config, config.layers[index]
-        shape, dim = self.shape, config.dim
-        self.shared = config.family == "gemma4" and config.shared_values and not shape.sliding
-        """Whether the keys are the values too."""
-        joined = config.heads + shape.kv_heads * (1 if self.shared else 2)
-        self.qkv = nn.Parameter(torch.empty(joined * shape.head_dim, dim))
-        self.out = nn.Parameter(torch.empty(dim, config.heads * shape.head_dim))
-        self.q_norm = _norm(shape.head_dim) if config.qk_norm else None
-        self.k_norm = _norm(shape.head_dim) if config.qk_norm else None
-        self.qkv_bias = _norm(joined * shape.head_dim) if config.qkv_bias else None
-        self.attention_in, self.mlp_in = _norm(dim), _norm(dim)
-        closed = config.family != "llama"
-        self.attention_out = _norm(dim) if closed else None
-        self.feed_out = _norm(dim) if closed else None
-        self.gated = geglu if closed else swiglu
-        self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
-        self.down = nn.Parameter(torch.empty(dim, config.mlp))
-        # The only weights that the two modes do not share.
-        scalar = torch.empty(1) if config.family == "gemma4" else None
-        self.register_buffer("encode_scalar", scalar)
-        self.register_buffer("denoise_scalar", None if scalar is None else torch.empty(1))
-        if config.experts:
-            self._with_experts(config)
-
-    def _with_experts(self, config: Config) -> None:
-        """Make the experts' weights, and the norms of two branches."""
-        dim, many, width = config.dim, config.experts, config.expert_width
-        self.mlp_out, self.experts_in, self.experts_out = _norm(dim), _norm(dim), _norm(dim)
-        self.router = nn.Parameter(torch.empty(many, dim))
-        self.router_scale = _norm(dim)
-        self.expert_scale = nn.Parameter(torch.empty(many))
-        self.experts_gate_up = nn.Parameter(torch.empty(many, 2 * width, dim))
-        self.experts_down = nn.Parameter(torch.empty(many, dim, width))
-        self.hosted: HostedExperts | None = None
-
-    def forward(
-        self,
-        x: Tensor,
-        normed: Tensor,
-        rope: Rope,
-        view: ModelPass,
-        following: tuple[Tensor, int],
-    ) -> tuple[Tensor, Tensor]:
-        """Run x (B, n, D), and the same `normed`, through the layer -> the new x, and it normed
-        with the weight `following`, its columns in so many planes.
-        """
-        causal = view.reading.causal
-        q, k, v = self.project(normed, rope, exact=view.exact, causal=causal)
-        attended = view.attend(self.index, self.shape, q, k, v)
-        scalar = self.encode_scalar if causal else self.denoise_scalar
-        return self.finish(x, attended, scalar, following, exact=view.exact, causal=causal)
-
-    def project(
-        self, normed: Tensor, rope: Rope, *, exact: bool = False, causal: bool = True
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Project normed (B, n, D) -> queries (B, H, n, E), keys and values (B, K, n, E).
-
-        Attention stays in the product's dtype: bfloat16 keys halve the cache and its reading.
-        """
-        joined = product(normed, self.qkv, exact=exact, causal=causal, laid=True)
-        joined = joined.view(*joined.shape[:-1], -1, self.shape.head_dim)  # (B, n, H + 2K, E)
-        return qk_norm_rope(
-            joined,
-            self.q_norm,
-            self.k_norm,
-            rope,
-            heads=self.config.heads,
-            kv_heads=self.shape.kv_heads,
-            shared=self.shared,
-            eps=self.config.eps,
-            normed_values=self.config.family == "gemma4",
-            scale=self.config.query_scale,  # of normed queries it is in the norm
-            bias=self.qkv_bias,
-        )
-
-    def finish(
-        self,
-        x: Tensor,
-        attended: Tensor,
-        scalar: Tensor | None,
-        following: tuple[Tensor, int],
-        *,
-        exact: bool = False,
-        causal: bool = True,
-    ) -> tuple[Tensor, Tensor]:
-        """Run the rest of the layer on x (B, n, D) and attention's result (B, n, H E) -> as
-        `forward`.
-        """
-        eps, one = self.config.eps, self.config.experts == 1
-        how: Any = {"exact": exact, "causal": causal}
-        last: Any = {"scalar": scalar, "weights": following[:1], "planes": following[1:]}
-        branch = parts(attended, self.out, x.dtype, **how)
-        norms, places, close = [self.mlp_in], [order(x, self.gate_up)], self.attention_out
-        if not self.config.experts:
-            x, (own,) = residual_norm(x, branch, close, eps, weights=norms, planes=places)
-            dense = feed_parts(own, self.gate_up, self.down, laid=True, gated=self.gated, **how)
-            x, (normed,) = residual_norm(x, dense, self.feed_out, eps, **last)
-            return x, normed
-        norms += [self.experts_in] if one else [self.experts_in, self.router_scale]
-        places += [1] if one else [order(x, self.experts_gate_up, self.experts_down), 1]
-        x, inputs = residual_norm(x, branch, close, eps, weights=norms, planes=places)
-        dense = feed_parts(inputs[0], self.gate_up, self.down, laid=True, **how)
-        routed = self._only(inputs[1], exact=exact) if one else self.route(*inputs[1:])
-        inner = self.mlp_out, self.experts_out
-        x, (normed,) = residual_norm(x, (dense, routed), self.feed_out, eps, inner=inner, **last)
-        return x, normed
-
-    def _only(self, x: Tensor, *, exact: bool) -> Tensor:
-        """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""
-        routed = feed(x, self.experts_gate_up[0], self.experts_down[0], exact=exact)
-        return routed * _as(self.expert_scale, x)
-
-    def route(self, x: Tensor, scaled: Tensor) -> Product:
-        """Return the weighted sum of the experts that the router chooses from `scaled`, for x (B,
-        n, D), whose columns lie in their planes.
-        """
-        flat, scaled = x.flatten(0, 1), scaled.flatten(0, 1)
-        weight, index = choose(
-            linear(scaled, self.router),
-            self.expert_scale,
-            active=self.config.active,
-            factor=self.config.dim**-0.5,
-        )  # (B n, A)
-        hosted, own = self.hosted, (self.experts_gate_up, self.experts_down)
-        gate_up, down = own if hosted is None else hosted.take(self.index)
-        if isinstance(gate_up, Tensor) and isinstance(down, Tensor):
-            if flat.dtype != gate_up.dtype:
-                flat = flat.bfloat16()  # as `product`: to widen all experts would cost more
-            gate_up, down = _as(gate_up, flat), _as(down, flat)
-        routed = experts(flat, index, _as(weight, flat), gate_up, down, laid=True, most=FEW)
-        if hosted is not None:
-            hosted.give(self.index)
-        return routed.view_as(x).to(x.dtype) if isinstance(routed, Tensor) else routed
-
-
 @torch.no_grad()
 def init_weights(model: Model, *, seed: int) -> None:
     """Fill the model with random weights, from which to train.
@@ -382,16 +242,9 @@ def init_weights(model: Model, *, seed: int) -> None:
             )
             if config.family == "llama" and leaf in ("out", "down"):
                 parameter.mul_(branch)
+            if leaf == "mark_embedding":
+                parameter[0] = 0.0
     for layer in model.stack():
         for scalar in (layer.encode_scalar, layer.denoise_scalar):
             if scalar is not None:
                 scalar.fill_(1.0)
-
-
-def _norm(dim: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(dim))
-
-
-def _as(weight: Tensor, x: Tensor) -> Tensor:
-    """The weight in x's dtype; asking first costs a fifth of a `to` that does nothing."""
-    return weight if weight.dtype == x.dtype else weight.to(x.dtype)

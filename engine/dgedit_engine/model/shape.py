@@ -96,6 +96,10 @@ class Config:
     """Whether a full layer of a gemma4 has its keys for values too."""
     conditioned: bool = True
     """Whether canvases read what the last step predicted (`SelfConditioning`)."""
+    marks: int = 0
+    """Marks that a slot of a canvas may bear, M: its row, say, or that it is given; the first one
+    stands for none. 0: no slot bears any, and only the order of the slots tells where they are.
+    """
     bos: int | None = 2
     """First token of a prompt."""
     eos: tuple[int, ...] = (1,)
@@ -112,6 +116,7 @@ class Config:
             _check_number(name, getattr(self, name), whole=True)
         for name in _EXPERTS:
             _check_number(name, getattr(self, name), whole=True, zero=not self.experts)
+        _check_number("marks", self.marks, whole=True, zero=True)
         for name in ("eps", "query_scale"):
             _check_number(name, getattr(self, name))
         if self.softcap is not None or self.diffusion:

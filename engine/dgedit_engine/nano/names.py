@@ -1,4 +1,4 @@
-"""Find the folder or file of a model by its name: nano, tiny or a path.
+"""Find the folder or file of a model by its name: one of ours or a path.
 
 Knows where models are; nothing of what is in them.
 """
@@ -15,7 +15,12 @@ NANO = "nano"
 """Name of the default model: a base that is installed beside us, and what we add to it."""
 
 TINY = Path(__file__).parents[1] / "tiny"
-"""The folder of the model inside the package."""
+"""The folder of the model for tests inside the package."""
+
+EMBEDDED = {TINY.name: TINY} | {
+    name: TINY.with_name("shipped") / name for name in ("sudoku", "graph", "protein")
+}
+"""The folders of all models inside the package: tiny, and one for each domain."""
 
 
 def located(model: str | None) -> Path:
@@ -24,9 +29,10 @@ def located(model: str | None) -> Path:
     """
     if model in (None, NANO):
         return prepared.folder()
-    path = TINY if model == TINY.name else Path(model or "")
+    path = EMBEDDED.get(model or "") or Path(model or "")
     if not path.is_dir() and not (path.suffix == gguf.SUFFIX and path.is_file()):
         raise ModelError(
-            f"no such model: {model} (neither nano, tiny, a folder nor a {gguf.SUFFIX} file)"
+            f"no such model: {model} (neither nano, {', '.join(EMBEDDED)}, a folder "
+            f"nor a {gguf.SUFFIX} file)"
         )
     return path

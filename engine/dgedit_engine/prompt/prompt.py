@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from dgedit_engine.prompt.fences import fence_around
 from dgedit_engine.prompt.layout import BOS, FILE, HOLES, PATH_TOKENS, SPECIALS, prompt_ids
-from dgedit_engine.prompt.template import Template, template
+from dgedit_engine.prompt.template import Template, formed, template
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError
 
@@ -58,12 +58,18 @@ def chat(tokenizer: Tokenizer) -> bool:
     return tokenizer.id("<|suf|>") is None and tokenizer.id(TURN) is not None
 
 
-def build(request: InfillRequest, tokenizer: Tokenizer, *, context: int) -> Prompt:
+def build(
+    request: InfillRequest, tokenizer: Tokenizer, *, context: int, form: str | None = None
+) -> Prompt:
     """Build the prompt in the model's format, at most `context` tokens or what it was trained on.
+    In the `form` of a domain the canvas holds all of the text, and the prompt nothing.
 
     Raises ValueError, naming the number, where holes or the text between them are too many;
     ModelError for a vocabulary of neither format.
     """
+    if form is not None:
+        one = formed(request, tokenizer, form)
+        return Prompt([BOS], (one.ids,), ([],), templates=(one,))
     if (found := tokenizer.id("<|suf|>")) is not None:
         if [tokenizer.id(name) for name in SPECIALS] != list(range(len(SPECIALS))):
             raise ModelError(f"the tokenizer's special tokens are not tiny's: <|suf|> is {found}")

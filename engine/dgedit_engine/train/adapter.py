@@ -20,7 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dgedit_engine.model.adapted import Adapted, LowRank, Matrix
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.layer import Layer
+from dgedit_engine.model.model import Model
 from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 from dgedit_engine.weights.pairs import DECODER, ENCODER
 

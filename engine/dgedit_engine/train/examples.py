@@ -74,6 +74,8 @@ class Batch:
     """(B,): slots up to and including the last hole's first end; C where the text goes on."""
     kind: Ints
     """(B,): places in KINDS."""
+    marks: Ints | None = None
+    """(B, C, any number): the marks that each slot bears, of a model that has marks."""
 
 
 def batches(

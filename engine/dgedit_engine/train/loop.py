@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from dgedit_engine.model.config import Sampling, save_config
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.layer import Layer
+from dgedit_engine.model.model import Model
 from dgedit_engine.train import schedule
 from dgedit_engine.train.examples import Batch
 from dgedit_engine.train.objective import losses

@@ -23,8 +23,9 @@ from dgedit_engine.formats.source import named
 from dgedit_engine.memory.plan import Fit
 from dgedit_engine.model.cache_cuda import CHUNK, DeviceCache
 from dgedit_engine.model.config import Config, load_config
+from dgedit_engine.model.layer import Layer
 from dgedit_engine.model.masks import Reading, side_by_side
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.model import Model
 from dgedit_engine.weights.checkpoint import make_room, planned
 from dgedit_engine.weights.slots import slots
 from dgedit_kernels.dispatch import CardLimits, Launch, watching

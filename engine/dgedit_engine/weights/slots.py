@@ -12,7 +12,8 @@ from itertools import accumulate, pairwise
 from torch import Tensor, nn
 
 from dgedit_engine.formats.source import EMBEDDING, HEAD, NORM, Weight
-from dgedit_engine.model.model import Layer, Model
+from dgedit_engine.model.layer import Layer
+from dgedit_engine.model.model import Model
 from dgedit_engine.model.shape import Config
 from dgedit_kernels.quantised import Quantised
 
@@ -145,6 +146,8 @@ def slots(model: Model) -> Iterator[Slot]:
     if model.output is not None:
         yield Slot(model, "output", {HEAD: ()}, coded=True)
     yield Slot(model, "norm", {f"{top}norm.weight" if old else NORM: ()}, shift=shift)
+    if model.mark_embedding is not None:
+        yield Slot(model, "mark_embedding", {f"{top}mark_embedding.weight": ()})
     if (conditioning := model.conditioning) is not None:
         block = f"{top}self_conditioning."
         yield Slot(conditioning, "pre_norm", {f"{block}pre_norm.weight": ()})

@@ -234,3 +234,41 @@ def test_terminal_has_one_line_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     assert " 10:00 left  step 1  loss 2.10  held out 2.00 → 2.00" in said
     assert "  5:00 left  step 2  loss 1.90  held out 2.00 → 1.80" in said
     assert said.endswith("measuring …\n")
+
+
+def test_demo_trains_a_domain_again_and_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    from dgedit_engine.domains import training
+
+    def write(domain: Any, folder: Path, *, resume: bool, told: Callable[[str], None]) -> None:
+        assert (domain.name, domain.recipe.minutes, domain.recipe.seed) == ("graph", 2.0, 4)
+        (folder / "config.json").write_text(str(resume))
+        (folder / "state.pt").touch()
+        told("step 20")
+
+    monkeypatch.setattr(training, "train", write)
+    given = ["tune", "--demo", "graph", "--name", "mine", "--minutes", "2", "--seed", "4"]
+    assert cli.run(given) == Exit.OK
+    assert "step 20\nkept as mine" in capsys.readouterr().err
+    place = store.folder() / "mine"
+    assert [file.name for file in place.iterdir()] == ["config.json"]
+    assert cli.run(given) == Exit.USAGE
+    assert "mine is a model already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--demo", "graph", "x.txt"], "--demo graph is trained on no x.txt"),
+        (["--demo", "graph", "--resume"], "no run of mine"),
+        (["--demo", "protein"], "learnt from a FASTA file"),
+        (["--demo", "protein", "nowhere.fa"], "not nowhere.fa"),
+    ],
+)
+def test_demo_that_cannot_be_trained_is_one_line(
+    more: list[str], words: str, capsys: Capture
+) -> None:
+    assert cli.run(["tune", "--name", "mine", *more]) not in (Exit.OK, Exit.NO)
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1

@@ -14,6 +14,7 @@ from dgedit.engines.warm.sockets import EngineKey
 from dgedit.errors import EngineError
 from dgedit.models import nano
 from dgedit.models import store as models
+from dgedit.models.names import OURS
 from dgedit.tui.app import DgeditApp
 from dgedit_engine.nano import parts, prepared
 from dgedit_engine.types import ModelError
@@ -76,7 +77,7 @@ def test_list_has_nano_in_each_state(fake: FakeBase, monkeypatch: pytest.MonkeyP
 def test_folder_of_a_fetched_base_is_no_model_of_its_own(fake: FakeBase) -> None:
     part = fake.fetch().parent.with_name(".nano.part")
     part.mkdir()
-    assert [entry.name for entry in models.entries()] == ["nano", "tiny"]
+    assert [entry.name for entry in models.entries()] == list(OURS)
     prepared.folder()
     assert set(nano.kept()) == {nano.fetched(), part, prepared.where()}
     nano.remove()

@@ -20,6 +20,7 @@ from dgedit.engines import connect as backend
 from dgedit.errors import DgeditError, EngineError, InputError, UsageError
 from dgedit.models import sizes
 from dgedit.models import store as models
+from dgedit.models.names import OURS
 from dgedit_engine.bench.shapes import released
 from dgedit_engine.formats import describe
 from dgedit_engine.model.model import Model
@@ -185,6 +186,7 @@ def test_names_are_resolved_without_the_engine() -> None:
     code = """
 import sys
 from dgedit.models import store as models
+from dgedit.models.names import OURS
 models.resolve()
 print(sorted({"torch", "numpy", "rich", "huggingface_hub"} & set(sys.modules)))
 """
@@ -249,7 +251,7 @@ def test_entries_hold_what_is_broken_too(homes: Path) -> None:
     (homes / "file").touch()
     (model(homes / "mute") / "tokenizer.json").unlink()
     found = {entry.name: entry for entry in models.entries()}
-    assert list(found) == ["nano", "tiny", "a", "b", "empty", "link", "lost", "mute", "half"]
+    assert list(found) == [*OURS, "a", "b", "empty", "link", "lost", "mute", "half"]
     assert "quantised by 'awq'" in str(found["a"].error)
     assert "config.json does not exist" in str(found["empty"].error)
     assert found["lost"].error and found["link"].error is None

@@ -178,7 +178,7 @@ def test_bf16_experts_are_used_as_they_are_stored(
         seen.append(gate_up.data_ptr())
         return experts(x, index, weight, gate_up, down, **how)
 
-    monkeypatch.setattr("dgedit_engine.model.model.experts", watched)
+    monkeypatch.setattr("dgedit_engine.model.layer.experts", watched)
     with torch.no_grad():
         hidden = model.encode(ids(5, seed=1), KVCache(config, dtype=torch.bfloat16))
     assert hidden.dtype == torch.float32

@@ -35,6 +35,26 @@ async def test_blanks_of_the_kind_are_filled_alone_and_undone(desk: OpenDesk) ->
         assert editor.current.encode() == PUZZLE
 
 
+async def test_broken_units_are_marked_while_it_converges_and_after(desk: OpenDesk) -> None:
+    text = "12|34\n34|12\n-----\n21|4.\n43|..\n"
+    filled = text.replace("4.", "43").replace("..", "11")
+    async with desk({"p.sudoku": text.encode()}, Script(filled[text.index(".") :][:8])) as d:
+        editor = d.app.editor
+        d.select(0, len(text))
+        await template(d)
+        await d.press("f5")
+        await d.step(3)
+        (hole,) = editor.holes
+        assert [line for line in hole.syntax if line] == [((3, 4, "error"), (4, 5, "error"))]
+        assert len(editor.problems) == 0
+        await d.press("enter")
+        await d.until(lambda: len(editor.problems) == 3)
+        words = {one.words for _, _, one in editor.problems.all(editor.buffer)}
+        assert words == {"1 stands twice in row 4", "1 stands twice in column 3"}
+        await d.press("ctrl+z")
+        await d.until(lambda: len(editor.problems) == 0)
+
+
 async def test_f2_tells_of_the_blanks_and_the_hole_becomes_a_template(desk: OpenDesk) -> None:
     async with desk({"p.sudoku": b"1.3\n"}, Script("x")) as d:
         d.select(0, 3)

@@ -1,0 +1,1 @@
+"""Small models of puzzles and sequences: trained from nothing, measured, shipped."""
