@@ -21,6 +21,7 @@ from dgedit import cli
 from dgedit.engines import connect as backend
 from dgedit.errors import Exit
 from dgedit.models import store as models
+from dgedit.models.names import OURS
 from dgedit_engine.formats import shards
 from dgedit_engine.memory.plan import Need
 from dgedit_engine.nano import parts
@@ -118,7 +119,7 @@ def test_pull_list_info_use_rm(server: Hub, homes: Path, capfd: Capture) -> None
     ]
     assert out.splitlines()[2].split()[:5] == ["tiny", "BF16", "12.4", "MB", "6.1M"]
     size = sum(path.stat().st_size for path in (homes / "mine").iterdir())
-    assert out.splitlines()[3].split()[:5] == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
+    assert out.splitlines()[-1].split()[:5] == ["mine", "BF16", f"{size / 1e6:.1f}", "MB", "1.5M"]
     code, out, err = run(capfd, "info", "mine")
     assert (code, err) == (0, "")
     for words in (
@@ -129,9 +130,9 @@ def test_pull_list_info_use_rm(server: Hub, homes: Path, capfd: Capture) -> None
         assert words in out
     assert run(capfd, "use", "mine") == (0, "mine is the default\n", "")
     entries = json.loads(run(capfd, "list", "--json")[1])
-    names = [("nano", False), ("tiny", False), ("mine", True)]
+    names = [*((name, False) for name in OURS), ("mine", True)]
     assert [(one["name"], one["default"]) for one in entries] == names
-    assert entries[2]["path"] == str(homes / "mine")
+    assert entries[-1]["path"] == str(homes / "mine")
     code, out, err = run(capfd, "rm", "mine", "--yes")
     assert (code, out, err) == (0, "it was the default, which is nano now\n", "")
     assert not list(homes.iterdir())
