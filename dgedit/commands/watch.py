@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dgedit import signals
-from dgedit.commands import output
+from dgedit.commands import output, waiting
 from dgedit.commands.first import connected
 from dgedit.commands.options import (
     HOLES,
@@ -119,6 +119,7 @@ def watch(
     watching = Watching(roots, marker=marker, quiet=debounce / 1000, say=output.complain)
 
     def connect() -> Backend:
+        waiting.agreed(model, device, engine)
         named = model is not None or adapter is not None
         return connected(
             lambda: backend.connect(model, device, engine=engine, adapter=adapter), named=named

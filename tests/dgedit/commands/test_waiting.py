@@ -61,6 +61,13 @@ def test_pipe_is_told(scripted: Scripted, capfd: Capture, monkeypatch: pytest.Mo
     assert SAID in capfd.readouterr().err and scripted.requests
 
 
+def test_watch_is_told(scripted: Scripted, capfd: Capture) -> None:
+    Path("b.py").write_text("x = <FILL>\n")
+    args = ["watch", "b.py", "--once", "--model", "models/m"]
+    assert cli.run(args) == Exit.OK
+    assert SAID in capfd.readouterr().err and scripted.requests
+
+
 def test_small_model_and_one_on_a_gpu_are_not_told_of(
     model: Path, scripted: Scripted, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
