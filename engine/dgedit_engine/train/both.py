@@ -68,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ModelError, OSError, ValueError, KeyError, torch.OutOfMemoryError) as error:
         print(f"both: {str(error).splitlines()[0]}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before there was anything to save
+        print("both: stopped", file=sys.stderr)
+        return 130
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -76,10 +79,12 @@ def _train(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     dtype = torch.float32 if options.fp32 else torch.bfloat16
     free = free_bytes(device)
-    need = both_memory.check(options.base, recipe, free, device=str(device), dtype=dtype)
+    need = both_memory.check(
+        options.base, recipe, free, device=str(device), dtype=dtype, again=options.again
+    )
     print(f"{both_memory.said(need)}, {device} has {rounded_down(free)} GB free", flush=True)
-    options.out.mkdir(parents=True, exist_ok=True)
     held = _held_out(options, recipe)
+    options.out.mkdir(parents=True, exist_ok=True)
     model = checkpoint.load(
         load_config(options.base),
         options.base,
@@ -87,7 +92,7 @@ def _train(options: argparse.Namespace) -> int:
         dtype=dtype,
         activations=torch.float32 if device.type == "cpu" else None,
     )
-    run = BothRun(model, recipe, again=need.again or options.again)
+    run = BothRun(model, recipe, again=need.again)
     if options.start:
         run.adapter.load(options.start)
     if options.resume:

@@ -63,10 +63,17 @@ class TrainingNeed:
 
 
 def check(
-    path: Path, recipe: BothRecipe, free: int, *, device: str, dtype: torch.dtype | None = None
+    path: Path,
+    recipe: BothRecipe,
+    free: int,
+    *,
+    device: str,
+    dtype: torch.dtype | None = None,
+    again: bool = False,
 ) -> TrainingNeed:
     """Return what training the model in `path` takes of `device` with `free` bytes: with layers'
-    activations kept if that fits, else with layers run again. `dtype` is that of plain weights.
+    activations kept if that fits and layers are not to be run `again`, else so. `dtype` is that of
+    plain weights.
 
     Raises TooLarge, in one line that says what is needed and what there is, where neither fits;
     ModelError for a base that cannot be trained.
@@ -76,8 +83,8 @@ def check(
     size = 4 if device.startswith("cpu") else 2
     activations = torch.float32 if device.startswith("cpu") else None
     weights = weights_of(path, config, dtype, activations)
-    for again in (False, True):
-        found = need_of(config, weights, recipe, again=again, size=size, device=device)
+    for one in (again, True):
+        found = need_of(config, weights, recipe, again=one, size=size, device=device)
         if found.total <= free:
             return found
     raise TooLarge(f"{path}: {said(found)}, {device} has {rounded_down(free)} GB free")

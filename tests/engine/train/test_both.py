@@ -35,6 +35,7 @@ from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
 from dgedit_engine.weights import checkpoint, readings
 from dgedit_engine.weights.adapters import WEIGHTS
 from dgedit_engine.weights.quantize import quantize
+from dgedit_kernels.quantised import Quantised
 
 TEXT = "def mean(values):\n    total = sum(values)\n    return total / len(values)\n"
 SPAN = (TEXT.index("total ="), TEXT.index("\n    return"))
@@ -118,6 +119,8 @@ def test_drawn_examples_end_as_tinys_do(twin: Path, data: Path) -> None:
 
 def test_run_learns_and_nothing_but_the_adapter_changes(coded: Path, data: Path) -> None:
     model, batch = opened(coded), drawn(coded, data)
+    assert isinstance(model.layers[0].experts_down, Quantised)
+    assert isinstance(model.layers[0].qkv, Quantised)
     run = BothRun(model, SMALL)
     before, base = run.measure(batch), weights(model)
     adapter = {name: one.detach().clone() for name, one in run.adapter.parts.items()}
@@ -287,6 +290,9 @@ def test_command_that_diverges_keeps_the_last_good_weights(
         (("--slots", "3"), "slots are numbers from 4 on, with commas, not 3"),
         (("--warm-up", "-1"), "warm_up must be at least 0, not -1"),
         (("--projections", "router"), "no such projection: router"),
+        (("--base", "nowhere"), "no model here: nowhere/config.json does not"),
+        (("--corpus", "nowhere"), "nowhere/"),
+        (("--device", "moon"), "device moon"),
     ],
 )
 def test_unusable_settings_are_one_line(
