@@ -82,6 +82,7 @@ PRINTS = {"print", "typer.echo", "typer.secho", "click.echo", "sys.stdout.write"
 PRINTS |= {"sys.stderr.write", "sys.stdout.buffer.write", "sys.stderr.buffer.write"}
 MAY_PRINT = {
     "dgedit/cli.py": "its version",
+    "dgedit/commands/first.py": "a question, of names and figures of our own table",
     "dgedit/commands/interactive.py": "its questions, and keys made visible",
     "dgedit/commands/model.py": "lines made visible",
     "dgedit/commands/output.py": "the one that makes texts visible where somebody looks",

@@ -159,10 +159,10 @@ def test_low_strength_changes_less_than_high(tiny: Engine) -> None:
     """A model that is certain of whatever it reads keeps what was not noised."""
     denoise, read = tiny.model.denoise, torch.empty(0)
 
-    def remember(ids: Tensor, *args: Any) -> Tensor:
+    def remember(ids: Tensor, *args: Any, **options: Any) -> Tensor:
         nonlocal read
         read = ids[0]
-        return denoise(ids, *args)
+        return denoise(ids, *args, **options)
 
     tiny.model.denoise = remember  # type: ignore[method-assign]
     say(tiny, lambda slot: int(read[slot]), rival=60.0)

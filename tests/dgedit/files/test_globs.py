@@ -138,6 +138,7 @@ MAY = {
     "dgedit/text/edits.py": "a bracket, escaped",
     "dgedit/text/fuzzy.py": "letters, escaped, between sets that exclude them",
     "dgedit/text/indentation.py": "words of languages; a bracket, escaped",
+    "dgedit/text/local_names.py": "a name, escaped",
     "dgedit/text/search.py": "an expression that a user types, under a time limit",
     "dgedit/text/symbols.py": "a name, escaped",
     "dgedit/text/words.py": "the letters of a word, escaped",
