@@ -16,6 +16,7 @@ from dgedit.commands.nano import SIZE
 from dgedit.commands.output import complain
 from dgedit.models import known, nano, store
 from dgedit.models.known import KnownModel
+from dgedit.models.names import OURS
 from dgedit.models.sizes import Bits
 from dgedit_engine.types import Backend
 
@@ -69,7 +70,7 @@ def _offered(error: nano.NoBase, *, nano_alone: bool) -> bool:
 
 def _chosen() -> bool:
     """Say whether a model was chosen, or others are there to choose from."""
-    return bool(settings.current().model) or len(store.entries()) > 2
+    return bool(settings.current().model) or len(store.entries()) > len(OURS)
 
 
 def _best() -> tuple[KnownModel, Bits | None] | None:
