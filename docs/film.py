@@ -121,7 +121,7 @@ async def main(model: str | None) -> None:
     """Mask holes of a demo, fill them, and take a picture of every step."""
     backend = Held(connect(model, None))
     if model == "sudoku":
-        name, size, mask = "sudoku/medium.sudoku", (52, 17), puzzle
+        name, size, mask = "sudoku/hard.sudoku", (56, 17), puzzle
     else:
         name, size, mask = "inventory.py", (96, 36), lines_of_code
     text = (HERE.parent / "demo" / name).read_text()
