@@ -18,21 +18,26 @@ from dgedit_engine.types import Step, Stopped
 
 def within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
     """Yield the steps until the time is over, then the best one so far as the last; the first is
-    waited for at any rate. The iterator is closed when the step that it is at is done.
+    waited for at any rate. The iterator is closed at once between two steps, else when the one that
+    it is at is done: none is asked for before it is wanted.
 
     It counts as settled only if every hole has candidates: otherwise nothing was ranked or checked
     for syntax errors. Raises what the iterator raises.
     """
     until = time.monotonic() + seconds
     came: SimpleQueue[Step | BaseException] = SimpleQueue()
-    over = threading.Event()
+    wanted, over = threading.Semaphore(0), threading.Event()
     # a process must not end while a thread of its own computes; one that waits for another may
     torch = "torch" in sys.modules
-    threading.Thread(target=_read, args=(steps, came, over), daemon=not torch).start()
+    threading.Thread(target=_read, args=(steps, came, wanted, over), daemon=not torch).start()
     best: Step | None = None
     index = 0
     try:
-        while (step := _next(came, None if best is None else until - time.monotonic())) is not None:
+        while True:
+            wanted.release()
+            step = _next(came, None if best is None else until - time.monotonic())
+            if step is None:
+                break
             best, index = better(best, step), step.index
             if not step.last and time.monotonic() >= until:
                 break
@@ -44,6 +49,7 @@ def within(steps: Iterator[Step], seconds: float) -> Generator[Step]:
             yield replace(best, index=index, last=True, stopped=stopped)
     finally:
         over.set()
+        wanted.release()
 
 
 def _next(came: SimpleQueue[Step | BaseException], seconds: float | None) -> Step | None:
@@ -68,19 +74,27 @@ def better(best: Step | None, step: Step) -> Step:
 def _read(
     steps: Iterator[Step],
     came: SimpleQueue[Step | BaseException],
+    wanted: threading.Semaphore,
     over: threading.Event,
 ) -> None:
-    """Put the steps in the queue, and an error behind them, until it is over."""
+    """Put each step that is wanted in the queue, and an error behind them, until it is over."""
     try:
-        for step in steps:
-            came.put(step)
-            if over.is_set():
-                break
+        while _granted(wanted) and not over.is_set():
+            came.put(next(steps))
+    except StopIteration:
         came.put(RuntimeError("the stream of steps ended without a last step"))
     except BaseException as error:
         came.put(error)
     finally:
         getattr(steps, "close", lambda: None)()
+
+
+def _granted(wanted: threading.Semaphore) -> bool:
+    """Wait until a step is wanted; return False if the process ends before."""
+    while not wanted.acquire(timeout=1.0):
+        if not threading.main_thread().is_alive():
+            return False
+    return True
 
 
 def _goes_on(before: Step, step: Step) -> bool:
