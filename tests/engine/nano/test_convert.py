@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 def opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """The folder as a larger model is opened: its matrices stay as they are stored."""
     monkeypatch.setattr("dgedit_engine.model.products.has_bfloat16", lambda: True)
-    monkeypatch.setattr("dgedit_engine.memory.plan._WIDE", 0)
+    monkeypatch.setattr("dgedit_engine.memory.counted._WIDE", 0)
     monkeypatch.setattr("dgedit_engine.engine._THREADED", 0)
     return open_engine(str(folder), "cpu")
 
