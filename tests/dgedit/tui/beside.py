@@ -276,6 +276,23 @@ class Beside(RuleBasedStateMachine):
             assert depth_of(editor) <= depths[editor] + 1
             self.follow(editor)
 
+    def replaced_in_project(self, text: str, by: str) -> None:
+        """Replace in all files: those that are open are edited, the others saved."""
+        search = self.app.search
+        self.press("f9", *text, "tab", "ctrl+a", "backspace", *by)
+        self.until(lambda: not search.running)
+        self.press("alt+a")
+        if self.app.screen.is_modal:
+            self.press("enter")
+            self.until(lambda: not search.running)
+        self.press("escape")
+        for editor in self.editors:
+            assert editor.text == self.texts[editor].replace(text, by)
+            self.follow(editor)
+        for path, stored in self.left.items():
+            file = Document.from_bytes(stored)
+            self.left[path] = file.with_text(file.text.replace(text, by)).encode()
+
     def with_drafts(self, fill: Fill) -> list[str]:
         """What the texts are once all that is shown is accepted."""
         texts = {one: one.text for one in self.editors}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -280,6 +281,8 @@ class RandomKeys(Beside):
         self.follow(self.front)
         self.is_unchanged()
 
+    replaces_in_project = rule(text=WORDS, by=WORDS)(Beside.replaced_in_project)
+
     # Infills
 
     @rule(key=keys("f2 f2 shift+f2"))
@@ -378,21 +381,20 @@ ALWAYS = settings(
     stateful_step_count=30,
     deadline=None,
     database=None,
-    print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
 
 
+def run(**how: Any) -> None:
+    run_state_machine_as_test(RandomKeys, settings=settings(ALWAYS, **how))
+
+
 def test_random_keys_beside_a_model() -> None:
-    run_state_machine_as_test(
-        RandomKeys, settings=settings(ALWAYS, max_examples=7, derandomize=True)
-    )
+    run(max_examples=7, derandomize=True)
 
 
 @pytest.mark.slow
 def test_random_keys_for_minutes() -> None:
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        run_state_machine_as_test(
-            RandomKeys, settings=settings(ALWAYS, max_examples=10, stateful_step_count=60)
-        )
+        run(max_examples=10, stateful_step_count=60)
