@@ -10,11 +10,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dgedit_engine.domains.domain import CHARACTERS, Board, Domain, shape
+from dgedit_engine.domains.domain import CHARACTERS, Board, Domain, puzzle_recipe, shape
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.rules import graphs as rules
 from dgedit_engine.rules.graphs import BLANK, Graph
-from dgedit_engine.train.recipe import Recipe
 
 _BATCH, _IMAGES = 256, 4  # boards, and how many are images of one puzzle
 _DENSITY = (1.2, 2.2)  # edges a vertex
@@ -106,14 +105,7 @@ def domain(*, minutes: float = 55.0) -> Domain:
             canvas=rules.MOST,
             marks=rules.MARKS,
         ),
-        recipe=Recipe(
-            minutes=minutes,
-            copies=1,
-            causal=0.0,
-            conditioned=0.4,
-            on_policy=0.25,
-            last_phase=0.35,
-        ),
+        recipe=puzzle_recipe(minutes),
         # hot at first, as answers that are the only one want it; cold at last, to choose among many
         sampling=Sampling(steps=32, entropy_bound=0.1, t_min=0.02, t_max=0.8, confidence=0.005),
         draw=draw,
@@ -123,8 +115,4 @@ def domain(*, minutes: float = 55.0) -> Domain:
 def right(board: GraphBoard, found: Iterable[str]) -> bool:
     """Say whether labels are right, whatever others would be too, and the given ones are kept."""
     labels = list(found)
-    kept = all(
-        not given or one == own
-        for one, own, given in zip(labels, board.text, board.given, strict=True)
-    )
-    return kept and BLANK not in labels and not rules.wrong(board.graph, labels)
+    return board.keeps(labels) and BLANK not in labels and not rules.wrong(board.graph, labels)

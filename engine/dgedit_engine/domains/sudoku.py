@@ -10,11 +10,10 @@ import random
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from dgedit_engine.domains.domain import CHARACTERS, Board, Domain, shape
+from dgedit_engine.domains.domain import CHARACTERS, Board, Domain, puzzle_recipe, shape
 from dgedit_engine.model.config import Sampling
 from dgedit_engine.rules import sudoku as rules
 from dgedit_engine.rules.sudoku import SHAPES, Grid, GridShape
-from dgedit_engine.train.recipe import Recipe
 
 PUZZLES = {16: 200, 36: 400, 81: 1000}
 """Minimal puzzles from which all others are made, by the number of cells."""
@@ -83,14 +82,7 @@ def domain(*, minutes: float = 85.0) -> Domain:
             canvas=81,
             marks=rules.MARKS,
         ),
-        recipe=Recipe(
-            minutes=minutes,
-            copies=1,
-            causal=0.0,
-            conditioned=0.4,
-            on_policy=0.25,
-            last_phase=0.35,
-        ),
+        recipe=puzzle_recipe(minutes),
         # hotter than released: a wrong digit that others lean on is given up more easily
         sampling=Sampling(steps=32, entropy_bound=0.1, t_min=0.6, t_max=1.0, confidence=0.005),
         draw=draw,
@@ -109,8 +101,4 @@ def held_out(cells: int, givens: int, count: int) -> list[Board]:
 def right(board: Board, found: Iterable[str]) -> bool:
     """Say whether a full board breaks no rule, and has its givens."""
     cells = list(found)
-    kept = all(
-        not given or one == own
-        for one, own, given in zip(cells, board.text, board.given, strict=True)
-    )
-    return kept and rules.solved(SHAPES[len(cells)], [int(one) for one in cells])
+    return board.keeps(cells) and rules.solved(SHAPES[len(cells)], [int(one) for one in cells])

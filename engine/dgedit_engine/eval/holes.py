@@ -8,23 +8,21 @@ request for each, the lines before filled, those behind missing.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
 from dgedit_engine.decode import in_turn
-from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.engine import Engine
+from dgedit_engine.eval.command import Opened, parser_of, run
 from dgedit_engine.eval.judge import similarity
-from dgedit_engine.eval.texts import held_out
 from dgedit_engine.train.excerpts import Texts
-from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, collect
+from dgedit_engine.types import Hole, InfillRequest, Passage, collect
 
 COUNTS = (1, 2, 4)
 """Holes of a request."""
@@ -67,32 +65,20 @@ class ManyHoles:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, measure, print a line for each number and way and a JSON line. Returns the exit code,
-    as `dgedit_engine.eval` does.
-    """
-    parser = argparse.ArgumentParser(prog="holes", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--model", help="a model's name or folder; else nano")
-    parser.add_argument("--device", help="where it runs")
-    parser.add_argument("--corpus", help="held-out text, as `dgedit eval` takes it; else shipped")
-    parser.add_argument("--texts", type=int, default=20, help="how many are drawn")
+    """Parse, measure, print; returns the exit code."""
+    parser = parser_of("holes", str(__doc__), drawn="texts")
     parser.add_argument("--counts", type=int, nargs="+", default=[*COUNTS], help="holes of a text")
-    parser.add_argument("--seed", type=int, default=0, help="which texts")
-    options = parser.parse_args(arguments)
-    try:
-        if min(options.counts) < 1:
-            raise ValueError(f"a text has at least 1 hole, not {min(options.counts)}")
-        engine = open_engine(options.model, options.device)
-        corpus = held_out(Path(options.corpus) if options.corpus else None)
-        drawn = draw(corpus, most=max(options.counts), limit=options.texts, seed=options.seed)
-        rows = []
-        for row in measured(engine, drawn, counts=options.counts):
-            rows.append(row)
-            print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    except (ModelError, OSError, ValueError) as error:
-        print(f"holes: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 5 if isinstance(error, ModelError) else 3 if isinstance(error, OSError) else 2
-    print(json.dumps({"model": engine.name, "texts": len(drawn), "rows": rows}))
-    return 0
+    return run(parser, arguments, _work)
+
+
+def _work(
+    options: argparse.Namespace, opened: Opened
+) -> tuple[Engine, list[ManyHoles], Iterator[dict[str, Any]]]:
+    if min(options.counts) < 1:
+        raise ValueError(f"a text has at least 1 hole, not {min(options.counts)}")
+    engine, corpus = opened()
+    drawn = draw(corpus, most=max(options.counts), limit=options.texts, seed=options.seed)
+    return engine, drawn, measured(engine, drawn, counts=options.counts)
 
 
 def draw(corpus: Texts, *, most: int, limit: int, seed: int) -> list[ManyHoles]:

@@ -8,17 +8,15 @@ The same held-out spans are filled for each interval; the texts are held against
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.engine import Engine
+from dgedit_engine.eval.command import Opened, parser_of, run
 from dgedit_engine.eval.tasks import Task, draw
-from dgedit_engine.eval.texts import held_out
 from dgedit_engine.types import ModelError
 
 INTERVALS = (1, 2, 4, 8)
@@ -38,31 +36,20 @@ class RefreshedFill:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, measure, print a line for each interval and a JSON line. Returns the exit code, as
-    `dgedit_engine.eval` does.
-    """
-    parser = argparse.ArgumentParser(prog="refresh", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--model", required=True, help="a masked model's folder or file")
-    parser.add_argument("--device", help="where it runs")
-    parser.add_argument("--corpus", help="held-out text, as `dgedit eval` takes it; else shipped")
-    parser.add_argument("--spans", type=int, default=20, help="how many are drawn")
+    """Parse, measure, print; returns the exit code."""
+    parser = parser_of("refresh", str(__doc__), drawn="spans")
     parser.add_argument("--every", type=int, nargs="+", default=[*INTERVALS], help="intervals")
-    parser.add_argument("--seed", type=int, default=0, help="which spans")
-    options = parser.parse_args(arguments)
-    try:
-        engine = open_engine(options.model, options.device)
-        if engine.masking is None:
-            raise ModelError(f"{engine.name} is no masked model: nothing is read anew in each step")
-        corpus = held_out(Path(options.corpus) if options.corpus else None)
-        tasks = draw(corpus, limit=options.spans, seed=options.seed)[: options.spans]
-        found = measured(engine, tasks, every=options.every)
-    except (ModelError, OSError, ValueError) as error:
-        print(f"refresh: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 5 if isinstance(error, ModelError) else 3 if isinstance(error, OSError) else 2
-    for row in found:
-        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    print(json.dumps({"model": engine.name, "spans": len(tasks), "rows": found}))
-    return 0
+    return run(parser, arguments, _work)
+
+
+def _work(
+    options: argparse.Namespace, opened: Opened
+) -> tuple[Engine, list[Task], list[dict[str, Any]]]:
+    engine, corpus = opened()
+    if engine.masking is None:
+        raise ModelError(f"{engine.name} is no masked model: nothing is read anew in each step")
+    tasks = draw(corpus, limit=options.spans, seed=options.seed)[: options.spans]
+    return engine, tasks, measured(engine, tasks, every=options.every)
 
 
 def measured(

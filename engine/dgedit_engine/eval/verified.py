@@ -9,23 +9,20 @@ tokens a pass gave, the seconds, and in how many spans the text is the same, tok
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.drafting import drafted
 from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.decode.verified import BLOCK, VerifiedReader, copied
-from dgedit_engine.engine import Engine, open_engine
+from dgedit_engine.engine import Engine
+from dgedit_engine.eval.command import Opened, parser_of, run
 from dgedit_engine.eval.tasks import Task, draw
-from dgedit_engine.eval.texts import held_out
-from dgedit_engine.types import ModelError
 
 TOKENS = 48
 """Tokens that are written for each span."""
@@ -44,30 +41,19 @@ class SpanPasses:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, measure, print a line and a JSON line. Returns the exit code, as `dgedit_engine.eval`
-    does.
-    """
-    parser = argparse.ArgumentParser(prog="verified", description=str(__doc__).splitlines()[0])
-    parser.add_argument("--model", help="a model's name or folder; else nano")
-    parser.add_argument("--device", help="where it runs")
-    parser.add_argument("--corpus", help="held-out text, as `dgedit eval` takes it; else shipped")
-    parser.add_argument("--spans", type=int, default=20, help="how many are drawn")
+    """Parse, measure, print; returns the exit code."""
+    parser = parser_of("verified", str(__doc__), drawn="spans")
     parser.add_argument("--tokens", type=int, default=TOKENS, help="written for each")
     parser.add_argument("--block", type=int, nargs="*", default=[0, BLOCK], help="tokens of a pass")
-    parser.add_argument("--seed", type=int, default=0, help="which spans")
-    options = parser.parse_args(arguments)
-    try:
-        engine = open_engine(options.model, options.device)
-        corpus = held_out(Path(options.corpus) if options.corpus else None)
-        tasks = draw(corpus, limit=options.spans, seed=options.seed)[: options.spans]
-        found = measured(engine, tasks, blocks=options.block, tokens=options.tokens)
-    except (ModelError, OSError, ValueError) as error:
-        print(f"verified: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 5 if isinstance(error, ModelError) else 3 if isinstance(error, OSError) else 2
-    for row in found:
-        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
-    print(json.dumps({"model": engine.name, "spans": len(tasks), "rows": found}))
-    return 0
+    return run(parser, arguments, _work)
+
+
+def _work(
+    options: argparse.Namespace, opened: Opened
+) -> tuple[Engine, list[Task], list[dict[str, Any]]]:
+    engine, corpus = opened()
+    tasks = draw(corpus, limit=options.spans, seed=options.seed)[: options.spans]
+    return engine, tasks, measured(engine, tasks, blocks=options.block, tokens=options.tokens)
 
 
 def measured(

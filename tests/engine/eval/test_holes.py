@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dgedit_engine.eval import holes
+from dgedit_engine.eval import command, holes
 from dgedit_engine.eval.holes import ManyHoles, draw
 from dgedit_engine.eval.texts import held_out
 from dgedit_engine.types import Hole
@@ -39,7 +39,7 @@ def test_ways_are_measured(
 ) -> None:
     one = ManyHoles("a.py", LINES, (2, 4))
     engine = Scripted(texts=("b = 2", "c = 9"), certainty=(0.9,))
-    monkeypatch.setattr(holes, "open_engine", lambda model, device: engine)
+    monkeypatch.setattr(command, "open_engine", lambda model, device: engine)
     monkeypatch.setattr(holes, "draw", lambda *given, **more: [one])
     assert holes.main(["--counts", "1", "2"]) == 0
     *_, line = capsys.readouterr().out.splitlines()
