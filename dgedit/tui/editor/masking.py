@@ -1,6 +1,7 @@
 """Mask text with holes, let a hole grow, or close it (F2 and Shift+F2).
 
     a selection        masked itself; of whole lines, without the end of the last one
+    at a marker        all of it, `<FILL: …>`
     on a character     the smallest syntax node at the cursor; F2 again: the next larger one, and
                        after the largest the hole is closed
     in an indentation  the same, from the line's first character
@@ -24,6 +25,7 @@ from textual.document._document import Selection
 from tree_sitter import Parser
 
 from dgedit.files.document import Span
+from dgedit.request.markers import marked
 from dgedit.text.blanks import Blanks, usual
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.highlighting import Syntax
@@ -61,6 +63,8 @@ def mask(editor: Editor) -> str:
         count = len(own.places(editor.text[span.start : span.end])) if own else 0
         return f"{done}; {count} blanks: the command template keeps the rest" if count else done
     text = editor.text
+    if hole is None and (marker := _marker_at(editor)) is not None:
+        return _open(editor, OpenHole(marker.start, marker.end), "masked the marker")
     if hole is None and (span.start == len(text) or text[span.start].isspace()):
         return _open(editor, OpenHole(span.start, span.start), _POINT)
     inner = Span(span.start, span.start + 1) if hole is None else hole.span
@@ -133,6 +137,16 @@ def _aimed_at(editor: Editor) -> Span:
     indented = _INDENTED.match(editor.text, line)
     at = max(span.start, indented.end()) if indented else span.start
     return Span(at, at)
+
+
+def _marker_at(editor: Editor) -> Span | None:
+    """Return the marker that the cursor is in, or at an end of."""
+    at = _selected(editor).end
+    row = editor.buffer.location(at)[0]
+    start = editor.buffer.index((row, 0))
+    spans = (one.span for one in marked(editor.buffer[row]))
+    touched = (Span(start + one.start, start + one.end) for one in spans)
+    return next((one for one in touched if one.start <= at <= one.end), None)
 
 
 def _met(editor: Editor, span: Span) -> list[OpenHole]:

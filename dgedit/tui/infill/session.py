@@ -112,7 +112,7 @@ class Fill:
         for editor in dict.fromkeys(editor for editor, _ in holes):
             own = [hole for owner, hole in holes if owner is editor]
             spans = [Span(hole.start, hole.end) for hole in own]
-            asked = passage(editor.told, spans, marker="", blanks=[hole.blanks for hole in own])
+            asked = passage(editor.told, spans, blanks=[hole.blanks for hole in own])
             given = [
                 (weaves or {}).get(hole, (part,))
                 for hole, part in zip(own, asked.holes, strict=True)

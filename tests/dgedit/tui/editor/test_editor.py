@@ -35,6 +35,19 @@ async def test_f2_masks_the_selection_and_again_closes_the_hole(desk: OpenDesk) 
         assert spans(d.app.editor) == []
 
 
+@pytest.mark.parametrize("column", [8, 11, 14])
+async def test_f2_masks_the_marker_that_the_cursor_touches(desk: OpenDesk, column: int) -> None:
+    async with desk({"a.py": b"def f():\n        <FILL>  # and <FILL: more>\n"}) as d:
+        d.app.editor.move_cursor((1, column))
+        await d.press("f2")
+        (hole,) = d.app.editor.holes
+        assert d.app.editor.text[hole.start : hole.end] == "<FILL>"
+        assert d.notice == "masked the marker, line 2"
+        await d.press("f5")
+        await d.until(lambda: bool(d.script.requests))
+        assert [one.text for one in d.script.requests[0].holes] == [""]
+
+
 async def test_f2_without_a_selection_opens_an_empty_hole(desk: OpenDesk) -> None:
     async with desk({"a.py": CODE}) as d:
         await masked(d, 8, 8)
