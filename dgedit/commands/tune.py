@@ -370,9 +370,8 @@ class _Telling:
         words += f"({-mean:+.3f} [{-high:+.3f}, {-low:+.3f}])   "
         words += f"elsewhere {found.elsewhere[0]:.3f} → {found.elsewhere[1]:.3f}"
         if found.fills is not None:
-            one, other = found.fills
-            words += f"   exact {one['exact']:.0%} → {other['exact']:.0%}"
-            words += f"   similar {one['similar']:.0%} → {other['similar']:.0%}"
+            for figure, (before, after, (_, least, most)) in found.fills.items():
+                words += f"   {figure} {before:.0%} → {after:.0%} [{least:+.0%}, {most:+.0%}]"
         self._say("verdict", found.table() | {"name": name, "kept": kept}, words)
         if found.stopped:
             self.line(f"stopped: {found.stopped}")

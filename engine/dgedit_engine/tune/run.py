@@ -27,8 +27,8 @@ from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, batched
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.train.schedule import STATE, Diverged, append
-from dgedit_engine.tune import fills
-from dgedit_engine.tune.verdict import FORGETTING, Verdict, compared, rounded
+from dgedit_engine.tune.fills import fill_spans
+from dgedit_engine.tune.verdict import FORGETTING, Compared, Verdict, compared, rounded
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 
@@ -207,14 +207,14 @@ class Tuning:
                 break
         after = self._losses([self._batches[at] for at in rest])
         spans = [self.spans[at] for at in rest]
-        figures = compared([self.before[at] for at in rest], after, [one[0] for one in spans])
+        before = [-self.before[at] for at in rest]  # of a figure that is compared more is better
+        base, tuned, gain = compared(before, [-one for one in after], _files(spans))
         place = self.plan.folder / "model"
         self.run.adapter.save(place, base=self.plan.name)
         self._set(whole)
-        before, tuned, gain = figures
         return Verdict(
-            before=before,
-            after=tuned,
+            before=-base,
+            after=-tuned,
             gain=gain,
             spans=len(rest),
             files=len({one[0] for one in spans}),
@@ -224,15 +224,15 @@ class Tuning:
             stopped=stopped,
         )
 
-    def _fills(
-        self, spans: Sequence[Span], place: Path
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        some = spans[:: max(1, len(spans) // self.plan.fills)][: self.plan.fills]
+    def _fills(self, spans: Sequence[Span], place: Path) -> dict[str, Compared]:
+        """Fill some spans with the base and with the tuned model, and compare."""
+        count = min(self.plan.fills, len(spans))
+        some = [spans[number * len(spans) // count] for number in range(count)]
         before, after = (
-            fills.rates(self.plan.base, some, adapter=one, device=self.plan.device)
+            fill_spans(self.plan.base, some, adapter=one, device=self.plan.device)
             for one in (None, place)
         )
-        return before, after
+        return {name: compared(before[name], after[name], _files(some)) for name in before}
 
     def _losses(self, batches: Sequence[InfillBatch], *, base: bool = False) -> list[float]:
         """Return the loss of each span, in nats a token of its hole."""
@@ -258,3 +258,7 @@ class Tuning:
             for name, one in whole.items()
         }
         self._set(halved)
+
+
+def _files(spans: Sequence[Span]) -> list[str]:
+    return [path for path, *_ in spans]

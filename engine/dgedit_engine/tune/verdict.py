@@ -17,6 +17,10 @@ FORGETTING = 0.05
 """The share by which the loss of other people's text may rise."""
 
 
+Compared = tuple[float, float, tuple[float, float, float]]
+"""Means before and after, and the gain: its mean and the ends of its 95% interval."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The figures of a tuned model beside its base's; losses are nats a token of the holes."""
@@ -35,8 +39,9 @@ class Verdict:
     """The loss of other people's text, before and after."""
     blend: float
     """The share of the adapter that was taken: 1 is all of it."""
-    fills: tuple[dict[str, float], dict[str, float]] | None = None
-    """What was filled before and after, exact and similar; None where that was not compared."""
+    fills: dict[str, Compared] | None = None
+    """The shares of spans that were filled exactly, and how similar the infills were, before and
+    after with what was gained; None where that was not compared."""
     stopped: str = ""
     """Why training ended early; empty where it did not."""
 
@@ -48,10 +53,9 @@ class Verdict:
             found.append("held-out holes are not surely better")
         if not self.elsewhere[1] < self.elsewhere[0] * (1 + FORGETTING):
             found.append("other people's text is worse by 5% or more")
-        if self.fills is not None:
-            worse = [name for name in self.fills[0] if self.fills[1][name] < self.fills[0][name]]
-            if len(worse) == len(self.fills[0]):  # of few fills one figure alone is noise
-                found.append("fills are worse")
+        fills = (self.fills or {}).values()  # of few fills one figure alone is noise
+        if fills and all(after < before for before, after, _ in fills):
+            found.append("fills are worse")
         return found
 
     @property
@@ -64,11 +68,9 @@ class Verdict:
         return asdict(self) | {"better": self.better, "reasons": self.reasons}
 
 
-def compared(
-    before: Sequence[float], after: Sequence[float], files: Sequence[str]
-) -> tuple[float, float, tuple[float, float, float]]:
-    """Return the mean losses of the same spans before and after, and the gain with its interval."""
-    gains = [one - other for one, other in zip(before, after, strict=True)]
+def compared(before: Sequence[float], after: Sequence[float], files: Sequence[str]) -> Compared:
+    """Compare figures of the same spans, of which more is better: their means, and the gain."""
+    gains = [other - one for one, other in zip(before, after, strict=True)]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(files))}
     low, high = interval(gains, [numbers[name] for name in files])
     gain = round(mean(gains), 4), round(low, 4), round(high, 4)

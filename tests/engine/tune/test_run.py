@@ -152,14 +152,14 @@ def test_only_what_is_surely_better_is_kept() -> None:
     assert verdict(gain=(0.2, -0.01, 0.3)).reasons == ["held-out holes are not surely better"]
     assert verdict(elsewhere=(2.0, 2.1)).reasons == ["other people's text is worse by 5% or more"]
     assert verdict(elsewhere=(2.0, float("nan"))).reasons
-    less = ({"exact": 0.2, "similar": 0.4}, {"exact": 0.1, "similar": 0.3})
+    less = dict.fromkeys(("exact", "similar"), (0.4, 0.3, (-0.1, -0.2, 0.1)))
     assert verdict(fills=less).reasons == ["fills are worse"]
-    assert verdict(fills=(less[0], {"exact": 0.1, "similar": 0.5})).better
+    assert verdict(fills=less | {"similar": (0.4, 0.5, (0.1, -0.1, 0.2))}).better
 
 
 def test_gain_is_paired_and_drawn_by_file() -> None:
     before, files = [3.0, 1.0, 4.0, 1.5], ["a", "a", "b", "b"]
-    _, _, gain = compared(before, [one - 0.5 for one in before], files)
+    _, _, gain = compared(before, [one + 0.5 for one in before], files)
     assert gain == (0.5, 0.5, 0.5)
-    _, _, gain = compared(before, [2.0, 0.0, 5.0, 2.5], files)  # better in one file alone
+    _, _, gain = compared(before, [4.0, 2.0, 3.0, 0.5], files)  # better in one file alone
     assert gain[1] < 0 < gain[2]
