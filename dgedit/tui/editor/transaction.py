@@ -72,6 +72,8 @@ class Transaction(Edit):
     """The result that the holes before belong to."""
     points: dict[OpenHole, Span] = field(default_factory=dict)
     """Empty holes right before replaced text; undo puts the text back behind them."""
+    alike: frozenset[OpenHole] = frozenset()
+    """Holes that it does not affect, and that are afterwards where one of `holes_after` is."""
 
     @classmethod
     def of(
@@ -139,6 +141,8 @@ class Transaction(Edit):
         self.holes_after |= {
             OpenHole(span.start, span.end): Place(span) for span in cut.values() if span
         }
+        after = {place.span for place in self.holes_after.values()}
+        self.alike = frozenset(hole for hole, span in others.items() if span in after)
         self.points = {
             hole: hole.span
             for hole in others
@@ -157,7 +161,8 @@ class Transaction(Edit):
         since = [
             hole
             for hole in editor.holes
-            if not (hole in self.holes_before or hole in self.holes_after or hole.span in gone)
+            if hole in self.alike
+            or not (hole in self.holes_before or hole in self.holes_after or hole.span in gone)
         ]
         others, cut = _followed(since, back)
         others |= {OpenHole(span.start, span.end): span for span in cut.values() if span}

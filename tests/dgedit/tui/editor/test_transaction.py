@@ -56,6 +56,18 @@ def test_hole_is_where_its_parts_one_by_one_would_put_it(data: st.DataObject) ->
     assert editor.text == text and editor.holes == [hole] and hole.span == Span(start, end)
 
 
+@pytest.mark.parametrize("point", [0, 2])
+def test_empty_hole_beside_one_that_loses_all_its_text_stays(point: int) -> None:
+    spans = [Span(*one) for one in sorted([(point, point), (0, 2)])]
+    editor = opened("b c", *((one.start, one.end) for one in spans))
+    change = Change((Part(0, 1, ""), Part(1, 2, "")), (0, 0))
+    transaction = Transaction.of(editor.buffer, change)
+    transaction.do(editor)
+    assert [hole.span for hole in editor.holes] == [Span(0, 0)] * 2
+    transaction.undo(editor)
+    assert [hole.span for hole in editor.holes] == spans
+
+
 @given(st.data())
 def test_holes_that_came_since_give_way_to_those_that_an_undo_puts_back(
     data: st.DataObject,
