@@ -30,9 +30,10 @@ from dgedit_kernels.quantised import Quantised
 from llama import KINDS, LLAMA3, random_llama, stored
 from small_base import request
 
-CUTS = {"llama": "smollm", "qwen2": "qwen2", "qwen3": "qwen2"}
+CUTS = {"llama": "smollm", "qwen2": "qwen2", "qwen3": "qwen2", "starcoder2": "starcoder"}
 PARTS = [("def f(a):\n    ", Hole(), "\n\nb = 2\n"), ("x = [1, ", Hole(), "]\n"), ("", Hole(), "")]
 IDS = torch.arange(40, 69)[None]
+STARCODER2 = {"architectures": ["Starcoder2ForCausalLM"], "hidden_act": "gelu_pytorch_tanh"}
 GROUPED = {"hidden_size": 96, "intermediate_size": 128}
 """Widths that groups of 32 divide."""
 
@@ -112,12 +113,13 @@ def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:
         checkpoint.load(load_config(tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "starcoder2"])
 def test_adapter_is_merged_as_peft_does(tmp_path: Path, kind: str) -> None:
     import peft
 
     theirs = random_llama(tmp_path / "base", kind)
     parts = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
+    parts = [*parts[:4], "c_fc", "c_proj"] if kind == "starcoder2" else parts
     settings = peft.LoraConfig(r=2, target_modules=parts, init_lora_weights=False)
     adapted = peft.get_peft_model(theirs, settings)
     adapted.save_pretrained(tmp_path / "adapter")
@@ -156,6 +158,9 @@ def test_rope_without_words_is_not_written(tmp_path: Path) -> None:
         ({"eos_token_id": []}, "IndexError"),
         ({"num_key_value_heads": 4}, "6 heads cannot be shared by 4"),
         ({"hidden_size": None}, "dim"),
+        (STARCODER2 | {"use_bias": False}, "use_bias False"),
+        (STARCODER2 | {"hidden_act": "gelu"}, "hidden_act gelu"),
+        (STARCODER2 | {"mask_token_id": 3}, "mask_token_id 3 in a starcoder2"),
     ],
 )
 def test_what_is_not_known_is_named(tmp_path: Path, values: dict[str, Any], words: str) -> None:
@@ -204,9 +209,13 @@ def test_quantised_model_reads_nearly_the_same(tmp_path: Path, kind: str, rest: 
 
 @pytest.mark.skipif(not available(), reason="this CPU has no such products")
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("coded", [True, False])
-def test_packed_model_says_nearly_the_same(tmp_path: Path, tied: bool, coded: bool) -> None:
-    random_llama(tmp_path / "in", "qwen2", tie_word_embeddings=tied)
+@pytest.mark.parametrize(
+    ("coded", "kind"), [(True, "qwen2"), (False, "qwen2"), (True, "starcoder2")]
+)
+def test_packed_model_says_nearly_the_same(
+    tmp_path: Path, tied: bool, coded: bool, kind: str
+) -> None:
+    random_llama(tmp_path / "in", kind, tie_word_embeddings=tied)
     if coded:
         for _ in quantize(tmp_path / "in", tmp_path / "out", rest="int8"):
             pass
@@ -259,8 +268,9 @@ def test_choices_are_those_of_a_model_without_experts(tmp_path: Path) -> None:
     ]
 
 
-def test_training_starts_near_uniform(tmp_path: Path) -> None:
-    random_llama(tmp_path, "qwen2", num_hidden_layers=12)
+@pytest.mark.parametrize("kind", ["qwen2", "starcoder2"])
+def test_training_starts_near_uniform(tmp_path: Path, kind: str) -> None:
+    random_llama(tmp_path, kind, num_hidden_layers=12)
     model = Model(load_config(tmp_path))
     init_weights(model, seed=1)
     cache = KVCache(model.config, dtype=torch.float32)
