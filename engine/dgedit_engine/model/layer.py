@@ -155,6 +155,7 @@ class Layer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Run the rest of a StarCoder2's layer, behind attention's product."""
         assert self.out_bias is not None and self.down_bias is not None, "all or none"
+        assert self.up_bias is not None, "all or none"
         eps, planes = self.config.eps, order(x, self.gate_up)
         x, own = residual_layer_norm(x, branch, self.out_bias, self.mlp_in, eps, planes=planes)
         plain = partial(gelu, bias=self.up_bias)
