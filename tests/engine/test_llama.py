@@ -11,12 +11,14 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer as Inner
 
+from as_on_a_card import through_kernels
 from byte_base import VOCAB, fields, write
 from dgedit_engine.decode.decoding import DRAFTS
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.formats import vocabulary
 from dgedit_engine.memory.plan import check, fitting, need, usual
 from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.head_loss import Shortlist
@@ -205,6 +207,23 @@ def test_quantised_model_reads_nearly_the_same(tmp_path: Path, kind: str, rest: 
         right = theirs(IDS).logits
     most = 0.2 if rest == "int8" else 2
     assert 0 < float((found - right).abs().max()) < most * float(right.std())
+
+
+def test_codes_of_a_starcoder2_are_read_alike_by_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose products are in parts, their columns in planes."""
+    random_llama(tmp_path / "in", "starcoder2", num_hidden_layers=1, **GROUPED)
+    for _ in quantize(tmp_path / "in", tmp_path / "out", rest="int4"):
+        pass
+    ours = checkpoint.load(load_config(tmp_path / "out"), tmp_path / "out", dtype=torch.float32)
+    with torch.inference_mode():
+        ids = IDS[:, :5]
+        right = ours.logits(ours.encode(ids, KVCache(ours.config, dtype=torch.float32)))
+        through_kernels(monkeypatch, processors=8)
+        cache = DeviceCache(ours.config, device="cpu", dtype=torch.float32)
+        found = ours.logits(ours.encode(ids, cache))
+    assert 0 < float((found - right).abs().max()) < 0.02 * float(right.std())
 
 
 @pytest.mark.skipif(not available(), reason="this CPU has no such products")

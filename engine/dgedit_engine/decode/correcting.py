@@ -18,12 +18,20 @@ import torch
 from dgedit_engine.decode import left_to_right
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
-from dgedit_engine.decode.masking import Masking
+from dgedit_engine.decode.masking import NOT_FINITE, Masking
 from dgedit_engine.decode.pool import Reader
 from dgedit_engine.decode.unmask import Unmasking, unmask
 from dgedit_engine.decode.window import Filled, drafts, end, ended, laid, room
-from dgedit_engine.prompt.window import windows
-from dgedit_engine.types import MOST_STEPS, Candidate, Hole, InfillRequest, Origin, Step
+from dgedit_engine.prompt.window import Window, windows
+from dgedit_engine.types import (
+    MOST_STEPS,
+    Candidate,
+    Hole,
+    InfillRequest,
+    ModelError,
+    Origin,
+    Step,
+)
 
 LIKELY = 0.9
 """The probability from which a token stays: that of CDLM's authors."""
@@ -69,16 +77,16 @@ def fill(
         each = windows(_holding(request, texts), reader.tokenizer, context=room(reader))
         every = every or [[] for _ in each]
         for place, window in enumerate(each):
-            work = laid(reader, request, window, window.present)
-            read(work)
-            corrected = drafted = drafts(reader, work, window)
-            for _ in correct(work, masking, draws, rounds=_rounds(request), steps=request.steps):
-                index, corrected = index + 1, drafts(reader, work, window)
+            under_way = _corrected(reader, request, window, masking, draws)
+            drafted, _ = next(under_way)
+            corrected = drafted
+            for corrected, masks in under_way:
+                index += 1
                 if number == 0:
                     stand[first : first + len(corrected)] = corrected
                 yield Step(
                     index,
-                    index + len(work.masked()) + 1,
+                    index + masks + 1,
                     tuple(stand),
                     score=mean_log(corrected),
                     forwards=model.forwards + other.forwards - earlier,
@@ -88,6 +96,24 @@ def fill(
     origins: list[Origin] = ["draft", "revised"] * count
     passes = model.forwards + other.forwards - earlier
     yield end(request, every, origins, index + 1, passes)
+
+
+def _corrected(
+    reader: Reader,
+    request: InfillRequest,
+    window: Window,
+    masking: Masking,
+    generator: torch.Generator | None,
+) -> Iterator[tuple[Filled, int]]:
+    """Yield what a window holds, read in its place, and then each step of its correction, with the
+    number of masks there.
+    """
+    work = laid(reader, request, window, window.present)
+    read(work)
+    yield drafts(reader, work, window), 0
+    rounds = max(1, round(_ROUNDS * 4 ** (request.effort - 0.5)))  # a factor of two to either side
+    for _ in correct(work, masking, generator, rounds=rounds, steps=request.steps):
+        yield drafts(reader, work, window), len(work.masked())
 
 
 def correct(
@@ -129,19 +155,18 @@ def correct(
 
 
 def read(work: Unmasking) -> None:
-    """Read a window without masks, and note how probable each token in a hole is there."""
+    """Read a window without masks, and note how probable each token in a hole is there. Raises
+    ModelError for logits that are not finite.
+    """
     slots = [(hole, slot) for hole in work.holes for slot in range(len(hole.ids))]
     if not slots:
         return
     tokens = torch.tensor([hole.ids[slot] for hole, slot in slots], device=work.cache.device)
     likely = work.logits(slots, anew=True).softmax(-1).gather(-1, tokens[:, None])[:, 0]
+    if bool(likely.isnan().any()):
+        raise ModelError(NOT_FINITE)
     for (hole, slot), one in zip(slots, likely.tolist(), strict=True):
         hole.best[slot], hole.sure[slot] = hole.ids[slot], one
-
-
-def _rounds(request: InfillRequest) -> int:
-    """Return the rounds for a request: each half of the dial is a factor of two."""
-    return max(1, round(_ROUNDS * 4 ** (request.effort - 0.5)))
 
 
 def _holding(request: InfillRequest, texts: Sequence[str]) -> InfillRequest:
