@@ -20,6 +20,7 @@ from dgedit_engine.memory.plan import check, fitting, need, usual
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
+from dgedit_engine.model.config_llama import configured, kind_of
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.head_loss import Shortlist
 from dgedit_engine.types import Hole, ModelError
@@ -98,6 +99,27 @@ def test_saved_model_is_read_by_transformers(tmp_path: Path, kind: str) -> None:
     assert load_config(tmp_path / "out") == ours.config
     with torch.no_grad():
         assert torch.allclose(again.eval()(IDS).logits, theirs(IDS).logits, atol=1e-4)
+
+
+def test_published_configuration_of_starcoder2_is_read() -> None:
+    """bigcode/starcoder2-3b's, which leaves the tied head out."""
+    raw = {
+        **{"architectures": ["Starcoder2ForCausalLM"], "model_type": "starcoder2"},
+        **{"attention_dropout": 0.1, "bos_token_id": 0, "eos_token_id": 0, "use_bias": True},
+        **{"embedding_dropout": 0.1, "hidden_act": "gelu_pytorch_tanh", "hidden_size": 3072},
+        **{"initializer_range": 0.018042, "intermediate_size": 12288, "mlp_type": "default"},
+        **{"max_position_embeddings": 16384, "norm_epsilon": 1e-5, "num_attention_heads": 24},
+        **{"num_hidden_layers": 30, "num_key_value_heads": 2, "residual_dropout": 0.1},
+        **{"rope_theta": 999999.4420358813, "sliding_window": 4096, "vocab_size": 49152},
+    }
+    kind = kind_of(raw)
+    assert kind == "starcoder2"
+    config = configured(raw, kind)
+    (layer,) = set(config.layers)
+    assert (layer.sliding, layer.kv_heads, layer.head_dim, layer.rotated) == (True, 2, 128, 64)
+    assert layer.rope_theta == 999999.4420358813
+    assert (config.window, config.context, config.tied, config.eps) == (4096, 16384, True, 1e-5)
+    assert (config.bos, config.eos) == (0, (0,))
 
 
 def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:

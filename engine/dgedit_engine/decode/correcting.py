@@ -146,7 +146,7 @@ def correct(
             hole.ids[slot], hole.free[slot] = work.mask, True
         yield
         count = min(left, len(again))
-        yield from unmask(work, masking, count, generator)
+        yield from unmask(work, masking, count, generator, bar=True)
         left -= count
         read(work)
         yield

@@ -29,7 +29,7 @@ from dgedit_engine.prompt.fim import FAMILIES
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage, Step, collect
 from dgedit_engine.weights import checkpoint
-from masked import MARKS, dcoder, full, pair
+from masked import EXPAND, MARKS, dcoder, dream, full, pair
 from small_base import Leaning, model, request
 
 pytestmark = pytest.mark.oracle
@@ -218,6 +218,28 @@ def test_corrected_tokens_are_the_masked_models_choice_given_the_rest(
     assert hole.sure == pytest.approx(odds(theirs, ids), abs=1e-4)
     if rounds == 1:
         assert [at for at in range(6) if ids[at] != IDS[at]] == masks
+
+
+def test_nothing_becomes_the_mark_to_expand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which DreamOn would predict where a draft has a token too few."""
+    dream(tmp_path)
+    ours = checkpoint.load(load_config(tmp_path), tmp_path)
+    work = Unmasking(ours, KVCache(ours.config, dtype=torch.float32), FIXED, [])
+    work.holes.append(MaskedHole.of(IDS, work.mask))
+    real = Unmasking.logits
+
+    def leaning(self: Unmasking, slots: Any, *, anew: bool = False) -> Tensor:
+        found = real(self, slots, anew=anew).clone()
+        found[:, EXPAND] = found.max() + 9
+        return found
+
+    monkeypatch.setattr(Unmasking, "logits", leaning)
+    read(work)
+    for _ in correct(work, GREEDY, None, rounds=1):
+        assert EXPAND not in work.holes[0].best and EXPAND not in work.ids
+    assert work.holes[0].ids != IDS and len(work.holes[0].ids) == len(IDS)
 
 
 @pytest.mark.parametrize("masking", [GREEDY, Masking("p2", temperature=0.6), Masking()])
