@@ -3,7 +3,7 @@
     the drafter's candidates, as it fills alone -> the masked model reads a draft in its place
         -> tokens that it finds unlikely become masks -> its own sampler fills them -> and again
 
-A draft keeps its number of tokens. Draft and correction are both candidates, ranked by the masked
+No slot is added to a draft. Draft and correction are both candidates, ranked by the masked
 model's probability of each token beside all others. Knows requests and steps; `unmask.py` fills a
 window.
 """
