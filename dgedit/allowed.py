@@ -132,6 +132,7 @@ CHECKS: Mapping[str, Callable[[object], str]] = {
     "model": _is_text,
     "adapter": _is_text,
     "verifier": _is_text,
+    "drafter": _is_text,
     "device": _is_device,
     "engine": _is_engine,
     "idle": _is_between(0.1, _DAY),

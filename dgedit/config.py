@@ -40,7 +40,7 @@ _LARGEST = 64_000  # bytes of a settings file: beyond that tomllib may take seco
 # What a project's file may not say.
 _PERSONAL = frozenset(
     {
-        *("adapter", "verifier", "engine", "device", "idle", "keys", "lsp"),
+        *("adapter", "verifier", "drafter", "engine", "device", "idle", "keys", "lsp"),
         "auto_save",
         *("editorconfig_end_of_line", "editorconfig_charset"),  # which may rewrite whole files
     }
@@ -64,6 +64,8 @@ class Settings:
     """The folder of a low-rank adapter (LoRA) of that model; empty for none."""
     verifier: str = ""
     """A second model of the same vocabulary, which judges what that one writes; empty for none."""
+    drafter: str = ""
+    """A second model, which drafts what that one, a masked one, corrects; empty for none."""
     device: str = ""
     """The device that it runs on: cpu, cuda, cuda:1, mps; auto or empty lets the engine choose."""
     engine: str = "auto"

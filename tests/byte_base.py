@@ -79,7 +79,10 @@ def write(file: Path, kind: str = "llama", cut: str = "smollm", **text: Any) -> 
         "attention.key_length": config.head_dim,
     }.items():
         writer.add_uint32(f"{kind}.{key}", value)
-    writer.add_float32(f"{kind}.attention.layer_norm_rms_epsilon", config.rms_norm_eps)
+    if kind == "starcoder2":
+        writer.add_layer_norm_eps(config.norm_epsilon)
+    else:
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_float32(f"{kind}.rope.freq_base", 1e4)
     writer.add_tokenizer_model(header["tokenizer.ggml.model"])
     writer.add_tokenizer_pre(header["tokenizer.ggml.pre"])

@@ -28,21 +28,23 @@ LLAMA3 = {
     **{"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0},
     **{"high_freq_factor": 4.0, "original_max_position_embeddings": 32},
 }
-KINDS = ("llama", "qwen2", "qwen3")
+KINDS = ("llama", "qwen2", "qwen3", "starcoder2")
+BIASED = ("qwen2", "starcoder2")
+"""Kinds whose queries, keys and values have biases."""
 
 
 def random_llama(folder: Path | None = None, kind: str = "llama", **text: Any) -> Any:
     """A transformers model in fp32, saved to `folder`; no norm at rest, biases that matter."""
     import transformers
 
-    name = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}[kind]
+    name = kind.capitalize()
     config = getattr(transformers, f"{name}Config")(**(TEXT | text), attn_implementation="eager")
     model = getattr(transformers, f"{name}ForCausalLM")(config).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for named, parameter in model.named_parameters():
             drawn = torch.randn(parameter.shape, generator=generator)
-            if "norm" in named:
+            if "norm" in named and "bias" not in named:
                 parameter.copy_(1 + 0.3 * drawn)
             else:
                 parameter.copy_(drawn * (0.5 if "bias" in named else 0.12))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import AddedToken
 from torch import Tensor
 
 from byte_base import VOCAB, fields, learnt
@@ -18,6 +19,10 @@ from llama import random_llama, stored
 DREAM = (
     *("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
     *("<|beginoftext|>", "<|mask|>", "<|expand|>"),
+)
+MARKS = (
+    *("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_suffix|>"),
+    *("<|fim_middle|>", "<|fim_pad|>", "<|file_sep|>", "<|repo_name|>"),
 )
 END, BEGINNING, MASK, EXPAND = 0, 3, 4, 5
 SHAPE: dict[str, Any] = {
@@ -57,6 +62,23 @@ def dcoder(folder: Path, **text: Any) -> Any:
     inner.save(str(folder / "tokenizer.json"))
     mask = {"content": "<M>", "special": True}
     (folder / "tokenizer_config.json").write_text(json.dumps({"mask_token": mask}))
+    return theirs
+
+
+def pair(folder: Path) -> Any:
+    """The folders `drafter`, with Qwen2.5-Coder's marks, and `masked`, whose vocabulary has a mask
+    behind the same tokens, as Open-dCoder's has -> transformers' model of the latter.
+    """
+    from dgedit_engine.formats import vocabulary
+
+    shape: dict[str, Any] = {"vocab_size": VOCAB, "max_position_embeddings": 2048}
+    random_llama(folder / "drafter", "qwen2", **shape)
+    theirs = random_llama(folder / "masked", "qwen2", num_hidden_layers=2, **shape)
+    inner = vocabulary.made(fields("qwen2", MARKS))
+    inner.save(str(folder / "drafter" / "tokenizer.json"))
+    inner.add_special_tokens([AddedToken("<M>", special=True, normalized=False)])
+    inner.save(str(folder / "masked" / "tokenizer.json"))
+    (folder / "masked" / "tokenizer_config.json").write_text('{"mask_token": "<M>"}')
     return theirs
 
 

@@ -42,7 +42,7 @@ from dgedit.engines.warm import server
 from dgedit.errors import EngineError
 from dgedit.models.names import OURS
 from warm import Moody
-def open_here(name, device, adapter, verifier):
+def open_here(name, device, adapter, verifier, drafter):
     if name not in OURS and not Path(name).is_dir():
         raise EngineError(f"no such model: {name}")
     if "broken" in name:

@@ -21,7 +21,7 @@ from dgedit.commands.options import Adapter, Device, Model, known_device
 from dgedit.errors import EngineError, UsageError
 from dgedit.files.disk import in_units
 from dgedit.models import store
-from dgedit.models.verifier import verifier_of
+from dgedit.models.second import drafter_of, verifier_of
 from dgedit.text.visible import visible
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def start(model: Model = None, adapter: Adapter = None, device: Device = None) -
     """
     from dgedit.engines.warm import client
 
-    also = store.adapter_of(adapter, model), verifier_of(None, model)
+    also = store.adapter_of(adapter, model), verifier_of(None, model), drafter_of(None, model)
     opened = client.Daemon.open(store.resolve(model), _device(device), *also)
     if said := client.status(opened.place.socket):
         output.print_text(_line(said))
@@ -147,7 +147,7 @@ def _serve_http(address: str, model: str | None, adapter: Path | None, device: s
 def _place(model: str | None, adapter: Path | None, device: str | None) -> EngineKey:
     from dgedit.engines.warm.sockets import EngineKey
 
-    also = store.adapter_of(adapter, model), verifier_of(None, model)
+    also = store.adapter_of(adapter, model), verifier_of(None, model), drafter_of(None, model)
     return EngineKey.of(store.resolve(model), _device(device), *also)
 
 

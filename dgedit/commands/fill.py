@@ -25,6 +25,7 @@ from dgedit.commands.options import (
     Caution,
     Colored,
     Device,
+    Drafter,
     Effort,
     Engine,
     EntropyBound,
@@ -112,6 +113,7 @@ def fill(
     model: Model = None,
     adapter: Adapter = None,
     verifier: Verifier = None,
+    drafter: Drafter = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -162,10 +164,11 @@ def fill(
     may_ask = asked not in ("json", "events") and not quiet
     if not waiting.agreed(model, device, engine, ask=may_ask, quiet=quiet):
         return Exit.NO
+    also: dict[str, Any] = {"adapter": adapter, "verifier": verifier, "drafter": drafter}
     filler = connected(
-        lambda: backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier),
+        lambda: backend.connect(model, device, engine=engine, **also),
         ask=may_ask,
-        named=model is not None or adapter is not None or verifier is not None,
+        named=model is not None or any(one is not None for one in also.values()),
     )
     for source in sources:
         if not force and (why := not_known(filler, source.document.path)):
@@ -178,7 +181,7 @@ def fill(
 
         answer = ask(sources, request, filler, color=color, seconds=seconds, caution=caution)
         if answer.edit:
-            return _edit(answer, model, adapter, verifier, device, engine)
+            return _edit(answer, model, device, engine, **also)
         with signals.unheeded():
             work.write(answer.result, only=answer.accepted)
         output.show(told(answer), sys.stderr)
@@ -266,14 +269,7 @@ def _give(
         print_text(work.diff(result, as_bytes=not sys.stdout.isatty()))
 
 
-def _edit(
-    answer: Decision,
-    model: str | None,
-    adapter: Path | None,
-    verifier: str | None,
-    device: str | None,
-    engine: str,
-) -> int:
+def _edit(answer: Decision, model: str | None, device: str | None, engine: str, **also: Any) -> int:
     """Continue in the editor, with the holes masked and the current candidate under review."""
     from dgedit.tui.start import run as open_editor
 
@@ -281,10 +277,9 @@ def _edit(
     return open_editor(
         [Path(str(source.document.path)) for source in sources],
         model=model,
-        adapter=adapter,
-        verifier=verifier,
         device=device,
         engine=engine,
+        **also,
         effort=request.effort,
         seed=request.seed,
         holes=[source.spans for source in sources],

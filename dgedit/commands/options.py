@@ -79,6 +79,8 @@ Verifier = Annotated[
     str | None,
     option(ENGINE, "--verifier", metavar="NAME", help="A second model, which judges the first's."),
 ]
+# Of masked models alone, and not measured on published weights: docs/decoding.md has it.
+Drafter = Annotated[str | None, option(ENGINE, "--drafter", metavar="NAME", hidden=True)]
 Device = Annotated[
     str | None,
     option(

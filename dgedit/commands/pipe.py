@@ -26,6 +26,7 @@ from dgedit.commands.options import (
     Candidates,
     Caution,
     Device,
+    Drafter,
     Effort,
     Engine,
     EntropyBound,
@@ -106,6 +107,7 @@ def pipe(
     model: Model = None,
     adapter: Adapter = None,
     verifier: Verifier = None,
+    drafter: Drafter = None,
     device: Device = None,
     engine: Engine = "auto",
 ) -> int:
@@ -155,7 +157,8 @@ def pipe(
             reading=reading,
         )
         waiting.agreed(model, device, engine, quiet=quiet)
-        filler = backend.connect(model, device, engine=engine, adapter=adapter, verifier=verifier)
+        also: dict[str, Any] = {"adapter": adapter, "verifier": verifier, "drafter": drafter}
+        filler = backend.connect(model, device, engine=engine, **also)
         if not force and (why := not_known(filler, stdin_filename)):
             raise EngineError(f"{stdin_filename}: {why} (--force fills it all the same)")
         if rewritten and (why := not_rewritten(filler)):

@@ -59,7 +59,8 @@ class KnownModel:
     def bits(self, free: float) -> Bits | Literal["whole"] | None:
         """Return how it fits so many free GB: whole, in int8, in int4; None: not at all."""
         room = free / _SPARE
-        if self.memory8 + self.parameters <= room:  # a byte more for each weight
+        wider = self.size - self.parameters  # what is fetched has more than a byte for each weight
+        if self.memory8 + wider <= room:
             return "whole"
         if self.memory8 <= room:
             return "int8"
@@ -114,6 +115,10 @@ KNOWN = (
                "MIT", 8.25, 16.5, 9.5, 12.6,
                "89 languages", "marks", 89.7,
                _DREAM_ON),
+    KnownModel("starcoder2-3b", "bigcode/starcoder2-3b",
+               "BigCode OpenRAIL-M", 3.03, 12.1, 3.3, 4.6,
+               "17 languages", "marks", 75.6,
+               _MEASURED),
     KnownModel("smollm2", "HuggingFaceTB/SmolLM2-135M",
                _APACHE, 0.13, 0.27, None, 2.1,
                "text, some code", "left to right", 42,

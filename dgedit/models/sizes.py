@@ -45,15 +45,17 @@ def expert_count(config: Config) -> int:
 
 def other_count(config: Config) -> int:
     """Count all parameters but embedding and experts; vectors, which hardly count, are included."""
-    dim, dense, experts = config.dim, 3 * config.dim * config.mlp, config.experts
-    total = dim + (dim + dense if config.conditioned else 0)
+    biased = config.family == "starcoder2"  # a LayerNorm's too, and no gate
+    dim, dense, experts = config.dim, (2 if biased else 3) * config.dim * config.mlp, config.experts
+    total = dim * (1 + biased) + (dim + dense if config.conditioned else 0)
     total += config.marks * dim + (0 if config.tied else config.vocab * dim)
-    norms = 2 if config.family == "llama" else 4
+    norms = 4 if config.closed or biased else 2
     for layer in config.layers:
         shared = config.family == "gemma4" and not layer.sliding  # the keys serve as values
         rows = 2 * config.heads + (1 if shared else 2) * layer.kv_heads  # 2: queries and output
         total += rows * layer.head_dim * dim + dense + norms * dim
         total += 2 * layer.head_dim if config.qk_norm else 0
         total += (config.heads + 2 * layer.kv_heads) * layer.head_dim if config.qkv_bias else 0
+        total += 2 * dim + config.mlp if biased else 0
         total += 4 * dim + experts * dim + experts if experts else 0  # norms and router
     return total

@@ -38,6 +38,7 @@ def run(
     model: str | None,
     adapter: Path | None = None,
     verifier: str | None = None,
+    drafter: str | None = None,
     device: str | None,
     engine: str = "local",
     effort: float,
@@ -70,7 +71,7 @@ def run(
     app = DgeditApp(
         [path for path in paths if path not in folders],
         folder=folders[0] if folders else None,
-        connect=partial(connect, model, device, engine, adapter, verifier),
+        connect=partial(connect, model, device, engine, adapter, verifier, drafter),
         effort=effort,
         seed=seed,
         settings=settings,

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 
 from dgedit_engine.decode.certainty import Certainty, load_certainty
+from dgedit_engine.decode.correcting import Drafter
 from dgedit_engine.decode.decoding import Decoding, load_decoding
 from dgedit_engine.decode.judge import Judge
 from dgedit_engine.decode.loop import Refiner
 from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.decode.masking import Masking, load_masking
+from dgedit_engine.decode.pool import Reader
 from dgedit_engine.decode.starts import Memory
 from dgedit_engine.formats import gguf, vocabulary, vocabulary_parts
 from dgedit_engine.infill import infill
@@ -70,12 +72,13 @@ class Engine:
         certainty: Certainty | None = None,
         masking: Masking | None = None,
         verifier: Judge | None = None,
+        drafter: Drafter | None = None,
     ) -> None:
         """`kv` is for a GPU; a CPU keeps keys and values as wide as they are."""
         self.model, self.tokenizer, self.sampling, self._name = model, tokenizer, sampling, name
         self.decoding = decoding or Decoding()
         self.certainty = certainty
-        self.masking, self.verifier = masking, verifier
+        self.masking, self.verifier, self.drafter = masking, verifier, drafter
         self._ability = ability or Ability(context=model.config.context)
         self._memory = Memory()
         self.cache = _cache(model, kv)
@@ -123,6 +126,7 @@ class Engine:
                 certainty=self.certainty,
                 masking=self.masking,
                 verifier=self.verifier,
+                drafter=self.drafter,
             )
         finally:
             available.give_back()
@@ -137,6 +141,7 @@ def open_engine(
     adapter: Path | None = None,
     canvas: bool | None = None,
     verifier: str | None = None,
+    drafter: str | None = None,
 ) -> Engine:
     """Open `model`: None or "nano" for the default one, "tiny" for the embedded one, else a folder
     with config, weights and tokenizer, or a GGUF file, of any format that `formats` knows.
@@ -148,7 +153,8 @@ def open_engine(
     one reading or of both (`weights/readings.py`); a model's own folder may have the canvas's too.
     `canvas` says whether drafts from the canvas are candidates; None: what the model's own settings
     say. `verifier` is a second model of the same vocabulary, named as `model` is, whose causal
-    reading ranks and confirms what a model of canvases or chat turns writes.
+    reading ranks and confirms what a model of canvases or chat turns writes; `drafter` is one that
+    reads from left to right and drafts what a masked one corrects.
 
     A CPU keeps activations between matrix products in fp32. A small model's products use int8 codes
     (`cpu_int8`); a larger one's use the weights as stored where the CPU has bfloat16 instructions,
@@ -170,28 +176,39 @@ def open_engine(
         raise ModelError(
             f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
         )
-    second = None if verifier is None else _verifier(path, config, tokenizer, verifier)
+    second, words = None, tokenizer
+    if verifier is not None:
+        second = _verifier(path, config, tokenizer, verifier)
+    if drafter is not None:
+        second, words = _drafter(path, config, tokenizer, drafter)
     given = readings.Readings(None, None) if adapter is None else readings.load(adapter)
     refined = given.denoise or readings.canvas(home(path))
     given = replace(given, denoise=refined)
     free = free_bytes(place) - given.nbytes
     judge: Judge | None = None
+    drafts: Drafter | None = None
     if second is None:
         host_memory = free_bytes(torch.device("cpu")) if place.type == "cuda" else 0
         fit = check(path, free, context=context, kv=kv, device=str(place), host=host_memory)
     else:
-        fit, other = check_both(path, second, free, context=context, kv=kv, device=str(place))
-        judging = _weights(second, other, place)
+        how: dict[str, Any] = {"context": context, "kv": kv, "device": str(place)}
+        fit, other = check_both(path, second, free, drafts=drafter is not None, **how)
+        extra = _weights(second, other, place)
         if other.setting.packed:
-            pack(judging)
-        judge = Judge(judging, _cache(judging, other.kv))
+            pack(extra)
+        its_cache = _cache(extra, other.kv)
+        if drafter is None:
+            judge = Judge(extra, its_cache)
+        else:
+            decoding = load_decoding(home(second), extra.config)
+            drafts = Drafter(Reader(extra, words, its_cache), decoding)
     weights = _weights(path, fit, place)
     if fit.setting.packed:
         weights.head = shortlist.load(home(path), config.vocab, config.dim)
     if given.encode is not None:
         adapters.merge(weights, given.encode)
     beside = None if given.pair is None or merge_equal(weights, given.pair) else given.pair
-    every = [weights] if judge is None else [weights, judge.model]
+    every = [weights] if second is None else [weights, extra]
     small = sum(part.numel() for one in every for part in one.parameters()) < _THREADED
     if fit.setting.packed:
         pack(weights)
@@ -203,7 +220,8 @@ def open_engine(
         torch.set_num_threads(1)
     name = NANO if model in (None, NANO) else _name(path)
     name += "" if adapter is None else f"+{adapter.resolve().name}"
-    name += "" if second is None else f" verified by {_name(second)}"
+    if second is not None:
+        name += f" {'corrects' if drafts else 'verified by'} {_name(second)}"
     decoding = load_decoding(home(path), config)
     if canvas is not None:
         decoding = replace(decoding, canvas=canvas)
@@ -226,6 +244,7 @@ def open_engine(
         certainty=load_certainty(home(path)),
         masking=masking,
         verifier=judge,
+        drafter=drafts,
     )
 
 
@@ -249,6 +268,23 @@ def _verifier(path: Path, config: Config, tokenizer: Tokenizer, verifier: str) -
     if other.vocab < config.vocab:
         raise ModelError(f"{second} reads {other.vocab} tokens, {path} writes {config.vocab}")
     return second
+
+
+def _drafter(
+    path: Path, config: Config, tokenizer: Tokenizer, drafter: str
+) -> tuple[Path, Tokenizer]:
+    """Return the place of a drafter, and its tokenizer. Raises ModelError for one that cannot draft
+    for the model in `path`, whose vocabulary has no more than marks that the drafter's has not.
+    """
+    second = located(drafter)
+    if config.masks is None:
+        raise ModelError(f"{path} drafts by itself: a drafter is for masked diffusion models")
+    other, words = load_config(second), _tokenizer(second)
+    if other.masks is not None or not plain(words):
+        raise ModelError(f"{second}: a drafter reads from left to right, with no chat format")
+    if said := tokenizer.difference(words, marks=True):
+        raise ModelError(f"{second} has not the vocabulary of {path}: {said}")
+    return second, words
 
 
 def _weights(path: Path, fit: Fit, place: torch.device) -> Model:

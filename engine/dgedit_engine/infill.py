@@ -4,8 +4,8 @@
            -> rank, repair -> the best candidate's drafts
 
 A model that reads from left to right alone fills in its own way (`left_to_right.py`), and so does
-one that reads whole windows with masks (`window.py`). A chat model fills several holes one after
-another (`in_turn.py`).
+one that reads whole windows with masks (`window.py`), or corrects what another drafts
+(`correcting.py`). A chat model fills several holes one after another (`in_turn.py`).
 A hole longer than a canvas goes on: the canvas is encoded behind the prompt, and a next one
 continues. Closing the iterator at any step cancels; the cache keeps what it has encoded, ready for
 the next request.
@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 
-from dgedit_engine.decode import in_turn, left_to_right, window
+from dgedit_engine.decode import correcting, in_turn, left_to_right, window
 from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty
+from dgedit_engine.decode.correcting import Drafter
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import unchanged
 from dgedit_engine.decode.judge import Judge
@@ -52,11 +53,13 @@ def infill(
     certainty: Certainty | None = None,
     masking: Masking | None = None,
     verifier: Judge | None = None,
+    drafter: Drafter | None = None,
 ) -> Iterator[Step]:
     """Refine the request's holes; `memory` holds the result of the last request, `refiner` denoises
     (PyTorch's way, if none is given), `certainty` says how probably a candidate is right, `masking`
     how a masked diffusion model fills. A `verifier` ranks and confirms what a model of canvases or
-    chat turns has written.
+    chat turns has written; a `drafter` writes what a masked one corrects, unless some of the
+    present text stays, which is the draft then.
 
     Raises ValueError, naming the number, where the holes do not fit the model, ModelError where its
     logits are not finite.
@@ -70,16 +73,19 @@ def infill(
             raise ValueError("a masked diffusion model has no causal reading to be exact about")
         if request.reading == "causal":
             raise ValueError("a masked diffusion model has no causal reading")
+        if any(hole.blanks for hole in request.holes):
+            raise ValueError("a masked diffusion model fills no templates")
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
-        reader = Reader(model, tokenizer, cache)
-        yield from window.fill(reader, request, masking or Masking(), generator)
+        reader, masking = Reader(model, tokenizer, cache), masking or Masking()
+        if drafter is None or request.strength < 1:
+            yield from window.fill(reader, request, masking, generator)
+            return
+        own = replace(drafter, decoding=drafted(drafter.decoding, request))
+        yield from correcting.fill(reader, own, request, masking, generator)
         return
     if plain(tokenizer):
         generator = torch.Generator(device=cache.device).manual_seed(request.seed)
-        settings = chosen(decoding or Decoding(), replace(request, candidates=None))
-        if not request.exact:
-            count = max(settings.candidates, request.candidates or 0)
-            settings = replace(settings, candidates=count)
+        settings = drafted(decoding or Decoding(), request)
         reader = Reader(model, tokenizer, cache, certainty)
         yield from left_to_right.fill(reader, request, settings, generator)
         return
@@ -167,6 +173,16 @@ def chosen(decoding: Decoding, request: InfillRequest) -> Decoding:
     if pinned:  # a repair would make noise of what stays
         decoding = replace(decoding, repairs=0, renoised=0)
     return replace(decoding, candidates=request.candidates or count)
+
+
+def drafted(decoding: Decoding, request: InfillRequest) -> Decoding:
+    """Return the same for a model that reads from left to right alone: at least as many drafts as
+    candidates are asked for.
+    """
+    settings = chosen(decoding, replace(request, candidates=None))
+    if request.exact:
+        return settings
+    return replace(settings, candidates=max(settings.candidates, request.candidates or 0))
 
 
 def _prompt(

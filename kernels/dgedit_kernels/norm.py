@@ -123,9 +123,9 @@ def rms_norm_triton(
     planes: int = 1,
 ) -> Tensor:
     """Compute `rms_norm` by a kernel."""
-    rows, more = _rows(x), None if plus is None else _rows(plus)
+    rows, more = in_rows(x), None if plus is None else in_rows(plus)
     out = rows.new_empty(rows.shape)
-    tile, block, warps = _tile(rows.shape[1])
+    tile, block, warps = row_tile(rows.shape[1])
     launch(_rms_norm_kernel, (divided(len(rows), tile),))(
         *(rows, more, None if weight is None else weight.contiguous(), out),
         *(rows.stride(0), 0 if more is None else more.stride(0), len(rows), eps),
@@ -150,10 +150,10 @@ def residual_norm_triton(
     assert len(weights) <= _OUTPUTS, len(weights)
     none = [None] * (_OUTPUTS - len(weights))
     first, second = _branches(y, inner)
-    rows, one = _rows(x), _parts(first)
-    two = _NONE if second is None else _parts(second)
+    rows, one = in_rows(x), branch_parts(first)
+    two = _NONE if second is None else branch_parts(second)
     out, *normed = (rows.new_empty(rows.shape) for _ in range(1 + len(weights)))
-    tile, block, warps = _tile(rows.shape[1])
+    tile, block, warps = row_tile(rows.shape[1])
     launch(_residual_norm_kernel, (divided(len(rows), tile),))(
         *(rows, one.values, two.values, one.row, two.row),
         *(None if weight is None else weight.contiguous(),),
@@ -188,37 +188,41 @@ def _branches(
     return y
 
 
-def _rows(x: Tensor) -> Tensor:
+def in_rows(x: Tensor) -> Tensor:
     """x (…, D) -> (rows, D), copied only where a row is not in one piece."""
     rows = x.reshape(-1, x.shape[-1])
     return rows if rows.stride(1) == 1 else rows.contiguous()
 
 
-class _Parts(NamedTuple):
+class BranchParts(NamedTuple):
     """A branch as the kernel takes it."""
 
     values: Tensor | None
+    """(rows, …): its numbers, or the parts of their sums."""
     row: Tensor | None = None
+    """What multiplies the sums."""
     stride: int = 0
     """From row to row."""
     apart: int = 0
     """From part to part of a row."""
     count: int = 1
+    """Parts of a row."""
 
 
-_NONE = _Parts(None)
+_NONE = BranchParts(None)
 
 
-def _parts(branch: Product) -> _Parts:
+def branch_parts(branch: Product) -> BranchParts:
+    """Return a branch as a kernel takes it."""
     if isinstance(branch, Tensor):
-        rows = _rows(branch)
-        return _Parts(rows, None, rows.stride(0))
+        rows = in_rows(branch)
+        return BranchParts(rows, None, rows.stride(0))
     parts = branch.parts
     assert parts.stride(2) == 1 and parts.shape[1] <= FEW, parts.shape
-    return _Parts(parts, branch.row, parts.stride(0), parts.stride(1), parts.shape[1])
+    return BranchParts(parts, branch.row, parts.stride(0), parts.stride(1), parts.shape[1])
 
 
-def _tile(width: int) -> tuple[int, int, int]:
+def row_tile(width: int) -> tuple[int, int, int]:
     """Rows of a program, their padded width, and warps.
 
     A thread holds 8 to 16 numbers of a row, one or two loads of 16 bytes in bfloat16, and narrow
@@ -365,12 +369,12 @@ def variants() -> list[Variant]:
         given |= {"x_stride": width, "y_stride": width, "z_stride": 8 * width}
         given |= {"y_apart": 256 * width, "z_apart": width, "Y_PARTS": 1, "Z_PARTS": 1}
         given |= {"PLANES_0": 1, "PLANES_1": 1, "PLANES_2": 1, "D": width}
-        rows, block, warps = _tile(width)
+        rows, block, warps = row_tile(width)
         given |= {"ROWS": rows, "BLOCK": block, **more}
         given = {key: value for key, value in given.items() if key not in types}
         return Variant(f"residual_norm {name}", _residual_norm_kernel, types, given, warps)
 
-    rows, block, warps = _tile(2816)
+    rows, block, warps = row_tile(2816)
     shape = {"D": 2816, "ROWS": rows, "BLOCK": block}
     parts = {"Y_PARTS": 3, "PLANES_0": 2}
     return [

@@ -21,6 +21,7 @@ OTHERS: dict[str, Any] = {
     "model": "big",
     "adapter": "tuned",
     "verifier": "larger",
+    "drafter": "smaller",
     "device": "cuda",
     "engine": "local",
     "idle": 3.5,

@@ -11,13 +11,16 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer as Inner
 
+from as_on_a_card import through_kernels
 from byte_base import VOCAB, fields, write
 from dgedit_engine.decode.decoding import DRAFTS
 from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.formats import vocabulary
 from dgedit_engine.memory.plan import check, fitting, need, usual
 from dgedit_engine.model.cache import KVCache
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling, load_config, save_config
+from dgedit_engine.model.config_llama import configured, kind_of
 from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.train.head_loss import Shortlist
 from dgedit_engine.types import Hole, ModelError
@@ -30,9 +33,10 @@ from dgedit_kernels.quantised import Quantised
 from llama import KINDS, LLAMA3, random_llama, stored
 from small_base import request
 
-CUTS = {"llama": "smollm", "qwen2": "qwen2", "qwen3": "qwen2"}
+CUTS = {"llama": "smollm", "qwen2": "qwen2", "qwen3": "qwen2", "starcoder2": "starcoder"}
 PARTS = [("def f(a):\n    ", Hole(), "\n\nb = 2\n"), ("x = [1, ", Hole(), "]\n"), ("", Hole(), "")]
 IDS = torch.arange(40, 69)[None]
+STARCODER2 = {"architectures": ["Starcoder2ForCausalLM"], "hidden_act": "gelu_pytorch_tanh"}
 GROUPED = {"hidden_size": 96, "intermediate_size": 128}
 """Widths that groups of 32 divide."""
 
@@ -97,6 +101,27 @@ def test_saved_model_is_read_by_transformers(tmp_path: Path, kind: str) -> None:
         assert torch.allclose(again.eval()(IDS).logits, theirs(IDS).logits, atol=1e-4)
 
 
+def test_published_configuration_of_starcoder2_is_read() -> None:
+    """bigcode/starcoder2-3b's, which leaves the tied head out."""
+    raw = {
+        **{"architectures": ["Starcoder2ForCausalLM"], "model_type": "starcoder2"},
+        **{"attention_dropout": 0.1, "bos_token_id": 0, "eos_token_id": 0, "use_bias": True},
+        **{"embedding_dropout": 0.1, "hidden_act": "gelu_pytorch_tanh", "hidden_size": 3072},
+        **{"initializer_range": 0.018042, "intermediate_size": 12288, "mlp_type": "default"},
+        **{"max_position_embeddings": 16384, "norm_epsilon": 1e-5, "num_attention_heads": 24},
+        **{"num_hidden_layers": 30, "num_key_value_heads": 2, "residual_dropout": 0.1},
+        **{"rope_theta": 999999.4420358813, "sliding_window": 4096, "vocab_size": 49152},
+    }
+    kind = kind_of(raw)
+    assert kind == "starcoder2"
+    config = configured(raw, kind)
+    (layer,) = set(config.layers)
+    assert (layer.sliding, layer.kv_heads, layer.head_dim, layer.rotated) == (True, 2, 128, 64)
+    assert layer.rope_theta == 999999.4420358813
+    assert (config.window, config.context, config.tied, config.eps) == (4096, 16384, True, 1e-5)
+    assert (config.bos, config.eos) == (0, (0,))
+
+
 def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:
     """A tied head, and the table of angles, which older files have."""
     theirs = random_llama(tmp_path)
@@ -112,12 +137,13 @@ def test_tensors_that_nobody_reads_are_passed_over(tmp_path: Path) -> None:
         checkpoint.load(load_config(tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "starcoder2"])
 def test_adapter_is_merged_as_peft_does(tmp_path: Path, kind: str) -> None:
     import peft
 
     theirs = random_llama(tmp_path / "base", kind)
     parts = [f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")]
+    parts = [*parts[:4], "c_fc", "c_proj"] if kind == "starcoder2" else parts
     settings = peft.LoraConfig(r=2, target_modules=parts, init_lora_weights=False)
     adapted = peft.get_peft_model(theirs, settings)
     adapted.save_pretrained(tmp_path / "adapter")
@@ -156,6 +182,9 @@ def test_rope_without_words_is_not_written(tmp_path: Path) -> None:
         ({"eos_token_id": []}, "IndexError"),
         ({"num_key_value_heads": 4}, "6 heads cannot be shared by 4"),
         ({"hidden_size": None}, "dim"),
+        (STARCODER2 | {"use_bias": False}, "use_bias False"),
+        (STARCODER2 | {"hidden_act": "gelu"}, "hidden_act gelu"),
+        (STARCODER2 | {"mask_token_id": 3}, "mask_token_id 3 in a starcoder2"),
     ],
 )
 def test_what_is_not_known_is_named(tmp_path: Path, values: dict[str, Any], words: str) -> None:
@@ -202,11 +231,32 @@ def test_quantised_model_reads_nearly_the_same(tmp_path: Path, kind: str, rest: 
     assert 0 < float((found - right).abs().max()) < most * float(right.std())
 
 
+def test_codes_of_a_starcoder2_are_read_alike_by_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose products are in parts, their columns in planes."""
+    random_llama(tmp_path / "in", "starcoder2", num_hidden_layers=1, **GROUPED)
+    for _ in quantize(tmp_path / "in", tmp_path / "out", rest="int4"):
+        pass
+    ours = checkpoint.load(load_config(tmp_path / "out"), tmp_path / "out", dtype=torch.float32)
+    with torch.inference_mode():
+        ids = IDS[:, :5]
+        right = ours.logits(ours.encode(ids, KVCache(ours.config, dtype=torch.float32)))
+        through_kernels(monkeypatch, processors=8)
+        cache = DeviceCache(ours.config, device="cpu", dtype=torch.float32)
+        found = ours.logits(ours.encode(ids, cache))
+    assert 0 < float((found - right).abs().max()) < 0.02 * float(right.std())
+
+
 @pytest.mark.skipif(not available(), reason="this CPU has no such products")
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("coded", [True, False])
-def test_packed_model_says_nearly_the_same(tmp_path: Path, tied: bool, coded: bool) -> None:
-    random_llama(tmp_path / "in", "qwen2", tie_word_embeddings=tied)
+@pytest.mark.parametrize(
+    ("coded", "kind"), [(True, "qwen2"), (False, "qwen2"), (True, "starcoder2")]
+)
+def test_packed_model_says_nearly_the_same(
+    tmp_path: Path, tied: bool, coded: bool, kind: str
+) -> None:
+    random_llama(tmp_path / "in", kind, tie_word_embeddings=tied)
     if coded:
         for _ in quantize(tmp_path / "in", tmp_path / "out", rest="int8"):
             pass
@@ -259,8 +309,9 @@ def test_choices_are_those_of_a_model_without_experts(tmp_path: Path) -> None:
     ]
 
 
-def test_training_starts_near_uniform(tmp_path: Path) -> None:
-    random_llama(tmp_path, "qwen2", num_hidden_layers=12)
+@pytest.mark.parametrize("kind", ["qwen2", "starcoder2"])
+def test_training_starts_near_uniform(tmp_path: Path, kind: str) -> None:
+    random_llama(tmp_path, kind, num_hidden_layers=12)
     model = Model(load_config(tmp_path))
     init_weights(model, seed=1)
     cache = KVCache(model.config, dtype=torch.float32)

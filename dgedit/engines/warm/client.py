@@ -48,9 +48,10 @@ class Daemon:
         device: str | None,
         adapter: str | None = None,
         verifier: str | None = None,
+        drafter: str | None = None,
     ) -> None:
-        """Take a model and a verifier as `store.resolve` returns them, and an adapter's folder."""
-        self.place = EngineKey.of(model, device, adapter, verifier)
+        """Take models as `store.resolve` returns them, and an adapter's folder."""
+        self.place = EngineKey.of(model, device, adapter, verifier, drafter)
         self._asker = os.urandom(8).hex()
         self._said: Mapping[str, str] = {}
         self._ability = Ability()
@@ -62,12 +63,13 @@ class Daemon:
         device: str | None,
         adapter: str | None = None,
         verifier: str | None = None,
+        drafter: str | None = None,
     ) -> Daemon:
         """Connect to the engine, started if need be, and wait until its model is open.
 
         Raises Unavailable if no warm engine is possible, EngineError if the model cannot be opened.
         """
-        daemon = cls(model, device, adapter, verifier)
+        daemon = cls(model, device, adapter, verifier, drafter)
         daemon._connected().close()
         return daemon
 
@@ -263,6 +265,7 @@ def _start(place: EngineKey) -> None:
             "device": place.device,
             "adapter": place.adapter,
             "verifier": place.verifier,
+            "drafter": place.drafter,
             "idle": 60 * config.current().idle,
         }
         try:

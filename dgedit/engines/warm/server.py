@@ -335,7 +335,8 @@ def start(data: str) -> Exit:
     os.umask(0o077)
     _log_to(RotatingFileHandler(given["log"], maxBytes=_LOG_BYTES, backupCount=1))
     listener = socket.socket(fileno=given["listener"])
-    place = EngineKey(given["model"], given["device"], given["adapter"], given["verifier"])
+    names = ("model", "device", "adapter", "verifier", "drafter")
+    place = EngineKey(*(given[name] for name in names))
     signals.heed()
     threading.excepthook = lambda args: log.error("%s", _trace(args.exc_value))
     try:
@@ -349,9 +350,10 @@ def serve(listener: socket.socket, path: Path, place: EngineKey, *, idle: float)
     """Serve a model in this process."""
     from dgedit.engines.connect import open_here
 
-    said = (dgedit.__version__, place.model, place.device, place.adapter, place.verifier)
-    log.info("dgedit %s begins: %s %s %s %s", *said)
-    also = place.adapter or None, place.verifier or None
+    others = place.adapter, place.verifier, place.drafter
+    said = (dgedit.__version__, place.model, place.device, *others)
+    log.info("dgedit %s begins: %s %s %s %s %s", *said)
+    also = (one or None for one in others)
     opening = partial(open_here, place.model, place.device or None, *also)
     return Serving(listener, path, opening, place=place, idle=idle).run()
 

@@ -43,7 +43,7 @@ class Unavailable(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class EngineKey:
-    """The identity of a warm engine: a model, a device, an adapter and a verifier."""
+    """The identity of a warm engine: a model, a device, an adapter, a verifier and a drafter."""
 
     model: str
     """The model's folder or file with links resolved, or the name of one of ours."""
@@ -53,6 +53,8 @@ class EngineKey:
     """The adapter's folder with links resolved; empty for none."""
     verifier: str = ""
     """The verifier's place, as the model's; empty for none."""
+    drafter: str = ""
+    """The drafter's, likewise."""
 
     @classmethod
     def of(
@@ -61,19 +63,22 @@ class EngineKey:
         device: str | None,
         adapter: str | None = None,
         verifier: str | None = None,
+        drafter: str | None = None,
     ) -> EngineKey:
-        """Make a place of what `store.resolve`, `store.adapter_of` and `verifier_of`
+        """Make a place of what `store.resolve`, `store.adapter_of`, `verifier_of` and `drafter_of`
         return.
         """
         changes = os.path.realpath(adapter) if adapter else ""
-        return cls(_whole(model), device or "", changes, _whole(verifier) if verifier else "")
+        others = (_whole(one) if one else "" for one in (verifier, drafter))
+        return cls(_whole(model), device or "", changes, *others)
 
     @property
     def socket(self) -> Path:
         """The path of its socket; each installation of dgedit has its own. Raises Unavailable."""
         seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         home = os.path.dirname(dgedit.__file__)
-        parts = [home, self.model, self.device, self.adapter, self.verifier, seen]
+        own = (self.model, self.device, self.adapter, self.verifier, self.drafter)
+        parts = [home, *own, seen]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         return folder() / (digest[:_DIGITS] + _SUFFIX)
 
@@ -84,7 +89,8 @@ class EngineKey:
         Not just the latest change, as some files have times in the future, and a file may be
         replaced by an older one.
         """
-        places = [one for one in (self.model, self.verifier) if one and one not in OURS]
+        every = (self.model, self.verifier, self.drafter)
+        places = [one for one in every if one and one not in OURS]
         own = [file for one in places for file in (one, *_inside(one))]
         changes = _below(self.adapter) if self.adapter else ()
         files = sorted((*own, *changes, *_code()))  # our own models are in the code's folders

@@ -26,6 +26,9 @@ one furthest ahead of the second; any, in random order; or by probability, chose
 each step, so that a token may become a mask again.
 """
 
+NOT_FINITE = "the model's logits are no finite numbers: damaged weights?"
+"""What a user is told of a model whose probabilities are no numbers."""
+
 _EPS = 1e-3  # where the schedule of times ends
 _TINY = 1e-10  # keeps logarithms finite
 _EDGE = 1e-20
@@ -104,7 +107,7 @@ def sampled(logits: Tensor, masking: Masking, generator: torch.Generator | None)
     """
     plain = logits.softmax(-1)
     if bool(plain[..., 0].isnan().any()):  # a draw would fail the device
-        raise ModelError("the model's logits are no finite numbers: damaged weights?")
+        raise ModelError(NOT_FINITE)
     heat = masking.temperature
     limited = _limited(logits / heat if heat > 0 else logits, masking)
     probs = limited.softmax(-1)  # (n, V)

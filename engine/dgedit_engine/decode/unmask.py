@@ -143,11 +143,18 @@ class Unmasking:
 
 
 def unmask(
-    work: Unmasking, masking: Masking, steps: int, generator: torch.Generator | None
+    work: Unmasking,
+    masking: Masking,
+    steps: int,
+    generator: torch.Generator | None,
+    *,
+    bar: bool = False,
 ) -> Iterator[None]:
-    """Fill the masks in at most `steps` steps; yields after each. Raises ModelError for logits that
-    are not finite.
+    """Fill the masks in at most `steps` steps; yields after each. With `bar` none becomes the mark
+    to expand, as no slot is added. Raises ModelError for logits that are not finite.
     """
+    assert work.model.config.masks is not None
+    expand = work.model.config.masks.expand if bar else None
     for step in range(steps):
         if not (left := work.masked()):
             return
@@ -155,7 +162,8 @@ def unmask(
             _reconsider(work, masking, step, steps, generator)
         else:
             count = many(len(left), step, steps)
-            _commit(work, left, masking, count, generator)
+            barred = None if expand is None else (expand, [True] * len(left))
+            _commit(work, left, masking, count, generator, barred=barred)
         yield
 
 

@@ -26,7 +26,7 @@ from dgedit_engine.decode.unmask import (
     unmask,
 )
 from dgedit_engine.prompt.window import Window, windows
-from dgedit_engine.types import Candidate, Draft, InfillRequest, Step
+from dgedit_engine.types import Candidate, Draft, InfillRequest, Origin, Step
 
 _LONGEST = 256  # slots of a hole, at most
 
@@ -42,8 +42,7 @@ def fill(
 
     Raises ValueError where holes do not fit, ModelError where the logits are not finite.
     """
-    room = reader.model.config.context - _LONGEST
-    each = windows(request, reader.tokenizer, context=room)
+    each = windows(request, reader.tokenizer, context=room(reader))
     index, earlier = 0, reader.model.forwards
     every: list[list[Filled]] = [[] for _ in each]
     for number in range(request.candidates or 1):
@@ -62,9 +61,15 @@ def fill(
                     score=mean_log(stand),
                     forwards=reader.model.forwards - earlier,
                 )
-            every[place].append(tuple(_ended(draft) for draft in stand))
+            every[place].append(ended(stand))
     passes = reader.model.forwards - earlier
-    yield _end(request, every, index + 1, passes)
+    origins: list[Origin] = ["canvas"] * len(every[0])
+    yield end(request, every, origins, index + 1, passes)
+
+
+def room(reader: Reader) -> int:
+    """Return how many tokens the fixed text of a window may have."""
+    return reader.model.config.context - _LONGEST
 
 
 def _filled(
@@ -90,11 +95,11 @@ def _filled(
     steps = request.steps or _dialled(masking.steps or left, left, masking, request)
     taken = grow(work, masking, generator) if growing else unmask(work, masking, steps, generator)
     for _ in taken:
-        yield _drafts(reader, work, window), len(work.masked())
+        yield drafts(reader, work, window), len(work.masked())
     if work.masked() or not left:  # out of steps, or nothing was missing
         for hole, slot in work.masked():
             hole.ids[slot] = hole.best[slot]
-        yield _drafts(reader, work, window), 0
+        yield drafts(reader, work, window), 0
 
 
 def _begun(reader: Reader, request: InfillRequest, window: Window, masking: Masking) -> Unmasking:
@@ -105,16 +110,28 @@ def _begun(reader: Reader, request: InfillRequest, window: Window, masking: Mask
     assert masks is not None
     kept = request.strength < 1
     start = [masks.mask] * masking.slots
-    holes = []
+    held = [present if kept and present else start for present in window.present]
+    work = laid(reader, request, window, held)
+    if kept and not all(all(hole.free) for hole in work.holes):
+        mask_doubtful(work, request.strength)
+    return work
+
+
+def laid(
+    reader: Reader, request: InfillRequest, window: Window, held: Sequence[Sequence[int]]
+) -> Unmasking:
+    """Return a window whose holes hold these tokens, masks among them. Raises ValueError, naming
+    the number, where there are too many.
+    """
+    masks = reader.model.config.masks
+    assert masks is not None
     for present in window.present:
         if len(present) > _LONGEST:
             raise ValueError(f"a hole's text has {len(present)} tokens; {_LONGEST} are the most")
-        holes.append(MaskedHole.of(present if kept and present else start, masks.mask))
+    holes = [MaskedHole.of(ids, masks.mask) for ids in held]
     work = Unmasking(reader.model, reader.cache, window.fixed, holes, request.refresh)
     if (length := len(work.ids)) > (most := reader.model.config.context):
         raise ValueError(f"{len(holes)} holes and their text are {length} tokens of {most} at most")
-    if kept and not all(all(hole.free) for hole in holes):
-        mask_doubtful(work, request.strength)
     return work
 
 
@@ -132,7 +149,7 @@ def _dialled(steps: int, left: int, masking: Masking, request: InfillRequest) ->
     return found if masking.alg == "p2" else min(found, max(1, left))
 
 
-def _drafts(reader: Reader, work: Unmasking, window: Window) -> Filled:
+def drafts(reader: Reader, work: Unmasking, window: Window) -> Filled:
     """Return the holes' drafts: what is predicted, settled where it stays."""
     return tuple(_draft(reader, work, hole, window.newline) for hole in work.holes)
 
@@ -144,19 +161,24 @@ def _draft(reader: Reader, work: Unmasking, hole: MaskedHole, newline: str) -> D
     return replace(draft, pieces=tuple(one.replace("\n", newline) for one in draft.pieces))
 
 
-def _ended(draft: Draft) -> Draft:
-    return replace(draft, settled=(True,) * len(draft.pieces))
+def ended(filled: Filled) -> Filled:
+    """Return the same, settled."""
+    return tuple(replace(draft, settled=(True,) * len(draft.pieces)) for draft in filled)
 
 
 def _nothing() -> Draft:
     return Draft((), (), ())
 
 
-def _end(
-    request: InfillRequest, every: Sequence[Sequence[Filled]], index: int, passes: int
+def end(
+    request: InfillRequest,
+    every: Sequence[Sequence[Filled]],
+    origins: Sequence[Origin],
+    index: int,
+    passes: int,
 ) -> Step:
-    """The step that ends the stream: of each hole the candidates that break less, then the likelier
-    ones, first.
+    """Return the step that ends the stream: of each hole the candidates that break less, then the
+    likelier ones, first. Of each window `every` has as many drafts, which are from the `origins`.
     """
     firsts = [draft.text for filled in every for draft in filled[0]]
     found: list[list[Candidate]] = []
@@ -164,12 +186,12 @@ def _end(
         for hole in range(len(filled[0])):
             place = len(found)
             alone = with_fixed(request, [*firsts[:place], None, *firsts[place + 1 :]])
-            drafts = [one[hole] for one in filled]
-            errors = new_errors(alone, [[draft.text] for draft in drafts])
+            own = [one[hole] for one in filled]
+            errors = new_errors(alone, [[draft.text] for draft in own])
             counts = [None if places is None else len(places) for places in errors]
             some = [
-                judged(Candidate(draft, round(mean_log([draft]), 6), "canvas"), count)
-                for draft, count in zip(drafts, counts, strict=True)
+                judged(Candidate(draft, round(mean_log([draft]), 6), origin), count)
+                for draft, origin, count in zip(own, origins, counts, strict=True)
             ]
             found.append(sorted(some, key=lambda one: (one.faults or 0, -one.score)))
     return last_step(offered(request, found), index, forwards=passes)

@@ -25,7 +25,7 @@ from torch import Tensor
 from dgedit_engine.files import small
 from dgedit_engine.formats import gguf_fields
 from dgedit_engine.formats.blocks import decoder, is_wide, row_bytes
-from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, GEMMA4, SHAPED
+from dgedit_engine.formats.gguf_fields import ARCHITECTURE, GEMMA3, GEMMA4, SHAPED, STARCODER2
 from dgedit_engine.formats.source import (
     EMBEDDING,
     HEAD,
@@ -55,6 +55,7 @@ _WHOLE = {
     "token_embd": EMBEDDING,
     "output": HEAD,
     "output_norm": NORM,
+    "output_norm.bias": NORM.removesuffix("weight") + "bias",
     "self_cond_pre_norm": "model.decoder.self_conditioning.pre_norm.weight",
     "self_cond_gate": "model.decoder.self_conditioning.gate_proj.weight",
     "self_cond_up": "model.decoder.self_conditioning.up_proj.weight",
@@ -88,7 +89,13 @@ _LLAMA_LAYER = _LAYER | {
     "ffn_norm.weight": "post_attention_layernorm.weight",
     **{f"attn_{one}.bias": f"self_attn.{one}_proj.bias" for one in "qkv"},
 }
-
+_BIASED_LAYER = _LLAMA_LAYER | {
+    "attn_norm.bias": "input_layernorm.bias",
+    "ffn_norm.bias": "post_attention_layernorm.bias",
+    "attn_output.bias": "self_attn.o_proj.bias",
+    **{f"ffn_up.{one}": f"mlp.c_fc.{one}" for one in ("weight", "bias")},
+    **{f"ffn_down.{one}": f"mlp.c_proj.{one}" for one in ("weight", "bias")},
+}
 
 # What comes of a damaged header, or of one that was made to do harm.
 _UNREADABLE = (
@@ -152,8 +159,7 @@ def source(file: Path, narrow: Narrow | None = None) -> TensorSource:
     wide = "token_embd.weight" in entries and entries["token_embd.weight"].kind == 0
     dtype = torch.float32 if wide else torch.bfloat16
     kind = fields["general.architecture"]
-    heads = gguf_fields.turned_heads(fields)
-    pieces = tuple(_pieces(entries, kind, heads, narrow))
+    pieces = tuple(_pieces(entries, kind, gguf_fields.turned_heads(fields), narrow))
     return TensorSource(headers, read, pieces, dtype, shifted=kind == GEMMA3)
 
 
@@ -240,7 +246,7 @@ def _name(name: str, kind: str) -> str:
         _, layer, part = name.split(".", 2)
         if part == "enc_layer_output_scale.weight":
             return f"model.encoder.language_model.layers.{layer}.layer_scalar"
-        parts = _LLAMA_LAYER if kind in SHAPED else _LAYER
+        parts = _BIASED_LAYER if kind == STARCODER2 else _LLAMA_LAYER if kind in SHAPED else _LAYER
         return f"{top}layers.{layer}.{parts[part]}" if part in parts else name
     return _WHOLE.get(name.removesuffix(".weight"), name).replace("model.decoder.", top)
 

@@ -15,8 +15,8 @@ from dgedit_engine.formats.source import refuse_many
 from dgedit_engine.types import ModelError
 
 ARCHITECTURE, GEMMA4, GEMMA3 = "diffusion-gemma", "gemma4", "gemma3"
-DREAM, LLADA = "dream", "llada"
-SHAPED = ("llama", "qwen2", "qwen3", DREAM, LLADA)
+DREAM, LLADA, STARCODER2 = "dream", "llada", "starcoder2"
+SHAPED = ("llama", "qwen2", "qwen3", STARCODER2, DREAM, LLADA)
 """Architectures of Llama's shape, which are also Hugging Face's names of them; Dream is a Qwen2
 and LLaDA a Llama that names a mask.
 """
@@ -29,6 +29,8 @@ _ELSEWHERE = {
     "attention.shared_kv_layers": "layers that share others' keys and values",
 }
 """What Gemma 4's E2B and E4B have beside the layers known here, by the key that says so."""
+_WINDOW = 4096
+"""Of every StarCoder2 that is published; no header says it, and llama.cpp reads without."""
 _TURN_END = "<turn|>"  # ends a text too; the file names only <eos>
 _EXPAND = "<|expand|>"  # DreamOn's, for two tokens
 _MASK = "<|mdm_mask|>"  # LLaDA's, which its converter names by no key
@@ -215,6 +217,9 @@ def _shaped(
     expand = tokens.index(_EXPAND) if mask is not None and _EXPAND in tokens else None
     starts = fields.get("tokenizer.ggml.add_bos_token", fields["tokenizer.ggml.model"] == "llama")
     ends = _ends(fields)
+    norm = {"rms_norm_eps": "attention.layer_norm_rms_epsilon"}
+    if kind == STARCODER2:
+        norm = {"norm_epsilon": "attention.layer_norm_epsilon"}
     return {
         "model_type": "Dream" if kind == DREAM else kind,
         "mask_token_id": mask,
@@ -227,7 +232,8 @@ def _shaped(
         "num_key_value_heads": own.get("attention.head_count_kv", heads),
         "head_dim": head_dim,
         "max_position_embeddings": own["context_length"],
-        "rms_norm_eps": _plain(own["attention.layer_norm_rms_epsilon"]),
+        **{name: _plain(own[key]) for name, key in norm.items()},
+        "sliding_window": own.get("attention.sliding_window", _WINDOW),  # a StarCoder2's alone
         "rope_parameters": rope,
         "tie_word_embeddings": "output.weight" not in shapes,
         "bos_token_id": fields.get("tokenizer.ggml.bos_token_id") if starts else None,

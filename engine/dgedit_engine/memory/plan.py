@@ -190,37 +190,40 @@ def _hosted(
 
 def check_both(
     path: Path,
-    verifier: Path,
+    beside: Path,
     free: int,
     *,
+    drafts: bool = False,
     context: int | None = None,
     kv: KV | None = None,
     device: str = "cpu",
 ) -> tuple[Fit, Fit]:
-    """Return how to open a model, and a second one that judges what it writes, with `free` bytes
-    for both: with one context, the given one or the `usual`. Raises ModelError as `check` does.
+    """Return how to open a model, and one `beside` it that judges what it writes, with `free` bytes
+    for both: with one context, the given one or the `usual`. One that `drafts` for it has the usual
+    context of its own. Raises ModelError as `check` does.
     """
-    config = load_config(path)
-    asked = Counted.of(verifier, device)
-    judging = replace(asked.setting, decoding=load_decoding(home(path), config))  # as many rows
-    asked = replace(asked, setting=judging)
-    length = context or min(usual(config), judging.config.context)
-    if length > judging.config.context:
-        most = judging.config.context
-        raise ModelError(f"{verifier}: a context of {length:,}, where {most:,} are possible")
+    config, what = load_config(path), "drafter" if drafts else "verifier"
+    asked = Counted.of(beside, device)
+    length = usual(asked.setting.config)
+    if not drafts:
+        judging = replace(asked.setting, decoding=load_decoding(home(path), config))  # as many rows
+        asked = replace(asked, setting=judging)
+        context = length = context or min(usual(config), judging.config.context)
+        if length > (most := judging.config.context):
+            raise ModelError(f"{beside}: a context of {length:,}, where {most:,} are possible")
     second = asked.longest(free, kv=kv, wanted=length)
     if second is None or second.context < length:
         needed = asked.need(length, kv or "bf16").words(length)
         raise ModelError(
-            f"verifier {verifier} needs {needed}, {device} has {rounded_down(free)} GB free"
+            f"{what} {beside} needs {needed}, {device} has {rounded_down(free)} GB free"
         )
     second = asked.fit(length, second.kv)
     try:
         left = free - second.need.total
-        return check(path, left, context=length, kv=kv, device=device), second
+        return check(path, left, context=context, kv=kv, device=device), second
     except ModelError as error:
         taken = rounded_up(second.need.total)
-        raise ModelError(f"{error}, beside {taken} GB of the verifier {verifier}") from error
+        raise ModelError(f"{error}, beside {taken} GB of the {what} {beside}") from error
 
 
 def _quantised(setting: Setting, experts: Kind | None, rest: Kind | None) -> int:

@@ -91,8 +91,8 @@ def save_config(config: Config, sampling: Sampling, folder: Path) -> None:
     """Write both files into `folder` so that transformers reads them too. Needs one shape for all
     layers of a kind. Raises ModelError for a Llama 3's rope.
     """
-    written = {"gemma4": _gemma4_json, "gemma3": _gemma3_json, "llama": config_llama.written}
-    model = written[config.family](config)
+    written = {"gemma4": _gemma4_json, "gemma3": _gemma3_json}
+    model = written.get(config.family, config_llama.written)(config)
     generation = {
         "max_denoising_steps": sampling.steps,
         "sampler_config": {

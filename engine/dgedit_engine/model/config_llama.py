@@ -1,4 +1,4 @@
-"""Read and write the `config.json` of Llama's shape: Llama, Qwen2 and Qwen3.
+"""Read and write the `config.json` of Llama's shape: Llama, Qwen2, Qwen3 and StarCoder2.
 
 Its keys stand here and in `config.py`, which tells the kinds of files apart. Values that a file
 leaves out are the classes' own (transformers 5.23, configuration_llama.py, _qwen2.py, _qwen3.py).
@@ -16,7 +16,10 @@ from dgedit_engine.model.config_masks import DREAM
 from dgedit_engine.model.shape import Config, LayerConfig, MaskTokens
 from dgedit_engine.types import ModelError
 
-CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
+CLASSES = {
+    **{"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"},
+    "starcoder2": "Starcoder2ForCausalLM",
+}
 """Architectures, by `model_type`."""
 
 CANVAS = 128
@@ -52,15 +55,19 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
     for name in ("attention_bias", "mlp_bias"):
         if raw.get(name):
             raise ValueError(f"{name} {raw[name]!r}, which this engine does not know")
-    if (activation := raw.get("hidden_act", "silu")) != "silu":
+    biased = kind == "starcoder2"
+    right = "gelu_pytorch_tanh" if biased else "silu"
+    if (activation := raw.get("hidden_act", right)) != right:
         raise ValueError(f"hidden_act {activation}")
+    if biased and not raw.get("use_bias", True):
+        raise ValueError(f"use_bias {raw['use_bias']!r}, which this engine does not know")
     masks = _masks(raw, kind)
     heads, count = raw["num_attention_heads"], raw["num_hidden_layers"]
     refuse_many(count)
     head_dim = raw.get("head_dim") or (128 if kind == "qwen3" else raw["hidden_size"] // heads)
     if head_dim > _WIDEST:
         raise ValueError(f"head_dim {head_dim}")
-    slides = _slides(raw, count)
+    slides = _slides(raw, count, kind)
     stretch, theta = _rope(raw, head_dim)
     layer = LayerConfig(
         sliding=False,
@@ -88,16 +95,16 @@ def configured(raw: dict[str, Any], kind: str) -> Config:
         expert_width=0,
         canvas=raw.get("canvas_length", CANVAS),
         context=min(context, context if masks is None else WINDOW),
-        eps=raw.get("rms_norm_eps", 1e-6),
+        eps=raw.get("norm_epsilon", 1e-5) if biased else raw.get("rms_norm_eps", 1e-6),
         softcap=None,
         bos=known.get("bos_token_id"),
         eos=ends,
         pad=ends[0] if raw.get("pad_token_id") is None else raw["pad_token_id"],
-        family="llama",
+        family="starcoder2" if biased else "llama",
         query_scale=head_dim**-0.5,
         qk_norm=kind == "qwen3",
-        qkv_bias=kind == "qwen2",
-        tied=bool(raw.get("tie_word_embeddings", False)),
+        qkv_bias=kind == "qwen2" or biased,
+        tied=bool(raw.get("tie_word_embeddings", biased)),
         conditioned=bool(raw.get("self_conditioning", False)),
         marks=raw.get("canvas_marks", 0),
         masks=masks,
@@ -115,6 +122,7 @@ def written(config: Config) -> dict[str, Any]:
     if layer.stretch != 1:
         rope |= {"rope_type": "linear", "factor": layer.stretch}
     kind = "qwen3" if config.qk_norm else "qwen2" if config.qkv_bias else "llama"
+    kind = config.family if (biased := config.family == "starcoder2") else kind
     own = config_llada.CLASS if config.masks and config.masks.aligned else CLASSES[kind]
     slides = [one.sliding for one in config.layers]
     return {
@@ -133,9 +141,9 @@ def written(config: Config) -> dict[str, Any]:
         "num_attention_heads": config.heads,
         "num_key_value_heads": layer.kv_heads,
         "head_dim": layer.head_dim,
-        "hidden_act": "silu",
+        "hidden_act": "gelu_pytorch_tanh" if biased else "silu",
         "max_position_embeddings": config.context,
-        "rms_norm_eps": config.eps,
+        "norm_epsilon" if biased else "rms_norm_eps": config.eps,
         "rope_parameters": rope,
         "use_sliding_window": any(slides),
         "sliding_window": config.window if any(slides) else None,
@@ -174,8 +182,12 @@ def _masks(raw: dict[str, Any], kind: str) -> MaskTokens | None:
     return MaskTokens(mask, raw.get("expand_token_id"), aligned=kind == LLADA)
 
 
-def _slides(raw: dict[str, Any], count: int) -> list[bool]:
-    """Return which layers have a window: those from `max_window_layers` on, where it is used."""
+def _slides(raw: dict[str, Any], count: int, kind: str) -> list[bool]:
+    """Return which layers have a window: those from `max_window_layers` on, where it is used; of a
+    StarCoder2 all or none.
+    """
+    if kind == "starcoder2":
+        return [raw.get("sliding_window") is not None] * count
     kinds = raw.get("layer_types")
     if not raw.get("use_sliding_window") or raw.get("sliding_window") is None:
         kinds = ["full_attention"] * count

@@ -5,6 +5,7 @@ Projections that share an input are one matrix. Letters as in `model.py`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from dgedit_engine.model.hosted import HostedExperts
 from dgedit_engine.model.products import feed, feed_parts, linear, order, parts, product
 from dgedit_kernels.decode import FEW, Product
 from dgedit_kernels.geglu import geglu
+from dgedit_kernels.gelu import gelu
+from dgedit_kernels.layer_norm import residual_layer_norm
 from dgedit_kernels.moe import experts
 from dgedit_kernels.norm import residual_norm
 from dgedit_kernels.rope import Rope, qk_norm_rope
@@ -25,7 +28,7 @@ from dgedit_kernels.swiglu import swiglu
 
 class Layer(nn.Module):
     """Attention, then a dense MLP, beside routed experts where there are any; every part behind a
-    norm, and before another but in a Llama; the sum times a scalar where the family has one.
+    norm, and before another but in Llama's shape; the sum times a scalar where the family has one.
     """
 
     encode_scalar: Tensor | None
@@ -43,13 +46,18 @@ class Layer(nn.Module):
         self.q_norm = _norm(shape.head_dim) if config.qk_norm else None
         self.k_norm = _norm(shape.head_dim) if config.qk_norm else None
         self.qkv_bias = _norm(joined * shape.head_dim) if config.qkv_bias else None
-        self.attention_in, self.mlp_in = _norm(dim), _norm(dim)
-        closed = config.family != "llama"
-        self.attention_out = _norm(dim) if closed else None
-        self.feed_out = _norm(dim) if closed else None
-        self.gated = geglu if closed else swiglu
-        self.gate_up = nn.Parameter(torch.empty(2 * config.mlp, dim))
+        biased = config.family == "starcoder2"
+        norm = 2 * dim if biased else dim  # a LayerNorm's biases are behind its factors
+        self.attention_in, self.mlp_in = _norm(norm), _norm(norm)
+        self.attention_out = _norm(dim) if config.closed else None
+        self.feed_out = _norm(dim) if config.closed else None
+        self.gated = geglu if config.closed else swiglu
+        # without a gate, this is what goes up alone
+        self.gate_up = nn.Parameter(torch.empty(config.mlp if biased else 2 * config.mlp, dim))
         self.down = nn.Parameter(torch.empty(dim, config.mlp))
+        self.out_bias = _norm(dim) if biased else None
+        self.up_bias = _norm(config.mlp) if biased else None
+        self.down_bias = _norm(dim) if biased else None
         # The only weights that the two modes do not share.
         scalar = torch.empty(1) if config.family == "gemma4" else None
         self.register_buffer("encode_scalar", scalar)
@@ -125,6 +133,8 @@ class Layer(nn.Module):
         how: Any = {"exact": exact, "causal": causal}
         last: Any = {"scalar": scalar, "weights": following[:1], "planes": following[1:]}
         branch = parts(attended, self.out, x.dtype, **how)
+        if self.up_bias is not None:
+            return self._biased(x, branch, following, **how)
         norms, places, close = [self.mlp_in], [order(x, self.gate_up)], self.attention_out
         if not self.config.experts:
             x, (own,) = residual_norm(x, branch, close, eps, weights=norms, planes=places)
@@ -139,6 +149,19 @@ class Layer(nn.Module):
         inner = self.mlp_out, self.experts_out
         x, (normed,) = residual_norm(x, (dense, routed), self.feed_out, eps, inner=inner, **last)
         return x, normed
+
+    def _biased(
+        self, x: Tensor, branch: Product, following: tuple[Tensor, int], **how: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Run the rest of a StarCoder2's layer, behind attention's product."""
+        assert self.out_bias is not None and self.down_bias is not None, "all or none"
+        assert self.up_bias is not None, "all or none"
+        eps, planes = self.config.eps, order(x, self.gate_up)
+        x, own = residual_layer_norm(x, branch, self.out_bias, self.mlp_in, eps, planes=planes)
+        plain = partial(gelu, bias=self.up_bias)
+        dense = feed_parts(own, self.gate_up, self.down, laid=True, gated=plain, **how)
+        weight, planes = following
+        return residual_layer_norm(x, dense, self.down_bias, weight, eps, planes=planes)
 
     def _only(self, x: Tensor, *, exact: bool) -> Tensor:
         """The lone expert's output for x (B, n, D): nothing to choose, the softmax of one is 1."""

@@ -9,8 +9,8 @@ bfloat16 matrices halve a step while the residual stream stays fp32.
 Shapes: B batch, T prompt, n new tokens, C canvas, D model, H heads, K kv heads, E head width, N
 experts, A active experts, F expert width, V vocabulary.
 
-Sources: transformers 5.23, models/diffusion_gemma, gemma4, gemma3, llama, qwen2 and qwen3, which
-the tests hold this file to.
+Sources: transformers 5.23, models/diffusion_gemma, gemma4, gemma3, llama, qwen2, qwen3 and
+starcoder2, which the tests hold this file to.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dgedit_engine.model.hosted import HostedExperts
 from dgedit_engine.model.layer import Layer
 from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import Weight, linear, order
+from dgedit_kernels.layer_norm import layer_norm
 from dgedit_kernels.norm import rms_norm
 from dgedit_kernels.rope import Rope, rope_at
 
@@ -45,7 +46,9 @@ class Model(nn.Module):
         self.embedding = nn.Parameter(torch.empty(config.vocab, config.dim))  # (V, D)
         self.output = None if config.tied else nn.Parameter(torch.empty(config.vocab, config.dim))
         self.layers = nn.ModuleList(Layer(config, index) for index in range(len(config.layers)))
-        self.norm = nn.Parameter(torch.empty(config.dim))
+        self.centred = config.family == "starcoder2"
+        """Whether its norms are LayerNorms, whose biases are behind their factors."""
+        self.norm = nn.Parameter(torch.empty(config.dim * (2 if self.centred else 1)))
         self.conditioning = SelfConditioning(config) if config.conditioned else None
         self.mark_embedding = (
             nn.Parameter(torch.empty(config.marks, config.dim)) if config.marks else None
@@ -185,7 +188,8 @@ class Model(nn.Module):
         ropes = self.ropes(view, x.dtype)
         layers = list(self.stack())
         norms = [*((one.attention_in, order(x, one.qkv)) for one in layers), (self.norm, 1)]
-        normed = rms_norm(x, norms[0][0], self.config.eps, planes=norms[0][1])
+        norm = layer_norm if self.centred else rms_norm
+        normed = norm(x, norms[0][0], self.config.eps, planes=norms[0][1])
         for layer, following in zip(layers, norms[1:], strict=True):
             x, normed = layer(x, normed, ropes[layer.shape], view, following)
         return normed
@@ -232,15 +236,17 @@ def init_weights(model: Model, *, seed: int) -> None:
             parameter.fill_(branch)
         elif leaf in ("q_norm", "k_norm"):
             parameter.fill_(parameter.shape[0] ** -0.25)
-        elif leaf == "qkv_bias":
+        elif leaf.endswith("_bias"):
             parameter.fill_(0.0)
         elif parameter.dim() == 1:
             parameter.fill_(1.0)
+            if model.centred:
+                parameter[config.dim :] = 0.0
         else:
             parameter.copy_(
                 torch.randn(parameter.shape, generator=generator) * parameter.shape[-1] ** -0.5
             )
-            if config.family == "llama" and leaf in ("out", "down"):
+            if not config.closed and leaf in ("out", "down"):
                 parameter.mul_(branch)
             if leaf == "mark_embedding":
                 parameter[0] = 0.0

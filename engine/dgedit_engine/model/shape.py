@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dgedit_engine.types import MOST_STEPS, ModelError
 
-Family = Literal["gemma4", "gemma3", "llama"]
+Family = Literal["gemma4", "gemma3", "llama", "starcoder2"]
 
 _COUNTS = ("vocab", "dim", "heads", "window", "mlp", "canvas", "context")
 _EXPERTS = ("experts", "active", "expert_width")
@@ -82,14 +82,15 @@ class Config:
     """gemma4 (DiffusionGemma, Gemma 4): values are normed, full layers may take their keys for
     values, each layer ends with a scalar. gemma3: none of the three, and files have norms less 1.
     llama (Llama, Qwen2, Qwen3): no norm behind attention and MLP, SiLU in the MLP, embeddings as
-    they are.
+    they are. starcoder2: the same with LayerNorms, an MLP without a gate and a bias of every
+    product.
     """
     query_scale: float = 1.0
     """What queries, normed if they are, are multiplied by."""
     qk_norm: bool = True
     """Whether queries and keys are normed; Llama's and Qwen2's are not."""
     qkv_bias: bool = False
-    """Whether a bias is added to queries, keys and values (Qwen2)."""
+    """Whether a bias is added to queries, keys and values (Qwen2, StarCoder2)."""
     tied: bool = True
     """Whether the embedding is the head too."""
     shared_values: bool = True
@@ -141,15 +142,22 @@ class Config:
                 raise ModelError(
                     f"{self.heads} heads cannot be shared by {layer.kv_heads} kv heads"
                 )
-        if self.family != "llama" and not (self.qk_norm and self.tied and not self.qkv_bias):
+        if self.closed and not (self.qk_norm and self.tied and not self.qkv_bias):
             raise ModelError(f"a {self.family} without the norms and the head of its kind")
+        if self.family == "starcoder2" and (self.qk_norm or not self.qkv_bias or self.experts):
+            raise ModelError("a starcoder2 without the biases of its kind, or with more")
         if not min(1, self.experts) <= self.active <= self.experts:
             raise ModelError(f"{self.active} active experts of {self.experts}")
 
     @property
+    def closed(self) -> bool:
+        """Whether a norm is behind attention and MLP too: Gemma's shape, not Llama's."""
+        return self.family in ("gemma4", "gemma3")
+
+    @property
     def embed_scale(self) -> float:
         """What embeddings are multiplied by: the square root of the width, or 1 in a Llama."""
-        return 1.0 if self.family == "llama" else float(self.dim**0.5)
+        return float(self.dim**0.5) if self.closed else 1.0
 
     @property
     def diffusion(self) -> bool:

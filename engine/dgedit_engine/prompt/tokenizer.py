@@ -74,9 +74,14 @@ class Tokenizer:
         found = self._inner.token_to_id(token)
         return None if found is None else int(found)
 
-    def difference(self, other: Tokenizer) -> str:
-        """Say in words where another's vocabulary is not the same; empty where it is."""
+    def difference(self, other: Tokenizer, *, marks: bool = False) -> str:
+        """Say in words where another's vocabulary is not the same; empty where it is. With `marks`,
+        tokens that were added to this one's, as a mask is, may be more than the other has.
+        """
         mine, theirs = self._inner.get_vocab(), other._inner.get_vocab()
+        if marks:
+            added = {one.content for one in self._inner.get_added_tokens_decoder().values()}
+            mine = {one: mine[one] for one in mine if one in theirs or one not in added}
         apart = [one for one in mine.keys() | theirs.keys() if mine.get(one) != theirs.get(one)]
         if not apart:
             return ""

@@ -32,6 +32,11 @@ _LLAMA_NORMS = {
     "attention_in": "input_layernorm.weight",
     "mlp_in": "post_attention_layernorm.weight",
 }
+_BIASES = {
+    "out_bias": "self_attn.o_proj.bias",
+    "up_bias": "mlp.c_fc.bias",
+    "down_bias": "mlp.c_proj.bias",
+}
 _QK_NORMS = {name: _NORMS[name] for name in ("q_norm", "k_norm")}
 _BESIDE_EXPERTS = {
     "mlp_out": "post_feedforward_layernorm_1.weight",
@@ -145,7 +150,8 @@ def slots(model: Model) -> Iterator[Slot]:
     yield Slot(model, "embedding", {f"{top}embed_tokens.weight" if old else EMBEDDING: ()})
     if model.output is not None:
         yield Slot(model, "output", {HEAD: ()}, coded=True)
-    yield Slot(model, "norm", {f"{top}norm.weight" if old else NORM: ()}, shift=shift)
+    last = f"{top}norm.weight" if old else NORM
+    yield Slot(model, "norm", _norm(last, model.config), shift=shift)
     if model.mark_embedding is not None:
         yield Slot(model, "mark_embedding", {f"{top}mark_embedding.weight": ()})
     if (conditioning := model.conditioning) is not None:
@@ -164,11 +170,11 @@ def slots(model: Model) -> Iterator[Slot]:
 def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[Slot]:
     """A layer's weights, but for its scalars."""
     shape = layer.shape
-    norms = _NORMS if config.family != "llama" else _LLAMA_NORMS
+    norms = _NORMS if config.closed else _LLAMA_NORMS
     norms = norms | _QK_NORMS if config.qk_norm else norms
     for ours, theirs in norms.items():
         factor = config.query_scale if ours == "q_norm" else 1.0
-        yield Slot(layer, ours, {prefix + theirs: ()}, shift=shift, factor=factor)
+        yield Slot(layer, ours, _norm(prefix + theirs, config), shift=shift, factor=factor)
     yield Slot(layer, "out", {f"{prefix}self_attn.o_proj.weight": ()}, coded=True)
     keys = shape.kv_heads * shape.head_dim
     sizes = {"q": config.heads * shape.head_dim, "k": keys} | ({} if layer.shared else {"v": keys})
@@ -177,7 +183,13 @@ def _layer(layer: Layer, prefix: str, config: Config, shift: float) -> Iterator[
     if config.qkv_bias:
         biases = {name.removesuffix("weight") + "bias": place for name, place in rows.items()}
         yield Slot(layer, "qkv_bias", biases)
-    yield from _mlp(layer, f"{prefix}mlp.", config.mlp)
+    if config.family == "starcoder2":
+        yield Slot(layer, "gate_up", {f"{prefix}mlp.c_fc.weight": ()}, coded=True)
+        yield Slot(layer, "down", {f"{prefix}mlp.c_proj.weight": ()}, coded=True)
+        for ours, theirs in _BIASES.items():
+            yield Slot(layer, ours, {prefix + theirs: ()})
+    else:
+        yield from _mlp(layer, f"{prefix}mlp.", config.mlp)
     if config.experts:
         for ours, theirs in _BESIDE_EXPERTS.items():
             yield Slot(layer, ours, {prefix + theirs: ()})
@@ -192,6 +204,13 @@ def part(weight: Weight, index: Index | slice | None) -> Weight:
         return weight[index]
     parts = {name: tensor[index] for name, tensor in weight.parts().items()}
     return Quantised(weight.kind, **parts)
+
+
+def _norm(name: str, config: Config) -> Names:
+    """Names for a norm's weight, behind whose factors a LayerNorm has its biases."""
+    if config.family != "starcoder2":
+        return {name: ()}
+    return _rows([name, name.removesuffix("weight") + "bias"], (config.dim, config.dim))
 
 
 def _mlp(module: nn.Module, prefix: str, width: int) -> Iterator[Slot]:

@@ -24,9 +24,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, open_engine: object) -> None:
 
 
 def test_connect_passes_model_and_device_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine(
-        monkeypatch, lambda model, device, adapter, verifier: Scripted(name=model, device=device)
-    )
+    engine(monkeypatch, lambda model, device, adapter, **also: Scripted(name=model, device=device))
     backend = connect("tiny", "cpu")
     assert (backend.name, backend.device) == ("tiny", "cpu")
 
@@ -59,9 +57,9 @@ def test_adapter_reaches_the_engine_that_opens_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[object] = []
-    engine(monkeypatch, lambda model, device, adapter, verifier: opened.append(adapter))
+    engine(monkeypatch, lambda model, device, adapter, **also: opened.append(adapter))
     monkeypatch.setattr(
-        Daemon, "open", lambda model, device, adapter, verifier: opened.append(adapter)
+        Daemon, "open", lambda model, device, adapter, *also: opened.append(adapter)
     )
     connect("tiny", "cpu", adapter=tmp_path)
     connect("tiny", "cpu", "warm", tmp_path)
@@ -77,7 +75,7 @@ def test_adapter_of_the_settings_goes_with_their_model(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[object] = []
-    engine(monkeypatch, lambda model, device, adapter, verifier: opened.append((model, adapter)))
+    engine(monkeypatch, lambda model, device, adapter, **also: opened.append((model, adapter)))
     monkeypatch.setenv("DGEDIT_MODEL", "tiny")
     monkeypatch.setenv("DGEDIT_ADAPTER", str(tmp_path))
     other = tmp_path / "other"
@@ -99,7 +97,7 @@ def test_warm_engine_is_preferred_and_auto_does_without(monkeypatch: pytest.Monk
     def nowhere(*given: object) -> None:
         raise Unavailable("no folder")
 
-    engine(monkeypatch, lambda model, device, adapter, verifier: Scripted(name="here"))
+    engine(monkeypatch, lambda model, device, adapter, **also: Scripted(name="here"))
     monkeypatch.setattr(Daemon, "open", lambda *given: Scripted(name="warm"))
     assert [connect(None, None, one).name for one in ("local", "warm", "auto")] == [
         "here",

@@ -21,6 +21,7 @@ SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool, dict[str, int]]
     "qwen-coder-7b": ("qwen2", 3584, 28, 28, 4, 18944, 152064, False, {}),
     "deepseek-coder-1.3b": ("llama", 2048, 24, 16, 16, 5504, 32256, False, {}),
     "seed-coder-8b": ("llama", 4096, 32, 32, 8, 14336, 155136, False, {}),
+    "starcoder2-3b": ("starcoder2", 3072, 30, 24, 2, 12288, 49152, True, {"sliding_window": 4096}),
     "open-dcoder": ("qwen2", 896, 24, 14, 2, 4864, 151936, True, {"mask_token_id": 151665}),
     "cdlm": ("qwen2", 896, 24, 14, 2, 4864, 151936, True, {"mask_token_id": 151665}),
     **dict.fromkeys(
@@ -33,14 +34,14 @@ SHAPES: dict[str, tuple[str, int, int, int, int, int, int, bool, dict[str, int]]
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_memory_at_four_and_eight_bits_is_what_is_planned(name: str) -> None:
-    kind, width, layers, heads, keys, mlp, vocab, tied, masks = SHAPES[name]
+    kind, width, layers, heads, keys, mlp, vocab, tied, more = SHAPES[name]
     raw: dict[str, Any] = {
         **{"hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": heads},
         **{"num_key_value_heads": keys, "intermediate_size": mlp, "vocab_size": vocab},
         **{"tie_word_embeddings": tied, "max_position_embeddings": 32768, "rope_theta": 1e6},
         **{"bos_token_id": 0, "eos_token_id": 0},
     }
-    config = configured(raw | masks, kind)
+    config = configured(raw | more, kind)
     setting = setting_of(config, "cuda", default(config))
 
     def total(rest: Literal["int8", "int4"] | None) -> float:
@@ -103,6 +104,8 @@ def test_best_that_fits_comes_first(free: float, gpu: bool, first: str | None) -
         ("dreamon", 8, "int4"),
         ("qwen-coder-7b", 8, None),
         ("smollm2", 2.3, None),
+        ("starcoder2-3b", 16, "whole"),
+        ("starcoder2-3b", 14, "int8"),  # published in 32 bits
     ],
 )
 def test_how_a_model_fits(name: str, free: float, bits: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Llama, Qwen2 and Qwen3 in GGUF files, against transformers with what their weights are worth."""
+"""Models of Llama's shape in GGUF files, against transformers with what their weights are worth."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dgedit_engine.model.config import load_config
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
-from llama import KINDS, LLAMA3, random_llama, stored
+from llama import BIASED, KINDS, LLAMA3, random_llama, stored
 
 pytestmark = pytest.mark.oracle
 WIDE: dict[str, Any] = {
@@ -50,8 +50,8 @@ def publish(file: Path, theirs: Any, kind: str = "F32", **keys: Any) -> None:
         "attention.head_count": config.num_attention_heads,
         "attention.head_count_kv": config.num_key_value_heads,
         "attention.key_length": config.head_dim,
-        "attention.layer_norm_rms_epsilon": config.rms_norm_eps,
         "rope.freq_base": 1e4,
+        **epsilon(config),
     }
     adders = {int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
     for key, value in (said | keys).items():
@@ -82,6 +82,13 @@ def publish(file: Path, theirs: Any, kind: str = "F32", **keys: Any) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def epsilon(config: Any) -> dict[str, float]:
+    """What a header says of the norms of transformers' configuration."""
+    if config.model_type == "starcoder2":
+        return {"attention.layer_norm_epsilon": config.norm_epsilon}
+    return {"attention.layer_norm_rms_epsilon": config.rms_norm_eps}
 
 
 def divisors(head_dim: int) -> np.ndarray:
@@ -120,8 +127,18 @@ def test_file_reads_as_the_reference(tmp_path: Path, kind: str, tied: bool) -> N
     publish(tmp_path / "one.gguf", theirs)
     assert gap(theirs, tmp_path / "one.gguf") < 1e-3
     config = load_config(tmp_path / "one.gguf")
-    assert (config.qkv_bias, config.qk_norm) == (kind == "qwen2", kind == "qwen3")
+    assert (config.qkv_bias, config.qk_norm) == (kind in BIASED, kind == "qwen3")
     assert (config.tied, config.bos, config.eos) == (tied, 1, (2,))
+
+
+def test_starcoder2_has_its_window_though_no_header_says_it(tmp_path: Path) -> None:
+    theirs = random_llama(kind="starcoder2", sliding_window=6)
+    publish(tmp_path / "one.gguf", theirs)
+    config = load_config(tmp_path / "one.gguf")
+    assert all(layer.sliding for layer in config.layers) and config.window == 4096
+    assert gap(theirs, tmp_path / "one.gguf") > 0.03
+    publish(tmp_path / "said.gguf", theirs, **{"attention.sliding_window": 6})
+    assert gap(theirs, tmp_path / "said.gguf") < 1e-3
 
 
 def test_turned_rows_would_be_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +149,7 @@ def test_turned_rows_would_be_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("type_", [name for name in TOLERANCES if name != "F32"])
-@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "starcoder2"])
 def test_quantised_file_reads_as_its_worth(tmp_path: Path, kind: str, type_: str) -> None:
     theirs = random_llama(kind=kind, tie_word_embeddings=False, **WIDE)
     publish(tmp_path / "one.gguf", theirs, type_)

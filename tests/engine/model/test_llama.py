@@ -1,4 +1,4 @@
-"""Llama, Qwen2 and Qwen3 against transformers on the same weights: fp32, logits within 1e-3."""
+"""Models of Llama's shape against transformers on the same weights: fp32, logits within 1e-3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dgedit_engine.model.config import load_config
 from dgedit_engine.model.masks import Reading, side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.weights import checkpoint
-from llama import LLAMA3, canvas_mask, random_llama
+from llama import BIASED, LLAMA3, canvas_mask, random_llama
 from parity import assert_close, assert_reads_alike, cache_of, ids
 
 pytestmark = pytest.mark.oracle
@@ -33,6 +33,9 @@ SHAPES: dict[str, dict[str, Any]] = {
         "max_window_layers": 1,
     },
     "qwen3": {"kind": "qwen3"},
+    "starcoder2": {"kind": "starcoder2"},
+    "starcoder2 with windows": {"kind": "starcoder2", "sliding_window": 6},
+    "starcoder2, own head": {"kind": "starcoder2", "tie_word_embeddings": False},
     "qwen2 0.5B's heads": {
         **{"kind": "qwen2", "head_dim": 64, "num_attention_heads": 14, "num_key_value_heads": 2},
         **{"num_hidden_layers": 2, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}},
@@ -58,10 +61,11 @@ def no_gradients() -> Any:
 def test_shape_is_the_files(pair: tuple[Any, Model]) -> None:
     theirs, ours = pair
     kind, config = theirs.config.model_type, ours.config
-    assert (config.qkv_bias, config.qk_norm) == (kind == "qwen2", kind == "qwen3")
+    assert (config.qkv_bias, config.qk_norm) == (kind in BIASED, kind == "qwen3")
     assert (ours.output is None) == config.tied == theirs.config.tie_word_embeddings
     slides = [layer.sliding for layer in config.layers]
-    assert slides == ([False, True, True] if config.window == 6 else [False] * len(slides))
+    windows = {"qwen2": [False, True, True], "starcoder2": [True] * 3}
+    assert slides == (windows[kind] if config.window == 6 else [False] * len(slides))
     assert not ours.canvas and ours.scale == 1
 
 

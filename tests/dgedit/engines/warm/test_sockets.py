@@ -101,15 +101,16 @@ def test_adapter_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
     assert len({plain.stamp, before, new, adapted.stamp}) == 3 and before == plain.stamp
 
 
-def test_verifier_is_another_engine_and_its_files_count(tmp_path: Path) -> None:
+def test_second_model_makes_another_engine_and_its_files_count(tmp_path: Path) -> None:
     folder = tmp_path / "larger"
     folder.mkdir()
     plain, judged = EngineKey.of("nano", None), EngineKey.of("nano", None, None, str(folder))
     tiny = EngineKey.of("nano", None, None, "tiny")
-    assert len({plain.socket, judged.socket, tiny.socket}) == 3
+    drafted = EngineKey.of("nano", None, None, None, str(folder))
+    assert len({plain.socket, judged.socket, tiny.socket, drafted.socket}) == 4
     (tmp_path / "link").symlink_to(folder)
     assert EngineKey.of("nano", None, None, str(tmp_path / "link")) == judged
     before = judged.stamp
-    assert (plain.stamp, tiny.verifier) == (tiny.stamp, "tiny")
+    assert (plain.stamp, tiny.verifier) == (tiny.stamp, "tiny") and drafted.stamp == before
     (folder / "config.json").touch()
-    assert judged.stamp != before
+    assert judged.stamp == drafted.stamp != before
