@@ -35,7 +35,9 @@ from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling, home, load_config, load_sampling
 from dgedit_engine.model.config_masks import BEGINNING
+from dgedit_engine.model.graphs import replays
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import GraphReader
 from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -310,12 +312,15 @@ def _cache(model: Model, kv: KV) -> PromptCache:
     weights = model.embedding
     if not weights.is_cuda:
         return KVCache(model.config, device=weights.device, dtype=weights.dtype)
-    return DeviceCache(
+    cache = DeviceCache(
         model.config,
         device=weights.device,
         dtype=weights.dtype,
         stored=torch.float8_e4m3fn if kv == "fp8" else None,
     )
+    if replays(model):
+        cache.reader = GraphReader(model, capture=True, pool=cache.pool)
+    return cache
 
 
 def _tokenizer(path: Path) -> Tokenizer:
