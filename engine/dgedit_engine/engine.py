@@ -46,6 +46,7 @@ from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 from dgedit_engine.weights.hosting import host, last_layers
 from dgedit_engine.weights.pairs import merge_equal, put_beside
+from dgedit_engine.weights.w8a8 import multiplies_e4m3, round_activations
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 _KEPT = "16"
@@ -302,6 +303,8 @@ def _weights(path: Path, fit: Fit, place: torch.device) -> Model:
         narrow=fit.narrow,
         hosted=last_layers(len(fit.setting.config.layers), left),
     )
+    if fit.setting.decoding.w8a8 and multiplies_e4m3(place):
+        round_activations(model)
     if left:
         host(model, left)
     return model

@@ -169,6 +169,10 @@ def _pass(setting: Setting, tokens: int, keys: int) -> int:
     dense = 4 * config.mlp * size
     chosen = config.active * size
     experts = chosen * (config.expert_width + config.dim) + 12 * config.experts
+    if setting.decoding.w8a8:  # rounded, beside what they are rounded from
+        attention += joined
+        dense += config.mlp
+        experts += config.active * config.expert_width
     beside = _SPLIT_BYTES
     if not setting.on_gpu:
         attention += 3 * keys * (config.heads * narrow + 2)  # all scores, and masks

@@ -30,6 +30,7 @@ from dgedit_engine.model.prefill_cuda import SIZES as PARTS
 from dgedit_engine.model.prefill_cuda import PromptPart
 from dgedit_engine.weights.checkpoint import make_room, planned
 from dgedit_engine.weights.slots import slots
+from dgedit_engine.weights.w8a8 import CAPABILITY, round_activations
 from dgedit_kernels.dispatch import CardLimits, Launch, watching
 from dgedit_kernels.quantised import Quantised
 
@@ -39,9 +40,12 @@ compiler asks of a number whether 16 divides it.
 """
 
 
-def launches(path: Path, fit: Fit, card: CardLimits) -> list[Launch]:
+def launches(
+    path: Path, fit: Fit, card: CardLimits, *, capability: int = CAPABILITY
+) -> list[Launch]:
     """Return every launch of a fill with the model in `path`, each once, opened as `fit` says on a
-    card like this one. Raises ModelError for a model that cannot be opened.
+    card like this one, of that compute capability. Raises ModelError for a model that cannot be
+    opened.
     """
     found: dict[Launch, None] = {}
 
@@ -50,6 +54,8 @@ def launches(path: Path, fit: Fit, card: CardLimits) -> list[Launch]:
         return False
 
     model = _model(path, fit)
+    if fit.setting.decoding.w8a8 and capability >= CAPABILITY:
+        round_activations(model)
     with torch.no_grad(), watching(noted, on=card):
         for _ in _passes(model, fit):
             pass
