@@ -71,7 +71,7 @@ def test_a_rounded_row_is_off_by_some_two_per_cent(columns: int) -> None:
     assert 0.01 < off.median() < 0.03 and off.max() < 0.04
 
 
-@pytest.mark.parametrize(("count", "rows", "columns"), [(128, 100, 384), (200, 63, 48)])
+@pytest.mark.parametrize(("count", "rows", "columns"), [(256, 100, 384), (300, 63, 48)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("processors", [1, 1000])
 def test_a_product_is_that_of_the_rounded_sides(
@@ -132,7 +132,7 @@ def test_only_e4m3_by_rows_can_be_asked_for() -> None:
     assert set(kept.parts()) == {"codes", "row"}
 
 
-@pytest.mark.parametrize("count", [MANY, 150])
+@pytest.mark.parametrize("count", [MANY, 270])
 def test_experts_are_those_of_rounded_rows(count: int) -> None:
     generator = torch.Generator().manual_seed(count)
     x = torch.randn(count, 96, generator=generator).bfloat16()
@@ -163,7 +163,7 @@ def test_experts_are_those_of_rounded_rows(count: int) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-@pytest.mark.parametrize("count", [128, 256, 1000])
+@pytest.mark.parametrize("count", [256, 1000])
 def test_product_on_a_gpu_and_in_a_graph(count: int) -> None:
     if torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("no tensor cores for 8 bits")
