@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -102,7 +102,8 @@ class Quantised:
 
     def with_parts(self, parts: Mapping[str, Tensor]) -> Quantised:
         """Return the same kind of matrix with other tensors."""
-        return replace(self, **parts)
+        given: dict[str, Any] = dict(parts)
+        return replace(self, **given)
 
     def dequantised(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the matrix it stands for, (…, n, m)."""

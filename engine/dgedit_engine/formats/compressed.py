@@ -113,7 +113,7 @@ def _int4(packed: Tensor, scale: Tensor, zero: Tensor | None = None) -> Quantise
     return Quantised("int4", codes, scale.half(), bias=bias.half())
 
 
-def _scales(scale: Tensor, rows: torch.Size) -> dict[str, Tensor]:
+def _scales(scale: Tensor, rows: torch.Size) -> dict[str, Any]:
     """Return scales of groups as `scale`, all others as `row`, one for each row."""
     if scale.shape[:-1] == rows and scale.shape[-1] > 1:
         return {"scale": scale}
