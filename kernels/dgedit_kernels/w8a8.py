@@ -2,8 +2,8 @@
 
 Cards from sm_89 on multiply e4m3 at twice the rate of bfloat16, and nothing is decoded: a weight's
 codes are the operand as they lie. Each row of x is scaled so that its largest magnitude is the
-largest of e4m3. A number is off by up to 1/16 of itself, a product of random numbers by 2.7% of its
-size, as much again as the weight's own rounding.
+largest of e4m3. A number is off by 1/16 of itself at most, but for tiny ones, a row of normally
+distributed ones by 2.6% of its size, as a weight's own codes are.
 
 Knows rows alone, no weights but whether they ask for it. Fast because a row is read once.
 """
