@@ -1,7 +1,7 @@
-"""Triton's interpreter with bfloat16 as a card has it.
+"""Triton's interpreter with bfloat16 and e4m3 as a card has them.
 
 The interpreter keeps bfloat16 as 16-bit integers: its `dot` multiplies those, and its conversion
-loses subnormal numbers.
+loses subnormal numbers. To e4m3 it rounds halves up, into the exponent.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ def bfloat16_as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
         if (source, target) == (tl.float32, tl.bfloat16):
             wide = torch.from_numpy(np.array(data, np.float32, order="C"))
             return wide.bfloat16().view(torch.int16).numpy().view(np.uint16)
+        if (source, target) == (tl.float32, tl.float8e4nv):
+            wide = torch.from_numpy(np.array(data, np.float32, order="C"))
+            return wide.to(torch.float8_e4m3fn).view(torch.uint8).numpy()
+        if (source, target) == (tl.float8e4nv, tl.float16):
+            narrow = torch.from_numpy(np.array(data, np.uint8, order="C"))
+            return narrow.view(torch.float8_e4m3fn).half().numpy().view(np.uint16)
         return convert(data, source, target, mode)
 
     def wide(handle: Any) -> Any:

@@ -35,7 +35,9 @@ from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling, home, load_config, load_sampling
 from dgedit_engine.model.config_masks import BEGINNING
+from dgedit_engine.model.graphs import replays
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import GraphReader
 from dgedit_engine.nano.names import NANO, located
 from dgedit_engine.prompt.prompt import TURN, plain
 from dgedit_engine.prompt.tokenizer import Tokenizer
@@ -44,6 +46,7 @@ from dgedit_engine.weights import adapters, checkpoint, readings, shortlist
 from dgedit_engine.weights.cpu_int8 import pack
 from dgedit_engine.weights.hosting import host, last_layers
 from dgedit_engine.weights.pairs import merge_equal, put_beside
+from dgedit_engine.weights.w8a8 import multiplies_e4m3, round_activations
 
 _CACHES = ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 _KEPT = "16"
@@ -300,6 +303,8 @@ def _weights(path: Path, fit: Fit, place: torch.device) -> Model:
         narrow=fit.narrow,
         hosted=last_layers(len(fit.setting.config.layers), left),
     )
+    if fit.setting.decoding.w8a8 and multiplies_e4m3(place):
+        round_activations(model)
     if left:
         host(model, left)
     return model
@@ -310,12 +315,15 @@ def _cache(model: Model, kv: KV) -> PromptCache:
     weights = model.embedding
     if not weights.is_cuda:
         return KVCache(model.config, device=weights.device, dtype=weights.dtype)
-    return DeviceCache(
+    cache = DeviceCache(
         model.config,
         device=weights.device,
         dtype=weights.dtype,
         stored=torch.float8_e4m3fn if kv == "fp8" else None,
     )
+    if replays(model):
+        cache.reader = GraphReader(model, capture=True, pool=cache.pool)
+    return cache
 
 
 def _tokenizer(path: Path) -> Tokenizer:

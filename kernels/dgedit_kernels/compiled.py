@@ -42,6 +42,8 @@ class KernelFigures:
     """Bytes of registers that had to be stored and loaded again, of a thread."""
     shared: int
     """Bytes of shared memory, of a program."""
+    multiplies: list[str]
+    """Types of numbers that its matrix instructions multiply, in PTX's words."""
 
 
 def variants() -> Iterator[Variant]:
@@ -72,8 +74,13 @@ def compiled(variant: Variant, target: int) -> KernelFigures:
     )
     options = {"num_warps": variant.warps, "num_stages": variant.stages, **OPTIONS}
     kernel = triton.compile(source, target=GPUTarget("cuda", target, 32), options=options)
-    registers, spilled = _assembled(kernel.asm["ptx"], target)
-    return KernelFigures(variant.name, target, registers, spilled, kernel.metadata.shared)
+    ptx = kernel.asm["ptx"]
+    registers, spilled = _assembled(ptx, target)
+    # the two operands' types stand behind the sum's in one form, and between sums in the other
+    found = re.findall(r"mma(?:_async)?\.sync\.aligned\S*?\.f32\.(\w+)\.(\w+)", ptx)
+    multiplies = sorted({one for pair in found for one in pair})
+    shared = kernel.metadata.shared
+    return KernelFigures(variant.name, target, registers, spilled, shared, multiplies)
 
 
 def compile_launch(launch: Launch, target: int) -> None:

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, on_gpu, tl, triton
+from dgedit_kernels.dispatch import TARGETS, Variant, on_gpu, tl, triton
 from dgedit_kernels.quantised import Quantised
+from dgedit_kernels.w8a8 import in_8_bits
 
 PLAIN = "plain"
 """The kind of a weight that is not quantised."""
@@ -78,14 +79,16 @@ def suits(weight: Tensor | Quantised) -> bool:
     return group == weight.shape[-1] or (group >= 8 and group & (group - 1) == 0)
 
 
-def operand(weight: Tensor | Quantised) -> Operand:
+def operand(weight: Tensor | Quantised, *, plain: bool = False) -> Operand:
     """Return a weight that suits in the form that kernels take, copied only where its matrices are
-    not in one piece.
+    not in one piece. `plain` takes codes of e4m3 for the numbers that they are.
     """
     columns = weight.shape[-1]
     if isinstance(weight, Tensor):
         return Operand(weight.contiguous(), None, None, None, columns, columns, PLAIN)
     part = {name: each.contiguous() for name, each in weight.parts().items()}
+    if plain:
+        return Operand(part["codes"], None, None, part.get("row"), columns, columns, PLAIN)
     codes, scale = part["codes"].view(torch.int32), part.get("scale")
     if scale is not None and scale.dtype == torch.float8_e4m3fn:
         scale = scale.view(torch.int8)
@@ -119,6 +122,8 @@ def planes(x: Tensor, *weights: object) -> int:
     """
     first = weights[0]
     if not isinstance(first, Quantised) or torch.is_grad_enabled() or not on_gpu(x):
+        return 1
+    if in_8_bits(x, first):
         return 1
     kernels = all(isinstance(one, Tensor | Quantised) and suits(one) for one in weights)
     return _PLANES[first.kind] if kernels else 1
@@ -179,6 +184,8 @@ def product(
     WORD: tl.constexpr = 1 if PLANES == 1 else 2 * PLANES  # columns
     WORDS: tl.constexpr = COLUMNS // WORD
     WIDTH: tl.constexpr = COLUMNS // PLANES
+    # Hopper sums products of 8 bits in fewer bits than fp32 has: no more than a step's of them
+    FEW: tl.constexpr = COLUMNS if dtype == tl.float8e4nv else None
     total = tl.zeros((row.shape[0], x.shape[0]), tl.float32)
     word, column = tl.arange(0, WORDS), tl.arange(0, WIDTH)
     from_row = codes + row * (m // WORD)
@@ -188,7 +195,8 @@ def product(
         if m % COLUMNS != 0:
             there &= (at < m // WORD)[None, :]
             near &= (step * WIDTH + column < m // PLANES)[:, None]
-        words = tl.load(from_row[:, None] + at[None, :], mask=there, other=0)
+        nothing: tl.constexpr = 0.0 if PLANES == 1 else 0
+        words = tl.load(from_row[:, None] + at[None, :], mask=there, other=nothing)
         if scale is not None:
             factor = _spread(scale, row, valid, step, dtype, m, GROUP, PLANES, COLUMNS)
         if bias is not None:
@@ -206,7 +214,7 @@ def product(
                 part = (part.to(tl.float32) * factor.to(tl.float32)).to(dtype)
             if bias is not None:
                 part = (part.to(tl.float32) + shift.to(tl.float32)).to(dtype)
-            total = tl.dot(part, some, total, input_precision="ieee")
+            total = tl.dot(part, some, total, input_precision="ieee", max_num_imprecise_acc=FEW)
     return total
 
 
@@ -309,10 +317,11 @@ def variant(
     kind, group, parts = FORMS[form]
     weight = Operand(torch.empty(0), None, None, None, columns, group or columns, kind)
     signature = types | {"x": "*bf16", "out": "*bf16"} | parts
-    absent = dict.fromkeys({"scale", "bias", "factor"} - parts.keys())
+    absent = dict.fromkeys({"scale", "bias", "factor", "token_factor"} - parts.keys())
     given = absent | fixed(weight, tile) | (constants or {})
     name = f"{kernel.__name__.strip('_').removesuffix('_kernel')} {form}"
-    return Variant(name, kernel, signature, given, tile.warps, tile.stages)
+    targets = (89, 90, 120) if "token_factor" in parts else TARGETS
+    return Variant(name, kernel, signature, given, tile.warps, tile.stages, targets)
 
 
 FORMS: dict[str, tuple[str, int | None, dict[str, str]]] = {
@@ -323,6 +332,10 @@ FORMS: dict[str, tuple[str, int | None, dict[str, str]]] = {
     "q8_0": ("int8", 32, {"codes": "*i32", "scale": "*fp16"}),
     "mlx8": ("int8", 64, {"codes": "*i32", "scale": "*bf16", "bias": "*fp16"}),
     "fp8": ("e4m3", None, {"codes": "*i32", "factor": "*fp32"}),
+    "w8a8": (
+        *(PLAIN, None),
+        {"x": "*fp8e4nv", "codes": "*fp8e4nv", "factor": "*fp32", "token_factor": "*fp32"},
+    ),
 }
 """Forms of weights in released checkpoints: kind, group (None: a row), and the types of the
 parts.

@@ -110,7 +110,7 @@ class Launch:
 _POINTERS = {
     **{torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16", torch.bool: "u1"},
     **{torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8"},
-    torch.uint8: "u8",
+    **{torch.uint8: "u8", torch.float8_e4m3fn: "fp8e4nv"},
 }
 
 

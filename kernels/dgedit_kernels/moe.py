@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from dgedit_kernels.decode import (
     FORMS,
+    PLAIN,
     Product,
     Tile,
     Unsummed,
@@ -31,6 +32,7 @@ from dgedit_kernels.geglu import geglu
 from dgedit_kernels.qmatmul import qmatmul, whole
 from dgedit_kernels.quantised import Quantised
 from dgedit_kernels.routing import route
+from dgedit_kernels.w8a8 import in_8_bits, rounded_reference, rounded_triton
 
 
 def experts(
@@ -72,14 +74,18 @@ def experts_reference(
 
     Tokens are sorted by expert, so that each expert is one matrix product over its own tokens.
     """
+    eight = in_8_bits(x, gate_up), in_8_bits(x, down)
+    if eight[0]:
+        x = rounded_reference(x).worth(x.dtype)
     order = index.flatten().argsort(stable=True)  # (n A,)
     token = order // index.shape[1]
     counts = torch.bincount(index.flatten(), minlength=gate_up.shape[0]).tolist()
-    outputs = [
-        _linear(geglu(_linear(part, gate_up[expert])), down[expert])
-        for expert, part in enumerate(x[token].split(counts))
-        if len(part)
-    ]
+    outputs = []
+    for expert, part in enumerate(x[token].split(counts)):
+        if len(part):
+            inner = geglu(_linear(part, gate_up[expert]))
+            inner = rounded_reference(inner).worth(inner.dtype) if eight[1] else inner
+            outputs.append(_linear(inner, down[expert]))
     joined = torch.cat(outputs) * weight.flatten()[order, None]
     return torch.zeros_like(x).index_add_(0, token, joined.to(x.dtype))
 
@@ -97,22 +103,31 @@ def experts_triton(
     """Compute `experts` by kernels, for weights that suit."""
     (many, joined, width), (count, active), inner = gate_up.shape, index.shape, down.shape[-1]
     assert joined == 2 * inner, (joined, inner)
-    into, out_of = operand(gate_up), operand(down)
+    eight = in_8_bits(x, gate_up), in_8_bits(x, down)
+    into, out_of = operand(gate_up, plain=eight[0]), operand(down, plain=eight[1])
     first, second = (
-        _tile(one.planes, index.numel(), many, x.element_size()) for one in (into, out_of)
+        _tile(one.planes, index.numel(), many, 1 if narrow else x.element_size())
+        for one, narrow in zip((into, out_of), eight, strict=True)
     )
     order, tiles = route(index, many, rows=first.tokens)
     tokens = x.contiguous() if laid else ordered(x, into.planes)
+    each = None
+    if eight[0]:
+        tokens, each = rounded_triton(tokens)
     hidden = x.new_empty(index.numel(), inner)
     launch(_gate_up_kernel, (tiles.shape[1] * divided(joined, first.rows),))(
-        *(tokens, order, tiles, *into[:4], hidden, active, tiles.shape[1], inner),
+        *(tokens, order, tiles, *into[:4], each, hidden, active, tiles.shape[1], inner),
         **{"OUT_PLANES": out_of.planes, **fixed(into, first)},
         num_warps=first.warps,
         num_stages=first.stages,
     )
+    each = None
+    if eight[1]:
+        hidden, each = rounded_triton(hidden)
     parts = x.new_empty(count, active, width)
     launch(_down_kernel, (tiles.shape[1] * divided(width, second.rows),))(
-        *(hidden, order, tiles, *out_of[:4], weight.contiguous(), parts, tiles.shape[1], width),
+        *(hidden, order, tiles, *out_of[:4], each, weight.contiguous(), parts),
+        *(tiles.shape[1], width),
         **fixed(out_of, second),
         num_warps=second.warps,
         num_stages=second.stages,
@@ -138,7 +153,7 @@ def _tile(planes: int, choices: int, many: int, size: int) -> Tile:
     tokens = min(64, max(16, triton.next_power_of_2(divided(3 * choices, 2 * many))))
     if size == 4:
         return Tile(32, min(tokens, 32), 64, 4, 2)
-    columns = 64 if planes == 1 or tokens == 64 else 128
+    columns = 64 if (planes == 1 and size > 1) or tokens == 64 else 128
     return Tile(256, tokens, columns, 8, 3) if planes == 4 else Tile(128, tokens, columns, 4, 3)
 
 
@@ -151,6 +166,7 @@ def _gate_up_kernel(
     scale,
     bias,
     factor,
+    token_factor,
     out,
     active,
     most,
@@ -173,14 +189,14 @@ def _gate_up_kernel(
     # half a tile, where that holds them: codes are read and decoded once at any rate
     # fmt: off
     if TOKENS == 16:
-        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
-               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+        _gate_up(x, order, codes, scale, bias, factor, token_factor, out, active, expert, block,
+               first, last, F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
     elif last - first <= TOKENS // 2:
-        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
-               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
+        _gate_up(x, order, codes, scale, bias, factor, token_factor, out, active, expert, block,
+               first, last, F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
     else:
-        _gate_up(x, order, codes, scale, bias, factor, out, active, expert, block, first, last,
-               F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+        _gate_up(x, order, codes, scale, bias, factor, token_factor, out, active, expert, block,
+               first, last, F, OUT_PLANES, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
     # fmt: on
 
 
@@ -192,6 +208,7 @@ def _gate_up(
     scale,
     bias,
     factor,
+    token_factor,
     out,
     active,
     expert,
@@ -235,6 +252,8 @@ def _gate_up(
     )
     if factor is not None:
         total *= tl.load(factor + row, mask=valid, other=0.0)[:, None]
+    if token_factor is not None:
+        total *= tl.load(token_factor + token, mask=inside, other=0.0)[None, :]
     pairs = total.reshape(ROWS // 16, 2, 8, TOKENS).permute(0, 2, 3, 1)
     gate, up = tl.split(pairs)
     # as in `geglu`
@@ -254,6 +273,7 @@ def _down_kernel(
     scale,
     bias,
     factor,
+    token_factor,
     weight,
     out,
     most,
@@ -275,14 +295,14 @@ def _down_kernel(
     # half a tile, where that holds them: codes are read and decoded once at any rate
     # fmt: off
     if TOKENS == 16:
-        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
-               D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+        _down(x, order, codes, scale, bias, factor, token_factor, weight, out, expert, block,
+               first, last, D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
     elif last - first <= TOKENS // 2:
-        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
-               D, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
+        _down(x, order, codes, scale, bias, factor, token_factor, weight, out, expert, block,
+               first, last, D, m, GROUP, KIND, PLANES, ROWS, TOKENS // 2, COLUMNS)
     else:
-        _down(x, order, codes, scale, bias, factor, weight, out, expert, block, first, last,
-               D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
+        _down(x, order, codes, scale, bias, factor, token_factor, weight, out, expert, block,
+               first, last, D, m, GROUP, KIND, PLANES, ROWS, TOKENS, COLUMNS)
     # fmt: on
 
 
@@ -294,6 +314,7 @@ def _down(
     scale,
     bias,
     factor,
+    token_factor,
     weight,
     out,
     expert,
@@ -332,6 +353,8 @@ def _down(
     )
     if factor is not None:
         total *= tl.load(factor + row, mask=valid, other=0.0)[:, None]
+    if token_factor is not None:
+        total *= tl.load(token_factor + at, mask=inside, other=0.0)[None, :]
     choice = tl.load(order + at, mask=inside, other=0)
     total *= tl.load(weight + choice, mask=inside, other=0.0).to(tl.float32)[None, :]
     to = out + choice.to(tl.int64)[None, :] * D + column[:, None]
@@ -342,9 +365,10 @@ def variants() -> list[Variant]:
     """Return the kernels' variants for a canvas of 256 tokens with 8 choices of 128 experts."""
     types = {"order": "*i32", "tiles": "*i32", "most": "i32"}
     found = []
-    for form in ("plain", "nvfp4", "q4_k", "q8_0", "fp8"):
-        planes = 4 if FORMS[form][0] in ("int4", "e2m1") else 1 if form == "plain" else 2
-        tile = _tile(planes, 2048, 128, 2)
+    for form in ("plain", "nvfp4", "q4_k", "q8_0", "fp8", "w8a8"):
+        planes = 4 if FORMS[form][0] in ("int4", "e2m1") else 2
+        planes = 1 if FORMS[form][0] == PLAIN else planes
+        tile = _tile(planes, 2048, 128, 1 if form == "w8a8" else 2)
         more = {"F": 704, "OUT_PLANES": planes}
         args = types | {"active": "i32"}
         found.append(variant(_gate_up_kernel, form, 2816, tile=tile, types=args, constants=more))

@@ -20,13 +20,14 @@ from dgedit_kernels.decode import (
     fixed,
     operand,
     ordered,
-    planes,
     product,
+    suits,
     variant,
 )
-from dgedit_kernels.dispatch import Variant, card, divided, launch, tl, triton
+from dgedit_kernels.dispatch import Variant, card, divided, launch, on_gpu, tl, triton
 from dgedit_kernels.frozen import frozen_product, rows_of
 from dgedit_kernels.quantised import Quantised
+from dgedit_kernels.w8a8 import in_8_bits, rounded_reference, rounded_triton
 
 _SPLITS = 16
 """Most programs that share the columns of a tile: what they write grows with them."""
@@ -36,6 +37,7 @@ def qmatmul(x: Tensor, weight: Quantised, *, laid: bool = False) -> Tensor:
     """Multiply x (…, m) by weight (n, m) -> (…, n) in x's dtype, bfloat16, float16 or float32.
 
     The kernel rounds scales and scaled codes to bfloat16 where that is x's dtype, and sums in fp32.
+    With a weight that asks for it x is rounded to 8 bits, where it has many rows (`w8a8`).
     Odd shapes (`decode.suits`) take the PyTorch path there too. Where x needs a gradient it gets
     one, the weight none (`frozen`). `laid`: x's columns lie in the planes that `decode.planes`
     says.
@@ -51,8 +53,10 @@ def qmatmul_parts(x: Tensor, weight: Quantised, *, laid: bool = False, most: int
     """Multiply as `qmatmul` does, and leave up to `most` partial sums to who reads it next."""
     if x.requires_grad and torch.is_grad_enabled():
         return frozen_product(x, weight, qmatmul)
-    if planes(x, weight) > 1:
+    if on_gpu(x) and suits(weight) and not torch.is_grad_enabled():
         return parts_triton(x, weight, processors=card(x).processors, laid=laid, most=most)
+    if in_8_bits(x, weight):
+        x = rounded_reference(x.flatten(0, -2)).worth(x.dtype).view(x.shape)
     parts = [qmatmul_reference(x, weight[part]) for part in rows_of(weight)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
@@ -73,10 +77,13 @@ def parts_triton(
     x: Tensor, weight: Quantised, *, processors: int = 132, laid: bool = False, most: int = 1
 ) -> Product:
     """Compute `qmatmul_parts` by kernels, for a card with so many processors."""
-    taken, rows = operand(weight), weight.shape[0]
+    both, rows, each = in_8_bits(x, weight), weight.shape[0], None
+    taken = operand(weight, plain=both)
     tokens = x.reshape(-1, taken.columns)
     tokens = tokens.contiguous() if laid else ordered(tokens, taken.planes)
-    tile = _tile(len(tokens), x.element_size())
+    if both:
+        tokens, each = rounded_triton(tokens)
+    tile = _tile(len(tokens), tokens.element_size())
     grid = (divided(len(tokens), tile.tokens), divided(rows, tile.rows))
     splits = _splits(grid[0] * grid[1], divided(taken.columns, tile.columns), tile, processors)
     out = x.new_empty(len(tokens), rows)
@@ -85,7 +92,8 @@ def parts_triton(
         parts = x.new_empty(splits, *out.shape, dtype=torch.float32)
     factor = None if splits > 1 else taken.row
     launch(_qmatmul_kernel, (*grid, splits))(
-        *(tokens, taken.codes, taken.scale, taken.bias, factor, parts, len(tokens), rows, splits),
+        *(tokens, taken.codes, taken.scale, taken.bias, factor, each, parts),
+        *(len(tokens), rows, splits),
         **fixed(taken, tile),
         num_warps=tile.warps,
         num_stages=tile.stages,
@@ -128,7 +136,8 @@ def _tile(tokens: int, size: int) -> Tile:
     some = max(16, triton.next_power_of_2(tokens))
     if size == 4:
         return Tile(32, min(some, 32), 64, 4, 2)
-    return Tile(64, some, 128, 4, 3) if some <= 32 else Tile(128, min(some, 128), 64, 8, 3)
+    columns = 128 if some <= 32 or size == 1 else 64
+    return Tile(64, some, columns, 4, 3) if some <= 32 else Tile(128, min(some, 128), columns, 8, 3)
 
 
 def _splits(programs: int, steps: int, tile: Tile, processors: int) -> int:
@@ -149,6 +158,7 @@ def _qmatmul_kernel(
     scale,
     bias,
     factor,
+    token_factor,
     out,
     count,
     n,
@@ -184,6 +194,8 @@ def _qmatmul_kernel(
     )
     if factor is not None:
         total *= tl.load(factor + row, mask=valid, other=0.0)[:, None]
+    if token_factor is not None:
+        total *= tl.load(token_factor + token, mask=inside, other=0.0)[None, :]
     to = split.to(tl.int64) * count * n + token.to(tl.int64)[None, :] * n + row[:, None]
     tl.store(out + to, total.to(out.dtype.element_ty), mask=valid[:, None] & inside[None, :])
 
@@ -210,6 +222,7 @@ def variants() -> list[Variant]:
         variant(kernel, form, 2816, tile=_tile(256, 2), types=types)
         for form in ("q4_0", "q4_k", "q8_0", "mlx8", "fp8")
     ]
+    found.append(variant(kernel, "w8a8", 2816, tile=_tile(256, 1), types=types))
     sizes = {"parts": "*fp32", "out": "*bf16", "stride": "i32", "part_stride": "i32", "n": "i32"}
     shape = {"row": None, "SPLITS": 4, "BLOCK": 1024}
     return [*found, Variant("summed", _sum_kernel, sizes, shape)]

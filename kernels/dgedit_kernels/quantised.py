@@ -9,8 +9,9 @@ scale, and an fp32 scale of the whole); GGUF's Q8_0 (groups of 32 with an fp16 s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -45,6 +46,8 @@ class Quantised:
     """(…, n, m/g), of whole numbers only. None: no bias."""
     row: Tensor | None = None
     """(…, n) fp32: for each row. None: 1."""
+    w8a8: bool = False
+    """Whether the other side of its products is rounded to e4m3 too (`w8a8.py`)."""
 
     def __post_init__(self) -> None:
         if self.packed and self.codes.dtype != torch.uint8:
@@ -55,6 +58,8 @@ class Quantised:
         whole = self.kind in ("int4", "int8")
         if self.bias is not None and (not whole or self.scale is None):
             raise ValueError(f"{self.kind} has a bias without a meaning")
+        if self.w8a8 and (self.kind != "e4m3" or self.scale is not None):
+            raise ValueError(f"{self.kind} in groups of {self.group} is not multiplied in 8 bits")
 
     @property
     def packed(self) -> bool:
@@ -84,18 +89,21 @@ class Quantised:
 
     def parts(self) -> dict[str, Tensor]:
         """Return the tensors, by the names of their fields."""
-        named = ((one.name, getattr(self, one.name)) for one in fields(self) if one.name != "kind")
-        return {name: part for name, part in named if part is not None}
+        named = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return {name: part for name, part in named if isinstance(part, Tensor)}
 
     def __getitem__(self, index: int | slice) -> Quantised:
         """Return a matrix of a stack, or some rows of a matrix."""
-        return Quantised(self.kind, **{name: part[index] for name, part in self.parts().items()})
+        return self.with_parts({name: part[index] for name, part in self.parts().items()})
 
     def to(self, device: torch.device | str) -> Quantised:
         """Move to `device`."""
-        return Quantised(
-            self.kind, **{name: part.to(device) for name, part in self.parts().items()}
-        )
+        return self.with_parts({name: part.to(device) for name, part in self.parts().items()})
+
+    def with_parts(self, parts: Mapping[str, Tensor]) -> Quantised:
+        """Return the same kind of matrix with other tensors."""
+        given: dict[str, Any] = dict(parts)
+        return replace(self, **given)
 
     def dequantised(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the matrix it stands for, (…, n, m)."""

@@ -39,9 +39,11 @@ def rope_at(
     rotated: int,
     dtype: torch.dtype,
     stretch: float | Sequence[float] = 1.0,
+    turn: Tensor | None = None,
 ) -> Rope:
     """Make the rotations of tokens at `positions` (n,), with a table in `dtype` where PyTorch will
-    read it.
+    read it. `turn` is `rope_turn` of the rest, on the device, where it is kept: a copy from the
+    host cannot be captured.
 
     `stretch` divides the positions (linear scaling, arXiv 2306.15595), each pair's by its own where
     there are several (Llama 3).
@@ -54,12 +56,20 @@ def rope_at(
             positions, head_dim=head_dim, theta=theta, rotated=rotated, stretch=stretch
         )
         table = cos.to(dtype), sin.to(dtype)
-    # on the CPU: not every device has float64
-    frequency = _frequency(head_dim, theta, rotated).double() / torch.tensor(
-        stretch, dtype=torch.float64
-    )
-    turn = (frequency * (2**32 / math.tau)).round().long().int().to(positions.device)
+    if turn is None:
+        turn = rope_turn(head_dim, theta, rotated, stretch).to(positions.device)
     return Rope(positions, turn, table)
+
+
+def rope_turn(
+    head_dim: int, theta: float, rotated: int, stretch: float | Sequence[float] = 1.0
+) -> Tensor:
+    """Return how far each pair rotates from one position to the next, as in `Rope`, on the CPU:
+    not every device has float64.
+    """
+    stretched = torch.tensor(stretch, dtype=torch.float64)
+    frequency = _frequency(head_dim, theta, rotated).double() / stretched
+    return (frequency * (2**32 / math.tau)).round().long().int()
 
 
 def rope_table(

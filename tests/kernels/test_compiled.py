@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,18 +20,29 @@ tests/kernels/test_compiled.py` after a kernel has changed on purpose."""
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, dict[str, list[int]]]:
+def made() -> list[dict[str, Any]]:
     return compile_all()
 
 
-def compile_all() -> dict[str, dict[str, list[int]]]:
-    """Registers, spilled bytes and shared bytes, by variant and card."""
+@pytest.fixture(scope="module")
+def found(made: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    return tabled(made)
+
+
+def compile_all() -> list[dict[str, Any]]:
+    """The figures of each variant for each card."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     command = [sys.executable, "-m", "dgedit_kernels.compiled"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    figures: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def tabled(made: list[dict[str, Any]]) -> dict[str, dict[str, list[int]]]:
+    """Registers, spilled bytes and shared bytes, by variant and card."""
     table: dict[str, dict[str, list[int]]] = {}
-    for one in json.loads(done.stdout.splitlines()[-1]):
+    for one in made:
         figures = [one["registers"], one["spilled"], one["shared"]]
         assert str(one["target"]) not in table.setdefault(one["name"], {}), "two of one name"
         table[one["name"]][str(one["target"])] = figures
@@ -43,6 +55,18 @@ def test_shared_memory_is_there_on_every_card(found: dict[str, dict[str, list[in
         assert set(found[one.name]) == {str(target) for target in one.targets}, one.name
         for target, (_, _, shared) in found[one.name].items():
             assert shared <= SHARED[int(target)] << 10, (one.name, target)
+
+
+def test_what_is_multiplied_in_8_bits_is_so_on_the_card(made: list[dict[str, Any]]) -> None:
+    """The instruction itself: a kernel that decodes to bfloat16 first would give the same."""
+    wanted = {
+        (name, target): ["e4m3"]
+        for name in ("qmatmul w8a8", "gate_up w8a8", "down w8a8")
+        for target in (89, 90, 120)
+    }
+    wanted |= {("qmatmul fp8", target): ["bf16"] for target in (80, 89, 90, 120)}
+    told = {(one["name"], one["target"]): one["multiplies"] for one in made}
+    assert {which: told[which] for which in wanted} == wanted
 
 
 def test_figures_are_those_of_the_table(found: dict[str, dict[str, list[int]]]) -> None:
@@ -59,6 +83,6 @@ def test_figures_are_those_of_the_table(found: dict[str, dict[str, list[int]]]) 
 
 if __name__ == "__main__":
     rows = ",\n".join(
-        f" {json.dumps(name)}: {json.dumps(row)}" for name, row in compile_all().items()
+        f" {json.dumps(name)}: {json.dumps(row)}" for name, row in tabled(compile_all()).items()
     )
     TABLE.write_text(f"{{\n{rows}\n}}\n")

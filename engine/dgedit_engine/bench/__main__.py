@@ -35,6 +35,7 @@ from dgedit_engine.engine import Engine, open_engine
 from dgedit_engine.memory.devices import device_of
 from dgedit_engine.nano.names import located
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
+from dgedit_engine.weights.w8a8 import round_activations
 
 PROMPT, CANVAS = 1024, 64
 
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--shape", choices=SHAPES, help="a step taken apart, on random weights in this shape")
     add("--weights", choices=("random",), default="random", help="what the shape is filled with")
     add("--quant", choices=get_args(Quant), default="bf16", help="the experts' weights (bf16)")
+    add("--w8a8", action="store_true", help="round the shape's activations to e4m3 beside e4m3")
     add("--kv", choices=("bf16", "fp8"), default="bf16", help="the prompt's keys (bf16)")
     add("--no-reference", action="store_true", help="do not time transformers beside the shape")
     add("--end-to-end", action="store_true", help="whole fills in the shape, not a step's parts")
@@ -89,6 +91,10 @@ def _shape(options: argparse.Namespace) -> int:
         # First, and alone: two models of 50 GB are on no card.
         found |= reference_times(SHAPES[options.shape](), device, options.prompt)
     model = random_model(SHAPES[options.shape](), options.quant, device=device)
+    if options.w8a8:
+        found["w8a8"] = round_activations(model)
+        if not found["w8a8"]:
+            raise ModelError(f"--w8a8 is for matrices of e4m3, there are none in {options.quant}")
     stored = torch.float8_e4m3fn if options.kv == "fp8" else None
     found |= measure(model, prompt=options.prompt, minutes=options.minutes, stored=stored)
     for name in ("transformers_eager_ms", "transformers_compiled_ms"):

@@ -27,6 +27,7 @@ from dgedit_engine.model.cache import KVCache, PromptCache
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import load_sampling
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import GraphReader
 from dgedit_engine.nano.names import TINY
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, ModelError, Passage
@@ -134,6 +135,7 @@ def engine_of(model: Model, name: str, kv: KV) -> Engine:
         stored = torch.float8_e4m3fn if kv == "fp8" else None
         dtype, device = model.embedding.dtype, model.embedding.device
         cache = DeviceCache(model.config, device=device, dtype=dtype, stored=stored)
+        cache.reader = GraphReader(model, capture=False)
         engine.cache, engine.refiner = cache, GraphRefiner(model, cache)
     return engine
 

@@ -24,8 +24,10 @@ from dgedit_engine.decode.loop import Start, refine
 from dgedit_engine.decode.loop_cuda import GraphRefiner
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Config, Sampling
+from dgedit_engine.model.graphs import replays
 from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import GraphReader
 from dgedit_engine.model.products import feed, product
 from dgedit_kernels.acceptance import accept_and_renoise
 from dgedit_kernels.canvas_sampler import read_canvas
@@ -115,9 +117,29 @@ def measure(
         found["step_eager_ms"] = timing.of(step.advance, captured=False)
     floors = [stage["floor_ms"] for stage in found["stages"]]
     found["floor_ms"] = None if None in floors else sum(floors)
+    found |= _read(model, cache, ids, timing)
     found |= _whole(model, cache, refiner, ids, timing, found["step_ms"])
     if device.type == "cuda":
         found["peak_bytes"] = torch.cuda.max_memory_allocated()
+    return found
+
+
+def _read(model: Model, cache: DeviceCache, ids: list[int], timing: Timing) -> dict[str, Any]:
+    """Time the reading of the prompt and of what an edit makes new, as it stands and captured,
+    which it stays from here on.
+    """
+    found: dict[str, Any] = {}
+    captures = GraphReader(model, capture=replays(model), pool=cache.pool)
+    for name, reader in (("_eager", None), ("", captures)):
+        cache.reader = reader
+        for what, kept in (("prompt", 0), ("new", max(0, len(ids) - _EDIT))):
+
+            def read(kept: int = kept) -> None:
+                cache.truncate(kept)
+                encode(model, cache, ids)
+
+            read()  # as it stands; captured when it is next read, which is not counted
+            found[f"{what}{name}_ms"] = timing.of(read, captured=False)
     return found
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from dgedit_engine.decode.drafts import open_part
 from dgedit_engine.decode.endings import MET, met
 from dgedit_engine.model.cache import PromptCache
+from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.masks import side_by_side
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt.prompt import Prompt
@@ -110,7 +111,11 @@ def encode(model: Model, cache: PromptCache, ids: Sequence[int]) -> None:
     """Make the cache hold exactly `ids`, encoding only what lies behind the prefix it holds
     already.
     """
-    for start in range(cache.match(ids), len(ids), cache.chunk):
+    known = cache.match(ids)
+    if isinstance(cache, DeviceCache) and cache.reader is not None:
+        cache.reader.read(cache, ids[known:])
+        return
+    for start in range(known, len(ids), cache.chunk):
         with torch.inference_mode():
             new = torch.tensor([ids[start : start + cache.chunk]], device=cache.device)
             model.encode(new, cache)

@@ -69,6 +69,10 @@ class Decoding:
     """Whether at last only those pieces look settled that the causal reading would have written."""
     canvas: bool = False
     """Whether drafts from the canvas join those read from left to right, where a base has one."""
+    w8a8: bool = False
+    """Whether products with matrices of e4m3 round the activations to e4m3 too, on a GPU that has
+    tensor cores for it. What it gains is not measured.
+    """
     form: str | None = None
     """The form in which a text of the model's one domain lies on its canvas, by its name in
     `rules/forms.py`; None: the model reads any text.
@@ -87,8 +91,9 @@ class Decoding:
                 raise ModelError(f"{name} must be between 0 and 1, not {getattr(self, name)!r}")
         if not 0 < self.heat < math.inf:
             raise ModelError(f"heat must be positive, not {self.heat!r}")
-        if type(self.fitted) is not bool:
-            raise ModelError(f"fitted must be true or false, not {self.fitted!r:.100}")
+        for name in ("fitted", "w8a8"):
+            if type(value := getattr(self, name)) is not bool:
+                raise ModelError(f"{name} must be true or false, not {value!r:.100}")
         if not self.origins or not set(self.origins) <= set(_ORIGINS):
             raise ModelError(f"origins must be some of {_ORIGINS}, not {self.origins!r:.100}")
         if any(type(size) is not int or not 4 <= size <= _MOST for size in self.canvases):

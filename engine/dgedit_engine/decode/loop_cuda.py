@@ -24,6 +24,7 @@ from dgedit_engine.decode.canvas import Canvas, Seed
 from dgedit_engine.decode.loop import Live, RefinedCanvas, seed_signal
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import Sampling
+from dgedit_engine.model.graphs import captured, replays
 from dgedit_engine.model.model import Model
 from dgedit_engine.model.products import product
 from dgedit_engine.types import ModelError
@@ -78,13 +79,8 @@ class DenoiseStep:
         *,
         rows: int,
         slots: int,
-        pool: Any = None,
     ) -> None:
-        """`pool` is the memory that captured steps share: only one runs at a time, and what it
-        leaves is in buffers of its own.
-        """
         self.model, self.cache, self.rows, self.slots = model, cache, rows, slots
-        self.pool = pool
         self.version = cache.version
         device, shape = cache.device, (rows, slots)
         self.ids = torch.zeros(shape, dtype=torch.int64, device=device)
@@ -104,6 +100,7 @@ class DenoiseStep:
         """
         pinned = device.type == "cuda"
         self.shown = torch.zeros_like(self.report, device="cpu", pin_memory=pinned)
+        self.replayed = replays(model)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def load(self, row: int, state: CanvasState, *, heat: float, cooling: float) -> None:
@@ -124,7 +121,7 @@ class DenoiseStep:
     def run(self) -> Tensor:
         """Advance all rows by a step -> the report, on the host."""
         forwards = self.model.forwards + 1  # one, however it comes about
-        if self.cache.device.type == "cuda" and self.model.hosted is None:
+        if self.replayed:
             if self.graph is None:
                 self._capture()
             assert self.graph is not None
@@ -142,15 +139,7 @@ class DenoiseStep:
         """Capture a step; what it changes while it warms up is put back."""
         changed = (self.ids, self.soft, self.previous, self.still, self.draw, self.heat)
         before = [(one, one.clone()) for one in changed if one is not None]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):  # compiles the kernels, and lets libraries allocate
-                self.advance()
-        torch.cuda.current_stream().wait_stream(stream)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, pool=self.pool):
-            self.advance()
+        self.graph = captured(self.advance, self.cache.pool)
         for one, value in before:
             one.copy_(value)
 
@@ -214,8 +203,6 @@ class GraphRefiner:
     def __init__(self, model: Model, cache: DeviceCache) -> None:
         self.model, self.cache = model, cache
         self.made: dict[tuple[int, int], DenoiseStep] = {}
-        on_gpu = cache.device.type == "cuda"
-        self.pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
     def step(self, rows: int, slots: int) -> DenoiseStep:
         """Return the step of so many canvases of a size; a new one where the cache's buffers have
@@ -223,7 +210,7 @@ class GraphRefiner:
         """
         step = self.made.get((rows, slots))
         if step is None or step.version != self.cache.version:
-            step = DenoiseStep(self.model, self.cache, rows=rows, slots=slots, pool=self.pool)
+            step = DenoiseStep(self.model, self.cache, rows=rows, slots=slots)
             self.made[rows, slots] = step
         return step
 

@@ -12,7 +12,7 @@ Of a quantised `X` there are, by format (checked against compressed-tensors 0.20
                         more than it stands for; `X.weight_scale` for each group of columns;
                         `X.weight_zero_point`, if at all, packed alike, but along the rows
 
-Scales of activations (`input_…`) are not read: our activations are not quantised.
+Scales of activations (`input_…`) are not read: where ours are quantised, each row has its own.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _int4(packed: Tensor, scale: Tensor, zero: Tensor | None = None) -> Quantise
     return Quantised("int4", codes, scale.half(), bias=bias.half())
 
 
-def _scales(scale: Tensor, rows: torch.Size) -> dict[str, Tensor]:
+def _scales(scale: Tensor, rows: torch.Size) -> dict[str, Any]:
     """Return scales of groups as `scale`, all others as `row`, one for each row."""
     if scale.shape[:-1] == rows and scale.shape[-1] > 1:
         return {"scale": scale}

@@ -65,6 +65,7 @@ def _coded(matrix: str, kind: Any, headers: Mapping[str, Tensor]) -> Piece:
     parts = [part for part in _PARTS if f"{matrix}.{part}" in headers]
 
     def made(*tensors: Tensor) -> Quantised:
-        return Quantised(kind, **dict(zip(parts, tensors, strict=True)))
+        named: dict[str, Any] = dict(zip(parts, tensors, strict=True))
+        return Quantised(kind, **named)
 
     return Piece(matrix, tuple(f"{matrix}.{part}" for part in parts), made)

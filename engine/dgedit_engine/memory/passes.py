@@ -132,8 +132,8 @@ def worked(setting: Setting, context: int) -> int:
         ranked += fork.nbytes
     # logits of a row at a time, and the most probable tokens' places
     step += slots * (config.vocab * setting.matrices.itemsize * 33 // 32 + _TOP_BYTES)
-    # the graph keeps a step's; beside it is what a step takes before it is captured
-    return _GPU_BYTES + step + max(reading, step, ranked)
+    # graphs keep what the largest of them takes; beside it is what runs uncaptured
+    return _GPU_BYTES + max(reading, step) + max(reading, step, ranked)
 
 
 def _left_to_right(setting: Setting, context: int) -> int:
@@ -154,9 +154,9 @@ def _left_to_right(setting: Setting, context: int) -> int:
         slots = ROWS * (SLOTS + 1)
         canvases = _pass(setting, slots, context + slots)
         canvases += _WRITTEN * slots * (setting.head or config.vocab)
-    beside = _GPU_BYTES if on_gpu else 0
-    drafting = drafts + max(logits + judged, canvases)
-    return beside + max(_pass(setting, part, context), drafting)
+    reading = _pass(setting, part, context)
+    beside = _GPU_BYTES + reading if on_gpu else 0  # which a graph keeps
+    return beside + max(reading, drafts + max(logits + judged, canvases))
 
 
 def _pass(setting: Setting, tokens: int, keys: int) -> int:
@@ -169,6 +169,10 @@ def _pass(setting: Setting, tokens: int, keys: int) -> int:
     dense = 4 * config.mlp * size
     chosen = config.active * size
     experts = chosen * (config.expert_width + config.dim) + 12 * config.experts
+    if setting.decoding.w8a8:  # rounded, beside what they are rounded from
+        attention += joined
+        dense += config.mlp
+        experts += config.active * config.expert_width
     beside = _SPLIT_BYTES
     if not setting.on_gpu:
         attention += 3 * keys * (config.heads * narrow + 2)  # all scores, and masks

@@ -9,6 +9,7 @@ batch. Knows no weights.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,13 @@ CHUNK = 512
 """Tokens encoded at a time, at most: enough to read the experts' weights efficiently."""
 GROWTH = 2048
 """Slots by which full-attention layers grow; after growth, steps must be captured again."""
+
+
+class PartsReader(Protocol):
+    """Reads parts of a prompt into a cache in captured passes (`prefill_cuda.py`)."""
+
+    def read(self, cache: DeviceCache, ids: Sequence[int]) -> None:
+        """Append ids to what the cache holds."""
 
 
 class DeviceCache:
@@ -44,6 +52,11 @@ class DeviceCache:
         self.config, self.batch = config, batch
         self.device, self.dtype, self.stored = torch.device(device), dtype, stored or dtype
         self.ids: list[int] = []
+        self.reader: PartsReader | None = None
+        """Who reads a prompt into it; None: the model, a part after the other."""
+        on_gpu = self.device.type == "cuda"
+        self.pool: Any = torch.cuda.graph_pool_handle() if on_gpu else None
+        """The memory that passes captured over it share."""
         self.base = 0
         """The token in the first slot of the sliding layers."""
         self.version = 0
@@ -85,8 +98,12 @@ class DeviceCache:
 
     def commit(self, ids: Tensor) -> None:
         """Count the n tokens just written; ids (B, n)."""
-        self.ids += ids[0].tolist()
-        self.advance(ids.shape[1])
+        self.count(ids[0].tolist())
+
+    def count(self, ids: Sequence[int]) -> None:
+        """Count tokens just written, which are known here: nothing is waited for."""
+        self.ids += ids
+        self.advance(len(ids))
 
     def advance(self, n: int) -> None:
         """Count n tokens on the device alone, as a captured step may."""
@@ -157,9 +174,17 @@ class DeviceCache:
             raise ValueError(f"{n} tokens at once, at most {CHUNK}")
         if len(self) - self.base + n > self.capacities[True]:
             self._move_up()
+        self.expect(n)
+
+    def expect(self, n: int) -> None:
+        """Make room for n more tokens, of any number, in full-attention layers."""
         if (end := len(self) + n) > self.capacities[False]:
             # memory is planned for the context, and no prompt is longer
             self._grow(max(end, min(end + GROWTH, self.config.context)))
+
+    def fits(self, n: int) -> bool:
+        """Say whether n more tokens need no memory beside what is there or planned for."""
+        return len(self) + n <= max(self.capacities[False], self.config.context)
 
     def _reachable(self, length: int) -> bool:
         """Say whether sliding layers have what a token after the first `length` attends to."""

@@ -174,6 +174,6 @@ def _laid(stacks: Sequence[Stack], buffer: Tensor) -> list[Stack]:
     return [
         room(stack)
         if isinstance(stack, Tensor)
-        else Quantised(stack.kind, **{name: room(part) for name, part in stack.parts().items()})
+        else stack.with_parts({name: room(part) for name, part in stack.parts().items()})
         for stack in stacks
     ]

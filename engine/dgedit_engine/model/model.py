@@ -31,7 +31,7 @@ from dgedit_engine.model.masks import Beside, Reading
 from dgedit_engine.model.products import Weight, linear, order
 from dgedit_kernels.layer_norm import layer_norm
 from dgedit_kernels.norm import rms_norm
-from dgedit_kernels.rope import Rope, rope_at
+from dgedit_kernels.rope import Rope, rope_at, rope_turn
 
 
 class Model(nn.Module):
@@ -64,6 +64,7 @@ class Model(nn.Module):
         self.hosted: HostedExperts | None = None  # some layers', which have it too
         self._ropes: dict[LayerConfig, Rope] = {}
         self._rope_places: tuple[object, ...] = ()
+        self._turns: dict[LayerConfig, Tensor] = {}
 
     @property
     def unembedding(self) -> Weight:
@@ -211,12 +212,23 @@ class Model(nn.Module):
                 rotated=shape.rotated,
                 dtype=narrow,
                 stretch=shape.stretch,
+                turn=self._turn(shape, view.positions.device),
             )
             for shape in set(self.config.layers)
         }
         if view.place is not None:
             self._rope_places, self._ropes = places, ropes
         return ropes
+
+    def _turn(self, shape: LayerConfig, device: torch.device) -> Tensor:
+        """Return `rope_turn` of a kind of layer, copied to the device once: captured passes read
+        it there.
+        """
+        known = self._turns.get(shape)
+        if known is None or known.device != device:
+            made = rope_turn(shape.head_dim, shape.rope_theta, shape.rotated, shape.stretch)
+            self._turns[shape] = known = made.to(device)
+        return known
 
 
 @torch.no_grad()

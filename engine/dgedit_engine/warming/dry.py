@@ -1,8 +1,8 @@
 """Find out which kernels a model launches, and how, without a weight and without a card.
 
 The model is made of tensors that have shapes and no data, one layer of each kind, and run as a
-fill runs it: a prompt's chunks and what an edit leaves of one, drafts side
-by side, texts to be scored, and the canvas's step at each of its sizes. Launches are watched where
+fill runs it: a prompt's parts, captured and as they stand, drafts side by
+side, texts to be scored, and the canvas's step at each of its sizes. Launches are watched where
 they are made, and not made, so there is no second list of them.
 """
 
@@ -26,8 +26,11 @@ from dgedit_engine.model.config import Config, load_config
 from dgedit_engine.model.layer import Layer
 from dgedit_engine.model.masks import Reading, side_by_side
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import SIZES as PARTS
+from dgedit_engine.model.prefill_cuda import PromptPart
 from dgedit_engine.weights.checkpoint import make_room, planned
 from dgedit_engine.weights.slots import slots
+from dgedit_engine.weights.w8a8 import CAPABILITY, round_activations
 from dgedit_kernels.dispatch import CardLimits, Launch, watching
 from dgedit_kernels.quantised import Quantised
 
@@ -37,9 +40,12 @@ compiler asks of a number whether 16 divides it.
 """
 
 
-def launches(path: Path, fit: Fit, card: CardLimits) -> list[Launch]:
+def launches(
+    path: Path, fit: Fit, card: CardLimits, *, capability: int = CAPABILITY
+) -> list[Launch]:
     """Return every launch of a fill with the model in `path`, each once, opened as `fit` says on a
-    card like this one. Raises ModelError for a model that cannot be opened.
+    card like this one, of that compute capability. Raises ModelError for a model that cannot be
+    opened.
     """
     found: dict[Launch, None] = {}
 
@@ -48,6 +54,8 @@ def launches(path: Path, fit: Fit, card: CardLimits) -> list[Launch]:
         return False
 
     model = _model(path, fit)
+    if fit.setting.decoding.w8a8 and capability >= CAPABILITY:
+        round_activations(model)
     with torch.no_grad(), watching(noted, on=card):
         for _ in _passes(model, fit):
             pass
@@ -101,6 +109,10 @@ def _passes(model: Model, fit: Fit) -> Iterator[Tensor]:
         for n in lengths(config.context):
             yield _pass(model, cache, (1, n), Reading(False))
         return
+    for size in PARTS:
+        part = PromptPart(model, cache, size)
+        part.advance(cache)
+        yield part.ids
     for n in each:
         yield _pass(model, cache, (1, n), Reading(True))
         yield _pass(model, cache, (1, n), Reading(True, side_by_side([n], "meta")))

@@ -52,13 +52,13 @@ def wanted(path: Path, *, device: str | None = None, target: int | None = None) 
         raise ModelError(why)
     if target is not None:
         fit = check(path, sys.maxsize, device="cuda")
-        return WarmPlan(
-            launches(path, fit, CardLimits(_PROCESSORS[target], SHARED[target])), target
-        )
+        limits = CardLimits(_PROCESSORS[target], SHARED[target])
+        return WarmPlan(launches(path, fit, limits, capability=target), target)
     place = device_of(device)
     major, minor = torch.cuda.get_device_capability(place)
     has = card(torch.empty(0, device=place))
-    return WarmPlan(launches(path, _fit(path, place), has), 10 * major + minor)
+    target = 10 * major + minor
+    return WarmPlan(launches(path, _fit(path, place), has, capability=target), target)
 
 
 def refusal_of_target() -> str:

@@ -29,7 +29,7 @@ from dgedit_engine.model.model import Model
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights.checkpoint import INDEX, Move, planned
 from dgedit_engine.weights.slots import Slot, part, slots
-from dgedit_kernels.quantised import Kind, Quantised, quantise
+from dgedit_kernels.quantised import Kind, quantise
 
 Experts = Literal["e2m1", "int4", "e4m3"]
 Rest = Literal["int8", "e4m3", "int4"]
@@ -193,7 +193,7 @@ def _flat(weight: Weight) -> Weight:
     rows = weight.shape[:-1].numel()
     parts = {name: tensor.view(rows, -1) for name, tensor in weight.parts().items()}
     parts |= {} if weight.row is None else {"row": weight.row.view(rows)}
-    return Quantised(weight.kind, **parts)
+    return weight.with_parts(parts)
 
 
 def _code(value: Weight, place: Weight) -> None:

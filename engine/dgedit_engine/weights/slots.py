@@ -202,8 +202,7 @@ def part(weight: Weight, index: Index | slice | None) -> Weight:
         return weight
     if isinstance(weight, Tensor):
         return weight[index]
-    parts = {name: tensor[index] for name, tensor in weight.parts().items()}
-    return Quantised(weight.kind, **parts)
+    return weight.with_parts({name: tensor[index] for name, tensor in weight.parts().items()})
 
 
 def _norm(name: str, config: Config) -> Names:

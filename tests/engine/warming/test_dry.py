@@ -21,6 +21,7 @@ from dgedit_engine.memory.plan import check
 from dgedit_engine.model.cache_cuda import DeviceCache
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.model.prefill_cuda import SIZES, PromptPart
 from dgedit_engine.warming import dry
 from dgedit_engine.warming.dry import launches, lengths
 from dgedit_engine.weights import checkpoint
@@ -65,6 +66,26 @@ def test_a_step_launches_nothing_that_would_not_have_been_compiled(
     assert {one.kernel for one in seen} == {one.kernel for one in known}
     assert not seen.keys() - known
     assert sum(seen.values()) > 100
+
+
+def test_every_part_of_a_captured_prompt_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    q8_0(tmp_path)
+    fit = check(tmp_path, 1 << 40, device="cuda")
+    monkeypatch.setattr(dry, "lengths", lambda most: [7])
+    monkeypatch.setattr(dry, "sizes", lambda config: [8])
+    known = set(launches(tmp_path, fit, H100))
+    seen: set[Launch] = set()
+    model = dry._model(tmp_path, fit)
+    with torch.no_grad(), watching(lambda one: bool(seen.add(one)), on=H100):
+        cache = dry._cache(model, fit)
+        for size in SIZES:
+            PromptPart(model, cache, size).advance(cache)
+    assert len(seen) > 20 and seen <= known
+    monkeypatch.setattr(dry, "PARTS", ())
+    assert not seen <= set(launches(tmp_path, fit, H100)), "nothing else reads so many tokens"
 
 
 @pytest.mark.parametrize("card", [H100, CardLimits(128, 99)])
