@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,27 @@ class TrainedAdapter(nn.Module):
         delattr(layer, attribute)
         setattr(layer, attribute, adapted)
         self.matrices.append(adapted)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of what is trained, which `load_state_dict` puts back."""
+        return {name: one.detach().clone() for name, one in self.state_dict().items()}
+
+    @contextmanager
+    def blended(self, share: float) -> Iterator[None]:
+        """Take a share of the changes meanwhile: with half of them the model is half-way between
+        the base's weights and the changed ones; with none it is the base.
+        """
+        whole = self.weights()
+        self.load_state_dict(
+            {
+                name: one * share if name.endswith("lora_B") or name == "rows" else one
+                for name, one in whole.items()
+            }
+        )
+        try:
+            yield
+        finally:
+            self.load_state_dict(whole)
 
     def switch(self, active: bool) -> None:
         """Add the changes where `active`, else let the base be as it was."""

@@ -3,8 +3,9 @@
 `ahead` reads left to right, as the base was trained: the text up to the hole, the hole's text, and
 some of what follows, as it goes on. `turned` puts what follows first, as `prompt/plain.py` lays it
 out: `BOS suffix`, blank lines, and then the same. Neither has a token for the hole's end: it is
-where the text goes on into what follows, and the first tokens of that count as the hole's own do. A
-batch is a function of the seed and its number. Knows nothing of the model.
+where the text goes on into what follows, and the first tokens of that count as the hole's own do.
+`fim` is the form of a base with marks for infilling. A batch is a function of the seed and its
+number. Knows nothing of the model.
 
 Letters: B rows, T tokens.
 """
@@ -13,20 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from dgedit_engine.prompt.fim import FimMarks
 from dgedit_engine.prompt.layout import BOS, PAD
-from dgedit_engine.prompt.plain import FIRST, JOINT, sure
+from dgedit_engine.prompt.plain import BEHIND, FIRST, JOINT, NEAR, joined, sure
 from dgedit_engine.train.brackets import Span
 from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import Outline, draw_kind, pick
 
-Form = Literal["ahead", "turned"]
-FORMS: tuple[Form, ...] = get_args(Form)
+Form = Literal["ahead", "turned", "fim"]
+FORMS: tuple[Form, ...] = ("ahead", "turned")
+"""The forms of a base without marks."""
 Made = TypeVar("Made", covariant=True)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
@@ -62,6 +65,18 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseFormat:
+    """What a base's vocabulary says of its examples; by default a Gemma's."""
+
+    bos: int | None = BOS
+    """The first token of a text."""
+    marks: FimMarks | None = None
+    """The marks of one that was trained to fill in the middle."""
+    joins: bool = False
+    """Whether white space and the word behind it may be one token."""
+
+
+@dataclass(frozen=True, slots=True)
 class InfillExample:
     """One hole, laid out as a row of tokens."""
 
@@ -89,6 +104,8 @@ class InfillBatch:
     """(B, T): the first ones behind them."""
     prefix: npt.NDArray[np.int64]
     """(B, 2): the span of the text up to the hole."""
+    sizes: npt.NDArray[np.int64]
+    """(B,): the tokens of each."""
     form: Form
     """How they are laid out."""
 
@@ -102,28 +119,74 @@ def lay_out(
     limit: int,
     weights: Weights = Weights(),
     suffix_tokens: int | None = None,
+    format: BaseFormat = BaseFormat(),
 ) -> InfillExample | None:
-    """Lay out a text with a hole at `span`; None where the middle is empty or too long.
+    """Lay out a text with a hole at `span`; None where the middle is empty or too long, or nothing
+    at all stands before it.
 
     `suffix_tokens` is the most of what follows that stands first. A hole's text is encoded together
     with the token before it where that might have been another one, as it will be when the hole is
     filled.
     """
-    read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD)
+    read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD, joins=format.joins)
     if read is None:
         return None
     head = [] if form == "ahead" else turned_head(read.after, tokenizer, suffix_tokens, limit)
+    start = [] if format.bos is None else [format.bos]
     prefix, (skipped, over) = read.prefix, read.middle
     rest = read.ids[: over + AHEAD][: limit - 1 - len(head)]
     prefix = prefix[max(0, len(prefix) - (limit - 1 - len(head) - len(rest))) :]
-    at = 1 + len(head) + len(prefix)
+    at = len(start) + len(head) + len(prefix)
+    if at + skipped == 0:
+        return None
     counted = [weights.text] * skipped + [weights.middle] * (over - skipped)
     counted += [weights.end] * END + [weights.text] * AHEAD
     return InfillExample(
-        [BOS, *head, *prefix, *rest],
-        [0.0, *_light(len(head), weights), *_light(len(prefix), weights), *counted[: len(rest)]],
+        [*start, *head, *prefix, *rest],
+        [
+            *(0.0 for _ in start),
+            *light(len(head), weights),
+            *light(len(prefix), weights),
+            *counted[: len(rest)],
+        ],
         (at + skipped, at + over),
-        (1 + len(head), at),
+        (len(start) + len(head), at),
+    )
+
+
+def lay_out_marked(
+    text: str,
+    span: Span,
+    tokenizer: Tokenizer,
+    marks: FimMarks,
+    *,
+    limit: int,
+    weights: Weights = Weights(),
+    bos: int | None = None,
+) -> InfillExample | None:
+    """Lay out a text with a hole at `span` by a base's own marks, as a request is laid out
+    (`prompt/plain.py`), with the mark behind the hole's text that ends it; None where the middle is
+    empty or too long. All parts are encoded apart, as they were when the base was trained.
+    """
+    start, end = span
+    middle = _encode(tokenizer, text[start:end])
+    if not 1 <= len(middle) <= min(LONGEST, limit // 2):
+        return None
+    head = max(0, start - limit * _CHARACTERS)
+    head = text.find("\n", head, start) + 1 or head if head else 0
+    before, after = (_encode(tokenizer, one) for one in (text[head:start], text[end:][:BEHIND]))
+    budget = limit - len(middle) - 1
+    prompt = marks.laid(before, after, bos=bos or 0, budget=budget)
+    first = prompt.index(marks.before) + 1
+    last = len(prompt) - 1 if marks.behind_first else prompt.index(marks.behind)
+    own = {marks.before, marks.behind, marks.middle}
+    pairs = zip(prompt, light(len(prompt), weights), strict=True)
+    counted = [0.0 if token in own else weight for token, weight in pairs]
+    return InfillExample(
+        [*prompt, *middle, marks.ends[0]],
+        [*counted, *(weights.middle for _ in middle), weights.end],
+        (len(prompt), len(prompt) + len(middle)),
+        (first, last),
     )
 
 
@@ -144,7 +207,7 @@ class HoleTokens:
 
 
 def read_around(
-    text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int
+    text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int, joins: bool = False
 ) -> HoleTokens | None:
     """Encode the text around a span, at least `ahead` tokens behind it where there are so many;
     None where the span's own are none or more than a hole may have.
@@ -154,7 +217,7 @@ def read_around(
     first = max(0, start - reach)
     first = text.find("\n", first, start) + 1 or first if first else 0
     before, middle, after = text[first:start], text[start:end], text[end : end + reach]
-    prefix, begun = _prefix(before, tokenizer)
+    prefix, begun = _prefix(before, tokenizer, joins=joins)
     behind = after[: 8 * ahead]
     read = tokenizer.encode(begun + middle + behind, add_special_tokens=False)
     own = [begin < len(begun) + len(middle) and stop > len(begun) for begin, stop in read.offsets]
@@ -165,14 +228,17 @@ def read_around(
     return HoleTokens(prefix, read.ids, (skipped, skipped + sum(own)), whole, after)
 
 
-def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
-    """Return the tokens before a hole, without the last one where another might have stood there,
-    and that one's text.
+def _prefix(before: str, tokenizer: Tokenizer, *, joins: bool) -> tuple[list[int], str]:
+    """Return the tokens before a hole, without the last ones where others might have stood there,
+    and their text.
     """
     read = tokenizer.encode(before, add_special_tokens=False)
-    if sure(before) or not read.ids:
+    lost = 0 if sure(before) or not read.ids else 1
+    if joins:
+        lost = max(lost, joined(before[-NEAR:], lambda text: _encode(tokenizer, text)))
+    if not lost:
         return read.ids, ""
-    start = read.offsets[-1][0]
+    start = read.offsets[-lost][0]
     return [
         token for token, (begin, _) in zip(read.ids, read.offsets, strict=True) if begin < start
     ], before[start:]
@@ -240,7 +306,7 @@ class Holes:
 
 
 class InfillDraw:
-    """Draws batches of both forms from a corpus."""
+    """Draws batches from a corpus: of both forms, or where the base has marks of that one."""
 
     def __init__(
         self,
@@ -250,26 +316,37 @@ class InfillDraw:
         limit: int = 512,
         turned: float = 0.8,
         weights: Weights = Weights(),
+        format: BaseFormat = BaseFormat(),
     ) -> None:
         self.holes, self.tokenizer = Holes(corpus, turned=turned), tokenizer
-        self.limit, self.weights = limit, weights
+        self.limit, self.weights, self.format = limit, weights, format
 
     def batch(self, rows: int, *, seed: int, number: int) -> InfillBatch:
         """Make a batch by its number."""
-        form, found = self.holes.drawn(rows, self._laid_out, seed=seed, number=number)
-        return batched(found, form)
+        form, found = self.holes.drawn(rows, self.laid_out, seed=seed, number=number)
+        return batched(found, self.form(form))
 
-    def _laid_out(
-        self, text: str, span: Span, form: Form, suffix_tokens: int
+    def form(self, wanted: Form) -> Form:
+        """Return the form that examples have where one is wanted."""
+        return wanted if self.format.marks is None else "fim"
+
+    def laid_out(
+        self, text: str, span: Span, form: Form, suffix_tokens: int | None = None
     ) -> InfillExample | None:
+        """Lay out the hole at a span of a text, as `lay_out` does."""
+        limit, weights, format = self.limit, self.weights, self.format
+        if (marks := format.marks) is not None:
+            given = {"limit": limit, "bos": format.bos}
+            return lay_out_marked(text, span, self.tokenizer, marks, weights=weights, **given)  # type: ignore[arg-type]
         return lay_out(
             text,
             span,
             self.tokenizer,
             form=form,
-            limit=self.limit,
-            weights=self.weights,
+            limit=limit,
+            weights=weights,
             suffix_tokens=suffix_tokens,
+            format=format,
         )
 
 
@@ -285,10 +362,11 @@ def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
         middle[row, slice(*one.middle)] = True
         ends[row, one.middle[1] : min(one.middle[1] + END, len(one.ids))] = True
     prefix = np.array([one.prefix for one in examples], dtype=np.int64)
-    return InfillBatch(ids, weights, middle, ends, prefix, form)
+    sizes = np.array([len(one.ids) for one in examples], dtype=np.int64)
+    return InfillBatch(ids, weights, middle, ends, prefix, sizes, form)
 
 
-def _light(count: int, weights: Weights) -> list[float]:
+def light(count: int, weights: Weights) -> list[float]:
     """Return the weights of a part that is only read: 0 for its first tokens, which lack
     context.
     """

@@ -51,6 +51,7 @@ class InfillFeed:
             limit=self.limit,
             turned=self.turned,
             weights=self.weights,
+            format=pretrained.format_of(self.base),
         )
         return lambda number: draw.batch(self.rows, seed=self.seed, number=number)
 
@@ -106,10 +107,9 @@ def _held_out(options: argparse.Namespace, recipe: LoraRecipe) -> dict[str, list
     """
     tokenizer, found = pretrained.tokenizer_of(options.base), {}
     numbers = range(options.held_out // 4)
+    given = {"limit": recipe.limit, "format": pretrained.format_of(options.base)}
     for name, each in pretrained.held_out(options.corpus).items():
-        draws = [
-            InfillDraw(each, tokenizer, limit=recipe.limit, turned=turned) for turned in (0.0, 1.0)
-        ]
+        draws = [InfillDraw(each, tokenizer, turned=turned, **given) for turned in (0.0, 1.0)]  # type: ignore[arg-type]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found
 

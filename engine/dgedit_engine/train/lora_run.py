@@ -10,8 +10,9 @@ Letters: B rows, T tokens, D width.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -20,16 +21,17 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
-from dgedit_engine.prompt.layout import BOS, PAD
+from dgedit_engine.prompt.layout import PAD
 from dgedit_engine.train import schedule
 from dgedit_engine.train.adapter import TrainedAdapter
 from dgedit_engine.train.head_loss import Shortlist, head_loss, losses
-from dgedit_engine.train.infill_examples import FORMS, InfillBatch
+from dgedit_engine.train.infill_examples import Form, InfillBatch
 from dgedit_engine.train.lora_recipe import LoraRecipe, descent
 from dgedit_engine.train.schedule import Means
 
 _LOGGED = 10  # steps between entries
-_MEASURED = tuple(f"{form}{part}" for form in FORMS for part in ("", " end"))
+_FORMS: tuple[Form, ...] = get_args(Form)
+_MEASURED = tuple(f"{form}{part}" for form in _FORMS for part in ("", " end"))
 _WIDTH = 64  # a pass has a multiple of so many columns, so that few shapes are compiled
 _SKIPPED = 16  # first tokens of a text, which lack context
 
@@ -40,10 +42,14 @@ class LoraRun:
     def __init__(self, model: Model, recipe: LoraRecipe, shortlist: Sequence[int]) -> None:
         self.model, self.recipe = model, recipe
         self.device = model.embedding.device
-        self.adapter = TrainedAdapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
+        settings = recipe.settings()
+        if model.config.family != "gemma3":  # whose first tokens are the special ones
+            settings = replace(settings, tokens=0)
+        self.adapter = TrainedAdapter(model, settings, seed=recipe.seed).to(self.device)
         known = Shortlist.of(model, (*range(len(self.adapter.rows)), *shortlist))
         self.head, self.places = known.rows, known.places
-        self.descent = descent(recipe, self.adapter.parts.values(), [self.adapter.rows])
+        rows = [self.adapter.rows] if settings.tokens else []
+        self.descent = descent(recipe, self.adapter.parts.values(), rows)
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
     def train(self, batches: Iterator[InfillBatch], *, log: Path) -> Iterator[dict[str, float]]:
@@ -60,8 +66,8 @@ class LoraRun:
             part = _rows(batch, slice(start, start + recipe.micro))
             values, loss = self.loss(part, generator)
             (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
-            total.add({name: values.get(name, nan) for name in (*FORMS, "text", "kl")})
-            self.tokens += int((part.ids != PAD).sum())
+            total.add({name: values.get(name, nan) for name in (*_FORMS, "text", "kl")})
+            self.tokens += int(part.sizes.sum())
         values = total.means()
         values["norm"] = self.descent.step(self.progress)
         self.step += 1
@@ -97,9 +103,10 @@ class LoraRun:
         """Read ids (B, T) causally with the adapter -> hidden (B, T, D)."""
         rows = self.adapter.rows
         x = F.embedding(ids, self.model.embedding).float()
-        own = rows[ids.clamp(max=len(rows) - 1)]
-        x = (x + torch.where((ids < len(rows))[..., None], own, 0.0)) * self.model.scale
-        return self._run(x)
+        if len(rows):
+            own = rows[ids.clamp(max=len(rows) - 1)]
+            x = x + torch.where((ids < len(rows))[..., None], own, 0.0)
+        return self._run(x * self.model.scale)
 
     @torch.no_grad()
     def base(self, ids: Tensor) -> Tensor:
@@ -117,14 +124,17 @@ class LoraRun:
         nothing but that text: the mean Kullback-Leibler divergence over some tokens, in nats.
         """
         longest = int((batch.prefix[:, 1] - batch.prefix[:, 0]).max())
-        plain = torch.full((len(ids), longest + 1), PAD, device=self.device)
-        plain[:, 0] = BOS
+        bos = self.model.config.bos
+        lead = 0 if bos is None else 1
+        plain = torch.full((len(ids), lead + longest), PAD, device=self.device)
+        if bos is not None:
+            plain[:, 0] = bos
         counted = torch.zeros_like(plain, dtype=torch.bool)
         at = torch.zeros_like(plain)
         for row, (first, last) in enumerate(batch.prefix.tolist()):
-            plain[row, 1 : 1 + last - first] = ids[row, first:last]
-            counted[row, _SKIPPED : last - first] = True
-            at[row] = torch.arange(first - 1, first + longest, device=self.device)
+            plain[row, lead : lead + last - first] = ids[row, first:last]
+            counted[row, _SKIPPED : lead + last - first - 1] = True
+            at[row] = torch.arange(first - lead, first + longest, device=self.device)
         drawn = torch.rand(plain.shape, generator=generator) < self.recipe.kl_kept
         counted &= drawn.to(self.device)
         if not counted.any():
@@ -192,7 +202,7 @@ def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
     """Return some of a batch's examples, without most of the columns that are padding for all of
     them.
     """
-    longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
+    longest = int(batch.sizes[part].max())
     columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
     return InfillBatch(
         batch.ids[part, columns],
@@ -200,5 +210,6 @@ def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
         batch.middle[part, columns],
         batch.ends[part, columns],
         batch.prefix[part],
+        batch.sizes[part],
         batch.form,
     )

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 from torch import nn
 
-from dgedit_engine.formats import gguf, vocabulary
+from dgedit_engine.engine import open_tokenizer
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.prompt import fim
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.excerpts import Excerpts, Texts
+from dgedit_engine.train.infill_examples import BaseFormat
 from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
@@ -82,17 +84,18 @@ def widen(model: Model) -> None:
 
 def tokenizer_of(base: Path) -> Tokenizer:
     """Load the base's tokenizer, which reads special tokens in a text as the characters they are.
-    Raises FileNotFoundError where there is none.
+    Raises ModelError where there is none.
     """
-    file = base / "tokenizer.json"
-    if file.is_file():
-        tokenizer = Tokenizer.from_file(str(file))
-    elif weights := gguf.found(base):
-        tokenizer = vocabulary.read(weights)
-    else:
-        raise FileNotFoundError(f"{base}: no tokenizer")
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+    opened = open_tokenizer(base)
+    if opened.of_bytes:  # else a word's offsets may lack the space before it
+        opened.inner.post_processor = processors.Sequence([])
+    return opened.inner
+
+
+def format_of(base: Path) -> BaseFormat:
+    """Return what the base's vocabulary says of its examples."""
+    words = open_tokenizer(base)
+    return BaseFormat(load_config(base).bos, fim.marks(words), joins=words.of_bytes)
 
 
 def shortlist(options: argparse.Namespace) -> list[int]:

@@ -15,10 +15,12 @@ import torch
 from dgedit_engine.decode import search
 from dgedit_engine.engine import open_engine
 from dgedit_engine.train.lora_recipe import LoraRecipe
+from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.train.schedule import Diverged
-from dgedit_engine.tune.run import TunePlan, Tuning, unfit
+from dgedit_engine.tune.causal import CausalLearner
+from dgedit_engine.tune.learner import TunePlan
+from dgedit_engine.tune.run import Tuning
 from dgedit_engine.tune.verdict import Verdict, compared
-from dgedit_engine.types import ModelError
 from small_base import write
 
 TEXTS = [(f"{one.__name__}.py", inspect.getsource(one)) for one in (decoder, textwrap)]
@@ -52,6 +54,11 @@ def plan(base: Path, folder: Path, **recipe: Any) -> TunePlan:
     return TunePlan(base, folder, "twin", replace(RECIPE, **recipe), general=1, fills=2)
 
 
+def adapter(tuning: Tuning) -> dict[str, torch.Tensor]:
+    assert isinstance(tuning.learner, CausalLearner)
+    return tuning.learner.run.adapter.weights()
+
+
 def test_run_learns_is_judged_and_can_be_opened(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,7 +89,7 @@ def test_run_goes_on_where_it_stopped(base: Path, tmp_path: Path) -> None:
     assert again.begun
     again.resume()
     assert [one.step for one in again.train()] == [3, 4]
-    for one, other in zip(whole._weights().values(), again._weights().values(), strict=True):
+    for one, other in zip(adapter(whole).values(), adapter(again).values(), strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -100,20 +107,22 @@ def test_loss_that_is_no_number_leaves_the_last_good_weights(
     tuning = Tuning(plan(base, tmp_path), TEXTS, spans()[:4])
     steps = tuning.train()
     next(steps)
-    good = tuning._weights()
-    update = tuning.run.update
+    good = adapter(tuning)
+    run = tuning.learner.run
+    assert isinstance(run, LoraRun)
+    update = run.update
 
     def broken(batch: Any) -> dict[str, Any]:
         values = update(batch)
         with torch.no_grad():
-            for part in tuning.run.adapter.parameters():
+            for part in run.adapter.parameters():
                 part.fill_(torch.nan)
         return values | {"norm": torch.tensor(torch.nan)}
 
-    monkeypatch.setattr(tuning.run, "update", broken)
+    monkeypatch.setattr(run, "update", broken)
     with pytest.raises(Diverged, match="no finite number at step 2"):
         next(steps)
-    for one, other in zip(good.values(), tuning._weights().values(), strict=True):
+    for one, other in zip(good.values(), adapter(tuning).values(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -121,20 +130,16 @@ def test_half_a_blend_is_half_of_the_change(base: Path, tmp_path: Path) -> None:
     tuning = Tuning(plan(base, tmp_path, steps=3), TEXTS, spans()[:6])
     before = tuning.measure_base()
     list(tuning.train())
-    whole = tuning._weights()
-    tuning._blend(whole, 0.0)
-    assert sum(tuning._losses(tuning._batches)) / len(tuning._batches) == pytest.approx(
-        before, abs=1e-3
-    )
-
-
-def test_other_bases_are_refused(tmp_path: Path) -> None:
-    import dgedit_engine
-
-    tiny = Path(str(dgedit_engine.__file__)).with_name("tiny")
-    assert "not tuned" in unfit(tiny)
-    with pytest.raises(ModelError, match="only Gemma 3 ones"):
-        Tuning(TunePlan(tiny, tmp_path, "tiny", RECIPE), TEXTS, spans()[:4])
+    whole, every = adapter(tuning), range(len(tuning.spans))
+    with tuning.learner.blended(0.0):
+        losses = tuning.learner.losses(every)
+    assert sum(losses) / len(losses) == pytest.approx(before, abs=1e-3)
+    with tuning.learner.blended(0.5):
+        half = adapter(tuning)
+    for name, one in adapter(tuning).items():
+        assert torch.equal(one, whole[name])
+        changed = name.endswith("lora_B") or name == "rows"
+        assert torch.equal(half[name], one * 0.5 if changed else one)
 
 
 def verdict(**changed: Any) -> Verdict:
