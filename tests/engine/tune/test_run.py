@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from dataclasses import replace
-from json import decoder
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +18,9 @@ from dgedit_engine.tune.causal import CausalLearner
 from dgedit_engine.tune.learner import TunePlan
 from dgedit_engine.tune.run import Tuning
 from dgedit_engine.tune.verdict import Verdict, compared
+from own_lines import TEXTS, spans
 from small_base import write
 
-TEXTS = [(f"{one.__name__}.py", inspect.getsource(one)) for one in (decoder, textwrap)]
 RECIPE = LoraRecipe(
     steps=12, rows=4, micro=4, limit=96, rank=4, projections="all", lr=2e-2, turned=1.0
 )
@@ -37,17 +34,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "twin.gguf")
     (folder / "decoding.json").write_text('{"candidates": 2}')
     return folder
-
-
-def spans() -> list[tuple[str, str, int, int]]:
-    """Lines of the texts themselves: learning them is what is looked for."""
-    found = []
-    for path, text in TEXTS:
-        for line in text.split("\n")[10:110:4]:
-            if len(line.strip()) > 8 and text.count(line) == 1:
-                start = text.index(line) + len(line) - len(line.lstrip())
-                found.append((path, text, start, start + len(line.strip())))
-    return found
 
 
 def plan(base: Path, folder: Path, **recipe: Any) -> TunePlan:
