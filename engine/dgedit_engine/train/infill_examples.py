@@ -4,8 +4,8 @@
 some of what follows, as it goes on. `turned` puts what follows first, as `prompt/plain.py` lays it
 out: `BOS suffix`, blank lines, and then the same. Neither has a token for the hole's end: it is
 where the text goes on into what follows, and the first tokens of that count as the hole's own do.
-`fim` is the form of a base with marks for infilling. A batch is a function of the seed and its
-number. Knows nothing of the model.
+A base with marks for infilling has a form of its own, `fim`, and so has a masked diffusion model
+(`infill_draw.py`). A batch is a function of the seed and its number. Knows nothing of the model.
 
 Letters: B rows, T tokens.
 """
@@ -22,14 +22,14 @@ from tokenizers import Tokenizer
 
 from dgedit_engine.prompt.fim import FimMarks
 from dgedit_engine.prompt.layout import BOS, PAD
-from dgedit_engine.prompt.plain import BEHIND, FIRST, JOINT, NEAR, joined, sure
+from dgedit_engine.prompt.plain import FIRST, JOINT, NEAR, joined, sure
 from dgedit_engine.train.brackets import Span
 from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import Outline, draw_kind, pick
 
-Form = Literal["ahead", "turned", "fim"]
+Form = Literal["ahead", "turned", "fim", "masked"]
 FORMS: tuple[Form, ...] = ("ahead", "turned")
-"""The forms of a base without marks."""
+"""The forms of a base that has nothing for infilling."""
 Made = TypeVar("Made", covariant=True)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
@@ -47,7 +47,9 @@ EMPTY_SUFFIX = 0.1
 LONGEST = 128
 """Tokens of the longest middle."""
 
-_CHARACTERS = 6  # a token, at most, on average: how much text is worth tokenising
+CHARACTERS = 6
+"""A token has so many at most, on average: how much text is worth tokenising."""
+
 _LARGEST_DRAW = 20_000  # bytes up to which a document is drawn by its size
 _TRIES = 8
 
@@ -74,6 +76,13 @@ class BaseFormat:
     """The marks of one that was trained to fill in the middle."""
     joins: bool = False
     """Whether white space and the word behind it may be one token."""
+    mask: int | None = None
+    """The mask of a masked diffusion model."""
+
+    @property
+    def form(self) -> Form | None:
+        """The one form of its examples; None: both of `FORMS`."""
+        return "masked" if self.mask is not None else "fim" if self.marks is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +117,8 @@ class InfillBatch:
     """(B,): the tokens of each."""
     form: Form
     """How they are laid out."""
+    targets: npt.NDArray[np.int64] | None = None
+    """(B, T): the right tokens, where `ids` has masks; None: these."""
 
 
 def lay_out(
@@ -154,42 +165,6 @@ def lay_out(
     )
 
 
-def lay_out_marked(
-    text: str,
-    span: Span,
-    tokenizer: Tokenizer,
-    marks: FimMarks,
-    *,
-    limit: int,
-    weights: Weights = Weights(),
-    bos: int | None = None,
-) -> InfillExample | None:
-    """Lay out a text with a hole at `span` by a base's own marks, as a request is laid out
-    (`prompt/plain.py`), with the mark behind the hole's text that ends it; None where the middle is
-    empty or too long. All parts are encoded apart, as they were when the base was trained.
-    """
-    start, end = span
-    middle = _encode(tokenizer, text[start:end])
-    if not 1 <= len(middle) <= min(LONGEST, limit // 2):
-        return None
-    head = max(0, start - limit * _CHARACTERS)
-    head = text.find("\n", head, start) + 1 or head if head else 0
-    before, after = (_encode(tokenizer, one) for one in (text[head:start], text[end:][:BEHIND]))
-    budget = limit - len(middle) - 1
-    prompt = marks.laid(before, after, bos=bos or 0, budget=budget)
-    first = prompt.index(marks.before) + 1
-    last = len(prompt) - 1 if marks.behind_first else prompt.index(marks.behind)
-    own = {marks.before, marks.behind, marks.middle}
-    pairs = zip(prompt, light(len(prompt), weights), strict=True)
-    counted = [0.0 if token in own else weight for token, weight in pairs]
-    return InfillExample(
-        [*prompt, *middle, marks.ends[0]],
-        [*counted, *(weights.middle for _ in middle), weights.end],
-        (len(prompt), len(prompt) + len(middle)),
-        (first, last),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class HoleTokens:
     """A hole's text and the text around it, as tokens."""
@@ -213,7 +188,7 @@ def read_around(
     None where the span's own are none or more than a hole may have.
     """
     start, end = span
-    reach = limit * _CHARACTERS
+    reach = limit * CHARACTERS
     first = max(0, start - reach)
     first = text.find("\n", first, start) + 1 or first if first else 0
     before, middle, after = text[first:start], text[start:end], text[end : end + reach]
@@ -235,7 +210,7 @@ def _prefix(before: str, tokenizer: Tokenizer, *, joins: bool) -> tuple[list[int
     read = tokenizer.encode(before, add_special_tokens=False)
     lost = 0 if sure(before) or not read.ids else 1
     if joins:
-        lost = max(lost, joined(before[-NEAR:], lambda text: _encode(tokenizer, text)))
+        lost = max(lost, joined(before[-NEAR:], lambda text: encoded(tokenizer, text)))
     if not lost:
         return read.ids, ""
     start = read.offsets[-lost][0]
@@ -251,7 +226,7 @@ def turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) 
     if not after.strip():
         return []
     share = min(FIRST if most is None else most, FIRST, limit // 3)
-    return _encode(tokenizer, after)[:share] + _encode(tokenizer, JOINT)
+    return encoded(tokenizer, after)[:share] + encoded(tokenizer, JOINT)
 
 
 class Lay(Protocol[Made]):
@@ -296,58 +271,13 @@ class Holes:
             span = pick(outline, kind, rng)
             if span is None or not outline.text[slice(*span)].strip():
                 continue
-            if span[1] - span[0] > LONGEST * _CHARACTERS:
+            if span[1] - span[0] > LONGEST * CHARACTERS:
                 continue
             text = outline.text[: span[1]] if rng.random() < EMPTY_SUFFIX else outline.text
             share = int(rng.integers(16, FIRST + 1))
             if (found := lay(text, span, form, share)) is not None:
                 return found
         return None
-
-
-class InfillDraw:
-    """Draws batches from a corpus: of both forms, or where the base has marks of that one."""
-
-    def __init__(
-        self,
-        corpus: Texts,
-        tokenizer: Tokenizer,
-        *,
-        limit: int = 512,
-        turned: float = 0.8,
-        weights: Weights = Weights(),
-        format: BaseFormat = BaseFormat(),
-    ) -> None:
-        self.holes, self.tokenizer = Holes(corpus, turned=turned), tokenizer
-        self.limit, self.weights, self.format = limit, weights, format
-
-    def batch(self, rows: int, *, seed: int, number: int) -> InfillBatch:
-        """Make a batch by its number."""
-        form, found = self.holes.drawn(rows, self.laid_out, seed=seed, number=number)
-        return batched(found, self.form(form))
-
-    def form(self, wanted: Form) -> Form:
-        """Return the form that examples have where one is wanted."""
-        return wanted if self.format.marks is None else "fim"
-
-    def laid_out(
-        self, text: str, span: Span, form: Form, suffix_tokens: int | None = None
-    ) -> InfillExample | None:
-        """Lay out the hole at a span of a text, as `lay_out` does."""
-        limit, weights, format = self.limit, self.weights, self.format
-        if (marks := format.marks) is not None:
-            given = {"limit": limit, "bos": format.bos}
-            return lay_out_marked(text, span, self.tokenizer, marks, weights=weights, **given)  # type: ignore[arg-type]
-        return lay_out(
-            text,
-            span,
-            self.tokenizer,
-            form=form,
-            limit=limit,
-            weights=weights,
-            suffix_tokens=suffix_tokens,
-            format=format,
-        )
 
 
 def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
@@ -373,5 +303,5 @@ def light(count: int, weights: Weights) -> list[float]:
     return [0.0] * min(count, 16) + [weights.text] * max(0, count - 16)
 
 
-def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+def encoded(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids if text else []

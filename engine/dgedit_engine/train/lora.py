@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dgedit_engine.train import feed, pretrained, schedule
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, Weights
+from dgedit_engine.train.infill_draw import InfillDraw
+from dgedit_engine.train.infill_examples import InfillBatch, Weights
 from dgedit_engine.train.loop import compile_layers
 from dgedit_engine.train.lora_recipe import LoraRecipe, add_options, from_options
 from dgedit_engine.train.lora_run import LoraRun

@@ -1,4 +1,4 @@
-"""Train an adapter of a base's causal reading on infilling examples.
+"""Train an adapter of a base's causal reading on infilling examples, or of a masked model's.
 
 The base stays as it is, in bfloat16, under a residual stream in fp32; the head is a shortlist of
 its tokens. The learning rate follows the wall-clock, and a run goes on where it stopped. Knows
@@ -9,7 +9,7 @@ Letters: B rows, T tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
@@ -45,7 +45,11 @@ class LoraRun:
         settings = recipe.settings()
         if model.config.family != "gemma3":  # whose first tokens are the special ones
             settings = replace(settings, tokens=0)
-        self.adapter = TrainedAdapter(model, settings, seed=recipe.seed).to(self.device)
+        masks = model.config.masks
+        self._causal = masks is None
+        self._lead = 0 if masks is not None and masks.aligned else 1  # a token is predicted before
+        adapter = TrainedAdapter(model, settings, seed=recipe.seed, causal=self._causal)
+        self.adapter = adapter.to(self.device)
         known = Shortlist.of(model, (*range(len(self.adapter.rows)), *shortlist))
         self.head, self.places = known.rows, known.places
         rows = [self.adapter.rows] if settings.tokens else []
@@ -62,8 +66,10 @@ class LoraRun:
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         total, nan = Means(), torch.tensor(torch.nan, device=self.device)
         size = len(batch.ids)
-        for start in range(0, size, recipe.micro):
-            part = _rows(batch, slice(start, start + recipe.micro))
+        # what is read in both directions has no padding
+        micro, width = (recipe.micro, _WIDTH) if self._causal else (1, 1)
+        for start in range(0, size, micro):
+            part = _rows(batch, slice(start, start + micro), width)
             values, loss = self.loss(part, generator)
             (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
             total.add({name: values.get(name, nan) for name in (*_FORMS, "text", "kl")})
@@ -86,12 +92,12 @@ class LoraRun:
         light = (weights > 0) & ~middle
         kept = light & (torch.rand(weights.shape, generator=generator) < recipe.text_kept)
         weights = torch.where(kept, weights / max(recipe.text_kept, 1e-6), weights * ~light)
-        hidden = self.read(ids)
-        chosen, places, weight = self._counted(ids, weights.to(self.device))
+        hidden, lead = self.read(ids), self._lead
+        chosen, places, weight = self._counted(self._targets(batch), weights.to(self.device))
         rows, head = self.adapter.rows, self.head
         loss, each = head_loss(hidden[chosen], rows, head, weight, places=places)
         loss = loss / weight.sum()
-        own = middle.to(self.device)[:, 1:][chosen[:, :-1]]
+        own = middle.to(self.device)[:, lead:][chosen[:, : chosen.shape[1] - lead]]
         parts = {batch.form: each[own].mean(), "text": each[~own].mean()}
         if recipe.kl:
             divergence = self.divergence(ids, hidden, batch, generator)
@@ -100,7 +106,7 @@ class LoraRun:
         return parts, loss
 
     def read(self, ids: Tensor) -> Tensor:
-        """Read ids (B, T) causally with the adapter -> hidden (B, T, D)."""
+        """Read ids (B, T) with the adapter -> hidden (B, T, D)."""
         rows = self.adapter.rows
         x = F.embedding(ids, self.model.embedding).float()
         if len(rows):
@@ -151,13 +157,13 @@ class LoraRun:
         them.
         """
         means = Means()
-        for batch in batches:
+        for batch in batches if self._causal else _singly(batches):
             ids = torch.from_numpy(batch.ids).to(self.device)
             hidden = self.base(ids) if base else self.read(ids)
             found = dict.fromkeys(_MEASURED, torch.tensor(torch.nan))
             for name, where in ((batch.form, batch.middle), (f"{batch.form} end", batch.ends)):
                 counted = torch.from_numpy(where).to(self.device)
-                found[name] = self._mean(hidden, ids, counted, base=base)
+                found[name] = self._mean(hidden, self._targets(batch), counted, base=base)
             means.add(found)
         return {name: round(value, 4) for name, value in means.take().items()}
 
@@ -183,13 +189,17 @@ class LoraRun:
     def _run(self, x: Tensor) -> Tensor:
         x = x.to(self.model.activations or self.model.embedding.dtype)
         cache = GradientCache(self.model.config, device=self.device)
-        return self.model.run(x, cache, Reading(True, None))
+        return self.model.run(x, cache, Reading(self._causal, None))
+
+    def _targets(self, batch: InfillBatch) -> Tensor:
+        targets = batch.ids if batch.targets is None else batch.targets
+        return torch.from_numpy(targets).to(self.device)
 
     def _counted(self, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return which hidden states (B, T) predict a token that counts, its place and weight."""
-        places, weights = self.places[ids[:, 1:]], weights[:, 1:]
+        places, weights = self.places[ids[:, self._lead :]], weights[:, self._lead :]
         counted = (weights > 0) & (places >= 0)
-        chosen = F.pad(counted, (0, 1))
+        chosen = F.pad(counted, (0, self._lead))
         return chosen, places[counted], weights[counted]
 
     def _mean(self, hidden: Tensor, ids: Tensor, where: Tensor, *, base: bool = False) -> Tensor:
@@ -198,12 +208,18 @@ class LoraRun:
         return losses(hidden[chosen], rows, self.head, places).mean().cpu()
 
 
-def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
-    """Return some of a batch's examples, without most of the columns that are padding for all of
-    them.
+def _singly(batches: Iterable[InfillBatch]) -> Iterator[InfillBatch]:
+    """Yield a batch for each example, without padding."""
+    for batch in batches:
+        yield from (_rows(batch, slice(row, row + 1), 1) for row in range(len(batch.ids)))
+
+
+def _rows(batch: InfillBatch, part: slice, width: int) -> InfillBatch:
+    """Return some of a batch's examples, without columns that are padding for all of them, but for
+    those up to a multiple of `width`.
     """
     longest = int(batch.sizes[part].max())
-    columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
+    columns = slice(0, -(-longest // width) * width)
     return InfillBatch(
         batch.ids[part, columns],
         batch.weights[part, columns],
@@ -212,4 +228,5 @@ def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
         batch.prefix[part],
         batch.sizes[part],
         batch.form,
+        None if batch.targets is None else batch.targets[part, columns],
     )

@@ -94,8 +94,10 @@ def tokenizer_of(base: Path) -> Tokenizer:
 
 def format_of(base: Path) -> BaseFormat:
     """Return what the base's vocabulary says of its examples."""
-    words = open_tokenizer(base)
-    return BaseFormat(load_config(base).bos, fim.marks(words), joins=words.of_bytes)
+    words, config = open_tokenizer(base), load_config(base)
+    if config.masks is not None:
+        return BaseFormat(mask=config.masks.mask)
+    return BaseFormat(config.bos, fim.marks(words), joins=words.of_bytes)
 
 
 def shortlist(options: argparse.Namespace) -> list[int]:

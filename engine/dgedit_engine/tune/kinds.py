@@ -13,16 +13,16 @@ from dgedit_engine.train.both_recipe import BothRecipe
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.recipe import Recipe
 from dgedit_engine.tune import both
+from dgedit_engine.tune.adapted import AdapterLearner
 from dgedit_engine.tune.both import BothLearner
-from dgedit_engine.tune.causal import CausalLearner
 from dgedit_engine.tune.learner import Learner, Span, TunePlan
 from dgedit_engine.tune.whole import WholeLearner
 from dgedit_engine.types import ModelError
 
-Kind = Literal["causal", "whole", "both"]
+Kind = Literal["adapter", "whole", "both"]
 
 _LEARNERS: dict[Kind, Callable[[TunePlan, Sequence[tuple[str, str]], Sequence[Span]], Learner]] = {
-    "causal": CausalLearner,
+    "adapter": AdapterLearner,
     "whole": WholeLearner,
     "both": BothLearner,
 }
@@ -33,8 +33,6 @@ def kind_of(base: Path) -> Kind:
     not tuned, or is no model.
     """
     config = load_config(base)
-    if config.masks is not None:
-        raise ModelError("a masked diffusion model is not tuned: no causal reading to train")
     if config.diffusion:
         return "both" if open_tokenizer(base).id(TURN) is not None else "whole"
     if config.family == "gemma4":
@@ -43,7 +41,7 @@ def kind_of(base: Path) -> Kind:
         raise ModelError("a model of one domain alone: dgedit tune --demo trains such a one")
     if config.softcap is not None:
         raise ModelError(f"logits with a soft cap, {config.softcap:g}, are not trained")
-    return "causal"
+    return "adapter"
 
 
 def recipe_of(base: Path, *, minutes: float, seed: int) -> LoraRecipe | Recipe | BothRecipe:
@@ -51,7 +49,7 @@ def recipe_of(base: Path, *, minutes: float, seed: int) -> LoraRecipe | Recipe |
     kind = kind_of(base)
     given: dict[str, Any] = {"minutes": minutes, "seed": seed}
     if kind == "whole":
-        return Recipe(lr=0.003, **given)
+        return Recipe(lr=0.006, **given)
     if kind == "both":
         return BothRecipe(**given)
     return LoraRecipe(rank=16, alpha=16.0, projections="all", lr=3e-4, rows=8, limit=384, **given)

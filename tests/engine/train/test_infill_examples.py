@@ -15,18 +15,17 @@ from dgedit_engine.prompt.layout import BOS, EOS, PAD
 from dgedit_engine.prompt.plain import JOINT, around
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.infill_draw import InfillDraw, lay_out_marked
 from dgedit_engine.train.infill_examples import (
     AHEAD,
     END,
     FORMS,
     BaseFormat,
     Form,
-    InfillDraw,
     InfillExample,
     Weights,
     batched,
     lay_out,
-    lay_out_marked,
 )
 from dgedit_engine.types import Hole, InfillRequest, Passage
 

@@ -14,7 +14,7 @@ from dgedit_engine.engine import open_engine
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.train.schedule import Diverged
-from dgedit_engine.tune.causal import CausalLearner
+from dgedit_engine.tune.adapted import AdapterLearner
 from dgedit_engine.tune.learner import TunePlan
 from dgedit_engine.tune.run import Tuning
 from dgedit_engine.tune.verdict import Verdict, compared
@@ -41,7 +41,7 @@ def plan(base: Path, folder: Path, **recipe: Any) -> TunePlan:
 
 
 def adapter(tuning: Tuning) -> dict[str, torch.Tensor]:
-    assert isinstance(tuning.learner, CausalLearner)
+    assert isinstance(tuning.learner, AdapterLearner)
     return tuning.learner.run.adapter.weights()
 
 

@@ -1,7 +1,7 @@
-"""Tune a base that reads from left to right: an adapter of its causal reading.
+"""Tune a base that has one reading: an adapter of it.
 
-Gemma 3's and Llama's shapes. Holes are laid out as the base's requests are: by its own marks for
-infilling where it has any, else with what follows first (`train/infill_examples.py`).
+Gemma 3's and Llama's shapes, read from left to right, and masked diffusion models, read in both
+directions. Holes are laid out as the base's requests are (`train/infill_draw.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ import torch
 from dgedit_engine.model.config import load_config
 from dgedit_engine.train import pretrained
 from dgedit_engine.train.excerpts import Excerpts, TextList
-from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, batched
+from dgedit_engine.train.infill_draw import InfillDraw
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.train.schedule import Diverged
@@ -25,7 +26,7 @@ from dgedit_engine.tune.verdict import rounded
 from dgedit_engine.weights import checkpoint
 
 
-class CausalLearner:
+class AdapterLearner:
     """An adapter under training, with what it is measured on."""
 
     whole = False
@@ -48,14 +49,14 @@ class CausalLearner:
         )
         forms = [
             InfillDraw(general, tokenizer, limit=MEASURED, turned=turned, format=format)
-            for turned in ((0.0, 1.0) if format.marks is None else (1.0,))
+            for turned in ((0.0, 1.0) if format.form is None else (1.0,))
         ]
         examples = [
             forms[-1].laid_out(text, (start, end), "turned") for _, text, start, end in held
         ]
         self.spans = [one for one, found in zip(held, examples, strict=True) if found is not None]
-        form = forms[-1].form("turned")
-        self._batches = [batched([one], form) for one in examples if one is not None]
+        found = [one for one in examples if one is not None]
+        self._batches = [forms[-1].measured(one, seed=at) for at, one in enumerate(found)]
         numbers = range(plan.general)
         self._general = [
             one.batch(recipe.micro, seed=1, number=number) for one in forms for number in numbers
@@ -63,8 +64,9 @@ class CausalLearner:
         texts = TextList([*train, *{one[0]: one[:2] for one in held}.values()])
         shortlist = pretrained.occurring(texts, tokenizer, least=1)
         shortlist += pretrained.occurring(general, tokenizer, least=1)
-        for batch in (*self._batches, *self._general):  # an end, and parts of words at a cut
-            shortlist += batch.ids.flatten().tolist()
+        for batch in (*chain(*self._batches), *self._general):  # an end, parts of words at a cut
+            targets = batch.ids if batch.targets is None else batch.targets
+            shortlist += targets.flatten().tolist()
         model = checkpoint.load(
             load_config(plan.base),
             plan.base,
@@ -92,8 +94,8 @@ class CausalLearner:
 
     def losses(self, places: Iterable[int]) -> list[float]:
         """See `Learner`."""
-        batches: Iterable[InfillBatch] = (self._batches[at] for at in places)
-        return [self.run.measure([one])[one.form] for one in batches]
+        spans = (self._batches[at] for at in places)
+        return [self.run.measure(batches)[batches[0].form] for batches in spans]
 
     def elsewhere(self) -> float:
         """See `Learner`."""
