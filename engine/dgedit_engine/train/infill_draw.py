@@ -83,8 +83,15 @@ class InfillDraw:
         """Lay out the hole at a span of a text, as `lay_out` does."""
         limit, weights, format = self.limit, self.weights, self.format
         if (marks := format.marks) is not None:
-            given = {"limit": limit, "bos": format.bos}
-            return lay_out_marked(text, span, self.tokenizer, marks, weights=weights, **given)  # type: ignore[arg-type]
+            return lay_out_marked(
+                text,
+                span,
+                self.tokenizer,
+                marks,
+                limit=limit,
+                weights=weights,
+                bos=format.bos,
+            )
         if format.mask is not None:
             return lay_out_window(text, span, self._words, limit=limit)
         return lay_out(

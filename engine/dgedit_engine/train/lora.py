@@ -46,13 +46,14 @@ class InfillFeed:
 
     def open(self) -> Callable[[int], InfillBatch]:
         """Open the files; returns a function that makes a batch by its number."""
+        tokenizer = pretrained.tokenizer_of(self.base)
         draw = InfillDraw(
             Corpus(self.corpus),
-            pretrained.tokenizer_of(self.base),
+            tokenizer,
             limit=self.limit,
             turned=self.turned,
             weights=self.weights,
-            format=pretrained.format_of(self.base),
+            format=pretrained.format_of(self.base, tokenizer),
         )
         return lambda number: draw.batch(self.rows, seed=self.seed, number=number)
 
@@ -108,9 +109,12 @@ def _held_out(options: argparse.Namespace, recipe: LoraRecipe) -> dict[str, list
     """
     tokenizer, found = pretrained.tokenizer_of(options.base), {}
     numbers = range(options.held_out // 4)
-    given = {"limit": recipe.limit, "format": pretrained.format_of(options.base)}
+    format = pretrained.format_of(options.base, tokenizer)
     for name, each in pretrained.held_out(options.corpus).items():
-        draws = [InfillDraw(each, tokenizer, turned=turned, **given) for turned in (0.0, 1.0)]  # type: ignore[arg-type]
+        draws = [
+            InfillDraw(each, tokenizer, limit=recipe.limit, turned=turned, format=format)
+            for turned in (0.0, 1.0)
+        ]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found
 

@@ -18,6 +18,7 @@ from dgedit_engine.engine import open_tokenizer
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
 from dgedit_engine.prompt import fim
+from dgedit_engine.prompt.tokenizer import Tokenizer as OpenTokenizer
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.excerpts import Excerpts, Texts
 from dgedit_engine.train.infill_examples import BaseFormat
@@ -92,9 +93,9 @@ def tokenizer_of(base: Path) -> Tokenizer:
     return opened.inner
 
 
-def format_of(base: Path) -> BaseFormat:
+def format_of(base: Path, tokenizer: Tokenizer) -> BaseFormat:
     """Return what the base's vocabulary says of its examples."""
-    words, config = open_tokenizer(base), load_config(base)
+    words, config = OpenTokenizer(tokenizer), load_config(base)
     if config.masks is not None:
         return BaseFormat(mask=config.masks.mask)
     return BaseFormat(config.bos, fim.marks(words), joins=words.of_bytes)

@@ -38,7 +38,8 @@ class AdapterLearner:
         recipe = plan.recipe
         assert isinstance(recipe, LoraRecipe)
         self._name, general = plan.name, Excerpts(pretrained.EXCERPTS)
-        tokenizer, format = pretrained.tokenizer_of(plan.base), pretrained.format_of(plan.base)
+        tokenizer = pretrained.tokenizer_of(plan.base)
+        format = pretrained.format_of(plan.base, tokenizer)
         self._draw = InfillDraw(
             TextList(train),
             tokenizer,

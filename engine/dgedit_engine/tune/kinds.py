@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from dgedit_engine.engine import open_tokenizer
 from dgedit_engine.model.config import load_config
-from dgedit_engine.prompt.prompt import TURN
+from dgedit_engine.prompt.prompt import chat, plain
 from dgedit_engine.train.both_recipe import BothRecipe
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.recipe import Recipe
@@ -34,7 +34,9 @@ def kind_of(base: Path) -> Kind:
     """
     config = load_config(base)
     if config.diffusion:
-        return "both" if open_tokenizer(base).id(TURN) is not None else "whole"
+        if plain(words := open_tokenizer(base)):
+            raise ModelError("the tokenizer has neither tiny's markers nor Gemma's turns")
+        return "both" if chat(words) else "whole"
     if config.family == "gemma4":
         raise ModelError("a Gemma 4 without canvases is not tuned")
     if config.family == "llama" and config.conditioned:
