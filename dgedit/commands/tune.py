@@ -145,7 +145,8 @@ def _given(
     """Return what decides a run, as it is kept beside it."""
     here = WorkingFolder.now()
     known = store.default() if base is None else base
-    if known not in OURS and os.path.isdir(known) and "/" in known:
+    is_path = known not in OURS and (base is not None or "/" in known)
+    if is_path and os.path.exists(known):  # it is opened from other folders too
         known = os.path.realpath(known)
     return {
         "paths": sorted(os.path.realpath(here.absolute(path)) for path in paths),

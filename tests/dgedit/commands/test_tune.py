@@ -254,6 +254,16 @@ def test_resume_of_another_run_is_refused(project: Path, twin: Path, capfd: Capt
     assert cli.run(["model", "rm", "mine", "--yes"]) == Exit.OK and not run.exists()
 
 
+def test_base_is_named_by_its_whole_path(folder: Path) -> None:
+    (folder / "base").mkdir()
+    (folder / "one.gguf").touch()
+    for name in ("base", "one.gguf"):
+        assert command._given([folder], name, None, 1.0, 0)["base"] == str(folder / name)
+    assert command._given([folder], "absent", None, 1.0, 0)["base"] == "absent"
+    (folder / store.default()).mkdir()
+    assert command._given([folder], None, None, 1.0, 0)["base"] == store.default()
+
+
 def test_full_disk_in_mid_run_is_one_line_and_nothing_is_lost(
     project: Path, twin: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
