@@ -55,9 +55,8 @@ class WholeLearner:
         self._make = feed.in_turn(
             TextList(train), tokenizer, SHAPES, tokens=TOKENS, seed=recipe.seed
         )
-        given = {"budget": MEASURED, "canvases": _CANVASES}
         batches = [
-            lone(text, (start, end), tokenizer, path=path, **given)  # type: ignore[arg-type]
+            lone(text, (start, end), tokenizer, budget=MEASURED, path=path, canvases=_CANVASES)
             for path, text, start, end in held
         ]
         self.spans = [one for one, found in zip(held, batches, strict=True) if found is not None]

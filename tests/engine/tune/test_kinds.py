@@ -147,7 +147,7 @@ def test_base_learns_and_what_is_written_is_what_was_measured(
     assert steps[-1].step == tuning.steps and all(np.isfinite(one.loss) for one in steps)
     tuning.save()
     found = tuning.judge()
-    assert found.after < found.before - 0.05 and np.isfinite(found.elsewhere).all()
+    assert found.after < found.before - 0.03 and np.isfinite(found.elsewhere).all()
     model = tmp_path / "model"
     adapter = None if tuning.learner.whole else model
     opened = open_engine(str(model if adapter is None else base), "cpu", adapter=adapter)
