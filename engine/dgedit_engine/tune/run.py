@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 from safetensors import SafetensorError
@@ -94,7 +93,7 @@ class Tuning:
         words = f"{self.plan.folder / STATE} is not of this run: "
         try:
             self.learner.resume(self.plan.folder)
-        except (OSError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0].removeprefix(words)
             raise ValueError(f"{words}{reason}") from None
 
