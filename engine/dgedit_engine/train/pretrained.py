@@ -22,7 +22,6 @@ from dgedit_engine.prompt.tokenizer import Tokenizer as OpenTokenizer
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.excerpts import Excerpts, Texts
 from dgedit_engine.train.infill_examples import BaseFormat
-from dgedit_engine.types import ModelError
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 
@@ -52,17 +51,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def opened(options: argparse.Namespace) -> Model:
     """Open the base that `add_options` asks for: its matrices as numbers, the residual stream in
-    fp32. Raises ModelError for a StarCoder2, whose adapters would have other parts.
+    fp32.
 
     Sets this process to the threads that are asked for.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = load_config(options.base)
-    if config.family == "starcoder2":
-        raise ModelError(f"{options.base}: adapters of a starcoder2 are not trained here")
     model = checkpoint.load(
-        config,
+        load_config(options.base),
         options.base,
         device=options.device,
         dtype=torch.float32 if options.fp32 else torch.bfloat16,

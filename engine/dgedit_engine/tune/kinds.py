@@ -39,7 +39,7 @@ def kind_of(base: Path) -> Kind:
         return "both" if chat(words) else "whole"
     if config.family == "gemma4":
         raise ModelError("a Gemma 4 without canvases is not tuned")
-    if config.family == "llama" and config.conditioned:
+    if not config.closed and config.conditioned:
         raise ModelError("a model of one domain alone: dgedit tune --demo trains such a one")
     if config.softcap is not None:
         raise ModelError(f"logits with a soft cap, {config.softcap:g}, are not trained")

@@ -26,6 +26,7 @@ from dgedit_engine.model.model import Model, init_weights
 from dgedit_engine.nano.names import EMBEDDED, TINY
 from dgedit_engine.prompt.fim import FAMILIES
 from dgedit_engine.train.__main__ import SAMPLING, size
+from dgedit_engine.train.adapter import PROJECTIONS, settings_of
 from dgedit_engine.train.both_recipe import BothRecipe
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.recipe import Recipe
@@ -40,12 +41,15 @@ from llama import random_llama
 from masked import dream, llada
 from own_lines import TEXTS, spans
 
-QWEN = FAMILIES["qwen"]
-MARKS = tuple(dict.fromkeys((*SPECIAL, QWEN.before, QWEN.behind, QWEN.middle, *QWEN.ends)))
+MARKS, STARS = (
+    tuple(dict.fromkeys((*SPECIAL, one.before, one.behind, one.middle, *one.ends)))
+    for one in (FAMILIES["qwen"], FAMILIES["starcoder"])
+)
 LORA = LoraRecipe(steps=12, rows=4, limit=96, rank=4, projections="all", lr=2e-2)
 RECIPES: dict[str, LoraRecipe | Recipe | BothRecipe] = {
     "llama": LORA,
     "marks": LORA,
+    "starcoder": LORA,
     "dream": LORA,
     "llada": LORA,
     "tiny": Recipe(steps=8, lr=0.02, copies=1),
@@ -82,6 +86,7 @@ def _chat(folder: Path) -> None:
 
 MADE: dict[str, Callable[[Path], None]] = {
     "llama": lambda folder: _llama(folder, "llama", "smollm", SPECIAL, tied=False),
+    "starcoder": lambda folder: _llama(folder, "starcoder2", "starcoder", STARS, tied=True),
     "dream": dream,
     "llada": llada,
     "marks": lambda folder: _llama(folder, "qwen2", "qwen2", MARKS, tied=True),
@@ -128,7 +133,7 @@ def trained(tuning: Tuning) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        *((name, "adapter") for name in ("llama", "marks", "dream", "llada")),
+        *((name, "adapter") for name in ("llama", "marks", "starcoder", "dream", "llada")),
         *(("tiny", "whole"), ("chat", "both")),
     ],
 )
@@ -215,7 +220,7 @@ def test_all_weights_go_half_way_and_stay_good(
     assert all(torch.equal(one, average[name]) for name, one in learner.run.average.items())
 
 
-@pytest.mark.parametrize("name", ["llama", "marks"])
+@pytest.mark.parametrize("name", ["llama", "marks", "starcoder"])
 def test_peft_reads_a_llamas_adapter_as_we_do(
     name: str, bases: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -227,6 +232,8 @@ def test_peft_reads_a_llamas_adapter_as_we_do(
     for part in learner.run.adapter.parameters():
         part.data = torch.randn(part.shape, generator=generator) * 0.1
     learner.write(tmp_path / "model")
+    own = [one for one in PROJECTIONS if name != "starcoder" or one != "gate_proj"]
+    assert settings_of(tmp_path / "model").projections == tuple(own)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     theirs = peft.PeftModel.from_pretrained(theirs, tmp_path / "model").eval()
     ours = checkpoint.load(load_config(base), base, dtype=torch.float32)
