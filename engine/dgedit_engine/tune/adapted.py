@@ -14,7 +14,11 @@ from pathlib import Path
 
 import torch
 
+from dgedit_engine.memory.devices import device_of, free_bytes
+from dgedit_engine.memory.plan import TooLarge
+from dgedit_engine.memory.words import rounded_down, rounded_up
 from dgedit_engine.model.config import load_config
+from dgedit_engine.model.model import Model
 from dgedit_engine.train import pretrained
 from dgedit_engine.train.excerpts import Excerpts, TextList
 from dgedit_engine.train.infill_draw import InfillDraw
@@ -24,6 +28,8 @@ from dgedit_engine.train.schedule import Diverged
 from dgedit_engine.tune.learner import MEASURED, Span, TunePlan
 from dgedit_engine.tune.verdict import rounded
 from dgedit_engine.weights import checkpoint
+
+_DTYPE = torch.bfloat16
 
 
 class AdapterLearner:
@@ -72,7 +78,7 @@ class AdapterLearner:
             load_config(plan.base),
             plan.base,
             device=plan.device,
-            dtype=torch.bfloat16,
+            dtype=_DTYPE,
             activations=torch.float32,
         )
         pretrained.widen(model)
@@ -113,3 +119,15 @@ class AdapterLearner:
     def write(self, place: Path) -> None:
         """See `Learner`."""
         self.run.adapter.save(place, base=self._name)
+
+
+def check_room(base: Path, device: str) -> None:
+    """Raise TooLarge for a base whose weights alone do not fit a device, as they are when an
+    adapter is trained beside them: all of them as numbers.
+    """
+    with torch.device("meta"):
+        model = Model(load_config(base))
+    size = sum(one.numel() for one in model.parameters()) * _DTYPE.itemsize
+    if size > (free := free_bytes(device_of(device))):
+        words = f"training needs {rounded_up(size)} GB for the weights alone"
+        raise TooLarge(f"{base}: {words}, {device} has {rounded_down(free)} GB free")

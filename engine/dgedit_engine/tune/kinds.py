@@ -12,7 +12,7 @@ from dgedit_engine.prompt.prompt import chat, plain
 from dgedit_engine.train.both_recipe import BothRecipe
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.recipe import Recipe
-from dgedit_engine.tune import both
+from dgedit_engine.tune import adapted, both
 from dgedit_engine.tune.adapted import AdapterLearner
 from dgedit_engine.tune.both import BothLearner
 from dgedit_engine.tune.learner import Learner, Span, TunePlan
@@ -58,12 +58,15 @@ def recipe_of(base: Path, *, minutes: float, seed: int) -> LoraRecipe | Recipe |
 
 
 def needed(base: Path, device: str, *, minutes: float, seed: int) -> str:
-    """Say what tuning takes of a device's memory; empty where that is not planned, since opening
-    the base takes nearly as much. Raises TooLarge, with the same, where it does not fit, and
-    ModelError as `kind_of` does.
+    """Say what tuning takes of a device's memory; empty where that is not planned. Raises TooLarge,
+    with figures, where it surely does not fit, and ModelError as `kind_of` does.
     """
     recipe = recipe_of(base, minutes=minutes, seed=seed)
-    return both.needed(base, recipe, device) if isinstance(recipe, BothRecipe) else ""
+    if isinstance(recipe, BothRecipe):
+        return both.needed(base, recipe, device)
+    if isinstance(recipe, LoraRecipe):
+        adapted.check_room(base, device)
+    return ""
 
 
 def learner_of(plan: TunePlan, train: Sequence[tuple[str, str]], held: Sequence[Span]) -> Learner:

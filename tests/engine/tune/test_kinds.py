@@ -252,7 +252,11 @@ def test_device_that_is_too_small_is_told_before(
     base = bases("chat")
     words = needed(base, "cpu", minutes=1.0, seed=0)
     assert words.startswith("training needs ") and "GB free" in words
-    assert needed(bases("tiny"), "cpu", minutes=1.0, seed=0) == ""
+    for name in ("tiny", "marks"):
+        assert needed(bases(name), "cpu", minutes=1.0, seed=0) == ""
+    monkeypatch.setattr(adapted, "free_bytes", lambda device: 100_000)
+    with pytest.raises(TooLarge, match=r"marks: training needs .* for the weights alone, cpu has"):
+        needed(bases("marks"), "cpu", minutes=1.0, seed=0)
     monkeypatch.setattr(both, "free_bytes", lambda device: 1_000_000)
     with pytest.raises(TooLarge, match=r"chat: training needs .*, cpu has 0\.0 GB free"):
         needed(base, "cpu", minutes=1.0, seed=0)
