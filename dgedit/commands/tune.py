@@ -295,7 +295,7 @@ class _Telling:
 
     def before(self, held: float, tuning: Tuning) -> None:
         """Tell how the base does."""
-        self._held = self._first = held
+        self._held = self._first = tuning.glanced
         said = {"held": round(held, 4), "elsewhere": tuning.elsewhere, "spans": len(tuning.spans)}
         words = f"before hole loss {held:.3f}   elsewhere {tuning.elsewhere:.3f}"
         self._say("before", said, words)

@@ -30,7 +30,7 @@ BLENDS = (1.0, 0.7, 0.5, 0.35)
 
 _THIRD = 3
 _GLANCES = 4  # measurements in the course of a run
-_GLANCED = 24  # spans of one
+_GLANCED = 24  # spans of one, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,11 @@ class Tuning:
     def spans(self) -> Sequence[Span]:
         """The spans that are measured."""
         return self.learner.spans
+
+    @property
+    def glanced(self) -> float:
+        """The base's mean loss of those spans that are measured in the course of a run."""
+        return float(np.mean([self.before[at] for at in self._glanced()]))
 
     @property
     def steps(self) -> int:
@@ -113,7 +118,7 @@ class Tuning:
             if run.progress * _GLANCES >= glance:
                 glance += 1
                 with learner.blended(1.0):
-                    held = float(np.mean(learner.losses(range(len(self.spans))[:_GLANCED])))
+                    held = float(np.mean(learner.losses(self._glanced())))
             step = TuningStep(run.step, run.progress, loss, run.tokens, held)
             self._log(step)
             yield step
@@ -168,6 +173,11 @@ class Tuning:
             for model, adapter in ((base, None), tuned)
         )
         return {name: compared(before[name], after[name], _files(some)) for name in before}
+
+    def _glanced(self) -> range:
+        """Some spans, evenly among all."""
+        count = len(self.spans)
+        return range(0, count, -(-count // _GLANCED))
 
     def _log(self, step: TuningStep) -> None:
         self.plan.folder.mkdir(parents=True, exist_ok=True)

@@ -297,7 +297,7 @@ def test_terminal_has_one_line_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr("sys.stderr", terminal)
     tell = command._Telling(False)
-    tell.before(2.0, SimpleNamespace(elsewhere=1.5, spans=[1, 2]))  # type: ignore[arg-type]
+    tell.before(2.1, SimpleNamespace(elsewhere=1.5, glanced=2.0, spans=[1, 2]))  # type: ignore[arg-type]
     tell.step(TuningStep(1, 0.5, 2.1, 100), 20)
     tell.step(TuningStep(2, 0.75, 1.9, 200, held=1.8), 20)
     tell.measuring()

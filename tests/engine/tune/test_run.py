@@ -54,6 +54,7 @@ def test_run_learns_is_judged_and_can_be_opened(
     steps = list(tuning.train())
     assert [one.step for one in steps] == list(range(1, 13))
     assert sum(one.held is not None for one in steps) >= 3
+    assert steps[-1].held is None or steps[-1].held < tuning.glanced  # of the same spans
     tuning.save()
     found = tuning.judge()
     assert found.gain[0] > 0.05 and found.gain[1] > 0 and found.after < found.before
