@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dgedit.commands import output
+from dgedit.commands.long_work import polite, stoppable
 from dgedit.commands.options import Device
 from dgedit.commands.tune_demo import DemoPlan, train_demo
 from dgedit.errors import Exit, InputError, UsageError
@@ -29,14 +28,14 @@ from dgedit.files.paths import WorkingFolder
 from dgedit.models import store, tuned
 from dgedit.models.names import OURS
 from dgedit.models.tuning import HeldSpan, TuningTexts, collect
+from dgedit_engine.types import ModelError
 
 if TYPE_CHECKING:
     from dgedit_engine.tune.run import Tuning, TuningStep
     from dgedit_engine.tune.verdict import Verdict
 
 _ROOM = 300_000_000  # bytes that a run may take on the disk
-_NICE = 10
-_GENERAL = 6  # batches of other people's text that are measured, of each form
+_GENERAL = 6  # batches of other people's text that are measured
 _SAVED = 60.0  # seconds between two states, at least
 _TOLD = 60.0  # seconds between two lines where there is no terminal
 _TOKEN = 3.3  # bytes of a token, about
@@ -84,7 +83,7 @@ def tune(
         bool, typer.Option("--json", help="Print reports as JSON, a line each.")
     ] = False,
 ) -> int:
-    """Make a new model of your own code: an adapter of nano, or of another Gemma 3.
+    """Make a new model of your own code: an adapter of nano or another base, or all of tiny.
 
     It is trained on the tree as it was at a commit, and measured on lines that were added since,
     or without a history on files of their own. It gets its name only if it fills those surely
@@ -114,15 +113,19 @@ def tune(
             words = f"--resume goes on, dgedit model rm {name} removes it"
             raise UsageError(f"a run of {name} was stopped: {words}")
         known = _languages(given["base"])
+    needs = _needs(given, device or "cpu")
+    if not resume:
         texts = collect([Path(one) for one in given["paths"]], since=since, suffixes=known)
     tell.data(given, texts, name)
+    if needs:
+        tell.line(f"memory {needs}")
     if dry_run:
         return Exit.OK
     folder = store.path_of(given["base"])
     store.check_room(run, _ROOM)
     if not resume:
         _begin(run, given, texts)
-    with _polite(), store.engine():
+    with polite(), store.engine():
         verdict, steps = _run(
             folder, run, given, texts, device or "cpu", fills, tell, resume=resume
         )
@@ -142,7 +145,8 @@ def _given(
     """Return what decides a run, as it is kept beside it."""
     here = WorkingFolder.now()
     known = store.default() if base is None else base
-    if known not in OURS and os.path.isdir(known) and "/" in known:
+    is_path = known not in OURS and (base is not None or "/" in known)
+    if is_path and os.path.exists(known):  # it is opened from other folders too
         known = os.path.realpath(known)
     return {
         "paths": sorted(os.path.realpath(here.absolute(path)) for path in paths),
@@ -162,12 +166,24 @@ def _languages(base: str) -> frozenset[str] | None:
     found = store.path_of(base)
     with store.engine():
         from dgedit_engine.model.ability import load_ability
-        from dgedit_engine.model.config import home
-        from dgedit_engine.tune.run import unfit
+        from dgedit_engine.model.config import home, load_config
+        from dgedit_engine.tune.kinds import kind_of
 
-        if words := unfit(found):
-            raise UsageError(f"{base} is no base: {words}")
+        load_config(found)  # what is no model at all is another error
+        try:
+            kind_of(found)
+        except ModelError as error:
+            raise UsageError(f"{base} is no base: {error}") from error
         return load_ability(home(found), instructions=False, context=0, canvas=False).languages
+
+
+def _needs(given: Mapping[str, Any], device: str) -> str:
+    """Say what memory a run takes, if that is planned. Raises an error where it does not fit."""
+    found = store.path_of(given["base"])
+    with store.engine():
+        from dgedit_engine.tune.kinds import needed
+
+        return needed(found, device, minutes=given["minutes"], seed=given["seed"])
 
 
 def _begin(run: Path, given: Mapping[str, Any], texts: TuningTexts) -> None:
@@ -213,20 +229,12 @@ def _run(
     resume: bool,
 ) -> tuple[Verdict, int]:
     """Train until the time is over or Ctrl+C, save, and measure -> the verdict, and the steps."""
-    from dgedit_engine.train.lora_recipe import LoraRecipe
     from dgedit_engine.train.schedule import Diverged
-    from dgedit_engine.tune.run import TunePlan, Tuning
+    from dgedit_engine.tune.kinds import recipe_of
+    from dgedit_engine.tune.learner import TunePlan
+    from dgedit_engine.tune.run import Tuning
 
-    recipe = LoraRecipe(
-        minutes=given["minutes"],
-        seed=given["seed"],
-        rank=16,
-        alpha=16.0,
-        projections="all",
-        lr=3e-4,
-        rows=8,
-        limit=384,
-    )
+    recipe = recipe_of(folder, minutes=given["minutes"], seed=given["seed"])
     plan = TunePlan(folder, run, given["base"], recipe, device, general=_GENERAL, fills=fills)
     held = [(one.path, one.text, one.start, one.end) for one in texts.held]
     try:
@@ -237,7 +245,7 @@ def _run(
         raise InputError(str(error)) from error
     tell.before(tuning.measure_base(), tuning)
     stopped = ""
-    with _stoppable() as is_stopped:
+    with stoppable() as is_stopped:
         try:
             for step in _saved(tuning):
                 tell.step(step, given["minutes"])
@@ -250,7 +258,7 @@ def _run(
             tell.clear()
     tuning.save()
     tell.measuring()
-    return tuning.judge(stopped), tuning.run.step
+    return tuning.judge(stopped), tuning.steps
 
 
 def _saved(tuning: Tuning) -> Iterator[TuningStep]:
@@ -261,40 +269,6 @@ def _saved(tuning: Tuning) -> Iterator[TuningStep]:
         if time.monotonic() - done > _SAVED:
             tuning.save()
             done = time.monotonic()
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl+C ask for an end, which the next step sees, and a second one end all."""
-    asked: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(number: int, frame: Any) -> None:
-        asked.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    try:
-        signal.signal(signal.SIGINT, stop)
-    except ValueError:  # not in the main thread
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(asked)
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _polite() -> Iterator[None]:
-    """Let other programs come first, as long as this takes."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    own = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(own, _NICE))
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # only root may take it back
-            os.setpriority(os.PRIO_PROCESS, 0, own)
 
 
 class _Telling:
@@ -321,7 +295,7 @@ class _Telling:
 
     def before(self, held: float, tuning: Tuning) -> None:
         """Tell how the base does."""
-        self._held = self._first = held
+        self._held = self._first = tuning.glanced
         said = {"held": round(held, 4), "elsewhere": tuning.elsewhere, "spans": len(tuning.spans)}
         words = f"before hole loss {held:.3f}   elsewhere {tuning.elsewhere:.3f}"
         self._say("before", said, words)

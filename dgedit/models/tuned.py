@@ -4,6 +4,8 @@
     NAME/tuned.json                                        the base's name, and how it was judged
     NAME/TUNED.md                                          the same for people
 
+Of tiny all weights are tuned: in place of the changes there is a whole model, which needs no base.
+
 Knows folders; neither how names are resolved nor how a model is tuned.
 """
 
@@ -22,14 +24,15 @@ FILE = "tuned.json"
 """Name of the file that makes an adapter's folder a model."""
 
 _LARGEST = 1_000_000
+_WHOLE = "config.json"  # of a model by itself
 
 
 def base_of(place: Path) -> str | None:
-    """Return the name or path of a tuned model's base; None for a folder that is none. Raises
-    EngineError for a damaged file.
+    """Return the name or path of the base of a model that is an adapter; None for a folder that is
+    none. Raises EngineError for a damaged file.
     """
     file = place / FILE
-    if not file.is_file():
+    if not file.is_file() or (place / _WHOLE).is_file():
         return None
     try:
         found = json.loads(small.text(file, most=_LARGEST) or "")
@@ -71,7 +74,7 @@ def _card(base: str, facts: Mapping[str, Any]) -> str:
     return (
         f"# A model of one project, on {base}\n\n"
         f"{facts['files']} files, {facts['bytes']:,} bytes, commit {facts['commit'] or 'none'}; "
-        f"{facts['steps']} steps; {found['blend']:g} of the adapter.\n\n"
+        f"{facts['steps']} steps; {found['blend']:g} of the change.\n\n"
         f"| | before | after |\n|---|---|---|\n{table}\n"
         f"Gain of {found['spans']} spans of {found['files']} files: {found['gain'][0]:.3f} nats, "
         f"95% interval {low:.3f} to {high:.3f}.\n\n"

@@ -174,7 +174,7 @@ def open_engine(
         for name in _CACHES:
             os.environ.setdefault(name, _KEPT)
     config, sampling = load_config(path), load_sampling(path)
-    tokenizer = _tokenizer(path)
+    tokenizer = open_tokenizer(path)
     if len(tokenizer) > config.vocab:
         raise ModelError(
             f"{path}: the tokenizer has {len(tokenizer)} tokens, the model {config.vocab}"
@@ -251,6 +251,19 @@ def open_engine(
     )
 
 
+def open_tokenizer(path: Path) -> Tokenizer:
+    """Open the tokenizer from the files beside the weights, or from the GGUF file itself. Raises
+    ModelError where there is none.
+    """
+    folder = home(path)
+    file = folder / "tokenizer.json"
+    if file.is_file():
+        return Tokenizer(file)
+    if (weights := gguf.found(path)) is not None:
+        return Tokenizer(vocabulary.read(weights))
+    return Tokenizer(vocabulary_parts.read(folder) if vocabulary_parts.there(folder) else file)
+
+
 def _name(path: Path) -> str:
     return path.resolve().name.removesuffix(gguf.SUFFIX)
 
@@ -263,7 +276,7 @@ def _verifier(path: Path, config: Config, tokenizer: Tokenizer, verifier: str) -
     if config.masks is not None or plain(tokenizer):
         kinds = "a verifier judges models of canvases or chat turns"
         raise ModelError(f"{path} ranks its drafts by itself: {kinds}")
-    other, words = load_config(second), _tokenizer(second)
+    other, words = load_config(second), open_tokenizer(second)
     if other.masks is not None:
         raise ModelError(f"{second}: a masked diffusion model has no causal reading to verify with")
     if said := tokenizer.difference(words):
@@ -282,7 +295,7 @@ def _drafter(
     second = located(drafter)
     if config.masks is None:
         raise ModelError(f"{path} drafts by itself: a drafter is for masked diffusion models")
-    other, words = load_config(second), _tokenizer(second)
+    other, words = load_config(second), open_tokenizer(second)
     if other.masks is not None or not plain(words):
         raise ModelError(f"{second}: a drafter reads from left to right, with no chat format")
     if said := tokenizer.difference(words, marks=True):
@@ -324,14 +337,3 @@ def _cache(model: Model, kv: KV) -> PromptCache:
     if replays(model):
         cache.reader = GraphReader(model, capture=True, pool=cache.pool)
     return cache
-
-
-def _tokenizer(path: Path) -> Tokenizer:
-    """Load the tokenizer from the file beside the weights, or from the GGUF file itself."""
-    folder = home(path)
-    file = folder / "tokenizer.json"
-    if file.is_file():
-        return Tokenizer(file)
-    if (weights := gguf.found(path)) is not None:
-        return Tokenizer(vocabulary.read(weights))
-    return Tokenizer(vocabulary_parts.read(folder) if vocabulary_parts.there(folder) else file)

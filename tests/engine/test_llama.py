@@ -154,11 +154,14 @@ def test_adapter_is_merged_as_peft_does(tmp_path: Path, kind: str) -> None:
         assert torch.allclose(found, adapted(IDS).logits, atol=1e-3)
 
 
-def test_head_of_its_own_is_not_trained(tmp_path: Path) -> None:
-    random_llama(tmp_path, tie_word_embeddings=False)
+@pytest.mark.parametrize("tied", [True, False])
+def test_shortlist_is_of_the_head(tmp_path: Path, tied: bool) -> None:
+    theirs = random_llama(tmp_path, tie_word_embeddings=tied)
     ours = checkpoint.load(load_config(tmp_path), tmp_path)
-    with pytest.raises(ValueError, match="head of its own"):
-        Shortlist.of(ours, range(20))
+    known, hidden = Shortlist.of(ours, range(20, 60, 2)), torch.randn(3, 48)
+    right = theirs.lm_head(hidden)[:, 20:60:2]
+    torch.testing.assert_close(known.logits(hidden), right.detach())
+    assert known.places[24] == 2 and known.places[25] == -1
 
 
 def test_rope_without_words_is_not_written(tmp_path: Path) -> None:

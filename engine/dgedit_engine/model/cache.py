@@ -211,6 +211,8 @@ class GradientCache:
         if keep:
             self.keys[layer], self.values[layer] = k, v
             return k, v
+        if not self.length:  # a window, behind no prompt
+            return k, v
         past = slice(0, self.length)
         keys = torch.cat((self.keys[layer][:, :, past], k), 2)
         return keys, torch.cat((self.values[layer][:, :, past], v), 2)

@@ -14,7 +14,7 @@ Knows text and ids; no tensors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import PurePath
@@ -29,12 +29,14 @@ TOKENS = 1024
 _CHARACTERS = 6 * TOKENS  # of the text before a hole that are looked at
 # Characters, and then tokens, by which a long text loses its head: cached keys last while one types
 _STRIDE, _TOKENS_STRIDE = 1024, 128
-_BEHIND = 1200  # characters of the text behind a hole that matter
+BEHIND = 1200
+"""Characters of the text behind a hole that matter."""
 FIRST = 160
 """Tokens of the text behind a hole in the prompt, at most."""
 JOINT = "\n\n\n\n"
 """Separates the text behind the hole from the text before it."""
-_NEAR = 200  # characters at the end of a text that the last tokens are of
+NEAR = 200
+"""Characters at the end of a text that the last tokens are of."""
 _WORDS = ("x", "    x", "\tx")
 """Beginnings of what may follow: it tells which tokens are sure."""
 _SLASHES = frozenset(
@@ -106,7 +108,7 @@ def around(
     passage, place, newline = _split(request, hole, filled)
     text = with_words(_tail(place.before), passage.path, request.instruction)
     budget, start = min(context, TOKENS), [] if bos is None else [bos]
-    behind = place.behind[:_BEHIND]
+    behind = place.behind[:BEHIND]
     near = Surroundings(place.before[-_CHARACTERS:], behind, place.present)
     others = [one for one in request.passages if one is not passage and not one.holes]
     if (known := fim.marks(tokenizer)) is not None:
@@ -241,7 +243,7 @@ def _sure_part(before: str, tokenizer: Tokenizer, ids: list[int]) -> tuple[list[
     """
     lost = 0 if sure(before) or len(ids) < 2 else 1
     if tokenizer.of_bytes:
-        lost = max(lost, _joined(before[-_NEAR:], tokenizer))
+        lost = max(lost, joined(before[-NEAR:], tokenizer.encode))
     if not lost or lost > len(ids):
         return ids, ""
     text = "".join(piece.text for piece in tokenizer.pieces(ids[-lost:]))
@@ -249,14 +251,14 @@ def _sure_part(before: str, tokenizer: Tokenizer, ids: list[int]) -> tuple[list[
     return (ids[:-lost], text) if whole else (ids, "")
 
 
-def _joined(text: str, tokenizer: Tokenizer) -> int:
+def joined(text: str, encode: Callable[[str], list[int]]) -> int:
     """Return how many tokens at the end of a text are others once a word follows: line ends and
     indentation may be one token, and the last space a part of the word.
     """
-    own = tokenizer.encode(text)
+    own = encode(text)
     kept = len(own)
     for word in _WORDS:
-        after = tokenizer.encode(text + word)
+        after = encode(text + word)
         pairs = zip(own, after, strict=False)
         kept = min(kept, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)))
     return len(own) - kept

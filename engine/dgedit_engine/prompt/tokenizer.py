@@ -69,6 +69,11 @@ class Tokenizer:
     def __len__(self) -> int:
         return int(self._inner.get_vocab_size())
 
+    @property
+    def inner(self) -> tokenizers.Tokenizer:
+        """The library's own, which says where in a text each token stands."""
+        return self._inner
+
     def id(self, token: str) -> int | None:
         """Return the id of the token of this name, or None."""
         found = self._inner.token_to_id(token)

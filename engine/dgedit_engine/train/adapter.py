@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,12 @@ from dgedit_engine.weights.adapters import CONFIG, ROWS, WEIGHTS
 from dgedit_engine.weights.pairs import DECODER, ENCODER
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-"""The projections that may be changed, as PEFT's `target_modules` names them."""
+"""The projections that may be changed, as PEFT's `target_modules` names them, but for those of
+`OTHERS`.
+"""
+
+OTHERS = {"c_fc": "up_proj", "c_proj": "down_proj"}
+"""StarCoder2's names of two of them; it has no `gate_proj`."""
 
 ATTENTION = PROJECTIONS[:4]
 """The projections of attention."""
@@ -88,9 +94,7 @@ class TrainedAdapter(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         for index, layer in enumerate(model.stack()):
             for attribute, places in _places(layer):
-                wanted = [
-                    one for one in places if one[0].rsplit(".", 1)[-1] in settings.projections
-                ]
+                wanted = [one for one in places if _projection(one[0]) in settings.projections]
                 if wanted:
                     self._adapt(layer, attribute, index, wanted, generator)
 
@@ -123,6 +127,27 @@ class TrainedAdapter(nn.Module):
         delattr(layer, attribute)
         setattr(layer, attribute, adapted)
         self.matrices.append(adapted)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return a copy of what is trained, which `load_state_dict` puts back."""
+        return {name: one.detach().clone() for name, one in self.state_dict().items()}
+
+    @contextmanager
+    def blended(self, share: float) -> Iterator[None]:
+        """Take a share of the changes meanwhile: with half of them the model is half-way between
+        the base's weights and the changed ones; with none it is the base.
+        """
+        whole = self.weights()
+        self.load_state_dict(
+            {
+                name: one * share if name.endswith("lora_B") or name == "rows" else one
+                for name, one in whole.items()
+            }
+        )
+        try:
+            yield
+        finally:
+            self.load_state_dict(whole)
 
     def switch(self, active: bool) -> None:
         """Add the changes where `active`, else let the base be as it was."""
@@ -163,7 +188,7 @@ class TrainedAdapter(nn.Module):
             "bias": "none",
             "fan_in_fan_out": False,
             "inference_mode": True,
-            "target_modules": list(settings.projections),
+            "target_modules": list(dict.fromkeys(name.split("/")[-2] for name in self.parts)),
         }
         if self.causal is None:
             config |= {"task_type": None, "target_modules": modules_of(settings.projections)}
@@ -211,7 +236,7 @@ def count(model: Model, settings: AdapterSettings) -> int:
         for layer in model.stack()
         for attribute, places in _places(layer)
         for name, first, last in places
-        if name.rsplit(".", 1)[-1] in settings.projections
+        if _projection(name) in settings.projections
     )
 
 
@@ -237,9 +262,16 @@ def settings_of(folder: Path) -> AdapterSettings:
             for one in PROJECTIONS
             if re.fullmatch(named, f"model.decoder.layers.0.{inside[one]}.{one}")
         ]
-    projections = tuple(name for name in PROJECTIONS if name in named)
+    known = {OTHERS.get(one, one) for one in named}
+    projections = tuple(name for name in PROJECTIONS if name in known)
     rows = (config.get("trainable_token_indices") or {}).get("embed_tokens", ())
     return AdapterSettings(config["r"], float(config["lora_alpha"]), projections, len(rows))
+
+
+def _projection(name: str) -> str:
+    """Return which of the projections a module is."""
+    last = name.rsplit(".", 1)[-1]
+    return OTHERS.get(last, last)
 
 
 def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
@@ -251,6 +283,10 @@ def _places(layer: Layer) -> Iterator[tuple[str, list[tuple[str, int, int]]]]:
         joined.append(("self_attn.v_proj", queries + keys, queries + 2 * keys))
     yield "qkv", joined
     yield "out", [("self_attn.o_proj", 0, config.dim)]
+    if config.family == "starcoder2":
+        yield "gate_up", [("mlp.c_fc", 0, config.mlp)]
+        yield "down", [("mlp.c_proj", 0, config.dim)]
+        return
     yield (
         "gate_up",
         [

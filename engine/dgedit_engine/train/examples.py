@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from dgedit_engine.prompt.layout import EOS, CanvasLayout, canvas_layout, prompt_ids
 from dgedit_engine.train.brackets import Span
-from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import KINDS, Cut, Outline, cut, draw_kind
 
 Ints = npt.NDArray[np.int64]
@@ -79,7 +79,7 @@ class Batch:
 
 
 def batches(
-    corpus: Corpus,
+    corpus: Texts,
     tokenizer: Tokenizer,
     *,
     seed: int,
@@ -126,11 +126,39 @@ def assemble(
     return Example(prompt, [_encode(tokenizer, hole) for hole in holes], kind)
 
 
+def lone(
+    text: str,
+    span: Span,
+    tokenizer: Tokenizer,
+    *,
+    budget: int,
+    path: str,
+    canvases: Sequence[int],
+) -> Batch | None:
+    """Make the batch of the one hole at `span`, its prompt of at most `budget` tokens, on the first
+    of these canvases that its text and an end fit; None where it fits none, or is empty.
+    """
+    example = assemble(text, [span], tokenizer, budget=budget, path=PurePosixPath(path).name)
+    length = len(example.holes[0])
+    size = next((slots for slots in canvases if length < slots), None)
+    if size is None or not length:
+        return None
+    layout = canvas_layout(example.holes, [size])
+    canvas = np.array([layout.ids], dtype=np.int64)
+    return Batch(
+        prompt=np.array([example.prompt], dtype=np.int64),
+        canvas=canvas,
+        pinned=np.array([layout.fixed]),
+        length=_length(canvas),
+        kind=np.zeros(1, dtype=np.int64),
+    )
+
+
 class Draw:
     """Draws batches of one shape from a corpus."""
 
     def __init__(
-        self, corpus: Corpus, tokenizer: Tokenizer, prompt_tokens: int, canvas: int
+        self, corpus: Texts, tokenizer: Tokenizer, prompt_tokens: int, canvas: int
     ) -> None:
         self.corpus = corpus
         self.tokenizer = tokenizer

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, cast
 
+from tokenizers import Tokenizer
+
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.examples import Batch, Draw
+from dgedit_engine.train.excerpts import Texts
 
 Shape = tuple[int, int]
 Made = TypeVar("Made", covariant=True)
@@ -48,14 +51,23 @@ class Feed:
     def open(self) -> Callable[[int], Batch]:
         """Open the files; returns a function that makes a batch by its number."""
         corpus, tokenizer = Corpus(self.corpus, "train"), vocabulary.load(self.tokenizer)
-        draws = [Draw(corpus, tokenizer, prompt, canvas) for prompt, canvas in self.shapes]
+        return in_turn(corpus, tokenizer, self.shapes, tokens=self.tokens, seed=self.seed)
 
-        def make(number: int) -> Batch:
-            turn, shape = divmod(number, len(draws))
-            rows = max(1, self.tokens // self.shapes[shape][0])
-            return draws[shape].batch(rows, seed=self.seed + shape, number=turn)
 
-        return make
+def in_turn(
+    texts: Texts, tokenizer: Tokenizer, shapes: Sequence[Shape], *, tokens: int, seed: int
+) -> Callable[[int], Batch]:
+    """Return a function that makes a batch of texts by its number, in shapes that take turns, with
+    so many prompt tokens.
+    """
+    draws = [Draw(texts, tokenizer, prompt, canvas) for prompt, canvas in shapes]
+
+    def make(number: int) -> Batch:
+        turn, shape = divmod(number, len(draws))
+        rows = max(1, tokens // shapes[shape][0])
+        return draws[shape].batch(rows, seed=seed + shape, number=turn)
+
+    return make
 
 
 def batches(

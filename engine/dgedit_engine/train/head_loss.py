@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dgedit_engine.model.model import Model
 from dgedit_engine.train.adapter import SPECIALS
+from dgedit_kernels.quantised import Quantised
 
 _CHUNK = 1 << 24  # logits at a time on a CPU: 64 MiB in fp32
 _DEVICE_CHUNK = 1 << 28  # on a GPU: 1 GiB
@@ -37,19 +38,19 @@ class Shortlist:
     def of(cls, model: Model, tokens: Iterable[int]) -> Shortlist:
         """Take these tokens of a model, without those whose rows are all zeros: a reduced base
         (`train/travel.py`) lacks those rows. The first tokens, special ones, stay whatever theirs
-        are. Raises ValueError for a model whose logits have a cap, and for a head of its own, which
-        the losses here do not support.
+        are. Raises ValueError for a model whose logits have a cap, which the losses here do not
+        support.
         """
-        if model.output is not None:
-            raise ValueError("a base with a head of its own is not trained here")
         if model.config.softcap is not None:
             raise ValueError("a base with a soft cap is not trained here")
-        device = model.embedding.device
+        device, head = model.embedding.device, model.unembedding
         ids = torch.tensor(sorted(set(tokens)), device=device)
-        ids = ids[(ids < SPECIALS) | model.embedding.detach()[ids].any(-1)]
+        assert isinstance(head, Tensor | Quantised), "trained before it is packed"
+        rows = (head.detach() if isinstance(head, Tensor) else head.dequantised())[ids]
+        kept = (ids < SPECIALS) | rows.any(-1)
         places = torch.full((model.config.vocab,), -1, device=device)
-        places[ids] = torch.arange(len(ids), device=device)
-        return cls(ids, model.embedding.detach()[ids].contiguous(), places)
+        places[ids[kept]] = torch.arange(int(kept.sum()), device=device)
+        return cls(ids[kept], rows[kept].to(model.embedding.dtype).contiguous(), places)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of hidden (…, D) -> fp32 (…, S)."""

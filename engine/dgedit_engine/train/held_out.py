@@ -85,11 +85,12 @@ def measure(
     seed: int,
     device: str = "cpu",
     noise: Noise = "uniform",
+    copies: int = 2,
 ) -> dict[str, float]:
     """Measure the mean losses of the batches, in nats, with self-conditioning, each noised by its
-    own generator.
+    own generator, `copies` times.
     """
-    recipe, means = Recipe(noise=noise), Means()
+    recipe, means = Recipe(noise=noise, copies=copies), Means()
     for index, batch in enumerate(drawn):
         generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
         means.add(losses(model, batch, recipe, StepPlan(), generator, device)[0])

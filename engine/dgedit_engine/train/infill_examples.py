@@ -3,8 +3,9 @@
 `ahead` reads left to right, as the base was trained: the text up to the hole, the hole's text, and
 some of what follows, as it goes on. `turned` puts what follows first, as `prompt/plain.py` lays it
 out: `BOS suffix`, blank lines, and then the same. Neither has a token for the hole's end: it is
-where the text goes on into what follows, and the first tokens of that count as the hole's own do. A
-batch is a function of the seed and its number. Knows nothing of the model.
+where the text goes on into what follows, and the first tokens of that count as the hole's own do.
+A base with marks for infilling has a form of its own, `fim`, and so has a masked diffusion model
+(`infill_draw.py`). A batch is a function of the seed and its number. Knows nothing of the model.
 
 Letters: B rows, T tokens.
 """
@@ -13,20 +14,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, get_args
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from dgedit_engine.prompt.fim import FimMarks
 from dgedit_engine.prompt.layout import BOS, PAD
-from dgedit_engine.prompt.plain import FIRST, JOINT, sure
+from dgedit_engine.prompt.plain import FIRST, JOINT, NEAR, joined, sure
 from dgedit_engine.train.brackets import Span
 from dgedit_engine.train.excerpts import Texts
 from dgedit_engine.train.spans import Outline, draw_kind, pick
 
-Form = Literal["ahead", "turned"]
-FORMS: tuple[Form, ...] = get_args(Form)
+Form = Literal["ahead", "turned", "fim", "masked"]
+FORMS: tuple[Form, ...] = ("ahead", "turned")
+"""The forms of a base that has nothing for infilling."""
 Made = TypeVar("Made", covariant=True)
 
 WEIGHTS = {"line": 0.45, "lines": 0.2, "node": 0.15, "random": 0.2}
@@ -44,7 +47,9 @@ EMPTY_SUFFIX = 0.1
 LONGEST = 128
 """Tokens of the longest middle."""
 
-_CHARACTERS = 6  # a token, at most, on average: how much text is worth tokenising
+CHARACTERS = 6
+"""A token has so many at most, on average: how much text is worth tokenising."""
+
 _LARGEST_DRAW = 20_000  # bytes up to which a document is drawn by its size
 _TRIES = 8
 
@@ -59,6 +64,25 @@ class Weights:
     """Weight of the first tokens behind it."""
     text: float = 0.1
     """Weight of the rest of the text, behind the first 16 tokens of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFormat:
+    """What a base's vocabulary says of its examples; by default a Gemma's."""
+
+    bos: int | None = BOS
+    """The first token of a text."""
+    marks: FimMarks | None = None
+    """The marks of one that was trained to fill in the middle."""
+    joins: bool = False
+    """Whether white space and the word behind it may be one token."""
+    mask: int | None = None
+    """The mask of a masked diffusion model."""
+
+    @property
+    def form(self) -> Form | None:
+        """The one form of its examples; None: both of `FORMS`."""
+        return "masked" if self.mask is not None else "fim" if self.marks is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +113,12 @@ class InfillBatch:
     """(B, T): the first ones behind them."""
     prefix: npt.NDArray[np.int64]
     """(B, 2): the span of the text up to the hole."""
+    sizes: npt.NDArray[np.int64]
+    """(B,): the tokens of each."""
     form: Form
     """How they are laid out."""
+    targets: npt.NDArray[np.int64] | None = None
+    """(B, T): the right tokens, where `ids` has masks; None: these."""
 
 
 def lay_out(
@@ -102,28 +130,38 @@ def lay_out(
     limit: int,
     weights: Weights = Weights(),
     suffix_tokens: int | None = None,
+    format: BaseFormat = BaseFormat(),
 ) -> InfillExample | None:
-    """Lay out a text with a hole at `span`; None where the middle is empty or too long.
+    """Lay out a text with a hole at `span`; None where the middle is empty or too long, or nothing
+    at all stands before it.
 
     `suffix_tokens` is the most of what follows that stands first. A hole's text is encoded together
     with the token before it where that might have been another one, as it will be when the hole is
     filled.
     """
-    read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD)
+    read = read_around(text, span, tokenizer, limit=limit, ahead=AHEAD, joins=format.joins)
     if read is None:
         return None
     head = [] if form == "ahead" else turned_head(read.after, tokenizer, suffix_tokens, limit)
+    start = [] if format.bos is None else [format.bos]
     prefix, (skipped, over) = read.prefix, read.middle
     rest = read.ids[: over + AHEAD][: limit - 1 - len(head)]
     prefix = prefix[max(0, len(prefix) - (limit - 1 - len(head) - len(rest))) :]
-    at = 1 + len(head) + len(prefix)
+    at = len(start) + len(head) + len(prefix)
+    if at + skipped == 0:
+        return None
     counted = [weights.text] * skipped + [weights.middle] * (over - skipped)
     counted += [weights.end] * END + [weights.text] * AHEAD
     return InfillExample(
-        [BOS, *head, *prefix, *rest],
-        [0.0, *_light(len(head), weights), *_light(len(prefix), weights), *counted[: len(rest)]],
+        [*start, *head, *prefix, *rest],
+        [
+            *(0.0 for _ in start),
+            *light(len(head), weights),
+            *light(len(prefix), weights),
+            *counted[: len(rest)],
+        ],
         (at + skipped, at + over),
-        (1 + len(head), at),
+        (len(start) + len(head), at),
     )
 
 
@@ -144,17 +182,17 @@ class HoleTokens:
 
 
 def read_around(
-    text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int
+    text: str, span: Span, tokenizer: Tokenizer, *, limit: int, ahead: int, joins: bool = False
 ) -> HoleTokens | None:
     """Encode the text around a span, at least `ahead` tokens behind it where there are so many;
     None where the span's own are none or more than a hole may have.
     """
     start, end = span
-    reach = limit * _CHARACTERS
+    reach = limit * CHARACTERS
     first = max(0, start - reach)
     first = text.find("\n", first, start) + 1 or first if first else 0
     before, middle, after = text[first:start], text[start:end], text[end : end + reach]
-    prefix, begun = _prefix(before, tokenizer)
+    prefix, begun = _prefix(before, tokenizer, joins=joins)
     behind = after[: 8 * ahead]
     read = tokenizer.encode(begun + middle + behind, add_special_tokens=False)
     own = [begin < len(begun) + len(middle) and stop > len(begun) for begin, stop in read.offsets]
@@ -165,14 +203,17 @@ def read_around(
     return HoleTokens(prefix, read.ids, (skipped, skipped + sum(own)), whole, after)
 
 
-def _prefix(before: str, tokenizer: Tokenizer) -> tuple[list[int], str]:
-    """Return the tokens before a hole, without the last one where another might have stood there,
-    and that one's text.
+def _prefix(before: str, tokenizer: Tokenizer, *, joins: bool) -> tuple[list[int], str]:
+    """Return the tokens before a hole, without the last ones where others might have stood there,
+    and their text.
     """
     read = tokenizer.encode(before, add_special_tokens=False)
-    if sure(before) or not read.ids:
+    lost = 0 if sure(before) or not read.ids else 1
+    if joins:
+        lost = max(lost, joined(before[-NEAR:], lambda text: encoded(tokenizer, text)))
+    if not lost:
         return read.ids, ""
-    start = read.offsets[-1][0]
+    start = read.offsets[-lost][0]
     return [
         token for token, (begin, _) in zip(read.ids, read.offsets, strict=True) if begin < start
     ], before[start:]
@@ -185,7 +226,7 @@ def turned_head(after: str, tokenizer: Tokenizer, most: int | None, limit: int) 
     if not after.strip():
         return []
     share = min(FIRST if most is None else most, FIRST, limit // 3)
-    return _encode(tokenizer, after)[:share] + _encode(tokenizer, JOINT)
+    return encoded(tokenizer, after)[:share] + encoded(tokenizer, JOINT)
 
 
 class Lay(Protocol[Made]):
@@ -230,47 +271,13 @@ class Holes:
             span = pick(outline, kind, rng)
             if span is None or not outline.text[slice(*span)].strip():
                 continue
-            if span[1] - span[0] > LONGEST * _CHARACTERS:
+            if span[1] - span[0] > LONGEST * CHARACTERS:
                 continue
             text = outline.text[: span[1]] if rng.random() < EMPTY_SUFFIX else outline.text
             share = int(rng.integers(16, FIRST + 1))
             if (found := lay(text, span, form, share)) is not None:
                 return found
         return None
-
-
-class InfillDraw:
-    """Draws batches of both forms from a corpus."""
-
-    def __init__(
-        self,
-        corpus: Texts,
-        tokenizer: Tokenizer,
-        *,
-        limit: int = 512,
-        turned: float = 0.8,
-        weights: Weights = Weights(),
-    ) -> None:
-        self.holes, self.tokenizer = Holes(corpus, turned=turned), tokenizer
-        self.limit, self.weights = limit, weights
-
-    def batch(self, rows: int, *, seed: int, number: int) -> InfillBatch:
-        """Make a batch by its number."""
-        form, found = self.holes.drawn(rows, self._laid_out, seed=seed, number=number)
-        return batched(found, form)
-
-    def _laid_out(
-        self, text: str, span: Span, form: Form, suffix_tokens: int
-    ) -> InfillExample | None:
-        return lay_out(
-            text,
-            span,
-            self.tokenizer,
-            form=form,
-            limit=self.limit,
-            weights=self.weights,
-            suffix_tokens=suffix_tokens,
-        )
 
 
 def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
@@ -285,15 +292,16 @@ def batched(examples: Sequence[InfillExample], form: Form) -> InfillBatch:
         middle[row, slice(*one.middle)] = True
         ends[row, one.middle[1] : min(one.middle[1] + END, len(one.ids))] = True
     prefix = np.array([one.prefix for one in examples], dtype=np.int64)
-    return InfillBatch(ids, weights, middle, ends, prefix, form)
+    sizes = np.array([len(one.ids) for one in examples], dtype=np.int64)
+    return InfillBatch(ids, weights, middle, ends, prefix, sizes, form)
 
 
-def _light(count: int, weights: Weights) -> list[float]:
+def light(count: int, weights: Weights) -> list[float]:
     """Return the weights of a part that is only read: 0 for its first tokens, which lack
     context.
     """
     return [0.0] * min(count, 16) + [weights.text] * max(0, count - 16)
 
 
-def _encode(tokenizer: Tokenizer, text: str) -> list[int]:
+def encoded(tokenizer: Tokenizer, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False).ids if text else []

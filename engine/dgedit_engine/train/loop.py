@@ -7,7 +7,7 @@ the CPU repeats bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -36,7 +36,7 @@ class TrainingRun:
     def __init__(self, model: Model, recipe: Recipe, *, device: torch.device | str = "cpu") -> None:
         self.model, self.recipe, self.device = model.to(device), recipe, device
         self.optimisers = optimisers(model, lr=recipe.lr)
-        self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
+        self.average = weights_of(model)
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
     def train(self, batches: Iterator[Batch], *, log: Path) -> Iterator[dict[str, float]]:
@@ -89,14 +89,18 @@ class TrainingRun:
     ) -> None:
         """Write a folder that the engine opens (averaged weights) and `resume` continues from."""
         folder.mkdir(parents=True, exist_ok=True)
-        live = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        _fill(self.model, self.average)
+        live = weights_of(self.model)
+        fill(self.model, self.average)
         path = folder if shards else folder / checkpoint.SINGLE
         checkpoint.save(self.model, path, int8=int8)
-        _fill(self.model, live)
+        fill(self.model, live)
         save_config(self.model.config, sampling, folder)
+        self.keep(folder)
+
+    def keep(self, folder: Path) -> None:
+        """Write what `resume` continues from."""
         state = {
-            "live": live,
+            "live": weights_of(self.model),
             "average": self.average,
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "counters": (self.step, self.tokens, self.progress),
@@ -107,7 +111,7 @@ class TrainingRun:
     def resume(self, folder: Path) -> None:
         """Continue from `folder`: weights, averages, optimisers and counters, to the last bit."""
         state = schedule.kept(folder, self.device)
-        _fill(self.model, state["live"])
+        fill(self.model, state["live"])
         self.average = {name: state["average"][name] for name in self.average}
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
@@ -138,7 +142,13 @@ def compile_layers(model: Model) -> None:
             layer.finish = partial(finish, layer)  # type: ignore[method-assign]
 
 
-def _fill(model: Model, values: dict[str, Tensor]) -> None:
+def weights_of(model: Model) -> dict[str, Tensor]:
+    """Return a copy of a model's parameters by their names."""
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def fill(model: Model, values: Mapping[str, Tensor]) -> None:
+    """Put these values into a model's parameters."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(values[name])

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dgedit_engine.train import feed, pretrained, schedule
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.infill_examples import InfillBatch, InfillDraw, Weights
+from dgedit_engine.train.infill_draw import InfillDraw
+from dgedit_engine.train.infill_examples import InfillBatch, Weights
 from dgedit_engine.train.loop import compile_layers
 from dgedit_engine.train.lora_recipe import LoraRecipe, add_options, from_options
 from dgedit_engine.train.lora_run import LoraRun
@@ -45,12 +46,14 @@ class InfillFeed:
 
     def open(self) -> Callable[[int], InfillBatch]:
         """Open the files; returns a function that makes a batch by its number."""
+        tokenizer = pretrained.tokenizer_of(self.base)
         draw = InfillDraw(
             Corpus(self.corpus),
-            pretrained.tokenizer_of(self.base),
+            tokenizer,
             limit=self.limit,
             turned=self.turned,
             weights=self.weights,
+            format=pretrained.format_of(self.base, tokenizer),
         )
         return lambda number: draw.batch(self.rows, seed=self.seed, number=number)
 
@@ -106,9 +109,11 @@ def _held_out(options: argparse.Namespace, recipe: LoraRecipe) -> dict[str, list
     """
     tokenizer, found = pretrained.tokenizer_of(options.base), {}
     numbers = range(options.held_out // 4)
+    format = pretrained.format_of(options.base, tokenizer)
     for name, each in pretrained.held_out(options.corpus).items():
         draws = [
-            InfillDraw(each, tokenizer, limit=recipe.limit, turned=turned) for turned in (0.0, 1.0)
+            InfillDraw(each, tokenizer, limit=recipe.limit, turned=turned, format=format)
+            for turned in (0.0, 1.0)
         ]
         found[name] = [one.batch(recipe.micro, seed=1, number=n) for one in draws for n in numbers]
     return found

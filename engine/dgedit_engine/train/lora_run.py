@@ -1,4 +1,4 @@
-"""Train an adapter of a base's causal reading on infilling examples.
+"""Train an adapter of a base's causal reading on infilling examples, or of a masked model's.
 
 The base stays as it is, in bfloat16, under a residual stream in fp32; the head is a shortlist of
 its tokens. The learning rate follows the wall-clock, and a run goes on where it stopped. Knows
@@ -9,9 +9,10 @@ Letters: B rows, T tokens, D width.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor
@@ -20,16 +21,17 @@ from torch.nn import functional as F
 from dgedit_engine.model.cache import GradientCache
 from dgedit_engine.model.masks import Reading
 from dgedit_engine.model.model import Model
-from dgedit_engine.prompt.layout import BOS, PAD
+from dgedit_engine.prompt.layout import PAD
 from dgedit_engine.train import schedule
 from dgedit_engine.train.adapter import TrainedAdapter
 from dgedit_engine.train.head_loss import Shortlist, head_loss, losses
-from dgedit_engine.train.infill_examples import FORMS, InfillBatch
+from dgedit_engine.train.infill_examples import Form, InfillBatch
 from dgedit_engine.train.lora_recipe import LoraRecipe, descent
 from dgedit_engine.train.schedule import Means
 
 _LOGGED = 10  # steps between entries
-_MEASURED = tuple(f"{form}{part}" for form in FORMS for part in ("", " end"))
+_FORMS: tuple[Form, ...] = get_args(Form)
+_MEASURED = tuple(f"{form}{part}" for form in _FORMS for part in ("", " end"))
 _WIDTH = 64  # a pass has a multiple of so many columns, so that few shapes are compiled
 _SKIPPED = 16  # first tokens of a text, which lack context
 
@@ -40,10 +42,18 @@ class LoraRun:
     def __init__(self, model: Model, recipe: LoraRecipe, shortlist: Sequence[int]) -> None:
         self.model, self.recipe = model, recipe
         self.device = model.embedding.device
-        self.adapter = TrainedAdapter(model, recipe.settings(), seed=recipe.seed).to(self.device)
+        settings = recipe.settings()
+        if model.config.family != "gemma3":  # whose first tokens are the special ones
+            settings = replace(settings, tokens=0)
+        masks = model.config.masks
+        self._causal = masks is None
+        self._lead = 0 if masks is not None and masks.aligned else 1  # a token is predicted before
+        adapter = TrainedAdapter(model, settings, seed=recipe.seed, causal=self._causal)
+        self.adapter = adapter.to(self.device)
         known = Shortlist.of(model, (*range(len(self.adapter.rows)), *shortlist))
         self.head, self.places = known.rows, known.places
-        self.descent = descent(recipe, self.adapter.parts.values(), [self.adapter.rows])
+        rows = [self.adapter.rows] if settings.tokens else []
+        self.descent = descent(recipe, self.adapter.parts.values(), rows)
         self.step, self.tokens, self.progress = 0, 0, 0.0
 
     def train(self, batches: Iterator[InfillBatch], *, log: Path) -> Iterator[dict[str, float]]:
@@ -56,12 +66,14 @@ class LoraRun:
         generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
         total, nan = Means(), torch.tensor(torch.nan, device=self.device)
         size = len(batch.ids)
-        for start in range(0, size, recipe.micro):
-            part = _rows(batch, slice(start, start + recipe.micro))
+        # what is read in both directions has no padding
+        micro, width = (recipe.micro, _WIDTH) if self._causal else (1, 1)
+        for start in range(0, size, micro):
+            part = _rows(batch, slice(start, start + micro), width)
             values, loss = self.loss(part, generator)
             (loss * (len(part.ids) / size)).backward()  # type: ignore[no-untyped-call]
-            total.add({name: values.get(name, nan) for name in (*FORMS, "text", "kl")})
-            self.tokens += int((part.ids != PAD).sum())
+            total.add({name: values.get(name, nan) for name in (*_FORMS, "text", "kl")})
+            self.tokens += int(part.sizes.sum())
         values = total.means()
         values["norm"] = self.descent.step(self.progress)
         self.step += 1
@@ -80,12 +92,12 @@ class LoraRun:
         light = (weights > 0) & ~middle
         kept = light & (torch.rand(weights.shape, generator=generator) < recipe.text_kept)
         weights = torch.where(kept, weights / max(recipe.text_kept, 1e-6), weights * ~light)
-        hidden = self.read(ids)
-        chosen, places, weight = self._counted(ids, weights.to(self.device))
+        hidden, lead = self.read(ids), self._lead
+        chosen, places, weight = self._counted(self._targets(batch), weights.to(self.device))
         rows, head = self.adapter.rows, self.head
         loss, each = head_loss(hidden[chosen], rows, head, weight, places=places)
         loss = loss / weight.sum()
-        own = middle.to(self.device)[:, 1:][chosen[:, :-1]]
+        own = middle.to(self.device)[:, lead:][chosen[:, : chosen.shape[1] - lead]]
         parts = {batch.form: each[own].mean(), "text": each[~own].mean()}
         if recipe.kl:
             divergence = self.divergence(ids, hidden, batch, generator)
@@ -94,12 +106,13 @@ class LoraRun:
         return parts, loss
 
     def read(self, ids: Tensor) -> Tensor:
-        """Read ids (B, T) causally with the adapter -> hidden (B, T, D)."""
+        """Read ids (B, T) with the adapter -> hidden (B, T, D)."""
         rows = self.adapter.rows
         x = F.embedding(ids, self.model.embedding).float()
-        own = rows[ids.clamp(max=len(rows) - 1)]
-        x = (x + torch.where((ids < len(rows))[..., None], own, 0.0)) * self.model.scale
-        return self._run(x)
+        if len(rows):
+            own = rows[ids.clamp(max=len(rows) - 1)]
+            x = x + torch.where((ids < len(rows))[..., None], own, 0.0)
+        return self._run(x * self.model.scale)
 
     @torch.no_grad()
     def base(self, ids: Tensor) -> Tensor:
@@ -117,14 +130,17 @@ class LoraRun:
         nothing but that text: the mean Kullback-Leibler divergence over some tokens, in nats.
         """
         longest = int((batch.prefix[:, 1] - batch.prefix[:, 0]).max())
-        plain = torch.full((len(ids), longest + 1), PAD, device=self.device)
-        plain[:, 0] = BOS
+        bos = self.model.config.bos
+        lead = 0 if bos is None else 1
+        plain = torch.full((len(ids), lead + longest), PAD, device=self.device)
+        if bos is not None:
+            plain[:, 0] = bos
         counted = torch.zeros_like(plain, dtype=torch.bool)
         at = torch.zeros_like(plain)
         for row, (first, last) in enumerate(batch.prefix.tolist()):
-            plain[row, 1 : 1 + last - first] = ids[row, first:last]
-            counted[row, _SKIPPED : last - first] = True
-            at[row] = torch.arange(first - 1, first + longest, device=self.device)
+            plain[row, lead : lead + last - first] = ids[row, first:last]
+            counted[row, _SKIPPED : lead + last - first - 1] = True
+            at[row] = torch.arange(first - lead, first + longest, device=self.device)
         drawn = torch.rand(plain.shape, generator=generator) < self.recipe.kl_kept
         counted &= drawn.to(self.device)
         if not counted.any():
@@ -141,13 +157,13 @@ class LoraRun:
         them.
         """
         means = Means()
-        for batch in batches:
+        for batch in batches if self._causal else _singly(batches):
             ids = torch.from_numpy(batch.ids).to(self.device)
             hidden = self.base(ids) if base else self.read(ids)
             found = dict.fromkeys(_MEASURED, torch.tensor(torch.nan))
             for name, where in ((batch.form, batch.middle), (f"{batch.form} end", batch.ends)):
                 counted = torch.from_numpy(where).to(self.device)
-                found[name] = self._mean(hidden, ids, counted, base=base)
+                found[name] = self._mean(hidden, self._targets(batch), counted, base=base)
             means.add(found)
         return {name: round(value, 4) for name, value in means.take().items()}
 
@@ -173,13 +189,17 @@ class LoraRun:
     def _run(self, x: Tensor) -> Tensor:
         x = x.to(self.model.activations or self.model.embedding.dtype)
         cache = GradientCache(self.model.config, device=self.device)
-        return self.model.run(x, cache, Reading(True, None))
+        return self.model.run(x, cache, Reading(self._causal, None))
+
+    def _targets(self, batch: InfillBatch) -> Tensor:
+        targets = batch.ids if batch.targets is None else batch.targets
+        return torch.from_numpy(targets).to(self.device)
 
     def _counted(self, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return which hidden states (B, T) predict a token that counts, its place and weight."""
-        places, weights = self.places[ids[:, 1:]], weights[:, 1:]
+        places, weights = self.places[ids[:, self._lead :]], weights[:, self._lead :]
         counted = (weights > 0) & (places >= 0)
-        chosen = F.pad(counted, (0, 1))
+        chosen = F.pad(counted, (0, self._lead))
         return chosen, places[counted], weights[counted]
 
     def _mean(self, hidden: Tensor, ids: Tensor, where: Tensor, *, base: bool = False) -> Tensor:
@@ -188,17 +208,25 @@ class LoraRun:
         return losses(hidden[chosen], rows, self.head, places).mean().cpu()
 
 
-def _rows(batch: InfillBatch, part: slice) -> InfillBatch:
-    """Return some of a batch's examples, without most of the columns that are padding for all of
-    them.
+def _singly(batches: Iterable[InfillBatch]) -> Iterator[InfillBatch]:
+    """Yield a batch for each example, without padding."""
+    for batch in batches:
+        yield from (_rows(batch, slice(row, row + 1), 1) for row in range(len(batch.ids)))
+
+
+def _rows(batch: InfillBatch, part: slice, width: int) -> InfillBatch:
+    """Return some of a batch's examples, without columns that are padding for all of them, but for
+    those up to a multiple of `width`.
     """
-    longest = int((batch.ids[part] != PAD).any(0).nonzero()[0].max()) + 1
-    columns = slice(0, -(-longest // _WIDTH) * _WIDTH)
+    longest = int(batch.sizes[part].max())
+    columns = slice(0, -(-longest // width) * width)
     return InfillBatch(
         batch.ids[part, columns],
         batch.weights[part, columns],
         batch.middle[part, columns],
         batch.ends[part, columns],
         batch.prefix[part],
+        batch.sizes[part],
         batch.form,
+        None if batch.targets is None else batch.targets[part, columns],
     )

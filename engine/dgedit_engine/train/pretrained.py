@@ -11,15 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 from torch import nn
 
-from dgedit_engine.formats import gguf, vocabulary
+from dgedit_engine.engine import open_tokenizer
 from dgedit_engine.model.config import load_config
 from dgedit_engine.model.model import Model
+from dgedit_engine.prompt import fim
+from dgedit_engine.prompt.tokenizer import Tokenizer as OpenTokenizer
 from dgedit_engine.train.corpus import Corpus
 from dgedit_engine.train.excerpts import Excerpts, Texts
-from dgedit_engine.types import ModelError
+from dgedit_engine.train.infill_examples import BaseFormat
 from dgedit_engine.weights import checkpoint
 from dgedit_kernels.quantised import Quantised
 
@@ -49,17 +51,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def opened(options: argparse.Namespace) -> Model:
     """Open the base that `add_options` asks for: its matrices as numbers, the residual stream in
-    fp32. Raises ModelError for a StarCoder2, whose adapters would have other parts.
+    fp32.
 
     Sets this process to the threads that are asked for.
     """
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = load_config(options.base)
-    if config.family == "starcoder2":
-        raise ModelError(f"{options.base}: adapters of a starcoder2 are not trained here")
     model = checkpoint.load(
-        config,
+        load_config(options.base),
         options.base,
         device=options.device,
         dtype=torch.float32 if options.fp32 else torch.bfloat16,
@@ -82,17 +81,20 @@ def widen(model: Model) -> None:
 
 def tokenizer_of(base: Path) -> Tokenizer:
     """Load the base's tokenizer, which reads special tokens in a text as the characters they are.
-    Raises FileNotFoundError where there is none.
+    Raises ModelError where there is none.
     """
-    file = base / "tokenizer.json"
-    if file.is_file():
-        tokenizer = Tokenizer.from_file(str(file))
-    elif weights := gguf.found(base):
-        tokenizer = vocabulary.read(weights)
-    else:
-        raise FileNotFoundError(f"{base}: no tokenizer")
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+    opened = open_tokenizer(base)
+    if opened.of_bytes:  # else a word's offsets may lack the space before it
+        opened.inner.post_processor = processors.Sequence([])
+    return opened.inner
+
+
+def format_of(base: Path, tokenizer: Tokenizer) -> BaseFormat:
+    """Return what the base's vocabulary says of its examples."""
+    words, config = OpenTokenizer(tokenizer), load_config(base)
+    if config.masks is not None:
+        return BaseFormat(mask=config.masks.mask)
+    return BaseFormat(config.bos, fim.marks(words), joins=words.of_bytes)
 
 
 def shortlist(options: argparse.Namespace) -> list[int]:

@@ -118,8 +118,13 @@ def keep(state: dict[str, Any], folder: Path) -> None:
 
 
 def kept(folder: Path, device: torch.device | str) -> dict[str, Any]:
-    """Load the state that `keep` saved."""
-    state: dict[str, Any] = torch.load(folder / STATE, map_location=device, weights_only=True)
+    """Load the state that `keep` saved. Raises ValueError for a damaged file."""
+    try:
+        state: dict[str, Any] = torch.load(folder / STATE, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of many kinds, as the damage is
+        raise ValueError(str(error).splitlines()[0]) from error
     return state
 
 

@@ -1,1 +1,1 @@
-"""Tuning: an adapter of a base for one project's text, kept only if it is measurably better."""
+"""Tuning: a base is trained on one project's text, and kept only if it is measurably better."""

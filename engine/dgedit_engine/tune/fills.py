@@ -1,4 +1,4 @@
-"""Compare what a base and its adapter fill into spans of text that neither was trained on."""
+"""Fill spans of text with a base or a tuned model, neither of which was trained on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AROUND = 6_000  # characters on either side of a hole that are given
 
 
 def fill_spans(
-    base: Path,
+    model: Path,
     spans: Sequence[tuple[str, str, int, int]],
     *,
     adapter: Path | None,
@@ -22,7 +22,7 @@ def fill_spans(
     """Fill each span (path, text, start, end) -> of each whether it is filled exactly, and how
     similar to the right text the found one is, 0 to 1.
     """
-    engine = open_engine(str(base), device, adapter=adapter)
+    engine = open_engine(str(model), device, adapter=adapter)
     exact, similar = [], []
     for path, text, start, end in spans:
         parts = (text[max(0, start - _AROUND) : start], Hole(), text[end : end + _AROUND])

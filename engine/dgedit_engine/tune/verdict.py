@@ -1,4 +1,4 @@
-"""Judge a tuned adapter: kept if held-out holes are surely better, and nothing else is worse.
+"""Judge a tuned model: kept if held-out holes are surely better, and nothing else is worse.
 
 Differences are of the same spans, and drawn anew by file (a paired bootstrap), since spans of one
 file are not independent. Knows figures alone.
@@ -38,7 +38,7 @@ class Verdict:
     elsewhere: tuple[float, float]
     """The loss of other people's text, before and after."""
     blend: float
-    """The share of the adapter that was taken: 1 is all of it."""
+    """The share of the change that was taken: 1 is all of it."""
     fills: dict[str, Compared] | None = None
     """The shares of spans that were filled exactly, and how similar the infills were, before and
     after with what was gained; None where that was not compared."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -13,10 +14,16 @@ from typing import Any
 
 import pytest
 
+from byte_level import CHAT, byte_level
 from dgedit import cli
 from dgedit.commands import tune as command
 from dgedit.errors import Exit
 from dgedit.models import store, tuned, tuning
+from dgedit_engine.model.config import save_config
+from dgedit_engine.model.model import Model, init_weights
+from dgedit_engine.nano.names import TINY
+from dgedit_engine.train.__main__ import SAMPLING, size
+from dgedit_engine.weights import checkpoint
 from small_base import write
 
 Capture = pytest.CaptureFixture[str]
@@ -63,7 +70,8 @@ def project(folder: Path, git: Git, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with two commits: texts, and others that were added since."""
     monkeypatch.setattr(tuning, "LEAST", 2_000)
     monkeypatch.setattr(command, "_GENERAL", 1)
-    monkeypatch.setattr("dgedit_engine.tune.run._MEASURED", 160)
+    for kind in ("adapted", "whole"):
+        monkeypatch.setattr(f"dgedit_engine.tune.{kind}.MEASURED", 160)
     git("init", "-q")
     for name in ("one", "two", "three", "four"):
         (folder / f"{name}.py").write_text(code(name, 20))
@@ -115,6 +123,59 @@ def test_tuned_model_is_judged_named_listed_and_used(
     assert cli.run(["model", "rm", "mine", "--yes"]) == Exit.OK and not place.exists()
 
 
+def diffusion(folder: Path, vocab: int) -> Path:
+    """A small DiffusionGemma with random weights, without a vocabulary."""
+    model = Model(size("tiny", vocab))
+    init_weights(model, seed=0)
+    folder.mkdir()
+    checkpoint.save(model, folder / checkpoint.SINGLE)
+    save_config(model.config, SAMPLING, folder)
+    return folder
+
+
+def test_all_weights_of_tiny_are_a_model_of_their_own(
+    project: Path,
+    tmp_path: Path,
+    capfd: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("dgedit_engine.tune.whole.SHAPES", ((64, 16),))
+    monkeypatch.setattr("dgedit_engine.tune.whole.TOKENS", 128)
+    base = diffusion(tmp_path / "base", 4096)
+    for name in ("tokenizer.json", "ability.json", "decoding.json"):
+        shutil.copy(TINY / name, base)
+    assert tune(base, "--keep", "always") == Exit.OK
+    assert "kept as mine" in capfd.readouterr().err
+    place = store.placed("mine")
+    assert {one.name for one in place.iterdir()} == {
+        *("config.json", "generation_config.json", "model.safetensors", "tokenizer.json"),
+        *("ability.json", "decoding.json", tuned.FILE, "TUNED.md", "log.jsonl", "spans.jsonl"),
+    }
+    shutil.rmtree(base)
+    assert store.resolve("mine") == str(place) and store.adapter_of(None, "mine") is None
+    assert json.loads((place / tuned.FILE).read_text())["base"] == str(base)
+    assert cli.run(["model", "list"]) == Exit.OK
+    assert "mine" in capfd.readouterr().out and store.fault(place) is None
+    (project / "a.py").write_text("x = <FILL>\n")
+    fill = ["fill", "a.py", "--model", "mine", "--device", "cpu", "--time", "1"]
+    assert cli.run([*fill, "--engine", "local", "--json"]) in (Exit.OK, Exit.UNSETTLED)
+    assert json.loads(capfd.readouterr().out)["model"] == "mine"
+
+
+def test_base_that_does_not_fit_the_device_is_one_line(
+    project: Path, tmp_path: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = diffusion(tmp_path / "base", 300)
+    byte_level(base, CHAT)
+    assert tune(base, "--dry-run") == Exit.OK
+    assert "memory training needs " in capfd.readouterr().err
+    monkeypatch.setattr("dgedit_engine.tune.both.free_bytes", lambda device: 1_000_000)
+    assert tune(base) == Exit.ENGINE
+    error = capfd.readouterr().err
+    assert "training needs " in error and "cpu has 0.0 GB free" in error and error.count("\n") == 1
+    assert not store.folder().exists() or not any(store.folder().iterdir())
+
+
 def test_model_that_is_not_better_gets_no_name_and_can_go_on(
     project: Path, twin: Path, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +221,7 @@ def test_ctrl_c_saves_and_measures_and_resume_goes_on(
         (["--minutes", "0"], Exit.USAGE, "--minutes must be more than 0"),
         (["--resume"], Exit.INPUT, "no run of mine to go on with"),
         (["--base", "absent"], Exit.ENGINE, "no such model: absent"),
-        (["--base", "tiny"], Exit.USAGE, "tiny is no base"),
+        (["--base", "sudoku"], Exit.USAGE, "sudoku is no base: a model of one domain alone"),
         (["--name", "a/b"], Exit.USAGE, "no name for a model"),
         (["--name", "nano"], Exit.USAGE, "nano is a model of dgedit's own"),
         (["--name", ""], Exit.USAGE, "--name says what the new model is called"),
@@ -191,6 +252,16 @@ def test_resume_of_another_run_is_refused(project: Path, twin: Path, capfd: Capt
     assert tune(twin, "--resume") == Exit.INPUT
     assert "is damaged: dgedit model rm mine removes it" in capfd.readouterr().err
     assert cli.run(["model", "rm", "mine", "--yes"]) == Exit.OK and not run.exists()
+
+
+def test_base_is_named_by_its_whole_path(folder: Path) -> None:
+    (folder / "base").mkdir()
+    (folder / "one.gguf").touch()
+    for name in ("base", "one.gguf"):
+        assert command._given([folder], name, None, 1.0, 0)["base"] == str(folder / name)
+    assert command._given([folder], "absent", None, 1.0, 0)["base"] == "absent"
+    (folder / store.default()).mkdir()
+    assert command._given([folder], None, None, 1.0, 0)["base"] == store.default()
 
 
 def test_full_disk_in_mid_run_is_one_line_and_nothing_is_lost(
@@ -226,7 +297,7 @@ def test_terminal_has_one_line_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr("sys.stderr", terminal)
     tell = command._Telling(False)
-    tell.before(2.0, SimpleNamespace(elsewhere=1.5, spans=[1, 2]))  # type: ignore[arg-type]
+    tell.before(2.1, SimpleNamespace(elsewhere=1.5, glanced=2.0, spans=[1, 2]))  # type: ignore[arg-type]
     tell.step(TuningStep(1, 0.5, 2.1, 100), 20)
     tell.step(TuningStep(2, 0.75, 1.9, 200, held=1.8), 20)
     tell.measuring()

@@ -199,5 +199,5 @@ def test_model_without_a_beginning_gets_none(words: Tokenizer) -> None:
 def test_text_behind_is_cut(words: Tokenizer) -> None:
     behind = "".join(f"y{number}\n" for number in range(900))
     one = found(request("a\n", HOLE, behind), words)
-    assert behind.startswith(one.place.behind) and len(one.place.behind) == plain._BEHIND
+    assert behind.startswith(one.place.behind) and len(one.place.behind) == plain.BEHIND
     assert said(words, one.ids).startswith("y0\ny1\n") and len(one.ids) < 180

@@ -8,21 +8,26 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from byte_base import SPECIAL
+from byte_base import tokenizer as of_bytes
+from dgedit_engine.prompt import fim
 from dgedit_engine.prompt.layout import BOS, EOS, PAD
-from dgedit_engine.prompt.plain import JOINT
+from dgedit_engine.prompt.plain import JOINT, around
 from dgedit_engine.train import vocabulary
 from dgedit_engine.train.corpus import Corpus
+from dgedit_engine.train.infill_draw import InfillDraw, lay_out_marked
 from dgedit_engine.train.infill_examples import (
     AHEAD,
     END,
     FORMS,
+    BaseFormat,
     Form,
-    InfillDraw,
     InfillExample,
     Weights,
     batched,
     lay_out,
 )
+from dgedit_engine.types import Hole, InfillRequest, Passage
 
 TEXT = "".join(f"def step_{n}(value):\n    return value + {n}\n\n\n" for n in range(60))
 START = TEXT.index("    return value + 30")
@@ -131,3 +136,43 @@ def test_batches_repeat_and_are_of_one_form(data: Path, tokenizer: Tokenizer) ->
         forms.add(one.form)
         assert (one.weights[one.middle] > 0).all()
     assert forms == set(FORMS)
+
+
+@pytest.mark.parametrize("family", ["qwen", "seed"])  # the text behind second, and first
+def test_marks_stand_where_a_request_has_them(family: str) -> None:
+    names, (start, end) = fim.FAMILIES[family], SPAN
+    own = (*SPECIAL, names.before, names.behind, names.middle, *names.ends)
+    words = of_bytes("smollm", tuple(dict.fromkeys(own)))
+    marks = fim.marks(words)
+    assert marks is not None
+    text = TEXT[start - 300 : end + 200]
+    span = (300, 300 + end - start)
+    one = lay_out_marked(text, span, words.inner, marks, limit=500, weights=WEIGHTS, bos=1)
+    assert one is not None and len(one.ids) == len(one.weights)
+    first, last = one.middle
+    asked = InfillRequest((Passage("", (text[: span[0]], Hole(), text[span[1] :])),))
+    assert one.ids[:first] == around(asked, 0, (), words, bos=1, context=500).ids
+    assert one.ids[first:] == [*words.encode(text[slice(*span)]), marks.ends[0]]
+    assert one.weights[first:] == [1.0] * (last - first) + [2.0]
+    assert one.ids[slice(*one.prefix)] == words.encode(text[: span[0]])
+    counted = [token for token, weight in zip(one.ids[:first], one.weights, strict=False) if weight]
+    assert not {marks.before, marks.behind, marks.middle} & set(counted) and len(counted) > 50
+    short = lay_out_marked(text, span, words.inner, marks, limit=100, bos=1)
+    assert short is not None and 60 < len(short.ids) <= 100
+    assert lay_out_marked(text, (9, 9), words.inner, marks, limit=100) is None
+
+
+def test_white_space_is_read_with_the_word_behind_it() -> None:
+    words = of_bytes("smollm")
+    start = TEXT.index("return value + 30")  # behind its line's indentation
+    text, span = TEXT[: start + 17], (start, start + 17)
+    one = lay_out(
+        text, span, words.inner, form="ahead", limit=90, format=BaseFormat(None, joins=True)
+    )
+    assert one is not None and one.ids == words.encode(text)[-len(one.ids) :]
+    assert one.prefix[0] == 0 and one.weights[one.middle[0]] == 1.0
+    assert "".join(piece.text for piece in words.pieces(one.ids[slice(*one.middle)])) == (
+        " return value + 30"
+    )
+    only = lay_out("x = 1", (0, 5), words.inner, form="ahead", limit=90, format=BaseFormat(None))
+    assert only is None  # nothing says what its first token is

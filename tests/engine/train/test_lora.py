@@ -15,7 +15,7 @@ from dgedit_engine.model.config import load_config
 from dgedit_engine.train import lora, pretrained
 from dgedit_engine.train.adapter import WEIGHTS
 from dgedit_engine.train.corpus import Corpus
-from dgedit_engine.train.infill_examples import InfillDraw
+from dgedit_engine.train.infill_draw import InfillDraw
 from dgedit_engine.train.lora_recipe import LoraRecipe
 from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.weights import checkpoint

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from dataclasses import replace
-from json import decoder
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +12,15 @@ import torch
 from dgedit_engine.decode import search
 from dgedit_engine.engine import open_engine
 from dgedit_engine.train.lora_recipe import LoraRecipe
+from dgedit_engine.train.lora_run import LoraRun
 from dgedit_engine.train.schedule import Diverged
-from dgedit_engine.tune.run import TunePlan, Tuning, unfit
+from dgedit_engine.tune.adapted import AdapterLearner
+from dgedit_engine.tune.learner import TunePlan
+from dgedit_engine.tune.run import Tuning
 from dgedit_engine.tune.verdict import Verdict, compared
-from dgedit_engine.types import ModelError
+from own_lines import TEXTS, spans
 from small_base import write
 
-TEXTS = [(f"{one.__name__}.py", inspect.getsource(one)) for one in (decoder, textwrap)]
 RECIPE = LoraRecipe(
     steps=12, rows=4, micro=4, limit=96, rank=4, projections="all", lr=2e-2, turned=1.0
 )
@@ -37,19 +36,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def spans() -> list[tuple[str, str, int, int]]:
-    """Lines of the texts themselves: learning them is what is looked for."""
-    found = []
-    for path, text in TEXTS:
-        for line in text.split("\n")[10:110:4]:
-            if len(line.strip()) > 8 and text.count(line) == 1:
-                start = text.index(line) + len(line) - len(line.lstrip())
-                found.append((path, text, start, start + len(line.strip())))
-    return found
-
-
 def plan(base: Path, folder: Path, **recipe: Any) -> TunePlan:
     return TunePlan(base, folder, "twin", replace(RECIPE, **recipe), general=1, fills=2)
+
+
+def adapter(tuning: Tuning) -> dict[str, torch.Tensor]:
+    assert isinstance(tuning.learner, AdapterLearner)
+    return tuning.learner.run.adapter.weights()
 
 
 def test_run_learns_is_judged_and_can_be_opened(
@@ -61,6 +54,7 @@ def test_run_learns_is_judged_and_can_be_opened(
     steps = list(tuning.train())
     assert [one.step for one in steps] == list(range(1, 13))
     assert sum(one.held is not None for one in steps) >= 3
+    assert steps[-1].held is None or steps[-1].held < tuning.glanced  # of the same spans
     tuning.save()
     found = tuning.judge()
     assert found.gain[0] > 0.05 and found.gain[1] > 0 and found.after < found.before
@@ -82,7 +76,7 @@ def test_run_goes_on_where_it_stopped(base: Path, tmp_path: Path) -> None:
     assert again.begun
     again.resume()
     assert [one.step for one in again.train()] == [3, 4]
-    for one, other in zip(whole._weights().values(), again._weights().values(), strict=True):
+    for one, other in zip(adapter(whole).values(), adapter(again).values(), strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -100,20 +94,22 @@ def test_loss_that_is_no_number_leaves_the_last_good_weights(
     tuning = Tuning(plan(base, tmp_path), TEXTS, spans()[:4])
     steps = tuning.train()
     next(steps)
-    good = tuning._weights()
-    update = tuning.run.update
+    good = adapter(tuning)
+    run = tuning.learner.run
+    assert isinstance(run, LoraRun)
+    update = run.update
 
     def broken(batch: Any) -> dict[str, Any]:
         values = update(batch)
         with torch.no_grad():
-            for part in tuning.run.adapter.parameters():
+            for part in run.adapter.parameters():
                 part.fill_(torch.nan)
         return values | {"norm": torch.tensor(torch.nan)}
 
-    monkeypatch.setattr(tuning.run, "update", broken)
+    monkeypatch.setattr(run, "update", broken)
     with pytest.raises(Diverged, match="no finite number at step 2"):
         next(steps)
-    for one, other in zip(good.values(), tuning._weights().values(), strict=True):
+    for one, other in zip(good.values(), adapter(tuning).values(), strict=True):
         assert torch.equal(one, other)
 
 
@@ -121,20 +117,16 @@ def test_half_a_blend_is_half_of_the_change(base: Path, tmp_path: Path) -> None:
     tuning = Tuning(plan(base, tmp_path, steps=3), TEXTS, spans()[:6])
     before = tuning.measure_base()
     list(tuning.train())
-    whole = tuning._weights()
-    tuning._blend(whole, 0.0)
-    assert sum(tuning._losses(tuning._batches)) / len(tuning._batches) == pytest.approx(
-        before, abs=1e-3
-    )
-
-
-def test_other_bases_are_refused(tmp_path: Path) -> None:
-    import dgedit_engine
-
-    tiny = Path(str(dgedit_engine.__file__)).with_name("tiny")
-    assert "not tuned" in unfit(tiny)
-    with pytest.raises(ModelError, match="only Gemma 3 ones"):
-        Tuning(TunePlan(tiny, tmp_path, "tiny", RECIPE), TEXTS, spans()[:4])
+    whole, every = adapter(tuning), range(len(tuning.spans))
+    with tuning.learner.blended(0.0):
+        losses = tuning.learner.losses(every)
+    assert sum(losses) / len(losses) == pytest.approx(before, abs=1e-3)
+    with tuning.learner.blended(0.5):
+        half = adapter(tuning)
+    for name, one in adapter(tuning).items():
+        assert torch.equal(one, whole[name])
+        changed = name.endswith("lora_B") or name == "rows"
+        assert torch.equal(half[name], one * 0.5 if changed else one)
 
 
 def verdict(**changed: Any) -> Verdict:
