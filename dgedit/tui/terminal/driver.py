@@ -15,11 +15,13 @@ import base64
 import binascii
 import os
 import selectors
+import signal
 from codecs import getincrementaldecoder
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property
 from time import monotonic
+from typing import Any
 
 import regex
 from textual import events
@@ -145,6 +147,14 @@ class Terminal(LinuxDriver):
     """Textual's driver with reading in bursts, and a readable clipboard."""
 
     _awaited: asyncio.Future[str] | None = None
+    _resumed = False  # by the stop itself, of which the signal to continue is still to be heard
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Between two callbacks of the loop, not between any two instructions as Textual has it:
+        # what was interrupted may hold a lock of the queue that is written to.
+        self._loop.add_signal_handler(signal.SIGTSTP, self._sigtstp_application)
+        self._loop.add_signal_handler(signal.SIGCONT, self._sigcont_application)
 
     async def clipboard(self) -> str:
         """Return the text on the terminal's clipboard. Raises TimeoutError if it does not
@@ -169,8 +179,17 @@ class Terminal(LinuxDriver):
         except OSError:
             return super()._get_terminal_size()
 
+    def _sigtstp_application(self, *_: object) -> None:
+        """Give the terminal back, stop, and resume before anything else is drawn."""
+        super()._sigtstp_application()
+        self._sigcont_application()
+        self._resumed = True
+
     def _sigcont_application(self, *_: object) -> None:
         """Resume after being stopped by any signal: SIGSTOP cannot be noticed."""
+        if self._resumed:
+            self._resumed = False
+            return
         if not self._app.is_running or self._app._exit:
             return  # the app is starting or exiting
         if not self._must_signal_resume:

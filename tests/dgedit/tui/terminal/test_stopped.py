@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ..interminal import RESTORED, InTerminal
+from ..interminal import DRIVER, RESTORED, InTerminal
 
 
 def state(pid: int) -> str:
@@ -45,6 +45,42 @@ def test_fault_21_whole_screen_is_drawn_again(tmp_path: Path, number: signal.Sig
         editor.send(b"\x11")
         assert editor.end() == 0
     assert (tmp_path / "a.txt").read_text() == "x" + "\n".join(lines)
+
+
+# The program, which is told to stop while it holds the lock of what is to be written.
+INTERRUPTED = DRIVER.replace(
+    "cli.main()",
+    """
+import os, signal
+from textual.drivers._writer_thread import WriterThread
+
+put = WriterThread.write
+
+def interrupted(self, text):
+    if "saved" in text and WriterThread.write is interrupted:
+        WriterThread.write = put
+        with self._queue.mutex:
+            os.kill(os.getpid(), signal.SIGTSTP)
+    put(self, text)
+
+WriterThread.write = interrupted
+cli.main()
+""",
+)
+
+
+def test_stopped_while_it_writes_it_waits_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    with InTerminal(tmp_path, ["a.txt"], driver=INTERRUPTED) as editor:
+        editor.wait_for(b"scripted")
+        editor.send(b"x\x13")
+        stopped(editor.process.pid)
+        editor.screen.clear()
+        editor.signal(signal.SIGCONT)
+        editor.wait_for(b"ext")
+        editor.send(b"\x11")
+        assert editor.end() == 0
+    assert (tmp_path / "a.txt").read_text() == "xtext"
 
 
 def test_continued_without_a_stop_it_goes_on(tmp_path: Path) -> None:
