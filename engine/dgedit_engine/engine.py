@@ -335,5 +335,5 @@ def _cache(model: Model, kv: KV) -> PromptCache:
         stored=torch.float8_e4m3fn if kv == "fp8" else None,
     )
     if replays(model):
-        cache.reader = GraphReader(model, capture=True, pool=cache.pool)
+        cache.reader = GraphReader(model, capture=True)
     return cache

@@ -180,3 +180,16 @@ def on_gpu(x: Tensor) -> bool:
 def divided(size: int, parts: int) -> int:
     """Return how many blocks of `parts` cover `size`."""
     return -(-size // parts)
+
+
+def row_tile(width: int) -> tuple[int, int, int]:
+    """Return the rows of a program that reads whole rows, their padded width, and warps.
+
+    A thread holds 8 to 16 numbers of a row, one or two loads of 16 bytes in bfloat16, and narrow
+    rows share a program (4 of 256). At D 2816 that is a row in 8 warps: 256 slots are two programs
+    for each of 132 processors, all resident. Up to D 16,384 a row stays in registers; beyond, some
+    of it spills.
+    """
+    block = triton.next_power_of_2(width)
+    rows = max(1, 1024 // block)
+    return rows, block, min(16, max(4, rows * block // 512))

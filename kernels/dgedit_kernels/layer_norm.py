@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from dgedit_kernels.decode import Product, added
 from dgedit_kernels.decode import place as in_planes
-from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
-from dgedit_kernels.norm import BranchParts, branch_parts, in_rows, row_tile
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, row_tile, tl, triton
+from dgedit_kernels.norm import BranchParts, branch_parts, in_rows
 from dgedit_kernels.qmatmul import whole
 
 

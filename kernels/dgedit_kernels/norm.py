@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from dgedit_kernels.decode import FEW, Product, Unsummed, added
 from dgedit_kernels.decode import place as in_planes
-from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, on_gpu, row_tile, tl, triton
 from dgedit_kernels.norm_backward import residual_norm_trained, rms_norm_trained
 from dgedit_kernels.qmatmul import whole
 
@@ -220,19 +220,6 @@ def branch_parts(branch: Product) -> BranchParts:
     parts = branch.parts
     assert parts.stride(2) == 1 and parts.shape[1] <= FEW, parts.shape
     return BranchParts(parts, branch.row, parts.stride(0), parts.stride(1), parts.shape[1])
-
-
-def row_tile(width: int) -> tuple[int, int, int]:
-    """Rows of a program, their padded width, and warps.
-
-    A thread holds 8 to 16 numbers of a row, one or two loads of 16 bytes in bfloat16, and narrow
-    rows share a program (4 of 256). At D 2816 that is a row in 8 warps: 256 slots are two programs
-    for each of 132 processors, all resident. Up to D 16,384 a row stays in registers; beyond, some
-    of it spills.
-    """
-    block = triton.next_power_of_2(width)
-    rows = max(1, 1024 // block)
-    return rows, block, min(16, max(4, rows * block // 512))
 
 
 @triton.jit

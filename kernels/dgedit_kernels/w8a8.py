@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgedit_kernels.dispatch import Variant, divided, launch, tl, triton
+from dgedit_kernels.dispatch import Variant, divided, launch, row_tile, tl, triton
 from dgedit_kernels.quantised import LARGEST, Quantised
 
 MANY = 256
@@ -61,18 +61,12 @@ def rounded_triton(x: Tensor) -> RoundedRows:
     count, width = x.shape
     codes = torch.empty(count, width, dtype=torch.float8_e4m3fn, device=x.device)
     scale = torch.empty(count, dtype=torch.float32, device=x.device)
-    rows, block = _tile(width)
+    rows, block, warps = row_tile(width)
     launch(_round_kernel, (divided(count, rows),))(
         *(x, codes, scale, x.stride(0), count, width, rows, block),
-        num_warps=min(8, max(4, rows * block // 512)),
+        num_warps=warps,
     )
     return RoundedRows(codes, scale)
-
-
-def _tile(width: int) -> tuple[int, int]:
-    """Return the rows of a program and their padded width: 16 numbers of a thread at most."""
-    block = triton.next_power_of_2(width)
-    return max(1, 1024 // block), block
 
 
 @triton.jit
@@ -95,9 +89,8 @@ def variants() -> list[Variant]:
     types = {"x": "*bf16", "codes": "*fp8e4nv", "scale": "*fp32", "count": "i32"}
     found = []
     for width in (2816, 704):
-        rows, block = _tile(width)
+        rows, block, warps = row_tile(width)
         shape = {"stride": width, "m": width, "ROWS": rows, "BLOCK": block}
-        warps = min(8, max(4, rows * block // 512))
         name, targets = f"round {width}", (89, 90, 120)
         found.append(Variant(name, _round_kernel, types, shape, warps, targets=targets))
     return found

@@ -129,7 +129,7 @@ def _read(model: Model, cache: DeviceCache, ids: list[int], timing: Timing) -> d
     which it stays from here on.
     """
     found: dict[str, Any] = {}
-    captures = GraphReader(model, capture=replays(model), pool=cache.pool)
+    captures = GraphReader(model, capture=replays(model))
     for name, reader in (("_eager", None), ("", captures)):
         cache.reader = reader
         for what, kept in (("prompt", 0), ("new", max(0, len(ids) - _EDIT))):

@@ -11,7 +11,6 @@ Knows tokens and sizes, nothing of what a prompt is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -52,9 +51,9 @@ class GraphReader:
     captured, since who asks once would wait longer.
     """
 
-    def __init__(self, model: Model, *, capture: bool, pool: Any = None) -> None:
-        """`pool` is as in `captured`. Without `capture`, the same passes run as they stand."""
-        self.model, self.capture, self.pool = model, capture, pool
+    def __init__(self, model: Model, *, capture: bool) -> None:
+        """Without `capture`, the same passes run as they stand."""
+        self.model, self.capture = model, capture
         self.made: dict[int, PromptPart] = {}
 
     def read(self, cache: DeviceCache, ids: Sequence[int]) -> None:
@@ -80,7 +79,7 @@ class GraphReader:
             part.advance(cache)
         else:
             if part.graph is None:
-                part.graph = captured(lambda: part.advance(cache), self.pool)
+                part.graph = captured(lambda: part.advance(cache), cache.pool)
             part.graph.replay()
         self.model.forwards = forwards
         cache.count(ids)

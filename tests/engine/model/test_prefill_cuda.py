@@ -258,7 +258,7 @@ def test_a_prompt_is_replayed_on_a_gpu_beside_a_step() -> None:
     caches = [DeviceCache(model.config, device="cuda", dtype=torch.bfloat16) for _ in range(2)]
     ours = caches[1]
     assert replays(model)
-    ours.reader = reader = GraphReader(model, capture=True, pool=ours.pool)
+    ours.reader = reader = GraphReader(model, capture=True)
     step = DenoiseStep(model, ours, rows=1, slots=64)
     for seed in range(4):
         ids = tokens(900, seed=seed)
