@@ -124,7 +124,8 @@ def kept(folder: Path, device: torch.device | str) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as error:  # of many kinds, as the damage is
-        raise ValueError(str(error).splitlines()[0]) from error
+        reason = str(error) or type(error).__name__
+        raise ValueError(reason.splitlines()[0]) from error
     return state
 
 
