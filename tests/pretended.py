@@ -10,7 +10,6 @@ import pty
 import struct
 import termios
 import threading
-import time
 
 # As kitty and xterm answer the questions of `dgedit.doctor.terminal`, in their order.
 KITTY = (
@@ -30,7 +29,7 @@ class Pretended:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.drawn = bytearray()
         """What it was sent."""
-        self._answers, self._pause = answers, pause
+        self._answers, self._pause, self._over = answers, pause, threading.Event()
         self._worker = threading.Thread(target=self._work, daemon=True)
         self._worker.start()
 
@@ -38,8 +37,9 @@ class Pretended:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._over.set()
         os.close(self.fd)
-        self._worker.join(10)  # or it would read from whoever is given the number next
+        self._worker.join()  # or it would read from and write to whoever is given the number next
         os.close(self.master)
 
     def left(self) -> int:
@@ -60,6 +60,7 @@ class Pretended:
                 self.drawn += data
                 if b"\x1b[c" in self.drawn:
                     for answer in left:
-                        time.sleep(self._pause)
+                        if self._over.wait(self._pause):
+                            return
                         os.write(self.master, answer)
                     left = ()
