@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +41,14 @@ _READY = "NANO_READY_FOR_TESTS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name that folder, in the process that all others come from."""
+    """Heed signals, and name that folder, in the process that all others come from."""
+    # ignored by what is started in the background, and so by all that tests start and end by them
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     if not hasattr(config, "workerinput"):
         os.environ[_READY] = tempfile.mkdtemp(prefix="dgedit-nano-")
 
