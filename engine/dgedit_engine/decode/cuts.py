@@ -25,6 +25,7 @@ _LEADS = re.compile(
     r"([:{(\[,\\=+|&<>?]|\b(and|or|not|in|do|then|else|try|begin))\s*((#|//|/\*).*)?$"
     r"|^\s*([@#*-]|\d+[.)]|//|/\*)"
 )
+_INDENTED = re.compile(r"\t|  | \*")  # a line's indentation, not a blank between two words
 _GOES_ON = tuple(".?|&+*/:=<")  # what begins a line that goes on with the one above
 _SAME = 8  # lines at the end that are held against those behind, at most
 _EMPTY = "\n" * 5  # ends a draft that has nothing more to say
@@ -143,7 +144,8 @@ def _whole_lines(place: Surroundings) -> bool:
     """
     if not place.starts_line or not continues(place.behind):
         return False
-    return place.present.endswith("\n") or (not place.present and place.behind[0] in " \t")
+    indented = _INDENTED.match(place.behind) is not None
+    return place.present.endswith("\n") or (not place.present and indented)
 
 
 def _least(text: str, place: Surroundings) -> int:
@@ -186,7 +188,7 @@ def _below(place: Surroundings) -> tuple[str | None, bool]:
     the two. None at the end of the file.
     """
     behind = place.behind
-    if not (place.starts_line and behind[:1] in (" ", "\t")):
+    if not (place.starts_line and _INDENTED.match(behind)):
         behind = behind.partition("\n")[2]  # without the end of the hole's last line
     return next(_lines(behind), None), not behind.split("\n", 1)[0].strip()
 

@@ -88,6 +88,11 @@ def test_whole_lines_before_an_indented_line_end_with_their_line() -> None:
     assert found(text, "x\n", "            raise\n") == ["    try:\n"]
 
 
+def test_line_that_goes_on_behind_a_blank_is_no_indented_one() -> None:
+    assert found("total = 1\n", "a = 1\n", " = 1\n") == ["total", "total = 1\n"]
+    assert found(" * a\n *\n", "/**\n", " * b\n */\n") == [" * a\n", " * a\n *\n"]
+
+
 def test_part_of_several_lines_ends_where_a_later_line_goes_on() -> None:
     text = "ek\n    if not there:\n        there = seek(b)\n"
     assert found(text, "    s", "there = seek(b)\n")[-2:] == [
