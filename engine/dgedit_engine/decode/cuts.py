@@ -9,6 +9,7 @@ lines and indentation; knows neither tokens nor models.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from dgedit_engine.decode.endings import circle, met
 from dgedit_engine.prompt.plain import Surroundings
@@ -18,7 +19,14 @@ LINES = 40
 
 _MARKER = "<FILL"  # how a marker begins, as users write it
 _CLOSING = tuple(")]}")  # what begins a line that may stand further left
-_CLAUSE = re.compile(r"\s*((elif|else|except|finally|case|default|when)\b|[)\]}])")
+# The end of a line that leads to lines further right, a comment behind it or not; and what begins
+# one that does, or that belongs to the next: a decorator, a comment, an item of a list.
+_LEADS = re.compile(
+    r"([:{(\[,\\=+|&<>?]|\b(and|or|not|in|do|then|else|try|begin))\s*((#|//|/\*).*)?$"
+    r"|^\s*([@#*-]|\d+[.)]|//|/\*)"
+)
+_INDENTED = re.compile(r"\t|  | \*")  # a line's indentation, not a blank between two words
+_GOES_ON = tuple(".?|&+*/:=<")  # what begins a line that goes on with the one above
 _SAME = 8  # lines at the end that are held against those behind, at most
 _EMPTY = "\n" * 5  # ends a draft that has nothing more to say
 _INSIDE = 4  # places within a line at which a draft may end, at most
@@ -71,6 +79,13 @@ def cuts(text: str, place: Surroundings, *, ended: bool = False, asked: bool = F
     return sorted(length for length in found if _sound(text[:length], place, lines))
 
 
+def fitting(text: str, place: Surroundings) -> bool:
+    """Say whether a text can be a hole's, wherever it was cut."""
+    goes_on = continues(place.behind)
+    takes_end = place.starts_line and (goes_on or not place.behind)
+    return "\ufffd" not in text and _sound(text, place, takes_end or goes_on)
+
+
 def too_far(text: str, place: Surroundings) -> bool:
     """Say whether more of a draft can be of no use: it repeats what stands behind the hole, a
     line's rest at least, has left the hole's block, goes round in circles, is at an end of empty
@@ -88,14 +103,14 @@ def too_far(text: str, place: Surroundings) -> bool:
 
 
 def fits(text: str, place: Surroundings) -> bool:
-    """Say whether a text can be a hole's: it stays in its block, begins with no empty line that the
-    hole did not begin with, ends a line where the hole did, and neither repeats what stands right
-    behind it nor has a marker of a hole in it.
+    """Say whether a text can be a hole's: it stays in its block, or leads to the one behind, begins
+    with no empty line that the hole did not begin with, ends a line where the hole did, and neither
+    repeats what stands right behind it nor has a marker of a hole in it.
     """
     if _MARKER in text and _MARKER not in place.present:
         return False
     stays = left_block(text, place)
-    if stays is not None and text[stays:].strip():
+    if (stays is not None and text[stays:].strip()) or not _leads(text, place):
         return False
     empty = not place.line.strip() and text.strip() and not text.split("\n", 1)[0].strip()
     if empty and not _begins_empty(place.present):
@@ -107,9 +122,8 @@ def fits(text: str, place: Surroundings) -> bool:
 
 def left_block(text: str, place: Surroundings) -> int | None:
     """Return the place where a draft leaves the block that its hole is in: the start of the first
-    line with less indentation than the hole's first one, or than what is around an empty hole; or
-    behind a line that closes a bracket, which may stand further left as the last one. None where it
-    stays.
+    line that is further left than any of the hole's can be; or behind a line that closes a bracket,
+    which may stand further left as the last one. None where it stays.
     """
     line = place.line
     least = _least(text, place)
@@ -130,20 +144,58 @@ def _whole_lines(place: Surroundings) -> bool:
     """
     if not place.starts_line or not continues(place.behind):
         return False
-    return place.present.endswith("\n") or (not place.present and place.behind[0] in " \t")
+    indented = _INDENTED.match(place.behind) is not None
+    return place.present.endswith("\n") or (not place.present and indented)
 
 
 def _least(text: str, place: Surroundings) -> int:
-    """Return the indentation of the hole's block."""
-    if place.line.strip():
-        return _indent(place.line)
-    own = place.present if place.present.strip() else text
-    first = next((one for one in (place.line + own).split("\n") if one.strip()), "")
-    if not place.starts_line or place.present.strip() or _CLAUSE.match(first):
-        return _indent(first)
-    above = next((one for one in reversed(place.before.split("\n")) if one.strip()), "")
-    below = next((one for one in place.behind.split("\n") if one.strip()), "")
-    return max(_indent(first), min(_indent(above), _indent(below)))
+    """Return how far left the hole's lines may stand: not left of its present text; in an empty
+    hole not left of the block that the line behind is in, unless that line may be in a block that
+    they lead to.
+    """
+    if place.present.strip():
+        lines = (place.line + place.present).split("\n")
+        return min(_indent(one) for one in lines if one.strip())
+    first = _indent(next(_lines(place.line + text), ""))
+    below, parted = _below(place)
+    if below is None:
+        return min(first, 1)
+    if _indent(below) < first and parted:
+        return _indent(below) + 1
+    if first or not _indent(below) or place.line.strip():
+        return min(first, 1)
+    # out of a function leads an empty line alone, or the end of a comment above the next one
+    above = place.before[: len(place.before) - len(place.line)]
+    line = next(_lines(above, -1), "")
+    leaves = _indent(line) and line.lstrip()[0] not in "*#/" and text.lstrip()[:1] not in _CLOSING
+    return int(bool(leaves) and not above.endswith("\n\n"))
+
+
+def _leads(text: str, place: Surroundings) -> bool:
+    """Say whether the last line of an empty hole may stand before the line behind it: that is no
+    further right, or the last one leads to it.
+    """
+    below, _ = _below(place)
+    if place.present.strip() or below is None or below.lstrip().startswith(_GOES_ON):
+        return True
+    rest = "" if text.endswith("\n") else place.behind.split("\n", 1)[0]
+    last = next(_lines(place.line + text + rest, -1), "")
+    return _indent(last) >= _indent(below) or _LEADS.search(last) is not None
+
+
+def _below(place: Surroundings) -> tuple[str | None, bool]:
+    """Return the first line with text behind the hole's last line, and whether an empty line parts
+    the two. None at the end of the file.
+    """
+    behind = place.behind
+    if not (place.starts_line and _INDENTED.match(behind)):
+        behind = behind.partition("\n")[2]  # without the end of the hole's last line
+    return next(_lines(behind), None), not behind.split("\n", 1)[0].strip()
+
+
+def _lines(text: str, step: int = 1) -> Iterator[str]:
+    """Yield a text's lines that are not blank, from its start or its end on."""
+    return (line for line in text.split("\n")[::step] if line.strip())
 
 
 def _indent(line: str) -> int:

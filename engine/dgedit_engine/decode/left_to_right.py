@@ -16,15 +16,13 @@ import torch
 
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
-from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, judged, last_step, offered
-from dgedit_engine.decode.pool import Pool, Reader, begin
+from dgedit_engine.decode.pool import JUDGED, Pool, Reader, begin
 from dgedit_engine.decode.search import search
 from dgedit_engine.prompt.template import untouched
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step, Stopped
 
-_JUDGED = 24  # candidates whose grammar is looked at, the likeliest
 _AT_ONCE = 8  # of them, so many at a time
 _ENOUGH = 2 * OFFERED  # sound ones, which end that: some say the same
 
@@ -63,11 +61,11 @@ def fill(
         best: Candidate | None = None
         for draft, phase in search(pool, request, decoding, generator):
             if pool.best and (best is None or draft.text != best.draft.text):
-                errors = _errors(request, chosen, [draft])[0]
+                errors = pool.errors([draft.text])[0]
                 if best is None or (errors or 0) <= (best.faults or 0):  # else what is shown stays
                     best = _candidate(pool, pool.best, draft, errors)
             yield step(best.draft if best else draft, phase, best)
-        chosen.append(_by_grammar(pool, request, chosen))
+        chosen.append(_by_grammar(pool, request.candidates or 0))
     yield _end(request, chosen, index + 1, reader.model.forwards - earlier)
 
 
@@ -84,15 +82,16 @@ class _Found:
         return self.candidates[0].draft if self.candidates else NOTHING.draft
 
 
-def _by_grammar(pool: Pool, request: InfillRequest, chosen: Sequence[_Found]) -> _Found:
-    """Sort a hole's candidates, those with fewer syntax errors first."""
+def _by_grammar(pool: Pool, asked: int) -> _Found:
+    """Sort a hole's candidates, those with fewer syntax errors first; of the likeliest, and of as
+    many at least as are `asked` for.
+    """
     found = pool.best
     errors: list[int | None] = []
-    asked = request.candidates or 0
-    most = min(max(_JUDGED, asked), len(found))
+    most = min(max(JUDGED, asked), len(found))
     while len(errors) < most:
         some = found[len(errors) : min(most, len(errors) + _AT_ONCE)]
-        errors += _errors(request, chosen, [one.draft for one in some])
+        errors += pool.errors([one.draft.text for one in some])
         if len(errors) - sum(map(bool, errors)) >= max(_ENOUGH, asked):
             break
     order = sorted(range(len(errors)), key=lambda at: errors[at] or 0)
@@ -107,18 +106,6 @@ def _candidate(pool: Pool, rivals: Sequence[Scored], draft: Draft, errors: int |
     every = rivals if one in rivals else [one, *rivals]
     sure = pool.certainty(every, every.index(one))
     return judged(Candidate(draft, round(mean_log([draft]), 6), "draft", certainty=sure), errors)
-
-
-def _errors(
-    request: InfillRequest, chosen: Sequence[_Found], drafts: Sequence[Draft]
-) -> list[int | None]:
-    """Count the syntax errors that each draft for the hole behind the `chosen` ones brings; None
-    where unknown.
-    """
-    later = [None] * (len(request.holes) - len(chosen) - 1)
-    alone = with_fixed(request, [*(one.first.text for one in chosen), None, *later])
-    found = new_errors(alone, [[draft.text, *later] for draft in drafts])
-    return [None if places is None else len(places) for places in found]
 
 
 def _end(request: InfillRequest, chosen: Sequence[_Found], index: int, passes: int) -> Step:

@@ -13,6 +13,7 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.certainty import Certainty, features
 from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafting import Row
+from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import Scored, drafted_text, head, rows, scored
 from dgedit_engine.decode.unbound import Names, names_of
@@ -24,6 +25,9 @@ from dgedit_engine.types import Draft, InfillRequest
 
 LONGEST = 192
 """Tokens after which a draft is given up."""
+
+JUDGED = 24
+"""Candidates whose grammar is looked at, the likeliest."""
 
 _RANKED = 8  # the best candidates, of which none is missed
 _SLACK = 1.0  # nats by which a text may be likelier, spelt in other tokens than its draft had
@@ -52,6 +56,8 @@ class Pool:
     """The beginning of the text behind that is scored."""
     asked: int
     """Tokens of that."""
+    alone: InfillRequest
+    """The request with the holes before it filled."""
     best: list[Scored] = field(default_factory=list)
     """All candidates, the best one first."""
     seen: set[str] = field(default_factory=set)
@@ -62,6 +68,10 @@ class Pool:
     """Confines the drafts of a template; None for a hole that is none."""
     names: Names | None = None
     """What the file's names say of a candidate; None where they say nothing."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """What drafts had written behind each of their pieces, and its log-probability."""
+    faults: dict[str, int | None] = field(default_factory=dict)
+    """Syntax errors of texts that were judged."""
 
     def admit(self, tokens: Collection[int]) -> None:
         """Admit these tokens to the head's shortlist too."""
@@ -85,6 +95,24 @@ class Pool:
                 break
             self._score(some)
         return self.best[:1] != before
+
+    def errors(self, texts: Sequence[str]) -> list[int | None]:
+        """Count the syntax errors that each of these texts brings, its lines ended as the file's;
+        None where unknown.
+        """
+        later = [None] * (len(self.alone.holes) - 1)
+        new = [text for text in dict.fromkeys(texts) if text not in self.faults]
+        for text, places in zip(
+            new, new_errors(self.alone, [[text, *later] for text in new]), strict=True
+        ):
+            self.faults[text] = None if places is None else len(places)
+        return [self.faults[text] for text in texts]
+
+    def broken(self) -> bool:
+        """Say whether none of the best candidates leaves its file as sound as it was."""
+        some = [one.draft.text for one in self.best[:JUDGED]]
+        batches = (some[at : at + _RANKED] for at in range(0, len(some), _RANKED))
+        return all(all(self.errors(batch)) for batch in batches)
 
     def certainty(self, found: Sequence[Scored], at: int) -> float | None:
         """Return the probability that the candidate `found[at]` is right; None where unknown."""
@@ -158,7 +186,9 @@ def begin(reader: Reader, request: InfillRequest, hole: int, filled: Sequence[st
     )
     # an infill that was asked for is judged by its end
     behind = "" if found.ends else head(found.place.behind, tokenizer)
-    pool = Pool(reader, found, behind, len(tokenizer.encode(behind)))
+    later = [None] * (len(request.holes) - hole)
+    alone = with_fixed(request, [*filled, *later])
+    pool = Pool(reader, found, behind, len(tokenizer.encode(behind)), alone)
     pool.names = names_of(request, hole, filled)
     forced = [found.forced[start:] for start in range(len(found.forced))]
     own = [token for text in (pool.behind, *forced) for token in tokenizer.encode(text)]

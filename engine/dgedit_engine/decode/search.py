@@ -17,7 +17,7 @@ import torch
 
 from dgedit_engine.decode.canvas_drafts import ROWS, refined
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.cuts import cuts, too_far
+from dgedit_engine.decode.cuts import cuts, fitting, too_far
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
 from dgedit_engine.decode.guide import TemplateGuide
@@ -35,6 +35,9 @@ _USUAL = 0.5  # nats a token that the text behind a rightly filled hole costs, m
 _GOING = 4  # drafts that go on to another line, at most
 _CAREFUL = 0.5  # effort above which these branch again into as many as there were
 _STALE = 2  # rounds without a better candidate after which a hole is done
+_BROKEN = 5  # the same where each breaks its file
+_TRIED = 256  # beginnings of drafts that may be sound where no end of one is
+_SOUND = 16  # of these, the likeliest
 _BINDING = 4  # drafts that begin by binding a name which the others leave unbound
 
 
@@ -91,8 +94,12 @@ def search(
     if decoding.canvas and pool.reader.model.canvas:
         yield from _refined(pool, request)
     yield from _rounds(pool, _drafts(pool, request, decoding, generator), request)
-    if pool.names is not None and not request.exact:
+    if request.exact:
+        return
+    if pool.names is not None:
         yield from _bound(pool, pool.names, request, decoding, generator)
+    if pool.parts and pool.broken() and pool.judge(dict.fromkeys(_sound(pool), math.inf)):
+        yield pool.best[0].draft, "refine"
 
 
 def _bound(
@@ -121,8 +128,10 @@ def _bound(
 
 def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
     """Draft and judge in turns until there is nothing better to be found."""
-    stale, ended = 0, False
-    while stale < _STALE and not (drafts.taken and all(row.over for row in drafts.rows)):
+    stale, ended, broken = 0, False, False
+    while stale < (_BROKEN if broken else _STALE):
+        if drafts.taken and all(row.over for row in drafts.rows):
+            break
         for written in drafts.until_lines_end():
             if drafts.taken % _SHOWN_EVERY == 1 and written:
                 best = [one.draft for one in pool.best[:1]] or [pool.shown(written[0])]
@@ -135,7 +144,10 @@ def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tupl
         if pool.judge(candidates):
             stale = 0
             yield pool.best[0].draft, "refine"
-        _give_up(pool, drafts.rows)
+        broken = pool.broken() and not request.exact
+        if broken:
+            _remember(pool, drafts.rows)
+        _give_up(pool, drafts.rows, broken=broken)
 
 
 def _refined(pool: Pool, request: InfillRequest) -> Iterator[tuple[Draft, Phase]]:
@@ -257,9 +269,37 @@ def _odds(tokenizer: Tokenizer, row: Row) -> tuple[list[int], list[float]]:
     return ends, odds
 
 
-def _give_up(pool: Pool, written: Sequence[Row]) -> None:
+def _remember(pool: Pool, written: Sequence[Row]) -> None:
+    """Keep what the drafts begin with, up to each end of a word or a sign."""
+    for row in written:
+        if row.left:
+            continue
+        text = pool.text(row)
+        skipped = len(pool.around.forced) + len(pool.said(row)) - len(text)
+        ends, odds = _odds(pool.reader.tokenizer, row)
+        for at in range(1, len(text) + 1):
+            if at == len(text) or not (text[at - 1].isalnum() and text[at].isalnum()):
+                pool.parts[text[:at]] = odds[bisect.bisect_right(ends, skipped + at) - 1]
+
+
+def _sound(pool: Pool) -> list[str]:
+    """Return the likeliest beginnings of drafts, wherever they end, that leave the file sound."""
+    likely = sorted(pool.parts.keys() - pool.seen, key=lambda text: (-pool.parts[text], text))
+    some = [text for text in likely if fitting(text, pool.around.place)][:_TRIED]
+    found: list[str] = []
+    for start in range(0, len(some), _SOUND):
+        batch = some[start : start + _SOUND]
+        ended = [text.replace("\n", pool.around.newline) for text in batch]
+        found += [text for text, bad in zip(batch, pool.errors(ended), strict=True) if bad == 0]
+        if len(found) >= _SOUND:
+            break
+    return found
+
+
+def _give_up(pool: Pool, written: Sequence[Row], *, broken: bool = False) -> None:
     """End the drafts that can no longer come first: their text so far is too unlikely, even if the
-    text behind were as likely as at the right place. Of the others the likeliest go on.
+    text behind were as likely as at the right place; but for those that may still mend what is
+    `broken`. Of the others the likeliest go on.
     """
     if not pool.best:
         return
@@ -272,7 +312,7 @@ def _give_up(pool: Pool, written: Sequence[Row]) -> None:
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
         own = max(begun, key=lambda one: len(one.text)).own if begun else sum(row.own)
-        if not row.over and own + best.weight * after > best.joint:
+        if not row.over and (broken or own + best.weight * after > best.joint):
             hopes[place] = own
     going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
     for place, row in enumerate(written):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from dgedit_engine.decode.cuts import LINES, continues, cuts, fits, left_block, too_far, visible
+from dgedit_engine.decode.cuts import (
+    LINES,
+    continues,
+    cuts,
+    fits,
+    fitting,
+    left_block,
+    too_far,
+    visible,
+)
 from dgedit_engine.prompt.plain import Surroundings
 
 BEHIND = "\n\n\ndef g():\n"
@@ -77,6 +86,11 @@ def test_whole_lines_before_an_indented_line_end_with_their_line() -> None:
     """Four blanks of indentation agree with any others."""
     text = "    try:\n            raise\n"
     assert found(text, "x\n", "            raise\n") == ["    try:\n"]
+
+
+def test_line_that_goes_on_behind_a_blank_is_no_indented_one() -> None:
+    assert found("total = 1\n", "a = 1\n", " = 1\n") == ["total", "total = 1\n"]
+    assert found(" * a\n *\n", "/**\n", " * b\n */\n") == [" * a\n", " * a\n *\n"]
 
 
 def test_part_of_several_lines_ends_where_a_later_line_goes_on() -> None:
@@ -189,11 +203,12 @@ def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
     ("text", "before", "kept"),
     [
         ("x = 1\ny", "def f():\n    ", "x = 1\n"),
-        ("    x = 1\n  y", "def f():\n", "    x = 1\n"),
+        ("    x = 1\ny", "def f():\n", "    x = 1\n"),
+        ("        x = 1\n    y\nz", "    for a in b:\n", "        x = 1\n    y\n"),
         ("\tx\n\t\ty\nz", "", "\tx\n\t\ty\n"),
         ("a + b\n    # so\n\ndef", "def f():\n    return ", "a + b\n    # so\n\n"),
         ("x = (\n        1,\n    )\n)", "    ", None),  # what closes a bracket belongs to it
-        ("\n    x\n  y", "    if a:", "\n    x\n"),
+        ("\n    x\ny", "    if a:", "\n    x\n"),
         ("\n\n    x\n    y", "", None),
         ("x\n\n\ny", "", None),
         ("", "", None),
@@ -203,6 +218,70 @@ def test_more_of_it_may_be_of_use(text: str, before: str, behind: str) -> None:
 def test_block_is_left_by_less_indentation(text: str, before: str, kept: str | None) -> None:
     place = left_block(text, Surroundings(before, ""))
     assert (None if place is None else text[:place]) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "behind", "kept"),
+    [
+        # down to the block of the next line, not to what an empty line parts from the hole
+        ("        x\n    y\nz", "    if a:\n", "    b\n", "        x\n    y\n"),
+        ("        x\n    y\nz", "    if a:\n", "\nc\n", "        x\n    y\n"),
+        ("        x\n    y\nz", "    if a:\n", "\n\n    def g():\n", "        x\n"),
+        ("        x\n    y\nz", "    if a:\n", "\n\ndef g():\n", "        x\n    y\n"),
+        # the block behind may be one that the hole's lines lead to
+        ("    for a in b:\n        if a:\n", "    if c:\n        d\n", "            e\n", None),
+        ("class A:\n    def f():\n", "    if c:\n        d\n\n", "        e\n", None),
+        ("class A:\n    def f():\n", "    if c:\n        d\n", "        e\n", ""),
+        ("}\nfunction f() {\n", "if (c) {\n    d\n", "    e\n", None),
+        ("function f() {\n", "/*\n * d\n */\n", "    e\n", None),
+        ("f", "/*\n * d\n */\nfunction ", "() {\n    e\n", None),
+    ],
+)
+def test_block_that_is_left_depends_on_what_stands_behind(
+    text: str, before: str, behind: str, kept: str | None
+) -> None:
+    place = left_block(text, Surroundings(before, behind))
+    assert (None if place is None else text[:place]) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "behind", "right"),
+    [
+        ("    if a > 1:\n", "        b = 2\n", "        c\n", True),
+        ("    if a > 1:  # why\n", "        b = 2\n", "        c\n", True),
+        ("    if a > 1\n", "        b = 2\n", "        c\n", False),
+        ("    d = []\n    for a in d:\n", "        b = 2\n", "        c\n", True),
+        ("    for a in d:\n        a\n    d = []\n", "        b = 2\n", "        c\n", False),
+        ("def f(a):", "        b = 2\n\n\n", "\n    c\n", True),
+        ("@wraps(a)\ndef f(a):", "        b = 2\n\n\n", "\n    c\n", True),
+        ("f(", "    ", "\n        c\n", True),
+        ("a", "    f(", ",\n        c\n", True),
+        ("a", "    f(", ")\n        c\n", False),
+        ("a = b", "    ", "\n        .c()\n", True),
+        ("- a", "", "\n  c\n", True),
+        ("    return a", "def f():\n", "", True),
+    ],
+)
+def test_last_line_leads_to_lines_further_right(
+    text: str, before: str, behind: str, right: bool
+) -> None:
+    assert fits(text, Surroundings(before, behind)) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "before", "behind", "right"),
+    [
+        ("a, b", "f(", ")\n", True),
+        ("x = 1", "", "\ny = 2\n", True),
+        ("    x = 1", "def f():\n", "    y = 2\n", False),  # lines with their ends
+        ("    x = 1\n", "def f():\n", "    y = 2\n", True),
+        ("x = 1\n\n", "", "y = 2\n", False),
+        ("  ", "f(", ")\n", False),
+        ("x\ufffd", "f(", ")\n", False),
+    ],
+)
+def test_text_cut_anywhere_fits_or_not(text: str, before: str, behind: str, right: bool) -> None:
+    assert fitting(text, Surroundings(before, behind)) == right
 
 
 @pytest.mark.parametrize(
@@ -247,7 +326,7 @@ def test_text_fits_its_hole(text: str, before: str, present: str, behind: str, r
 def test_clause_is_not_given_up_before_it_can_be_told() -> None:
     place = Surroundings("    if b:\n        x\n", "        y\n")
     assert not too_far("    el", place) and not too_far("    elif a:\n", place)
-    assert too_far("    x = 1\n", place)
+    assert not fits("    x = 1\n", place)  # which a clause may follow
 
 
 def test_what_a_hole_holds_says_whether_its_line_goes_on() -> None:
