@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,6 @@ from dgedit_engine.types import Draft, Hole, InfillRequest, Phase
 from small_base import CONFIG, leaning, model, plainly, reader, request, tokenizer
 
 Shown = list[tuple[Draft, Phase]]
-Drafted = Callable[..., Iterator[list[Row]]]
 ASKED = {
     "within a line": request("def f(a):\n    return ", Hole(), "\n\n\ndef g():\n    return a\n"),
     "in a word": request("def f(a):\n    tot", Hole(), "\n    return total\n"),
@@ -277,69 +276,6 @@ def test_line_longer_than_some_rounds_is_found(
     monkeypatch.setattr(module, "drafted", drafted)
     pool, _ = run(opened, ASKED["before white space"])
     assert [one.text for one in pool.best] == ["self.items(a + b + total + a + b + total)"]
-
-
-def written(opened: Reader, text: str, *, each: float = -0.1) -> Drafted:
-    """A beam of one draft, which is this text."""
-    ids = opened.tokenizer.encode(text)
-
-    def drafted(*given: Any, **options: Any) -> Iterator[list[Row]]:
-        rows = [Row()]
-        for token in ids:
-            rows[0].ids.append(token)
-            rows[0].own.append(each)
-            yield rows
-
-    return drafted
-
-
-@pytest.mark.parametrize("path", ["a.py", "a.unknown"])
-def test_draft_goes_on_as_long_as_it_breaks_the_file(
-    opened: Reader, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    text = "a,\n    b,\n    a + b,\n    total,\n    items)\nself\n"
-    monkeypatch.setattr(module, "drafted", written(opened, f"({text}", each=-3.0))
-    pool, _ = run(opened, request("x = f(", Hole(), "\ny = 1\n", path=path))
-    whole = "a,\n    b,\n    a + b,\n    total,\n    items)"
-    assert (whole in [one.text for one in pool.best]) == (path == "a.py")
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_beginning_of_a_draft_competes_where_no_end_leaves_the_file_sound(
-    opened: Reader, monkeypatch: pytest.MonkeyPatch, newline: str
-) -> None:
-    monkeypatch.setattr(module, "drafted", written(opened, "def total():\n    return a\n\n\n"))
-    behind = " -> None:\n    return items\n".replace("\n", newline)
-    pool, _ = run(opened, request("x = 1\n\n\nd", Hole(), behind, path="a.py"))
-    assert not pool.broken()
-    sound = [one.text for one in pool.best if not pool.errors([one.draft.text])[0]]
-    assert "ef total()" in sound
-    pool, _ = run(
-        opened, request("x = 1\n\n\nd", Hole(), behind)
-    )  # of a language that nobody knows
-    assert "ef total()" not in [one.text for one in pool.best]
-
-
-def test_errors_of_a_text_are_looked_for_once(
-    opened: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[str] = []
-    judge = pools.new_errors
-
-    def watched(asked: InfillRequest, texts: Any) -> Any:
-        seen.extend(one for one, *_ in texts)
-        return judge(asked, texts)
-
-    monkeypatch.setattr(pools, "new_errors", watched)
-    asked = request("x = f(", Hole(), ")\ny = ", Hole(), "\n", path="a.py")
-    pool = begin(opened, asked, 1, ["a"])
-    assert pool.broken()
-    assert pool.errors(["a)", "b", "a)"]) == [1, 0, 1] and pool.errors(["b"]) == [0]
-    assert seen == ["a)", "b"]
-    pool.judge({"a)": 0.0})
-    assert pool.broken()
-    pool.judge({"b": 0.0})
-    assert not pool.broken()
 
 
 def test_row_whose_beginning_is_not_said_is_no_candidate(opened: Reader) -> None:
