@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from dgedit_engine.decode.endings import circle, met
 from dgedit_engine.prompt.plain import Surroundings
@@ -164,11 +165,7 @@ def _least(text: str, place: Surroundings) -> int:
         return _indent(below) + 1
     if first or not _indent(below) or place.line.strip():
         return min(first, 1)
-    # out of a function leads an empty line alone, or the end of a comment above the next one
-    above = place.before[: len(place.before) - len(place.line)]
-    line = next(_lines(above, -1), "")
-    leaves = _indent(line) and line.lstrip()[0] not in "*#/" and text.lstrip()[:1] not in _CLOSING
-    return int(bool(leaves) and not above.endswith("\n\n"))
+    return 1 if _inside(place) and text.lstrip()[:1] not in _CLOSING else 0
 
 
 def _leads(text: str, place: Surroundings) -> bool:
@@ -183,6 +180,18 @@ def _leads(text: str, place: Surroundings) -> bool:
     return _indent(last) >= _indent(below) or _LEADS.search(last) is not None
 
 
+@lru_cache(maxsize=4)  # asked for each token of each draft
+def _inside(place: Surroundings) -> bool:
+    """Say whether a line at the margin would end the block above: that ends with an empty line, or
+    with a comment, above what it is about.
+    """
+    above = place.before[: len(place.before) - len(place.line)]
+    line = next(_lines(above, -1), "")
+    comment = line.lstrip()[:1] in tuple("*#/")
+    return _indent(line) > 0 and not comment and not above.endswith("\n\n")
+
+
+@lru_cache(maxsize=4)
 def _below(place: Surroundings) -> tuple[str | None, bool]:
     """Return the first line with text behind the hole's last line, and whether an empty line parts
     the two. None at the end of the file.
