@@ -94,6 +94,9 @@ def _by_grammar(pool: Pool, asked: int) -> _Found:
         errors += pool.errors([one.draft.text for one in some])
         if len(errors) - sum(map(bool, errors)) >= max(_ENOUGH, asked):
             break
+    if all(errors):  # what was mended may be less likely than all of these
+        found = [*found[: len(errors)], *pool.sound()]
+        errors += [0] * len(pool.sound())
     order = sorted(range(len(errors)), key=lambda at: errors[at] or 0)
     # those with as few as the first are what each is held against
     rivals = [found[at] for at in order if errors[at] == errors[order[0]]]

@@ -114,6 +114,10 @@ class Pool:
         batches = (some[at : at + _RANKED] for at in range(0, len(some), _RANKED))
         return all(all(self.errors(batch)) for batch in batches)
 
+    def sound(self) -> list[Scored]:
+        """Return the candidates that are known to bring no syntax error, the best one first."""
+        return [one for one in self.best if self.faults.get(one.draft.text) == 0]
+
     def certainty(self, found: Sequence[Scored], at: int) -> float | None:
         """Return the probability that the candidate `found[at]` is right; None where unknown."""
         certainty = self.reader.certainty

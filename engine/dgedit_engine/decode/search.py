@@ -98,8 +98,10 @@ def search(
         return
     if pool.names is not None:
         yield from _bound(pool, pool.names, request, decoding, generator)
-    if pool.parts and pool.broken() and pool.judge(dict.fromkeys(_sound(pool), math.inf)):
-        yield pool.best[0].draft, "refine"
+    if pool.parts and pool.broken():
+        pool.judge(dict.fromkeys(_sound(pool), math.inf))
+        for one in pool.sound()[:1]:
+            yield one.draft, "refine"
 
 
 def _bound(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from dgedit_engine.decode import left_to_right
 from dgedit_engine.decode import pool as pools
 from dgedit_engine.decode import search as module
 from dgedit_engine.decode.decoding import Decoding
@@ -74,6 +75,19 @@ def test_beginning_of_a_draft_competes_where_no_end_leaves_the_file_sound(
     assert "ef total()" in sound
     pool = run(opened, request("x = 1\n\n\nd", Hole(), behind))  # of a language that nobody knows
     assert "ef total()" not in [one.text for one in pool.best]
+
+
+def test_mended_infill_is_shown_and_chosen_however_unlikely(
+    opened: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in (pools, left_to_right):
+        monkeypatch.setattr(one, "JUDGED", 1)
+    monkeypatch.setattr(module, "drafted", written(opened, "def total():\n    return a\n\n\n"))
+    asked = request("x = 1\n\n\nd", Hole(), " -> None:\n    return items\n", path="a.py")
+    generator = torch.Generator().manual_seed(0)
+    *_, shown, last = left_to_right.fill(opened, asked, Decoding(candidates=4), generator)
+    assert last.drafts[0].text == "ef total()" == shown.drafts[0].text
+    assert last.candidates[0][0].faults == 0
 
 
 def test_errors_of_a_text_are_looked_for_once(
