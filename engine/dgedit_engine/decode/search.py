@@ -20,6 +20,7 @@ from dgedit_engine.decode.causal import encode
 from dgedit_engine.decode.cuts import cuts, fitting, too_far
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row, drafted
+from dgedit_engine.decode.faults import may_be_sound
 from dgedit_engine.decode.guide import TemplateGuide
 from dgedit_engine.decode.joint import AFTER
 from dgedit_engine.decode.pool import LONGEST, Pool
@@ -149,6 +150,7 @@ def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tupl
         broken = pool.broken() and not request.exact
         if broken:
             _remember(pool, drafts.rows)
+            broken = may_be_sound(pool.alone)  # else going on would seldom mend it
         _give_up(pool, drafts.rows, broken=broken)
 
 

@@ -63,6 +63,16 @@ def test_draft_goes_on_as_long_as_it_breaks_the_file(
     assert (whole in [one.text for one in pool.best]) == (path == "a.py")
 
 
+@pytest.mark.parametrize("path", ["a.py", "a.unknown"])
+def test_file_that_nothing_makes_sound_is_not_gone_on_with(
+    opened: Reader, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    text = "a,\n    b,\n    a + b,\n    total,\n    items)\nself\n"
+    monkeypatch.setattr(module, "drafted", written(opened, f"({text}", each=-3.0))
+    pool = run(opened, request("y = [)\n  x = f(", Hole(), "\nz = (]\n", path=path))
+    assert "a,\n    b,\n    a + b,\n    total,\n    items)" not in [one.text for one in pool.best]
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_beginning_of_a_draft_competes_where_no_end_leaves_the_file_sound(
     opened: Reader, monkeypatch: pytest.MonkeyPatch, newline: str
