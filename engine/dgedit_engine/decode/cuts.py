@@ -76,15 +76,18 @@ def cuts(text: str, place: Surroundings, *, ended: bool = False, asked: bool = F
         found.update(at for at in later if at > len(line))
     elif ended and not goes_on:
         found.add(len(text) if takes_end else len(text.rstrip()))
-    lines = takes_end or goes_on
-    return sorted(length for length in found if _sound(text[:length], place, lines))
+    return sorted(length for length in found if fitting(text[:length], place))
 
 
 def fitting(text: str, place: Surroundings) -> bool:
-    """Say whether a text can be a hole's, wherever it was cut."""
-    goes_on = continues(place.behind)
-    takes_end = place.starts_line and (goes_on or not place.behind)
-    return "\ufffd" not in text and _sound(text, place, takes_end or goes_on)
+    """Say whether a text can be a hole's, wherever it was cut: it fits, is not blank, and neither
+    begins nor ends with an empty line, but for the beginning of the line that goes on behind it.
+    """
+    takes_end = continues(place.behind) or (place.starts_line and not place.behind)
+    lines = (text.rstrip(" \t").removesuffix("\n") if takes_end else text).split("\n")
+    blank = not lines[-1].strip() and len(lines) > 1
+    begins = place.starts_line and not lines[0].strip()
+    return bool(text.strip()) and not blank and not begins and fits(text, place)
 
 
 def too_far(text: str, place: Surroundings) -> bool:
@@ -242,13 +245,3 @@ def _agreeing(text: str, behind: str, least: int) -> list[int]:
         found.append((-agreed, place))
         place = text.find(head[:least], place + 1)
     return [place for _, place in sorted(found)[:_INSIDE]]
-
-
-def _sound(text: str, place: Surroundings, takes_end: bool) -> bool:
-    """Say whether a text can be a hole's: it is not blank, and neither begins nor ends with an
-    empty line, but for the beginning of the line that goes on behind it.
-    """
-    lines = (text.rstrip(" \t").removesuffix("\n") if takes_end else text).split("\n")
-    blank = not lines[-1].strip() and len(lines) > 1
-    begins = place.starts_line and not lines[0].strip()
-    return bool(text.strip()) and not blank and not begins and fits(text, place)

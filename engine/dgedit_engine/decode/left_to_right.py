@@ -95,8 +95,8 @@ def _by_grammar(pool: Pool, asked: int) -> _Found:
         if len(errors) - sum(map(bool, errors)) >= max(_ENOUGH, asked):
             break
     if all(errors):  # what was mended may be less likely than all of these
-        found = [*found[: len(errors)], *pool.sound()]
-        errors += [0] * len(pool.sound())
+        mended = pool.sound()
+        found, errors = [*found[: len(errors)], *mended], [*errors, *(0 for _ in mended)]
     order = sorted(range(len(errors)), key=lambda at: errors[at] or 0)
     # those with as few as the first are what each is held against
     rivals = [found[at] for at in order if errors[at] == errors[order[0]]]

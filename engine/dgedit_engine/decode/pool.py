@@ -69,7 +69,7 @@ class Pool:
     names: Names | None = None
     """What the file's names say of a candidate; None where they say nothing."""
     parts: dict[str, float] = field(default_factory=dict)
-    """What drafts had written behind each of their pieces, and its log-probability."""
+    """What drafts began with, where each end broke the file, and its log-probability."""
     faults: dict[str, int | None] = field(default_factory=dict)
     """Syntax errors of texts that were judged."""
 
@@ -102,9 +102,8 @@ class Pool:
         """
         later = [None] * (len(self.alone.holes) - 1)
         new = [text for text in dict.fromkeys(texts) if text not in self.faults]
-        for text, places in zip(
-            new, new_errors(self.alone, [[text, *later] for text in new]), strict=True
-        ):
+        found = new_errors(self.alone, [[text, *later] for text in new])
+        for text, places in zip(new, found, strict=True):
             self.faults[text] = None if places is None else len(places)
         return [self.faults[text] for text in texts]
 

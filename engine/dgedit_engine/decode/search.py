@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 
 import torch
 
@@ -254,19 +255,19 @@ def _endings(pool: Pool, row: Row) -> Iterator[tuple[str, float]]:
     if row.left:
         return
     here, text = pool.around, pool.text(row)
-    skipped = len(here.forced) + len(pool.said(row)) - len(text)
-    ends, odds = _odds(pool.reader.tokenizer, row)
+    ends, odds = _odds(pool, row)
     for length in cuts(text, here.place, ended=row.ended, asked=bool(here.ends)):
         if "\ufffd" not in text[:length]:
-            yield text[:length], odds[bisect.bisect_right(ends, skipped + length) - 1]
+            yield text[:length], odds[bisect.bisect_right(ends, length) - 1]
 
 
-def _odds(tokenizer: Tokenizer, row: Row) -> tuple[list[int], list[float]]:
-    """Return the places in a draft where its pieces begin and end, and the log-probability up to
-    each.
+def _odds(pool: Pool, row: Row) -> tuple[list[int], list[float]]:
+    """Return the places in a draft's text where its pieces begin and end, and the log-probability
+    up to each. What the draft had to begin with stands before 0.
     """
-    ends, odds, place = [0], [0.0], 0
-    for piece in tokenizer.pieces(row.ids):
+    skipped = len(pool.around.forced) + len(pool.said(row)) - len(pool.text(row))
+    ends, odds, place = [-skipped], [0.0], 0
+    for piece in pool.reader.tokenizer.pieces(row.ids):
         ends.append(ends[-1] + len(piece.text))
         odds.append(odds[-1] + sum(row.own[place : place + piece.tokens]))
         place += piece.tokens
@@ -279,17 +280,17 @@ def _remember(pool: Pool, written: Sequence[Row]) -> None:
         if row.left:
             continue
         text = pool.text(row)
-        skipped = len(pool.around.forced) + len(pool.said(row)) - len(text)
-        ends, odds = _odds(pool.reader.tokenizer, row)
+        ends, odds = _odds(pool, row)
         for at in range(1, len(text) + 1):
             if at == len(text) or not (text[at - 1].isalnum() and text[at].isalnum()):
-                pool.parts[text[:at]] = odds[bisect.bisect_right(ends, skipped + at) - 1]
+                pool.parts[text[:at]] = odds[bisect.bisect_right(ends, at) - 1]
 
 
 def _sound(pool: Pool) -> list[str]:
     """Return the likeliest beginnings of drafts, wherever they end, that leave the file sound."""
     likely = sorted(pool.parts.keys() - pool.seen, key=lambda text: (-pool.parts[text], text))
-    some = [text for text in likely if fitting(text, pool.around.place)][:_TRIED]
+    fit = (text for text in likely if "\ufffd" not in text and fitting(text, pool.around.place))
+    some = list(islice(fit, _TRIED))
     found: list[str] = []
     for start in range(0, len(some), _SOUND):
         batch = some[start : start + _SOUND]

@@ -277,7 +277,6 @@ def test_last_line_leads_to_lines_further_right(
         ("    x = 1\n", "def f():\n", "    y = 2\n", True),
         ("x = 1\n\n", "", "y = 2\n", False),
         ("  ", "f(", ")\n", False),
-        ("x\ufffd", "f(", ")\n", False),
     ],
 )
 def test_text_cut_anywhere_fits_or_not(text: str, before: str, behind: str, right: bool) -> None:

@@ -52,25 +52,26 @@ def written(opened: Reader, text: str, *, each: float = -0.1) -> Drafted:
     return drafted
 
 
-@pytest.mark.parametrize("path", ["a.py", "a.unknown"])
-def test_draft_goes_on_as_long_as_it_breaks_the_file(
-    opened: Reader, monkeypatch: pytest.MonkeyPatch, path: str
+@pytest.mark.parametrize(
+    ("path", "before", "behind", "goes_on"),
+    [
+        ("a.py", "x = f(", "\ny = 1\n", True),
+        ("a.unknown", "x = f(", "\ny = 1\n", False),  # no language: nothing is known to break
+        ("a.py", "y = [)\n  x = f(", "\nz = (]\n", False),  # nothing makes this sound
+    ],
+)
+def test_draft_goes_on_while_it_breaks_a_file_that_may_be_sound(
+    opened: Reader,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    before: str,
+    behind: str,
+    goes_on: bool,
 ) -> None:
-    text = "a,\n    b,\n    a + b,\n    total,\n    items)\nself\n"
-    monkeypatch.setattr(module, "drafted", written(opened, f"({text}", each=-3.0))
-    pool = run(opened, request("x = f(", Hole(), "\ny = 1\n", path=path))
     whole = "a,\n    b,\n    a + b,\n    total,\n    items)"
-    assert (whole in [one.text for one in pool.best]) == (path == "a.py")
-
-
-@pytest.mark.parametrize("path", ["a.py", "a.unknown"])
-def test_file_that_nothing_makes_sound_is_not_gone_on_with(
-    opened: Reader, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    text = "a,\n    b,\n    a + b,\n    total,\n    items)\nself\n"
-    monkeypatch.setattr(module, "drafted", written(opened, f"({text}", each=-3.0))
-    pool = run(opened, request("y = [)\n  x = f(", Hole(), "\nz = (]\n", path=path))
-    assert "a,\n    b,\n    a + b,\n    total,\n    items)" not in [one.text for one in pool.best]
+    monkeypatch.setattr(module, "drafted", written(opened, f"({whole}\nself\n", each=-3.0))
+    pool = run(opened, request(before, Hole(), behind, path=path))
+    assert (whole in [one.text for one in pool.best]) == goes_on
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
