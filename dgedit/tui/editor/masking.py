@@ -63,7 +63,7 @@ def mask(editor: Editor) -> str:
         count = len(own.places(editor.text[span.start : span.end])) if own else 0
         return f"{done}; {count} blanks: the command template keeps the rest" if count else done
     text = editor.text
-    if hole is None and (marker := _marker_at(editor)) is not None:
+    if hole is None and (marker := _marker_at(editor, span.start)) is not None:
         return _open(editor, OpenHole(marker.start, marker.end), "masked the marker")
     if hole is None and (span.start == len(text) or text[span.start].isspace()):
         return _open(editor, OpenHole(span.start, span.start), _POINT)
@@ -139,9 +139,8 @@ def _aimed_at(editor: Editor) -> Span:
     return Span(at, at)
 
 
-def _marker_at(editor: Editor) -> Span | None:
-    """Return the marker that the cursor is in, or at an end of."""
-    at = _selected(editor).end
+def _marker_at(editor: Editor, at: int) -> Span | None:
+    """Return the marker that a place is in, or at an end of."""
     row = editor.buffer.location(at)[0]
     start = editor.buffer.index((row, 0))
     spans = (one.span for one in marked(editor.buffer[row]))

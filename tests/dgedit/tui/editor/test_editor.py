@@ -35,7 +35,7 @@ async def test_f2_masks_the_selection_and_again_closes_the_hole(desk: OpenDesk) 
         assert spans(d.app.editor) == []
 
 
-@pytest.mark.parametrize("column", [8, 11, 14])
+@pytest.mark.parametrize("column", [0, 3, 8, 11, 14])  # in the indentation too
 async def test_f2_masks_the_marker_that_the_cursor_touches(desk: OpenDesk, column: int) -> None:
     async with desk({"a.py": b"def f():\n        <FILL>  # and <FILL: more>\n"}) as d:
         d.app.editor.move_cursor((1, column))
