@@ -164,3 +164,22 @@ def test_permissive_takes_nothing_else(metadata: str) -> None:
 def test_unnatural_text_is_told_from_code() -> None:
     assert corpus._unnatural(source("alpha")) is None
     assert corpus._unnatural("# DO NOT EDIT\n" + BODY) == "generated"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"use strict";\nObject.defineProperty(exports, "__esModule", { value: true });\n',
+        "export const a = 1;\n//# sourceMappingURL=a.mjs.map\n",
+        "define(['./b'], function (b) {\n  return b + 1;\n});\n",
+        "module.exports = __toCommonJS(exports_of_a);\n",
+    ],
+)
+def test_what_compilers_write_is_told_from_code(text: str) -> None:
+    assert corpus._unnatural(text, "javascript") == "built"
+
+
+def test_code_that_speaks_of_compilers_is_code() -> None:
+    text = "// finds '//# sourceMappingURL=' in a text\nconst define = (name) => [name];\n"
+    assert corpus._unnatural(text, "javascript") is None
+    assert corpus._unnatural("define(['a'])\n" * 9, "python") is None
