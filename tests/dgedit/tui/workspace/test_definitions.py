@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dgedit.tui.widgets.picker import Choose
-from dgedit.tui.widgets.search_panel import Places
+from dgedit.tui.widgets.places import Places
 
 from ..conftest import Desk, OpenDesk
 

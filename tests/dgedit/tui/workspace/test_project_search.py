@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dgedit.tui.widgets.diffview import DiffView
-from dgedit.tui.widgets.search_panel import Places
+from dgedit.tui.widgets.places import Places
 from dgedit.tui.workspace.project_search import Agreeing
 
 from ..conftest import Desk, OpenDesk
