@@ -63,7 +63,9 @@ class Weights:
     end: float = 1.0
     """Weight of the first tokens behind it."""
     text: float = 0.1
-    """Weight of the rest of the text, behind the first 16 tokens of a part."""
+    """Weight of the rest of the text, behind the first 16 tokens of a part; 0 for what was read
+    already, as all that follows the end in the turned form: it would teach to copy.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def lay_out(
     if at + skipped == 0:
         return None
     counted = [weights.text] * skipped + [weights.middle] * (over - skipped)
-    counted += [weights.end] * END + [weights.text] * AHEAD
+    counted += [weights.end] * END + [0.0 if head else weights.text] * AHEAD
     return InfillExample(
         [*start, *head, *prefix, *rest],
         [

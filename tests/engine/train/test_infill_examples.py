@@ -94,6 +94,8 @@ def test_turned_form_reads_what_follows_first_as_plain_text(tokenizer: Tokenizer
     assert tokenizer.decode(one.ids[slice(*one.middle)]) == TEXT[start:end]
     assert [one.weights[place] for place in range(*one.middle)] == [1.0] * len(range(*one.middle))
     assert one.ids[slice(*one.prefix)] == before
+    behind = one.weights[one.middle[1] :]  # which stands in front already
+    assert behind == [1.0] * END + [0.0] * (len(behind) - END) and len(behind) > END
     nothing = lay_out(TEXT[:end], (start, end), tokenizer, form="turned", limit=256)
     plain = lay_out(TEXT[:end], (start, end), tokenizer, form="ahead", limit=256)
     assert nothing == plain
