@@ -21,14 +21,15 @@ _ENOUGH = 2000
 _STEPS = (2, 3, 4, 8)
 _LEAD = re.compile(r"(?:\A|(?<=[\r\n]))( *)(?=[^\s*])")
 
-# In Python: what a line begins with that belongs to a line above; what that one begins with; and
-# what ends the parts of such a line.
+# In Python: what a line begins with that belongs to a line above; what that one begins with; what
+# ends the parts of such a line; and what a line that it stands below begins with, further right.
 _PARTS = tuple(
-    (re.compile(part), re.compile(rf"(?:{whole})\b"), re.compile(rf"(?:{last})\b"))
-    for part, whole, last in (
-        (r"else:\Z", "if|elif|for|while|try|except|async", "else|finally"),
-        (r"elif[ (:]\Z", "if|elif", "else"),
-        (r"(?:except[ (:*]|finally:)\Z", "try|except", "finally"),
+    tuple(map(re.compile, patterns))
+    for patterns in (
+        (r"else:\Z", r"(?:if|elif|for|while|try|except|async)\b", r"(?:else|finally)\b", "(?!)"),
+        (r"elif[ (:]\Z", r"(?:if|elif)\b", r"else\b", "(?!)"),
+        (r"(?:except[ (:*]|finally:)\Z", r"(?:try|except)\b", r"finally\b", "(?!)"),
+        (r"case\b.+:\Z", r"case\b.+:", "(?!)", r"match\b.+:"),
     )
 )
 
@@ -110,9 +111,9 @@ def dedented(line: str, above: Iterable[str], name: str) -> str | None:
     if word in _OPENING:
         target = _lead_of_bracket(word, above)
     elif kind.language == "python":
-        for part, whole, last in _PARTS:
+        for part, whole, last, outer in _PARTS:
             if part.match(word):
-                target = _lead_of_whole(lead, whole, last, above)
+                target = _lead_of_whole(lead, whole, last, outer, above)
     elif suffix in _SHELLS | _WORDY and _ENDS.match(word):
         target = _lead_around(lead, above, name)
     fits = target is not None and len(target) < len(lead) and lead.startswith(target)
@@ -145,15 +146,23 @@ def _lead_of_bracket(close: str, above: Iterable[str]) -> str | None:
 
 
 def _lead_of_whole(
-    lead: str, whole: re.Pattern[str], last: re.Pattern[str], above: Iterable[str]
+    lead: str,
+    whole: re.Pattern[str],
+    last: re.Pattern[str],
+    outer: re.Pattern[str],
+    above: Iterable[str],
 ) -> str | None:
-    """Return the blanks of the nearest line that a part can belong to, of those around it."""
+    """Return the blanks of the nearest line that a part can belong to, of those around it; None
+    where it stands below `outer` first.
+    """
     most = len(lead)
     for line in above:
         there, body = _parted(line)
         if body and len(there) <= most:
             if whole.match(body):
                 return there
+            if outer.match(body):
+                return None
             most = len(there) - (last.match(body) is not None)
     return None
 

@@ -107,6 +107,20 @@ def test_part_goes_to_the_line_it_belongs_to() -> None:
     assert dedented("    }", ["b", "f {"], "a.txt") is None
 
 
+def test_case_goes_to_the_case_before_it_in_its_own_match() -> None:
+    lines = ["match a:", "    case 1:", "        match b:", "            case 2:", " " * 16 + "c"]
+    for end, typed, lead in (
+        (1, "    case 1:", None),
+        (2, "        case _:", "    "),
+        (3, "            case 2:", None),
+        (5, " " * 16 + "case Point(x=0):", " " * 12),
+        (5, " " * 16 + "case", None),
+        (5, " " * 16 + "case:", None),
+    ):
+        assert dedented(typed, lines[end - 1 :: -1], "a.py") == lead, typed
+    assert dedented("        case 2:", ["        f()", "    case 1:", "match a:"], "a.js") is None
+
+
 def test_blocks_are_opened_by_brackets_colons_and_words() -> None:
     for line, name in (
         ("if a; then", "a.sh"),
