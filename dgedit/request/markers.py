@@ -99,6 +99,12 @@ def passage(
     return Passage(readable(name), kept, readable(above), readable(below))
 
 
+def words_of(held: str) -> str:
+    """Return the instruction of a marker, given all that a hole holds; empty if it holds none."""
+    found = marked(held)
+    return found[0].words if found and found[0].span == Span(0, len(held)) else ""
+
+
 def is_marker(text: str, marker: str) -> bool:
     """Say whether a text is a marker and nothing else."""
     return _pattern(marker).fullmatch(text) is not None

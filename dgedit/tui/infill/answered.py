@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 from dgedit.errors import DgeditError
 from dgedit.tui.infill.controller import InfillController
@@ -22,7 +23,7 @@ def open_answered(infills: InfillController, request: InfillRequest, infill: Inf
     """Show an infill in the open holes, which must be its own, in order. Filling again uses the
     same effort, instruction and strength.
     """
-    wish = Wish(request.effort, request.seed, request.instruction, request.strength)
+    wish = Wish(request.effort, request.seed, strength=request.strength)
     try:
         fill = Fill.ask(infills.workspace.editors, wish, others=infills.documents())
     except (DgeditError, ValueError) as error:
@@ -30,6 +31,9 @@ def open_answered(infills: InfillController, request: InfillRequest, infill: Inf
         return
     if len(fill.holes) != len(infill.texts):
         return
+    own = fill.request.instruction  # the markers'
+    fill.said = request.instruction.removesuffix(own).removesuffix("\n")
+    fill.request = replace(fill.request, instruction=request.instruction)
     step = _last_step(infill)
     fill.keep(step)
     infills.fill = fill

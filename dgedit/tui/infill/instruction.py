@@ -171,8 +171,8 @@ class Instructing:
             self.workspace.notice(NOTHING)
             return
         if self.infill.fill is not None:
-            asked = self.infill.fill.request
-            present = Instruction(asked.instruction, asked.strength)
+            fill = self.infill.fill
+            present = Instruction(fill.said, fill.request.strength)
             about = "Once more: below strength 1 from the draft that is shown"
         else:
             present = Instruction("", self._strength)

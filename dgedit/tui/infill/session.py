@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Literal
 
-from dgedit.files.document import Document, Span
+from dgedit.files.document import Document, Span, readable
 from dgedit.request.context import beside
-from dgedit.request.markers import passage
+from dgedit.request.markers import instruction_of, passage, words_of
 from dgedit.text.drafts import cut, rest, veiled
 from dgedit.tui.editor.accepting import accept, accept_start
 from dgedit.tui.editor.editor import Editor
@@ -82,6 +82,8 @@ class Fill:
     """The earlier candidates of holes of which nothing is refined."""
     caution: float = CAUTION
     """A candidate whose probability of being right is below this is drawn as unsure."""
+    said: str = ""
+    """The request's instruction without those of the markers that its holes hold."""
     numbers: dict[OpenHole, int] = field(init=False)
     """The index of each hole in the request's order."""
 
@@ -109,6 +111,7 @@ class Fill:
             if weaves is None or hole in weaves
         ]
         passages, every_weave = [], []
+        words: list[str] = []  # for each of the request's holes
         for editor in dict.fromkeys(editor for editor, _ in holes):
             own = [hole for owner, hole in holes if owner is editor]
             spans = [Span(hole.start, hole.end) for hole in own]
@@ -119,14 +122,17 @@ class Fill:
             ]
             passages.append(woven(asked, given))
             every_weave += given
+            for span, weave in zip(spans, given, strict=True):
+                one = words_of(editor.told.text[span.start : span.end])
+                words += [one for part in weave if isinstance(part, Hole)]
         request = InfillRequest(
             (*passages, *beside(passages, others)),
-            instruction=wish.instruction,
+            instruction=readable(instruction_of(wish.instruction, words)),
             strength=wish.strength,
             effort=wish.effort,
             seed=wish.seed,
         )
-        return cls(request, tuple(holes), weaves=tuple(every_weave))
+        return cls(request, tuple(holes), weaves=tuple(every_weave), said=wish.instruction)
 
     def again(
         self,
@@ -374,7 +380,7 @@ class Fill:
         return Wish(
             asked.effort,
             (asked.seed + 1) % 2**63,
-            asked.instruction if instruction is None else instruction,
+            self.said if instruction is None else instruction,
             asked.strength if strength is None else strength,
         )
 

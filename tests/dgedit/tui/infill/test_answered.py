@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from dgedit.files.document import Span
+from dgedit.request.markers import marked
 from dgedit.tui.app import DgeditApp
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.infill.session import Stage
@@ -17,7 +17,6 @@ from scripted import Script, Scripted
 from ..conftest import Desk
 
 TEXTS = "a = <FILL>\nb = <FILL>\n", "c = <FILL>\n"
-SPANS = (Span(4, 10), Span(15, 21)), (Span(4, 10),)
 
 
 def candidate(text: str) -> Candidate:
@@ -32,16 +31,19 @@ def infill(*texts: str, others: bool = True) -> Infill:
 class Opened:
     """An editor of two files with the holes masked, and what was answered."""
 
-    def __init__(self, folder: Path, found: Infill) -> None:
+    def __init__(
+        self, folder: Path, found: Infill, texts: tuple[str, str] = TEXTS, said: str = "say"
+    ) -> None:
         paths = [folder / "a.py", folder / "b.py"]
-        for path, text in zip(paths, TEXTS, strict=True):
+        for path, text in zip(paths, texts, strict=True):
             path.write_text(text)
         self.backend = Scripted()
-        request = InfillRequest((Passage("", (Hole(),) * 3),), "say", seed=4, effort=0.25)
+        request = InfillRequest((Passage("", (Hole(),) * 3),), said, seed=4, effort=0.25)
         self.app = DgeditApp(
             paths, connect=lambda: self.backend, watch=False, answered=(request, found)
         )
-        for editor, spans in zip(self.app.editors, SPANS, strict=True):
+        for editor in self.app.editors:
+            spans = [one.span for one in marked(editor.text)]
             editor.open_holes([OpenHole(span.start, span.end) for span in spans])
 
     async def ready(self, pilot: Pilot[None]) -> Desk:
@@ -83,6 +85,18 @@ async def test_its_candidates_are_there_and_another_is_asked_for_as_it_was(tmp_p
         await d.until(lambda: bool(opened.backend.requests))
         (request,) = opened.backend.requests
         assert (request.seed, request.instruction, request.effort) == (5, "say", 0.25)
+
+
+async def test_words_of_its_markers_are_said_once(tmp_path: Path) -> None:
+    texts, said = ("a = <FILL: one>\nb = <FILL>\n", TEXTS[1]), "say\nhole 1: one"
+    opened = Opened(tmp_path, infill("1", "2", "3"), texts, said)
+    async with opened.app.run_test() as pilot:
+        d = await opened.ready(pilot)
+        assert opened.app.fill is not None
+        assert (opened.app.fill.request.instruction, opened.app.fill.said) == (said, "say")
+        await d.press("f5")
+        await d.until(lambda: bool(opened.backend.requests))
+        assert opened.backend.requests[0].instruction == said
 
 
 async def test_rejected_it_leaves_the_holes(tmp_path: Path) -> None:

@@ -185,6 +185,39 @@ async def test_insertion_point_has_no_text_to_rewrite(desk: OpenDesk) -> None:
         assert script.requests[-1].instruction == "x"
 
 
+async def test_marker_says_what_is_wanted_in_its_hole(desk: OpenDesk) -> None:
+    script = Script("1", "2")
+    text = b"a = <FILL: one>\nb = <FILL>\n"
+    async with desk({"a.py": text}, script) as d:
+        for at in (5, text.index(b"<", 9)):
+            d.select(at, at)
+            await d.press("f2")
+        await d.press("f5")
+        await d.step(3)
+        assert script.requests[-1].instruction == "hole 1: one"
+        assert [hole.text for hole in script.requests[-1].holes] == ["", ""]
+        await d.press("f6")  # with one for all beside it, once more
+        assert isinstance(d.app.screen, Box) and d.app.screen.present.instruction == ""
+        await write(d, "short")
+        await d.press("enter")
+        await d.step(3)
+        await d.press("f5")
+        await d.step(3)
+        said = [one.instruction for one in script.requests]
+        assert said == ["hole 1: one", *["short\nhole 1: one"] * 2]
+
+
+async def test_markers_words_are_said_not_to_be_followed(desk: OpenDesk) -> None:
+    script = Deaf("1")
+    async with desk({"a.py": b"a = <FILL: one>\n"}, script) as d:
+        await d.until(lambda: d.app.infill.source.backend is not None)
+        d.select(4, 4)
+        await d.press("f2", "f5")
+        assert d.notice == LINE
+        await d.step(3)
+        assert script.requests[-1].instruction == "one"
+
+
 async def test_box_that_was_faster_than_the_model_says_it_as_well(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_bytes(CODE)
     loaded = Event()
