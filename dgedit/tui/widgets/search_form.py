@@ -98,12 +98,12 @@ class Switches(Static):
     def show(self) -> None:
         """Show which are on, with their keys where there is room."""
         parts: list[tuple[str, str]] = []
-        for key, sign, is_on in (
+        for keys, sign, is_on in (
             ("Alt+R", ".*", self.chosen.regex),
             ("Alt+C", "Aa", self.chosen.case),
             ("Alt+W", "word", self.chosen.words),
         ):
-            parts.append((f" {key}" * (self.app.size.width >= _ROOMY), "$text-muted"))
+            parts.append((f" {keys}" * (self.app.size.width >= _ROOMY), "$text-muted"))
             parts.append((f" {sign} ", "reverse bold" if is_on else "dim"))
         self.update(Content.assemble(*parts))
 
