@@ -48,10 +48,7 @@ def marked(text: str, marker: str = MARKER) -> list[Marked]:
 
     A marker that ends in `>` may hold an instruction: `<FILL: …>`.
     """
-    return [
-        Marked(Span(*found.span()), (found.groupdict().get("words") or "").strip())
-        for found in _pattern(marker).finditer(text)
-    ]
+    return [Marked(Span(*found.span()), _words(found)) for found in _pattern(marker).finditer(text)]
 
 
 def instruction_of(said: str, words: Sequence[str]) -> str:
@@ -99,10 +96,10 @@ def passage(
     return Passage(readable(name), kept, readable(above), readable(below))
 
 
-def words_of(held: str) -> str:
-    """Return the instruction of a marker, given all that a hole holds; empty if it holds none."""
-    found = marked(held)
-    return found[0].words if found and found[0].span == Span(0, len(held)) else ""
+def words_of(held: str, marker: str = MARKER) -> str:
+    """Return the instruction of a marker that is all a hole holds; else nothing."""
+    found = _pattern(marker).fullmatch(held)
+    return _words(found) if found else ""
 
 
 def is_marker(text: str, marker: str) -> bool:
@@ -150,6 +147,10 @@ def _pattern(marker: str) -> re.Pattern[str]:
         begin = re.escape(marker[:-1])
         return re.compile(begin + _WORDS.replace("{begin}", begin or "(?!)") + ">")
     return re.compile(re.escape(marker))
+
+
+def _words(found: re.Match[str]) -> str:
+    return (found.groupdict().get("words") or "").strip()
 
 
 def _excerpt_start(text: str, hole: int) -> int:

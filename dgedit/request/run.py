@@ -25,6 +25,7 @@ from dgedit.request.markers import (
     passage,
     position,
     trimmed,
+    words_of,
 )
 from dgedit.request.progress import watch
 from dgedit.request.ranges import spans_of
@@ -112,8 +113,8 @@ class Source:
 
     def words(self, *, marker: str) -> list[str]:
         """Return the instruction in each hole's marker; empty for none."""
-        said = {one.span: one.words for one in marked(self.document.text, marker)}
-        return [said.get(span, "") for span in self.spans]
+        text = self.document.text
+        return [words_of(text[span.start : span.end], marker) for span in self.spans]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,15 +21,16 @@ _ENOUGH = 2000
 _STEPS = (2, 3, 4, 8)
 _LEAD = re.compile(r"(?:\A|(?<=[\r\n]))( *)(?=[^\s*])")
 
+_NEVER = "(?!)"  # a pattern that nothing matches
 # In Python: what a line begins with that belongs to a line above; what that one begins with; what
 # ends the parts of such a line; and what a line that it stands below begins with, further right.
 _PARTS = tuple(
     tuple(map(re.compile, patterns))
     for patterns in (
-        (r"else:\Z", r"(?:if|elif|for|while|try|except|async)\b", r"(?:else|finally)\b", "(?!)"),
-        (r"elif[ (:]\Z", r"(?:if|elif)\b", r"else\b", "(?!)"),
-        (r"(?:except[ (:*]|finally:)\Z", r"(?:try|except)\b", r"finally\b", "(?!)"),
-        (r"case\b.+:\Z", r"case\b.+:", "(?!)", r"match\b.+:"),
+        (r"else:\Z", r"(?:if|elif|for|while|try|except|async)\b", r"(?:else|finally)\b", _NEVER),
+        (r"elif[ (:]\Z", r"(?:if|elif)\b", r"else\b", _NEVER),
+        (r"(?:except[ (:*]|finally:)\Z", r"(?:try|except)\b", r"finally\b", _NEVER),
+        (r"case\b.+:\Z", r"case\b.+:", _NEVER, r"match\b.+:"),
     )
 )
 

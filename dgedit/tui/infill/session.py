@@ -123,7 +123,7 @@ class Fill:
             passages.append(woven(asked, given))
             every_weave += given
             for span, weave in zip(spans, given, strict=True):
-                one = words_of(editor.told.text[span.start : span.end])
+                one = words_of(editor.text[span.start : span.end])
                 words += [one for part in weave if isinstance(part, Hole)]
         request = InfillRequest(
             (*passages, *beside(passages, others)),

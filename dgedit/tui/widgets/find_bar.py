@@ -6,7 +6,6 @@ in it. Knows fields and switches; `finding.py` searches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -73,11 +72,6 @@ class FindBar(SearchForm):
             yield Static("Replace ", classes="name")
             yield self.by
             yield Static("Enter one · Alt+A all", classes="keys")
-
-    @property
-    def fields(self) -> Sequence[Field]:
-        """The field to find and, when replacing, that of the replacement."""
-        return [self.what, self.by] if self.has_class("-replacing") else [self.what]
 
     def open(self, text: str, *, replacing: bool) -> None:
         """Show the bar, with a text to find if it is not empty."""

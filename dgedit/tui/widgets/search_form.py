@@ -6,7 +6,7 @@ Knows fields and switches; the bar and the panel lay them out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
@@ -14,7 +14,6 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dgedit.text.search import Query
@@ -126,11 +125,6 @@ class SearchForm(Vertical):
         self.switches = Switches()
         self._search, self._asked = search, asked
 
-    @property
-    def fields(self) -> Sequence[Widget]:
-        """What Tab goes through, in order."""
-        raise NotImplementedError
-
     def on_mount(self) -> None:
         """Hide the form at first."""
         self.display = False
@@ -159,9 +153,10 @@ class SearchForm(Vertical):
 
     def action_other_field(self, by: int) -> None:
         """Go to the next field or the one before and, past the last one, to the text."""
-        at = next(i for i, field in enumerate(self.fields) if field.has_focus) + by
-        if 0 <= at < len(self.fields):
-            self.screen.set_focus(self.fields[at])
+        fields = [one for one in self.screen.focus_chain if self in one.ancestors]
+        at = next(i for i, field in enumerate(fields) if field.has_focus) + by
+        if 0 <= at < len(fields):
+            self.screen.set_focus(fields[at])
         else:
             self._search.to_text()
 

@@ -7,7 +7,6 @@ Knows fields and rows; what is found, and what becomes of a place that is chosen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol
 
@@ -15,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from dgedit.text.search import Hit, Query
@@ -79,11 +77,6 @@ class SearchPanel(SearchForm):
             yield self.where
         yield self._told
         yield self.places
-
-    @property
-    def fields(self) -> Sequence[Widget]:
-        """The three fields, and the places."""
-        return [self.what, self.by, self.where, self.places]
 
     def open(self, query: Query | None, where: str | None = None) -> None:
         """Show the panel, with something to find, and where, if that is given."""
