@@ -18,7 +18,7 @@ from textual.timer import Timer
 
 from dgedit.errors import DgeditError
 from dgedit.files.document import Document
-from dgedit.request.ability import not_followed, not_known, note
+from dgedit.request.ability import not_known, note
 from dgedit.tui.editor import masking
 from dgedit.tui.editor.editor import Editor
 from dgedit.tui.editor.holes import OpenHole, nearest
@@ -226,8 +226,7 @@ class InfillController:
             editor.rows.heat = self.heat
         self.fill, fill.caution = fill, self.caution
         self._left = len(fill.present)
-        marked, backend = fill.request.instruction != fill.said, self.source.backend
-        self.workspace.notice(not_followed(backend) if marked and backend else "")
+        self.workspace.notice(words.unfollowed(fill, self.source.backend))
         self.tell_engine()
         self._mark_tabs()
         self.app.refresh_bindings()
@@ -381,7 +380,8 @@ class InfillController:
             before, self.fill.before = self.fill.before, None
             if before is not None and set(before.present) >= set(self.fill.present):
                 self._leave(before)
-            self.workspace.notice(words.remark(self.fill))
+            why = words.remark(self.fill) or words.unfollowed(self.fill, self.source.backend)
+            self.workspace.notice(why)
             self.app.refresh_bindings()
             self.app.post_message(Holed())
         else:

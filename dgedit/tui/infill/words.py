@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dgedit.files.document import readable
+from dgedit.request.ability import not_followed
 from dgedit.request.progress import cost, standing
 from dgedit.tui.editor.holes import OpenHole
 from dgedit.tui.infill.session import Fill, Stage
 from dgedit.tui.widgets.status import BETWEEN
-from dgedit_engine.types import Origin, Step
+from dgedit_engine.types import Backend, Origin, Step
 
 _ORIGINS: dict[Origin, str] = {
     "canvas": "from noise",
@@ -75,6 +76,14 @@ def remark(fill: Fill) -> str:
         for editor, hole, draft in shown
     ]
     return "the infill is what is there already: F5 draws another" if all(held) else ""
+
+
+def unfollowed(fill: Fill, backend: Backend | None) -> str:
+    """Explain why the words of the holes' markers have little effect; empty if there are none, if
+    the model follows them, and while it is being opened.
+    """
+    marked = fill.request.instruction != fill.said
+    return not_followed(backend) if marked and backend else ""
 
 
 def _place(fill: Fill, hole: OpenHole, left: list[OpenHole]) -> list[str]:

@@ -216,6 +216,7 @@ async def test_markers_words_are_said_not_to_be_followed(desk: OpenDesk) -> None
         assert d.notice == LINE
         await d.step(3)
         assert script.requests[-1].instruction == "one"
+        assert d.notice == LINE, "still said beside the infill"
 
 
 async def test_box_that_was_faster_than_the_model_says_it_as_well(tmp_path: Path) -> None:
