@@ -317,7 +317,7 @@ def _give_up(pool: Pool, written: Sequence[Row], *, broken: bool = False) -> Non
         text = pool.text(row)
         begun = [one for one in pool.best if text.startswith(one.text)]
         own = max(begun, key=lambda one: len(one.text)).own if begun else sum(row.own)
-        if not row.over and (broken or own + best.weight * after > best.joint):
+        if not row.over and (broken or own + after > best.joint):
             hopes[place] = own
     going = sorted(hopes, key=lambda place: -hopes[place])[:_GOING]
     for place, row in enumerate(written):

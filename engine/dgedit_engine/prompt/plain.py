@@ -4,7 +4,8 @@ One that has them gets both by its marks (`fim.py`).
 Such a model, as it was published, reads from left to right alone. So what stands behind the hole
 comes first, then blank lines, then the text before, as if the file had been cut and joined the
 wrong way round: its names and its style are known, and where an infill ends, the text goes on as
-the prompt began. A prompt must end where the model would have ended a token, so the last tokens are
+the prompt began. Of the rest of a long file those lines come first that are most like the hole's
+(`alike.py`). A prompt must end where the model would have ended a token, so the last tokens are
 taken off where that is not certain, and the draft has to begin with their text ("token healing").
 Whatever a file's lines end with, the model reads and writes "\n", as in nearly all that it was
 trained on.
@@ -20,6 +21,7 @@ from itertools import takewhile
 from pathlib import PurePath
 
 from dgedit_engine.prompt import fim
+from dgedit_engine.prompt.alike import alike
 from dgedit_engine.prompt.tokenizer import Tokenizer
 from dgedit_engine.types import Hole, InfillRequest, Passage
 
@@ -33,8 +35,12 @@ BEHIND = 1200
 """Characters of the text behind a hole that matter."""
 FIRST = 160
 """Tokens of the text behind a hole in the prompt, at most."""
+ALIKE = 160
+"""Tokens of lines from the rest of the file, at most."""
+_ABOVE, _BELOW = 15, 8  # lines around the hole that they are to be like
 JOINT = "\n\n\n\n"
 """Separates the text behind the hole from the text before it."""
+_APART = "\n\n\n"  # between excerpts
 NEAR = 200
 """Characters at the end of a text that the last tokens are of."""
 _WORDS = ("x", "    x", "\tx")
@@ -116,15 +122,18 @@ def around(
         ids = known.laid(whole, tokenizer.encode(behind), bos=bos or 0, budget=budget)
         return Around(ids, "", near, newline, known.ends)
     whole = tokenizer.encode(text)
-    after: list[int] = []
+    after, joint = list[int](), list[int]()
     if behind.strip():
-        after = tokenizer.encode(behind)[: min(FIRST, budget // 2)]
-        after += tokenizer.encode(JOINT)
-        budget -= len(after)
-    own = _last(whole, budget)
+        after, joint = tokenizer.encode(behind)[: min(FIRST, budget // 2)], tokenizer.encode(JOINT)
+        budget -= len(after) + len(joint)
+    room = min(ALIKE, budget // 6)
+    rest = _rest(place, *(_length(ids, tokenizer) for ids in (_last(whole, budget - room), after)))
+    found = alike(rest, _lines(place), tokenizer.encode, room)
+    like = tokenizer.encode(found + _APART) if found else []
+    budget -= len(like)
     beside = _last(tokenizer.encode(_beside(others)), budget - len(whole))
-    own, forced = _sure_part(place.before, tokenizer, own)
-    ids = [*start, *beside, *after, *own]
+    own, forced = _sure_part(place.before, tokenizer, _last(whole, budget))
+    ids = [*start, *beside, *like, *after, *joint, *own]
     return Around(ids, forced, near, newline)
 
 
@@ -182,6 +191,28 @@ def _last(ids: list[int], room: int) -> list[int]:
     return ids[lost:]
 
 
+def _length(ids: list[int], tokenizer: Tokenizer) -> int:
+    """Return how many characters the ids spell."""
+    return sum(len(piece.text) for piece in tokenizer.pieces(ids))
+
+
+def _rest(place: Surroundings, before: int, behind: int) -> str:
+    """Return the whole lines of a text that are not among so many characters before the hole and
+    behind it.
+    """
+    start = max(0, len(place.before) - before)
+    above = place.before[: place.before.rfind("\n", 0, start) + 1]
+    return above + "\n" + place.behind[behind:].partition("\n")[2]
+
+
+def _lines(place: Surroundings) -> str:
+    """Return the lines around the hole. What is typed in its own line before it is not among them,
+    so that a prompt's beginning stays as it is meanwhile.
+    """
+    above, below = place.before.split("\n")[:-1], place.behind.split("\n")
+    return "\n".join([*above[-_ABOVE:], *below[:_BELOW]])
+
+
 def _tail(text: str) -> str:
     """The end of a text, from the start of a line; the cut moves by long strides."""
     lost = -(-max(0, len(text) - _CHARACTERS) // _STRIDE) * _STRIDE
@@ -198,7 +229,7 @@ def _beside(passages: Sequence[Passage]) -> str:
         text = "".join(part for part in passage.parts if isinstance(part, str))
         text = text.replace(line_end(text), "\n")
         name = PurePath(passage.path).name
-        said.append(f"{_comment(passage.path, name)}\n{text.strip()}\n\n\n" if name else text)
+        said.append(f"{_comment(passage.path, name)}\n{text.strip()}{_APART}" if name else text)
     return "".join(said)
 
 

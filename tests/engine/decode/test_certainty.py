@@ -16,7 +16,7 @@ from dgedit_engine.decode.certainty import (
     load_certainty,
     save_certainty,
 )
-from dgedit_engine.decode.joint import BEHIND, Scored
+from dgedit_engine.decode.joint import Scored
 from dgedit_engine.prompt.plain import Surroundings
 from dgedit_engine.types import Draft, ModelError
 
@@ -41,7 +41,7 @@ def test_lead_is_that_over_what_says_something_else() -> None:
     assert features(some, 0, PLACE, 4)["lead"] == 3.0
     assert features(some, 2, PLACE, 4)["lead"] == -3.0
     share = features(some, 0, PLACE, 4)["share"]
-    most = [math.exp(own + BEHIND * -1.0) for own in (-1.0, -2.0, -4.0)]
+    most = [math.exp(own - 1.0) for own in (-1.0, -2.0, -4.0)]
     assert share == pytest.approx(math.log(most[0] / sum(most)))
 
 

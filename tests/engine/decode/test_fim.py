@@ -12,7 +12,6 @@ from byte_base import SPECIAL, tokenizer
 from dgedit_engine.decode import drafting
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
-from dgedit_engine.decode.joint import BEHIND
 from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.decode.search import search
 from dgedit_engine.infill import infill
@@ -72,7 +71,7 @@ def test_candidates_are_judged_by_their_end(asked: Reader, name: str) -> None:
         said = plainly(asked.model, pool.around.ids, row)  # type: ignore[arg-type]
         assert one.own == pytest.approx(sum(said[:-1]), abs=1e-3)
         assert one.after == pytest.approx(said[-1], abs=1e-3)
-        assert one.weight == 1 and one.joint == one.own + one.after - 2.0 * one.repeats
+        assert one.joint == one.own + one.after - 2.0 * one.repeats
     assert pool.best == sorted(pool.best, key=lambda one: -one.joint)
 
 
@@ -120,11 +119,11 @@ def test_a_draft_ends_where_the_model_ends_it(
     assert cuts(text, place, ended=ended, asked=True) == right
 
 
-def test_weight_is_that_of_a_reader_without_marks(tmp_path: Path) -> None:
+def test_without_marks_the_text_behind_is_judged(tmp_path: Path) -> None:
     words = tokenizer("qwen2")
     random_llama(tmp_path, "qwen2", vocab_size=1024, max_position_embeddings=2048)
     made = model(load_config(tmp_path))
     reader = Reader(made, words, KVCache(made.config, dtype=torch.float32))
     pool = begin(reader, ASKED["in brackets"], 0, [])
     pool.judge({"a": 0.0})
-    assert pool.best[0].weight == BEHIND and pool.behind == ")\n"
+    assert pool.best and pool.behind == ")\n"

@@ -7,7 +7,7 @@ import torch
 
 from dgedit_engine.decode import joint
 from dgedit_engine.decode.causal import encode
-from dgedit_engine.decode.joint import AFTER, BEHIND, REPEATED, Scored, head, rows, scored
+from dgedit_engine.decode.joint import AFTER, REPEATED, Scored, head, rows, scored
 from dgedit_engine.decode.pool import Reader
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
@@ -60,7 +60,7 @@ def test_sum_is_that_of_one_plain_pass_over_the_whole(opened: Reader, name: str)
         ids += [] if here.place.behind else [EOS]
         known = plainly(opened.model, here.ids, ids)
         assert one.own + one.after == pytest.approx(sum(known), abs=1e-2)
-        assert one.own + BEHIND * one.after == one.joint
+        assert one.own + one.after == one.joint
         assert one.own < 0 and one.after < 0
 
 
@@ -179,4 +179,4 @@ def test_lines_that_stand_behind_pay_for_it(opened: Reader) -> None:
     assert [one.repeats for one in found] == [True, False, True, False]
     for one in found:
         paid = REPEATED if one.repeats else 0.0
-        assert one.joint == pytest.approx(one.own + BEHIND * one.after - paid)
+        assert one.joint == pytest.approx(one.own + one.after - paid)

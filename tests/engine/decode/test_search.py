@@ -15,7 +15,7 @@ from dgedit_engine.decode.canvas_drafts import CanvasDrafts
 from dgedit_engine.decode.cuts import cuts
 from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafting import Row
-from dgedit_engine.decode.joint import BEHIND, Scored
+from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.decode.search import search
 from dgedit_engine.model.cache import KVCache
@@ -205,10 +205,10 @@ def test_drafts_that_cannot_come_first_are_given_up(opened: Reader) -> None:
     for one in pool.best:  # what it has written is judged already
         begun = [each for each in pool.best if (one.text + "x").startswith(each.text)]
         own = max(begun, key=lambda each: len(each.text)).own
-        assert given_up(one.text + "x", -99.0) == (own + BEHIND * after <= best.joint)
+        assert given_up(one.text + "x", -99.0) == (own + after <= best.joint)
     # a long first line may yet be it
-    assert not given_up("total", best.joint - BEHIND * after + 0.1)
-    assert given_up("total", best.joint - BEHIND * after - 0.1)
+    assert not given_up("total", best.joint - after + 0.1)
+    assert given_up("total", best.joint - after - 0.1)
     assert given_up("total", 0.0, over=True)
 
 

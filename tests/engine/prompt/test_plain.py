@@ -201,3 +201,41 @@ def test_text_behind_is_cut(words: Tokenizer) -> None:
     one = found(request("a\n", HOLE, behind), words)
     assert behind.startswith(one.place.behind) and len(one.place.behind) == plain.BEHIND
     assert said(words, one.ids).startswith("y0\ny1\n") and len(one.ids) < 180
+
+
+# The rest of a long file
+
+HELPER = "\ndef total_of(basket):\n    return sum(basket.prices)\n\n"
+LONG, MORE, LAST = (
+    "".join(f"{name}_{n} = {n}\n" for n in range(400)) for name in ("one", "two", "last")
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [
+        ("cost = ", "\nassert cost == total_of(basket)\n" + LONG + HELPER + MORE),
+        (HELPER + LONG + "def f(basket):\n    basket.prices\n    ", "\n"),
+        (LONG + HELPER + MORE + "cost = ", "\nassert cost == total_of(basket)\n" + LAST),
+    ],
+)
+def test_lines_of_a_long_file_that_are_like_the_holes_come_first(
+    words: Tokenizer, before: str, behind: str
+) -> None:
+    one = found(request(before, HOLE, behind), words)
+    text = said(words, one.ids)
+    assert HELPER.strip() in text and text.count("def total_of") == 1
+    assert text.index(HELPER.strip()) < 200 and len(one.ids) <= TOKENS + 1
+    assert text.endswith(before[-100:].removesuffix(one.forced))
+
+
+def test_prompt_keeps_its_beginning_while_its_line_is_typed(words: Tokenizer) -> None:
+    before, behind = HELPER + LONG + "def f(basket):\n    a = ", "\n    basket.prices\n" + MORE
+    one, two = (found(request(before + own, HOLE, behind), words) for own in ("", "total_of(b"))
+    assert HELPER.strip() in said(words, one.ids)
+    assert two.ids[: len(one.ids) - 1] == one.ids[:-1]
+
+
+def test_whole_file_is_in_the_prompt_once(words: Tokenizer) -> None:
+    one = found(request(HELPER + "cost = ", HOLE, "\nassert cost == total_of(basket)\n"), words)
+    assert said(words, one.ids).count("total_of") == 2
