@@ -47,8 +47,8 @@ OFFERED = 4
 
 
 CAUTION = 0.4
-"""The default certainty from which an infill is taken to be right: of the infills above it at least
-half are right, for each kind of span (docs/decoding.md).
+"""The default certainty from which an infill is taken to be right: of nano's above it three in four
+are (docs/decoding.md).
 """
 
 
