@@ -38,6 +38,7 @@ FIRST = 160
 ALIKE = 160
 """Tokens of lines from the rest of the file, at most."""
 _ABOVE, _BELOW = 15, 8  # lines around the hole that they are to be like
+_REACH = 32_000  # characters on either side that they are looked for in
 JOINT = "\n\n\n\n"
 """Separates the text behind the hole from the text before it."""
 _APART = "\n\n\n"  # between excerpts
@@ -197,12 +198,12 @@ def _length(ids: list[int], tokenizer: Tokenizer) -> int:
 
 
 def _rest(place: Surroundings, before: int, behind: int) -> str:
-    """Return the whole lines of a text that are not among so many characters before the hole and
-    behind it.
+    """Return the whole lines of a text, within reach of the hole, that are not among so many
+    characters before it and behind it.
     """
-    start = max(0, len(place.before) - before)
-    above = place.before[: place.before.rfind("\n", 0, start) + 1]
-    return above + "\n" + place.behind[behind:].partition("\n")[2]
+    end = max(0, len(place.before) - before)
+    above = place.before[max(0, end - _REACH) : place.before.rfind("\n", 0, end) + 1]
+    return above + "\n" + place.behind[behind : behind + _REACH].partition("\n")[2]
 
 
 def _lines(place: Surroundings) -> str:

@@ -239,3 +239,8 @@ def test_prompt_keeps_its_beginning_while_its_line_is_typed(words: Tokenizer) ->
 def test_whole_file_is_in_the_prompt_once(words: Tokenizer) -> None:
     one = found(request(HELPER + "cost = ", HOLE, "\nassert cost == total_of(basket)\n"), words)
     assert said(words, one.ids).count("total_of") == 2
+
+
+def test_lines_of_a_long_file_are_looked_for_within_reach(words: Tokenizer) -> None:
+    behind = "\nassert cost == total_of(basket)\n" + LONG * 12 + HELPER
+    assert "def total_of" not in said(words, found(request("cost = ", HOLE, behind), words).ids)
