@@ -391,6 +391,7 @@ class Editor(Writing, inherit_bindings=False):
         self.wrapped_document = Rows(buffer, self.holes, self.indent_width)
         self.navigator = Navigator(self.rows)
         self._build_highlight_map()
+        self.set_reactive(Editor.selection, Selection())  # which may be outside of the new text
         self._rewrap_and_refresh_virtual_size()
 
 

@@ -121,7 +121,7 @@ def test_candidate_that_leaves_a_name_unbound_comes_later_and_is_never_sure() ->
     pool.judge({"a": 0.0, "zz": 0.0})
     one, two = pool.best
     assert (one.text, one.unbound, two.unbound) == ("a", 0, 1)
-    assert two.joint == pytest.approx(two.own + two.weight * two.after - 4.0)
+    assert two.joint == pytest.approx(two.own + two.after - 4.0)
     found = [replace(two, after=two.after + 100), one]
     first, second = (pool.certainty(found, at) for at in (0, 1))
     assert first == 0.05 and second is not None and second > 0.9

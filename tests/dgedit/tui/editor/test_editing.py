@@ -241,6 +241,13 @@ async def test_undo_gives_everything_back_and_the_text_is_that_of_the_model(
         anything()
 
 
+async def test_cursor_is_within_a_text_that_is_loaded(desk: OpenDesk) -> None:
+    async with desk({"a.py": b"a\nb\nc\n"}) as d:
+        d.app.editor.selected = (4, 6)
+        d.app.editor.load_text("x")
+        assert d.app.editor.selected == (0, 0)
+
+
 def take(editor: Editor, name: str) -> None:
     """Take a step in the editor, and hold it to a plain string."""
     before, (first, last) = editor.text, sorted(editor.selected)
