@@ -9,9 +9,10 @@ first. Knows requests and `syntax`; neither tokens nor models.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 from dgedit_engine.decode.statements import far, nearby
 from dgedit_engine.decode.syntax import Place, faults, is_python, refused
@@ -28,8 +29,9 @@ Texts = Sequence[str | None]
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
 # What may leave Python sound where the hole's text has to close what is open before it, to begin
 # what goes on behind it, or to open the block or the bracket that is there.
+_QUOTES = ('"""', "'''")
 _NEEDED = (
-    *(")", "]", "}", '"""', "'''", "except: pass"),
+    *(")", "]", "}", *_QUOTES, "except: pass"),
     *("if 1: pass", "try: pass"),
     *("if 1:", "def f():", "for _ in ():", "async def f():"),
     *("(", "[", "{"),
@@ -191,16 +193,26 @@ def _own_errors(passage: Passage) -> _OwnErrors | None:
         return None
     if is_python(passage.path) and _size(passage) <= _LARGE:
         begins = _begins_file(passage)
-        needed = (
-            *(_stand_ins(passage, word) for word in _NEEDED),
-            *(_stand_ins(passage, word, indented=True) for word in _NEEDED),
-        )
+        needed = _needed(passage)
         if any(refused(_whole(passage, one, one), whole=begins) is None for one in needed):
             return None
         for texts in stands:
             if (mended := _mended(passage, texts)) is not None:
                 return _OwnErrors(stands, errors, mended, texts)
     return _OwnErrors(stands, errors, None, ())
+
+
+def _needed(passage: Passage) -> Iterator[list[str]]:
+    """Yield the words of `_NEEDED` for all holes; quotes for one of them at a time, since those in
+    two would make a string of what is between.
+    """
+    others = _stand_ins(passage, "None")
+    for indented, word in product((False, True), _NEEDED):
+        texts = _stand_ins(passage, word, indented=indented)
+        if word in _QUOTES:
+            yield from ([*others[:at], texts[at], *others[at + 1 :]] for at in range(len(texts)))
+        else:
+            yield texts
 
 
 def _mended(passage: Passage, texts: Sequence[str]) -> Passage | None:

@@ -167,6 +167,20 @@ def test_what_is_open_before_a_hole_which_the_hole_has_to_close_is_its_own(
     assert counts(request, open_, closed) == [1, 0]
 
 
+def test_what_is_between_two_holes_is_no_string_that_they_make() -> None:
+    """With quotes in both the file is sound, so that a marker between was an infill's error."""
+    between = "\n\ndef g():\n    <FILL>\n\ndef h():\n    return "
+    request = asked("def f():\n    return ", Hole("1"), between, Hole("2"), "\n")
+    assert counts(request, ["3", "4"], ["3", "(4"], ["3", None]) == [0, 1, 0]
+
+
+def test_one_of_two_holes_may_have_to_end_a_string() -> None:
+    between = "\n    x = 1\n\ny = "
+    request = asked('def f():\n    """One\n', Hole(), between, Hole(), "\n")
+    assert counts(request, ["    two", "2"]) == [1]
+    assert counts(request, ["    two", "2"], ['    """', "2"]) == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("before", "bad", "good", "behind"),
     [
