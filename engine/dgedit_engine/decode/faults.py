@@ -27,9 +27,9 @@ Texts = Sequence[str | None]
 """A text for each hole; None for one that is not filled yet."""
 
 _WORDS = (None, "", "None", "pass")  # what may leave a file sound; None: what the hole holds
+_QUOTES = ('"""', "'''")
 # What may leave Python sound where the hole's text has to close what is open before it, to begin
 # what goes on behind it, or to open the block or the bracket that is there.
-_QUOTES = ('"""', "'''")
 _NEEDED = (
     *(")", "]", "}", *_QUOTES, "except: pass"),
     *("if 1: pass", "try: pass"),
@@ -193,8 +193,8 @@ def _own_errors(passage: Passage) -> _OwnErrors | None:
         return None
     if is_python(passage.path) and _size(passage) <= _LARGE:
         begins = _begins_file(passage)
-        needed = _needed(passage)
-        if any(refused(_whole(passage, one, one), whole=begins) is None for one in needed):
+        whole = (_whole(passage, texts, texts) for texts in _needed(passage))
+        if any(refused(one, whole=begins) is None for one in whole):
             return None
         for texts in stands:
             if (mended := _mended(passage, texts)) is not None:

@@ -27,16 +27,16 @@ def alike(text: str, near: str, encode: Callable[[str], list[int]], room: int) -
     runs = {start: _words("\n".join(lines[start : start + _LINES])) for start in starts}
     common = Counter(word for words in runs.values() for word in words)
 
-    def likeness(start: int) -> float:
-        words = runs[start]
+    def likeness(words: set[str]) -> float:
         shared = sum(1 / (1 + math.log1p(common[word])) for word in words & wanted)
         return shared / math.sqrt(1 + len(words))
 
+    like = {start: likeness(words) for start, words in runs.items() if words & wanted}
     taken: set[int] = set()
-    for start in sorted((one for one in runs if runs[one]), key=likeness, reverse=True):
+    for start in sorted(like, key=like.__getitem__, reverse=True):
         run = [at for at in range(start, min(start + _LINES, len(lines))) if at not in taken]
         room -= len(encode("\n".join(lines[at] for at in run)))
-        if room < 0 or not likeness(start):
+        if room < 0:
             break
         taken.update(run)
     return "\n".join(_apart(lines, sorted(taken)))
