@@ -44,18 +44,27 @@ _BINDING = 4  # drafts that begin by binding a name which the others leave unbou
 
 
 @dataclass(slots=True)
+class Width:
+    """How many drafts there may be side by side. Apart from them, so that what writes them knows
+    nothing that knows it, and its memory is free once they are dropped.
+    """
+
+    rows: int
+
+
+@dataclass(slots=True)
 class Drafts:
     """A hole's drafts under way."""
 
     pool: Pool
     made: Iterator[list[Row]]
     """Yields all of them after each token (`drafted`)."""
+    width: Width
+    """How many there may be, from the next token on."""
     rows: list[Row] = field(default_factory=list)
     """The latest of these, the best one first."""
     taken: int = 0
     """Tokens so far."""
-    wide: int = 1
-    """How many there may be."""
 
     def until_lines_end(self) -> Iterator[list[Row]]:
         """Write on until the better half of the drafts have ended another line or are over; those
@@ -120,8 +129,9 @@ def _bound(
     text, left = "", len(names.missing)
     while left and pool.best and pool.best[0].unbound:
         for start in names.bindings(pool.around.place, text):
-            drafts = _drafts(pool, request, narrow, generator, text + start)
-            yield from _rounds(pool, drafts, request)
+            yield from _rounds(
+                pool, _drafts(pool, request, narrow, generator, text + start), request
+            )
             if not pool.best[0].unbound:
                 return
         best = pool.best[0]
@@ -142,7 +152,7 @@ def _rounds(pool: Pool, drafts: Drafts, request: InfillRequest) -> Iterator[tupl
                 yield best[0], "refine" if pool.best else "draft"
         candidates = _candidates(pool, drafts.rows)
         if candidates and request.effort <= _CAREFUL:
-            drafts.wide = min(drafts.wide, _GOING)
+            drafts.width.rows = min(drafts.width.rows, _GOING)
         ended = ended or bool(candidates)
         stale += ended
         if pool.judge(candidates):
@@ -213,13 +223,12 @@ def _drafts(
     """
     reader, here = pool.reader, pool.around
     encode(reader.model, reader.cache, here.ids[:-1])
-    guide = pool.guide
-    drafts = Drafts(pool, iter(()), wide=decoding.candidates)
+    guide, width = pool.guide, Width(decoding.candidates)
     exact: VerifiedReader | None = None
     if request.exact:
         guess = partial(copied, beside=reader.tokenizer.encode(here.place.present))
         exact = VerifiedReader(reader.model, reader.cache, here.ids, guess, block=BLOCK)
-    drafts.made = drafted(
+    made = drafted(
         reader.model,
         reader.cache,
         here.ids,
@@ -232,9 +241,9 @@ def _drafts(
         text_of=guide.taken if guide else partial(_said, reader.tokenizer),
         ends=here.ends,
         read=None if exact is None else exact.read,
-        narrowed=lambda: drafts.wide,
+        narrowed=lambda: width.rows,
     )
-    return drafts
+    return Drafts(pool, made, width)
 
 
 def _candidates(pool: Pool, written: Sequence[Row]) -> dict[str, float]:

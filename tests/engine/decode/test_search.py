@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.decode.search import search
 from dgedit_engine.model.cache import KVCache
 from dgedit_engine.model.cache_cuda import DeviceCache
+from dgedit_engine.model.fork import Fork
 from dgedit_engine.model.head import Head
 from dgedit_engine.types import Draft, Hole, InfillRequest, Phase
 from small_base import CONFIG, leaning, model, plainly, reader, request, tokenizer
@@ -339,3 +341,23 @@ def test_canvases_are_candidates_where_a_model_has_them(monkeypatch: pytest.Monk
     assert shown[:2] == [(draft, "draft")] * 2
     assert shown[2] == (next(one.draft for one in pool.best if "total = a" in one.text), "refine")
     assert pool.best[0].joint >= runs[True, False][0].best[0].joint
+
+
+@pytest.mark.parametrize("steps", [1, 3, 1000])
+def test_memory_of_drafts_is_free_when_a_search_ends(opened: Reader, steps: int) -> None:
+    """Drafts knew what wrote them, which knew them: their keys stayed until Python looked for such
+    circles, 10 MB and more a request of nano.
+    """
+    pool = begin(opened, ASKED["lines"], 0, ())
+    gc.collect()
+    gc.disable()
+    try:
+        under_way = search(pool, ASKED["lines"], Decoding(candidates=4), torch.Generator())
+        taken = [one for one, _ in zip(under_way, range(steps), strict=False)]
+        held = [one for one in gc.get_objects() if type(one) is module.Drafts]
+        assert taken and bool(held) is (steps < 1000)
+        del held
+        under_way.close()
+        assert not [one for one in gc.get_objects() if type(one) in (module.Drafts, Fork)]
+    finally:
+        gc.enable()
