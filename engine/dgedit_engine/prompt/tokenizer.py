@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import tokenizers
 
 from dgedit_engine.files import small
+from dgedit_engine.prompt.sorted_tokens import SortedTokens
 from dgedit_engine.types import ModelError
 
 _LONGEST_CHARACTER = 4  # bytes, and so tokens, that one code point can take
@@ -63,7 +64,7 @@ class Tokenizer:
         """Whether tokens are runs of bytes, white space and the word behind it among them."""
         self._decoded: dict[tuple[int, ...], str] = {}
         self._lines: dict[str, list[int]] = {}
-        self._sorted: list[tuple[str, int]] = []
+        self._sorted: SortedTokens | None = None
         self._bytes: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
@@ -105,7 +106,8 @@ class Tokenizer:
     def byte_tokens(self) -> list[int]:
         """Return the ids of the tokens that are a part of a character, in ascending order."""
         vocabulary = self._inner.get_vocab().items()
-        return sorted(int(token) for name, token in vocabulary if self._text(name) is None)
+        found = sorted(token for name, token in vocabulary if self._text(name) is None)
+        return array("i", found).tolist()  # new numbers: these, kept, would hold 40 MB around them
 
     def _hide_marks(self) -> None:
         """Make marks special that a file adds as text, as Qwen2.5-Coder's does: else a user's text
@@ -133,28 +135,23 @@ class Tokenizer:
         it has tokens too: what may stand where a prompt's last token was taken off ("token
         healing", github.com/guidance-ai/guidance). Neither special tokens nor bytes.
         """
-        self.words()
-        found = self._between(text, text + _LAST)
+        words = self.words()
+        found = words.between(text, text + _LAST)
         for length in range(1, len(text)):
             if self._bytes.isdisjoint(self.encode(text[length:])):
-                found += self._between(text[:length], text[:length] + "\0")
+                found += words.between(text[:length], text[:length] + "\0")
         return found
 
-    def words(self) -> Sequence[tuple[str, int]]:
+    def words(self) -> SortedTokens:
         """Return each token's text and its id, in the texts' order: neither special tokens nor
         bytes.
         """
-        if not self._sorted:
+        if self._sorted is None:
             marks = self._inner.get_added_tokens_decoder().items()
             special = {token for token, one in marks if one.special}
-            self._sorted = sorted(one for one in self.texts() if one[1] not in special)
+            self._sorted = SortedTokens(one for one in self.texts() if one[1] not in special)
             self._bytes = frozenset(self.byte_tokens())
         return self._sorted
-
-    def _between(self, first: str, last: str) -> list[int]:
-        """The tokens from one text on and before another, in their texts' order."""
-        start, end = (bisect_left(self._sorted, (text, -1)) for text in (first, last))
-        return [token for _, token in self._sorted[start:end]]
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without added special tokens."""
