@@ -106,8 +106,7 @@ class Tokenizer:
     def byte_tokens(self) -> list[int]:
         """Return the ids of the tokens that are a part of a character, in ascending order."""
         vocabulary = self._inner.get_vocab().items()
-        found = sorted(token for name, token in vocabulary if self._text(name) is None)
-        return array("i", found).tolist()  # new numbers: these, kept, would hold 40 MB around them
+        return sorted(int(token) for name, token in vocabulary if self._text(name) is None)
 
     def _hide_marks(self) -> None:
         """Make marks special that a file adds as text, as Qwen2.5-Coder's does: else a user's text
@@ -149,8 +148,17 @@ class Tokenizer:
         if self._sorted is None:
             marks = self._inner.get_added_tokens_decoder().items()
             special = {token for token, one in marks if one.special}
-            self._sorted = SortedTokens(one for one in self.texts() if one[1] not in special)
-            self._bytes = frozenset(self.byte_tokens())
+            found = array("i")  # the numbers themselves, kept, would hold 40 MB around them
+
+            def texts() -> Iterator[tuple[str, int]]:
+                for name, token in self._inner.get_vocab().items():
+                    if (text := self._text(name)) is None:
+                        found.append(token)
+                    elif token not in special:
+                        yield text, token
+
+            self._sorted = SortedTokens(texts())
+            self._bytes = frozenset(found)
         return self._sorted
 
     def encode(self, text: str) -> list[int]:
