@@ -39,6 +39,15 @@ def continues(behind: str) -> bool:
     return bool(behind) and behind[0] not in "\r\n"
 
 
+def between_lines(place: Surroundings) -> bool:
+    """Say whether a hole without text may go from a line's end to where another begins: before it
+    stands a part of a line, and behind it an indented one.
+    """
+    begun = bool(place.line.strip()) and not place.line[-1].isspace()
+    behind = place.behind.split("\n", 1)[0]
+    return begun and not place.present and bool(behind.strip() and _INDENTED.match(behind))
+
+
 def visible(text: str, place: Surroundings) -> str:
     """Return a draft without the empty lines that it begins with, where it begins a line: those
     around a hole stand there already.

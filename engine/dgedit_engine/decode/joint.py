@@ -11,6 +11,7 @@ drafts of Gemma 3 270M each, the sum chooses 333 that are exact, s counted twice
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -108,6 +109,14 @@ def scored(
         together = [asked[place] for place in some]
         for place, known in zip(some, _read(model, cache, last, together), strict=True):
             yield _judged(texts[place], asked[place], known, around, tokenizer)
+
+
+def line_ends(model: Model, tokenizer: Tokenizer, cache: PromptCache, around: Around) -> float:
+    """Return the probability that the line ends where the hole begins. `cache` holds the prompt but
+    for its last token; a head with a shortlist must have the tokens of `forced` and a line's end.
+    """
+    row = tokenizer.encode(around.forced + "\n")
+    return math.exp(_read(model, cache, around.ids[-1], [row])[0][-1])
 
 
 def _dealt(rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:

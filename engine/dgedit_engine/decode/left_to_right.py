@@ -18,8 +18,9 @@ from dgedit_engine.decode.decoding import Decoding
 from dgedit_engine.decode.drafts import mean_log
 from dgedit_engine.decode.joint import Scored
 from dgedit_engine.decode.offers import NOTHING, judged, last_step, offered
-from dgedit_engine.decode.pool import JUDGED, Pool, Reader, begin
+from dgedit_engine.decode.pool import JUDGED, Pool, Reader
 from dgedit_engine.decode.search import search
+from dgedit_engine.decode.whole_lines import begun
 from dgedit_engine.prompt.template import untouched
 from dgedit_engine.types import OFFERED, Candidate, Draft, InfillRequest, Phase, Step, Stopped
 
@@ -57,15 +58,17 @@ def fill(
         )
 
     for hole in range(count):
-        pool = begin(reader, request, hole, [one.first.text for one in chosen])
+        pool, own, lead = begun(reader, request, hole, [one.first.text for one in chosen])
         best: Candidate | None = None
-        for draft, phase in search(pool, request, decoding, generator):
+        for draft, phase in search(pool, own, decoding, generator):
             if pool.best and (best is None or draft.text != best.draft.text):
                 errors = pool.errors([draft.text])[0]
                 if best is None or (errors or 0) <= (best.faults or 0):  # else what is shown stays
                     best = _candidate(pool, pool.best, draft, errors)
-            yield step(best.draft if best else draft, phase, best)
-        chosen.append(_by_grammar(pool, request.candidates or 0))
+            shown = lead.draft(best.draft if best else draft)
+            yield step(shown, phase, best and lead.candidate(best))
+        found = _by_grammar(pool, request.candidates or 0)
+        chosen.append(_Found([lead.candidate(one) for one in found]))
     yield _end(request, chosen, index + 1, reader.model.forwards - earlier)
 
 
@@ -82,7 +85,7 @@ class _Found:
         return self.candidates[0].draft if self.candidates else NOTHING.draft
 
 
-def _by_grammar(pool: Pool, asked: int) -> _Found:
+def _by_grammar(pool: Pool, asked: int) -> list[Candidate]:
     """Sort a hole's candidates, those with fewer syntax errors first; of the likeliest, and of as
     many at least as are `asked` for.
     """
@@ -100,7 +103,7 @@ def _by_grammar(pool: Pool, asked: int) -> _Found:
     order = sorted(range(len(errors)), key=lambda at: errors[at] or 0)
     # those with as few as the first are what each is held against
     rivals = [found[at] for at in order if errors[at] == errors[order[0]]]
-    return _Found([_candidate(pool, rivals, found[at].draft, errors[at]) for at in order])
+    return [_candidate(pool, rivals, found[at].draft, errors[at]) for at in order]
 
 
 def _candidate(pool: Pool, rivals: Sequence[Scored], draft: Draft, errors: int | None) -> Candidate:

@@ -15,7 +15,7 @@ from dgedit_engine.decode.cuts import cuts, visible
 from dgedit_engine.decode.drafting import Row
 from dgedit_engine.decode.faults import new_errors, with_fixed
 from dgedit_engine.decode.guide import TemplateGuide
-from dgedit_engine.decode.joint import Scored, drafted_text, head, rows, scored
+from dgedit_engine.decode.joint import Scored, drafted_text, head, line_ends, rows, scored
 from dgedit_engine.decode.unbound import Names, names_of
 from dgedit_engine.model.cache import PromptCache
 from dgedit_engine.model.model import Model
@@ -124,6 +124,13 @@ class Pool:
             return None
         likely = certainty.of(features(found, at, self.around.place, self.asked))
         return round(min(likely, _DOUBTFUL) if found[at].unbound else likely, 4)
+
+    def line_ends(self) -> float:
+        """Return the probability that the line ends where the hole begins."""
+        reader, here = self.reader, self.around
+        self.admit(reader.tokenizer.encode(here.forced + "\n"))
+        encode(reader.model, reader.cache, here.ids[:-1])
+        return line_ends(reader.model, reader.tokenizer, reader.cache, here)
 
     def _score(self, texts: Sequence[str]) -> None:
         model, tokenizer, cache = self.reader.model, self.reader.tokenizer, self.reader.cache

@@ -141,7 +141,7 @@ def test_hole_is_filled_behind_what_was_chosen_before(
         seen.append(pool.around.place.before)
         return pool
 
-    monkeypatch.setattr("dgedit_engine.decode.left_to_right.begin", watched)
+    monkeypatch.setattr("dgedit_engine.decode.whole_lines.begin", watched)
     asked = request("a = ", Hole(), "\r\nb = ", Hole(), "\r\n")
     last = list(run(opened, asked))[-1]
     first = last.drafts[0].text.replace("\r\n", "\n")
