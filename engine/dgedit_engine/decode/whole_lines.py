@@ -16,9 +16,9 @@ from dgedit_engine.decode.pool import Pool, Reader, begin
 from dgedit_engine.types import Candidate, Draft, Hole, InfillRequest
 
 ENDS = 0.3
-"""The probability of a line's end from which the line is taken to be over. At 146 ends of lines of
-HumanEval it is 0.36 at least, in half of them 0.95; at 170 ends of parts of lines, cut anywhere,
-above 0.3 for 3, and these could be ends too (`total += number |* 2`).
+"""The probability of a line's end from which the line is taken to be over. Where one of 146 lines
+of HumanEval does end it is 0.36 at least, mostly above 0.9. Of its random spans 137 may begin at a
+line's end: 14 do, all of them above 0.3, and of the 123 others 2 are (`return N|one`).
 """
 
 
